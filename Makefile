@@ -13,7 +13,7 @@ TESTS ?= --level usual
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test quick lint docs dist release lock clean
+.PHONY: reproduce test quick benchmarks lint docs dist release lock clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -23,6 +23,11 @@ test: .venv/development
 
 quick: TESTS = --level quick
 quick: test
+
+# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md.
+benchmarks: .venv/development
+	$(BIN)/python -m benchmarks.field --write $(PYHEALTH:%=--pyhealth %)
+	$(BIN)/python -m benchmarks.serving.run --write
 
 lint: .venv/development
 	$(BIN)/ruff check .

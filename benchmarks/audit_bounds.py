@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from sequela.cohort import tells
+from sequela.audit import tells
 from sequela.cohort.split import PARTS
 from sequela.errors import SequelaError
 from sequela.runs.audit import audit
-from sequela.runs.records import VisitData, load
+from sequela.runs.data import Examples
+from sequela.runs.records import load
 from sequela.sequences.leaks import small_models
 from sequela.sequences.tables import bag_of_codes
 from sequela.studies.settings import run_settings
@@ -32,9 +33,9 @@ TASKS = ("in-hospital", "post-discharge", "readmission-30d", "length-of-stay-7d"
 ASKED: tuple[dict[str, Any], ...] = ({}, {"inputs": (), "tables": ()})
 
 
-def measured(data: VisitData) -> list[float]:
+def measured(data: Examples) -> list[float]:
     """The AUROC of each small model, and the greatest of the presence of one code."""
-    sequences, label = data.sequences, data.labels
+    sequences, label = data.arrays, data.labels
     present = csr_array(bag_of_codes(sequences, np.arange(len(sequences)), "presence"))
     rows = np.flatnonzero(data.part != PARTS.index("held_out"))
     told = [

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.fingerprint import matches, of_signals
-from sequela.sources.catalog import load_recordings
+from sequela.datasets.catalog import load_recordings
+from sequela.identity.fingerprint import matches, of_signals
 
 N_TIMES = 178
 Array = NDArray[np.float64]

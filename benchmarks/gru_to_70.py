@@ -16,13 +16,16 @@ import argparse
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sequela.config import RunSettings
 from sequela.models.registry import lookup_network
 from sequela.runs import signals
+from sequela.runs.data import Examples
 from sequela.runs.model import config_of, entry_for
 from sequela.studies import seizure
 from sequela.training.fit import fit
@@ -91,10 +94,14 @@ def predict(model: nn.Module, signal: Tensor) -> Tensor:
         return torch.cat([model(part) for part in torch.split(signal, TUNING_BATCH)])
 
 
-def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
+def scaled(data: Examples, rows: slice | NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(data.scaling.apply(data.arrays.signal[rows]))
+
+
+def train_plainly(data: Examples, seed: int, limit: float) -> Course:
     """The plain script."""
     torch.manual_seed(seed)
-    signal = data.scaled.transpose(1, 2)  # (segment, n_times, 1)
+    signal = scaled(data, slice(None)).transpose(1, 2)  # (segment, n_times, 1)
     labels = torch.from_numpy(data.labels)
     train, tuning, held_out = (data.rows(part) for part in ("train", "tuning", "held_out"))
     config = lookup_network(MODEL).config()
@@ -142,9 +149,11 @@ def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
     )
 
 
-def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Course:
+def train_by_sequela(data: Examples, seed: int, limit: float) -> Course:
     """The study's way."""
-    settings = RunSettings(model=MODEL, data=data.name, seed=seed, training=seizure.TRAINING[MODEL])
+    settings = RunSettings(
+        model=MODEL, data=data.data_set.name, seed=seed, training=seizure.TRAINING[MODEL]
+    )
     torch.manual_seed(seed)
     _, reads = entry_for(settings)
     given = data.inputs(reads, standardise=True)
@@ -185,7 +194,7 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
     reached = [record.metrics["accuracy"] for record in seen if record.part == "tuning"]
     goal_epoch = next((i for i, a in enumerate(reached, start=1) if a >= GOAL), None)
     chosen = best_epoch(seen)
-    found = accuracy(predict(model, data.scaled[rows]), torch.from_numpy(data.labels[rows]))
+    found = accuracy(predict(model, scaled(data, rows)), torch.from_numpy(data.labels[rows]))
     return Course(
         to_goal=None if goal_epoch is None else seconds[goal_epoch - 1],
         goal_epoch=goal_epoch,
@@ -233,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     data = signals.load(RunSettings(model=MODEL, data=seizure.DATA[0], seed=options.seed), None)
-    print(f"data: {data.name}, {data.origin}; split by recording, seed {options.seed}")
+    print(f"data: {data.data_set.name}, {data.origin}; split by recording, seed {options.seed}")
     limit = options.max_minutes * 60
     ours = train_by_sequela(data, options.seed, limit)
     plain = train_plainly(data, options.seed, limit)

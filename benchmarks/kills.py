@@ -37,13 +37,13 @@ from typing import Any
 
 import psutil
 
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.manifest import MANIFEST, changes
-from sequela.sources import bonn
-from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.signals import bonn
 
 ORPHAN_SECONDS = 10.0
 _LOOK = 0.005
-_MEASURED = re.compile(r"(seconds|_us)$")
+_MEASURED = re.compile(r"(seconds|_us|memory_bytes)$")
 _STUDY = """
 from sequela import register
 from sequela.config import TrainingSettings

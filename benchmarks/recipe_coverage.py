@@ -42,7 +42,7 @@ from sequela.evaluation.recipe import (
     difference_across_folds,
     metric_across_folds,
 )
-from sequela.sources import bonn
+from sequela.signals import bonn
 
 INPUTS, EACH, FOLDS, REPEATS, SEEDS = 8, 5, 5, 2, 2
 NEW_GROUPS = 20_000

@@ -21,14 +21,14 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from sequela.datasets.recordings import Recording
 from sequela.evaluation.comparison import paired_difference
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.runs.folds import FoldsFolder
 from sequela.runs.pool import PlannedRun
 from sequela.runs.recipe import bootstrap_of
-from sequela.sources import bonn
-from sequela.sources.recordings import Recording
+from sequela.signals import bonn
 from sequela.studies.settings import run_settings
 
 MODELS = ("spectral-logistic-regression", "spectral-boosting")

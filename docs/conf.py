@@ -23,7 +23,7 @@ version = release = sequela.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 # The pages are read where they lie, so that their links also work without a site.
 root_doc, GALLERY = "docs/index", "docs/gallery"
-LICENCES = "src/sequela/sources/excerpts/LICENCES"
+LICENCES = "src/sequela/datasets/excerpts/LICENCES"
 include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -55,9 +55,11 @@ nitpick_ignore_regex = [
     # Names of other packages lead nowhere, for want of a network; those of this one must.
     (r"py:.*", r"(?!sequela\.)[a-z_]\w*\..*"),
     (r"py:exc", "NotFittedError"),
-    # Annotations that are kept as text.
+    # Annotations that are kept as text, types of a module's own, and defaults of pydantic's fields.
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|SplitUnit"),
-    (r"py:class", r"FieldInfo|MinLen|NoneType"),  # in the defaults of pydantic's fields
+    (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier"),
+    (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model)"),
+    (r"py:class", "FieldInfo|MinLen|Ge|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
 ]
 
 html_theme = "pydata_sphinx_theme"

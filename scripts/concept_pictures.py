@@ -17,8 +17,8 @@ import numpy as np
 
 import sequela
 from sequela.cohort.split import draw
-from sequela.figures.figure import FAINT, FIRST, INK, PAPER, SECOND, THIRD, Figure
-from sequela.sources.catalog import EXCERPTS
+from sequela.datasets.catalog import EXCERPTS
+from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, THIRD, Figure
 
 if TYPE_CHECKING:
     from sequela.config import SplitUnit

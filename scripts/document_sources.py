@@ -7,9 +7,10 @@ Example:
 import re
 from pathlib import Path
 
-from sequela.sources.declarations import Fact, Source, Table
-from sequela.sources.hospitals import hospitals, source_of
-from sequela.sources.omop_types import BILLED_TYPES, OWN_TYPES
+from sequela.tables.declarations import Fact, Source, Table
+from sequela.tables.hospitals import hospitals, source_of
+from sequela.tables.sources.omop import BILLED, OWN
+from sequela.tables.sources.omop import TYPES as OMOP_TYPES
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "sources.md"
@@ -51,8 +52,8 @@ def written(page: str) -> str:
 def types_written(page: str) -> str:
     """The page on OMOP with all types as listed."""
     lists = {
-        "Billing, claim or discharge": BILLED_TYPES,
-        "Recorded in the course of care": OWN_TYPES,
+        "Billing, claim or discharge": OMOP_TYPES[BILLED],
+        "Recorded in the course of care": OMOP_TYPES[OWN],
     }
     lines = [
         f"{title}: " + ", ".join(f"{number} {name}" for number, name in types.items()) + ".\n"

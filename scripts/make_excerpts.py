@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from sequela.sources import bonn, physionet2012
-from sequela.sources.catalog import EXCERPTS
+from sequela.datasets.catalog import EXCERPTS
+from sequela.signals import bonn
+from sequela.tables.sources import physionet2012
 
 ORIGINALS = Path(__file__).with_name("originals.sha256")
 

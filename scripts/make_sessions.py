@@ -3,7 +3,7 @@
 Example:
     python scripts/make_sessions.py --root "$SEQUELA_DATA/bonn"
 
-The rule is that of ``sequela.sources.simultaneous``: a correlation above 0.3 within 64 samples, and
+The rule is that of ``sequela.signals.simultaneous``: a correlation above 0.3 within 64 samples, and
 above 1.5 times the largest one when a recording is moved by two seconds or more. Printed is what
 the bound rests on: how often moved recordings reach it by chance (decision 27).
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from sequela.sources import bonn, simultaneous
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.recordings import Recording
+from sequela.signals import bonn, simultaneous
 
 BOUNDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 0.9)
 

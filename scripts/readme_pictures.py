@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sequela.report.entry import Entry
-from sequela.report.leak import PLANNED, leak_figure
+from sequela.report.sections.leak import PLANNED, inflations, leak_figure
 from sequela.runs.find import find_runs
 from sequela.studies import seizure
 from sequela.studies.results import by_study
@@ -46,12 +46,12 @@ def main() -> None:
         capture_output=True,
     )
     runs = {each.name: runs for each, runs in by_study(find_runs([study / "runs"]))}
-    entries = [Entry(run, seizure.STUDY) for run in runs[seizure.STUDY.name]]
-    leaking = [e for e in entries if e.leak]
-    figure = leak_figure(PLANNED[0], [e for e in entries if not e.leak], leaking)
-    if figure is None:
+    entries = [Entry(run, study=seizure.STUDY) for run in runs[seizure.STUDY.name]]
+    plain = [e for e in entries if not e.leak]
+    rows = inflations(PLANNED[0], plain, [e for e in entries if e.leak])
+    if not rows:
         sys.exit(f"{study}: no model was run by session and otherwise")
-    figure.save(PICTURES / "leak.png")
+    leak_figure(PLANNED[0], rows, "session").save(PICTURES / "leak.png")
     print(f"written to {PICTURES}")
 
 

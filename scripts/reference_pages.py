@@ -8,14 +8,18 @@ import importlib
 import inspect
 import pkgutil
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cyclopts import App
 
 import sequela
 from sequela.cli.app import app
+from sequela.report.pages.audit_page import audit
+from sequela.report.pages.build import report
 
 ROOMS_LEFT_OUT = {"cli", "__main__"}  # the commands have a page of their own
 
@@ -90,7 +94,8 @@ def lacking() -> list[str]:
 
 def write(folder: Path) -> None:
     """Write the pages into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     pages = {"commands": _commands(), "api": _contents()}
     pages |= {f"api-{room}": _room(room, modules) for room, modules in rooms().items()}
     for name, text in pages.items():
@@ -112,7 +117,7 @@ def _contents() -> str:
         f"`sequela.{name} <{value.__module__}.{name}>`: "
         f"{inspect.cleandoc(value.__doc__).splitlines()[0]}\n"
         for name in sequela.__all__
-        if callable(value := getattr(sequela, name))
+        if callable(value := _named(name))
     )
     listed = "".join(f"   api-{room}\n" for room in rooms())
     return (
@@ -121,6 +126,11 @@ def _contents() -> str:
         + "All public names, by package:\n\n"
         + f".. toctree::\n   :maxdepth: 1\n\n{listed}"
     )
+
+
+def _named(name: str) -> Any:
+    """What a name in ``sequela`` is; two of them are packages that can be called as well."""
+    return {"audit": audit, "report": report}.get(name, getattr(sequela, name))
 
 
 def _room(room: str, modules: list[ModuleType]) -> str:

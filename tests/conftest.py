@@ -19,11 +19,11 @@ import pytest
 from filelock import FileLock
 from tests import postgres
 
+from sequela.datasets.catalog import EXCERPTS, load_recordings
+from sequela.datasets.recordings import Recording
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import METRICS
-from sequela.sources.catalog import EXCERPTS, load_recordings
-from sequela.sources.engine import check_java
-from sequela.sources.recordings import Recording
+from sequela.tables.engine import check_java
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -172,10 +172,10 @@ def bonn_folder(
 def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No $SEQUELA_DATA, no package with data, an empty cache of the user; the cache's folder."""
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
-    monkeypatch.setattr("sequela.sources.catalog.find_spec", lambda _: None)
+    monkeypatch.setattr("sequela.datasets.catalog.find_spec", lambda _: None)
     cache = tmp_path / "cache"
-    monkeypatch.setattr("sequela.sources.catalog.cache_folder", lambda name: cache / name)
-    monkeypatch.setattr("sequela.sources.fetch.cache_folder", lambda name: cache / name)
+    monkeypatch.setattr("sequela.datasets.catalog.cache_folder", lambda name: cache / name)
+    monkeypatch.setattr("sequela.intake.fetch.cache_folder", lambda name: cache / name)
     return cache
 
 

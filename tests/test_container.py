@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.fit import train
 from sequela.serving.write import write_export
-from sequela.sources.catalog import EXCERPTS
 
 ROOT = Path(__file__).parent.parent
 LINES = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text("utf-8")).splitlines()

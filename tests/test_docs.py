@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_the_seventh_model_trains(
     (tmp_path / "dilated.py").write_text(file, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "MODELS", dict(registry.MODELS))
+    monkeypatch.setattr(registry, "MODELS", copy(registry.MODELS))
     exec(registration, {})  # noqa: S102 - our own page
     assert registry.title_of("cnn-dilated") == "CNN dilated"
     assert sum(p.numel() for p in registry.lookup_network("cnn-dilated").build().parameters()) > 0

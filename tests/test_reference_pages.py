@@ -90,7 +90,7 @@ def test_every_room_and_command_has_its_place(tmp_path: Path) -> None:
         assert f"   api-{room}\n" in contents
         assert (tmp_path / f"api-{room}.rst").is_file()
     assert ".. automodule:: sequela.cohort.split\n" in (tmp_path / "api-cohort.rst").read_text()
-    assert "`sequela.load <sequela.notebook.examples.load>`" in contents
+    assert "`sequela.load <sequela.api.examples.load>`" in contents
     commands = (tmp_path / "commands.rst").read_text("utf-8")
     assert "sequela evaluate" in commands
     assert "``--seed INT``" in commands

@@ -1,8 +1,8 @@
 """The best spectral network at each budget of operations, found by a search: ``front.json``.
 
 The search is nested. All that is chosen (features, hidden layers, members) is chosen by the loss on
-the tuning part of one split, which no reported number uses. Then the best network within each
-budget is trained in five folds of the usual deal, and its held-out part is opened once.
+the validation set of one split, which no reported number uses. Then the best network within each
+budget is trained in five folds of the usual deal, and its test sets are opened once.
 
     python -m benchmarks.accuracy.front                     # search, then five folds
     python -m benchmarks.accuracy.front --trials 200
@@ -27,12 +27,12 @@ from optuna.storages.journal import JournalFileBackend
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.figures.pareto import accuracy_against_operations
+from sequela.integrity.openings import open_held_out
 from sequela.models.registry import lookup_network
 from sequela.runs import signals
+from sequela.runs.data import Examples
 from sequela.runs.folds import FoldsFolder
-from sequela.runs.openings import open_held_out
 from sequela.runs.pool import PlannedRun
-from sequela.runs.signals import SignalData
 from sequela.studies.settings import run_settings
 from sequela.training.fit import fit
 from sequela.training.history import best_epoch
@@ -105,8 +105,8 @@ def operations_of(config: dict[str, Any]) -> int:
     return account(network.build(network.config(**config)), (torch.zeros(1, 1, 178),)).operations
 
 
-def tuning_loss(config: dict[str, Any], data: SignalData) -> tuple[float, float]:
-    """Loss and accuracy on the tuning part, after a short training on the training part."""
+def tuning_loss(config: dict[str, Any], data: Examples) -> tuple[float, float]:
+    """Loss and accuracy on the validation set, after a short training on the training set."""
     network = lookup_network(MODEL)
     given = data.inputs(network.reads)
     torch.manual_seed(0)
@@ -118,7 +118,7 @@ def tuning_loss(config: dict[str, Any], data: SignalData) -> tuple[float, float]
     return best.loss, best.metrics["accuracy"]
 
 
-def search(data: SignalData, trials: int, path: Path) -> optuna.Study:
+def search(data: Examples, trials: int, path: Path) -> optuna.Study:
     """Loss and operations, both as low as can be."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -148,7 +148,7 @@ def search(data: SignalData, trials: int, path: Path) -> optuna.Study:
 
 
 def chosen(study: optuna.Study, budget: int) -> optuna.trial.FrozenTrial | None:
-    """The trial with the lowest tuning loss within a budget, if one is within."""
+    """The trial with the lowest validation loss within a budget, if one is within."""
     state = (optuna.trial.TrialState.COMPLETE,)
     within = [
         trial

@@ -1,8 +1,8 @@
 """How much better models become with more recordings or patients to learn from.
 
 Five folds are drawn as often as asked; each model learns from a fifth to seven tenths of the
-recordings or patients, and each is judged on the same held-out folds. What it does not learn from
-is its tuning part, so networks are not refitted on it. The held-out numbers open each split.
+sessions or patients, and each is evaluated on the same test folds. What it does not learn from
+is its tuning part, so networks are not refitted on it. Each test set is opened once.
 
     python benchmarks/accuracy/learning_curve.py --repeats 5
     python benchmarks/accuracy/learning_curve.py --tasks bonn --models spectral-mlp
@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
+from sequela.integrity.openings import open_held_out
 from sequela.runs.folds import FoldsFolder
-from sequela.runs.openings import open_held_out
 from sequela.runs.pool import PlannedRun
 from sequela.studies.settings import run_settings
 
@@ -44,9 +44,9 @@ FOLDS = 5
 
 
 def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[str, Any]:
-    """Held-out number of a model that learnt from so much, its interval, and how much that was."""
+    """Test-set number of a model that learnt from so much, its interval, and how much that was."""
     if task == "bonn":
-        data, asked, unit, metric = "bonn", {}, "recordings", "accuracy"
+        data, asked, unit, metric = "bonn", {}, "sessions", "accuracy"
     else:
         data, asked, unit, metric = "mimic3", {"task": task}, "patients", "auroc"
     settings = run_settings(model, data, records=asked, training={"refit": False}).model_copy(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.evaluation.number import number
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ TITLES = {
 }
 """Title, number and example of each task, in the order of the page."""
 CURVES = {
-    "bonn": "EEG, one segment, by recording",
+    "bonn": "EEG, one segment, by session",
     "report-2019": "MIMIC-III demo, the report's question, which leaks",
     "in-hospital": "MIMIC-III demo, death in the stay",
 }
@@ -44,7 +44,7 @@ def read(name: str = "summary.json") -> dict[str, Any]:
 
 
 def value_of(entry: Mapping[str, Any]) -> float:
-    """The held-out number of a model."""
+    """The test-set number of a model."""
     return float(entry["auroc"] if "auroc" in entry else entry["accuracy"])
 
 
@@ -102,7 +102,7 @@ def front(found: Mapping[str, Any]) -> list[str]:
         "the lowest loss within each budget; then five folds, one seed."
     )
     columns = "whole recordings | operations | parameters | layers | members"
-    lines = ["## EEG, by recording: the best network at each budget of operations", "", how, ""]
+    lines = ["## EEG: the best network at each budget of operations", "", how, ""]
     lines += [
         f"| operations, at most | accuracy (95 % interval) | {columns} |",
         "|---:|---|---|---:|---:|---|---:|",

@@ -2,7 +2,7 @@
 
 Each model is trained in five folds, with as many seeds as are asked for; interrupted, the command
 goes on where it was. Nothing is chosen here: settings are the defaults of ``sequela train``, and
-the tuning part of each fold decides when to stop. The held-out numbers open each split once.
+the validation set of each fold decides when to stop. Each test set is opened once.
 
     python benchmarks/accuracy/run.py                     # all tasks
     python benchmarks/accuracy/run.py eeg --seeds 3       # one of them
@@ -27,13 +27,10 @@ from typing import Any
 
 import torch
 
-from sequela.cost.measure import microseconds_of_one
-from sequela.runs.data import load
-from sequela.runs.ensemble import make_ensemble
+from sequela.analysis.ensemble import make_ensemble
+from sequela.integrity.openings import open_held_out
 from sequela.runs.fit import train
 from sequela.runs.folds import FoldsFolder
-from sequela.runs.model import TrainedModel, trained
-from sequela.runs.openings import open_held_out
 from sequela.runs.pool import PlannedRun
 from sequela.studies.settings import run_settings
 
@@ -131,18 +128,6 @@ WHOLE = " on recordings"
 """Ends the name of a model that is given whole recordings, where it reads segments by default."""
 
 
-def inference_us(run: FoldsFolder) -> float | None:
-    """Median time of one example on one thread, in microseconds; only networks are timed."""
-    first = run.first
-    model = trained(first)
-    if not isinstance(model, TrainedModel) or not model.is_network:
-        return None
-    with TemporaryDirectory() as work:
-        data = load(first.settings, None, Path(work))
-        example = data.inputs(model.reads, model.state).example
-        return round(microseconds_of_one(model.network("a timing"), example), 1)
-
-
 def entry(run: FoldsFolder, metric: str) -> dict[str, Any]:
     """One model of one task."""
     one = run.first.metrics
@@ -152,15 +137,28 @@ def entry(run: FoldsFolder, metric: str) -> dict[str, Any]:
         "ci": run.test[f"{metric}_ci"],
         "per_fold": [each[metric] for each in held_out],
         "seeds": run.seeds,
-        "operations": one["operations"],
-        "parameters": one["parameters"],
+        **{name: one[name] for name in ("operations", "parameters", "inference_us")},
         "train_seconds": statistics.mean(each.metrics["train_seconds"] for each in run.runs),
-        "inference_us": inference_us(run),
     }
 
 
+def planned_run(task: str, model: str, out: Path, seeds: int) -> PlannedRun:
+    """The folds of a model."""
+    data, _, _, asked = TASKS[task]
+    whole = model.endswith(WHOLE)
+    settings = run_settings(
+        model.removesuffix(WHOLE),
+        data,
+        segment="recording" if whole else None,
+        records=SCORED.get(model, asked),
+        training={},
+    )
+    path = out / task / model.replace(" ", "-")
+    return PlannedRun(path, settings, FOLDS, seeds=1 if model.startswith(UNSEEDED) else seeds)
+
+
 def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) -> None:
-    """Open the held-out parts of a model, and add and print its numbers."""
+    """Open the test sets of a model, and add and print its numbers."""
     open_held_out(run, "evaluate")
     for name, metric in metrics.items():
         if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
@@ -170,30 +168,36 @@ def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) 
         print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
-def time_again(out: Path, task: str, found: dict[str, Any]) -> None:
-    """Train the first fold of each model again, use it, and write these times into ``found``.
+def time_again(task: str, found: dict[str, Any]) -> None:
+    """Train the first fold of each model again, and write its times and cost into ``found``.
 
-    An ensemble takes as long to train as its members.
+    An ensemble of the seeds of one model takes as long as the seeds together.
     """
     _, metrics, models, _ = TASKS[task]
-    entries = {name: found[name] for name in metrics if name in found}
-    for model in models:
-        if not any(model in each for each in entries.values()):
-            continue
-        run = FoldsFolder(out / task / model.replace(" ", "-"))
-        with TemporaryDirectory() as work:
-            again = train(run.first.settings, Path(work) / "run").metrics["train_seconds"]
-        times = {"train_seconds": again, "inference_us": inference_us(run)}
-        print(f"{task}, {model}: {times}", flush=True)
-        for each in entries.values():
-            if model in each:
-                each[model] |= times
-    for name, members in ENSEMBLES.get(task, {}).items():
-        for each in entries.values():
-            if name in each and set(members) <= set(each):
-                averaged = each[members[0]]["seeds"] if len(members) == 1 else 1
-                seconds = sum(each[member]["train_seconds"] for member in members)
-                each[name]["train_seconds"] = averaged * seconds
+    entries = [found[name] for name in metrics if name in found]
+
+    def note(name: str, facts: Mapping[str, Any]) -> None:
+        kept = {each: facts[each] for each in ("operations", "train_seconds", "inference_us")}
+        print(f"{task}, {name}: {kept}", flush=True)
+        for each in entries:
+            if name in each:
+                each[name] |= kept
+
+    with TemporaryDirectory() as folder:
+        work, facts = Path(folder), {}
+        for model in models:
+            if any(model in each for each in entries):
+                _, settings = planned_run(task, model, work, 1).runs[0]
+                facts[model] = train(settings, work / model.replace(" ", "-")).metrics
+                note(model, facts[model])
+        for name, members in ENSEMBLES.get(task, {}).items():
+            if len(members) > 1 and facts.keys() >= set(members):
+                note(name, make_ensemble([work / one for one in members], work / name).metrics)
+            for each in entries:
+                if len(members) == 1 and name in each and members[0] in facts:
+                    seeds, of_one = each[members[0]]["seeds"], facts[members[0]]
+                    taken = {key: seeds * of_one[key] for key in ("train_seconds", "inference_us")}
+                    each[name] |= taken
 
 
 def commit() -> str:
@@ -213,7 +217,11 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], default=[])
     parser.add_argument("--out", type=Path, default=Path("accuracy"))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--time", action="store_true", help="only time what is trained already")
+    parser.add_argument(
+        "--time",
+        action="store_true",
+        help="only train a fold of each model again, for its times and cost",
+    )
     parser.add_argument("--write", action="store_true", help="store the summary beside this file")
     said = parser.parse_args()
     torch.set_num_threads(1)
@@ -222,25 +230,12 @@ def main() -> None:
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     for task in said.tasks or TASKS:
         if said.time:
-            time_again(said.out, task, found)
+            time_again(task, found)
             write(found, path)
             continue
-        data, metrics, models, asked = TASKS[task]
+        _, metrics, models, _ = TASKS[task]
         for model in models:
-            whole = model.endswith(WHOLE)
-            settings = run_settings(
-                model.removesuffix(WHOLE),
-                data,
-                segment="recording" if whole else None,
-                records=SCORED.get(model, asked),
-                training={},
-            )
-            planned = PlannedRun(
-                said.out / task / model.replace(" ", "-"),
-                settings,
-                FOLDS,
-                seeds=1 if model.startswith(UNSEEDED) else said.seeds,
-            )
+            planned = planned_run(task, model, said.out, said.seeds)
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
             write(found, path)

@@ -26,7 +26,7 @@ from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
-SUMMARY, COSTS = HERE / "summary.json", HERE.parent / "accuracy" / "summary.json"
+SUMMARY = HERE / "summary.json"
 LEAKING = ("recording", "row")
 """Splits of EEG that leak."""
 MADE, END = "<!-- {}: benchmarks/reproduction/page.py -->", "<!-- end -->"
@@ -88,7 +88,8 @@ def _model(entry: Mapping[str, Any]) -> dict[str, Any]:
     found = {metric: test[metric], "ci": test[f"{metric}_ci"]}
     if test.get("recording_accuracy") is not None:
         found["recording_accuracy"] = test["recording_accuracy"]
-    return found | {name: entry[name] for name in ("parameters", "operations")}
+    kept = ("parameters", "operations", "inference_us", "inflation")
+    return found | {name: entry[name] for name in kept if name in entry}
 
 
 def percent(value: float) -> str:
@@ -118,15 +119,12 @@ def by(summary: Mapping[str, Any], split: str) -> Mapping[str, Any]:
     return found
 
 
-def span(summary: Mapping[str, Any], split: str) -> str:
-    """What a split adds to the accuracy of a model that learns, in points."""
-    honest, leaking = summary["studies"]["seizure"]["models"], by(summary, split)
-    gains = [
-        round(100 * (leaking[name]["accuracy"] - model["accuracy"]))
-        for name, model in honest.items()
-        if name in leaking and name != "majority-class"
-    ]
-    return f"{min(gains)} to {max(gains)}"
+def inflation(summary: Mapping[str, Any], split: str) -> str:
+    """What a split adds to the accuracy of the default model on the same segments, in points."""
+    default = summary["studies"]["seizure"]["default"]
+    found = by(summary, split)[default]["inflation"]
+    value, low, high = (points(each) for each in (found["difference"], *found["ci"]))
+    return f"{value} points ({low} to {high})"
 
 
 ONE = {
@@ -151,7 +149,7 @@ def tally(claims: list[Mapping[str, Any]]) -> str:
     return f"{', '.join(parts)}. From the 95 % intervals alone, {intervals}"
 
 
-def five_lines(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
+def five_lines(summary: Mapping[str, Any]) -> str:
     """The results in the README."""
     eeg, deaths = summary["studies"]["seizure"], summary["studies"]["mortality"]
     best, spectral = eeg["models"][eeg["default"]], "spectral-logistic-regression"
@@ -159,7 +157,7 @@ def five_lines(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
         (name for name in eeg["models"] if name.endswith(("-baseline", "-improved"))),
         key=lambda name: eeg["models"][name]["accuracy"],
     )
-    micro = costs["eeg-segment"][eeg["default"]]["inference_us"]
+    micro = best["inference_us"]
     claims = [claim for study in (eeg, deaths) for claim in study["claims"]]
     words = {
         deaths["default"]: f"`{deaths['default']}`",
@@ -181,8 +179,8 @@ def five_lines(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
         f"(`{report}`). A logistic regression on the spectrum gets "
         f"{level(eeg['models'][spectral])}.\n"
         "- **Leakage**: if recordings made at the same time are in both the training and the test "
-        f"set, accuracy changes by {span(summary, 'recording')} points; if segments of one "
-        f"recording are, by {span(summary, 'row')}.\n"
+        f"set, the accuracy of `{eeg['default']}` changes by {inflation(summary, 'recording')}; if "
+        f"segments of one recording are, by {inflation(summary, 'row')}.\n"
         f"- **Death in the hospital** after 48 hours of intensive care, {deaths['positives']:,} "
         f"deaths of {deaths['examples']:,}. AUROC: {', '.join(aurocs)}.\n"
         f"- **The report makes {len(claims)} claims**: {tally(claims)}."
@@ -271,18 +269,19 @@ def claims_table(summary: Mapping[str, Any], key: str) -> str:
     return "\n".join(lines)
 
 
-def parts(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> dict[Path, dict[str, str]]:
+def parts(summary: Mapping[str, Any]) -> dict[Path, dict[str, str]]:
     """What stands between which marks of which page."""
     made = summary["made"]
     best = {key: summary["studies"][key]["best"] for key in ("seizure", "mortality")}
     return {
-        README: {"results": five_lines(summary, costs), "times": times(summary)},
+        README: {"results": five_lines(summary), "times": times(summary)},
         PAGE: {
             "made": f"Measured on {made['date']}, version {made['version']}, {made['machine']}.",
             "seizures": "\n\n".join(filter(None, [eeg_table(summary), best["seizure"]])),
             "leak": (
-                f"By recording, accuracy is {span(summary, 'recording')} points higher than by "
-                f"session, by row {span(summary, 'row')} points."
+                "The accuracy of the default model minus that by session, on the same segments: "
+                f"by recording {inflation(summary, 'recording')}, by row "
+                f"{inflation(summary, 'row')}."
             ),
             "mortality": "\n\n".join(filter(None, [mortality_table(summary), best["mortality"]])),
             "claims on seizures": claims_table(summary, "seizure"),
@@ -327,7 +326,7 @@ def main() -> None:
         if getattr(said, name) is not None:
             summary["made"][name] = getattr(said, name)
     SUMMARY.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path, inside in parts(summary, read(COSTS)).items():
+    for path, inside in parts(summary).items():
         path.write_text(written(path.read_text(encoding="utf-8"), inside), encoding="utf-8")
         print(f"written: {path}")
 

@@ -1,15 +1,14 @@
-"""Latency and load of a served model, and the scan of a night; all that the docs say of it.
+"""Latency and load of a served model.
 
-    python -m benchmarks.serving.run [--seconds 60] [--hours 8] [--write]
+    python -m benchmarks.serving.run [--seconds 60] [--write]
 
-Trains three models on the recordings of the package, exports them, and measures:
+Trains two models on the recordings of the package, exports them, and measures:
 
 - one segment asked at a time: ONNX Runtime beside torch (eager), one thread;
 - the served file under 100 clients at once: bodies of one segment and of 64, answered in batches
-  (as by default) and one segment after the other (--batch 1);
-- a night of EEG scanned on one core.
+  (as by default) and one segment after the other (--batch 1).
 
-Takes about five minutes on two quiet cores. With --write, summary.json and the tables of the docs
+Takes about three minutes on two quiet cores. With --write, summary.json and the tables of the docs
 are written.
 """
 
@@ -24,30 +23,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from benchmarks.serving import clients, scan
+from benchmarks.serving import clients
 from numpy.typing import NDArray
 
 from sequela.config import RunSettings, TrainingSettings
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.serving import load
-from sequela.serving.web.app import BATCH
-from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.web.app import BATCH
 
 HERE = Path(__file__).parent
 SUMMARY = HERE / "summary.json"
 PAGE = HERE.parents[1] / "docs" / "speed.md"
 MARK = "<!-- by benchmarks.serving.run -->\n"
-DEFAULT, GRU, LINEAR = "spectral-mlp", "gru-baseline", "spectral-logistic-regression"
+DEFAULT, GRU = "spectral-mlp", "gru-baseline"
 CLIENTS, SEVERAL = 100, 64
 CALLS = 3000
 SHORT = 10.0
 """Seconds of all loads but the first."""
 MICRO = 1e6
+PACKAGES = ("onnxruntime", "torch", "fastapi", "uvicorn")
 
 
 def trained(model: str, work: Path) -> tuple[Path, Path]:
@@ -144,7 +144,9 @@ def load_of(file: Path, *, batch: int, size: int, seconds: float) -> dict[str, A
     }
 
 
-def machine() -> dict[str, Any]:
+def machine(*packages: str) -> dict[str, Any]:
+    """Describe the commit, the machine, its load, and the versions of the installed packages."""
+    installed = {each.name for each in distributions()}
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
         cwd=HERE, check=False, capture_output=True, text=True,
@@ -154,13 +156,13 @@ def machine() -> dict[str, Any]:
         "commit": commit.stdout.strip(),
         "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
         "load_average": round(os.getloadavg()[0], 2),
-        "versions": {n: version(n) for n in ("onnxruntime", "torch", "fastapi", "uvicorn")},
+        "versions": {name: version(name) for name in packages if name in installed},
     }
 
 
 def document(found: dict[str, Any]) -> str:
     """What the docs say of it, in Markdown."""
-    made, latency, night = found["made"], found["latency"], found["night"]
+    made, latency = found["made"], found["latency"]
     versions = made["versions"]
     rows = [
         ("ONNX Runtime", latency["onnx_runtime_microseconds"]),
@@ -179,13 +181,6 @@ def document(found: dict[str, Any]) -> str:
         f"| {CLIENTS} clients at once | requests | errors | segments a second | p50 | p99 |\n"
         "|---|---:|---:|---:|---:|---:|\n" + "\n".join(map(_row, found["load"])),
         *(_gain(name, gain) for name, gain in found["batched"].items()),
-        (
-            f"A night of {night['hours']:g} hours, {night['channels']} channels at "
-            f"{night['rate']} Hz, was scanned by `{night['model']}` in {night['seconds']:.0f} s "
-            f"({night['processor_seconds']:.0f} s of one core) and "
-            f"{night['peak_gigabytes']:.2f} GB. "
-            f"It has {night['seizures']} seizures; {'; '.join(night['scores'])}."
-        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -221,12 +216,11 @@ def loaded(file: Path, model: str, seconds: float) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60, help="of the main load")
-    parser.add_argument("--hours", type=float, default=8, help="of the night")
     parser.add_argument("--write", action="store_true", help="write summary.json")
     asked = parser.parse_args()
-    found: dict[str, Any] = {"made": machine()}
+    found: dict[str, Any] = {"made": machine(*PACKAGES)}
     with TemporaryDirectory() as name:
-        made = {model: trained(model, Path(name)) for model in (DEFAULT, GRU, LINEAR)}
+        made = {model: trained(model, Path(name)) for model in (DEFAULT, GRU)}
         found["latency"] = {"model": GRU, **latency(*made[GRU])}
         print(json.dumps(found, indent=1), flush=True)
         found |= {"load": [], "batched": {}}
@@ -242,9 +236,6 @@ def main() -> None:
                 "several_to_one": round(rates[2] / rates[1], 2),
             }
         print(json.dumps(found["batched"]), flush=True)
-        run, file = made[LINEAR]
-        found["night"] = scan.measured(file, run, asked.hours)
-        print(json.dumps(found["night"]), flush=True)
     if asked.write:
         SUMMARY.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         before, _, rest = PAGE.read_text("utf-8").partition(MARK)

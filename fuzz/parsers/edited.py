@@ -21,11 +21,11 @@ from fuzz.mutators import JSON
 from fuzz.parser import Parser, Seed
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SequelaError
+from sequela.integrity.verified import verify_folder
 from sequela.report.card import build_card
 from sequela.runs.find import named_runs
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import seal
-from sequela.runs.verified import verify_folder
 from sequela.studies.results import results
 
 EDITED = ("folds.json", "fold-00/metrics.json", "fold-00/split.json")

@@ -16,8 +16,8 @@ from fuzz.mutators import BYTES, JSON
 from fuzz.parser import Files, Mutator, Parser, Seed
 from fuzz.parsers.tables import _mimic3
 from sequela.cohort.events import open_events
-from sequela.sources.build import build
-from sequela.sources.hospitals import source_of
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 COLUMNS = ["subject_id", "time", "code", "numeric_value", "visit_id"]
 META = "metadata/dataset.json"

@@ -13,9 +13,9 @@ import numpy as np
 from fuzz.mutators import BYTES, CSV, GZIP, TEXT
 from fuzz.parser import Files, Parser, Seed, as_they_are
 from fuzz.parsers.archives import gzipped, zipped
-from sequela.sources import bonn, uci_seizure
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.recordings import Recording
+from sequela.signals import bonn, uci_seizure
 
 _LINE = re.compile(rb"[ \t]*-?[0-9]{1,6}[ \t]*")
 _CELL = re.compile(r"[ \t]*-?[0-9]{1,6}[ \t]*")

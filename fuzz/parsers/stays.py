@@ -11,8 +11,8 @@ from typing import Any
 from fuzz.mutators import CSV, GZIP
 from fuzz.parser import Files, Parser, Seed
 from fuzz.parsers.archives import tarred, zipped
-from sequela.sources import physionet2012
-from sequela.sources.catalog import EXCERPTS
+from sequela.datasets.catalog import EXCERPTS
+from sequela.tables.sources import physionet2012
 
 _OUTCOMES = "Outcomes-a.txt"
 _HEADERS = {

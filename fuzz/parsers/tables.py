@@ -15,12 +15,13 @@ from unittest import mock
 
 from fuzz.mutators import CSV, GZIP
 from fuzz.parser import Files, Parser, Seed, as_they_are
-from sequela.sources import build as building
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.declarations import FIRST_TIME, LAST_TIME, MOST_NUMBER, Kind, Table
-from sequela.sources.hospitals import source_of
-from sequela.sources.opened import SUMS
-from sequela.sources.tables import Tables, read_tables
+from sequela.datasets.catalog import EXCERPTS
+from sequela.formats.opened import SUMS
+from sequela.tables import build as building
+from sequela.tables.declarations import FIRST_TIME, LAST_TIME, Kind, Table
+from sequela.tables.declared.expressions import MOST_NUMBER
+from sequela.tables.hospitals import source_of
+from sequela.tables.tables import Tables, read_tables
 
 SUBJECTS, UNITS = 12, 20
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
@@ -32,7 +33,8 @@ _BLANKS = " \t\n\v\f\r"
 Rows = list[dict[str, str]]
 
 
-def _text(rows: Rows) -> bytes:
+def csv_of(rows: Rows) -> bytes:
+    """Return the rows of a table as csv."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -52,7 +54,7 @@ def _mimic3() -> Files:
     files = {}
     for name in ("PATIENTS", "ADMISSIONS", "ICUSTAYS", "DIAGNOSES_ICD", "SERVICES"):
         rows = [row for row in _excerpt("mimic3", name) if row["subject_id"] in chosen]
-        files[f"{name}.csv"] = _text(rows)
+        files[f"{name}.csv"] = csv_of(rows)
     return files
 
 
@@ -88,7 +90,7 @@ def _mimic4() -> Files:
         for i, row in enumerate(stays * 4)
     ]  # fmt: skip
     tables = {"patients": patients, "admissions": admissions, "diagnoses_icd": coded}
-    return {f"hosp/{n}.csv": _text(rows) for n, rows in {**tables, "labevents": labs}.items()}
+    return {f"hosp/{n}.csv": csv_of(rows) for n, rows in {**tables, "labevents": labs}.items()}
 
 
 @cache
@@ -97,7 +99,7 @@ def _eicu() -> Files:
     chosen = {row["patientunitstayid"] for row in _excerpt("eicu", "patient")[:UNITS]}
     names = ("patient", "diagnosis", "apacheApsVar", "apachePatientResult")
     return {
-        f"{name}.csv": _text(
+        f"{name}.csv": csv_of(
             [r for r in _excerpt("eicu", name) if r["patientunitstayid"] in chosen]
         )
         for name in names

@@ -7,28 +7,46 @@ from sequela.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from sequela import register as register
-    from sequela.estimators.signal_classifier import SignalClassifier as SignalClassifier
-    from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
-    from sequela.notebook.evaluation import evaluate as evaluate
-    from sequela.notebook.examples import load as load
-    from sequela.notebook.visit_examples import load_visits as load_visits
+    from sequela.api.evaluation import evaluate as evaluate
+    from sequela.api.examples import load as load
+    from sequela.api.signal_classifier import SignalClassifier as SignalClassifier
+    from sequela.api.visit_classifier import VisitClassifier as VisitClassifier
+    from sequela.api.visit_examples import load_visits as load_visits
+    from sequela.report.pages.audit_page import audit as audit
+    from sequela.report.pages.build import report as report
+    from sequela.report.pages.comparison_page import compare as compare
+    from sequela.serving.predict import predict_data as predict
+    from sequela.studies.train import train as train
+    from sequela.tables.hospitals import build as build
 
 # Loaded on first use: `import sequela` stays quick and loads no torch.
 _PLACES = {
-    "SignalClassifier": "sequela.estimators.signal_classifier",
-    "VisitClassifier": "sequela.estimators.visit_classifier",
-    "evaluate": "sequela.notebook.evaluation",
-    "load": "sequela.notebook.examples",
-    "load_visits": "sequela.notebook.visit_examples",
+    "SignalClassifier": "sequela.api.signal_classifier:SignalClassifier",
+    "VisitClassifier": "sequela.api.visit_classifier:VisitClassifier",
+    "audit": "sequela.audit:",
+    "build": "sequela.tables.hospitals:build",
+    "compare": "sequela.report.pages.comparison_page:compare",
+    "evaluate": "sequela.api.evaluation:evaluate",
+    "load": "sequela.api.examples:load",
+    "load_visits": "sequela.api.visit_examples:load_visits",
+    "predict": "sequela.serving.predict:predict_data",
+    "report": "sequela.report:",
+    "train": "sequela.studies.train:train",
 }
 __all__ = [
     "SignalClassifier",
     "VisitClassifier",
     "__version__",
+    "audit",
+    "build",
+    "compare",
     "evaluate",
     "load",
     "load_visits",
+    "predict",
     "register",
+    "report",
+    "train",
 ]
 
 
@@ -39,7 +57,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sequela' has no attribute '{name}'")
     # These take names of models and data sets, so plugins must be loaded before.
     import_module("sequela.plugins").load_plugins()
-    return getattr(import_module(_PLACES[name]), name)
+    module, _, function = _PLACES[name].partition(":")
+    found = import_module(module)
+    return getattr(found, function) if function else found
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,10 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
 import math
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -17,8 +16,10 @@ Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 SegmentLength = Literal["recording"] | int
 """Samples of a segment, or each recording whole."""
 
+Text = Annotated[str | None, Field(min_length=1)]
+"""A text that is missing or not empty."""
+
 SMALLEST_CELL = 10
-SMALLEST_VARIABLE = "SEQUELA_SMALLEST_CELL"
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
@@ -29,11 +30,7 @@ TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 
 
 def check_target(aim: Aim, target: float | None) -> float:
-    """Check the target of an aim that needs one.
-
-    Raises:
-        SettingError: If it is missing or out of range.
-    """
+    """Check the target of an aim that needs one."""
     most = TARGETS[aim]
     if target is None or not 0 < target <= most:
         limit = f"above 0, at most {most:g}" if math.isfinite(most) else "above 0"
@@ -46,11 +43,7 @@ class _Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Make checked settings.
-
-        Raises:
-            SettingError: If a value is not allowed; the message names the setting and the value.
-        """
+        """Make checked settings."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -83,9 +76,7 @@ class TrainingSettings(_Settings):
         default=None, gt=0, description="Clip the gradient norm to this value."
     )
     weight_decay: float = Field(
-        default=0.0,
-        ge=0,
-        description="Decoupled weight decay (AdamW, arXiv 1711.05101).",
+        default=0.0, ge=0, description="Decoupled weight decay (AdamW, arXiv 1711.05101)."
     )
     label_smoothing: float = Field(
         default=0.0,
@@ -117,7 +108,7 @@ class TrainingSettings(_Settings):
         default=0.0,
         ge=0,
         description="Multiply each training segment by a random factor; this is the standard "
-        "deviation of its logarithm. Needs a model that reads the signal.",
+        "deviation of its logarithm; needs a model that reads the signal.",
     )
     second_target: float = Field(
         default=0.0,
@@ -188,9 +179,7 @@ class QuestionSettings(_Settings):
         description="Task: the outcome and time of prediction; or a TOML file that declares one.",
     )
     declared: str | None = Field(
-        default=None,
-        description="The task of a file, as JSON.",
-        json_schema_extra=NO_OPTION,
+        default=None, description="The task of a file, as JSON.", json_schema_extra=NO_OPTION
     )
     hours: float | None = Field(
         default=None,
@@ -218,10 +207,8 @@ class QuestionSettings(_Settings):
         description="Take times and labels from this MEDS label file, for example from ACES, "
         "instead of a task.",
     )
-    outcome: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the outcome in the label file, such as readmitted.",
+    outcome: Text = Field(
+        default=None, description="Name of the outcome in the label file, such as readmitted."
     )
     inputs: tuple[str, ...] = Field(
         default=(),
@@ -230,54 +217,46 @@ class QuestionSettings(_Settings):
     )
     hindsight: bool = Field(
         default=False,
-        description="Use information from after the prediction, to the end of the stay. This leaks "
-        "by design, to show how much it inflates the score.",
+        description="Use information from after the prediction, to the end of the stay, "
+        "which leaks by design, to show how much it inflates the score.",
     )
 
 
 class SignalSettings(_Settings):
     """The description of custom recordings: each is an option, and a key of ``signals.toml``."""
 
-    title: str | None = Field(
+    title: Text = Field(
         default=None,
-        min_length=1,
         description="Name of the data on pages and cards (default: the name of the file or "
         "folder).",
     )
-    id: str | None = Field(
+    id: Text = Field(
         default=None,
-        min_length=1,
         description="Column of the id: in a table with one row per sample, the rows of an id are "
         "one stretch of signal.",
     )
-    subject: str | None = Field(
+    subject: Text = Field(
         default=None,
-        min_length=1,
         description="Column of the recorded person; for files, `header`, `folder` (the first in "
         "the path), or a regular expression with a group that matches it in the path, such as "
         "'(chb[0-9]+)_'.",
     )
-    session: str | None = Field(
+    session: Text = Field(
         default=None,
-        min_length=1,
         description="Column of the session, which recordings made at the same time share; for "
         "files, `folder` or a regular expression.",
     )
-    recording: str | None = Field(
+    recording: Text = Field(
         default=None,
-        min_length=1,
         description="Column of the recording; for files, a regular expression (default: each file "
         "is a recording, else each row).",
     )
-    site: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Column of the site; for files, `folder` or a regular expression.",
+    site: Text = Field(
+        default=None, description="Column of the site; for files, `folder` or a regular expression."
     )
-    label: str | None = Field(default=None, min_length=1, description="Column of the class.")
-    time: str | None = Field(
+    label: Text = Field(default=None, description="Column of the class.")
+    time: Text = Field(
         default=None,
-        min_length=1,
         description="Column of the time in seconds: of each sample in a table with one row per "
         "sample, else of the start of the segment, which orders the segments of a recording.",
     )
@@ -286,11 +265,10 @@ class SignalSettings(_Settings):
         description="Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that "
         "all files have).",
     )
-    samples: str | None = Field(
+    samples: Text = Field(
         default=None,
-        min_length=1,
         description="Columns of the samples, such as 'X*'; with several channels, such as "
-        "'{channel}_*'. For npz files, the array of signals.",
+        "'{channel}_*'; for npz files, the array of signals.",
     )
     rate: float | None = Field(
         default=None, gt=0, description="Samples per second, in Hz, if the file does not state it."
@@ -320,17 +298,14 @@ class SignalSettings(_Settings):
     omit: tuple[str, ...] = Field(
         default=(), description="Leave out windows of this class in the data, such as '?'."
     )
-    events: str | None = Field(
+    events: Text = Field(
         default=None,
-        min_length=1,
         description="Source of the events that label the windows of files: `annotations` (in the "
         "file), `bids`, `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, "
         "duration and label.",
     )
-    background: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Class of windows without an event (default: they are left out).",
+    background: Text = Field(
+        default=None, description="Class of windows without an event (default: they are left out)."
     )
     overlap: float = Field(
         default=0.5,
@@ -379,28 +354,6 @@ def _codes(asked: CohortSettings) -> str:
     return f", ICD codes to {f'{digits} characters after ' if digits else ''}the dot"
 
 
-class ReleaseSettings(_Settings):
-    """The rule for showing counts of people."""
-
-    smallest_cell: int = Field(
-        default=SMALLEST_CELL,
-        ge=1,
-        description="Hide counts of people below this number, their names, and numbers that reveal "
-        "them; 1 hides nothing (default: the variable SEQUELA_SMALLEST_CELL, else "
-        f"{SMALLEST_CELL}).",
-    )
-
-    @classmethod
-    def asked(cls, smallest_cell: int | None = None) -> Self:
-        """Use the given number, else the environment variable, else the default.
-
-        Raises:
-            SettingError: If it is not a whole number of at least 1.
-        """
-        given = os.environ.get(SMALLEST_VARIABLE) if smallest_cell is None else smallest_cell
-        return cls() if given in (None, "") else cls.of(smallest_cell=given)
-
-
 class RunSettings(_Settings):
     """All settings that determine the result of a run: the run's ``config.toml``."""
 
@@ -408,16 +361,12 @@ class RunSettings(_Settings):
     data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
     split: SplitUnit = Field(
         default="recording",
-        description="Keep all rows of each subject, session or recording in one set (default: the "
-        "largest known unit). The recordings of a session were made at the same time. With site, "
-        "whole hospitals are held out, and with time the latest predictions, where the data allow "
-        "it; each subject stays in one set there too. With row, single rows are split. This leaks "
-        "by design, to show how much it inflates the score.",
+        description="Keep all rows of each subject, session (recordings made at the same time), "
+        "recording or site (hospital) in one set, put the latest predictions in the test set "
+        "(time), or split single rows, which leaks by design (default: the largest known unit).",
     )
     folds: int = Field(
-        default=0,
-        ge=0,
-        description="Cross-validate with this many folds (default: one split).",
+        default=0, ge=0, description="Cross-validate with this many folds (default: one split)."
     )
     fold: int = Field(
         default=0,
@@ -466,9 +415,7 @@ class RunSettings(_Settings):
         json_schema_extra=NO_OPTION,
     )
     cohort: CohortSettings | None = Field(
-        default=None,
-        description="The task on hospital records.",
-        json_schema_extra=NO_OPTION,
+        default=None, description="The task on hospital records.", json_schema_extra=NO_OPTION
     )
     signals: SignalSettings | None = Field(
         default=None,
@@ -550,11 +497,7 @@ class RunSettings(_Settings):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read settings from a run's ``config.toml``.
-
-        Raises:
-            RunError: If the file is missing or is not the settings of a run.
-        """
+        """Read settings from a run's ``config.toml``."""
         try:
             return cls.of(**tomllib.loads(path.read_bytes().decode("utf-8")))
         except FileNotFoundError as error:

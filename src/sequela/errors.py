@@ -8,7 +8,9 @@ import errno
 import re
 import shlex
 import sys
-from collections.abc import Container, Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,6 +21,21 @@ class SequelaError(Exception):
 
 class SeenExamplesWarning(UserWarning):
     """The warning that a classifier is evaluated on training examples."""
+
+
+class MissingGroupsWarning(UserWarning):
+    """The warning that rows of one recording or patient may be on both sides of a split."""
+
+
+def warn_without_groups(where: str) -> None:
+    """Warn, at the caller of the caller, where related rows may be without groups."""
+    warnings.warn(
+        f"groups are missing. If several rows are of one recording or patient, they may be in "
+        f"{where}. Pass groups, the recording or patient of each row, or groups=range(len(X)) if "
+        "the rows are independent; in scikit-learn's tools, set_fit_request(groups=True)",
+        MissingGroupsWarning,
+        stacklevel=3,
+    )
 
 
 class DataError(SequelaError, ValueError):
@@ -70,6 +87,18 @@ class MissingExtraError(SequelaError, ImportError):
         return cls(f"{needed_for} needs an extra: run `{install(extra)}`")
 
 
+@contextmanager
+def extra(name: str, needed_for: str, *libraries: str) -> Iterator[None]:
+    """Raise a MissingExtraError if an import fails: of any library, or of the named ones."""
+    try:
+        yield
+    except ImportError as error:
+        # A library may raise an error of its own, without the name, for what it could not import.
+        if libraries and not {error.name, getattr(error.__cause__, "name", None)} & {*libraries}:
+            raise
+        raise MissingExtraError.of(name, needed_for) from error
+
+
 def install(extra: str) -> str:
     """Return the command that installs an extra for the running Python."""
     return f"{shlex.quote(sys.executable)} -m pip install 'sequela[{extra}]'"
@@ -119,19 +148,6 @@ def without_values(words: object) -> str:
     return _NUMBER.sub(lambda number: re.sub(r"\d", "9", number[0]), hidden)[:200]
 
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-def check_new_name(kind: str, name: str, taken: Container[str]) -> None:
-    """Raise a SettingError for a name that is taken, or invalid in a command, path or id."""
-    if name in taken:
-        raise SettingError(f"a {kind} '{name}' is registered already: choose another name")
-    if not _NAME.fullmatch(name):
-        raise SettingError(
-            f"a {kind} cannot be named '{name}': expected lower-case letters, digits and hyphens"
-        )
-
-
 _NO_ROOM = ("no space is left there", "free some, or name another disk")
 _FORBIDDEN = ("you may not write or read it", "name another place, or change its permissions")
 _NO_FOLDER = ("a file is where a folder is expected", "name another place")
@@ -175,10 +191,6 @@ def is_memory(error: BaseException) -> bool:
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:
     """Format a system error in one line: the file, the cause, and the remedy.
-
-    Args:
-        error: The system error.
-        path: The file, where the error does not name it.
 
     Example:
         >>> system_words(IsADirectoryError(errno.EISDIR, "Is a directory", "page"))

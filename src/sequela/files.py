@@ -30,15 +30,7 @@ _staying: dict[Path, tuple[Path, os.stat_result]] = {}
 
 
 def require_file(path: Path, *endings: str) -> None:
-    """Make sure, before any work is done for it, that a file can have this name.
-
-    Args:
-        path: The file.
-        endings: Endings that the name may have; any by default.
-
-    Raises:
-        OutputError: If a folder has the name, or it ends otherwise.
-    """
+    """Make sure, before any work is done for it, that a file can have this name."""
     if path.is_dir():
         raise OutputError(f"{path}: it is a folder, and a file is expected; name a file in it")
     if endings and path.suffix.lower() not in endings:
@@ -47,11 +39,7 @@ def require_file(path: Path, *endings: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an error of the system into one that names ``path`` or the file at fault.
-
-    Raises:
-        OutputError: In place of an error of the system.
-    """
+    """Turn an error of the system into one that names ``path`` or the file at fault."""
     try:
         yield
     except SequelaError:
@@ -68,16 +56,8 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
     The folder is made where it is missing. After an error, ``path`` is as it was and the temporary
     file is gone, and with it the folders that were made for it. What a killed process left of the
-    same file is removed.
-
-    Args:
-        path: The file.
-        lasting: Whether it must outlast a power cut: then it is on the disk before it gets its
-            name.
-
-    Raises:
-        OutputError: If a folder has the name, the system refuses to write, or a folder that must
-            stay is gone (see :func:`staying`).
+    same file is removed. A ``lasting`` file outlasts a power cut: it is on the disk before it gets
+    its name.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -118,11 +98,7 @@ def settle(folder: Path, *, deep: bool = True) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing.
-
-    Raises:
-        OutputError: If a folder above it that must stay is gone (see :func:`staying`).
-    """
+    """Make a folder, and those above it, where they are missing."""
     _require_staying(path)
     path.mkdir(parents=True, exist_ok=True)
 
@@ -158,14 +134,8 @@ def staying(folder: Path) -> Iterator[None]:
 def held(folder: Path, *, new: bool = False) -> Iterator[None]:
     """Lock a folder for this process; the folder must not be removed (see :func:`staying`).
 
-    Make the folder where it is missing. The lock ends with the process, however that ends.
-
-    Args:
-        folder: The folder.
-        new: It is this process's own, and nobody may take it for one that a dead process left.
-
-    Raises:
-        OutputError: If another process has it, also after ``PATIENCE`` seconds.
+    Make the folder where it is missing. The lock ends with the process, however that ends. Nobody
+    may take a ``new`` folder, which is this process's own, for one that a dead process left.
     """
     lock = folder / LOCK
     with _empty_ones_go(lock):

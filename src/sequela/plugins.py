@@ -22,11 +22,7 @@ _loaded: list[PluginError | None] = []
 
 
 def load_plugins() -> None:
-    """Import installed plugins, then those in SEQUELA_PLUGINS; only once a process.
-
-    Raises:
-        PluginError: If one cannot be imported.
-    """
+    """Import installed plugins, then those in SEQUELA_PLUGINS; only once a process."""
     if _loaded:
         if _loaded[0]:
             raise _loaded[0]

@@ -1,15 +1,15 @@
 """Custom models, data sets, code families, tasks, metrics and more, registered by name.
 
 Each function registers one thing by its name. From then on it works as if it came with the package:
-on the command line, in run folders, in comparisons, on cards and pages. A taken name, a wrong type
-or an unknown input is refused in one sentence.
+on the command line, in run folders, in comparisons, on cards and pages. A taken name or a wrong
+type is a SettingError, an unknown input an UnknownNameError, in one sentence.
 
 Put the calls into a file and name that file in the variable SEQUELA_PLUGINS, or into a package that
 names its module as an entry point of the group ``sequela.plugins``: the command line and its
 training processes import them first. ``docs/extending.md`` shows each.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.errors import SettingError
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sequela.cohort.tasks import Task
+    from sequela.datasets.catalog import DataSet
+    from sequela.datasets.codes import Family
     from sequela.evaluation.metrics import Metric
     from sequela.figures.registry import RunFigure
     from sequela.models.reference import ReferenceModel
     from sequela.sequences.featurisers import Featuriser
-    from sequela.sources.catalog import DataSet
-    from sequela.sources.codes import Family
     from sequela.studies.study import Study
 
 
@@ -48,18 +48,14 @@ def model(
         title: Title in tables and pictures; the name by default.
         recurrent: Whether it carries a state from one step to the next: pages warn where most
             examples have one step.
-
-    Raises:
-        SettingError: If the name is taken, or no data hold all its inputs.
-        UnknownNameError: If an input does not exist.
     """
-    from sequela.models.registry import ModelEntry, register
+    from sequela.models.registry import MODELS, ModelEntry
 
     if not (isinstance(made_by, str) or callable(made_by)):
         _refuse("model", made_by, "a class, or the text package.module:CLASS")
     if isinstance(reads, str) or not all(isinstance(each, str) for each in reads):
         _refuse("model's reads", reads, 'a tuple of inputs, such as ("signal",)')
-    register(name, ModelEntry(tuple(reads), made_by, title or name, recurrent))
+    MODELS.add(ModelEntry(tuple(reads), made_by, title or name, recurrent), name)
 
 
 def reference_model(name: str, reference: "ReferenceModel") -> None:
@@ -68,16 +64,10 @@ def reference_model(name: str, reference: "ReferenceModel") -> None:
     Args:
         name: Name on the command line.
         reference: Its title, its inputs, and the functions that fit and apply it.
-
-    Raises:
-        SettingError: If the name is taken, or ``reference`` has another type.
-        UnknownNameError: If an input does not exist.
     """
-    from sequela.models.reference import ReferenceModel
-    from sequela.models.registry import register
+    from sequela.models.registry import add_reference_model
 
-    _check(reference, ReferenceModel, "reference model")
-    register(name, reference)
+    add_reference_model(reference, name)
 
 
 def data_set(name: str, entry: "DataSet") -> None:
@@ -87,14 +77,10 @@ def data_set(name: str, entry: "DataSet") -> None:
         name: Name on the command line, and of its folder under $SEQUELA_DATA.
         entry: ``reads`` and ``signals`` of recordings, ``source`` of tables, and the description of
             the data.
-
-    Raises:
-        SettingError: If the name is taken, or the entry lacks the functions that read the data.
     """
-    from sequela.sources.catalog import DataSet, register
+    from sequela.datasets.catalog import DATA_SETS
 
-    _check(entry, DataSet, "data set")
-    register(name, entry)
+    DATA_SETS.add(entry, name)
 
 
 def family(entry: "Family") -> None:
@@ -104,13 +90,9 @@ def family(entry: "Family") -> None:
         entry: Its name (the part of a code before the first ``//``), and either ``charted=True``
             (its codes have the time at which they were written down) or ``coded_later`` (the reason
             they are known only after the discharge of their stay).
-
-    Raises:
-        SettingError: If a name is taken, or the time its codes become known is missing.
     """
-    from sequela.sources.codes import Family, register
+    from sequela.datasets.codes import register
 
-    _check(entry, Family, "family of codes")
     register(entry)
 
 
@@ -119,14 +101,10 @@ def task(entry: "Task") -> None:
 
     Args:
         entry: The trigger, prediction time, inputs, population, and outcome.
-
-    Raises:
-        SettingError: If the name is taken.
     """
-    from sequela.cohort.tasks import Task, register
+    from sequela.cohort.tasks import TASKS
 
-    _check(entry, Task, "task")
-    register(entry)
+    TASKS.add(entry)
 
 
 def metric(entry: "Metric") -> None:
@@ -134,14 +112,10 @@ def metric(entry: "Metric") -> None:
 
     Args:
         entry: Its value, its statistic for the bootstrap, and its formats.
-
-    Raises:
-        SettingError: If the name is taken.
     """
-    from sequela.evaluation.metrics import Metric, register
+    from sequela.evaluation.metrics import METRICS
 
-    _check(entry, Metric, "metric")
-    register(entry)
+    METRICS.add(entry)
 
 
 def featuriser(entry: "Featuriser") -> None:
@@ -149,14 +123,10 @@ def featuriser(entry: "Featuriser") -> None:
 
     Args:
         entry: Its columns, its function that learns from the training set, and its table.
-
-    Raises:
-        SettingError: If the name is taken.
     """
-    from sequela.sequences.featurisers import Featuriser, register
+    from sequela.sequences.featurisers import FEATURISERS
 
-    _check(entry, Featuriser, "featuriser")
-    register(entry)
+    FEATURISERS.add(entry)
 
 
 def figure(entry: "RunFigure") -> None:
@@ -164,14 +134,10 @@ def figure(entry: "RunFigure") -> None:
 
     Args:
         entry: Its name, its title and the function that draws it from a run.
-
-    Raises:
-        SettingError: If the name is taken.
     """
-    from sequela.figures.registry import RunFigure, register
+    from sequela.figures.registry import RUN_FIGURES
 
-    _check(entry, RunFigure, "figure")
-    register(entry)
+    RUN_FIGURES.add(entry)
 
 
 def study(entry: "Study") -> None:
@@ -180,21 +146,10 @@ def study(entry: "Study") -> None:
     Args:
         entry: Its data or cohorts, models and claims; the things it names must be registered
             before.
-
-    Raises:
-        SettingError: If the name is taken, or it has no runs.
-        UnknownNameError: If it names something that does not exist.
     """
-    from sequela.studies.registry import register
-    from sequela.studies.study import Study
+    from sequela.studies.registry import STUDIES
 
-    _check(entry, Study, "study")
-    register(entry)
-
-
-def _check(entry: object, kind: type[Any], what: str) -> None:
-    if not isinstance(entry, kind):
-        _refuse(what, entry, f"a {kind.__module__}.{kind.__name__}")
+    STUDIES.add(entry)
 
 
 def _refuse(what: str, found: object, expected: str) -> None:

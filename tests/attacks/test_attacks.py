@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import ran
+from benchmarks.attacks import harness
+from benchmarks.attacks.__main__ import main
+from benchmarks.attacks.attack import Attack, Outcome
+from benchmarks.attacks.bench import Bench
+from benchmarks.attacks.harness import ATTACKS, attack_all
 
-from sequela.attacks import harness
-from sequela.attacks.attack import Attack, Outcome
-from sequela.attacks.bench import Bench
-from sequela.attacks.harness import ATTACKS, attack_all
-from sequela.runs.openings import VARIABLE
+from sequela.integrity.openings import VARIABLE
 
 STOPPED = {
     "recording copied",
@@ -52,6 +52,26 @@ STOPPED = {
     "label times in another zone",
     "metrics.json edited by hand",
     "the best of several seeds",
+    "the variance of a second channel tells the class",
+    "mains hum tells the class",
+    "the offset tells the class",
+    "the resolution tells the class",
+    "a measurement with an AUROC of 0.88",
+    "a measurement that is extreme at both ends in deaths",
+    "a noisy copy of the label in four numbers",
+    "the deaths spread over 60 codes",
+    "half of the deaths spread over 20 codes",
+    "the share of deaths in groups of 20 as a number",
+    "discharge destination as the admission location",
+    "discharge destination as the admission location, where it is neither home nor death",
+    "comfort care at the admission",
+    "an organ donor at the admission",
+    "of the survivors, only those who leave within a day",
+    "of the survivors, only those who stay for five more days",
+    "all are asked a day before the end of the stay",
+    "own tables: problems that are coded at discharge, dated at admission",
+    "own tables: results dated when taken, although a later time is there",
+    "OMOP: all conditions typed as EHR, dated at the visit's start",
 }
 
 
@@ -66,6 +86,13 @@ OFTEN = {
     "a code in 50 % of the deaths",
     "label times in another zone",
     "metrics.json edited by hand",
+    "a second channel is honest",
+    "the variance of a second channel tells the class",
+    "a measurement with an AUROC of 0.88",
+    "the deaths spread over 60 codes",
+    "of the survivors, only those who leave within a day",
+    "nothing planted in a hospital's own tables",
+    "own tables: problems that are coded at discharge, dated at admission",
 }
 """One of each kind, which are carried out at level usual."""
 
@@ -99,9 +126,9 @@ def test_what_is_planted_is_stopped_and_of_nothing_nothing_is_said(
 
 def test_no_attack_has_lost_its_name_or_is_gone() -> None:
     assert {each.name for each in ATTACKS if each.planted} >= STOPPED
-    assert sum(not each.planted for each in ATTACKS) == 4
+    assert sum(not each.planted for each in ATTACKS) == 8
     assert {each.name for each in ATTACKS} > OFTEN
-    assert len(SHOWN) == 6
+    assert len(SHOWN) == 9
     names = [f"{each.name}: " for each in ATTACKS]
     assert all(any(line[12:].startswith(name) for name in names) for line in SHOWN)
 
@@ -123,13 +150,15 @@ def test_the_command_prints_what_became_of_each(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(harness.attack_all, "__defaults__", (ONE_OF_EACH,))
-    ran("audit", "--attack")
+    monkeypatch.setattr("sys.argv", ["attacks"])
+    main()
     lines = capsys.readouterr().out.splitlines()
     assert [line[:12].strip() for line in lines] == [
         "found", "blocked", "missed", "clean", "false alarm",
     ]  # fmt: skip
     assert lines[1] == "blocked     refused: labels.parquet: no"
-    ran("audit", "--attack", "--json")
+    monkeypatch.setattr("sys.argv", ["attacks", "--json"])
+    main()
     printed = json.loads(capsys.readouterr().out)
     assert printed[2] == {"attack": "unseen", "verdict": "missed", "by": "nothing is said"}
 

@@ -50,8 +50,8 @@ def test_suspicions_alone_end_with_4(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sequela.cohort.overlaps.REVEALING_AUROC", 0.5)
-    monkeypatch.setattr("sequela.cohort.overlaps._CHANCE_OF_COLUMN", 1e6)
+    monkeypatch.setattr("sequela.audit.overlaps.REVEALING_AUROC", 0.5)
+    monkeypatch.setattr("sequela.audit.overlaps._CHANCE_OF_COLUMN", 1e6)
     assert status("audit", clean, "--root", synthetic) == 4
     assert "SUSPICION: its values alone predict" in capsys.readouterr().out
 
@@ -75,8 +75,34 @@ def test_other_data_than_those_of_the_run(
     assert "was trained on other data than those found now" in line
 
 
-@pytest.mark.parametrize("arguments", [(), ("runs/gru", "--attack")])
-def test_a_run_or_an_attack(arguments: tuple[str, ...], refused: Refused) -> None:
-    assert "name one run folder, or use --attack without a run folder" in refused(
-        "audit", *arguments
-    )
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Rows of 40 patients, each in both parts."""
+    lines = [f"{i // 4},{i % 7},{i // 4 % 2},{('train', 'test')[i % 4 == 0]}" for i in range(160)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["person,value,outcome,split", *lines]) + "\n", "utf-8")
+    return path
+
+
+def test_a_table_of_others(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = table.with_name("audit.html")
+    assert status("audit", table, "--page", page) == 3
+    first, leak, *_ = capsys.readouterr().out.splitlines()
+    roles = "split: split; label: outcome; patient: person; 1 other columns"
+    assert first == f"table.csv: 160 rows: {roles}"
+    assert leak.startswith("LEAK: 40 patients are in both parts, with 40 of 40 examples of test")
+    assert "40 patients are in both parts" in page.read_text("utf-8")
+    assert status("audit", table, "--json") == 3
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["schema"], printed["status"]) == ("sequela-audit/1", 3)
+    assert {found["reference"] != "" for found in printed["findings"]} == {True}
+    assert status("audit", table, "--split", "value", "--group", "person") == 3
+
+
+def test_what_is_not_a_table(table: Path, refused: Refused) -> None:
+    assert "unknown column 'age'" in refused("audit", table, "--label", "age")
+    assert "not the parts of a split" in refused("audit", table, table)
+    assert "expected a name that ends in .html" in refused("audit", table, "--page", "a.pdf")
+    assert "neither a run, nor a folder in MEDS" in refused("audit", table.parent)
+    table.with_name("data").mkdir()
+    assert "add --labels FILE" in refused("audit", table.parent)

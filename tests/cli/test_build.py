@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -84,7 +86,7 @@ def test_a_title_of_ones_own(root: Path, tmp_path: Path) -> None:
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing table": (
         lambda root: (root / "ADMISSIONS.csv").unlink(),
-        "no table ADMISSIONS (as .csv, .csv.gz or .parquet, in either case; found: DIAGNOSES",
+        "no table ADMISSIONS (as .csv, .csv.gz, .csv.zip or .parquet, in either case; found: ",
     ),
     "a missing column": (
         change("ADMISSIONS", "dischtime", "dischargetime"),
@@ -135,6 +137,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
             b"subject_id,hadm_id,seq_num,icd9_code\n" + b"1,11,1,0042\n" * 2002 + b"1,1,1,\xe9\n"
         ),
         "DIAGNOSES_ICD.csv, line 2004: not UTF-8 text",
+    ),
+    "a cell of 10 MB": (
+        change("ADMISSIONS", "SEPSIS,0\n1,12", "S" * 10_000_000 + ",0\n1,12"),
+        "the table ADMISSIONS has a row of over 4 MB; expected shorter ones",
     ),
     "a patient twice": (
         lambda root: (root / "PATIENTS.csv").write_text(
@@ -189,6 +195,7 @@ def test_bad_tables(name: str, root: Path, tmp_path: Path, refused: Refused) -> 
             ["mimic3", "--out", "tables/PATIENTS.csv/new"],
             "a file is where a folder is expected; name another place",
         ),
+        (["mimic3", "--out", "new\udcff"], "'new\ufffd' is not UTF-8; expected names of files"),
         (["mimic3"], "parameter --out requires an argument"),
     ],
 )
@@ -234,7 +241,32 @@ def test_a_bug_stays_a_traceback(
     def broken(*_: Any) -> None:
         raise RuntimeError("bug")
 
-    monkeypatch.setattr("sequela.sources.build.write_codes", broken)
+    monkeypatch.setattr("sequela.tables.build.write_codes", broken)
     with pytest.raises(RuntimeError, match="bug"):
         main(["build", "mimic3", "--root", str(root), "--out", str(tmp_path / "new")])
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]
+
+
+INTERRUPTED = """
+import os, signal, threading
+import duckdb
+import sequela.tables.hospitals
+from sequela.cli.app import main
+
+def ask_for_long(*_, **__):
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    duckdb.sql("SET threads = 1")  # with more, this thread may wait for the others' tasks
+    rows = "range(100000) a, range(1000000) b"
+    duckdb.sql(f"SELECT sum(sin(a.range) * cos(b.range)) FROM {rows}").fetchall()
+
+sequela.tables.hospitals.source_read_so = ask_for_long
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main(["build", "mimic3", "--root", ".", "--out", "events"])
+"""
+
+
+def test_a_query_that_is_interrupted_is_no_bug(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (130, 1)
+    assert done.stderr.startswith("sequela: interrupted; ")

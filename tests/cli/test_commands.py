@@ -7,16 +7,22 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.cli.calls import Refused, ran, status
 
+from sequela.cli.app import app
+from sequela.cli.options import default_of
+from sequela.config import RunSettings, TrainingSettings
+from sequela.datasets.catalog import signals_of
+from sequela.integrity.openings import LEDGER, read
+from sequela.models.registry import MODELS
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
-from sequela.runs.openings import LEDGER, read
-from sequela.sources.catalog import signals_of
+from sequela.studies.registry import training_of
 
 COMMANDS = [
     *("train", "tune", "serve", "evaluate", "audit", "compare", "report", "card", "explain"),
@@ -66,6 +72,44 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert all(f"│ {word} " in printed for command in COMMANDS for word in command.split())
     assert "Train one model and write a run folder." in printed
+    places = [printed.index(f"│ {word} ") for word in ("data", "train", "tune", "report", "share")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("command", "most_used"),
+    [
+        ("train", {"--data", "--root", "--folds", "--epochs", "--task", "--out"}),
+        ("tune", {"--data", "--trials", "--search", "--root", "--task", "--out"}),
+    ],
+)
+def test_six_options_come_first(
+    command: str, most_used: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not status(command, "--help")
+    first = re.split("╭─ ", capsys.readouterr().out)[2]
+    assert first.startswith("Most used options")
+    assert set(re.findall(r"^│ [ *]* *(--[a-z-]+)", first, re.MULTILINE)) == most_used
+
+
+def test_defaults_are_those_of_the_models() -> None:
+    fields = TrainingSettings.model_fields
+    epochs = {training_of(name, {}).epochs for name in MODELS} - {60}
+    said = f"60; {', '.join(map(str, sorted(epochs)))} for some models"
+    assert default_of("epochs", fields["epochs"]) == said
+    assert default_of("class_weights", fields["class_weights"]) is None
+    assert default_of("keep", fields["keep"]) == "best; last for some models"
+    assert default_of("folds", RunSettings.model_fields["folds"]) is None  # in its sentence
+
+
+def test_help_on_an_option_is_one_sentence() -> None:
+    for command in COMMANDS:
+        found = reduce(lambda within, word: within[word], command.split(), app)
+        for argument in found.assemble_argument_collection(parse_docstring=True):
+            said = " ".join(str(argument.parameter.help or "").split())
+            if argument.show:
+                assert re.fullmatch(r"[A-Z].*\.", said), (command, argument.name, said)
+                assert not re.search(r"[.!?] [A-Z-]", said), (command, argument.name, said)
 
 
 @pytest.mark.parametrize(

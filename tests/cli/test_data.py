@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Refused, ran, status
 
-from sequela.sources.catalog import DATA_SETS
-from sequela.sources.recordings import Recording
-from sequela.sources.uci_seizure import recording_ids
+from sequela.datasets.catalog import DATA_SETS
+from sequela.datasets.recordings import Recording
+from sequela.signals.uci_seizure import recording_ids
 
 Capture = pytest.CaptureFixture[str]
 Check = Callable[..., None]
@@ -164,7 +164,7 @@ def test_get_says_how_to_get_what_it_cannot(refused: Refused, no_data: Path, nam
 def test_get_takes_the_address_from_the_environment(
     refused: Refused, no_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.sources.fetch.RETRIES", 0)
+    monkeypatch.setattr("sequela.intake.fetch.RETRIES", 0)
     monkeypatch.setenv("SEQUELA_BONN_URL", "nowhere://here")
     assert "nowhere://here/Z.zip could not be fetched" in refused("data", "get", "bonn")
     line = refused("data", "get", "bonn", "--url", "nowhere://there")

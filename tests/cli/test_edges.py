@@ -16,7 +16,7 @@ from tests.cli.calls import Refused, ran, status
 from sequela.errors import OutputError, SequelaError
 from sequela.files import whole, writing
 from sequela.runs.folder import RunFolder
-from sequela.sources.hospitals import hospitals
+from sequela.tables.hospitals import hospitals
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,7 @@ def sequela(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 def test_workers_hand_on_what_the_system_refused(
     synthetic: Path, tmp_path: Path, refused: Refused
 ) -> None:
@@ -239,6 +240,7 @@ def test_resuming_needs_a_run(tmp_path: Path, refused: Refused) -> None:
     assert everything(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_folds_are_resumed_as_they_were_begun(
     synthetic: Path, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
 ) -> None:

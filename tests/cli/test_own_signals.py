@@ -85,10 +85,10 @@ def test_a_run_its_page_and_its_model_on_new_data(
         assert word not in page
     new = table(tmp_path / "new.parquet", range(50, 55))
     capsys.readouterr()
-    ran("evaluate", "run", "--root", new, "--json", "--smallest-cell", "1")
+    ran("evaluate", "run", "--root", new, "--json")
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["examples"] == 45
-    ran("evaluate", "run", "--root", own, "--json", "--smallest-cell", "1")
+    ran("evaluate", "run", "--root", own, "--json")
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
     assert "eicu holds hospital records" in refused("evaluate", "run", "--data", "eicu")
@@ -208,3 +208,87 @@ def test_sessions_stay_whole_and_a_split_by_recording_is_found(
     capsys.readouterr()
     train("majority-class", *asked, "--split", "recording", "--out", "leaking")
     assert "sessions are in both parts" in capsys.readouterr().out
+
+
+DECISIONS = {
+    "subject": "subject = '(p[0-9]+)_'",
+    "classes": 'classes = ["seizure"]',
+    "background": 'background = "background"',
+    "window": "window = 1",
+    "rate": "rate = 128",
+    "unit": 'unit = "µV"',
+}
+
+
+def of_files(folder: Path) -> Path:
+    """Write twelve recordings with a seizure each."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for person in range(12):
+        signals = [
+            edfio.EdfSignal(rng.normal(size=64 * 20) * 20, 64, label=name, physical_dimension="uV")
+            for name in ("EEG Fp1-F7", "EEG F7-T7")
+        ]
+        seizure = [edfio.EdfAnnotation(8, 6, "seizure")]
+        edfio.Edf(signals, annotations=seizure).write(folder / f"p{person:02d}_1.edf")
+    return folder
+
+
+def of_rows(folder: Path) -> Path:
+    """Write a csv file with a segment in each row."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    lines = [",".join(["patient", "stage", *(f"X{i}" for i in range(64))])]
+    lines += [
+        ",".join([f"p{row // 9:02d}", "WNR"[row % 3], *map(str, rng.normal(size=64).round(2))])
+        for row in range(135)
+    ]
+    (folder / "segments.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("kind", [of_files, of_rows])
+def test_the_road_from_a_folder_to_a_run(
+    kind: Any,
+    tmp_path: Path,
+    no_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Refused,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = kind(tmp_path / "own")
+    place = folder / "signals.toml"
+    ran("data", "describe", "own", "--write")
+    draft = place.read_text("utf-8")
+    printed = capsys.readouterr().out
+    assert "`sequela train auto --data signals --root own`" in printed
+    said = refused("data", "describe", "own", "--write")
+    assert "signals.toml is there already" in said
+    assert place.read_text("utf-8") == draft
+
+    command = ("train", "mlp-improved", "--data", "signals", "--root", "own", "--epochs", "1")
+    marked = [number for number, line in enumerate(draft.splitlines(), 1) if "DECIDE" in line]
+    assert f"(lines {', '.join(map(str, marked))})" in printed
+    lines = draft.splitlines()
+    for number in marked:
+        question = lines[number - 1].removeprefix("# DECIDE: ")
+        if "leave it out" in question:
+            lines[number + 1] = DECISIONS["background"]
+            continue
+        said = refused(*command)
+        assert f"signals.toml, line {number}: a person must still decide: {question}" in said
+        key = lines[number + 1].strip("# =")
+        if key in DECISIONS:
+            lines[number + 1] = DECISIONS[key]
+        else:
+            lines[number - 1] = "# a recording is a row"
+        place.write_text("\n".join(lines), "utf-8")
+    ran(*command, "--out", "run")
+    assert open_run(Path("run")).settings.split == "subject"
+
+
+def test_only_data_at_a_path_have_a_place_to_write_to(refused: Refused, tmp_path: Path) -> None:
+    assert "--write is for data at a path" in refused("data", "describe", "mimic3", "--write")
+    ran("data", "describe", "mimic3", "--out", tmp_path / "tables.toml")
+    assert not [*tmp_path.glob("*.partial")]

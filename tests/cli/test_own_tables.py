@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.calls import Refused, ran, status
-from tests.sources import hospital
+from tests.tables import hospital
 
 from sequela.runs.find import open_run
 
@@ -46,13 +46,14 @@ def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) 
     said = refused("build", "tables", "--root", own, "--declaration", "no.toml", "--out", "e")
     assert "no.toml does not exist" in said
     assert "describe" not in said
-    said = refused("data", "describe", "mimic4")
-    assert "is not declared in a file; expected one of mimic3, physionet2012" in said
+    said = refused("data", "describe", "eicu")
+    assert "is not declared in a file; expected one of mimic3, mimic4, nafld, physionet2012" in said
 
 
 def test_a_published_declaration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    ran("data", "describe", "mimic3")
-    assert "[tables.ADMISSIONS.columns]" in capsys.readouterr().out
+    for name, table in (("mimic3", "ADMISSIONS"), ("mimic4", '"hosp/admissions"')):
+        ran("data", "describe", name)
+        assert f"[tables.{table}.columns]" in capsys.readouterr().out
 
 
 def test_rows_that_do_not_fit(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sequela.cli.progress import RunProgress, StudyProgress
+from sequela.cli import progress
+from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
+from sequela.progress import report, reported_to
 from sequela.runs.pool import PlannedRun, Snapshot, Training
 from sequela.training.history import EpochRecord
 
@@ -43,9 +45,9 @@ RUNS = (planned("visits-improved", folds=5, weighted=True), planned("visits-base
 
 
 def look(console: Console) -> None:
-    with StudyProgress(console) as progress:
+    with StudyProgress(console) as shown:
         training = (Training(RUNS[0], split=2, epoch=14, seconds=100.0),)
-        progress.look(Snapshot(RUNS, (RUNS[1],), {RUNS[1].path: 9.0}, training, 2))
+        shown.look(Snapshot(RUNS, (RUNS[1],), {RUNS[1].path: 9.0}, training, 2))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -65,12 +67,19 @@ def test_a_study_has_no_control_characters_elsewhere() -> None:
     assert text(console) == ""
 
 
+def test_a_study_prints_what_is_left_each_minute_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+    console = written_to(terminal=False)
+    look(console)
+    assert text(console) == "1 of 2 runs, 0:00 elapsed, about 2:03 left\n"
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_epochs_of_a_run(terminal: bool) -> None:  # noqa: FBT001
     console = written_to(terminal=terminal, width=120)
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
-    with RunProgress(console, RUNS[1]) as progress:
-        progress.epoch(history)
+    with RunProgress(console, RUNS[1]) as shown:
+        shown.epoch(history)
     said = text(console)
     assert "loss 0.500, validation 0.500" in said
     assert "accuracy" not in said  # of few people, it says how many the model is wrong about
@@ -83,6 +92,32 @@ def test_epochs_on_published_recordings_say_the_accuracy() -> None:
     console = written_to(terminal=False)
     run = PlannedRun(Path("run"), RunSettings.of(model="mlp-baseline", data="bonn"), 0)
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
-    with RunProgress(console, run) as progress:
-        progress.epoch(history)
+    with RunProgress(console, run) as shown:
+        shown.epoch(history)
     assert "validation 0.500, accuracy 0.750" in text(console)
+
+
+def test_reading_many_rows_prints_the_rows_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: now)
+    with reported_to(ReadingProgress()):
+        for number in range(1, 5):  # a pass takes 6 seconds
+            report(f"selecting, pass {number} of 4", 2_000_000 * number, 8_000_000)
+            now += 6
+        for number in (1, 2):  # again
+            report(f"selecting, pass {number} of 4", 1_000_000 * number, 8_000_000)
+            now += 6
+        for done in (100, 500, 900):  # few rows
+            report("writing", done, 900)
+            now += 6
+    report("nobody listens", 1, 2)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "selecting, pass 2 of 4: 4,000,000 of 8,000,000 rows, about 0:12 left",
+        "selecting, pass 3 of 4: 6,000,000 of 8,000,000 rows, about 0:06 left",
+        "selecting, pass 4 of 4: 8,000,000 of 8,000,000 rows, about 0:00 left",
+        "selecting, pass 2 of 4: 2,000,000 of 8,000,000 rows, about 0:36 left",
+    ]

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import Refused, ran
 
+from sequela.datasets.catalog import EXCERPTS
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
-from sequela.sources.build import build
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.hospitals import source_of
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 
 @pytest.fixture(scope="module")

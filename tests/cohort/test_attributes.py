@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from sequela.cohort.attributes import attributes_of, sites_of
 from sequela.cohort.events import Events, open_events
 from sequela.cohort.labels import SCHEMA
-from sequela.sources.build import build
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.hospitals import source_of
+from sequela.datasets.catalog import EXCERPTS
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 
 def asked(*rows: tuple[int, str]) -> pa.Table:

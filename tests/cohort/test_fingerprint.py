@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sequela.cohort import fingerprint
-from sequela.cohort.fingerprint import Content, matches, of_records, of_signals, tokens
-from sequela.cohort.overlaps import same_content
+from sequela.audit.overlaps import same_content
 from sequela.cohort.split import Split
+from sequela.identity import fingerprint
+from sequela.identity.fingerprint import Content, matches, of_records, of_signals, tokens
 
 Array = NDArray[np.floating[Any]]
 ATTACKS: dict[str, Any] = {

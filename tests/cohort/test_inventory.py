@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sequela.cohort.inventory import take_inventory
+from sequela.datasets.recordings import Recording
 from sequela.errors import DataError
-from sequela.sources.bonn import SIGNALS
-from sequela.sources.recordings import Recording
+from sequela.intake.inventory import take_inventory
+from sequela.signals.bonn import SIGNALS
 
 
 def test_the_inventory_of_the_excerpt(excerpt: dict[str, Recording]) -> None:

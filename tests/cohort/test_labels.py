@@ -9,7 +9,7 @@ import pytest
 from meds.schema import LabelSchema
 
 from sequela.cohort.events import Events
-from sequela.cohort.labels import read_labels, write_labels
+from sequela.cohort.labels import UNCHECKED, read_labels, write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital
 from sequela.errors import DataError, DataNotFoundError
@@ -103,6 +103,28 @@ def test_a_cohort_from_a_file_is_that_of_the_task(
     theirs = cohort_of_labels(events, tmp_path / "labels.parquet")
     assert theirs.labels.equals(ours.labels)
     assert (theirs.flow.unit, theirs.flow.examples, theirs.flow.positives) == ("labels", 5, 2)
+
+
+def test_a_cohort_from_a_file_without_checksums_says_so(
+    tmp_path: Path, make_events: Make, rows: Callable[[], list[Row]]
+) -> None:
+    events = make_events(rows())
+    labels = select_cohort(events, in_hospital()).labels
+    path = tmp_path / "labels.parquet"
+    for options, noted in (({}, True), ({"write_page_checksum": True}, False)):
+        for more in ({}, {"use_dictionary": False, "compression": "none"}):
+            pq.write_table(labels, path, **options, **more)
+            assert (UNCHECKED in cohort_of_labels(events, path).flow.notes) is noted
+    write_labels(labels, path)
+    assert UNCHECKED not in cohort_of_labels(events, path).flow.notes
+
+
+@pytest.mark.parametrize("name", ["subject_id", "prediction_time", "boolean_value"])
+def test_a_column_twice(tmp_path: Path, name: str) -> None:
+    table = pq.read_table(written(tmp_path))
+    pq.write_table(table.append_column(name, table[name]), tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=f"has the column '{name}' twice; expected it once"):
+        read_labels(tmp_path / "twice.parquet")
 
 
 def test_labels_for_strangers(

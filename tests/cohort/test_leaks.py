@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,17 @@ import pytest
 from tests.cohort.conftest import born, stay
 
 from sequela import register
+from sequela.audit.finding import Finding
 from sequela.cohort import leaks
 from sequela.cohort.events import Events
-from sequela.cohort.finding import Finding
 from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital, post_discharge, task_named
+from sequela.datasets import codes
+from sequela.datasets.codes import FAMILIES, Family
 from sequela.errors import SettingError
-from sequela.sources import codes
-from sequela.sources.codes import FAMILIES, Family
-from sequela.sources.declarations import PLACEHOLDER
-from sequela.sources.hospitals import hospitals, source_of
+from sequela.tables.declarations import PLACEHOLDER
+from sequela.tables.hospitals import hospitals, source_of
 
 Row = tuple[Any, ...]
 Rows = Callable[[], list[Row]]
@@ -74,7 +75,10 @@ def test_a_code_of_no_stay_belongs_to_the_stay_that_it_falls_into(
     assert found.check == ("codes from the future" if of_billing else "undeclared codes")
     assert found.severity == ("leak" if of_billing else "suspicion")
     assert "1 of 5 examples see 1 codes of a stay" in found.what
-    assert of_billing or "sequela.register.family(Family(NAME, charted=True))" in found.remedy
+    assert (
+        of_billing
+        or "sequela.register.family(Family(NAME, charted=True))" in found.in_words()["remedy"]
+    )
 
 
 def test_a_code_at_the_discharge_of_the_stay_before_belongs_to_that_stay(
@@ -88,7 +92,7 @@ def test_a_code_at_the_discharge_of_the_stay_before_belongs_to_that_stay(
 def test_a_declared_family_is_not_suspected(
     rows: Rows, make_events: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codes, "NAMED", dict(codes.NAMED))
+    monkeypatch.setattr(codes, "NAMED", copy(codes.NAMED))
     early = (2, "2020-02-01 11:00", "WOUND//clean", 22)
     events = make_events([*rows(), early])
     assert [found.check for found in select_cohort(events, in_hospital()).leaks] == [

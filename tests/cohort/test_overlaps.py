@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.cohort import overlaps
-from sequela.cohort.finding import Finding
+from sequela.audit import overlaps
+from sequela.audit.finding import Finding
 
 Array = NDArray[np.float64]
 
@@ -101,7 +101,51 @@ def test_planted_copies_are_found(copies: int) -> None:
     assert found.check == "identical rows"
     assert found.what == f"{copies} of 300 rows of held_out are identical to rows of train"
     assert (found.where, found.severity) == ("train, held_out", "leak")
-    assert "one part" in found.remedy
+    assert "one part" in found.in_words()["remedy"]
+
+
+@pytest.mark.parametrize("noise", [None, 0.01, 0.02])
+@pytest.mark.parametrize("seed", range(3))
+def test_means_of_neighbouring_samples_lose_no_copy(
+    noise: float | None, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no mean is near, nothing is; the tables are rows of one, read in blocks."""
+    rng = np.random.default_rng(seed)
+    whole = np.cumsum(rng.normal(size=(600, 1200)), axis=1).astype(np.float32)
+    if noise is not None:
+        whole[500:505] = whole[:5] * rng.normal(1, noise, (5, 1200))
+    rows = {"train": np.arange(400), "held_out": np.arange(400, 600)}
+    groups = {name: ids(len(each), 5, name) for name, each in rows.items()}
+    looked = overlaps.near_identical_rows({n: whole[each] for n, each in rows.items()}, groups)
+    parts = {name: overlaps.Selection(whole, each) for name, each in rows.items()}
+    monkeypatch.setattr(overlaps, "_CELLS", 100_000)
+    assert overlaps.near_identical_rows(parts, groups) == looked
+    monkeypatch.setattr(overlaps, "_COARSE", 10_000)  # no means
+    assert overlaps.near_identical_rows(parts, groups) == looked
+    assert [each.where for each in looked] == ["train, held_out"] * (noise is not None)
+
+
+def test_identical_rows_of_selections_are_those_of_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = signals(900, 5)
+    whole[700:703] = whole[:3]
+    whole[800], whole[10] = 0, -0.0  # flat
+    rows = {"train": np.arange(600), "held_out": np.arange(600, 900)}
+    looked = overlaps.identical_rows({name: whole[each] for name, each in rows.items()})
+    assert looked[0].what.startswith("3 of 300")
+    monkeypatch.setattr(overlaps, "_CELLS", 1000)
+    parts = {name: overlaps.Selection(whole, each) for name, each in rows.items()}
+    assert overlaps.identical_rows(parts) == looked
+
+
+def test_columns_are_judged_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, label = signals(200, 0), np.arange(200) % 2
+    columns[:, 40] += 1e6 * label
+    columns[:7, 60] = np.nan
+    given: Any = [f"sample {n}" for n in range(100)], label, ["no", "yes"], ids(200, 1, "p")
+    looked = overlaps.revealing_columns(columns, *given)
+    monkeypatch.setattr(overlaps, "_CELLS", 2000)
+    assert overlaps.revealing_columns(columns, *given) == looked
+    assert [code.name for each in looked for code in each.codes] == ["sample 40"]
 
 
 def test_a_copied_person_is_found_among_people_alike() -> None:
@@ -188,11 +232,18 @@ def test_overlapping_groups_are_counted() -> None:
     (found,) = overlaps.overlapping_groups(groups, "recording")
     assert found == Finding(
         "overlapping groups",
-        "2 recordings are in both parts, with 3 of 4 examples of held_out",
-        "train, held_out",
         "leak",
-        "split by recording",
+        ("train", "held_out"),
+        {"shared": 2, "found": 3, "all": 4},
+        {"unit": "recording"},
     )
+    assert found.in_words() == {
+        "check": "overlapping groups",
+        "what": "2 recordings are in both parts, with 3 of 4 examples of held_out",
+        "where": "train, held_out",
+        "severity": "leak",
+        "remedy": "split by recording",
+    }
 
 
 def test_labels_of_one_class_are_found() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequela.cohort.fingerprint import tokens
-from sequela.cohort.pseudonyms import PLAIN, Pseudonyms, named, own
 from sequela.cohort.split import Split, draw
 from sequela.errors import OutputError, SettingError, SplitError
+from sequela.identity.fingerprint import tokens
+from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named, own
 
 IDS = np.array([f"{number}" for number in range(10_000, 10_040)])
 
@@ -60,7 +60,7 @@ def test_a_key_is_made_once_for_its_owner_alone(
 
 
 def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
-    code = "from sequela.cohort.pseudonyms import own; print(own().name)"
+    code = "from sequela.identity.pseudonyms import own; print(own().name)"
     environment = {**os.environ, "SEQUELA_KEY": str(tmp_path / "key")}
     begun = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.cohort.segments import cut, of_windows, stretches
+from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
-from sequela.sources.bonn import CLASSES
-from sequela.sources.recordings import Recording
-from sequela.sources.signals.windows import Windows
+from sequela.signals.bonn import CLASSES
+from sequela.signals.segments import cut, of_windows, stretches
+from sequela.signals.windows import Windows
 
 
 def a_recording(recording_id: str, n_times: int, n_chans: int = 1, label: int = 0) -> Recording:
@@ -118,6 +118,17 @@ def test_a_stretch_is_of_one_recording_and_one_class_without_a_gap() -> None:
     assert stretches(segments, rows).tolist() == [0, 0, 1, 2, 2, 3, 4]
     mixed = replace(segments, label=np.array([0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]))
     assert stretches(mixed, np.arange(5)).tolist() == [0, 1, 1, 1, 2]
+
+
+def test_a_stretch_ends_at_a_gap_and_where_segments_overlap() -> None:
+    recording = Recording("a", None, np.zeros((1, 6 * 178), np.float32), 173.61, 0)
+    segments, rows = cut([recording], 178, CLASSES), np.arange(6)
+    places = np.array([0, 1, 2, 4, 5, 5.5])  # one is missing, and the last overlaps
+    timed = replace(segments, start=places * 178 / 173.61)
+    assert stretches(timed, rows).tolist() == [0, 0, 0, 1, 1, 2]
+    assert stretches(timed.where(places != 1), rows[:5]).tolist() == [0, 1, 2, 2, 3]
+    unknown = replace(segments, start=np.zeros(6))  # of a table without times
+    assert stretches(unknown, rows).tolist() == [0] * 6
 
 
 def test_windows_are_numbered_in_each_recording() -> None:

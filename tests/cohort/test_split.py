@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequela.cohort.fingerprint import of_signals
-from sequela.cohort.pseudonyms import PLAIN, own
-from sequela.cohort.segments import cut
 from sequela.cohort.split import PARTS, Split, _check_classes, draw, set_aside
 from sequela.config import SplitUnit
+from sequela.datasets.recordings import Recording
 from sequela.errors import SplitError
+from sequela.identity.fingerprint import of_signals
+from sequela.identity.pseudonyms import PLAIN, own
 from sequela.serving.known import Known
-from sequela.sources.bonn import CLASSES
-from sequela.sources.recordings import Recording
+from sequela.signals.bonn import CLASSES
+from sequela.signals.segments import cut
 
 
 def many(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.cohort import tells
+from sequela.audit import tells
 
 CLASSES = ("survived", "died")
 
@@ -108,7 +108,7 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     label = np.repeat(rng.random(60) < 0.3, 10).astype(np.int64)
     number = np.repeat(rng.normal(size=60), 10)[:, None]
     assert tells.told(number, label, group, least=0.6) is None
-    fold = tells._folds(label, group)
+    fold = tells.folds(label, group)
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
     few = np.arange(105)
     tells_all = (few > 99).astype(np.int64)
@@ -120,3 +120,100 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
 def test_a_code_of_low_risk_is_not_accused() -> None:
     """Of 800 who have it 10 die, of the others 110 of 700: fewer, as in a planned admission."""
     assert found_in(*planted(10, 790)) == []
+
+
+def numbers(n: int = 1500, seed: int = 0) -> tuple[Any, Any, Any]:
+    """Twenty numbers, of which five say a little of who dies, some of them missing."""
+    rng = np.random.default_rng(seed)
+    label = (rng.random(n) < 0.1).astype(np.int64)
+    table = rng.normal(size=(n, 20)) + 0.4 * label[:, None] * (np.arange(20) < 5)
+    table[rng.random(table.shape) < 0.1] = np.nan
+    return table, label, np.arange(n)
+
+
+def together(table: NDArray[np.float64], label: Any, group: Any) -> list[Any]:
+    bins, column = tells.binned(table)
+    names = np.char.add("number ", column.astype(str))
+    return tells.telling_together(bins, names, names, label, CLASSES, group)
+
+
+def with_number(shift: float, seed: int = 0) -> tuple[Any, Any, Any]:
+    """Replace the last number by one that separates the classes by so many deviations."""
+    table, label, group = numbers(seed=seed)
+    table[:, 19] = np.random.default_rng(9).normal(size=len(label)) + shift * label
+    return table, label, group
+
+
+def test_a_bin_holds_a_part_of_the_values() -> None:
+    values = np.arange(100.0)[:, None]
+    bins, column = tells.binned(np.hstack([values, np.full((100, 1), np.nan), values % 2]))
+    assert np.asarray(bins.sum(axis=0)).ravel().tolist() == [5, 15, 20, 20, 20, 15, 5, 50, 50, 0]
+    assert column.tolist() == [0] * 7 + [2] * 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shift", [0, 0.95, 1.19])  # an AUROC of 0.5, 0.75 and 0.8
+def test_an_honest_number_is_not_accused(shift: float, seed: int) -> None:
+    assert together(*with_number(shift, seed)) == []
+
+
+def test_a_number_that_outweighs_the_others_is_named_with_its_effect() -> None:
+    (found,) = [f for f in together(*with_number(2)) if f.check.startswith("an input")]
+    assert found.where == "number 19"
+    assert found.facts["auroc"] - found.facts["without"] > found.facts["low"] > 0.1
+    assert "without this input of 0." in found.what
+
+
+def test_an_average_of_labels_is_found_and_a_score_is_not() -> None:
+    _, label, group = numbers()
+    district = group % 75
+    rate = np.bincount(district, label) / np.bincount(district)
+    honest = np.random.default_rng(1).integers(3, 16, len(label)) + label
+    table = np.column_stack([rate[district], honest, np.full(len(label), np.nan)])
+    (found,) = tells.averaged_labels(table, ["rate", "score", "none"], label, CLASSES)
+    assert (found.where, found.severity) == ("rate", "suspicion")
+
+
+def test_examples_that_are_chosen_by_how_long_the_stay_lasts() -> None:
+    rng = np.random.default_rng(0)
+    left, label = rng.exponential(100, 600), (rng.random(600) < 0.1).astype(np.int64)
+    others = rng.exponential(100, 300)
+    assert tells.chosen_by_the_future(left, others, label) is None
+    soon = (left < 24) | (label == 1)
+    late = np.concatenate([others[others > 24], left[~soon]])
+    assert tells.chosen_by_the_future(left[soon], late, label[soon]) is not None
+    long_stay = (left > 168).astype(np.int64)  # a label that is made of the time left
+    assert tells.chosen_by_the_future(left, others, long_stay) is None
+
+
+def test_predictions_at_a_fixed_time_before_the_end() -> None:
+    rng = np.random.default_rng(0)
+    left, label = rng.exponential(100, 600), (rng.random(600) < 0.1).astype(np.int64)
+    day = np.full(600, 24.0)
+    assert tells.steady_before_the_end(left, day, label) is None
+    assert tells.steady_before_the_end(24 + rng.random(600), left, label) == pytest.approx(
+        24.5, 0.1
+    )
+    deaths = np.where(label == 1, 24, left)
+    assert tells.steady_before_the_end(deaths, np.where(label == 1, left, day), label) == 24
+    assert tells.steady_before_the_end(np.full(600, 0.5), left, label) is None
+
+
+@pytest.mark.parametrize(("name", "told"), [("", False), ("amplitude", True), ("offset", True)])
+def test_statistics_of_one_channel(name: str, *, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    group, label = np.repeat(np.arange(60), 10), np.repeat(np.arange(60) % 2, 10)
+    kinds = ("amplitude", "offset", "power of 8 to 13 Hz")
+    found = tells.telling_statistics(
+        {
+            (kind, channel): rng.normal(size=600) + 4 * label * (name == kind) * (channel == "C4")
+            for kind in kinds
+            for channel in ("C3", "C4")
+        },
+        label,
+        ("open", "closed"),
+        group,
+    )
+    assert bool(found) == told
+    where = {"amplitude": "amplitude of C4", "offset": "offset"}
+    assert not told or where[name] in {each.where for each in found}

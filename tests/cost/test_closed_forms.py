@@ -10,7 +10,7 @@ from tests.cost.tally import Made
 from torch import Tensor, nn
 
 from sequela.cost import account
-from sequela.cost.layers.recurrent import Cell, Recurrence
+from sequela.cost.layers.recurrent import Cell, recurrence
 from sequela.cost.ledger import Noted
 from sequela.errors import ModelError
 
@@ -155,10 +155,10 @@ def test_the_formula_of_a_recurrence_gives_the_parameters_that_torch_holds(
     for cell, kind in kinds:
         projects = {"proj_size": projected} if projected else {}
         model = kind(3, 5, bias=bias, bidirectional=bidirectional, **projects)
-        layer = Recurrence(cell, 3, 5, 7, 1 + bidirectional, bias, projected)
-        assert layer.parameters().value == sum(p.numel() for p in model.parameters())
+        layer = recurrence(cell, 3, 5, 7, 1 + bidirectional, bias=bias, projected=projected)
+        assert layer.parameters.value == sum(p.numel() for p in model.parameters())
         found = account(model, torch.zeros(7, 1, 3))
-        assert [row.parameter_formula for row in found.layers] == [layer.parameters()]
+        assert [row.parameter_formula for row in found.layers] == [layer.parameters]
 
 
 @pytest.mark.parametrize(("mode", "said"), [("sum", "additions"), ("max", "comparisons")])

@@ -13,10 +13,10 @@ from torch import nn
 
 from sequela.cost import account
 from sequela.cost.derivation import derive
-from sequela.cost.formula import Formula, Number, Symbol, merged, parse
 from sequela.cost.mathml import math, render_mathml
 from sequela.cost.network import count, registered
-from sequela.cost.text import render, render_markdown, render_text
+from sequela.cost.rules.formula import Formula, Number, Symbol, merged, parse
+from sequela.cost.text import render
 from sequela.models.registry import MODELS
 
 
@@ -82,7 +82,7 @@ def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
 
 
 def test_the_text_of_the_reports_gru() -> None:
-    text = render_text(count(registered("gru-baseline")), derivation=True)
+    text = render(count(registered("gru-baseline")), "text", derivation=True)
     assert "parameters: 3·H·(W + H + 2) = 3·16·(1 + 16 + 2) = 912" in text
     assert "state to the three gates: 3·H·2·H = 3·16·2·16 = 1,536" in text
     assert "operations: T·1984 = 178·1984 = 353,152" in text
@@ -94,8 +94,8 @@ def test_the_text_of_the_reports_gru() -> None:
 
 def test_a_table_of_markdown_has_as_many_cells_in_each_row() -> None:
     found = count(registered("visits-baseline", lengths=[1, 3]))
-    text = render_markdown(found, derivation=True)
-    assert len(render_markdown(found)) < len(text)
+    text = render(found, "markdown", derivation=True)
+    assert len(render(found, "markdown")) < len(text)
     tables = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
     assert len(tables) == 2
     for table in tables:

@@ -39,7 +39,7 @@ def fitted(name: str, classes: int) -> tuple[Any, Examples, Account]:
         table = np.asarray(some.features)
         table[np.isnan(table)] = 0
     arrays = entry.fit(some, 0)
-    given: Any = SimpleNamespace(reads=("signal",), shape={}, alone=None)
+    given: Any = SimpleNamespace(reads=("signal",), shape={}, steps=1)
     account = account_of_reference(name, arrays, given)
     assert account is not None
     assert record.from_json(record.to_json(account)) == account
@@ -107,6 +107,7 @@ def test_boosting_is_at_most_what_its_trees_compare(classes: int) -> None:
     trees = [[tree.nodes for tree in step] for step in model._predictors]
     expected = REFERENCE_MODELS["spectral-boosting"].predict(arrays, some.features)
     counts = []
+    assert isinstance(some.features, np.ndarray)
     for row, probability in zip(some.features, expected, strict=True):
         plain = Plain()
         scores = [plain.number(first) for first in model._baseline_prediction.reshape(-1)]

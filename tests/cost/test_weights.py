@@ -118,6 +118,58 @@ def test_a_vectorised_layer_is_counted_for_each_row() -> None:
     assert macs(lambda m, x: torch.vmap(m.layer)(x), rows=5) == 5 * D * D
 
 
+MEMBER = nn.Linear(D, D)
+
+
+def ensemble(holder: Any, x: Tensor) -> Tensor:
+    """Eight linear layers, vectorised as torch's documentation does it."""
+    weights = {"weight": holder.a.expand(8, D, D), "bias": holder.gamma.expand(8, D)}
+    found: Tensor = torch.vmap(lambda given: torch.func.functional_call(MEMBER, given, (x,)))(
+        weights
+    )
+    return found
+
+
+def test_a_vectorised_ensemble_is_counted_for_each_member() -> None:
+    found = cost(ensemble)
+    assert (found.macs, found.operations) == (8 * D * D, 8 * 2 * D * D)
+
+
+@pytest.mark.parametrize(
+    ("attend", "products"),
+    [
+        (lambda m, x: attention(x, m.a, m.b), 2 * 3 * D * D),  # keys and values are learnt
+        (lambda m, x: attention(x, m.a.expand(D, D), x[:1].expand(D, D)), 3 * D * D),
+        (lambda m, x: attention(x, x[:1].expand(D, D), m.b), 3 * D * D),
+        (lambda m, x: attention(m.a, x, x), 3 * D * D),  # learnt queries
+        (lambda m, x: attention(m.a, m.b, x[:1].expand(D, D)), 0),  # weights of data, but learnt
+        (lambda _, x: attention(x, x, x), 0),
+    ],
+)
+def test_attention_with_what_is_learnt(attend: Forward, products: int) -> None:
+    assert macs(attend, rows=3) == products
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return functional.scaled_dot_product_attention(query[None], key[None], value[None])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(D, 2, dtype=torch.complex64),
+        nn.MultiheadAttention(D, 2, dtype=torch.complex64),
+        nn.Bilinear(D, D, 2, dtype=torch.complex64),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_of_complex_numbers_are_refused_by_name(layer: nn.Module) -> None:
+    x = torch.zeros(3, D, dtype=torch.complex64)
+    given = {"Linear": (x,), "MultiheadAttention": (x, x, x), "Bilinear": (x, x)}
+    with pytest.raises(ModelError, match=r"without a counting rule: .*(addmm|complex numbers)"):
+        account(layer, given[type(layer).__name__])
+
+
 def attended(holder: Any, x: Tensor) -> Tensor:
     rows = x[None].expand(4, -1, -1)
     return functional.scaled_dot_product_attention(x[None, :1], rows, rows)

@@ -1,15 +1,16 @@
 """What the page on the audit shows is what happens."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.calls import status
 from tests.docs.conftest import DOCS, run
 from tests.extension.conftest import kept_registries
 from tests.test_docs import fences
 
-from sequela.sources.codes import family_of
+from sequela.audit.finding import SENTENCES
+from sequela.datasets.codes import family_of
 
 PAGE = DOCS / "audit.md"
 
@@ -25,23 +26,23 @@ def test_the_run_is_audited(here: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_families_are_declared() -> None:
-    (script,) = fences(PAGE, "python")
+    *_, script = fences(PAGE, "python")
     exec(script, {})  # noqa: S102 - our own page
     assert family_of("WOUND//clean").charted
     assert family_of("SNOMED/84114007").coded_later
 
 
+def test_the_table_of_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, arrays, _ = fences(PAGE, "python")
+    names: dict[str, object] = {}
+    exec(table, names)  # noqa: S102 - our own page
+    (shown,) = (each for each in fences(PAGE, "console") if "table.csv" in each)
+    command, printed = shown.split("\n", 1)
+    assert status(*command.split()[2:]) == 3
+    assert capsys.readouterr().out == printed
+    exec(arrays, names)  # noqa: S102
+
+
 def test_every_check_stands_on_the_page() -> None:
-    files = (DOCS.parent / "src/sequela").glob("*/*.py")
     page = PAGE.read_text("utf-8")
-    found = {
-        name
-        for file in files
-        for text in [file.read_text("utf-8")]
-        for name in (
-            *re.findall(r'Finding\(\s*"([a-z -]+)"', text),
-            *re.findall(r'_copies\("([a-z -]+)"', text),
-        )
-    }
-    assert len(found) > 10
-    assert sorted(name for name in found if f"`{name}`" not in page) == []
+    assert sorted(name for name in SENTENCES if f"`{name}`" not in page) == []

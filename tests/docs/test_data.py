@@ -7,7 +7,7 @@ import pytest
 from tests.cli.calls import ran
 from tests.docs.conftest import DOCS
 
-from sequela.sources.catalog import DATA_SETS
+from sequela.datasets.catalog import DATA_SETS
 
 PAGE = DOCS / "data.md"
 

@@ -2,7 +2,7 @@
 
 from tests.docs.conftest import DOCS
 
-from sequela.cohort import overlaps, tells
+from sequela.audit import overlaps, tells
 from sequela.evaluation import (
     calibration,
     comparison,

@@ -8,13 +8,12 @@ import pytest
 from benchmarks.reproduction import page
 
 SUMMARY = page.read()
-COSTS = page.read(page.COSTS)
 
 
 @pytest.mark.parametrize("path", [page.README, page.PAGE], ids=lambda path: path.name)
 def test_the_page_holds_the_committed_numbers(path: Path) -> None:
     text = path.read_text("utf-8")
-    inside = page.parts(SUMMARY, COSTS)[path]
+    inside = page.parts(SUMMARY)[path]
     assert page.written(text, inside) == text, "run python benchmarks/reproduction/page.py"
 
 
@@ -23,7 +22,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_results_are_five_lines() -> None:
-    assert page.five_lines(SUMMARY, COSTS).count("\n") == 4
+    assert page.five_lines(SUMMARY).count("\n") == 4
 
 
 def test_a_page_without_a_marked_place_is_refused() -> None:

@@ -10,7 +10,7 @@ from tests.docs.conftest import DOCS, run
 from tests.test_docs import fences
 
 from sequela.runs.find import open_run
-from sequela.sources.signals.reading import read
+from sequela.signals.reading import read
 
 PAGE = DOCS / "signals.md"
 

@@ -2,7 +2,7 @@
 
 from scripts.document_sources import OMOP_PAGE, PAGE, types_written, written
 
-from sequela.sources.hospitals import hospitals
+from sequela.tables.hospitals import hospitals
 
 
 def test_the_tables_are_as_declared() -> None:

@@ -15,8 +15,8 @@ from tests.test_docs import fences
 from sequela.cohort.rules import RULES
 from sequela.cohort.task_files import DeclaredTask, read_task, task_said
 from sequela.cohort.tasks import TASKS
+from sequela.datasets.codes import families_where
 from sequela.sequences.flat import LAYOUT
-from sequela.sources.codes import families_where
 
 PAGE = DOCS / "tasks.md"
 TEXT = PAGE.read_text("utf-8")

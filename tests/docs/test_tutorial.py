@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import sequela
-from sequela.notebook.evaluation import Evaluation
+from sequela.api.evaluation import Evaluation
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 README = Path(__file__).parents[2] / "README.md"

@@ -3,13 +3,10 @@
 import json
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.config import ReleaseSettings
-from sequela.errors import SettingError
-from sequela.evaluation.disclosure import HIDDEN, as_json, hidden_cells, in_words, merged_bins
+from sequela.disclosure.disclosure import HIDDEN, as_json, hidden_cells, merged_bins
 from sequela.evaluation.number import number
 
 
@@ -46,24 +43,3 @@ def test_what_is_made_of_something_hidden_is_hidden() -> None:
     assert (
         json.dumps(as_json({"a": [1, HIDDEN], "b": (HIDDEN,)})) == '{"a": [1, null], "b": [null]}'
     )
-
-
-def test_sentences_lose_small_counts_and_keep_the_others() -> None:
-    kept = "12 of 30 examples; 5 codes; AUROC of 0.91; version 3 of the data"
-    assert in_words(kept, 10) == kept
-    assert in_words("4 subjects, 9 positive labels", 10) == (
-        "fewer than 10 subjects, fewer than 10 positive labels"
-    )
-
-
-def test_the_limit_is_asked_for_or_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEQUELA_SMALLEST_CELL", raising=False)
-    assert ReleaseSettings.asked().smallest_cell == 10
-    monkeypatch.setenv("SEQUELA_SMALLEST_CELL", "6")
-    assert ReleaseSettings.asked().smallest_cell == 6
-    assert ReleaseSettings.asked(20).smallest_cell == 20
-    monkeypatch.setenv("SEQUELA_SMALLEST_CELL", "few")
-    with pytest.raises(SettingError, match="smallest_cell = 'few' cannot be used"):
-        ReleaseSettings.asked()
-    with pytest.raises(SettingError, match="smallest_cell = 0 cannot be used"):
-        ReleaseSettings.asked(0)

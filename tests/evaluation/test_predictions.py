@@ -10,7 +10,7 @@ import pytest
 
 from sequela.errors import DataError, RunError, UnknownNameError
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.sources import sealed
+from sequela.formats import sealed
 
 Make = Callable[..., Predictions]
 ARRAYS: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """The numbers of one part of a run."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sequela.config import Aim
+from sequela.cohort.split import PARTS
+from sequela.config import Aim, RunSettings
 from sequela.errors import DataError
+from sequela.evaluation import intervals, resampling
+from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import operating_points, summarise
+from sequela.evaluation.summary import operating_points, summarise, summarise_parts
 
 
 def test_two_classes_without_recordings(make_predictions: Callable[..., Predictions]) -> None:
@@ -27,6 +31,31 @@ def test_two_classes_without_recordings(make_predictions: Callable[..., Predicti
         assert low < numbers[name] < high
     assert summarise(predictions, seed=0, recordings=False) == numbers
     assert summarise(predictions, seed=1, recordings=False)["accuracy_ci"] != numbers["accuracy_ci"]
+
+
+def test_each_metric_is_computed_once_and_all_on_one_set_of_resamples(
+    make_predictions: Callable[..., Predictions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = make_predictions(groups=30, per_group=2)
+    computed: list[str] = []
+
+    def counted(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*given: Any) -> Any:
+            computed.append(name)
+            return of(*given)
+
+        return count
+
+    for name, metric in METRICS.items():
+        counting = replace(metric, value=counted(name, metric.value))
+        monkeypatch.setitem(METRICS, name, counting)
+    drawn = counted("resamples", resampling.resampled_weights)
+    monkeypatch.setattr(intervals, "resampled_weights", drawn)
+    settings = RunSettings(model="logistic-regression", data="mimic3")
+    made = in_three_parts(predictions)
+    summarise_parts(made, settings, recordings=False)
+    names = ["accuracy", "auroc", "average_precision", "log_loss"]
+    assert Counter(computed) == {**dict.fromkeys(names, 3), "resamples": 4}  # 3 sets, thresholds
 
 
 def test_the_interval_that_is_described_is_that_of_the_accuracy(
@@ -52,6 +81,10 @@ def test_five_classes_of_recordings(make_predictions: Callable[..., Predictions]
     ]
     assert numbers["recording_accuracy"] == pytest.approx(np.mean(right))
     assert np.shape(numbers["confusion"]) == (5, 5)
+
+
+def in_three_parts(predictions: Predictions) -> Predictions:
+    return replace(predictions, split=np.array(PARTS)[predictions.group_index % 3])
 
 
 def in_parts(predictions: Predictions, tuning: int = 10) -> Predictions:

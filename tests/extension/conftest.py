@@ -9,13 +9,13 @@ import pytest
 
 from sequela import plugins
 from sequela.cohort.tasks import TASKS
+from sequela.datasets import codes
+from sequela.datasets.catalog import DATA_SETS
 from sequela.evaluation.metrics import METRICS
 from sequela.figures.registry import RUN_FIGURES
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
 from sequela.sequences.featurisers import FEATURISERS
-from sequela.sources import codes
-from sequela.sources.catalog import DATA_SETS
 from sequela.studies.registry import STUDIES
 
 REGISTRIES: tuple[dict[str, Any], ...] = (

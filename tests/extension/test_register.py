@@ -9,13 +9,13 @@ import pytest
 import sequela
 from sequela import plugins, register
 from sequela.cohort.tasks import TASKS, in_hospital
+from sequela.datasets.catalog import DATA_SETS, DataSet
+from sequela.datasets.recordings import Signals
 from sequela.errors import PluginError, SequelaError
 from sequela.evaluation.metrics import METRICS
 from sequela.figures.registry import RUN_FIGURES
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.sequences.featurisers import FEATURISERS
-from sequela.sources.catalog import DATA_SETS, DataSet
-from sequela.sources.recordings import Signals
 from sequela.studies.registry import STUDIES
 
 SIGNALS = Signals(("a", "b"), n_chans=1, sfreq=1.0, n_times=2)
@@ -44,7 +44,7 @@ LOSS = replace(in_hospital().outcome, one="loss")
             "lacks reads",
         ),
         (lambda: register.data_set("mine", DATA_SETS["eicu"]), "the declaration of 'eicu'"),
-        (lambda: register.task(TASKS["landmark"]()), "is registered already"),
+        (lambda: register.task(TASKS["landmark"]), "is registered already"),
         (
             lambda: register.task(replace(in_hospital(), name="mine", outcome=LOSS)),
             "give it a label of its own",

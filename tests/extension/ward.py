@@ -16,20 +16,20 @@ from sequela import register
 from sequela.cohort.outcomes import Outcome
 from sequela.cohort.tasks import Task
 from sequela.config import TrainingSettings
+from sequela.datasets import codes
+from sequela.datasets.catalog import DataSet
+from sequela.datasets.recordings import Recording, Signals
 from sequela.evaluation import statistic
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 from sequela.figures.registry import RunFigure
 from sequela.models.reference import Examples, ReferenceModel
 from sequela.sequences.featurisers import Column, Featuriser, Operations, Table
-from sequela.sources import codes
-from sequela.sources.catalog import DataSet
-from sequela.sources.declarations import Fact, Frames, Kind, Source
-from sequela.sources.declarations import Table as Tables
-from sequela.sources.recordings import Recording, Signals
 from sequela.studies.claims import Claim
 from sequela.studies.study import Study
+from sequela.tables.declarations import Fact, Frames, Kind, Source
+from sequela.tables.declarations import Table as Tables
 
 # Recordings: two channels at 100 Hz, one file each, named by its class.
 SIGNALS = Signals(("calm", "spindles", "arousal"), n_chans=2, sfreq=100.0, n_times=150)

@@ -9,7 +9,7 @@ import pytest
 from tests.evaluation.conftest import two_classes
 
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 
 LARGEST = 60_000  # bytes of an SVG
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from sequela.figures.chart.figure import Figure
 from sequela.figures.curves import learning_curve
-from sequela.figures.figure import Figure
-from sequela.figures.leak import HONEST, LEAKING, leak
+from sequela.figures.leak import leak
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.pareto import accuracy_against_operations, front
 from sequela.training.history import EpochRecord
@@ -61,26 +61,19 @@ def test_a_class_without_examples_has_no_shares() -> None:
     assert [r["share"] for r in confusion_matrix([[0, 0], [1, 3]], ["a", "b"]).rows[:2]] == [0, 0]
 
 
-def test_the_leak_names_both_splits(checked: Checked) -> None:
+def test_a_leak_is_a_difference_in_points_or_as_it_is(checked: Checked) -> None:
     rows = [
-        {"model": "MLP", "split": split, "accuracy": a, "low": a - 0.1, "high": a + 0.1}
-        for split, a in ((HONEST, 0.6), (LEAKING, 0.7))
+        {"model": "MLP", "leak": f"{by} minus by session", "difference": 0.1, "low": 0.0, "high": h}
+        for by, h in (("by recording", 0.2), ("by row", 0.3))
     ]
-    figure = leak(rows)
-    assert {HONEST, LEAKING, "MLP"} <= set(checked(figure))
-    assert "MLP by row (leaks) 70% (60% to 80%)" in figure.alt
-
-
-def test_the_leak_of_later_codes_is_told_in_its_own_words(checked: Checked) -> None:
-    settings = ("known by then", "with later codes (leaks)")
-    rows = [
-        {"model": "GRU", "codes": codes, "auroc": a, "low": a - 0.1, "high": a + 0.02}
-        for codes, a in zip(settings, (0.74, 0.96), strict=True)
-    ]
-    figure = leak(rows, metric="auroc", setting="codes")
-    assert {*settings, "AUROC on the test set", "0.50", "1.00"} <= set(checked(figure))
-    assert "GRU with later codes (leaks) 0.96 (0.86 to 0.98)" in figure.alt
-    assert figure.rows == rows
+    drawn = set(checked(leak(rows)))
+    assert {"by row minus by session", "MLP", "+20"} <= drawn
+    assert "difference in accuracy on the test set, percentage points" in drawn
+    assert "MLP, by row minus by session: +10 (0 to +30)" in leak(rows).alt
+    figure = leak(rows[:1], metric="auroc")
+    assert {"difference in AUROC on the test set", "+0.20"} <= set(checked(figure))
+    assert "MLP, by recording minus by session: +0.10 (0.00 to +0.20)" in figure.alt
+    assert figure.rows == rows[:1]
 
 
 def test_the_front_leaves_out_what_is_beaten() -> None:

@@ -1,11 +1,12 @@
 """Pictures of a long recording: all of it, and an event from near."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 from sequela.figures.recording import Scored, near, whole
 
 Checked = Callable[[Figure], list[str]]
@@ -35,6 +36,20 @@ def test_no_event_of_a_night_is_too_short_to_be_seen(scored: Scored, checked: Ch
     assert "events found: 1:56:40 to 1:56:52; events known: 1:56:41 to 1:56:55" in figure.alt
 
 
+@pytest.mark.parametrize("windows", [1, 2, 40])
+def test_the_range_of_a_short_recording_is_seen(windows: int, checked: Checked) -> None:
+    """It is drawn from zero, also where a span of time has one window."""
+    times, ranges = np.arange(windows) + np.float64(0.5), np.full(windows, 80, np.float32)
+    short = Scored(times, np.full(windows, 0.1, np.float32), ranges, 0.5, "seizure", [])
+    figure = whole(short, windows + 0.5)
+    assert "seconds from the start" in checked(figure)
+    (area,) = re.findall(r'd="([^"]*)" fill="var\(--ink\)"', figure.svg("a"))
+    at = [pair.split(",") for pair in re.findall("[-.\\d]+,[-.\\d]+", area)]
+    across, down = ([float(pair[axis]) for pair in at] for axis in (0, 1))
+    assert max(across) - min(across) == pytest.approx(940)
+    assert max(down) - min(down) > 20
+
+
 def test_without_known_events_there_is_no_strip_of_them(scored: Scored, checked: Checked) -> None:
     alone = Scored(**{**vars(scored), "known": None, "found": []})
     texts = checked(whole(alone, HOURS * 3600))
@@ -52,3 +67,18 @@ def test_a_spike_is_seen_from_near(scored: Scored, checked: Checked) -> None:
     assert highest["high"] == pytest.approx(700, abs=2)
     assert highest["time"] == pytest.approx(6990 + 3000 / 256, abs=0.1)
     assert "from 1:56:30 to 1:57:02, 2 channels" in figure.alt
+
+
+def test_a_gap_is_drawn_as_nothing(scored: Scored, checked: Checked) -> None:
+    scored.range[(scored.times >= FLAT[0]) & (scored.times < FLAT[1])] = np.nan
+    rows = whole(scored, HOURS * 3600).rows
+    empty = [row["time"] * 3600 for row in rows if row["high"] is None]
+    assert empty
+    assert FLAT[0] < min(empty) < max(empty) < FLAT[1]
+    signal = np.random.default_rng(0).normal(scale=20, size=(2, 32 * 256))
+    signal[:, 20 * 256 :] = np.nan
+    figure = near(scored, signal, ("C3", "C4"), (6990, 7022))
+    assert "C3" in checked(figure)
+    drawn = [row["time"] for row in figure.rows if row["high"] is not None]
+    assert max(drawn) < 7010.1
+    assert len(drawn) == pytest.approx(len(figure.rows) * 20 / 32, rel=0.02)

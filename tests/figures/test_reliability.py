@@ -9,7 +9,7 @@ from sequela.evaluation import calibration
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 from sequela.figures.reliability import reliability_curves
 
 Make = Callable[..., Predictions]

@@ -9,7 +9,7 @@ from sequela.evaluation.intervals import Bootstrap, estimates
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.subgroups import Subgroup, subgroups
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
 from sequela.figures.subgroups import subgroup_forest
 
 QUICK = Bootstrap(resamples=100)

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.parsers import arguments, edited, meds, tables
+from fuzz.parsers import arguments, edited, expressions, meds, omop_times, tables
 from fuzz.registry import PARSERS
 from fuzz.run import FAULTS, FOREIGN, WRONG, fuzz
 
 MUTANTS = 100
 BUILT = 12  # mutants of data sets, of which each is built, which takes a fifth of a second
-SLOW = {"mimic3-csv", "mimic3-sums", "mimic4-csv", "eicu-csv", "omop-csv", "edited"}
+SLOW = {"mimic3-csv", "mimic3-sums", "mimic4-csv", "eicu-csv", "omop-csv", "omop-times", "edited"}
 """Tables like those of nafld-csv and mimic3-gz, but larger."""
-OF_BUILDS = {parser.name for of in (meds, tables, edited) for parser in of.PARSERS}
+FEW = (meds, tables, edited, expressions, omop_times)
+OF_BUILDS = {parser.name for of in FEW for parser in of.PARSERS}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sequela import VisitClassifier
 from sequela.errors import SettingError
 from sequela.models import defaults, registry
 from sequela.models.defaults import DEFAULTS, default_for
-from sequela.models.registry import lookup, register
+from sequela.models.registry import lookup
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
@@ -42,6 +42,6 @@ def test_the_table_of_the_docs_is_the_table() -> None:
 @pytest.mark.parametrize("name", ["auto", "ensemble"])
 def test_names_that_are_no_model(name: str) -> None:
     with pytest.raises(SettingError, match=f"'{name}' is registered already"):
-        register(name, registry.MODELS["mlp-baseline"])
+        registry.MODELS.add(registry.MODELS["mlp-baseline"], name)
     with pytest.raises(SettingError, match=f"^'{name}' "):
         lookup(name)

@@ -1,5 +1,6 @@
 """What a model may declare that it reads, and under which name it is known."""
 
+from copy import copy
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from sequela.errors import SettingError, UnknownNameError
 from sequela.models import registry
 from sequela.models.reference import REFERENCE_MODELS
-from sequela.models.registry import ModelEntry, lookup, register
+from sequela.models.registry import ModelEntry, lookup
 
 
 class Net(nn.Module):
@@ -25,11 +26,11 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "MODELS", dict(registry.MODELS))
+    monkeypatch.setattr(registry, "MODELS", copy(registry.MODELS))
 
 
 def test_a_class_itself_is_registered() -> None:
-    register("net", ModelEntry(("features:spectrum",), Net, "Net"))
+    registry.MODELS.add(ModelEntry(("features:spectrum",), Net, "Net"), "net")
     entry: Any = lookup("net")
     assert entry.build(entry.config(n_features=3, n_outputs=2)).fc.weight.shape == (2, 3)
     assert registry.title_of("net") == "Net"
@@ -47,9 +48,9 @@ def test_which_networks_are_recurrent_stands_in_their_entries() -> None:
 @pytest.mark.parametrize("taken", ["gru-baseline", "prevalence"])
 def test_a_taken_name_is_refused(taken: str) -> None:
     with pytest.raises(SettingError, match=f"'{taken}' is registered already"):
-        register(taken, ModelEntry(("signal",), Net, "Net"))
+        registry.MODELS.add(ModelEntry(("signal",), Net, "Net"), taken)
     with pytest.raises(SettingError, match=f"'{taken}' is registered already"):
-        register(taken, REFERENCE_MODELS["boosting"])
+        REFERENCE_MODELS.add(REFERENCE_MODELS["boosting"], taken)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_inputs_that_cannot_be_read_are_refused(
     reads: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        register("net", ModelEntry(reads, Net, "Net"))
+        registry.MODELS.add(ModelEntry(reads, Net, "Net"), "net")
     assert "net" not in registry.MODELS
 
 

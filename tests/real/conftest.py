@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.conftest import Once
 
-from sequela.cohort.segments import Segments, cut
-from sequela.sources.build import build
-from sequela.sources.catalog import load_recordings, signals_of
-from sequela.sources.hospitals import source_of
+from sequela.datasets.catalog import load_recordings, signals_of
+from sequela.signals.segments import Segments, cut
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 FOLDERS = {
     "bonn": "bonn",

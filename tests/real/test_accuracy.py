@@ -24,6 +24,7 @@ APACHE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "data", "asked", "epochs", "least"),
     [

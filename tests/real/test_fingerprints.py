@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.real.conftest import Built
 
-from sequela.cohort.fingerprint import Content, matches
-from sequela.cohort.pseudonyms import own
-from sequela.cohort.segments import Segments, content_of
+from sequela.identity.fingerprint import Content, matches
+from sequela.identity.pseudonyms import own
 from sequela.runs import records
 from sequela.sequences.content import content_of as content_of_records
+from sequela.signals.segments import Segments, content_of
 from sequela.studies.settings import run_settings
 
 
@@ -88,6 +88,6 @@ def test_no_patient_is_a_copy(
 ) -> None:
     settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
     assert settings.cohort is not None
-    sequences = records.load(settings, built(data, settings.cohort.tables), tmp_path).sequences
+    sequences = records.load(settings, built(data, settings.cohort.tables), tmp_path).arrays
     content = content_of_records(sequences, own())
     assert not len(matches(content, content).known)

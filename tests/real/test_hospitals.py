@@ -12,15 +12,15 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from tests.real.conftest import Built
+from tests.rows_hash import rows_hash
 
 from sequela.cohort.events import open_events
-from sequela.sources import physionet2012
-from sequela.sources.account import read_account
-from sequela.sources.build import build
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.describe import describe
-from sequela.sources.hospitals import source_of
-from sequela.sources.meds_events import rows_hash
+from sequela.datasets.catalog import EXCERPTS
+from sequela.intake.describe import describe
+from sequela.tables.account import read_account
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
+from sequela.tables.sources import physionet2012
 
 Demo = Callable[..., tuple[dict[str, Any], Callable[[str], int]]]
 
@@ -65,6 +65,7 @@ def test_mimic3_as_tables_of_a_hospital(real_data: Path, built: Built, tmp_path:
     assert rows_hash(tmp_path / "tables") == rows_hash(built("mimic3"))
 
 
+@pytest.mark.slow
 def test_physionet2012_as_tables_of_a_hospital(
     real_data: Path, built: Built, tmp_path: Path
 ) -> None:

@@ -9,15 +9,15 @@ import pytest
 from tests.conftest import Once
 from tests.real.conftest import FOLDERS, Built
 
+from sequela.analysis.evaluate import predict_other
 from sequela.config import RunSettings
+from sequela.datasets import catalog
 from sequela.evaluation.metrics import auroc
 from sequela.runs import fit, records
-from sequela.runs.evaluate import predict_other
 from sequela.runs.folder import RunFolder
-from sequela.sources import catalog
-from sequela.sources.build import build
-from sequela.sources.hospitals import source_of
 from sequela.studies import mortality
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 Asked = Callable[..., tuple[RunSettings, Path]]
 
@@ -67,6 +67,7 @@ def test_each_cohort_has_its_examples_and_a_model_of_them(
         assert not checks
 
 
+@pytest.mark.slow
 def test_the_excerpt_gives_the_same_run_as_the_published_tables(
     of_study: Asked, work: Path, tmp_path: Path
 ) -> None:
@@ -76,7 +77,7 @@ def test_the_excerpt_gives_the_same_run_as_the_published_tables(
             records.load(settings, place, work / name)
             for name, place in (("real", root), ("excerpt", catalog.EXCERPTS / data))
         )
-        np.testing.assert_array_equal(real.sequences.codes, excerpt.sequences.codes)
+        np.testing.assert_array_equal(real.arrays.codes, excerpt.arrays.codes)
         assert real.digest == excerpt.digest
 
 
@@ -93,6 +94,7 @@ def test_boosting_on_eicu_is_where_boosting_is(of_study: Asked, work: Path, tmp_
     assert 0.6 < folder.metrics["parts"]["held_out"]["auroc"] < 0.9
 
 
+@pytest.mark.slow
 def test_measurements_of_two_days_tell_who_dies(
     of_study: Asked, work: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +129,7 @@ def halves(real_data: Path, once: Once) -> tuple[Path, Path]:
     return root / "a", root / "b"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["boosting", "logistic-regression", "visits-baseline"])
 def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     model: str, of_study: Asked, halves: tuple[Path, Path], work: Path, tmp_path: Path
@@ -140,6 +143,7 @@ def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     assert 0.7 < auroc(found) < 0.9
 
 
+@pytest.mark.slow
 def test_whole_hospitals_of_eicu_are_held_out(of_study: Asked, work: Path, tmp_path: Path) -> None:
     """The demo has 186 hospitals; a stay that follows one in another hospital is left out."""
     settings, root = of_study("eicu", "in-hospital", "boosting")

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sequela.cohort import overlaps
-from sequela.cohort.finding import Finding
-from sequela.cohort.segments import Segments
+from sequela.audit import overlaps
+from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS, draw
 from sequela.config import SplitUnit
+from sequela.signals.segments import Segments
 
 
 def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:

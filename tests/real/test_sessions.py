@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequela.cohort.segments import Segments
 from sequela.config import RunSettings, SplitUnit
+from sequela.datasets.catalog import load_recordings
+from sequela.datasets.recordings import Recording
 from sequela.runs import signals
 from sequela.runs.audit import audit
-from sequela.sources import bonn, simultaneous
-from sequela.sources.catalog import load_recordings
-from sequela.sources.recordings import Recording
+from sequela.signals import bonn, simultaneous
+from sequela.signals.segments import Segments
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def recordings() -> list[Recording]:
     return load_recordings("bonn")[0]
 
 
+@pytest.mark.slow
 def test_the_file_of_sessions_is_what_the_rule_gives(recordings: list[Recording]) -> None:
     given = [each.signal[0] for each in recordings]
     pairs = simultaneous.pairs(given, bonn.SFREQ, lag=bonn.LAG, decimate=False, spreads=0)

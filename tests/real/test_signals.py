@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequela.cohort.segments import Segments, of_windows
 from sequela.config import SignalSettings
+from sequela.datasets.catalog import load_recordings, lookup
+from sequela.formats.opened import text
 from sequela.runs.signals import segments_of
-from sequela.sources import uci_seizure
-from sequela.sources.bonn import CLASSES, SETS
-from sequela.sources.catalog import load_recordings
-from sequela.sources.opened import text
-from sequela.sources.signals.edf import EdfFile
-from sequela.sources.signals.reading import read
+from sequela.signals import uci_seizure
+from sequela.signals.bonn import CLASSES, SETS
+from sequela.signals.edf import EdfFile
+from sequela.signals.reading import read
+from sequela.signals.segments import Segments, of_windows
 
 FILES = (
     "PN00-5_sample.edf",
@@ -55,7 +55,7 @@ def test_bonn_by_a_declaration(real_data: Path, tmp_path: Path) -> None:
         "utf-8",
     )
     own = of_windows(read(tmp_path))
-    assert_same(own, segments_of("bonn", real_data / "bonn")[0])
+    assert_same(own, segments_of(lookup("bonn"), real_data / "bonn")[0])
     assert own.n_dropped == 400 * 3
 
 
@@ -76,7 +76,7 @@ def test_uci_by_a_declaration(real_data: Path, tmp_path: Path) -> None:
         "utf-8",
     )
     own = of_windows(read(tmp_path / "own.csv"))
-    assert_same(own, segments_of("uci-seizure", real_data / "uci-seizure")[0])
+    assert_same(own, segments_of(lookup("uci-seizure"), real_data / "uci-seizure")[0])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,8 +12,8 @@ import torch
 from sequela.config import RunSettings
 from sequela.models.registry import lookup_network
 from sequela.runs import signals
+from sequela.runs.data import Examples
 from sequela.runs.model import config_of
-from sequela.runs.signals import SignalData
 from sequela.training.fit import fit
 from sequela.training.totals import correct
 
@@ -23,11 +23,11 @@ SETTINGS = RunSettings(model="spectral-mlp", data="bonn", split_seed=101, folds=
 
 
 @pytest.fixture(scope="module")
-def data(real_data: Path) -> SignalData:
+def data(real_data: Path) -> Examples:
     return signals.load(SETTINGS, real_data / "bonn")
 
 
-def reached(name: str, data: SignalData, seed: int) -> float:
+def reached(name: str, data: Examples, seed: int) -> float:
     """Accuracy on the tuning part, one segment at a time."""
     torch.manual_seed(seed)
     entry = lookup_network(name)
@@ -43,5 +43,5 @@ def reached(name: str, data: SignalData, seed: int) -> float:
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_a_spectral_network_is_as_good_as_it_was(name: str, data: SignalData) -> None:
+def test_a_spectral_network_is_as_good_as_it_was(name: str, data: Examples) -> None:
     assert reached(name, data, seed=0) > BOUNDS[name]

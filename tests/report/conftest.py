@@ -10,13 +10,13 @@ import pytest
 from tests.conftest import Once
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
-from sequela.report.build import build
+from sequela.datasets.catalog import EXCERPTS
+from sequela.report.pages.build import build
 from sequela.report.share import share
 from sequela.runs import fit
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies import mortality
 from sequela.studies.registry import STUDIES
 

@@ -7,14 +7,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from sequela.report.comparison_page import build_comparison
-from sequela.report.explanation_page import build_explanation
-from sequela.report.search_page import build_search
-from sequela.runs.compare import compare
-from sequela.runs.explain import explain
+from sequela.analysis.compare import compare
+from sequela.analysis.explain import explain
+from sequela.analysis.tune import tune
+from sequela.datasets.catalog import EXCERPTS
+from sequela.report.pages.comparison_page import build_comparison
+from sequela.report.pages.explanation_page import build_explanation
+from sequela.report.pages.search_page import build_search
 from sequela.runs.folder import RunFolder
-from sequela.runs.tune import tune
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
 VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sequela.errors import RunError
-from sequela.report.build import build
+from sequela.report.pages.build import build
 from sequela.runs import fit
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
@@ -39,7 +39,7 @@ def test_the_page_says_what_a_reader_must_know(
     first, second, *_ = seizure.STUDY.caveats
     assert first in text[: text.index("<nav")]
     assert second in text[text.index("<nav") : text.index("Comparison of all models</h3>")]
-    assert "by row (leaks)" in text
+    assert "by row minus by session" in text
     assert "CC BY 4.0" in text
     assert "Andrzejak" in text
     assert "244,485" in text

@@ -15,9 +15,9 @@ import pytest
 from tests.canaries import Planted, called, outputs, planted
 
 from sequela.cli.app import main
+from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.find import open_run
 from sequela.runs.folder import RunFolder
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.results import results
 
 COUNTS = {"examples", "groups", "events", "count"}
@@ -33,19 +33,22 @@ def shown_of(
     out: Path,
     capsys: pytest.CaptureFixture[str],
     task: tuple[object, ...] = TASK,
+    hide_below: int | None = None,
 ) -> str:
     """Make everything that shows a network; what was printed."""
     run, outside = out / "inside" / "visits-baseline", out / "outside"
     of_data = ("--data", data, "--root", root)
     assert called(main, "train", run.name, *of_data, *task, *EPOCH, "--out", run) == 0
     outside.mkdir()
-    assert called(main, "evaluate", run, *of_data, "--page", outside / "external.html") == 0
-    explained = (run, "--root", root, "--steps", 4, "--out", outside / "explanation.html")
+    hiding = ("--hide-below", hide_below) if hide_below else ()
+    page = outside / "external.html"
+    assert called(main, "evaluate", run, *of_data, "--page", page, *hiding) == 0
+    explained = (run, "--root", root, "--steps", 4, "--out", outside / "explanation.html", *hiding)
     assert called(main, "explain", *explained) == 0
     assert called(main, "audit", run, "--root", root) in (0, 3, 4)
     assert called(main, "explain", run, "--root", root, "--example", "nobody") == 2
     assert called(main, "verify", run) == 0
-    (outside / "results.json").write_text(json.dumps(results([open_run(run)])), "utf-8")
+    (outside / "results.json").write_text(json.dumps(results([open_run(run)], hide_below)), "utf-8")
     assert called(main, "share", run, "--out", outside / "shared") == 0  # its page and its card
     printed = capsys.readouterr()
     return printed.out + printed.err
@@ -116,7 +119,8 @@ def test_no_canary_of_hospital_tables_is_shown(
     tables = (EXCERPTS / data).glob("*.csv.gz")
     canaries = planted(tables, EXCERPTS / data, tmp_path / "data")
     assert len(canaries.texts) > 10
-    said = shown_of(data, canaries.root, tmp_path, capsys)
+    # The copy has the row counts of the open demo, whose counts are hidden on request only.
+    said = shown_of(data, canaries.root, tmp_path, capsys, hide_below=10)
     assert_none_found(canaries, tmp_path, said)
 
 

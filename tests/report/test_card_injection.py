@@ -55,7 +55,7 @@ def test_a_hostile_run_adds_nothing_to_its_card(
     first = run.first.path
     plain = build_card(run, tmp_path / "plain.md").read_text("utf-8")
     copied = Path(shutil.copytree(run.path, tmp_path / "run"))
-    monkeypatch.setattr("sequela.runs.openings.verify", lambda _: None)
+    monkeypatch.setattr("sequela.integrity.openings.verify", lambda _: None)
     counted: list[int] = []
     inner = copied / first.relative_to(run.path)
     for file in ("metrics.json", "environment.json"):

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.records import part_of
 
 from sequela.cli.app import app
 from sequela.config import CohortSettings, RunSettings
 from sequela.report.commands import _is_split_so, commands
-from sequela.runs.ensemble import Member
+from sequela.runs.members import Member
 from sequela.runs.pool import PlannedRun
+from sequela.runs.record import DataRecord
 from sequela.studies import mortality, seizure
 from sequela.studies.registry import STUDIES, asked_of, training_of
 from sequela.studies.settings import run_settings
@@ -27,27 +29,16 @@ class Asked:
     """As much of a run as its command depends on."""
 
     settings: RunSettings
-    metrics: dict[str, Any]
+    data: DataRecord
 
     path = Path("runs/run")
     repeats = 1
     seeds = 1
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", self.metrics["data"])
-
 
 def given(*settings: RunSettings, positives: int = 1500) -> list[str]:
-    metrics = {
-        "data": {
-            "counts": [4000 - positives, positives],
-            "examples": 4000,
-            "classes": ["a", "b"],
-            "title": "",
-        }
-    }
-    return commands([cast("RunFolder", Asked(each, metrics)) for each in settings])
+    data = part_of(DataRecord, counts=[4000 - positives, positives], title="")
+    return commands([cast("RunFolder", Asked(each, data)) for each in settings])
 
 
 @pytest.mark.parametrize(("quick", "flag"), [(False, ""), (True, " --quick")])
@@ -82,7 +73,7 @@ def test_a_studys_seeds_are_for_the_honest_split_alone(
     monkeypatch.setattr("sequela.report.commands.study_of", lambda _: study)
     settings = RunSettings(model="mlp-baseline", data="bonn", split=split)
     monkeypatch.setattr(Study, "folds_for", lambda *_, **__: 0)
-    run: Any = SimpleNamespace(settings=settings, seeds=seeds, data={})
+    run: Any = SimpleNamespace(settings=settings, seeds=seeds)
     assert _is_split_so(run, quick=False) is of_study
     assert _is_split_so(run, quick=True) is of_quick
 

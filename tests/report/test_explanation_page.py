@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tests.approved import assert_approved, texts_of
 
+from sequela.analysis.explain import explain
+from sequela.datasets.catalog import EXCERPTS
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.number import number
-from sequela.report.explanation_page import build_explanation, up_and_down
-from sequela.runs.explain import explain
+from sequela.report.pages.explanation_page import build_explanation, up_and_down
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.sequences.flat import CodeAt
-from sequela.sources.catalog import EXCERPTS
 
 Outline = Callable[[Path], Any]
 
@@ -47,8 +47,8 @@ def test_codes_stand_in_a_table_that_sums_up(
     record_runs: list[Run], outline: Outline, tmp_path: Path
 ) -> None:
     run = next(r for r in record_runs if r.settings.data == "mimic3")
-    found = explain(run.path, root=EXCERPTS / "mimic3")
-    page = build_explanation(found, tmp_path / "page.html")
+    found = explain(run.path, root=EXCERPTS / "mimic3", hide_below=10)
+    page = build_explanation(found, tmp_path / "page.html", hide_below=10)
     text = page.read_text("utf-8")
     assert text.index("These runs leak") < text.index("Records of single patients")
     assert found.importance is not None

@@ -11,12 +11,12 @@ import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
 
+from sequela.analysis.external import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
 from sequela.cli.app import main
 from sequela.errors import SettingError
-from sequela.report.external_page import build_external, pool
-from sequela.runs.external import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
+from sequela.integrity.openings import openings
+from sequela.report.pages.external_page import build_external, pool
 from sequela.runs.folder import RunFolder
-from sequela.runs.openings import openings
 
 Write = Callable[..., Path]
 
@@ -141,7 +141,7 @@ def test_few_of_a_class_show_no_numbers(run: Path, places: dict[str, Path], tmp_
     assert "AUROC 0" not in hidden
     assert "Recalibrated" not in hidden
     assert "Share of the class" not in hidden
-    open_ = text_of(build_external(found, tmp_path / "open.html", smallest=1))
+    open_ = text_of(build_external(found, tmp_path / "open.html", hide_below=1))
     assert "AUROC 0" in open_
 
 

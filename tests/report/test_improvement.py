@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from sequela.analysis.compare import Compared, compare
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Interval
 from sequela.report.entry import Entry
-from sequela.report.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
-from sequela.runs.compare import Compared, compare
+from sequela.report.sections.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
 from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
 

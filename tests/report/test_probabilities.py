@@ -12,7 +12,14 @@ from sequela.evaluation.predictions import joined
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.report.card import build_card
 from sequela.report.entry import Entry
-from sequela.report.probabilities import PROMISED, held_out, ranked, recalibrated, sets, table
+from sequela.report.sections.probabilities import (
+    PROMISED,
+    held_out,
+    ranked,
+    recalibrated,
+    sets,
+    table,
+)
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder

@@ -4,21 +4,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.records import part_of
 
 from sequela.evaluation.metrics import named
 from sequela.report import sentences
+from sequela.runs.record import DataRecord, SequencesRecord, Steps
+
+SIGNALS = part_of(DataRecord, recordings=400)
 
 
 def entry(model: str, share_of_one: float | None) -> Any:
-    spread = {
-        "share_of_one": share_of_one,
-        "quantiles": {"0.05": 1, "0.25": 1, "0.5": 2, "0.75": 3, "0.95": 5},
-        "most": 9,
-    }
-    sequences = {"steps": 2.25, "settings": {}}
+    spread = part_of(
+        Steps,
+        share_of_one=share_of_one,
+        quantiles={"0.05": 1, "0.25": 1, "0.5": 2, "0.75": 3, "0.95": 5},
+        most=9,
+    )
+    sequences = part_of(SequencesRecord, steps=2.25)
     if share_of_one is not None:
-        sequences["steps_distribution"] = spread
-    return SimpleNamespace(name=model, title=model.title(), data={"sequences": sequences})
+        sequences = sequences.replace(steps_distribution=spread)
+    data = part_of(DataRecord, sequences=sequences)
+    return SimpleNamespace(name=model, title=model.title(), data=data)
 
 
 @pytest.mark.parametrize(
@@ -43,22 +49,22 @@ def test_the_warning_names_the_models_and_the_share() -> None:
     assert sentences.one_step(both).startswith(
         "86 % of the sequences have one step, where a recurrent model (Visits-Baseline, Visits-Imp"
     )
-    signals = SimpleNamespace(name="gru-improved", title="GRU", data={"recordings": 400})
+    signals = SimpleNamespace(name="gru-improved", title="GRU", data=SIGNALS)
     assert sentences.one_step([signals]) == ""  # type: ignore[list-item]
 
 
 def test_steps_are_told_by_their_distribution() -> None:
-    assert sentences.steps_in_words(entry("boosting", 0.4).data["sequences"]) == (
+    assert sentences.steps_in_words(entry("boosting", 0.4).data.sequences) == (
         "A sequence has 2.2 steps on average (median 2, maximum 9). The middle half of the "
         "sequences have 1 to 3 and nine of ten 1 to 5; 40 % have one step."
     )
-    same = entry("boosting", 0.0).data["sequences"]
-    same["steps_distribution"]["quantiles"] = dict.fromkeys(("a", "b", "c", "d", "e"), 9)
+    same = entry("boosting", 0.0).data.sequences
+    same.steps_distribution.quantiles = dict.fromkeys(("a", "b", "c", "d", "e"), 9)
     assert (
         "(median 9, maximum 9). The middle half of the sequences have 9 and nine of ten 9;"
         in sentences.steps_in_words(same)
     )
-    before = entry("boosting", None).data["sequences"]
+    before = entry("boosting", None).data.sequences
     assert sentences.steps_in_words(before) == "A sequence has 2.2 steps on average."
 
 
@@ -71,10 +77,11 @@ def test_steps_are_told_by_their_distribution() -> None:
     ],
 )
 def test_the_level_of_codes_is_told(digits: int | None, said: str) -> None:
-    found = sentences.codes_in_words({"sequences": {"settings": {"icd_digits": digits}}})
+    sequences = part_of(SequencesRecord, settings={"icd_digits": digits})
+    found = sentences.codes_in_words(part_of(DataRecord, sequences=sequences))
     assert found.endswith(said)
     assert bool(found) == bool(said)
-    assert sentences.codes_in_words({"recordings": 400}) == ""
+    assert sentences.codes_in_words(SIGNALS) == ""
 
 
 @pytest.mark.parametrize(

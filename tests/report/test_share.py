@@ -8,15 +8,16 @@ import re
 import shutil
 import zipfile
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from sequela.audit.finding import Code, Finding
 from sequela.errors import OutputError, RunError, SettingError
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report import share as sharing
 from sequela.report.share import parts_of, share
-from sequela.runs import released
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
@@ -29,6 +30,7 @@ def test_a_shared_run_holds_no_internal_file(shared_records: Path, record_runs: 
         "cost.json",
         "environment.json",
         "history.jsonl",
+        "left-out.txt",
         "numbers.json",
         "report.html",
     ]
@@ -45,7 +47,9 @@ def test_a_shared_run_holds_no_internal_file(shared_records: Path, record_runs: 
 def test_folds_and_public_recordings_are_shared(
     shared_folds: Path, shared_recordings: Path
 ) -> None:
-    assert len([*shared_folds.iterdir()]) == 5
+    names = [each.name for each in shared_folds.iterdir()]
+    assert len(names) == 6
+    assert "left-out.txt" in names
     assert (shared_recordings / "model.safetensors").exists()
     numbers = json.loads((shared_recordings / "numbers.json").read_text("utf-8"))
     assert numbers["test"]["confusion"] is not None
@@ -56,17 +60,17 @@ def test_epochs_that_give_a_small_count_away_are_shared_without_metrics(
 ) -> None:
     run = record_runs[0].first
     assert run.history[0].metrics
-    assert Released(run, smallest=1).history == run.history
-    few = Released(run, smallest=10**6)
+    assert Released(run, hide_below=1).history == run.history
+    few = Released(run, hide_below=10**6)
     assert [each.metrics for each in few.history] == [{}] * len(run.history)
     assert [each.loss for each in few.history] == [each.loss for each in run.history]
     assert RUN_FIGURES["accuracy"].draw(few) is None
     assert RUN_FIGURES["loss"].draw(few) is not None
-    assert Released(small_runs[0], smallest=10**6).history == small_runs[0].history
+    assert Released(small_runs[0], hide_below=10**6).history == small_runs[0].history
 
 
 @pytest.mark.parametrize("planted", ["an id", "a name", "a count"])
-def test_what_must_not_be_shown_is_refused(
+def test_what_must_not_be_shown_is_left_out(
     record_runs: list[Run],
     shared_records: Path,
     tmp_path: Path,
@@ -76,7 +80,7 @@ def test_what_must_not_be_shown_is_refused(
     run = record_runs[0]
     monkeypatch.setattr(sharing, "_names_of_few", lambda *_: re.compile(b"Mrs Vogel"))
 
-    def also(run: Run, out: Path, _: int) -> None:
+    def also(run: Run, out: Path, _: int) -> list[str]:
         shutil.copytree(shared_records, out, dirs_exist_ok=True)
         if planted == "an id":
             hidden = zlib.compress(b"see " + str(run.predictions.subject_id[0]).encode())
@@ -87,12 +91,21 @@ def test_what_must_not_be_shown_is_refused(
             numbers = json.loads((out / "numbers.json").read_text("utf-8"))
             numbers["data"]["flow"]["steps"][0]["removed"] = 3
             (out / "numbers.json").write_text(json.dumps(numbers), "utf-8")
+        (out / "left-out.txt").unlink(missing_ok=True)
+        return []
 
     monkeypatch.setattr(sharing, "_write", also)
-    with pytest.raises(RunError, match="so nothing was written: do not publish this run") as error:
-        share(run, tmp_path / "out")
-    assert str(run.predictions.subject_id[0]) not in str(error.value)
-    assert list(tmp_path.iterdir()) == []
+    files, lines = share(run, tmp_path / "out")
+    name = {"an id": "a.svg", "a name": "a.json.gz", "a count": "numbers.json"}[planted]
+    assert [line.split(":")[0] for line in lines] == [name]
+    assert sorted(files) == sorted((tmp_path / "out").iterdir())
+    assert {*(each.name for each in shared_records.iterdir()), "left-out.txt"} - {name} == {
+        each.name for each in files
+    }
+    assert (tmp_path / "out" / "left-out.txt").read_text("utf-8") == f"{lines[0]}\n"
+    assert str(run.predictions.subject_id[0]) not in lines[0]
+    assert "Mrs Vogel" not in lines[0]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.fixture
@@ -103,9 +116,14 @@ def with_a_code(record_runs: list[Run], tmp_path: Path) -> RunFolder:
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
     row = {"code": "ICD//Q88.1", "training_subjects": 4}
     metrics["data"]["sequences"]["frequent"].append(row)
-    for where in ("ICD//Q88.1 (in 18 of 54 and 0 of 106)", "ICD//Q88.1 (0.907 in 18 subjects)"):
-        finding = {"check": "codes", "what": "found", "where": where, "severity": "suspicion"}
-        metrics["suspicions"].append({**finding, "remedy": "look"})
+    for check, numbers in (
+        ("codes that tell the outcome", {"shares": ((18, 54), (0, 106))}),
+        ("columns that reveal the outcome", {"auroc": 0.907}),
+    ):
+        facts = {"how": "its presence alone predicts", "name": "died", "least": 0.8}
+        codes = (Code("ICD//Q88.1", 18, **numbers),)
+        finding = Finding(check, "suspicion", facts=facts, codes=codes)
+        metrics["suspicions"].append(asdict(finding))
     (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
     seal(copy)
     return RunFolder(copy)
@@ -118,7 +136,7 @@ def test_a_code_is_named_if_enough_have_it_wherever_they_are(
     for name in ("card.md", "report.html", "numbers.json"):
         assert "ICD//Q88.1 (in 18 of 54" in (tmp_path / "ten" / name).read_text("utf-8")
         assert "in 18 subjects" not in (tmp_path / "ten" / name).read_text("utf-8")
-    share(with_a_code, tmp_path / "twenty", smallest=20)
+    share(with_a_code, tmp_path / "twenty", hide_below=20)
     for name in ("card.md", "report.html", "numbers.json"):
         text = (tmp_path / "twenty" / name).read_text("utf-8")
         assert "Q88.1" not in text
@@ -128,9 +146,11 @@ def test_a_code_is_named_if_enough_have_it_wherever_they_are(
 def test_the_search_refuses_a_code_of_few_that_the_audit_names(
     with_a_code: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(released, "without_codes_of_few", lambda text, _: text)
-    with pytest.raises(RunError, match="a name that fewer than 20 people have"):
-        share(with_a_code, tmp_path / "out", smallest=20)
+    monkeypatch.setattr(Code, "in_words", lambda code, _: code.name)
+    with pytest.raises(
+        RunError, match=r"can be published: .*a name that fewer than 20 people have"
+    ):
+        share(with_a_code, tmp_path / "out", hide_below=20)
     assert not (tmp_path / "out").exists()
 
 
@@ -143,11 +163,12 @@ def test_weights_are_shared_only_with_a_vocabulary_of_many(
         if run.settings.data == "mimic3" and run.settings.model == "visits-improved"
     }.values()
     assert rare.data["sequences"]["settings"]["min_subjects"] < 10
-    with pytest.raises(SettingError, match="train it with --min-subjects 10"):
-        share(rare, tmp_path / "out", model=True)
     with pytest.raises(SettingError, match="each fold has its own model"):
         share(record_runs[-1], tmp_path / "out", model=True)
     assert list(tmp_path.iterdir()) == []
+    files, lines = share(rare, tmp_path / "out", model=True)
+    assert "model.safetensors" not in [each.name for each in files]
+    assert "train it with --min-subjects 10 to share it" in lines[0]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

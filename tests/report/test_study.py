@@ -12,35 +12,38 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from tests.approved import assert_approved, texts_of
+from tests.records import part_of
 
+from sequela.analysis.compare import Compared
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.datasets import catalog
+from sequela.datasets.catalog import EXCERPTS
+from sequela.disclosure.disclosure import HIDDEN
 from sequela.errors import RunError
 from sequela.evaluation.comparison import Difference
-from sequela.evaluation.disclosure import HIDDEN
 from sequela.evaluation.intervals import Interval
 from sequela.evaluation.metrics import accuracy
 from sequela.evaluation.number import number
 from sequela.evaluation.predictions import joined
+from sequela.figures.chart.figure import Figure
 from sequela.figures.curves import learning_curve
-from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
-from sequela.report import answer
-from sequela.report.build import build
-from sequela.report.comparison import Row, Standing
+from sequela.integrity.openings import LEDGER, VARIABLE
 from sequela.report.entry import Entry
-from sequela.report.group import TOO_FEW, Group
-from sequela.report.leak import PLANNED, leak_figure, leaks
-from sequela.report.study import _as_reported as as_reported
-from sequela.report.study import content
+from sequela.report.pages.build import build
+from sequela.report.sections import answer
+from sequela.report.sections.comparison import Row, Standing
+from sequela.report.sections.group import TOO_FEW, Group
+from sequela.report.sections.leak import PLANNED, inflations, leak_figure, leaks
+from sequela.report.sections.study import _as_reported as as_reported
+from sequela.report.sections.study import _chosen as chosen
+from sequela.report.sections.study import content
 from sequela.runs import fit, released
-from sequela.runs.compare import Compared
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import seal
-from sequela.runs.openings import LEDGER, VARIABLE
-from sequela.sources import catalog
-from sequela.sources.catalog import EXCERPTS
+from sequela.runs.record import DataRecord
 from sequela.studies import mortality, seizure
 from sequela.studies.claims import Claim
 from sequela.studies.registry import STUDIES
@@ -118,7 +121,7 @@ def test_small_cohorts_are_not_hidden(page: Path, record_runs: list[Run]) -> Non
     assert "MIMIC-III" in text
     test = of(record_runs, "mimic3", "in-hospital")[0].test
     assert f"{test['auroc']:.2f}" in text
-    assert "Hidden: counts of 1 to 9 people" in text
+    assert "No count is hidden: these data are published under an open licence." in text
     for licence in ("ODbL 1.0", "CC BY 4.0"):
         assert licence in text
     for citation in ("Johnson", "Pollard", "Andrzejak"):
@@ -212,7 +215,7 @@ def test_runs_of_other_splits_do_not_share_a_cohort(
 
 
 def test_keys_of_what_is_shown_are_its_own(record_runs: list[Run]) -> None:
-    eicu = [Entry(each, mortality.STUDY) for each in of(record_runs, "eicu", "in-hospital")]
+    eicu = [Entry(each, study=mortality.STUDY) for each in of(record_runs, "eicu", "in-hospital")]
     honest = [s for s in eicu if not s.leak]
     assert len({s.key for s in honest}) == len(honest)
     assert len({s.title for s in honest}) == len(honest)
@@ -222,7 +225,7 @@ def test_a_fold_of_few_has_no_dot(record_runs: list[Run]) -> None:
     folds = record_runs[-1]
     assert len(folds.runs) == 2
     for smallest, dots in ((1, 2), (10**6, 0)):
-        entry = Entry(folds, mortality.STUDY, smallest)
+        entry = Entry(folds, smallest, mortality.STUDY)
         (row,) = Standing.of([entry], entry).rows
         assert len(row.models) == dots
 
@@ -250,15 +253,37 @@ def test_networks_of_no_more_epochs_than_a_quick_run_has_are_no_results(
     assert property_.fget(SimpleNamespace(study=study, plain=[entry])) is quick
 
 
-def test_a_leak_is_drawn_of_one_model_that_was_run_both_ways(small_runs: list[RunFolder]) -> None:
+def test_single_splits_are_compared_as_independent_numbers(small_runs: list[RunFolder]) -> None:
     honest, leaking = small_runs[0], small_runs[4]
-    figure = leak_figure(PLANNED[0], [Entry(honest)], [Entry(leaking)])
-    assert figure is not None
-    of_both = zip(figure.rows, (honest, leaking), ("by session", "by row"), strict=True)
-    for row, run, setting in of_both:
-        assert row["split"].startswith(setting)
-        drawn = [row[name] for name in ("accuracy", "low", "high")]
-        assert drawn == [run.test["accuracy"], *run.test["accuracy_ci"]]
+    (row,) = inflations(PLANNED[0], [Entry(honest)], [Entry(leaking)])
+    found = row.by
+    assert not found.paired
+    assert found.value == leaking.test["accuracy"] - honest.test["accuracy"]
+    (low, high), (their_low, their_high) = leaking.test["accuracy_ci"], honest.test["accuracy_ci"]
+    below = np.hypot(leaking.test["accuracy"] - low, their_high - honest.test["accuracy"])
+    above = np.hypot(high - leaking.test["accuracy"], honest.test["accuracy"] - their_low)
+    assert found.interval == pytest.approx((found.value - below, found.value + above))
+    (drawn,) = leak_figure(PLANNED[0], [row], "session").rows
+    assert drawn["leak"] == "by row minus by session"
+    (said,) = leaks([Entry(honest)], [Entry(leaking)])
+    assert "By row minus by session on test sets of their own" in said.note
+
+
+@pytest.mark.parametrize(
+    ("data", "command", "quick", "shown"),
+    [
+        ({"recordings": 400}, "sequela reproduce seizure --seed 0", False, True),
+        ({"open": True}, "sequela reproduce mortality --seed 0", False, True),
+        ({"open": False}, "sequela reproduce mortality --seed 0", False, False),  # a hospital's own
+        ({"recordings": 400}, "sequela train gru-improved", False, False),
+        ({"recordings": 400}, "sequela reproduce seizure --quick", True, False),
+    ],
+)
+def test_settings_were_chosen_on_the_data_that_are_shipped(
+    data: dict[str, Any], command: str, *, quick: bool, shown: bool
+) -> None:
+    main: Any = SimpleNamespace(data=part_of(DataRecord, **data), quick=quick, study=seizure.STUDY)
+    assert bool(chosen(main, command)) is shown
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(
@@ -269,6 +294,55 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
     assert "Accuracy is hidden: a class has too few people." in text
     for run in small_runs:
         assert f"{100 * run.test['accuracy']:.1f}" not in text
+
+
+def test_the_first_sentence_is_the_conclusion(
+    small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = content(seizure.STUDY, small_runs, 10)
+    standing = placed["standing"]
+    rows = {row.entry.name: row for row in standing.rows}
+
+    def concluded(network: float, baseline: float, low: float = 0.0) -> str:
+        changed = [
+            replace(rows["mlp-improved"], value=network),
+            replace(rows["logistic-regression"], value=baseline),
+        ]
+        changed.sort(key=lambda row: -row.value)
+        interval = Interval(low, 1.0, 0.95, "paired", 2000, 80)
+        apart = Difference(network - baseline, interval, 0.5)
+        monkeypatch.setattr(Standing, "between", lambda *_: apart)
+        made = replace(standing, rows=tuple(changed), best=changed[0])
+        said, done = answer.lead([placed | {"standing": made}])
+        assert done.startswith("Question: ")
+        return said
+
+    best = "the best baseline model"
+    said = concluded(0.6, 0.7)
+    assert said.startswith(
+        f"No network of the 2019 report scored higher than {best}: MLP improved has 60 of 100 "
+        "segments right, Logistic regression 70 of 100 segments right. Logistic regression, the "
+        "best of 4 models, has 70 of 100 segments right on new sessions (95 % interval "
+    )
+    assert said.endswith("). It was chosen on the same test data.")
+    higher = f"The best network of the 2019 report scored higher than {best}"
+    said = concluded(0.7, 0.6, -0.1)
+    assert said.startswith(f"{higher}, but not clearly: MLP improved has 70 of 100 segments right,")
+    assert concluded(0.7, 0.6, 0.1).startswith(f"{higher}: MLP improved has 70 of 100")
+    baseline = [run for run in small_runs if run.settings.model == "mlp-baseline"]
+    (leak,) = (each for e in content(seizure.STUDY, baseline, 10)["leaks"] for each in e.rows)
+    said, _ = answer.lead([content(seizure.STUDY, baseline, 10)])
+    assert said.startswith("MLP baseline has ")
+    by = f"{100 * leak.by.value:+.0f}".replace("-", "\N{MINUS SIGN}")
+    assert f"A split by row changes its accuracy by {by} percentage points (" in said
+    leaky = placed["main"]
+    monkeypatch.setattr(type(leaky), "quick", True)
+    assert answer.lead([placed])[0] == "This is a quick run, so its numbers are not results."
+    found = [{"severity": "leak", "check": "rows", "what": "rows of one recording are in two sets"}]
+    monkeypatch.setattr(type(leaky), "findings", found)
+    assert answer.lead([placed])[0].startswith(
+        "The scores cannot be trusted, because there is a leak: rows"
+    )
 
 
 def test_without_a_caveat_the_page_says_what_was_looked_for(
@@ -295,8 +369,17 @@ def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) ->
             numbers = [entry.test["accuracy"], *entry.test["accuracy_ci"]]
             said = [float(row[name]) for name in ("accuracy", "low", "high")]
             assert said == pytest.approx(numbers, abs=1e-4)
-            assert int(row["operations"]) == entry.facts["operations"]
+            assert int(row["operations"]) == entry.run.facts.operations
     assert Standing.of(entries[:1], entries[0]).against_operations("name", "caption") is None
+
+
+def test_the_training_time_is_that_of_one_model(record_runs: list[Run]) -> None:
+    (folds,) = (run for run in record_runs if run.folds)
+    entry = Entry(folds, 1, mortality.STUDY)
+    one = sum(run.metrics["train_seconds"] for run in folds.runs) / len(folds.runs)
+    (row,) = Standing.of([entry], entry).rows
+    assert len(folds.runs) > 1
+    assert row.train_seconds == pytest.approx(one)
 
 
 def test_the_axis_holds_all_that_is_drawn_and_round_numbers() -> None:
@@ -315,8 +398,8 @@ def test_the_axis_holds_all_that_is_drawn_and_round_numbers() -> None:
 
 def test_of_a_hidden_best_no_difference_is_shown(small_runs: list[RunFolder]) -> None:
     best, *others = (Entry(run) for run in small_runs[:3])
-    hidden = replace(best, smallest=10**6)
-    hidden.__dict__["released"] = SimpleNamespace(test={"accuracy": HIDDEN}, data=best.data)
+    hidden = replace(best, hide_below=10**6)
+    hidden.__dict__["test"] = best.test.replace(accuracy=HIDDEN)
     found = Standing.of([hidden, *others], hidden)
     assert found.best is None
     assert [row.entry for row in found.rows] == sorted(others, key=lambda e: -e.value)
@@ -418,7 +501,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         "A heading of mine",
         "My family: baseline and improved",
         "It finds areas better.",
-        "Claimed: above 0.",
+        '<td data-label="Claimed">above 0</td>',
         "The cap was loose.",
         "A picture of mine",
         "sequela reproduce own --seed 0",
@@ -442,20 +525,19 @@ def test_what_splits_add_is_paired_on_the_same_segments(
     leaking = group.leaking
     assert [entry.title for entry in group.entries] == 3 * ["MLP baseline"]
     (found,) = leaks(group.plain, leaking)
-    drawn = found["picture"].drawn
-    assert "by recording" in drawn
-    assert "by row (leaks)" in drawn
-    assert "by recording (leaks)" not in drawn  # no two of these recordings are of one time
+    drawn = found.picture.drawn
+    assert "by recording minus by session" in drawn
+    assert "by row minus by session" in drawn
     held_out = joined([run.predictions.part("held_out") for run in folds.runs])
     for entry, split in zip(leaking, ("By recording", "By row"), strict=True):
         test = entry.run.first.predictions.part("held_out")
         same = held_out.where(np.isin(held_out.example_id, test.example_id))
         points = 100 * (accuracy(test) - accuracy(same))
-        assert f"{split} minus by session on the same examples" in found["note"]
-        assert f"MLP baseline {number(points, '+.0f')} (" in found["note"]
+        assert f"{split} minus by session on the same examples" in found.note
+        assert f"MLP baseline {number(points, '+.0f')} (" in found.note
     monkeypatch.setattr(released, "of_people", lambda _: True)
     hidden = Group.of(seizure.STUDY, "seizure", runs, 10**6)
     (found,) = leaks(group.plain, [leaking[0], hidden.leaking[1]])
-    assert "By recording minus" in found["note"]
-    assert "By row minus" not in found["note"]  # as its accuracy is not shown
+    assert "By recording minus" in found.note
+    assert "By row minus" not in found.note  # as its accuracy is not shown
     assert leaks(hidden.plain, hidden.leaking) == []

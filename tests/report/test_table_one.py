@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.records import part_of
 
 from sequela.report.entry import Entry
-from sequela.report.table_one import Line, table_one
+from sequela.report.sections.table_one import Line, table_one
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
+from sequela.runs.record import DataRecord
 
 
 def total(lines: list[Line]) -> list[int]:
@@ -18,7 +20,7 @@ def total(lines: list[Line]) -> list[int]:
 
 def test_it_counts_the_examples_of_a_run(record_runs: list[Run]) -> None:
     run = next(each for each in record_runs if each.settings.data == "eicu")
-    found = table_one(Entry(run, smallest=1))
+    found = table_one(Entry(run, hide_below=1))
     assert found
     label = run.predictions.label
     whole = np.bincount(label)
@@ -66,7 +68,8 @@ def entry_of(values: list[str], label: list[int], held_out: list[bool]) -> Any:
         subject_id=ids,
     )
     run = SimpleNamespace(predictions=predictions, attributes={"ward": np.array(values)})
-    return SimpleNamespace(run=run, cell=10, data={"example": "stay", "unit": "subject"})
+    data = part_of(DataRecord, example="stay", unit="subject")
+    return SimpleNamespace(run=run, smallest=10, data=data)
 
 
 @pytest.mark.parametrize("few", [3, 9])

@@ -7,8 +7,8 @@ import pytest
 
 from sequela.errors import SettingError
 from sequela.figures.training_size import training_size
-from sequela.report.build import build
-from sequela.report.training_size import apart
+from sequela.report.pages.build import build
+from sequela.report.sections.training_size import apart
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from sequela.report.entry import Entry
-from sequela.report.tripod import Checklist, checklist
-from sequela.report.tripod_items import ITEMS
+from sequela.report.tripod import ITEMS, Checklist, checklist
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.runs import fit, records, signals
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
 
@@ -40,10 +41,10 @@ def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def opened(records_work: Path) -> Callable[[RunSettings], records.VisitData]:
+def opened(records_work: Path) -> Callable[[RunSettings], Examples]:
     """What a run starts from."""
 
-    def load(settings: RunSettings) -> records.VisitData:
+    def load(settings: RunSettings) -> Examples:
         return records.load(settings, EXCERPTS / settings.data, records_work)
 
     return load
@@ -68,7 +69,7 @@ def trained(
 
 
 @pytest.fixture(scope="session")
-def recordings(synthetic: Path) -> signals.SignalData:
+def recordings(synthetic: Path) -> Examples:
     return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
 
 
@@ -76,5 +77,5 @@ def recordings(synthetic: Path) -> signals.SignalData:
 def processes() -> ForkServerContext:
     """Processes that share what one of them has imported; each is told its own environment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sequela.runs.tune"])
+    context.set_forkserver_preload(["sequela.analysis.tune"])
     return context

@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.runs.folders import edit
 
-from sequela.cohort.finding import Finding
+from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
+from sequela.integrity.verified import verify_run
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit
-from sequela.runs.audited import Audited
-from sequela.runs.records import VisitData
-from sequela.runs.signals import SignalData
+from sequela.runs.data import Examples
+from sequela.runs.folder import RunFolder
+from sequela.runs.leaks import Audited, Leaks, sentences
+from sequela.runs.manifest import seal
 from sequela.sequences.scaling import Scaling
-from sequela.sources.catalog import EXCERPTS
 
 Ask = Callable[..., RunSettings]
-Open = Callable[[RunSettings], VisitData]
+Open = Callable[[RunSettings], Examples]
 
 
 @pytest.fixture(scope="module")
-def stays(asked: Ask, opened: Open) -> VisitData:
+def stays(asked: Ask, opened: Open) -> Examples:
     """Of eICU: some two thousand records."""
     return opened(asked(data="eicu", min_subjects=1))
 
@@ -35,27 +38,48 @@ def checks(found: list[Finding]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bonn() -> SignalData:
+def bonn() -> Examples:
     """The excerpt: so many recordings that chance explains less."""
     by_session = RunSettings(model="mlp-baseline", data="bonn", split="session")
     return signals.load(by_session, EXCERPTS / "bonn.parquet")
 
 
 @pytest.fixture(scope="module")
-def records(asked: Ask, opened: Open) -> VisitData:
+def records(asked: Ask, opened: Open) -> Examples:
     return opened(asked(task="in-hospital"))
 
 
-def with_signal(data: SignalData, signal: np.ndarray[Any, Any]) -> SignalData:
-    segments = replace(data.segments, signal=signal.astype(np.float32))
+def with_signal(data: Examples, signal: np.ndarray[Any, Any]) -> Examples:
+    segments = replace(data.arrays, signal=signal.astype(np.float32))
     scaling = Scaling.fit(segments.signal[data.part == PARTS.index("train")])
-    return replace(data, segments=segments, scaling=scaling)
+    return replace(data, arrays=segments, scaling=scaling)
 
 
 def test_clean_data_are_not_accused(
-    recordings: SignalData, bonn: SignalData, records: VisitData, stays: VisitData
+    recordings: Examples, bonn: Examples, records: Examples, stays: Examples
 ) -> None:
     assert [audit(data) for data in (recordings, bonn, records, stays)] == [[], [], [], []]
+
+
+def test_models_on_the_same_data_and_sets_are_audited_once(
+    asked: Ask, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited: list[Examples] = []
+
+    def count(data: Examples) -> list[Finding]:
+        audited.append(data)
+        return audit(data)
+
+    monkeypatch.setattr("sequela.runs.audit.audit", count)
+    monkeypatch.setattr("sequela.runs.audit._FOUND", {})
+    first, again = (opened(asked(model)) for model in ("visits-baseline", "logistic-regression"))
+    assert fit.looked(first) == fit.looked(again)
+    assert audited == [first]
+    split_otherwise = opened(asked(seed=1))
+    late = replace(first.arrays, step_time=first.arrays.step_time + 1)
+    for number, other in enumerate((split_otherwise, replace(first, arrays=late)), 2):
+        fit.looked(other)
+        assert len(audited) == number
 
 
 def test_a_recording_in_two_parts(synthetic: Path) -> None:
@@ -67,44 +91,44 @@ def test_a_recording_in_two_parts(synthetic: Path) -> None:
 @pytest.mark.parametrize(
     ("noise", "check"), [(0.0, "identical rows"), (0.3, "near-identical rows")]
 )
-def test_a_segment_copied_into_another_part(bonn: SignalData, noise: float, check: str) -> None:
-    signal = bonn.segments.signal.copy()
+def test_a_segment_copied_into_another_part(bonn: Examples, noise: float, check: str) -> None:
+    signal = bonn.arrays.signal.copy()
     to, source = bonn.rows("held_out")[0], bonn.rows("train")[5]
     drawn = np.random.default_rng(0).normal(size=signal.shape[1:])
     signal[to] = signal[source] + noise * drawn
     assert checks(audit(with_signal(bonn, signal))) == [check]
 
 
-def test_a_sample_that_tells_the_class(bonn: SignalData) -> None:
-    signal = bonn.segments.signal.copy()
+def test_a_sample_that_tells_the_class(bonn: Examples) -> None:
+    signal = bonn.arrays.signal.copy()
     signal[:, 0, 3] = 1000 * (bonn.labels == 2) + np.arange(len(signal)) % 7
     by_check = {each.check: each for each in audit(with_signal(bonn, signal))}
     found = by_check["columns that reveal the outcome"]
     assert "sample 3" in found.where
 
 
-def test_a_part_that_lacks_a_class(recordings: SignalData) -> None:
+def test_a_part_that_lacks_a_class(recordings: Examples) -> None:
     held_out = recordings.part == PARTS.index("held_out")
     label = np.where(held_out, 0, recordings.labels)
-    segments = replace(recordings.segments, label=label)
-    assert "labels of one class" in checks(audit(replace(recordings, segments=segments)))
+    segments = replace(recordings.arrays, label=label)
+    assert "labels of one class" in checks(audit(replace(recordings, arrays=segments)))
 
 
-def test_a_scaling_fitted_on_everything(recordings: SignalData) -> None:
-    planted = replace(recordings, scaling=Scaling.fit(recordings.segments.signal))
+def test_a_scaling_fitted_on_everything(recordings: Examples) -> None:
+    planted = replace(recordings, scaling=Scaling.fit(recordings.arrays.signal))
     assert checks(audit(planted)) == ["scaling of other parts"]
 
 
-def test_a_subject_in_two_parts(records: VisitData) -> None:
+def test_a_subject_in_two_parts(records: Examples) -> None:
     part = records.part.copy()
-    subject = records.sequences.subject_id
+    subject = records.arrays.subject_id
     several = next(s for s in np.unique(subject) if (subject == s).sum() > 1)
     part[np.flatnonzero(subject == several)[0]] = (part[subject == several][0] + 1) % 3
     assert "overlapping groups" in checks(audit(replace(records, part=part)))
 
 
-def test_a_code_that_tells_the_outcome(records: VisitData) -> None:
-    sequences = records.sequences
+def test_a_code_that_tells_the_outcome(records: Examples) -> None:
+    sequences = records.arrays
     place = len(sequences.vocabulary)
     counts = np.diff(sequences.code_offsets)
     last = sequences.step_offsets[1:] - 1  # the last step of each example
@@ -117,34 +141,36 @@ def test_a_code_that_tells_the_outcome(records: VisitData) -> None:
         code_offsets=np.concatenate(([0], np.cumsum(counts + told))),
         header={**sequences.header, "vocabulary": [*sequences.vocabulary, "MORGUE"]},
     )
-    found = audit(replace(records, sequences=planted))
+    found = audit(replace(records, arrays=planted))
     assert set(checks(found)) == {
         "columns that reveal the outcome",
         "codes that tell the outcome",
         "inputs that tell the outcome",
+        "an input that outweighs the others",
     }
     assert {one.severity for one in found} == {"suspicion"}
-    assert [one.check for one in found if "MORGUE" in one.where] == checks(found)[:2]
+    named = [one.check for one in found if "MORGUE" in one.where]
+    assert named == [*checks(found)[:2], "an input that outweighs the others"]
 
 
-def test_a_vocabulary_of_all_parts(records: VisitData) -> None:
-    header = records.sequences.header
-    known = {**header, "vocabulary": [*records.sequences.vocabulary, "ICD9CM//0000"]}
-    found = audit(replace(records, sequences=replace(records.sequences, header=known)))
+def test_a_vocabulary_of_all_parts(records: Examples) -> None:
+    header = records.arrays.header
+    known = {**header, "vocabulary": [*records.arrays.vocabulary, "ICD9CM//0000"]}
+    found = audit(replace(records, arrays=replace(records.arrays, header=known)))
     assert checks(found) == ["vocabulary of other parts"]
     assert found[0].what == "1 known codes occur in no training example"  # of few: not named
 
 
-def test_a_step_after_the_prediction(records: VisitData) -> None:
-    late = records.sequences.step_time.copy()
+def test_a_step_after_the_prediction(records: Examples) -> None:
+    late = records.arrays.step_time.copy()
     late[3] = np.datetime64("2300-01-01")
-    found = audit(replace(records, sequences=replace(records.sequences, step_time=late)))
+    found = audit(replace(records, arrays=replace(records.arrays, step_time=late)))
     assert checks(found) == ["events after the prediction"]
 
 
-def test_a_record_under_two_names(stays: VisitData) -> None:
+def test_a_record_under_two_names(stays: Examples) -> None:
     """One patient's record stands again under the name of another, in another part."""
-    sequences = stays.sequences
+    sequences = stays.arrays
     long = int(np.argmax(np.diff(sequences.code_offsets[sequences.step_offsets])))
     to = next(int(i) for i in range(len(sequences)) if stays.part[i] != stays.part[long])
     lists = [
@@ -162,12 +188,11 @@ def test_a_record_under_two_names(stays: VisitData) -> None:
         step_time=np.repeat(sequences.prediction_time, [len(s) for s in steps]),
         value_offsets=np.zeros(len(taken) + 1, np.int64),  # these records have no values
     )
-    assert "identical records" in checks(audit(replace(stays, sequences=planted)))
+    assert "identical records" in checks(audit(replace(stays, arrays=planted)))
 
 
 def test_the_exit_status_tells_a_leak_from_a_suspicion() -> None:
-    leak = Finding("check", "what", "where", "leak", "remedy")
-    suspicion = replace(leak, severity="suspicion")
+    leak, suspicion = {"severity": "leak"}, {"severity": "suspicion"}
     for findings, status in (((), 0), ((leak, suspicion), 3), ((suspicion,), 4)):
         assert Audited(Path("run"), "", "", planned=False, findings=findings).status == status
 
@@ -180,3 +205,11 @@ def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> Non
     assert {leak["check"] for leak in leaks} == {"overlapping groups"}
     assert {leak["severity"] for leak in leaks} == {"leak"}
     assert folder.metrics["suspicions"] == []
+    # A run of version 0.2.0 holds the sentences.
+    lines, words = Leaks.of(folder).lines(), sentences(leaks)
+    edit(folder.path / "metrics.json", lambda record: record.update(leaks=words))
+    edit(folder.path / "environment.json", lambda record: record.update(sequela="0.2.0"))
+    seal(folder.path)
+    earlier = RunFolder(folder.path)
+    assert Leaks.of(earlier).lines() == lines
+    assert not verify_run(earlier, synthetic).wrong

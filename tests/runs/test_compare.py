@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sequela.analysis.compare import compare
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.comparison import holm, mcnemar, paired_difference
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import accuracy, statistic_of
 from sequela.evaluation.recipe import difference_across_folds
-from sequela.report.comparison_page import build_comparison
+from sequela.report.pages.comparison_page import build_comparison
 from sequela.runs import fit
-from sequela.runs.compare import compare
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate

@@ -13,20 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cli.calls import ran
 
-from sequela.cohort.pseudonyms import own
+from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.cohort.split import PARTS, Split, at_first, periods
 from sequela.config import CohortSettings, RunSettings
+from sequela.datasets import catalog
 from sequela.errors import SequelaError, SettingError, SplitError
-from sequela.report import build as page_of
+from sequela.identity.pseudonyms import own
+from sequela.integrity.openings import LEDGER, open_held_out, read
 from sequela.report.card import build_card
+from sequela.report.pages import build as page_of
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
-from sequela.runs.openings import LEDGER, open_held_out, read
-from sequela.sources import catalog
-from sequela.sources.build import build
-from sequela.sources.hospitals import source_of
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
 
 START = datetime(2015, 1, 1)
 HOSPITALS, OF_EACH = 24, 8

@@ -8,24 +8,25 @@ import pytest
 from tests.cli.calls import ran, status
 from tests.runs.folders import edit
 
+from sequela.analysis.compare import compare
+from sequela.analysis.ensemble import make_ensemble
+from sequela.analysis.evaluate import evaluate_run, predict_other
+from sequela.analysis.explain import explain
 from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import record
 from sequela.errors import RunError, SettingError
+from sequela.integrity.openings import LEDGER
+from sequela.integrity.verify import verify
 from sequela.report.card import build_card
 from sequela.report.commands import commands
 from sequela.report.entry import Entry
 from sequela.runs import fit
-from sequela.runs.compare import compare
-from sequela.runs.ensemble import has_network, make_ensemble, members_of, title
-from sequela.runs.evaluate import evaluate_run, predict_other
-from sequela.runs.explain import explain
 from sequela.runs.find import find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.manifest import seal
+from sequela.runs.members import has_network, members_of, title
 from sequela.runs.model import averaged
-from sequela.runs.openings import LEDGER
-from sequela.runs.verify import verify
 
 SHORT = TrainingSettings(epochs=2, learning_rate=1e-2)
 
@@ -80,7 +81,8 @@ def test_the_cost_is_the_sum(runs: Path, ensemble: RunFolder, tmp_path: Path) ->
     metrics = [RunFolder(runs / name).metrics for name in ("small", "large", "floor")]
     parameters = sum(each["parameters"] for each in metrics)
     assert ensemble.metrics["parameters"] == parameters
-    assert ensemble.metrics["train_seconds"] == sum(each["train_seconds"] for each in metrics)
+    for measured in ("train_seconds", "inference_us", "memory_bytes"):
+        assert ensemble.metrics[measured] == sum(each[measured] for each in metrics)
     account = record.load(ensemble.path / "cost.json")
     assert account.parameters == parameters
     classes, softmax = 5, 3 * 5 - 1
@@ -110,7 +112,7 @@ def test_a_member_of_an_earlier_version_is_not_counted(
     assert status("cost", earlier) == 2
     assert "whose operations were not counted: train it again" in capsys.readouterr().err
     made = make_ensemble([runs / "small", earlier], tmp_path / "run")
-    assert (made.metrics["operations"], made.metrics["macs"]) == (None, None)
+    assert {made.metrics[name] for name in uncounted} == {None}
     assert made.account is not None
     assert made.account.lower_bound
     assert [each.operation for each in made.account.unknown] == ["logistic-regression"]
@@ -118,7 +120,7 @@ def test_a_member_of_an_earlier_version_is_not_counted(
     card = build_card(made, tmp_path / "card.md").read_text("utf-8")
     assert "not counted: logistic-regression" in card
     alone = Entry(open_run(earlier))
-    assert (alone.is_network, alone.account) == (False, None)
+    assert (alone.is_network, alone.run.account) == (False, None)
 
 
 def test_it_stands_alone(runs: Path, ensemble: RunFolder, synthetic: Path, tmp_path: Path) -> None:

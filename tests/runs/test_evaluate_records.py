@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from sequela.analysis.evaluate import evaluate_run
 from sequela.cli.app import main
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import SettingError
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.sources.catalog import EXCERPTS
 
 MIMIC3 = EXCERPTS / "mimic3"
 
@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_its_own_numbers_again(trained: RunFolder) -> None:
-    found = evaluate_run(trained.path, smallest=1)
+    found = evaluate_run(trained.path)
     assert {name: found[name] for name in trained.test} == trained.test
     assert found["leaks"] is False
 
@@ -40,7 +40,7 @@ def test_its_own_numbers_again(trained: RunFolder) -> None:
 def test_on_its_own_data_the_held_out_subjects_are_left_and_the_numbers_too(
     trained: RunFolder,
 ) -> None:
-    found = evaluate_run(trained.path, data="mimic3", root=MIMIC3, smallest=1)
+    found = evaluate_run(trained.path, data="mimic3", root=MIMIC3)
     assert found["examples"] == trained.test["examples"]
     assert found["loss"] == pytest.approx(trained.test["loss"], abs=1e-6)
     assert found["auroc"] == pytest.approx(trained.test["auroc"])
@@ -52,7 +52,7 @@ def test_on_its_own_data_the_held_out_subjects_are_left_and_the_numbers_too(
 
 
 def test_on_another_hospital_what_the_model_has_never_seen_is_unknown(trained: RunFolder) -> None:
-    found = evaluate_run(trained.path, data="eicu", root=EXCERPTS / "eicu", smallest=1)
+    found = evaluate_run(trained.path, data="eicu", root=EXCERPTS / "eicu")
     assert found["subjects_set_aside_as_trained_or_tuned_on"] == 0
     assert found["unknown_codes"] > 0.9
     assert found["examples"] > 1000
@@ -73,7 +73,7 @@ def test_where_no_code_is_of_the_families_that_the_model_reads_no_share_is_unkno
 
 def test_folds_are_many_models(tmp_path: Path) -> None:
     folds = cross_validate(settings(task="report-2019"), tmp_path / "f", folds=3, root=MIMIC3)
-    found = evaluate_run(folds.path, smallest=1)
+    found = evaluate_run(folds.path)
     assert found["auroc"] == folds.test["auroc"]
     assert found["leaks"] is True
     with pytest.raises(SettingError, match="one per fold or seed: name one of them"):

@@ -12,14 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tests.runs.folders import short
 
+from sequela.analysis.explain import explain, informative
 from sequela.config import SMALLEST_CELL, RunSettings, TrainingSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.runs import records
-from sequela.runs.explain import explain, informative
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
-from sequela.sequences.flat import codes_of
-from sequela.sources.catalog import EXCERPTS
 
 Asked = Callable[..., RunSettings]
 Trained = Callable[[RunSettings], RunFolder]
@@ -102,13 +101,14 @@ def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> 
 
 
 def test_visits_are_counted_and_dated(
-    asked: Asked, opened: Callable[[RunSettings], records.VisitData]
+    asked: Asked, opened: Callable[[RunSettings], Examples]
 ) -> None:
-    sequences = opened(asked()).sequences
+    data = opened(asked())
+    sequences = data.arrays
     example = int(sequences.lengths.argmax())
     expected = sequences.codes_of(example)
     assert len(expected) > 1
-    found = codes_of(sequences, example)
+    found = data.inputs(("codes",)).describe_example(example)["codes"]
     told = [[at.code for at in found if at.visit == n] for n in range(1, len(expected) + 1)]
     assert told == expected
     first = sequences.step_offsets[example]
@@ -121,7 +121,7 @@ def test_importance_is_the_mean_over_the_held_out_part(of_records: RunFolder) ->
     root = EXCERPTS / "mimic3"
     predictions = of_records.predictions.part("held_out")
     ids = predictions.example_id.tolist()
-    found = explain(of_records.path, examples=ids, root=root, steps=64)
+    found = explain(of_records.path, examples=ids, root=root, steps=64, hide_below=10)
     totals: dict[str, list[float]] = {}
     who: dict[str, set[str]] = {}
     for each, subject in zip(found.examples, predictions.subject_id.tolist(), strict=True):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tests.runs.challenge import write_set
 
+from sequela.analysis.explain import explain
+from sequela.datasets.catalog import EXCERPTS
 from sequela.runs import fit
-from sequela.runs.explain import explain
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
 OF_EICU = {"inputs": ("APACHE", "EICU_DX"), "bins": 3, "min_subjects": 100}

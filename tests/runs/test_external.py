@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sequela.analysis.external import _updated
 from sequela.evaluation.predictions import Predictions
-from sequela.runs.external import _updated
 
 
 def of(people: int) -> Predictions:

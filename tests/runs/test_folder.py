@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from tests.runs.folders import edit, short
 
+from sequela.analysis.evaluate import evaluate_run
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
 from sequela.models import stored
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
-from sequela.runs.signals import SignalData
+from sequela.runs.record import RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +55,14 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
 
 
 def test_an_example_of_each_class_is_the_median_one_of_the_training_part(
-    original: Path, recordings: SignalData
+    original: Path, recordings: Examples
 ) -> None:
     folder, data = RunFolder(original), recordings
-    assert folder.traces["sfreq"] == data.segments.sfreq
+    assert folder.traces["sfreq"] == data.arrays.sfreq
     assert list(folder.traces["classes"]) == list(data.classes)
     train = data.rows("train")
     for label, samples in enumerate(folder.traces["classes"].values()):
-        own = data.segments.signal[train[data.labels[train] == label], 0].astype(float)
+        own = data.arrays.signal[train[data.labels[train] == label], 0].astype(float)
         spread = own.std(1)
         shown = np.abs(own - np.array(samples)).max(1).argmin()
         assert np.abs(own[shown] - samples).max() <= 0.051  # µV
@@ -70,10 +71,10 @@ def test_an_example_of_each_class_is_the_median_one_of_the_training_part(
 
 def test_the_time_of_one_example_is_measured_of_networks(original: Path) -> None:
     assert 1 < RunFolder(original).facts["inference_us"] < 1e6  # µs
-    metrics = RunFolder(original).metrics
+    metrics = dict(RunFolder(original).metrics)
     del metrics["inference_us"]
     earlier = RunFolder(original)
-    earlier.__dict__["metrics"] = metrics
+    earlier.__dict__["metrics"] = RunRecord.model_validate(metrics)
     assert earlier.facts["inference_us"] is None
 
 

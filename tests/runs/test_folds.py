@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError, SplitError
 from sequela.evaluation.decision import Threshold, operation
 from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
@@ -17,7 +18,6 @@ from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
-from sequela.sources.catalog import EXCERPTS
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 3, 2
@@ -267,7 +267,7 @@ def test_a_damaged_summary(network: FoldsFolder, tmp_path: Path) -> None:
     (tmp_path / "folds.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
         _ = FoldsFolder(tmp_path).summary
-    missing = {**network.summary, "runs": ["fold-00"]}
+    missing = {**network.json("folds.json"), "runs": ["fold-00"]}
     (tmp_path / "folds.json").write_text(json.dumps(missing))
     with pytest.raises(RunError, match="not finished"):
         find_runs([tmp_path])

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sequela.analysis.evaluate import evaluate_run
+from sequela.datasets import catalog
+from sequela.datasets.recordings import Recording, Signals
 from sequela.errors import SettingError
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
-from sequela.sources import catalog
-from sequela.sources.recordings import Recording, Signals
 from sequela.studies.settings import run_settings
 
 SUBJECTS = 20
@@ -59,7 +59,7 @@ def test_groups_are_subjects(run: RunFolder) -> None:
 
 
 def test_all_recordings_of_a_trained_subject_are_set_aside(run: RunFolder) -> None:
-    found = evaluate_run(run.path, data="ward", root=run.path.parent, smallest=1)
+    found = evaluate_run(run.path, data="ward", root=run.path.parent)
     assert found["subjects_set_aside_as_trained_or_tuned_on"] == SUBJECTS - SUBJECTS // 5
     assert found["groups"] == SUBJECTS // 5
 

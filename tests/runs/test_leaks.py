@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.records import part_of
 
 from sequela.runs.leaks import Leaks, each_once
+from sequela.runs.record import RunRecord, SplitRecord
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -20,12 +22,12 @@ class Made:
     def __init__(
         self, *checks: str, by_rows: bool = False, suspicions: tuple[str, ...] = ()
     ) -> None:
-        self.metrics = {
-            "leaks": [finding(check) for check in checks],
-            "suspicions": [finding(check, "suspicion") for check in suspicions],
-            "split": {"leaks": by_rows},
-        }
-        self.data = {"name": "eicu"}
+        self.metrics = part_of(
+            RunRecord,
+            leaks=[finding(check) for check in checks],
+            suspicions=[finding(check, "suspicion") for check in suspicions],
+            split=part_of(SplitRecord, leaks=by_rows),
+        )
         self.runs = [self, self]  # as folds: each finding is said once
 
 

@@ -11,20 +11,21 @@ import pytest
 from tests.cli.calls import status
 from tests.runs.folders import edit, short
 
+from sequela.analysis.evaluate import evaluate_run
+from sequela.analysis.explain import explain
 from sequela.config import RunSettings
 from sequela.errors import OutputError, RunError, SplitError
 from sequela.evaluation.predictions import Predictions
+from sequela.integrity import verified
+from sequela.integrity.verified import verify_folder, verify_run
 from sequela.models import stored
 from sequela.report.card import build_card
-from sequela.runs import fit, verified
-from sequela.runs.evaluate import evaluate_run
-from sequela.runs.explain import explain
+from sequela.runs import fit
 from sequela.runs.find import find_runs, named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import MANIFEST, NOTICE, Manifest, adding, changes, seal, unseal
 from sequela.runs.model import TrainedModel
-from sequela.runs.verified import verify_folder, verify_run
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from sequela.analysis.compare import compare
+from sequela.analysis.evaluate import evaluate_run
 from sequela.config import RunSettings
 from sequela.errors import OutputError
-from sequela.report.build import build
+from sequela.integrity.openings import (
+    LEDGER,
+    VARIABLE,
+    Command,
+    ledgers,
+    open_held_out,
+    openings,
+    read,
+)
 from sequela.report.card import build_card
+from sequela.report.pages.build import build
 from sequela.runs import fit
-from sequela.runs.compare import compare
-from sequela.runs.evaluate import evaluate_run
 from sequela.runs.find import open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.runs.openings import LEDGER, VARIABLE, Command, ledgers, open_held_out, openings, read
 
 MODELS = ("majority-class", "logistic-regression")
 
@@ -183,7 +191,7 @@ def test_a_place_that_cannot_be_written(
 
 SLOWLY = """
 import os, time
-from sequela.runs import openings
+from sequela.integrity import openings
 os.environ["{}"] = "{}"
 openings._lines = lambda path, read=openings._lines, wait=time.sleep: (read(path), wait(0.02))[0]
 """

@@ -11,22 +11,20 @@ from tests.cli.calls import ran
 from tests.runs.challenge import write_set
 from tests.runs.folders import short
 
+from sequela.analysis.evaluate import evaluate_run, predict_other
+from sequela.analysis.explain import explain
 from sequela.cohort.labels import SCHEMA, write_labels
 from sequela.config import CohortSettings, RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import ModelError, RunError, SettingError
-from sequela.evaluation.disclosure import HIDDEN
 from sequela.models import stored
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS, lookup
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run, predict_other
-from sequela.runs.explain import explain
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.model import FILE
-from sequela.runs.records import VisitData
 from sequela.sequences.featurisers import SCORES
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
 Ask = Callable[..., RunSettings]
@@ -157,9 +155,8 @@ def test_on_values(
     """Measurements as quintiles, as summaries and as they are, of channels that some lack."""
     folder = of_sets(model)
     data = check_held_out_are_the_same(folder, sets["a"], works("own"))
-    assert isinstance(data, VisitData)
-    assert (data.sequences.codes > 0).any()
-    assert len(data.sequences.values)
+    assert (data.arrays.codes > 0).any()
+    assert len(data.arrays.values)
 
 
 @pytest.mark.slow(but="Net")
@@ -189,8 +186,7 @@ def test_a_measurement_is_split_where_the_training_part_split_it(
     edges = dict(zip(header["channels"], header["edges"], strict=True))
     assert {len(ends) for ends in edges.values()} == {4}
     data, _ = predict_other(folder, "physionet2012", sets["b"], tmp_path)
-    assert isinstance(data, VisitData)
-    sequences, seen = data.sequences, 0
+    sequences, seen = data.arrays, 0
     for example in range(len(sequences)):
         for step, codes in enumerate(sequences.codes_of(example)):
             place = sequences.step_offsets[example] + step
@@ -235,7 +231,7 @@ def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(
     folder, file, root = of_sets("Net"), Path(net.removesuffix(":Net")), sets["a"]
     with pytest.raises(RunError, match=r"would run code.*add --trust-code"):
         evaluate_run(folder.path, root=root)
-    found = evaluate_run(folder.path, root=root, trust_code=True, smallest=1)
+    found = evaluate_run(folder.path, root=root, trust_code=True)
     assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
     assert folder.json("cost.json")["layers"][0]["name"] == "features:counts"
     with pytest.raises(ModelError, match="Net has no MultiHotLinear, whose codes are explained"):
@@ -312,8 +308,7 @@ def test_a_run_on_the_labels_of_a_file_asks_for_those_of_the_other_data(
         evaluate_run(folder.path, root=there)
     found = evaluate_run(folder.path, root=there, labels=others)
     assert (found["examples"], found["subjects_set_aside_as_trained_or_tuned_on"]) == (40, 0)
-    assert evaluate_run(folder.path, root=root, labels=labels)["examples"] == HIDDEN
-    own = evaluate_run(folder.path, root=root, labels=labels, smallest=1)
+    own = evaluate_run(folder.path, root=root, labels=labels)
     assert own["examples"] == 8
     with pytest.raises(SettingError, match=r"has the task in-hospital.*leave --labels out"):
         evaluate_run(of_sets("boosting").path, labels=labels)

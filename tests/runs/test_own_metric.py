@@ -10,15 +10,15 @@ import pytest
 import yaml
 from tests.cli.calls import ran
 
+from sequela.analysis.compare import compare
 from sequela.config import RunSettings
 from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.metrics import METRICS, Metric, named, register
 from sequela.evaluation.predictions import Predictions
-from sequela.report.build import build
 from sequela.report.card import build_card
+from sequela.report.pages.build import build
 from sequela.runs import fit
-from sequela.runs.compare import compare
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate

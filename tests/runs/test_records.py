@@ -21,21 +21,22 @@ from sequela.cohort.outcomes import Outcome
 from sequela.cohort.question import task_asked
 from sequela.cohort.tasks import TASKS, Task
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, RunError, SequelaError, SettingError
 from sequela.evaluation.predictions import Predictions
+from sequela.formats.opened import SUMS
 from sequela.models.registry import lookup_network
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
+from sequela.runs.leaks import findings_of
 from sequela.runs.manifest import MANIFEST
-from sequela.runs.records import VisitData
 from sequela.sequences.visit_batches import VisitDataset
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.opened import SUMS
 
 MIMIC3 = EXCERPTS / "mimic3"
 Ask = Callable[..., RunSettings]
-Load = Callable[[RunSettings], VisitData]
+Load = Callable[[RunSettings], Examples]
 Train = Callable[[RunSettings], RunFolder]
 FILES = [
     "checkpoint",
@@ -101,7 +102,7 @@ def test_the_models_file_is_enough_to_predict_any_example(
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert header["model"] == model
     assert header["classes"] == ["survived", "died"]
-    assert header["vocabulary"] == list(loaded.sequences.vocabulary)
+    assert header["vocabulary"] == list(loaded.arrays.vocabulary)
     assert header["task"]["name"] == said.get("task", "in-hospital")
     entry = lookup_network(header["model"])
     rebuilt = entry.build(entry.config(**header["config"])).eval()
@@ -109,7 +110,7 @@ def test_the_models_file_is_enough_to_predict_any_example(
     on_record = folder.predictions
     by_id = dict(zip(on_record.example_id.tolist(), on_record.probabilities, strict=True))
     labels = dict(zip(on_record.example_id.tolist(), on_record.label.tolist(), strict=True))
-    sequences = loaded.sequences
+    sequences = loaded.arrays
     dataset = VisitDataset(sequences)
     for row in range(0, len(sequences), 13):
         with torch.inference_mode():
@@ -123,7 +124,7 @@ def test_the_models_file_is_enough_to_predict_any_example(
 @pytest.mark.parametrize("step_hours", [None, 24.0])
 def test_the_steps_of_examples_are_told(step_hours: float | None, asked: Ask, opened: Load) -> None:
     data = opened(asked(step_hours=step_hours) if step_hours else asked())
-    lengths = np.sort(np.diff(data.sequences.step_offsets))
+    lengths = np.sort(np.diff(data.arrays.step_offsets))
     told = data.describe()["sequences"]
     spread = told["steps_distribution"]
     assert told["steps"] == lengths.mean()
@@ -152,7 +153,7 @@ def test_a_model_sees_what_was_known_by_then_and_no_more(
 ) -> None:
     """All codes of the asked families up to the prediction, counted by hand from the events."""
     loaded = opened(asked(**said, hindsight=hindsight))
-    sequences, task = loaded.sequences, loaded.cohort.task
+    sequences, task = loaded.arrays, loaded.cohort.task
     rows = pa.concat_tables(
         [pq.read_table(file) for file in loaded.cohort.events.files]
     ).to_pylist()
@@ -178,11 +179,11 @@ def test_hindsight_asks_the_same_of_the_same(asked: Ask, opened: Load) -> None:
     honest, back = (opened(asked(hindsight=flag)) for flag in (False, True))
     for name in ("subject_id", "label", "part"):
         np.testing.assert_array_equal(
-            getattr(honest.sequences, name), getattr(back.sequences, name), err_msg=name
+            getattr(honest.arrays, name), getattr(back.arrays, name), err_msg=name
         )
     assert honest.split == back.split
     assert honest.cohort.flow == back.cohort.flow
-    later = back.sequences.prediction_time > honest.sequences.prediction_time
+    later = back.arrays.prediction_time > honest.arrays.prediction_time
     assert later.all()
     assert [leak.check for leak in honest.cohort.leaks] == []
     assert back.cohort.leaks[0].check == "declared leak"
@@ -201,8 +202,8 @@ def test_hindsight_sees_the_codes_of_discharge_but_not_where_somebody_went(
             update={"cohort": everything.model_copy(update={"hindsight": flag})}
         )
         loaded = opened(settings)
-        families[flag] = {code.split("//")[0] for code in loaded.sequences.vocabulary}
-        last = [set().union(*loaded.sequences.codes_of(i)) for i in range(len(loaded.sequences))]
+        families[flag] = {code.split("//")[0] for code in loaded.arrays.vocabulary}
+        last = [set().union(*loaded.arrays.codes_of(i)) for i in range(len(loaded.arrays))]
         with_diagnosis = sum(any(c.startswith("ICD9CM") for c in codes) for codes in last)
         assert (with_diagnosis == len(last)) == flag  # every stay of the demo is coded
     assert {"HOSPITAL_DISCHARGE", "ICU_DISCHARGE"} <= families[False]  # of earlier stays
@@ -211,7 +212,7 @@ def test_hindsight_sees_the_codes_of_discharge_but_not_where_somebody_went(
 
 
 def test_hours_of_zero_are_hours(asked: Ask, opened: Load) -> None:
-    at_the_door, later = (opened(asked(hours=hours)).sequences for hours in (0.0, 24.0))
+    at_the_door, later = (opened(asked(hours=hours)).arrays for hours in (0.0, 24.0))
     assert len(at_the_door) > len(later)
     times = dict(zip(later.subject_id.tolist(), later.prediction_time, strict=True))
     shared = [
@@ -233,7 +234,7 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
     """Few have an earlier stay with diagnoses; what one costs is counted on one who has."""
     settings = asked(inputs=("ICD9CM",))
     loaded = opened(settings)
-    empty = [not set().union(*loaded.sequences.codes_of(i)) for i in range(len(loaded.sequences))]
+    empty = [not set().union(*loaded.arrays.codes_of(i)) for i in range(len(loaded.arrays))]
     assert np.mean(empty) > 0.5
     assert len(loaded.inputs(("codes",)).example[0]) > 0
     assert trained(settings).metrics["operations"] > 0
@@ -286,7 +287,7 @@ def test_a_taken_folder_is_refused_before_events_are_built(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("events were asked for")
 
-    monkeypatch.setattr("sequela.sources.events.build", never)
+    monkeypatch.setattr("sequela.tables.events.build", never)
     monkeypatch.setattr(records, "load", never)
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
     with pytest.raises(RunError, match="is not empty; continue it with --resume"):
@@ -446,7 +447,9 @@ def test_planted_discharge_codes_are_found(
     assert "codes from the future" not in checks[clean.name]
     found = checks["leaking"]["codes from the future"]
     assert found["severity"] == "leak"
-    assert "assigned after discharge" in found["what"]
+    assert found["counts"]["examples"] > 0
+    (said,) = (f for f in findings_of(folder) if f["check"] == "codes from the future")
+    assert "assigned after discharge" in said["what"]
 
 
 # Counted from the ICU ------------------------------------------------------------------------
@@ -467,7 +470,7 @@ def test_eicu_counts_from_the_first_unit_of_the_stay(asked: Ask, opened: Load) -
         if first["hospitaldischargestatus"] and not minor and stayed > 24 * 60:
             outcomes.append(first["hospitaldischargestatus"] == "Expired")
     loaded = opened(asked(data="eicu"))
-    assert (len(loaded.sequences), int(loaded.sequences.label.sum())) == (
+    assert (len(loaded.arrays), int(loaded.arrays.label.sum())) == (
         len(outcomes),
         sum(outcomes),
     )
@@ -487,7 +490,7 @@ def test_in_mimic_too_the_icu_can_be_counted_from(asked: Ask, opened: Load) -> N
         (int(subject), np.datetime64(time.replace(" ", "T"), "us") + np.timedelta64(24, "h"))
         for (subject, _), time in entries.items()
     }
-    sequences = opened(asked(from_icu=True)).sequences
+    sequences = opened(asked(from_icu=True)).arrays
     given = set(zip(sequences.subject_id.tolist(), sequences.prediction_time, strict=True))
     assert len(given) > 80
     assert given <= expected
@@ -516,7 +519,7 @@ def test_a_task_of_ones_own_runs_with_its_own_words(
         of="stays",
     )
     task = Task("surgery", "admission", moved, hours=6, exclude=("no-discharge",))
-    monkeypatch.setitem(TASKS, "surgery", lambda: task)
+    monkeypatch.setitem(TASKS, "surgery", task)
     run = fit.train(
         asked("visits-baseline", epochs=1, task="surgery"),
         tmp_path / "run",

@@ -14,15 +14,15 @@ from sklearn.linear_model import LogisticRegression
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
+from sequela.integrity.verify import verify
 from sequela.models import reference
 from sequela.runs import fit
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.runs.records import VisitData
-from sequela.runs.verify import verify
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Features
 
 Ask = Callable[..., RunSettings]
-Load = Callable[[RunSettings], VisitData]
+Load = Callable[[RunSettings], Examples]
 Train = Callable[[RunSettings], RunFolder]
 Arrays = dict[str, NDArray[Any]]
 
@@ -33,7 +33,7 @@ def stored(folder: RunFolder) -> tuple[dict[str, Any], Arrays]:
         return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def of_subjects(folder: RunFolder, loaded: VisitData) -> NDArray[np.float32]:
+def of_subjects(folder: RunFolder, loaded: Examples) -> NDArray[np.float32]:
     """Probabilities in the order of the sequences."""
     found = folder.predictions
     assert found.example_id.tolist() == loaded.predictions(found.probabilities).example_id.tolist()
@@ -46,10 +46,10 @@ def test_the_prevalence_is_that_of_the_training_part(
 ) -> None:
     settings = asked("prevalence", data)
     folder, loaded = trained(settings), opened(settings)
-    training = loaded.sequences.label[loaded.part == 0]
+    training = loaded.arrays.label[loaded.part == 0]
     share = sum(training.tolist()) / len(training)
     assert of_subjects(folder, loaded) == pytest.approx(
-        np.tile([1 - share, share], (len(loaded.sequences), 1)), abs=1e-6
+        np.tile([1 - share, share], (len(loaded.arrays), 1)), abs=1e-6
     )
     assert folder.metrics["parts"]["held_out"]["auroc"] == 0.5
     assert (folder.facts["operations"], folder.facts["macs"]) == (0, 0)
@@ -69,7 +69,7 @@ def test_a_run_is_counted_with_its_features_on_the_patient_of_the_networks(
     verify(folder)
     given = loaded.inputs(("codes",))
     steps = int(given.example[-1].sum())  # those of a network's account
-    assert steps == int(loaded.inputs(account_reads(folder), standardise=False).alone.lengths[0])
+    assert steps == loaded.inputs(account_reads(folder), standardise=False).steps
     assert account.inputs == f"one example of {steps} steps"
     channels, columns = given.shape["n_channels"], account.layers[0].operations
     measured = 6 * channels + 12 * channels * steps
@@ -88,19 +88,19 @@ def account_reads(folder: RunFolder) -> tuple[str, ...]:
 
 def test_features_of_one_patient_alone_are_those_of_all(asked: Ask, opened: Load) -> None:
     loaded = opened(asked("summaries-boosting", bins=5))
-    given = loaded.inputs(("features:summaries",), standardise=False)
+    given: Any = loaded.inputs(("features:summaries",), standardise=False)
     row = given._typical
     alone = Features.of(given.reads, given.alone, np.arange(1), given.state, standardise=False)
     assert alone is not None
     np.testing.assert_array_equal(alone.table[0], np.asarray(given.features)[row])
 
 
-def dense(loaded: VisitData) -> NDArray[np.float64]:
+def dense(loaded: Examples) -> NDArray[np.float64]:
     """Which codes each example has: (example, code)."""
-    table = np.zeros((len(loaded.sequences), len(loaded.sequences.vocabulary)))
-    place = {code: index for index, code in enumerate(loaded.sequences.vocabulary)}
+    table = np.zeros((len(loaded.arrays), len(loaded.arrays.vocabulary)))
+    place = {code: index for index, code in enumerate(loaded.arrays.vocabulary)}
     for example in range(len(table)):
-        for step in loaded.sequences.codes_of(example):
+        for step in loaded.arrays.codes_of(example):
             table[example, [place[code] for code in step]] += 1
     return table
 
@@ -113,7 +113,7 @@ def test_the_penalty_with_the_least_tuning_loss_is_taken(
         settings = asked("logistic-regression", **said)
         folder, loaded = trained(settings), opened(settings)
         features = dense(loaded) > 0
-        label, part = loaded.sequences.label, loaded.part
+        label, part = loaded.arrays.label, loaded.part
         losses = {}
         for penalty in reference.INVERSE_PENALTIES:
             model = LogisticRegression(C=penalty, max_iter=1000)
@@ -133,12 +133,12 @@ def test_the_penalty_with_the_least_tuning_loss_is_taken(
     assert len(chosen) > 1  # or it was no choice
 
 
-def table_of(loaded: VisitData, codes: Arrays) -> NDArray[np.float32]:
+def table_of(loaded: Examples, codes: Arrays) -> NDArray[np.float32]:
     """The columns that the stored file names."""
     counts = dense(loaded)
     columns = [counts.sum(1, keepdims=True), counts[:, codes["features:counts:codes"]]]
-    if loaded.sequences.header["settings"]["demographics"]:
-        columns.append(loaded.sequences.age[:, None])
+    if loaded.arrays.header["settings"]["demographics"]:
+        columns.append(loaded.arrays.age[:, None])
     return np.hstack(columns).astype(np.float32)
 
 
@@ -162,7 +162,7 @@ def test_the_stored_boosting_gives_the_predictions(
     assert folder.metrics["parameters"] == 22 * boosting.n_iter_
 
 
-def boosted(loaded: VisitData) -> dict[str, NDArray[Any]]:
+def boosted(loaded: Examples) -> dict[str, NDArray[Any]]:
     given = loaded.inputs(("features:counts",), standardise=False)
     rows = (loaded.rows("train"), loaded.rows("tuning"))
     examples = reference.Examples(given.features, loaded.labels, *rows, 2)
@@ -176,9 +176,9 @@ def test_boosting_stops_by_the_tuning_part_and_is_the_same_bytes_again(
     settings = asked("boosting", "eicu")
     first = boosted(opened(settings))
     turned = opened(settings)
-    flipped = np.array(turned.sequences.label)
+    flipped = np.array(turned.arrays.label)
     flipped[turned.part == 2] ^= True
-    object.__setattr__(turned.sequences, "label", flipped)
+    object.__setattr__(turned.arrays, "label", flipped)
     assert boosted(turned)["skops"].tobytes() == first["skops"].tobytes()
 
 

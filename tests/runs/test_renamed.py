@@ -11,23 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 from tests.runs.folders import short
 
+from sequela.analysis.evaluate import evaluate_run
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.recordings import Recording
+from sequela.formats.opened import SUMS
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit
-from sequela.runs.evaluate import evaluate_run
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
-from sequela.runs.records import VisitData
-from sequela.runs.signals import SignalData
 from sequela.sequences.flat import Sequences
-from sequela.sources import bonn
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.opened import SUMS
-from sequela.sources.recordings import Recording
+from sequela.signals import bonn
 
 Ask = Callable[..., RunSettings]
-Open = Callable[[RunSettings], VisitData]
+Open = Callable[[RunSettings], Examples]
 
 
 @pytest.fixture
@@ -68,6 +67,7 @@ def written(recordings: Iterable[Recording], out: Path, *, exchanged: bool = Fal
     return out
 
 
+@pytest.mark.slow
 def test_the_name_of_another_recording_does_not_count(tmp_path: Path) -> None:
     recordings = bonn.read(EXCERPTS / "bonn.parquet")
     everything = written(recordings, tmp_path / "all")
@@ -100,8 +100,8 @@ def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_
 
 
 @pytest.mark.parametrize("by", [0, 1, 8, 89])
-def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, by: int) -> None:
-    segments = recordings.segments
+def test_a_recording_copied_into_another_part_is_found(recordings: Examples, by: int) -> None:
+    segments = recordings.arrays
     to, source = (
         np.flatnonzero(segments.recording_id == segments.recording_id[recordings.rows(part)[0]])
         for part in ("held_out", "train")
@@ -109,7 +109,7 @@ def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, b
     signal = segments.signal.copy()
     changed = np.roll(-1.1 * signal[source].ravel(), -by) + 20
     signal[to] = changed.reshape(signal[to].shape)
-    found = audit(replace(recordings, segments=replace(segments, signal=signal)))
+    found = audit(replace(recordings, arrays=replace(segments, signal=signal)))
     (copied,) = [each for each in found if each.check == "same content"]
     assert (copied.severity, copied.where) == ("leak", "train, held_out")
     assert copied.what.startswith("1 of 10 sessions of held_out are copies of sessions of train")
@@ -122,7 +122,7 @@ def test_folds_share_no_content(synthetic: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def patients(asked: Ask, opened: Open) -> VisitData:
+def patients(asked: Ask, opened: Open) -> Examples:
     return opened(asked(task="post-discharge", min_subjects=1))
 
 
@@ -132,11 +132,11 @@ def under_other_ids(sequences: Sequences) -> Sequences:
     return replace(sequences, subject_id=sequences.subject_id + 10**6, step_time=later)
 
 
-def test_patients_are_known_under_other_ids_and_dates(patients: VisitData) -> None:
-    again = replace(patients, sequences=under_other_ids(patients.sequences))
+def test_patients_are_known_under_other_ids_and_dates(patients: Examples) -> None:
+    again = replace(patients, arrays=under_other_ids(patients.arrays))
     seen = patients.split.seen(again.content)
     trained = patients.part != PARTS.index("held_out")
-    of_subject = dict(zip(patients.sequences.subject_id.tolist(), trained.tolist(), strict=True))
+    of_subject = dict(zip(patients.arrays.subject_id.tolist(), trained.tolist(), strict=True))
     expected = np.array([of_subject[one] for one in sorted(of_subject)])
     assert not seen[~expected].any()
     assert seen[expected].mean() > 0.75  # the others have few codes

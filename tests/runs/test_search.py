@@ -2,8 +2,12 @@
 
 import gc
 import json
+import shutil
+import sqlite3
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import ForkServerContext
@@ -13,21 +17,29 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 from tests.runs.folders import interrupt
 
+from sequela.analysis import search as searches
+from sequela.analysis.search import Search, address
+from sequela.analysis.space import changed, defaults_of, space_of, within
+from sequela.analysis.tune import FILE, tune
 from sequela.config import RunSettings
-from sequela.errors import RunError, SettingError, UnknownNameError
+from sequela.errors import MissingExtraError, RunError, SettingError, UnknownNameError
+from sequela.integrity.openings import LEDGER
+from sequela.integrity.verified import verify_folder
+from sequela.integrity.verify import verify
 from sequela.models.registry import ModelEntry, lookup_network
-from sequela.report.search_page import build_search
-from sequela.runs import fit, signals
-from sequela.runs import search as searches
+from sequela.report.pages.search_page import build_search
+from sequela.runs import fit
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.runs.openings import LEDGER
-from sequela.runs.search import Search, address
-from sequela.runs.space import changed, defaults_of, space_of, within
-from sequela.runs.tune import FILE, tune
-from sequela.runs.verify import verify
+from sequela.runs.manifest import seal
 from sequela.studies.settings import run_settings
 
 MODEL = "mlp-baseline"
@@ -45,10 +57,10 @@ def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
 
 
 @pytest.fixture
-def searched(recordings: signals.SignalData, tmp_path: Path) -> Callable[..., Search]:
+def searched(recordings: Examples, tmp_path: Path) -> Callable[..., Search]:
     """A search on the data, or on others."""
 
-    def make(of: signals.SignalData = recordings, storage: str | None = None) -> Search:
+    def make(of: Examples = recordings, storage: str | None = None) -> Search:
         entry = lookup_network(MODEL)
         space = space_of(entry, asked())
         where = address(storage, tmp_path / "search")
@@ -146,12 +158,12 @@ def test_what_mattered_is_said(searched: Callable[..., Search]) -> None:
 
 
 def test_the_held_out_part_is_never_seen(
-    searched: Callable[..., Search], recordings: signals.SignalData, tmp_path: Path
+    searched: Callable[..., Search], recordings: Examples, tmp_path: Path
 ) -> None:
-    rows, segments = recordings.rows("held_out"), recordings.segments
+    rows, segments = recordings.rows("held_out"), recordings.arrays
     signal, label = np.array(segments.signal), segments.label.copy()
     signal[rows], label[rows] = np.nan, 0
-    blinded = replace(recordings, segments=replace(segments, signal=signal, label=label))
+    blinded = replace(recordings, arrays=replace(segments, signal=signal, label=label))
     blind = searched(blinded, f"sqlite:///{tmp_path}/blind.db")
     assert losses(blind.run(3)) == losses(searched().run(3))
 
@@ -168,7 +180,7 @@ def test_a_search_goes_on_as_if_never_interrupted(
 def test_a_trial_that_was_interrupted_does_not_count(searched: Callable[..., Search]) -> None:
     search = searched()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sequela.runs.search.learn", interrupt)
+        patch.setattr("sequela.analysis.search.learn", interrupt)
         with pytest.raises(KeyboardInterrupt):
             search.run(2)
     assert [each["state"] for each in search.run(2)["trials"]] == ["finished", "finished"]
@@ -184,7 +196,7 @@ def test_a_trial_that_fails_is_told(
             raise SettingError("too wide\nfor this")
         return build(settings, entry, given)
 
-    monkeypatch.setattr("sequela.runs.search.built", refuse)
+    monkeypatch.setattr("sequela.analysis.search.built", refuse)
     found = searched().run(3)
     assert [each["state"] for each in found["trials"]] == ["finished", "failed", "failed"]
     assert found["trials"][1]["why"] == "too wide for this"
@@ -262,6 +274,14 @@ def test_a_storage_that_cannot_be_used_is_refused(
     gc.collect()
 
 
+def test_a_database_whose_library_is_missing_names_its_extra(
+    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"PostgreSQL needs an extra: .*sequela\[tune\]"):
+        searched(storage="postgresql://me@127.0.0.1:1/name").run(1)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -284,6 +304,7 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> N
         tune(asked(), tmp_path, trials=1, root=synthetic)
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_trials(
     tmp_path: Path, synthetic: Path, processes: ForkServerContext
 ) -> None:
@@ -306,3 +327,85 @@ def test_a_server_holds_the_trials(searched: Callable[..., Search], server: str)
     search = searched(storage=server)
     assert losses(search.run(3)) == losses(searched().run(3))
     assert json.dumps(search.run(3)).count("postgresql") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", 50.0), ("batch_size", 10**6), ("schedule", "none"), ("hidden", 10**6)],
+)
+def test_a_trial_outside_the_space_is_not_used(
+    searched: Callable[..., Search], name: str, value: Any
+) -> None:
+    """A stranger changed the trial in the database."""
+    search = searched()
+    search.run(1)
+    wide = {
+        float: FloatDistribution(0.0, 100.0),
+        int: IntDistribution(1, 10**7),
+        str: CategoricalDistribution((value, "x")),
+    }
+    made = wide[type(value)]
+    file = search.storage.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file)) as opened:
+        changed_rows = opened.execute(
+            "UPDATE trial_params SET param_value = ?, distribution_json = ? WHERE param_name = ?",
+            (made.to_internal_repr(value), distribution_to_json(made), name),
+        ).rowcount
+        opened.execute("UPDATE trial_values SET value = 0.0")
+        opened.commit()
+    assert changed_rows == 1
+    with pytest.raises(SettingError, match=f"a trial of 'search' with {name} = .*, number 0"):
+        search.run(1)
+
+
+def test_names_with_signs_of_addresses_are_those_of_files(
+    tmp_path: Path, synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("tu?x #1 {a}%41")
+    tune(asked(), out, trials=1, root=synthetic)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.db"]
+    assert address(f"sqlite:////{tmp_path}/a?b.db", out).endswith("/a%3Fb.db")
+
+
+def test_a_database_of_others_is_left_alone(
+    searched: Callable[..., Search], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.db"
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("CREATE TABLE patients (id)")
+        opened.commit()
+    before = path.read_bytes()
+    with pytest.raises(SettingError, match=r"own.db is a database with other tables \(patients"):
+        searched(storage=f"sqlite:///{path}").run(1)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["own.db"]
+
+
+def test_a_database_that_another_process_is_making_is_used(
+    searched: Callable[..., Search], tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "own.db")) as opened:
+        opened.execute(
+            "CREATE TABLE version_info (version_info_id INTEGER NOT NULL PRIMARY KEY, "
+            "schema_version INTEGER, library_version VARCHAR(256))"
+        )
+        opened.commit()
+    assert searched(storage=f"sqlite:///{tmp_path}/own.db").run(1)["trials"]
+
+
+def test_verify_finds_a_forged_search(tuned: RunFolder, synthetic: Path, tmp_path: Path) -> None:
+    shutil.copytree(tuned.path, tmp_path / "run")
+    (before,) = verify_folder(tmp_path / "run", synthetic)
+    assert before.wrong == ()
+    path = tmp_path / "run" / FILE
+    for change, words in (
+        ({"learning_rate": 50.0}, "outside its search space"),
+        ({"batch_size": 17}, "batch_size is not that of the best trial"),
+    ):
+        found = tuned.json(FILE)
+        found["trials"][found["best"]]["values"] |= change
+        path.write_text(json.dumps(found))
+        seal(tmp_path / "run")
+        (after,) = verify_folder(tmp_path / "run", synthetic)
+        assert any(words in each for each in after.wrong), after

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from tests.runs.folders import short
 
+from sequela.analysis.compare import compare
+from sequela.analysis.evaluate import evaluate_run
 from sequela.errors import RunError, SettingError
 from sequela.evaluation import metrics
 from sequela.runs import fit
-from sequela.runs.compare import compare
-from sequela.runs.evaluate import evaluate_run
 from sequela.runs.find import begun, begun_seeds, find_runs, named_runs
+from sequela.runs.folder import places
 from sequela.runs.folds import FoldsFolder, cross_validate
-from sequela.runs.recipe import places, variance_in_words
+from sequela.runs.recipe import variance_in_words
 
 SEEDS = 3
 

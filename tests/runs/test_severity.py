@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sequela.analysis.evaluate import predict_other
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import SettingError
 from sequela.runs import fit
-from sequela.runs.evaluate import predict_other
-from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
 EICU = EXCERPTS / "eicu"

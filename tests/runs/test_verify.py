@@ -8,19 +8,21 @@ from typing import Any
 import pytest
 from tests.runs.folders import edit, short
 
+from sequela.analysis.compare import compare
+from sequela.analysis.evaluate import evaluate_run
 from sequela.config import RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS, Metric, accuracy
-from sequela.report.build import build
+from sequela.evaluation.resampling import resampled_weights
+from sequela.evaluation.summary import summarise_parts
+from sequela.integrity.verify import verify
 from sequela.report.card import build_card
-from sequela.runs.compare import compare
-from sequela.runs.evaluate import evaluate_run
+from sequela.report.pages.build import build
 from sequela.runs.find import named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import MANIFEST, seal
-from sequela.runs.verify import verify
-from sequela.sources.catalog import EXCERPTS
 
 Ask = Callable[..., RunSettings]
 Edit = Callable[[Any], None]
@@ -158,6 +160,29 @@ def test_what_was_not_changed_is_verified(copied: Path) -> None:
     for name in ("mlp-baseline", "majority-class", "single", "folds"):
         verify(open_run(copied / name))
         verify(open_run(copied / name), intervals=True)
+
+
+def test_the_numbers_of_a_run_are_computed_again_once(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[object] = []
+    drawn: list[object] = []
+
+    def compute(*given: Any, **asked: Any) -> Any:
+        computed.append(given)
+        return summarise_parts(*given, **asked)
+
+    def draw(*given: Any) -> Any:
+        drawn.append(given)
+        return resampled_weights(*given)
+
+    monkeypatch.setattr("sequela.integrity.verify.summarise_parts", compute)
+    monkeypatch.setattr("sequela.evaluation.recipe.resampled_weights", draw)
+    run = open_run(copied / "folds")
+    for intervals, of_folds in ((False, 0), (False, 0), (True, 2), (True, 2)):
+        verify(run, intervals=intervals)
+        assert len(drawn) == of_folds  # all metrics, and the rates at both thresholds
+    assert len(computed) == 2 * len(run.runs)
 
 
 def test_another_machine_may_round_otherwise(copied: Path) -> None:

@@ -1,5 +1,6 @@
 """Featurisers of signals, against plain loops and known spectra."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,16 +11,18 @@ from hypothesis import strategies as st
 from scipy.signal import periodogram, windows
 from scipy.sparse import csr_array
 from scipy.stats import kurtosis, skew
+from tests.sequences.conftest import written
 
-from sequela.cost.formula import Symbol, parse
+from sequela.cost.rules.formula import Symbol, parse
 from sequela.errors import SettingError
+from sequela.sequences import featurisers, tables
 from sequela.sequences.featurisers import (
     FEATURISERS,
     Features,
     Standardised,
     lookup,
-    register,
 )
+from sequela.sequences.tables import SparseTable
 
 
 def signals(n: int = 12, n_chans: int = 2, n_times: int = 64) -> Any:
@@ -32,6 +35,7 @@ def test_a_column_for_each_number(name: str) -> None:
     source, featuriser = signals(), lookup(name)
     state = featuriser.fit(source, np.arange(6))
     table = featuriser.apply(source, state)
+    assert isinstance(table, np.ndarray)
     assert table.dtype == np.float32
     assert table.shape == (12, len(featuriser.columns(source, state)))
 
@@ -137,4 +141,47 @@ def test_what_was_learnt_describes_other_data() -> None:
 
 def test_a_taken_name_is_refused() -> None:
     with pytest.raises(SettingError, match="'spectrum' is registered already"):
-        register(FEATURISERS["spectrum"])
+        FEATURISERS.add(FEATURISERS["spectrum"])
+
+
+@pytest.mark.parametrize("numbers", [1, 50])
+def test_a_table_in_blocks_is_the_whole_table(
+    numbers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few numbers at once bound the memory, and change no bit."""
+    rng = np.random.default_rng(0)
+    codes = [[np.flatnonzero(rng.random(9) < 0.4).tolist()] * 3 for _ in range(60)]
+    values = [
+        [[(c, float(rng.normal())) for c in range(3) if rng.random() < 0.6] for _ in range(3)]
+        for _ in range(60)
+    ]
+    sequences = written(tmp_path / "s", codes, measured=values)
+
+    def described() -> Features:
+        found = Features.of(
+            ("codes", "features:summaries"), sequences, np.arange(40), standardise=True
+        )
+        assert found is not None
+        return found
+
+    whole = described()
+    monkeypatch.setattr(featurisers, "NUMBERS", numbers)
+    monkeypatch.setattr(tables, "_VALUES", numbers)
+    blocks = described()
+    assert len(featurisers._blocks(*whole.table.shape)) > 5
+    assert isinstance(whole.table, SparseTable)
+    assert isinstance(blocks.table, SparseTable)
+    assert whole.table.cells.nnz < whole.table.toarray().size
+    assert blocks.table.toarray().tobytes() == whole.table.toarray().tobytes()
+    rows, columns = np.array([7, 3, 7]), slice(2, 9)
+    assert whole.table[rows].tobytes() == whole.table.toarray()[rows].tobytes()
+    assert whole.table[:, columns].tobytes() == whole.table.toarray()[:, columns].tobytes()
+    dense = Features.of(
+        ("features:summaries",), sequences, np.arange(40), whole.state, standardise=False
+    )
+    assert dense is not None
+    assert isinstance(dense.table, np.ndarray)
+    assert dense.table.tobytes() == whole.table.toarray().tobytes()
+    assert {n: a.tobytes() for n, a in blocks.state.items()} == {
+        n: a.tobytes() for n, a in whole.state.items()
+    }

@@ -1,16 +1,30 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sequences.conftest import Measured, Nested, measured_lists, nested_lists, write_measured
+from tests.sequences.conftest import (
+    Measured,
+    Nested,
+    measured_lists,
+    nested_lists,
+    write_measured,
+    written,
+)
 
+from sequela.identity.fingerprint import Content
+from sequela.identity.pseudonyms import PLAIN, Pseudonyms
+from sequela.sequences import content
+from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import lookup
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import (
     SUMMARIES,
+    SparseTable,
     bag_of_codes,
     last_values,
     summaries,
@@ -98,7 +112,9 @@ def test_normal_scores_keep_the_order_of_the_training_part(measured: Measured) -
         plain = summaries(sequences, everyone)
         featuriser = lookup("summaries")
         state = featuriser.fit(sequences, everyone)
-        scores = np.asarray(featuriser.apply(sequences, state))
+        table = featuriser.apply(sequences, state)
+        assert isinstance(table, SparseTable)
+        scores = table.toarray()
         names = [column.name for column in featuriser.columns(sequences, state)]
     assert names == ["age", *summary_names(sequences)]
     assert scores.shape == (len(measured), len(names))
@@ -108,3 +124,30 @@ def test_normal_scores_keep_the_order_of_the_training_part(measured: Measured) -
         order = np.argsort(numbers[known], kind="stable")
         assert (np.diff(score[known][order]) >= -1e-6).all()
         assert (np.abs(score[known]) < 2.6).all()
+
+
+def test_the_content_of_records_is_the_same_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    codes = [[np.flatnonzero(rng.random(9) < 0.4).tolist()] * 2 for _ in range(40)]
+    stored = written(tmp_path / "s", codes)
+    ids = rng.integers(-9, 9, 40)  # in no order, several examples of most
+    sequences = replace(stored, subject_id=ids)
+    whole = content_of(sequences, PLAIN)
+    assert whole.units == tuple(PLAIN.each(np.unique(ids).astype(np.str_)).tolist())
+    read = []
+
+    def counted(some: Sequences, how: Pseudonyms) -> Content:
+        read.append(len(some))
+        return of_block(some, how)
+
+    of_block = content._of_block
+    monkeypatch.setattr(content, "_of_block", counted)
+    monkeypatch.setattr(content, "_AT_ONCE", 1)
+    blocks = content_of(sequences, PLAIN)
+    assert len(read) == len(whole.units)
+    assert sum(read) == 40
+    assert blocks.units == whole.units
+    for name in ("unit", "place", "mark"):
+        np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.data_loader import BatchSamplerShard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sequences.conftest import Measured, Nested, measured_lists, nested_lists, write_measured
-from torch import nn
+from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from sequela.models.registry import lookup_network
@@ -130,6 +131,24 @@ def test_batches_do_not_come_by_length() -> None:
     batches = list(BucketSampler(lengths, 5, torch.Generator().manual_seed(0)))
     longest = [max(lengths[batch]) for batch in batches]
     assert longest != sorted(longest)
+
+
+def test_processes_share_each_row(tmp_path: Path) -> None:
+    """Accelerate divides full batches, and the last one, which it fills up."""
+    store = (tmp_path / "store").as_uri()
+    distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        for seed in range(5):
+            order = [torch.Generator().manual_seed(seed) for _ in range(2)]
+            samplers: list[Any] = [BucketSampler(np.ones(30, np.int64), 8, each) for each in order]
+            first, second = (
+                list(BatchSamplerShard(sampler, 2, index, split_batches=True))
+                for index, sampler in enumerate(samplers)
+            )
+            assert [len(batch) for batch in first + second] == 8 * [4]
+            assert {row for batch in first + second for row in batch} == set(range(30))
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_without_a_generator_rows_stand_by_length() -> None:

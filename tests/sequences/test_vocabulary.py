@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
+from sequela.datasets.codes import FAMILIES
 from sequela.errors import SettingError
 from sequela.sequences.vocabulary import Vocabulary, cut_code, terms_of
-from sequela.sources.codes import FAMILIES
 
 DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
 ALL = Task("all", "last event", ANY_DEATH)

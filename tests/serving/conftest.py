@@ -6,14 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.config import CohortSettings, RunSettings
-from sequela.runs.data import RunData, load
+from sequela.datasets.catalog import EXCERPTS
+from sequela.runs.data import Examples, load
 from sequela.runs.fit import train
 from sequela.serving.write import write_export
-from sequela.sources.catalog import EXCERPTS
 
 
 @pytest.fixture(scope="session")
-def bonn(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+def bonn(tmp_path_factory: pytest.TempPathFactory) -> Examples:
     """The segments of Bonn that ship with the package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
@@ -30,7 +30,7 @@ def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> RunData:
+def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples:
     """ICU stays of PhysioNet 2012, with bins, ages and measurements."""
     asked = CohortSettings(bins=4, demographics=True)
     settings = RunSettings(model="values-lstm", data="physionet2012", split="subject", cohort=asked)

@@ -1,6 +1,7 @@
 """Each registered model as a graph says what it says in torch or scikit-learn, on real inputs."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -10,15 +11,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sequela.models.reference import REFERENCE_MODELS, Examples, ReferenceModel
+from sequela.errors import ModelError, RunError
+from sequela.models import reference as references
+from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
-from sequela.models.spectral import SpectralMLP, SpectralMLPSmall
-from sequela.runs.data import RunData
+from sequela.models.spectral import SpectralMLP, SpectralMLPConfig
+from sequela.runs.data import Examples
 from sequela.runs.model import TrainedEnsemble, TrainedModel, as_json
-from sequela.runs.signals import SignalData
+from sequela.serving import write
+from sequela.serving.about import About, Records
 from sequela.serving.records import inputs_of
 from sequela.serving.served import ServedModel
-from sequela.serving.translate import _by_class, graph_of
+from sequela.serving.translate import graph_of
 
 TOLERANCE = 1e-5
 ROWS = np.arange(0, 4000, 4)
@@ -30,10 +34,14 @@ OF_SIGNALS = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of
 
 def served(model: TrainedModel | TrainedEnsemble, about: dict[str, Any]) -> ServedModel:
     session = onnxruntime.InferenceSession(graph_of(model).SerializeToString())
-    return ServedModel("a graph", {"classes": model.header["classes"], **about}, session)
+    found = ServedModel("a graph", about, session)
+    records = Records.model_construct(**about.get("records", {}))
+    rest = {"classes": model.header["classes"], "features": about.get("features")}
+    vars(found)["facts"] = About.model_construct(records=records, **rest)  # all that is needed
+    return found
 
 
-def network(name: str, data: RunData) -> tuple[TrainedModel, Any]:
+def network(name: str, data: Examples) -> tuple[TrainedModel, Any]:
     """A network with random weights, its scales learnt; and what it reads."""
     entry = MODELS[name]
     kind: Literal["signal", "records"] = "signal" if name in SIGNAL else "records"
@@ -46,7 +54,7 @@ def network(name: str, data: RunData) -> tuple[TrainedModel, Any]:
     if hasattr(built, "fit_scales"):
         built.fit_scales(b.inputs for b in given.loader("train", 512))  # type: ignore[operator]
     state = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
-    header = {"model": name, "reads": list(reads), "config": as_json(config), **data.header()}
+    header = {"model": name, "reads": list(reads), "config": as_json(config), **data.header}
     return TrainedModel(name, entry, header, {**built.state_dict(), **state}), given
 
 
@@ -59,79 +67,109 @@ def reference(name: str, table: NDArray[np.float32], header: dict[str, Any]) -> 
     score = np.nan_to_num(table[:, ::7]).sum(1) if table.shape[1] else np.arange(n)
     labels = np.argsort(np.argsort(score)) * classes // n  # equally many of each class
     rows = np.arange(n)
-    examples = Examples(table, labels, rows[rows % 4 > 0], rows[rows % 4 == 0], classes)
+    examples = references.Examples(table, labels, rows[rows % 4 > 0], rows[rows % 4 == 0], classes)
     arrays = {k: torch.from_numpy(np.array(v)) for k, v in entry.fit(examples, 0).items()}
     return TrainedModel(name, entry, {"model": name, "reads": list(reads), **header}, arrays)
 
 
-def some(data: RunData) -> SignalData:
+def some(data: Examples) -> Examples:
     """Two hundred of the segments."""
-    assert isinstance(data, SignalData)
     kept = np.isin(np.arange(len(data.part)), ROWS[::5])
-    return replace(data, segments=data.segments.where(kept), part=data.part[kept])
+    return replace(data, arrays=data.arrays.where(kept), part=data.part[kept])
 
 
-def short(data: RunData) -> Any:
+def scaled(data: Examples) -> torch.Tensor:
+    return torch.from_numpy(data.scaling.apply(data.arrays.signal))
+
+
+def short(data: Examples) -> Any:
     """Segments of Bonn as recordings of 1,068 samples, six of the usual after each other."""
-    signal = data.segments.signal  # type: ignore[attr-defined]
+    signal = data.arrays.signal
     return signal[: 6 * 200].reshape(200, 6, 1, 178).swapaxes(1, 2).reshape(200, 1, -1)
 
 
 @pytest.mark.parametrize("name", [each for each in SIGNAL if each != "recording-attention"])
-def test_a_network_of_a_signal(name: str, bonn: RunData) -> None:
+def test_a_network_of_a_signal(name: str, bonn: Examples) -> None:
     model, _ = network(name, bonn)
-    said = served(model, {}).probabilities({"signal": bonn.segments.signal[ROWS]})  # type: ignore[attr-defined]
+    said = served(model, {}).probabilities({"signal": bonn.arrays.signal[ROWS]})
     with torch.inference_mode():
-        known = model.network("a test")(bonn.scaled[ROWS]).softmax(1).numpy()  # type: ignore[attr-defined]
+        known = model.network("a test")(scaled(bonn)[ROWS]).softmax(1).numpy()
     assert len(said) == 1000
     assert np.abs(said - known).max() <= TOLERANCE
     assert known.std(0).min() > TOLERANCE  # it does not say the same of all
 
 
-def test_attention_to_recordings(bonn: RunData) -> None:
+@pytest.mark.slow
+def test_attention_to_recordings(bonn: Examples) -> None:
     entry, signal = MODELS["recording-attention"], short(bonn)
     torch.manual_seed(0)
     config = entry.config(n_times=signal.shape[2])
     built = entry.build(config).eval()
-    header = {**bonn.header(), "n_times": signal.shape[2], "config": as_json(config)}
+    header = {**bonn.header, "n_times": signal.shape[2], "config": as_json(config)}
     header |= {"model": "recording-attention", "reads": ["signal"]}
-    scaled = torch.from_numpy(bonn.scaling.apply(signal))  # type: ignore[attr-defined]
-    built.fit_scales([(scaled,)])  # type: ignore[operator]
+    inputs = torch.from_numpy(bonn.scaling.apply(signal))
+    built.fit_scales([(inputs,)])  # type: ignore[operator]
     model = TrainedModel("recording-attention", entry, header, built.state_dict())
     said = served(model, {}).probabilities({"signal": signal})
     with torch.inference_mode():
-        known = built(scaled).softmax(1).numpy()
+        known = built(inputs).softmax(1).numpy()
     assert np.abs(said - known).max() <= TOLERANCE
     assert known.std(0).min() > TOLERANCE
 
 
-def test_segments_of_several_lengths(bonn: RunData) -> None:
+def test_segments_of_several_lengths(bonn: Examples) -> None:
     model, _ = network("gru-improved", bonn)
-    signal = np.array(bonn.segments.signal[:6])  # type: ignore[attr-defined]
+    signal = np.array(bonn.arrays.signal[:6])
     lengths = np.array([178, 1, 60, 100, 177, 20])
     said = served(model, {}).probabilities({"signal": signal, "lengths": lengths})
     built = model.network("a test")
     for row, length in enumerate(lengths.tolist()):
         with torch.inference_mode():
-            known = built(bonn.scaled[[row], :, :length]).softmax(1).numpy()  # type: ignore[attr-defined]
+            known = built(scaled(bonn)[[row], :, :length]).softmax(1).numpy()
         assert np.abs(said[row] - known).max() <= TOLERANCE
 
 
-def test_a_network_that_computes_something_else_has_no_translation() -> None:
+def test_a_network_that_computes_something_else_has_no_translation(bonn: Examples) -> None:
+    class Same(SpectralMLP):
+        pass
+
     class Other(SpectralMLP):
         def forward(self, signal: torch.Tensor) -> torch.Tensor:
             return -super().forward(signal)
 
-    known: dict[type[torch.nn.Module], Any] = {SpectralMLP: "its translation"}
-    assert _by_class(known, SpectralMLPSmall.__new__(SpectralMLPSmall)) == "its translation"
-    assert _by_class(known, Other.__new__(Other)) is None
+    model, _ = network("spectral-mlp", bonn)
+
+    def changed(made: type[SpectralMLP]) -> TrainedModel:
+        entry = ModelEntry(("signal",), lambda **sizes: made(SpectralMLPConfig(**sizes)), "Changed")
+        return replace(model, entry=entry)
+
+    assert graph_of(changed(Same)).graph.node
+    with pytest.raises(ModelError, match="its class has no translation to ONNX"):
+        graph_of(changed(Other))
+
+
+def test_a_translation_prints_nothing(bonn: Examples, capfd: pytest.CaptureFixture[str]) -> None:
+    table = np.arange(400, dtype=np.float32).reshape(200, 2)
+    graph_of(reference("boosting", table, {"classes": ["no", "yes"]}))
+    graph_of(network("gru-improved", bonn)[0])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_differs_from_its_run_is_not_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEQUELA_DATA", raising=False)
+    monkeypatch.setattr(write, "TOLERANCE", -1.0)
+    with pytest.raises(RunError, match=r"differs from the run by .* nothing is written"):
+        write.write_export(run, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_network_of_records(name: str, stays: RunData) -> None:
+def test_a_network_of_records(name: str, stays: Examples) -> None:
     model, given = network(name, stays)
     known = given.probabilities(model.network("a test"))
-    sequences = stays.sequences  # type: ignore[attr-defined]
+    sequences = stays.arrays
     about = {"records": {"vocabulary": sequences.vocabulary}, "features": features(model)}
     asked = served(model, about)
     pieces = np.array_split(np.arange(len(known)), 4)
@@ -149,7 +187,7 @@ def features(model: TrainedModel) -> dict[str, str]:
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "minirocket")) for n in OF_SIGNALS]
 )
-def test_a_reference_model_of_a_signal(name: str, bonn: RunData) -> None:
+def test_a_reference_model_of_a_signal(name: str, bonn: Examples) -> None:
     entry = REFERENCE_MODELS[name]
     reads = entry.reads_of("signal")
     assert reads is not None
@@ -158,11 +196,11 @@ def test_a_reference_model_of_a_signal(name: str, bonn: RunData) -> None:
     if name == "minirocket":
         pytest.importorskip("sktime")
     table = np.asarray(given.features)
-    model = reference(name, table, bonn.header())
+    model = reference(name, table, bonn.header)
     state = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
     model = TrainedModel(name, entry, model.header, {**model.tensors, **state})
     known = model.probabilities(given)
-    said = served(model, {}).probabilities({"signal": bonn.segments.signal})
+    said = served(model, {}).probabilities({"signal": bonn.arrays.signal})
     assert np.abs(said - known).max() <= TOLERANCE
 
 
@@ -178,7 +216,8 @@ def test_a_reference_model_of_records(name: str) -> None:
     if reads == ("codes",):
         table = table[:, :0]
     model = reference(name, table, {"classes": ["no", "yes"]})
-    known = model.probabilities(SimpleNamespace(features=table))
+    only: Any = SimpleNamespace(features=table)
+    known = model.probabilities(only)
     about = {"records": {"vocabulary": ["UNKNOWN", "a"]}}
     codes = np.zeros((len(table), 1, 1), np.int64)
     given = {"codes": codes} if reads == ("codes",) else {reads[0]: table}
@@ -187,12 +226,12 @@ def test_a_reference_model_of_records(name: str) -> None:
 
 
 @pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
-def test_an_ensemble(mean: str, bonn: RunData) -> None:
+def test_an_ensemble(mean: str, bonn: Examples) -> None:
     models = [network(name, bonn)[0] for name in ("mlp-baseline", "gru-baseline")]
     header = {**models[0].header, "mean": mean}
     model = TrainedEnsemble(header, tuple(models))
     bonn = some(bonn)
-    said = served(model, {}).probabilities({"signal": bonn.segments.signal})
+    said = served(model, {}).probabilities({"signal": bonn.arrays.signal})
     known = model.probabilities_of(bonn)
     assert np.abs(said - known).max() <= TOLERANCE
 

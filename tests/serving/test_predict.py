@@ -19,6 +19,8 @@ from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
 from sequela.config import RunSettings, SignalSettings
+from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.recordings import Recording
 from sequela.errors import (
     DataError,
     DataNotFoundError,
@@ -33,9 +35,7 @@ from sequela.runs.folds import cross_validate
 from sequela.serving import load
 from sequela.serving.predict import Asked, Predicted, predict
 from sequela.serving.scored import listed_path, write_mean
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.recordings import Recording
-from sequela.sources.uci_seizure import CHUNK_TIMES, recording_ids
+from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 
 OWN = SignalSettings(id="name", samples="X*", rate=173.61, unit="µV")
 TABLES = {"data": "signals", "signals": OWN}
@@ -280,9 +280,9 @@ def test_pieces_give_what_the_whole_gives(
     model, sizes = load(file), []
     ask = type(model).probabilities
 
-    def counted(self: Any, inputs: Any) -> Any:
+    def counted(self: Any, inputs: Any, names: Any) -> Any:
         sizes.append(inputs["signal"].size)
-        return ask(self, inputs)
+        return ask(self, inputs, names)
 
     monkeypatch.setattr(type(model), "probabilities", counted)
     predict(model, Asked(path, "bonn"), tmp_path / "pieces.parquet")
@@ -466,6 +466,7 @@ def test_the_command_says_what_came_of_it(
     assert lines[2].startswith("known: 7,429 of these examples are in the training")
 
 
+@pytest.mark.slow
 def test_a_cross_validation_predicts_the_mean_of_its_models(
     own: Path, tmp_path: Path, no_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,12 +15,12 @@ from tests.cli.calls import ran
 from tests.serving.test_predict import asked, listed, of_run, table_of, without_torch
 
 from sequela.config import CohortSettings, RunSettings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.runs.fit import train
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
 from sequela.serving.write import write_export
-from sequela.sources.catalog import EXCERPTS
 
 OUTCOMES = ("MEDS_DEATH", "HOSPITAL_OUTCOME", "FOLLOW_UP_END")
 

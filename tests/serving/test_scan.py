@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import edfio
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 from scipy.signal import resample_poly
 from tests.test_docs import call
 
-from sequela.cli.scan import scan as scan_command
+from sequela.cli.commands.scan import scan as scan_command
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
 from sequela.serving.scan import Scan, Scanning, _threshold, scan
 from sequela.serving.szcore import scores, truth
-from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.signals.edf import EdfFile
 
 RATE = 256
 SEIZURES = ((120, 160), (300, 340))
@@ -75,6 +77,22 @@ def test_pieces_give_what_the_whole_gives(
     monkeypatch.setattr("sequela.serving.scan._AT_ONCE", 97)
     again = scan(load(file), night, Scanning(threshold=0.5))
     np.testing.assert_allclose(again.probability, found.probability, atol=1e-5)
+
+
+def test_a_recording_is_read_once(
+    file: Path, night: Path, found: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, counts = EdfFile.read, []
+
+    def counting(edf: EdfFile, signals: list[int], first: int, last: int) -> Any:
+        counts.append(last - first)
+        return read(edf, signals, first, last)
+
+    monkeypatch.setattr(EdfFile, "read", counting)
+    monkeypatch.setattr("sequela.serving.scan._AT_ONCE", 97)
+    scan(load(file), night, Scanning(threshold=0.5))
+    edf = EdfFile.open(night)
+    assert sum(counts) == pytest.approx(edf.seconds * edf.rate(edf.signals[0]), rel=0.01)
 
 
 @pytest.mark.parametrize("how", ["known.tsv", "annotations"])
@@ -140,7 +158,9 @@ def test_the_threshold_of_the_model_is_of_its_second_class(
     place: int, expected: float, file: Path
 ) -> None:
     model = load(file)
-    model = replace(model, about={**model.about, "thresholds": [{"value": 0.2}]})
+    model = replace(
+        model, about={**model.about, "thresholds": [{"value": 0.2, "chosen_for": "f1"}]}
+    )
     assert _threshold(model, None, place) == expected
 
 
@@ -172,7 +192,10 @@ def test_what_cannot_be_scanned_is_refused(file: Path, night: Path, tmp_path: Pa
     whole = night.read_bytes()
     for changed, said in (
         (whole[:-100], "cut short"),
-        (whole[:192] + b"EDF+D" + whole[197:], "discontinuous"),
+        (
+            later(night, 8 * 86_400, first=400),
+            r"192.1 hours from .*, gaps included; expected at most 7 days",
+        ),
         (whole[:236] + b"-1      " + whole[244:], "it was not closed"),
         (b"\0" * 8 + whole[8:], "begins as neither EDF nor BDF does"),
     ):
@@ -182,6 +205,42 @@ def test_what_cannot_be_scanned_is_refused(file: Path, night: Path, tmp_path: Pa
     (tmp_path / "bad.edf").write_bytes(whole.replace(b"sz_foc_ia\x14", b"sz_foc_ia\x15", 1))
     with pytest.raises(DataError, match="an annotation is damaged"):
         truth("annotations", [tmp_path / "bad.edf"])
+
+
+def later(path: Path, seconds: int, first: int = 240) -> bytes:
+    """Return a discontinuous file: data records from one on begin so many seconds later."""
+    file, whole = EdfFile.open(path), path.read_bytes()
+    start = len(file.header)
+    content = bytearray(whole[:192] + b"EDF+D" + whole[197:])
+    n_bytes, size = 2 * sum(file.samples), 2 * file.samples[1]
+    assert file.labels[1] == "EDF Annotations"
+    for end in range(start + (first + 1) * n_bytes, len(content) + 1, n_bytes):
+        onset, rest = bytes(content[end - size : end]).split(b"\x14", 1)
+        moved = b"+%d\x14%b" % (int(onset) + seconds, rest.rstrip(b"\0") + b"\0")
+        assert len(moved) <= size
+        content[end - size : end] = moved.ljust(size, b"\0")
+    assert len(content) == len(whole)
+    return bytes(content)
+
+
+def test_a_gap_is_not_scored(file: Path, night: Path, found: Scan, tmp_path: Path) -> None:
+    path, page = tmp_path / "gap.edf", tmp_path / "gap.html"
+    path.write_bytes(later(night, 500))
+    scanned = scan(load(file), path, Scanning(threshold=0.5))
+    assert scanned.seconds == SECONDS + 500
+    first, second = found.events
+    assert [each.onset for each in scanned.events] == pytest.approx(
+        [first.onset, second.onset + 500], abs=1
+    )
+    inside = (scanned.times > 242) & (scanned.times < 738)
+    assert np.isnan(scanned.probability[inside]).all()
+    assert scanned.unscored == pytest.approx(found.unscored + 500, abs=3)
+    assert "1 gaps in time, of 500 s in all" in scanned.recording.notes
+    assert scanned.in_words.endswith("s of flat or missing signal were not scored")
+    scan_command(file, [path], out=tmp_path / "events.tsv", page=page, threshold=0.5)
+    assert page.read_text("utf-8").count('<figure id="figure-event-') == 2
+    joined = scan(load(file), path, Scanning(threshold=0.5, gap=900))
+    assert len(joined.events) == 1
 
 
 def test_one_bad_recording_of_several_writes_nothing(

@@ -10,12 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.errors import DataError, SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.serving import load
 from sequela.serving.export import exported
-from sequela.sources.catalog import EXCERPTS, load_recordings
 
 SAYS = """
 import sys

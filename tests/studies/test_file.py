@@ -1,11 +1,18 @@
 """A study as a file: what it declares is run, and what is wrong in it is named."""
 
+from copy import copy
 from pathlib import Path
 
 import pytest
 
 from sequela.cohort.task_files import task_said
-from sequela.errors import SequelaError, SettingError, UnknownNameError
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    SequelaError,
+    SettingError,
+    UnknownNameError,
+)
 from sequela.studies import mortality, registry, seizure
 from sequela.studies.file import read_study, shipped
 
@@ -66,8 +73,8 @@ def test_its_task_may_be_a_file_beside_it(
     assert asked.hours == 12
     assert task_said(asked.task, asked.declared).outcome.one == "dialysis"
     assert study.ask("eicu", {"task": "in-hospital"}).declared is None
-    monkeypatch.setattr(registry, "STUDIES", dict(registry.STUDIES))
-    registry.register(study)
+    monkeypatch.setattr(registry, "STUDIES", copy(registry.STUDIES))
+    registry.STUDIES.add(study)
     (tmp_path / "dialysis.toml").write_text(task.replace("hours", "ours"), "utf-8")
     with pytest.raises(SequelaError, match=r"dialysis.*unknown key 'ours'"):
         read_study(tmp_path / "wards.toml")
@@ -85,8 +92,8 @@ def test_the_studies_of_the_report_are_such_files() -> None:
 @pytest.mark.parametrize(
     ("change", "found", "error"),
     [
-        (("seeds = 2", "seed = 2"), "key 'seed': .*known keys: name", SettingError),
-        (("seeds = 2", "seeds = 0"), "key 'seeds': .*greater than or equal to 1", SettingError),
+        (("seeds = 2", "seed = 2"), "key 'seed': unknown key 'seed': .*'seeds'.*name", DataError),
+        (("seeds = 2", "seeds = 0"), "key 'seeds' is 0: .*greater than or equal to 1", DataError),
         (("visits-baseline", "visits-basic"), "visits-basic", UnknownNameError),
         (('"eicu"', '"icu"'), "icu", UnknownNameError),
         (('"in-hospital"', '"in-house"'), "in-house", UnknownNameError),
@@ -96,7 +103,7 @@ def test_the_studies_of_the_report_are_such_files() -> None:
             SettingError,
         ),
         (("epochs = 3", "epochs = -3"), "epochs", SettingError),
-        (('name = "wards"', "name = wards"), "expected a study in TOML", SettingError),
+        (('name = "wards"', "name = wards"), "expected a study in TOML", DataError),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(
@@ -108,5 +115,5 @@ def test_what_is_wrong_is_named_with_the_file(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="cannot be read"):
+    with pytest.raises(DataNotFoundError, match="is not there: expected a study in TOML"):
         read_study(tmp_path / "no.toml")

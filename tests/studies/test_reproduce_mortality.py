@@ -13,15 +13,15 @@ from benchmarks import make_mimic3_scale
 
 from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
+from sequela.integrity.openings import LEDGER
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs
-from sequela.runs.openings import LEDGER
-from sequela.sources import events
-from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
 from sequela.studies.registry import STUDIES, question_of
 from sequela.studies.results import results
 from sequela.studies.study import Question
+from sequela.tables import events
+from sequela.tables.build import build as build_events
 
 EICU, REPORT, MIMIC3, PHYSIONET = (
     ("eicu", "in-hospital"),
@@ -53,7 +53,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     nowhere = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
+        patch.setattr("sequela.datasets.catalog.cache_folder", lambda name: nowhere / name)
         change(patch, quick_epochs=1, few=50, folds=2, reference_models=tuple(REFERENCE))
         change(patch, primary=((MIMIC3, FULL), (EICU, 0)), hindsight=((MIMIC3, FULL), (EICU, 0)))
         # To start another process takes longer than what is left to do.
@@ -78,7 +78,7 @@ def builds(small_study: pytest.MonkeyPatch) -> list[str]:
 def go(out: Path, cohorts: Sequence[Question], patch: pytest.MonkeyPatch, **more: Any) -> list[Run]:
     with patch.context() as inner:
         change(inner, cohorts=tuple(cohorts))
-        asked = {"quick": True, "processes": 1, "smallest": 1, **more}
+        asked = {"quick": True, "processes": 1, **more}
         return reproduce.reproduce(out, studies=["mortality"], **asked)
 
 
@@ -368,10 +368,11 @@ def test_what_is_asked_of_a_data_set(
 def test_results_are_valid_after_a_second_look(study: Path) -> None:
     """The same folders give the same results; small counts only if they are asked for."""
     found = find_runs([study])
-    again = json.loads(json.dumps(results(found, smallest=1)))
+    again = json.loads(json.dumps(results(found)))
     on_disk = json.loads((study / "results.json").read_text("utf-8"))
     assert again["studies"] == on_disk["studies"]
-    usual = results(found)
+    assert on_disk["smallest_cell"] == 1  # the demos are open
+    usual = results(found, SMALLEST_CELL)
     models = usual["studies"]["mortality-mimic3-report-2019"]["floors"].values()
     assert usual["smallest_cell"] == SMALLEST_CELL
     assert None in [each["test"]["confusion"] for each in models]

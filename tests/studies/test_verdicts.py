@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from tests.records import part_of, sequences_of
 
 from sequela.config import RunSettings
-from sequela.errors import SettingError, UnknownNameError
+from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation.metrics import accuracy
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
-from sequela.report.discussion import confusions
+from sequela.report.sections.discussion import confusions
 from sequela.runs.folder import RunFolder
-from sequela.sources.bonn import CLASSES as CLASS_NAMES
+from sequela.runs.record import DataRecord, Numbers, Parts, RunRecord
+from sequela.signals.bonn import CLASSES as CLASS_NAMES
 from sequela.studies import judged, mortality
 from sequela.studies.claims import Claim, declared, read, to_toml
 from sequela.studies.seizure import AREAS, CLAIMS
@@ -46,21 +48,26 @@ class Judged:
 
     settings: RunSettings
     predictions: Predictions
-    metrics: dict[str, Any]
+    parts: dict[str, Numbers]
+    described: dict[str, Any]
 
     @property
-    def data(self) -> dict[str, Any]:
-        recorded = "recordings" in self.metrics["data"]
+    def data(self) -> DataRecord:
+        recorded = "recordings" in self.described
         counts = np.bincount(self.predictions.part("held_out").label).tolist()
-        return {"classes_fixed": recorded, "counts": counts, **self.metrics["data"]}
+        return part_of(DataRecord, classes_fixed=recorded, counts=counts, **self.described)
+
+    @property
+    def metrics(self) -> RunRecord:
+        return part_of(RunRecord, data=self.data, parts=part_of(Parts, **self.parts))
 
     @property
     def runs(self) -> "list[Judged]":
         return [self]
 
     @property
-    def test(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", self.metrics["parts"]["held_out"])
+    def test(self) -> Numbers:
+        return self.parts["held_out"]
 
 
 def made(right: float, right_in_training: float | None = None) -> RunFolder:
@@ -84,17 +91,17 @@ def made(right: float, right_in_training: float | None = None) -> RunFolder:
         classes=CLASS_NAMES,
     )
 
-    def numbers(name: str) -> dict[str, Any]:
+    def numbers(name: str) -> Numbers:
         chosen = predictions.part(name)
         hit: NDArray[np.bool_] = chosen.predicted == chosen.label
         mean = float(hit.mean())
         recall = [float(hit[chosen.label == c].mean()) for c in range(5)]
         interval = [mean - 0.03, mean + 0.03]
-        return {"accuracy": mean, "accuracy_ci": interval, "per_class_recall": recall}
+        return part_of(Numbers, accuracy=mean, accuracy_ci=interval, per_class_recall=recall)
 
     parts = {name: numbers(name) for name in ("train", "held_out")}
-    metrics = {"parts": parts, "data": {"recordings": 160, "classes": list(CLASS_NAMES)}}
-    judged = Judged(RunSettings(model="mlp-baseline", data="bonn"), predictions, metrics)
+    data = {"recordings": 160, "classes": list(CLASS_NAMES)}
+    judged = Judged(RunSettings(model="mlp-baseline", data="bonn"), predictions, parts, data)
     return cast("RunFolder", judged)
 
 
@@ -205,7 +212,7 @@ def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
         (CLAIMS, made(0.6), {HOLDS, FAILS, UNKNOWN}),
         (mortality.CLAIMS, dying(0.5, 0.9), {*ANSWERS}),
     ):
-        run.metrics["data"]["sequences"] = {"steps_distribution": {"share_of_one": 0.0}}
+        vars(run)["described"]["sequences"] = sequences_of(share_of_one=0.0)
         found = judge(claims, {name: run for each in claims for name in each.models})
         given = {each.verdict for each in found}
         assert given <= answers
@@ -252,7 +259,7 @@ def test_a_wrong_declaration_is_refused(
 ) -> None:
     path = tmp_path / "claims.toml"
     path.write_text(to_toml(CLAIMS).replace(*change), encoding="utf-8")
-    with pytest.raises(SettingError, match=words):
+    with pytest.raises(DataError, match=words):
         read(path)
 
 
@@ -289,8 +296,9 @@ def dying(
     )
     held_out = summarise(predictions.part("held_out"), seed=0, recordings=False)
     held_out["operating_points"] = operating_points(predictions, seed=0, aim="youden")
-    metrics = {"parts": {"held_out": held_out}, "data": {"classes": ["survived", "died"]}}
-    judged = Judged(RunSettings(model="visits-improved", data="eicu"), predictions, metrics)
+    parts = {"held_out": Numbers.model_validate(held_out)}
+    data = {"classes": ["survived", "died"]}
+    judged = Judged(RunSettings(model="visits-improved", data="eicu"), predictions, parts, data)
     return cast("RunFolder", judged)
 
 
@@ -363,7 +371,7 @@ def test_a_number_is_weighted_to_the_prevalence_of_the_report(metric: str) -> No
         value = -np.log(chance) if metric == "loss" else chance > 0.5
         by_class = [value[test.label == label].mean() for label in (0, 1)]
         expected = (1 - share) * by_class[0] + share * by_class[1]
-        shown = f"{100 * expected:.0f} %" if metric == "accuracy" else f"{expected:.2f}"
+        shown = f"{100 * expected:.1f} %" if metric == "accuracy" else f"{expected:.2f}"
         assert f"{shown} (95 % interval" in answer.why
         assert f"at a prevalence of {100 * share:.0f} %" in answer.why
     (as_is,) = judge([asked], {LSTM[0]: dying(0.9, 0.6, deaths=300)})
@@ -402,7 +410,7 @@ def test_the_interval_alone(relation: Any, value: float, margin: float, expected
     asked = claim("level", BOTH[:1], relation=relation, value=value, margin=margin)
     (answer,) = judge([asked], {BOTH[0]: made(0.7)})
     assert answer.interval_verdict == expected
-    outside = "does not include the claimed value" in answer.why
+    outside = "the claimed value is outside" in answer.why
     assert outside == (relation == "about" and value == 0.62)
 
 
@@ -431,7 +439,7 @@ def test_without_recurrence_no_recurrent_model_is_tested() -> None:
     run = dying(0.9, 0.9)
     asked = claim("level", LSTM, metric="auroc", untestable=("no recurrence",))
     for share, expected in ((0.9, UNTESTABLE), (0.1, HOLDS)):
-        run.metrics["data"]["sequences"] = {"steps_distribution": {"share_of_one": share}}
+        vars(run)["described"]["sequences"] = sequences_of(share_of_one=share)
         assert verdict(asked, run) == expected
 
 
@@ -449,7 +457,7 @@ def test_models_that_predict_nobody_are_not_similar() -> None:
 
 def test_reruns_count_on_the_same_data_only(monkeypatch: pytest.MonkeyPatch) -> None:
     run = made(0.7)
-    run.metrics["data"] |= {"name": "bonn", "examples": 800}
+    vars(run)["described"] |= {"name": "bonn", "examples": 800}
     asked = claim("level", BOTH[:1], value=0.5)
     study = Study("own", "t", "h", claims=(asked,))
     known = {"c": [HOLDS, HOLDS, UNKNOWN]}

@@ -1,6 +1,7 @@
 """The training loop against a plain one, written out."""
 
 import copy
+import importlib.util
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -303,3 +304,31 @@ def test_members_learn_each_by_itself() -> None:
         expected = trained(alone).state_dict()
         for name, found in together.each[i].state_dict().items():
             torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_average_has_the_buffers_of_the_model() -> None:
+    signal, labels = parts()
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 2))
+    batches = signal_loader(
+        SignalBatch(signal, labels), batch_size=BATCH, generator=torch.Generator().manual_seed(5)
+    )
+    fit(model, batches, None, TrainingSettings(epochs=3, average=0.9), metrics={})
+    assert int(model.state_dict()["1.num_batches_tracked"]) == 3 * len(batches)
+
+
+def test_a_step_looks_for_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    real = importlib.util.find_spec
+
+    def counted(name: str, package: str | None = None) -> Any:
+        looked.append(name)
+        return real(name, package)
+
+    fitted(BASE)  # imports what is imported once
+    monkeypatch.setattr(importlib.util, "find_spec", counted)
+    counts = []
+    for epochs in (1, 4):
+        looked.clear()
+        fitted(BASE.model_copy(update={"epochs": epochs, "patience": 9}))
+        counts.append(len(looked))
+    assert counts[0] == counts[1]

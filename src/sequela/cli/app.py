@@ -2,32 +2,21 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from sequela.cli.audit import audit
-from sequela.cli.build import build
-from sequela.cli.card import card
-from sequela.cli.compare import compare
-from sequela.cli.cost import cost
-from sequela.cli.data import data_app
-from sequela.cli.declared import study
-from sequela.cli.ensemble import ensemble
-from sequela.cli.evaluate import evaluate
-from sequela.cli.explain import explain
-from sequela.cli.export import export
 from sequela.cli.plain import print_plainly
-from sequela.cli.predict import predict
-from sequela.cli.report import report
-from sequela.cli.reproduce import reproduce
-from sequela.cli.scan import scan
-from sequela.cli.serve import serve
-from sequela.cli.share import share
-from sequela.cli.verify import verify
 from sequela.cli.written import as_written
-from sequela.errors import MissingExtraError, SequelaError, fixable, is_memory, system_words
+from sequela.errors import (
+    MissingExtraError,
+    SequelaError,
+    SettingError,
+    fixable,
+    is_memory,
+    system_words,
+)
 from sequela.plugins import load_plugins
 from sequela.version import __version__
 
@@ -37,40 +26,31 @@ app = App(
     help="Clinical sequence models: from raw EEG and hospital tables to an unbiased evaluation.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(converter=as_written),
+    default_parameter=Parameter(converter=as_written, negative=()),
 )
 
-# Commands import heavy modules when they are called, so that the help stays quick.
-for _command in (
-    reproduce,
-    study,
-    evaluate,
-    audit,
-    compare,
-    ensemble,
-    explain,
-    export,
-    predict,
-    report,
-    card,
-    scan,
-    serve,
-    share,
-    verify,
-    cost,
-    data_app,
-    build,
-):
-    app.command(_command)
-# Its options are made from the settings, which load pydantic.
-app.command(
-    "sequela.cli.train:train_app", name="train", help="Train one model and write a run folder."
-)
-app.command(
-    "sequela.cli.tune:tune_app",
-    name="tune",
-    help="Search for good settings of a network, then train a run with the best.",
-)
+# The module of a command is imported when it is called, and heavy modules by the command, so that
+# the help stays quick. The options of train and tune are made from the settings, which load
+# pydantic. The help lists commands in the order of work.
+_TRAIN = {"name": "train", "help": "Train one model and write a run folder."}
+_TUNE = {
+    "name": "tune",
+    "help": "Search for good settings of a network, then train a run with the best.",
+}
+_OF_RUNS = ("ensemble", "evaluate", "compare", "audit", "explain", "cost", "report", "card")
+_OF_MODELS = ("share", "verify", "export", "predict", "scan", "serve")
+_COMMANDS: list[tuple[str, dict[str, Any]]] = [
+    ("commands.data:data_app", {"name": "data"}),
+    ("commands.build:build", {}),
+    ("commands.train:train_app", _TRAIN),
+    ("commands.tune:tune_app", _TUNE),
+    *((f"commands.{each}:{each}", {}) for each in (*_OF_RUNS, *_OF_MODELS)),
+    ("study:study", {}),
+    ("commands.reproduce:reproduce", {}),
+]
+_SUMMARISED = ("data", "build", *_OF_RUNS, *_OF_MODELS, "study", "reproduce")
+for _place, (_command, _words) in enumerate(_COMMANDS):
+    app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
 
 
 _OF_TRAINING = ("torch", "accelerate")
@@ -88,29 +68,59 @@ def main(arguments: list[str] | None = None) -> None:
     can fix it, else 1.
     """
     print_plainly()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        for argument in words:
+            _check_utf8(argument)
+        if not words or words[0].startswith("-") or words[0] not in app:
+            for name in _SUMMARISED:  # the list of commands needs their summaries
+                app[name]
         load_plugins()
         app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:
-        _refuse(str(error), 2)
+        # A check of a name raises its own error, which needs no introduction.
+        ours = isinstance(error.__cause__, SequelaError) and isinstance(error, CycloptsError)
+        _refuse(str(error.__cause__ if ours else error), 2)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OF_TRAINING:
             raise
         _refuse(str(MissingExtraError.of("train", "reading or training a network")), 2)
     except KeyboardInterrupt:
-        hint = "run the same command again to continue (sequela train: with --resume)"
-        print(f"sequela: interrupted; {hint}", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         # The reader closed the output; the rest of the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
-        if is_memory(error):
-            _refuse(_MEMORY, 2)
-        if not isinstance(error, OSError):
-            raise
+        _end_by_system(error)
+        raise
+
+
+def _end_by_system(error: Exception) -> None:
+    """Exit if the system or the user caused an error, and not the program."""
+    if str(error) == "Query interrupted":  # DuckDB takes Ctrl-C itself
+        _interrupted()
+    if is_memory(error):
+        _refuse(_MEMORY, 2)
+    if isinstance(error, OSError):
         _refuse(system_words(error), 2 if fixable(error) else 1)
+
+
+def _interrupted() -> NoReturn:
+    hint = "run the same command again to continue (sequela train: with --resume)"
+    print(f"sequela: interrupted; {hint}", file=sys.stderr)
+    sys.exit(130)
+
+
+def _check_utf8(argument: str) -> None:
+    """Raise a SettingError for an argument whose bytes are not UTF-8: no file is written so."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(argument).decode("utf-8", "replace")
+        raise SettingError(
+            f"'{shown}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
+        ) from None
 
 
 def _refuse(message: str, status: int) -> NoReturn:

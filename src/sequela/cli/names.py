@@ -4,16 +4,74 @@ They are looked up when the help is printed, after plugins are registered.
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from sequela.errors import SettingError, unknown_name
+
+HideBelow = Annotated[
+    int | None,
+    Parameter(
+        help="Hide counts of patients below this number, and whatever reveals them; 1 hides "
+        "nothing (default: SEQUELA_HIDE_BELOW, else 10, or 1 where the data are published under "
+        "an open licence).",
+        env_var=("SEQUELA_HIDE_BELOW", "SEQUELA_SMALLEST_CELL"),
+        show_env_var=False,
+        validator=Number(gte=1),
+    ),
+]
+"""The option of every command that writes for others."""
+Json = Annotated[bool, Parameter(help="Print JSON.")]
+Root = Annotated[
+    Path | None,
+    Parameter(help="Folder or file of the data (default: the usual search path)."),
+]
+TrustCode = Annotated[
+    bool, Parameter(help="Allow the import of a model that is a class of a file or module.")
+]
+Quick = Annotated[
+    bool, Parameter(help="Train for few epochs, as a test; the numbers are not results.")
+]
+StudySeed = Annotated[
+    int,
+    Parameter(
+        help="Seed of the weights, of the order of the batches and, without --split-seed, of the "
+        "split."
+    ),
+]
+SplitSeed = Annotated[int | None, Parameter(help="Seed of the split (default: the seed).")]
+Processes = Annotated[
+    int | None,
+    Parameter(
+        help="Train this many models at once, each on one thread (default: number of cores)."
+    ),
+]
 
 
 def known(default: str, names: Callable[[], Iterable[str]]) -> Callable[[object], str]:
-    """Return the help text of an option whose value is a name: its default and all names.
-
-    Args:
-        default: The default in words.
-        names: Returns all names.
-    """
+    """Return the help text of an option whose value is a name: its default and all names."""
     return lambda _: f"{default}; known: {', '.join(names())}"
+
+
+def check_names(model: str | None = None, data: str | None = None) -> None:
+    """Raise an error for an unknown model or data set before heavy imports; classes come later."""
+    from sequela.datasets.catalog import DATA_SETS, lookup
+    from sequela.models.defaults import AUTO
+
+    if model in DATA_SETS:
+        raise SettingError(
+            f"{model} is a data set, not a model: name it with --data, as in "
+            f"`sequela train {AUTO} --data {model}`"
+        )
+    if data is not None:
+        lookup(data)
+    if not (model is None or model == AUTO or ":" in model or Path(model).is_dir()):
+        from sequela.models import registry
+
+        registry.lookup(model)
 
 
 def models() -> list[str]:
@@ -28,7 +86,7 @@ def models() -> list[str]:
 
 def data_sets() -> list[str]:
     """List the data sets."""
-    from sequela.sources.catalog import DATA_SETS
+    from sequela.datasets.catalog import DATA_SETS
 
     return list(DATA_SETS)
 
@@ -37,7 +95,7 @@ def tasks() -> list[str]:
     """List the tasks, with a note on tasks that leak by design."""
     from sequela.cohort.tasks import TASKS
 
-    return [name + " (leaks by design)" * bool(task().leaks) for name, task in TASKS.items()]
+    return [name + " (leaks by design)" * bool(task.leaks) for name, task in TASKS.items()]
 
 
 def metrics() -> list[str]:
@@ -62,16 +120,9 @@ def data_of_studies() -> list[str]:
 
 
 def one_of(kind: str, names: Callable[[], Iterable[str]]) -> Callable[[object, str | None], None]:
-    """Return a check of an argument that runs before the command.
-
-    Args:
-        kind: The kind of name, for the error message.
-        names: Returns all names.
-    """
+    """Return a check of an argument that runs before the command."""
 
     def check(_: object, name: str | None) -> None:
-        from sequela.errors import unknown_name
-
         if name is not None and name not in (there := list(names())):
             raise unknown_name(kind, name, there)
 

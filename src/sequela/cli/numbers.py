@@ -18,8 +18,8 @@ _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "al
 
 
 def open_console() -> Console:
-    """Open the console of commands, which breaks lines on a terminal only and has no colours."""
-    console = Console(highlight=False)
+    """Open the console of commands: plain text, whose lines are broken on a terminal only."""
+    console = Console(markup=False, emoji=False, highlight=False)
     console.soft_wrap = not console.is_terminal
     if console.soft_wrap:
         console.width = _OF_A_FILE
@@ -28,72 +28,57 @@ def open_console() -> Console:
 
 def say_path(console: Console, what: str, path: object) -> None:
     """Print a line that ends in a path, which is never broken."""
-    console.print(f"{what}: {path}", markup=False, soft_wrap=True)
+    console.print(f"{what}: {path}", soft_wrap=True)
 
 
 def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
-    """Print the numbers of a finished run on its validation set or its test set.
-
-    Args:
-        console: The console.
-        run: The run, or folds.
-        open_: Whether to evaluate on the test set.
-    """
-    from sequela.runs.openings import open_held_out
-    from sequela.runs.released import Released
-
+    """Print the numbers of a finished run on its validation set or its test set."""
     if open_:
+        from sequela.integrity.openings import open_held_out
+
         opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**Released(run).test, "openings": opened})
+        say_numbers(console, run, {**run.test, "openings": opened})
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
-        say_numbers(console, run, Released(run).tuning, f"validation set{mean}")
+        say_numbers(console, run, run.tuning, f"validation set{mean}")
         path = quote(str(run.path))
         say_path(console, "test set", f"not evaluated; to evaluate: sequela evaluate {path}")
-    console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
-    for note in run.data.get("notes", ()):
-        console.print(f"  {note}", markup=False)
+    console.print(f"data: {run.settings.data}, {run.data.origin}")
+    for note in run.data.notes:
+        console.print(f"  {note}")
     say_path(console, "run folder", run.path)
 
 
 def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:
-    """Print one line on a finished run, and one for each new leak that was not planned.
-
-    Args:
-        console: The console.
-        run: The run, or folds.
-        count: The start of the line.
-        known: Lines on leaks that were printed before; lines on this run are added.
-    """
+    """Print one line on a finished run, and one for each new leak that was not planned."""
     from sequela.runs.leaks import Leaks
-    from sequela.runs.released import Released
 
     leaks = Leaks.of(run)
-    name, said = headline(run, Released(run).tuning)
+    name, said = headline(run, run.tuning)
     said = said if "(no " in said else said.replace("(", "(95 % interval ")
     planned = "; leaks by design" if leaks.planned else ""
-    seconds = f"{run.facts['train_seconds']:.1f} s"
+    seconds = f"{run.facts.train_seconds:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
     known = set() if known is None else known
     new = [each for each in leaks.lines() if each not in known]
     known.update(new)
     for each in (line, *(f"  {line}" for line in new)):
-        console.print(each, markup=False)
+        console.print(each)
 
 
 def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
     """Return the deciding metric of a run or folds, and its value in the numbers of one set."""
     from sequela.evaluation.metrics import headline
 
-    metric = headline(run.data["classes"], numbers)
+    metric = headline(run.data.classes, numbers)
     return metric.title, within(numbers, metric.key)
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
     """Return the number of subjects, recordings or sites of the examples, in words."""
     count = numbers["groups"]
-    return f"{count:,} {numbers.get('unit', run.data['unit'])}{'s' * (count != 1)}"
+    return f"{count:,} {numbers.get('unit', run.data.unit)}{'s' * (count != 1)}"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
@@ -109,33 +94,25 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
 def say_numbers(
     console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "test set"
 ) -> None:
-    """Print the numbers of an evaluation: metrics, operating points, leaks, and data set aside.
-
-    Args:
-        console: The console.
-        run: The run of the model.
-        numbers: The result of ``sequela.runs.evaluate.evaluate_run``, or the numbers of a set of
-            the run.
-        part: The name of the set.
-    """
+    """Print the numbers of an evaluation: metrics, operating points, leaks, and data set aside."""
     from sequela.evaluation.metrics import reported
 
     data = run.data
-    other = numbers.get("data", data["name"]) if "origin" in numbers else ""
+    other = numbers.get("data", data.name) if "origin" in numbers else ""
     judged = f"applied to {other}" if other else part
-    console.print(f"{run.settings.title}: {judged}", style="bold", markup=False)
+    console.print(f"{run.settings.title}: {judged}", style="bold")
     table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
     for metric in reported(numbers):
         table.add_row(metric.title, within(numbers, metric.key))
-    for name, recall in zip(data["classes"], numbers["per_class_recall"], strict=True):
+    for name, recall in zip(data.classes, numbers["per_class_recall"], strict=True):
         table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
     console.print(table)
     if points := numbers.get("operating_points"):
         console.print("operating points", style="bold")
         console.print(_points(points))
     for line in _notes(run, numbers, own=not other):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
@@ -157,7 +134,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
     if how := numbers.get("interval"):
         yield f"intervals: {how['level']:.0%}, {how['method']}"
-    if said := variance_in_words(numbers, metric_of(run.data["classes"], numbers)):
+    if said := variance_in_words(numbers, metric_of(run.data.classes, numbers)):
         yield said
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from sequela.cli.numbers import say_run
-from sequela.sources.catalog import DATA_SETS
+from sequela.datasets.catalog import DATA_SETS
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -19,6 +19,28 @@ if TYPE_CHECKING:
     from sequela.training.history import History
 
 _BAR = 20  # columns
+_LINE_SECONDS = 60.0
+"""Time between two lines on what is left, where there is no terminal."""
+_OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
+
+
+class ReadingProgress:
+    """The rows that a command has read, of many: a line on stderr at most every five seconds."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        self.work, self.first, self.began, self.printed = "", 0, 0.0, 0.0
+
+    def __call__(self, work: str, done: int, total: int) -> None:
+        """Print the rows that are read, and the time left."""
+        now, name = time.monotonic(), work.partition(",")[0]
+        if name != self.work or done < self.first:  # the same work may be done again
+            self.printed = self.printed or now
+            self.work, self.first, self.began = name, done, now
+        elif total >= _MANY and now >= self.printed + _OFTEN:
+            left = _clock((now - self.began) * (total - done) / max(done - self.first, 1))
+            self.console.print(f"{work}: {done:,} of {total:,} rows, about {left} left")
+            self.printed = now
 
 
 class RunProgress:
@@ -30,7 +52,7 @@ class RunProgress:
         self.splits, self.split = run.splits, 0
         data = DATA_SETS.get(run.settings.data)
         # The accuracy on a small validation set would reveal a small count of people.
-        self.is_public = data is not None and data.kind == "eeg" and bool(data.citation)
+        self.is_public = data is not None and bool(data.reads and data.citation)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(_BAR),
@@ -76,7 +98,7 @@ class StudyProgress:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.started = time.monotonic()
+        self.started = self.shown = time.monotonic()
         self.snapshot: Snapshot | None = None
         self.leaks: set[str] = set()
         self.live = Live(
@@ -96,26 +118,32 @@ class StudyProgress:
         say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
 
     def look(self, snapshot: "Snapshot") -> None:
-        """Show the runs in training."""
+        """Show the runs in training; elsewhere than on a terminal, print a line each minute."""
         self.snapshot = snapshot
+        if not self.console.is_terminal and time.monotonic() - self.shown >= _LINE_SECONDS:
+            self.shown = time.monotonic()
+            self.console.print(self._total(snapshot))
+
+    def _total(self, now: "Snapshot") -> str:
+        """Return the number of finished runs and the time in words."""
+        left = now.seconds_left()
+        remaining = "" if left is None else f", about {_clock(left)} left"
+        elapsed = _clock(time.monotonic() - self.started)
+        return f"{len(now.finished)} of {len(now.planned)} runs, {elapsed} elapsed{remaining}"
 
     def _now(self) -> Group:
-        elapsed = _clock(time.monotonic() - self.started)
         now = self.snapshot
         if now is None:
-            return Group(f"reading data, {elapsed} elapsed")
+            return Group(f"reading data, {_clock(time.monotonic() - self.started)} elapsed")
         runs = Table.grid(padding=(0, 2), expand=True)
         runs.add_column(no_wrap=True, overflow="crop", ratio=1)
         runs.add_column(no_wrap=True, justify="right")
         for each in now.training:
             runs.add_row(each.run.settings.title, _stage(each))
-        done, count = len(now.finished), len(now.planned)
-        share = (done + sum(each.share for each in now.training)) / count
-        left = now.seconds_left()
-        remaining = "" if left is None else f", about {_clock(left)} left"
+        done = len(now.finished) + sum(each.share for each in now.training)
         total = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=1.0, completed=share, width=_BAR)
-        total.add_row(bar, f"{done} of {count} runs, {elapsed} elapsed{remaining}")
+        bar = ProgressBar(total=1.0, completed=done / len(now.planned), width=_BAR)
+        total.add_row(bar, self._total(now))
         return Group(runs, total)
 
 

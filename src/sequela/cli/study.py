@@ -1,4 +1,4 @@
-"""Studies on the command line: their progress, their page, and their results."""
+"""``sequela study``: a study that a file declares, from data to page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,44 +7,76 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from sequela.cli.numbers import groups_of, headline, open_table
+from sequela.cli.names import HideBelow, Processes, Quick, Root, SplitSeed, StudySeed
+from sequela.cli.numbers import groups_of, headline, open_console, open_table, say_path
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
     from sequela.studies.study import Study
 
 
+def study(
+    file: Path,
+    /,
+    *,
+    quick: Quick = False,
+    out: Path = Path("study"),
+    seed: StudySeed = 0,
+    split_seed: SplitSeed = None,
+    data: str | None = None,
+    root: Root = None,
+    processes: Processes = None,
+    hide_below: HideBelow = None,
+) -> None:
+    """Run a study that a file declares: data, task, models, seeds and claims.
+
+    Trains every model and writes the run folders, results.json and one page, report.html. Run the
+    same command again to continue an interrupted study. The two studies of the 2019 report are
+    such files; they show all keys.
+
+    Example: `sequela study sleep.toml --root recordings --out sleep`
+
+    Args:
+        file: The study, in TOML.
+        out: Folder to write the runs, results.json and report.html to.
+        data: Data set, if the study has several (default: the first).
+    """
+    options = dict(locals())
+    from sequela.errors import unknown_name
+    from sequela.studies.file import read_study
+    from sequela.studies.registry import STUDIES
+
+    found = read_study(options.pop("file"))
+    if data is not None and data not in found.data:
+        raise unknown_name(f"data set of {file}", data, found.data)
+    if STUDIES.get(found.name) != found:
+        STUDIES.add(found)
+    run_studies((found.name,), **options)
+
+
 def run_studies(
-    names: Sequence[str], out: Path, *, quick: bool, smallest_cell: int | None, **asked: Any
+    names: Sequence[str], out: Path, *, quick: bool, hide_below: int | None, **asked: Any
 ) -> None:
     """Run studies, build their page and print their results.
 
-    Args:
-        names: Names of registered studies.
-        out: Folder of the runs, ``results.json`` and ``report.html``.
-        quick: Whether networks are trained for few epochs.
-        smallest_cell: The smallest count of people that is shown, if given.
-        asked: Other arguments of :func:`sequela.studies.reproduce.reproduce`.
+    ``asked`` are other arguments of :func:`sequela.studies.reproduce.reproduce`.
     """
-    from sequela.cli.numbers import open_console, say_path
     from sequela.cli.progress import StudyProgress
-    from sequela.config import ReleaseSettings
-    from sequela.report.build import build
+    from sequela.report.pages.build import build
     from sequela.studies.reproduce import reproduce
 
-    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     console = open_console()
     with StudyProgress(console) as progress:
         folders = reproduce(
             out,
             studies=names,
             quick=quick,
-            smallest=smallest,
+            hide_below=hide_below,
             on_run=progress.run,
             on_look=progress.look,
             **asked,
         )
-    page = build(folders, out / "report.html", smallest)
+    page = build(folders, out / "report.html", hide_below)
     say_studies(console, folders)
     if quick:
         console.print("quick: networks were trained for few epochs; the numbers are not results")
@@ -61,29 +93,27 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
         for chosen in cohorts_of(study, of_study).values():
             console.print()
             title, table = _table(study, chosen)
-            console.print(title, style="bold", markup=False)
+            console.print(title, style="bold")
             console.print(table)
             for line in _improved(study, chosen):
-                console.print(line, markup=False)
+                console.print(line)
             if best := default_beside(study, chosen):
-                console.print(best.sentence, markup=False)
+                console.print(best.sentence)
     console.print()
 
 
 def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     from sequela.runs.leaks import Leaks
-    from sequela.runs.released import Released
     from sequela.studies.registry import planned_leak
 
     results = [run for run in runs if not planned_leak(run)] or list(runs)
-    shown = {run.path: Released(run).test for run in runs}
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
     planned = ": leaks by design" if Leaks.of(first).planned else ""
-    number, _ = headline(first, shown[first.path])
-    examples = f"{shown[first.path]['examples']:,}"
-    judged = f"test set of {examples} examples of {groups_of(first, shown[first.path])}"
+    number, _ = headline(first, first.test)
+    examples = f"{first.test.examples:,}"
+    judged = f"test set of {examples} examples of {groups_of(first, first.test)}"
     table = open_table("model")
     table.add_column(number, header_style="none")  # the only column that a narrow terminal breaks
     if study.reported:
@@ -92,14 +122,14 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
         table.add_column(counted, justify="right", no_wrap=True)
     for run in results:
         weighted = run.settings.training.class_weights
-        operations = run.facts["operations"]
+        operations = run.facts.operations
         leak = None if weighted else leaking.get(run.settings.model)
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # below its model
-            headline(run, shown[run.path])[1],
+            headline(run, run.test)[1],
             *(["" if weighted else _reported(study, run)] if study.reported else []),
             "" if operations is None else f"{operations:,}",
-            *([headline(leak, shown[leak.path])[1].split(" (")[0]] if leak else []),
+            *([headline(leak, leak.test)[1].split(" (")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table
 
@@ -116,7 +146,7 @@ def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
     """Yield a line for each pair of models: is the improved one better than its baseline?"""
     from sequela.evaluation.number import number, within
     from sequela.report.entry import Entry
-    from sequela.report.improvement import improvements
+    from sequela.report.sections.improvement import improvements
 
     entries = [Entry(run) for run in runs if not run.settings.training.class_weights]
     plain = {entry.name: entry for entry in entries if not entry.leak}

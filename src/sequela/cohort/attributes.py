@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.events import Events
-from sequela.sources.codes import ETHNICITY, ICU_ADMISSION, SEX, SITE
-from sequela.sources.engine import MEMORY_LIMIT
+from sequela.datasets.codes import ETHNICITY, ICU_ADMISSION, SEX, SITE
+from sequela.tables.engine import MEMORY_LIMIT
 
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
 AGE_BANDS = (18, 40, 65, 80)
@@ -36,27 +37,15 @@ def attributes_of(
 ) -> dict[str, NDArray[np.str_]]:
     """Return sex, ethnicity and the last ICU of each example, where known.
 
-    Args:
-        events: MEDS data.
-        labels: See :mod:`sequela.cohort.labels`.
-        memory_limit: Memory limit of DuckDB.
-
-    Returns:
-        For each attribute that the data have, str (example,): empty where it is not known.
+    For each attribute that the data have: str (example,), empty where it is not known.
     """
-    examples = pa.array(np.arange(len(labels)), pa.int64())
     found = {}
     with events.connect(memory_limit) as connection:
-        connection.register("asked_rows", labels.append_column("example", examples))
         for name, family in FAMILIES.items():
             query = LAST if family == ICU_ADMISSION else OF_SUBJECT
-            rows = connection.execute(query, {"family": family}).fetchall()
-            values = np.full(len(labels), "", dtype=object)
-            for example, value in rows:
-                values[example] = value or ""
-            if rows:
-                found[name] = values.astype(np.str_)
-        connection.unregister("asked_rows")
+            values = _values(connection, labels, query, family)
+            if values is not None:
+                found[name] = values
     return found
 
 
@@ -65,22 +54,24 @@ def sites_of(
 ) -> NDArray[np.str_]:
     """Return the hospital of each example: the last on record by the prediction time.
 
-    Args:
-        events: MEDS data.
-        labels: See :mod:`sequela.cohort.labels`.
-        memory_limit: Memory limit of DuckDB.
-
-    Returns:
-        Str (example,): the code's text after ``HOSPITAL//``, empty where no hospital is on record.
+    Str (example,): the code's text after ``HOSPITAL//``, empty where no hospital is on record.
     """
-    values = np.full(len(labels), "", dtype=object)
-    examples = pa.array(np.arange(len(labels)), pa.int64())
     with events.connect(memory_limit) as connection:
-        connection.register("asked_rows", labels.append_column("example", examples))
-        for example, value in connection.execute(LAST, {"family": SITE}).fetchall():
-            values[example] = value or ""
-        connection.unregister("asked_rows")
-    return values.astype(np.str_)
+        values = _values(connection, labels, LAST, SITE)
+    return np.full(len(labels), "") if values is None else values
+
+
+def _values(
+    connection: duckdb.DuckDBPyConnection, labels: pa.Table, query: str, family: str
+) -> NDArray[np.str_] | None:
+    """Return what a family of codes records of each example; ``None`` if nothing of any."""
+    examples = pa.array(np.arange(len(labels)), pa.int64())
+    connection.register("asked_rows", labels.append_column("example", examples))
+    rows = connection.execute(query, {"family": family}).fetchall()
+    values = np.full(len(labels), "", dtype=object)
+    for example, value in rows:
+        values[example] = value or ""
+    return values.astype(np.str_) if rows else None
 
 
 def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:

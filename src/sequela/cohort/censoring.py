@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.sources.columns import column_of
+from sequela.cohort.events import create_table
+from sequela.formats.columns import column_of
 
 # For remaining candidates: how long follow-up lasted, and whether a death ended it.
 FOLLOWED = """
@@ -31,29 +31,24 @@ FROM candidates
 WHERE followed_until IS NOT NULL AND NOT ({gone})
 ORDER BY subject_id, asked, visit_id
 """
-MARK = "UPDATE candidates SET lost = true WHERE rowid IN (SELECT row FROM lost_rows)"
-ADD = "ALTER TABLE candidates ADD COLUMN lost BOOLEAN DEFAULT false"
 
 
 def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int:
     """Add the column ``lost`` to the table ``candidates``: died, and drawn as lost to follow-up.
 
-    Args:
-        connection: With the table ``candidates``.
-        gone: SQL conditions of the rules already applied.
-
-    Returns:
-        The number of candidates marked.
+    ``gone`` are the SQL conditions of the rules already applied. The number of marked candidates is
+    returned.
     """
-    connection.execute(ADD)
+    connection.execute("ALTER TABLE candidates ADD COLUMN lost BOOLEAN DEFAULT false")
     conditions = " OR ".join(f"coalesce({each}, false)" for each in gone) or "false"
     found = connection.execute(FOLLOWED.format(gone=conditions)).fetchnumpy()
     early = found["died"] & (found["time"] < found["horizon"])
     seen = probability_of_seeing(found["time"], found["died"], found["horizon"])
     lost = early & (_draws(found["subject_id"], found["asked"]) >= seen)
-    connection.register("lost_rows", pa.table({"row": column_of(found["row"][lost])}))
-    connection.execute(MARK)
-    connection.unregister("lost_rows")
+    create_table(connection, "lost_rows", {"row": column_of(found["row"][lost])})
+    connection.execute(
+        "UPDATE candidates SET lost = true WHERE rowid IN (SELECT row FROM lost_rows)"
+    )
     return int(lost.sum())
 
 
@@ -63,15 +58,8 @@ def probability_of_seeing(
     """Return the probability that each follow-up that lasted to ``time`` reaches ``horizon``.
 
     The Kaplan-Meier estimate of the time to the end of follow-up, in which deaths are censored.
-    Where a death and an end of follow-up have the same time, the death comes first.
-
-    Args:
-        time: int64 (candidate,), the length of each follow-up, in any unit.
-        died: Bool (candidate,), whether a death ended it.
-        horizon: int64 (candidate,), in the same unit.
-
-    Returns:
-        float64 (candidate,), at most 1.
+    Where a death and an end of follow-up have the same time, the death comes first. All arrays are
+    (candidate,), and the times of one unit.
 
     Example:
         >>> time, died = np.array([1, 2, 2, 3, 9]), np.array([False, True, False, True, False])

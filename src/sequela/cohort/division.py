@@ -6,27 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.attributes import sites_of
-from sequela.cohort.pseudonyms import Ids
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import Split, at_first, divided_by_time, draw, periods
 from sequela.config import RunSettings
+from sequela.datasets import catalog
+from sequela.datasets.codes import SITE
 from sequela.errors import SplitError
-from sequela.sources import catalog
-from sequela.sources.account import ACCOUNT, read_account
-from sequela.sources.codes import SITE
-from sequela.sources.columns import values_of
+from sequela.formats.columns import values_of
+from sequela.identity.pseudonyms import Ids
+from sequela.tables.account import ACCOUNT, read_account
 
 
 @dataclass(frozen=True)
 class Division:
-    """A cohort in parts.
-
-    Attributes:
-        cohort: The examples that are in a part.
-        split: The parts and the proof that they are disjoint.
-        part: int64 (example,), index into ``PARTS``.
-        site: Str (example,), the hospital; only for a split by site.
-    """
+    """A cohort in parts: for each example an index into ``PARTS`` and, by site, its hospital."""
 
     cohort: Cohort
     split: Split
@@ -35,18 +28,11 @@ class Division:
 
 
 def divide(cohort: Cohort, settings: RunSettings) -> Division:
-    """Split a cohort as the settings of a run require.
-
-    Raises:
-        SettingError: If the cohort was built from data that cannot be split so.
-        SplitError: If there are too few subjects, sites or times of a class, or no site is on
-            record.
-        DataError: If nothing or one class is left.
-    """
+    """Split a cohort as the settings of a run require."""
     if (cohort.events.root / ACCOUNT).is_file():
-        built_from = read_account(cohort.events.root).get("source")
+        built_from = str(read_account(cohort.events.root).get("source"))
         if built_from in catalog.DATA_SETS:
-            catalog.check_split(built_from, settings.split)
+            catalog.lookup(built_from).check_split(settings.split)
     if settings.split == "time":
         return _by_time(cohort, settings)
     site = None

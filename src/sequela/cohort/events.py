@@ -3,18 +3,20 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from sequela.datasets.codes import body_of, family_of
 from sequela.files import temporary
-from sequela.sources.codes import body_of, family_of
-from sequela.sources.columns import text_column_of
-from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.sources.meds_events import EVENT_COLUMNS, stored_events
+from sequela.formats.columns import text_column_of
+from sequela.progress import report
+from sequela.tables.engine import MEMORY_LIMIT, connect_duckdb
+from sequela.tables.meds_events import EVENT_COLUMNS, stored_events
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +45,9 @@ class Events:
         dated_by_row: Whether each row carries the time it became available, so that its family of
             codes need not (OMOP).
         leaks: How the data leak the outcome, where the tables were read so on purpose.
+        earlier: The rows that were dated by the earlier of two times.
         title: Name of the data, where it differs from the catalogue's.
+        open: Whether their licence is open.
     """
 
     root: Path
@@ -55,7 +59,10 @@ class Events:
     origin: str = ""
     dated_by_row: bool = False
     leaks: str = ""
+    earlier: str = ""
     title: str = ""
+    open: bool = False
+    _codes: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
@@ -67,15 +74,18 @@ class Events:
             total.update(file.relative_to(self.root).as_posix().encode() + b"\0" + content)
         return total.hexdigest()
 
+    def passed(self, work: str, number: int, passes: int) -> None:
+        """Report that a pass over the events is done, of several."""
+        rows = sum(pq.read_metadata(file).num_rows for file in self.files)
+        words = f"{work}, pass {number} of {passes} over the events"
+        report(words, rows * number, rows * passes)
+
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
         """Open a DuckDB connection with a view ``events`` and a table ``codes``.
 
         ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its ``family`` and
-        the ``body`` after it: see :mod:`sequela.sources.codes`.
-
-        Args:
-            memory_limit: Memory limit of DuckDB, for example ``"500MB"``.
+        the ``body`` after it: see :mod:`sequela.datasets.codes`.
         """
         types = {**TYPES, "numeric_value": self.numbers}
         columns = [
@@ -83,41 +93,24 @@ class Events:
             for name in COLUMNS
         ]
         files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
-        with (
-            temporary() as work,
-            connect_duckdb(work, memory_limit) as connection,
-        ):
-            connection.execute(
-                VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)
-            )
-            _create_codes(connection)
+        view = VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)
+        with temporary() as work, connect_duckdb(work, memory_limit) as connection:
+            connection.execute(view)
+            if not self._codes:
+                self._codes.update(_described_codes(connection))
+            create_table(connection, "codes", self._codes)
             yield connection
 
 
 def open_events(root: Path, origin: str = "") -> Events:
     """Find the events of a MEDS data set and check their columns.
 
-    Args:
-        root: The data set.
-        origin: Where the data set was found, in words.
-
     Raises:
         DataNotFoundError: If there are no events.
         DataError: If a shard is unreadable, lacks a column or holds it in another type.
     """
-    found = stored_events(root)
-    return Events(
-        root,
-        found.files,
-        found.columns,
-        found.in_order,
-        found.numbers,
-        found.mixed,
-        origin,
-        found.dated_by_row,
-        found.leaks,
-        found.title,
-    )
+    stored = {**vars(stored_events(root))}
+    return Events(root, stays_in_order=stored.pop("in_order"), origin=origin, **stored)
 
 
 def one_row(
@@ -129,15 +122,18 @@ def one_row(
     return row
 
 
-def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Create the table ``codes``, so that text is parsed once for each distinct code."""
+def create_table(
+    connection: "duckdb.DuckDBPyConnection", name: str, columns: Mapping[str, pa.Array]
+) -> None:
+    """Create a temporary table of these columns."""
+    connection.register("new_rows", pa.table(columns))
+    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def _described_codes(connection: "duckdb.DuckDBPyConnection") -> dict[str, pa.Array]:
+    """Return the distinct codes, so that text is parsed once for each."""
     codes = [code for (code,) in connection.execute(DISTINCT_CODES).fetchall()]
-    columns = {
-        "code": codes,
-        "family": [family_of(code).name for code in codes],
-        "body": [body_of(code) for code in codes],
-    }
-    table = pa.table({name: text_column_of(texts) for name, texts in columns.items()})
-    connection.register("code_rows", table)
-    connection.execute("CREATE TEMP TABLE codes AS SELECT * FROM code_rows")
-    connection.unregister("code_rows")
+    families, bodies = [family_of(code).name for code in codes], [body_of(code) for code in codes]
+    columns = {"code": codes, "family": families, "body": bodies}
+    return {name: text_column_of(texts) for name, texts in columns.items()}

@@ -7,15 +7,9 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class FlowStep:
-    """One rule of a cohort.
+    """One rule of a cohort: the candidates that it removed, of them the positives, and those left.
 
-    Attributes:
-        rule: Its name.
-        sentence: Its reason.
-        removed: Candidates that it took away; a candidate that fails several rules counts at the
-            first.
-        left: Candidates after it.
-        positives: Those of ``removed`` whose label is true.
+    A candidate that fails several rules counts at the first.
     """
 
     rule: str
@@ -29,14 +23,8 @@ class FlowStep:
 class Flow:
     """From candidates to examples, in the manner of a CONSORT diagram.
 
-    Attributes:
-        unit: What a candidate is: ``hospital stays``, ``subjects`` or ``labels``.
-        candidates: How many there were.
-        steps: The rules in their order; those that took nothing are listed too.
-        examples: What is left: rows of the label table.
-        subjects: Number of subjects of these examples.
-        positives: Examples whose label is true.
-        notes: Notes a reader needs to interpret these counts.
+    A candidate is a ``unit``: ``hospital stays``, ``subjects`` or ``labels``. Rules that removed
+    nothing are among the steps too. ``notes`` are needed to interpret the counts.
     """
 
     unit: str
@@ -58,12 +46,8 @@ class Flow:
     ) -> Self:
         """Build a flow from the counts each rule removed.
 
-        Args:
-            unit: What a candidate is.
-            removed: Rule to its sentence, how many it removed and how many of these were positive,
-                in order.
-            counts: Examples, subjects and positives at the end.
-            notes: Notes for readers.
+        ``removed`` holds for each rule, in order, its sentence, how many it removed and how many of
+        these were positive; ``counts`` are the examples, subjects and positives at the end.
         """
         examples, subjects, positives = counts
         candidates = left = examples + sum(n for _, n, _ in removed.values())

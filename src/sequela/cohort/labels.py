@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError, without_values
 from sequela.files import whole
-from sequela.sources import sealed
-from sequela.sources.columns import values_of
+from sequela.formats import sealed
+from sequela.formats.columns import values_of
 
 SCHEMA = pa.schema(
     [
@@ -22,23 +22,18 @@ SCHEMA = pa.schema(
     ]
 )
 _REMEDY = "write it again, without the metadata sequela.sha256 if it was changed on purpose"
+UNCHECKED = (
+    "the label file has no checksums, so damage to its values cannot be noticed (pyarrow writes "
+    "them with write_page_checksum=True)"
+)
 KEY = ("subject_id", "prediction_time")
 
 
 def read_labels(path: Path) -> pa.Table:
-    """Read labels from a Parquet file, such as ACES writes.
+    """Read labels from a Parquet file, such as ACES writes: ``SCHEMA``, by subject, then time.
 
-    Args:
-        path: Columns ``subject_id``, ``prediction_time`` and ``boolean_value``, or
-            ``integer_value`` that holds 0 and 1; the other value columns of the schema are ignored.
-
-    Returns:
-        ``SCHEMA``, sorted by subject, then time.
-
-    Raises:
-        DataNotFoundError: If there is no such file.
-        DataError: If it is not a label table, its times have a zone, a label is neither true nor
-            false, or a subject has two labels at one time.
+    The file has ``subject_id``, ``prediction_time`` and ``boolean_value``, or ``integer_value`` of
+    0 and 1; the other value columns of the schema are ignored.
     """
     table = _table(path)
     return _typed(
@@ -46,16 +41,15 @@ def read_labels(path: Path) -> pa.Table:
     )
 
 
+def checksum_notes(path: Path) -> list[str]:
+    """Return a note where damage to the values of a label file would not be noticed."""
+    return [] if sealed.is_checked(path) else [UNCHECKED]
+
+
 def read_times(path: Path) -> pa.Table:
     """Read subjects and times from a label file as :func:`read_labels` does, ignoring labels.
 
-    Returns:
-        ``SCHEMA``, sorted by subject, then time; all labels are false.
-
-    Raises:
-        DataNotFoundError: If there is no such file.
-        DataError: If it is not such a table, its times have a zone, or a subject has one time
-            twice.
+    All labels of the result are false.
     """
     table = _table(path)
     nothing = pa.array(np.zeros(len(table), np.bool_))
@@ -67,6 +61,9 @@ def _table(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
+    for name in (*KEY, "boolean_value", "integer_value"):
+        if table.column_names.count(name) > 1:
+            raise DataError(f"{path} has the column '{name}' twice; expected it once: remove one")
     for name in KEY:
         if name not in table.column_names:
             raise DataError(
@@ -130,11 +127,7 @@ def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
 
 
 def sorted_labels(labels: pa.Table) -> pa.Table:
-    """Sort the labels by subject, then time.
-
-    Raises:
-        DataError: If a subject has two labels at one time.
-    """
+    """Sort the labels by subject, then time."""
     labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
     subject, time = (values_of(labels[name]) for name in KEY)
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))

@@ -1,25 +1,37 @@
 """Leak checks on the events themselves, which do not rely on declarations."""
 
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.audit.finding import Code, Finding
 from sequela.cohort.events import Events, one_row
-from sequela.cohort.finding import Finding
-from sequela.cohort.tasks import Task
-from sequela.sources.codes import family_of
+from sequela.cohort.tasks import LABEL_FILE, Task
+from sequela.datasets.codes import DISCHARGE, family_of
 
 TELLING_TIMES = 0.75
 """The AUROC from which prediction times are reported to separate the classes."""
 _QUARTILES = (0.25, 0.5, 0.75)
 _NAMED = 5
-_DECLARE = (
-    "if their times are those at which they were charted, declare the family: "
-    "sequela.register.family(Family(NAME, charted=True)); else date them at discharge"
+_WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
+OUTCOME_WORDS = re.compile(
+    "|".join(word for each in _WORDS.values() for word in each["words"]), re.IGNORECASE
 )
-AS_KNOWN = "build the data set again without --dated-as-recorded"
-BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
+"""Words of codes that decide an outcome, or are written when it is known."""
+_AGREEING = 0.8  # share of stays whose destination is known early
+_LEAST = 10  # such stays
+_AT_START = 0.5  # share of a family's codes at the very beginning of the stay
+_PER_STAY = 1.5  # such codes in a stay: one may be a triage level or a ward
+_SUBJECTS = 3  # with a code whose words are of the outcome
+_DIAGNOSES = re.compile("diag|dx|icd|problem|proc|drg|condition|discharge", re.IGNORECASE)
+_ON_ARRIVAL = re.compile("admi|arriv|triage|complaint|present", re.IGNORECASE)
 
 # Of several stays that have begun, the last that has not ended counts: within a long stay there
 # may be a record of a shorter one.
@@ -70,15 +82,68 @@ SELECT count(*), count(DISTINCT (subject_id, prediction_time)), min(code) FROM (
         )
 )
 """
-# Prediction time of each label, in hours: since the admission of its stay, and of the day.
+# Prediction time of each label, in hours: since the admission of its stay, of the day, and to the
+# end of the stay.
 TIMES_ASKED = """
 SELECT
     (epoch(l.prediction_time) - epoch(s.admitted)) / 3600 AS since_admission,
     date_part('hour', l.prediction_time) + date_part('minute', l.prediction_time) / 60 AS of_day,
+    (epoch(s.discharged) - epoch(l.prediction_time)) / 3600 AS left,
     l.boolean_value AS label, l.subject_id
 FROM asked AS l ASOF LEFT JOIN stays AS s
     ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
 ORDER BY l.subject_id, l.prediction_time
+"""
+# The length of stays without a prediction, in an arbitrary order.
+NOT_ASKED = """
+SELECT (epoch(discharged) - epoch(admitted)) / 3600 AS length FROM stays AS s
+WHERE discharged > admitted AND NOT EXISTS (
+    SELECT 1 FROM asked AS l WHERE l.subject_id = s.subject_id
+        AND l.prediction_time BETWEEN s.admitted AND s.discharged
+)
+ORDER BY hash(subject_id), admitted
+"""
+# Codes of a stay by the prediction time that equal the destination at its discharge.
+DESTINATIONS = f"""
+WITH destinations AS (
+    SELECT o.subject_id, o.prediction_time, o.admitted, lower(c.body) AS destination
+    FROM open_stays AS o JOIN stays AS s ON s.subject_id = o.subject_id AND s.admitted = o.admitted
+    JOIN events AS e ON e.subject_id = s.subject_id AND e.time = s.discharged
+        AND e.visit_id IS NOT DISTINCT FROM s.visit_id
+    JOIN codes AS c ON c.code = e.code AND c.family = '{DISCHARGE}' AND c.body <> ''
+), early AS (
+    SELECT d.subject_id, d.prediction_time, d.destination, c.family, lower(c.body) AS body
+    FROM events AS e JOIN codes AS c USING (code) JOIN destinations AS d
+        ON d.subject_id = e.subject_id AND e.time BETWEEN d.admitted AND d.prediction_time
+    WHERE lower(c.body) IN (SELECT destination FROM destinations)
+        AND c.code IN (SELECT unnest($codes))
+)
+SELECT
+    family, count(DISTINCT (subject_id, prediction_time)) FILTER (body = destination) AS agree,
+    count(DISTINCT (subject_id, prediction_time)) AS n
+FROM early GROUP BY family HAVING count(DISTINCT body) > 1 ORDER BY family
+"""
+WORDS_SAID = """
+SELECT
+    c.code, count(DISTINCT e.subject_id) FILTER (l.boolean_value) AS positive,
+    count(DISTINCT e.subject_id) FILTER (NOT l.boolean_value) AS negative,
+    avg((e.time = o.admitted)::INTEGER) AS at_start
+FROM events AS e JOIN codes AS c USING (code)
+JOIN open_stays AS o ON o.subject_id = e.subject_id
+    AND e.time BETWEEN o.admitted AND o.prediction_time
+JOIN asked AS l ON l.subject_id = o.subject_id AND l.prediction_time = o.prediction_time
+WHERE c.code IN (SELECT unnest($codes))
+GROUP BY c.code ORDER BY positive DESC, c.code
+"""
+AT_THE_START = """
+SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at, count(*) AS n,
+    count(DISTINCT (o.subject_id, o.admitted)) AS stays
+FROM events AS e JOIN codes AS c USING (code)
+JOIN (SELECT DISTINCT subject_id, admitted, discharged FROM stays) AS o
+    ON o.subject_id = e.subject_id AND e.time >= o.admitted AND e.time <= o.discharged
+WHERE c.code IN (SELECT unnest($codes))
+    AND hour(o.admitted) * 60 + minute(o.admitted) NOT IN (0, 1439) -- of dates without a time
+GROUP BY c.family ORDER BY c.family
 """
 
 
@@ -91,36 +156,30 @@ def find_leaks(
     whose outcome is on record by the prediction time; codes assigned after discharge, in a stay
     that had not ended at the prediction time; codes in such a stay for which neither the family nor
     the row declares when they become available; and prediction times that separate the classes.
-
-    Args:
-        connection: A connection with the tables of :func:`sequela.cohort.stays.create_stays`.
-        task: The task.
-        labels: See :mod:`sequela.cohort.labels`.
-        events: The events the labels were made from.
     """
     connection.register("asked", labels)
     found = [
-        *_declared(task),
-        *_dated_early(events, task),
+        *_declared(task, events),
         *_known_outcomes(connection, task, in_order=events.stays_in_order),
         *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
+        *_written_later(connection, task),
+        *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
     ]
     connection.unregister("asked")
     return tuple(found)
 
 
-def _declared(task: Task) -> list[Finding]:
-    if not task.leaks:
-        return []
-    return [Finding("declared leak", task.leaks, task.name, "leak", BY_DESIGN)]
-
-
-def _dated_early(events: Events, task: Task) -> list[Finding]:
-    """Report rows that a build dated, on purpose, before they were known."""
-    if not events.leaks:
-        return []
-    return [Finding("dated before it was known", events.leaks, task.name, "leak", AS_KNOWN)]
+def _declared(task: Task, events: Events) -> Iterator[Finding]:
+    """Report a task that leaks by design, and rows dated on purpose before they were known."""
+    place = (task.name,)
+    if task.leaks:
+        yield Finding("declared leak", "leak", place, facts={"reason": task.leaks})
+    if events.leaks:
+        yield Finding("dated before it was known", "leak", place, facts={"log": events.leaks})
+    if events.earlier:
+        facts = {"log": events.earlier}
+        yield Finding("dated by an earlier time", "suspicion", place, facts=facts)
 
 
 def _known_outcomes(
@@ -133,10 +192,9 @@ def _known_outcomes(
     count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if not known:
         return []
-    kind = "labels" if of_any else "positive labels"
-    what = f"{known} of {count} {kind} are {outcome.known_words}"
-    remedy = f"predict earlier, or leave out {outcome.leave_out}"
-    return [Finding("known outcome", what, task.name, "leak", remedy)]
+    facts = {"labels": "labels" if of_any else "positive labels"}
+    facts |= {"when": outcome.known_words, "leave_out": outcome.leave_out}
+    return [Finding("known outcome", "leak", (task.name,), {"known": known, "all": count}, facts)]
 
 
 def _early_codes(
@@ -149,27 +207,17 @@ def _early_codes(
     found = []
     read = _codes_read(connection, task)
     later = [code for code in read if family_of(code).coded_later]
-    codes, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
-    if codes:
-        what = (
-            f"{examples} of {n} examples see {codes} codes of a stay that had not "
-            "ended, and such codes are assigned after discharge, which is after the "
-            "prediction"
-        )
-        found.append(
-            Finding("codes from the future", what, task.name, "leak", "date them at discharge")
-        )
+    early, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
+    if early:
+        counts, facts = {"examples": examples, "all": n}, {"early": early}
+        found.append(Finding("codes from the future", "leak", (task.name,), counts, facts))
     undeclared = [code for code in read if not (by_row or family_of(code).declared)]
-    codes, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
-    if codes:
+    early, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
+    if early:
         names = sorted({family_of(code).name for code in undeclared})
-        more = ", ..." * (len(names) > _NAMED)
-        what = (
-            f"{examples} of {n} examples see {codes} codes of a stay that had not ended, of "
-            f"families that do not state when their codes become known ({', '.join(names[:_NAMED])}"
-            f"{more})"
-        )
-        found.append(Finding("undeclared codes", what, task.name, "suspicion", _DECLARE))
+        families = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+        counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
+        found.append(Finding("undeclared codes", "suspicion", (task.name,), counts, facts))
     return found
 
 
@@ -179,43 +227,117 @@ def _codes_read(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     return [code for code in codes if not task.inputs or family_of(code).name in task.families]
 
 
-def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> list[Finding]:
-    """Report prediction times that separate the classes: since admission, or by hour of the day."""
+def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
+    """Report prediction times that separate the classes or depend on the end of the stay."""
     rows = connection.execute(TIMES_ASKED).fetchnumpy()
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
     times = {name: column for name, column in times.items() if not np.isnan(column).all()}
     label, columns = rows["label"].astype(np.int64), np.column_stack([*times.values()])
+    yield from _chosen(connection, task, rows, label)
     if most_told(columns, label) < TELLING_TIMES:
-        return []
-    from sequela.cohort.tells import told  # takes long to load, and is seldom needed
+        return
+    from sequela.audit.tells import told  # takes long to load, and is seldom needed
 
     auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
     if auroc is None:
-        return []
+        return
     negative, positive = task.outcome.classes
     medians = "; ".join(
         f"{name}, median: {np.nanmedian(column[label == 0]):.1f} of '{negative}' and "
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    what = (
-        f"the prediction time alone separates '{positive}' from '{negative}' with an AUROC of "
-        f"{auroc:.2f} ({medians})"
+    facts = {"positive": positive, "negative": negative, "auroc": auroc, "medians": medians}
+    yield Finding("times that tell the outcome", "suspicion", (task.name,), facts=facts)
+
+
+def _chosen(
+    connection: duckdb.DuckDBPyConnection, task: Task, rows: Any, label: NDArray[np.int64]
+) -> Iterator[Finding]:
+    """Report a choice of examples or times that depends on the end of the stay."""
+    left, since = (
+        np.ma.filled(rows[key].astype(float), np.nan) for key in ("left", "since_admission")
     )
-    remedy = "choose the prediction times of both classes by one rule, independent of the outcome"
-    return [Finding("times that tell the outcome", what, task.name, "suspicion", remedy)]
+    inside = left > 0
+    if not inside.any():
+        return
+    from sequela.audit import tells  # takes long to load, and is seldom needed
+
+    left, since, label = left[inside], since[inside], label[inside]
+    hours = tells.steady_before_the_end(left, since, label)
+    if hours is not None:
+        yield Finding("times before the end", "suspicion", (task.name,), facts={"hours": hours})
+        return
+    if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
+        return
+    lengths = connection.execute(NOT_ASKED).fetchnumpy()["length"]
+    could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
+    medians = tells.chosen_by_the_future(left, could[could > 0], label)
+    if medians is not None:
+        facts = {"medians": medians}
+        yield Finding("examples chosen by the future", "suspicion", (task.name,), facts=facts)
+
+
+def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
+    """Report codes before the prediction that belong to the end of a stay, by value or by word."""
+    read = [
+        code
+        for code in _codes_read(connection, task)
+        if not (family_of(code).label_only or family_of(code).ending)
+    ]
+    for family, agree, n in connection.execute(DESTINATIONS, {"codes": read}).fetchall():
+        if n >= _LEAST and agree >= _AGREEING * n:
+            counts, facts = {"agree": agree, "all": n}, {"family": family}
+            check = "destinations before the discharge"
+            yield Finding(check, "suspicion", (task.name,), counts, facts)
+    worded = [code for code in read if OUTCOME_WORDS.search(code)]
+    if not worded:
+        return
+    totals = one_row(
+        connection,
+        "SELECT count(DISTINCT subject_id) FILTER (boolean_value), "
+        "count(DISTINCT subject_id) FILTER (NOT boolean_value) FROM asked",
+    )
+    rows = connection.execute(WORDS_SAID, {"codes": worded}).fetchall()
+    codes = tuple(
+        Code(code, n + m, shares=((n, totals[0]), (m, totals[1])))
+        for code, n, m, at_start in rows
+        if at_start >= _AT_START and n + m >= _SUBJECTS
+    )
+    if codes:
+        facts = {"positive": task.outcome.classes[1]}
+        yield Finding("words of the outcome", "suspicion", facts=facts, codes=codes)
+
+
+def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
+    """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins.
+
+    Each row has a time, which tables often fill with the beginning of the stay.
+    """
+    codes = [code for code in _codes_read(connection, task) if not family_of(code).declared]
+    rows = connection.execute(AT_THE_START, {"codes": codes}).fetchall() if codes else []
+    found = [
+        (family, at, n)
+        for family, at, n, stays in rows
+        if at >= _AT_START * n
+        and n >= _LEAST
+        and not _ON_ARRIVAL.search(family)
+        and (n >= _PER_STAY * stays or _DIAGNOSES.search(family))
+    ]
+    if found:
+        counts = {"at": sum(at for _, at, _ in found), "all": sum(n for *_, n in found)}
+        facts = {"families": ", ".join(family for family, *_ in found[:_NAMED])}
+        check = "codes dated at the beginning of the stay"
+        yield Finding(check, "suspicion", (task.name,), counts, facts)
 
 
 def most_told(columns: NDArray[np.float64], label: NDArray[np.int64]) -> float:
     """Bound the AUROC that any model of these columns can reach, as seen through quartiles.
 
     Two classes whose distributions differ by a total variation of d can be separated with an AUROC
-    of at most 1 - (1 - d)^2 / 2. The part of d that chance alone would add is subtracted.
-
-    Args:
-        columns: (example, column).
-        label: int64 (example,), 0 or 1.
+    of at most 1 - (1 - d)^2 / 2. The part of d that chance alone would add is subtracted. Columns
+    are (example, column), and labels 0 or 1.
     """
     cell = np.zeros(len(label), np.int64)
     for column in columns.T:

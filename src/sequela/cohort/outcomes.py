@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
+from sequela.datasets.codes import DEATH, EXPIRED, families_named
 from sequela.errors import SettingError, unknown_name
-from sequela.sources.codes import DEATH, EXPIRED, families_named
+from sequela.registry import Registry
 
 Span = Literal["stay", "horizon"]
 Asked = Literal["stays", "subjects", "either"]
@@ -64,12 +65,7 @@ class Outcome:
     )
 
     def __post_init__(self) -> None:
-        """Refuse an outcome that cannot be found or named.
-
-        Raises:
-            SettingError: If it has neither SQL nor events, or both, or does not have two classes.
-            UnknownNameError: If a word is not one of those that exist.
-        """
+        """Refuse an outcome that cannot be found or named."""
         for field, kind in (("within", Span), ("of", Asked)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of an outcome", getattr(self, field), get_args(kind))
@@ -106,11 +102,7 @@ class Outcome:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Restore the outcome that :meth:`to_dict` wrote.
-
-        Raises:
-            SettingError: If the record is not an outcome.
-        """
+        """Restore the outcome that :meth:`to_dict` wrote."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record.items()
@@ -229,8 +221,7 @@ def stay_of_more_than(days: float) -> Outcome:
 def of_labels(name: str = "") -> Outcome:
     """Return the outcome of a label file.
 
-    Args:
-        name: The outcome as an adjective: ``readmitted``. Without it the words are neutral.
+    ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral.
     """
     one, many, classes = "event", "events", ("no event", "event")
     if name:
@@ -248,7 +239,8 @@ def of_labels(name: str = "") -> Outcome:
     )
 
 
-OUTCOMES: Mapping[str, Outcome] = {
+OUTCOMES = Registry("outcome", Outcome)
+OUTCOMES |= {
     outcome.label: outcome
     for outcome in (
         DEATH_IN_STAY,

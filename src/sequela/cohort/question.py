@@ -10,21 +10,13 @@ from sequela.cohort.task_files import task_said
 from sequela.cohort.tasks import Task, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
-from sequela.sources.events import events_of
+from sequela.tables.events import events_of
 
 
 def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Cohort:
     """Build the cohort of a task, or of a label file, from the events of a data set.
 
-    Args:
-        data: Name of a data set of records.
-        asked: The task and its changes, or the label file.
-        root: Folder or file of the data; the usual search path by default.
-        work: Folder for events that are built from tables.
-
-    Raises:
-        SettingError: If a setting does not fit.
-        SequelaError: If the data cannot be found or read, or do not fit the task.
+    Events that are built from tables are kept in the folder ``work``.
     """
     task = task_asked(asked)
     located = events_of(data, root, work / "events", asked.tables)
@@ -35,12 +27,7 @@ def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Coho
 
 
 def task_asked(asked: CohortSettings) -> Task:
-    """Return the task of a run, changed where its settings require.
-
-    Raises:
-        UnknownNameError: If no task has that name.
-        SettingError: If a change does not fit it.
-    """
+    """Return the task of a run, changed where its settings require."""
     usual = task_said(asked.task, asked.declared)
     changes: dict[str, Any] = {
         "hours": asked.hours,

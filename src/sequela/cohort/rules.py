@@ -47,9 +47,7 @@ _NO_FUTURE = "only patients whose outcome is still ahead are included"
 
 RULES: Mapping[str, Rule] = {
     "no-trigger-time": Rule(
-        "the time of the trigger is not known",
-        "prediction_time IS NULL",
-        "subjects",
+        "the time of the trigger is not known", "prediction_time IS NULL", "subjects"
     ),
     "minors": Rule(
         f"younger than {MINOR_YEARS} years",
@@ -63,10 +61,7 @@ RULES: Mapping[str, Rule] = {
         "the stay of the death itself is kept",
     ),
     "nothing-charted": Rule(
-        "stays in which nothing was charted",
-        "nothing_charted",
-        "stays",
-        later=True,
+        "stays in which nothing was charted", "nothing_charted", "stays", later=True
     ),
     "negative-stays": Rule(
         "discharged before admission",
@@ -87,17 +82,9 @@ RULES: Mapping[str, Rule] = {
         "without a label an example is of no use in training or evaluation",
         later=True,
     ),
-    "died-in-hospital": Rule(
-        "died in this stay",
-        "expired",
-        "stays",
-        _NO_FUTURE,
-    ),
+    "died-in-hospital": Rule("died in this stay", "expired", "stays", _NO_FUTURE),
     "no-discharge": Rule(
-        "not recorded when the stay ended",
-        "discharged IS NULL",
-        "stays",
-        later=True,
+        "not recorded when the stay ended", "discharged IS NULL", "stays", later=True
     ),
     # At the discharge from one of two overlapping stays, the patient is still in hospital.
     "overlapping-stays": Rule(

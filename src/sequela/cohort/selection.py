@@ -14,20 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sequela.audit.finding import Finding
 from sequela.cohort.censoring import mark_lost
 from sequela.cohort.events import Events, one_row
-from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import SCHEMA, example_ids, read_labels, sorted_labels
+from sequela.cohort.labels import SCHEMA, checksum_notes, example_ids, read_labels, sorted_labels
 from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
 from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES, Rule
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
+from sequela.datasets.codes import ENTRY, families_where
 from sequela.errors import DataError
-from sequela.sources.codes import ENTRY, families_where
-from sequela.sources.columns import values_of
-from sequela.sources.engine import MEMORY_LIMIT
+from sequela.formats.columns import values_of
+from sequela.tables.engine import MEMORY_LIMIT
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -38,6 +38,7 @@ TRIGGERS = {
     "entry": "entry",
     "last event": "last_event",
 }
+_WORK, _PASSES = "selecting examples", 3
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 # The first and last event of each subject, without the events that make labels.
@@ -119,9 +120,7 @@ WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_
     AND s.visit_id IS NOT DISTINCT FROM chosen.visit_id
     AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """
-CHOSEN_LABELS = """
-SELECT subject_id, prediction_time, label AS boolean_value FROM chosen WHERE reason = 0
-"""
+CHOSEN_LABELS = "SELECT subject_id, prediction_time, {label} FROM chosen WHERE reason = 0"
 NO_FOLLOW_UP = "The events have no FOLLOW_UP_END: {assumed}."
 NOT_IN_ORDER = (
     "These data do not give the order of a subject's stays: only the current stay is used."
@@ -132,12 +131,8 @@ NOT_IN_ORDER = (
 class Cohort:
     """The examples of a task: subjects, prediction times and outcomes.
 
-    Attributes:
-        events: The events that the labels were made from and the sequences will be.
-        task: The task, as it was applied.
-        labels: ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
-        flow: How many candidates each rule removed.
-        leaks: Findings that leak the outcome; empty if there are none.
+    ``labels`` are ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
+    Labels were made, and sequences will be, from ``events``. ``leaks`` reveal the outcome.
     """
 
     events: Events
@@ -181,12 +176,8 @@ class Cohort:
     ) -> Self:
         """Return the cohort restricted to some of its examples.
 
-        Args:
-            kept: (example,), at least one of each class.
-            removed: For each further rule its sentence, and (example,) which examples it removed.
-
-        Raises:
-            DataError: If nothing or one class is left.
+        ``removed`` has for each further rule its sentence, and which examples it removed
+        (example,).
         """
         labels = self.labels.filter(pa.array(kept))
         positives = int(self.label[kept].sum())
@@ -203,11 +194,6 @@ class Cohort:
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
     """Build the cohort of a task.
 
-    Args:
-        events: MEDS data.
-        task: The task.
-        memory_limit: Memory limit of DuckDB; larger data go to disk.
-
     Raises:
         DataError: If no example is left, all labels are equal, or the data do not fit the task.
     """
@@ -220,8 +206,7 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         flow = _apply_rules(connection, task, tuple(notes))
         if task.hindsight:
             connection.execute(LOOK_BACK)
-        columns = connection.sql(CHOSEN_LABELS).to_arrow_table().columns
-        return sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA)), flow
+        return chosen_labels(connection, "label"), flow
 
     return _cohort(events, task, choose, memory_limit)
 
@@ -235,17 +220,8 @@ def cohort_of_labels(
 ) -> Cohort:
     """Build the cohort of a label file, for example one that ACES made.
 
-    Args:
-        events: The MEDS data that the labels belong to.
-        path: See :func:`sequela.cohort.labels.read_labels`.
-        task: The inputs of a model (``inputs``, ``history``); everything by default. Its trigger,
-            outcome and rules are not used, because the file lists the examples.
-        outcome: The outcome, such as ``readmitted``.
-        memory_limit: Memory limit of DuckDB.
-
-    Raises:
-        DataError: If the file is not a label table, names a subject that the events do not have, is
-            empty, or holds one class only.
+    ``task`` gives only the inputs and the history of a model, since the file lists the examples.
+    ``outcome`` is the name of the outcome, such as ``readmitted``.
     """
     labels = read_labels(path)
     of_file = of_labels(outcome)
@@ -253,8 +229,8 @@ def cohort_of_labels(
     task = replace(task, name=LABEL_FILE, exclude=(), outcome=of_file, horizon_days=None)
     task, notes = in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
-    subjects = len(labels["subject_id"].unique())
-    flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=tuple(notes))
+    counts = (len(labels), len(labels["subject_id"].unique()), positives)
+    flow = Flow.of("labels", {}, counts=counts, notes=(*notes, *checksum_notes(path)))
 
     def given(connection: Connection) -> tuple[pa.Table, Flow]:
         _check_subjects(connection, labels, path)
@@ -271,19 +247,18 @@ def _cohort(
 ) -> Cohort:
     """Build a cohort with labels that are made or checked while the events are open."""
     with events.connect(memory_limit) as connection:
+        events.passed(_WORK, 1, _PASSES)
         create_stays(connection)
+        events.passed(_WORK, 2, _PASSES)
         labels, flow = label(connection)
         _check_classes(labels, flow)
         leaks = find_leaks(connection, task, labels, events)
+        events.passed(_WORK, _PASSES, _PASSES)
         return Cohort(events, task, labels, flow, leaks)
 
 
 def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
-    """Return the task, without history where the order of stays is unknown, and notes about it.
-
-    Raises:
-        DataError: If the task needs that order.
-    """
+    """Return the task, without history where the order of stays is unknown, and notes about it."""
     whole = "a subject's whole record" if not task.of_stays else "the time after a stay"
     of_file = task.name == LABEL_FILE
     needs = task.outcome.needs_order or not task.of_stays
@@ -302,14 +277,7 @@ def create_candidates(
 ) -> None:
     """Create the table ``candidates``: a row per stay or subject, with all columns the rules read.
 
-    Args:
-        connection: A connection to the events, with their stays.
-        task: The task.
-        events: The events.
-        labelled: Whether the outcome is looked for; without it the labels are null.
-
-    Raises:
-        DataError: If the outcome is looked for, and no event has one of its codes.
+    Without ``labelled`` the outcome is not looked for, and the labels are null.
     """
     stay_base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
@@ -372,11 +340,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
 def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str = "") -> None:
     """Create the table ``chosen``; ``reason`` is 0 for examples, else the number of the rule.
 
-    Args:
-        connection: A connection with the table ``candidates``.
-        rules: The rules in their order, numbered from 1; the number after the last one marks
-            duplicates.
-        competing: SQL, see :class:`sequela.cohort.outcomes.Outcome`.
+    The rules are numbered from 1 in their order; the number after the last one marks duplicates.
     """
     conditions = [rule.condition for rule in rules]
     cases = "".join(
@@ -387,6 +351,12 @@ def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str 
     connection.execute(
         CHOSEN.format(reason=reason, competing=competing or "false", duplicate=len(conditions) + 1)
     )
+
+
+def chosen_labels(connection: Connection, label: str) -> pa.Table:
+    """Return the examples of the table ``chosen`` as labels, sorted; ``label`` is SQL."""
+    columns = connection.sql(CHOSEN_LABELS.format(label=label)).to_arrow_table().columns
+    return sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA))
 
 
 def _check_outcome(connection: Connection, task: Task) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.fingerprint import Content, copies
-from sequela.cohort.pseudonyms import Ids, Pseudonyms, in_words, named, own
 from sequela.errors import SplitError
+from sequela.identity.fingerprint import Content, copies
+from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 
 if TYPE_CHECKING:
     from sequela.config import SplitUnit
@@ -90,11 +90,7 @@ class Split:
         }
 
     def check_kinds(self) -> None:
-        """Check the types of ids and counts, which a file may have wrong.
-
-        Raises:
-            TypeError: If an id is not a text or a count is not a whole number.
-        """
+        """Check the types of ids and counts, which a file may have wrong."""
         listed = [ids for parts in self.ids.values() for ids in parts.values()]
         if not all(isinstance(each, str) for ids in [[self.key], *listed] for each in ids):
             raise TypeError("an id, or the name of their key, is not a text")
@@ -102,11 +98,7 @@ class Split:
             raise TypeError("the seed or a number of examples is not a whole number")
 
     def check(self) -> Self:
-        """Return the split itself, if no id of its unit is in two parts.
-
-        Raises:
-            SplitError: If parts overlap.
-        """
+        """Return the split itself, if no id of its unit is in two parts."""
         for kind, pairs in self.shared().items():
             if (self.leaks and kind != "row") or (self.unit, kind) == ("recording", "session"):
                 continue  # which the audit finds
@@ -130,9 +122,6 @@ class Split:
         """Check that the ids of a part's predictions are those the split lists.
 
         Without the key, only their number is compared.
-
-        Raises:
-            SplitError: If they differ.
         """
         if kind not in self.ids:
             return
@@ -150,23 +139,30 @@ class Split:
     def seen(self, asked: Content) -> NDArray[np.bool_]:
         """Find units with the content of training or validation units, under whatever name.
 
-        A copy of a test unit does not count as a copy of a seen unit, even if it resembles one.
-
-        Args:
-            asked: Units of other data.
-
-        Returns:
-            bool (unit,).
+        A copy of a test unit does not count as a copy of a seen unit, even if it resembles one. The
+        result is bool (unit,).
         """
         if self.content is None:
             return np.zeros(len(asked.units), np.bool_)
         parts = self.ids[self.whose]
         held_out, told = set(parts["held_out"]), {*parts["train"], *parts["tuning"]}
-        old, new = (
-            np.array([id_ in ids for id_ in self.content.units], np.bool_)
-            for ids in (told, held_out - told)
-        )
+        units = np.array(self.content.units, np.str_)
+        old, new = (np.isin(units, np.array([*x], np.str_)) for x in (told, held_out - told))
         return copies(self.content, old, new, asked)
+
+    def copied(self, asked: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
+        """Find examples whose unit, by ``ids`` (example,), has such content: bool (example,)."""
+        return np.isin(how.each(ids), np.array(asked.units, np.str_)[self.seen(asked)])
+
+    def named(self, ids: Mapping[str, Ids], how: Pseudonyms | None) -> NDArray[np.bool_]:
+        """Find examples with an id of the training or validation set: bool (example,).
+
+        ``ids`` are (example,) by kind; without their key, ``how``, none is found.
+        """
+        known = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
+        each = [np.isin(how.each(ids[kind]), known[kind]) for kind in ids] if how else []
+        named: NDArray[np.bool_] = np.logical_or.reduce(each)
+        return named
 
     @property
     def group(self) -> str:
@@ -204,12 +200,7 @@ class Split:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Restore a split, and count its proof again.
-
-        Raises:
-            SplitError: If the record is incomplete, its proof does not follow from its ids, or its
-                parts overlap.
-        """
+        """Restore a split, and count its proof again."""
         try:
             split = cls(
                 unit=record["unit"],
@@ -259,22 +250,10 @@ def draw(
 ) -> tuple[Split, NDArray[np.int64]]:
     """Draw a split, stratified by class.
 
-    Args:
-        label: (example,) index of the class.
-        ids: For ``row`` and, where the data have them, ``recording`` and ``subject``: the id of
-            each example (example,).
-        unit: The unit of the split, which stays whole.
-        seed: Seed of the draw.
-        fractions: Shares of train, tuning and held_out; they sum to 1.
-        folds: If not 0, the units are split into this many folds and one is held out; train and
-            tuning share the others in the ratio of ``fractions``.
-        fold: The fold to hold out; numbers from ``folds`` on are folds of further repeats.
-
-    Returns:
-        The split, and for each example the index of its part in ``PARTS``.
-
-    Raises:
-        SplitError: If the data have no such id, or too few units for three parts with each class.
+    ``label`` and each of ``ids`` are (example,). With ``folds``, one of them is held out, and train
+    and tuning share the others in the ratio of ``fractions``; numbers from ``folds`` on are folds
+    of further repeats. The result is the split, and for each example the index of its part in
+    ``PARTS``.
     """
     if unit not in ids:
         have = ", ".join(ids)
@@ -293,10 +272,12 @@ def draw(
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     fractions = shares(fractions, folds)
     try:
-        counts = np.zeros((len(stratum), int(label.max()) + 1), np.int64)
-        np.add.at(counts, (inverse, label), 1)
-        dealer = _Dealer(stratum, counts, _TRIES if unit == "session" else 0)
-        members = dealer.parts(tuning_share, fractions[2], seed=seed, folds=folds, fold=fold)
+        counts = None
+        if unit == "session":
+            counts = np.zeros((len(stratum), int(label.max()) + 1), np.int64)
+            np.add.at(counts, (inverse, label), 1)
+        of_parts = (tuning_share, fractions[2])
+        members = _drawn(stratum, counts, of_parts, seed=seed, folds=folds, fold=fold)
     except ValueError as error:
         raise SplitError(
             f"{len(stratum)} {unit} id(s) are too few for parts of {fractions} with each class in "
@@ -350,11 +331,7 @@ def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
 
     Parts of a split by site or time consist of whole sites or periods, and subjects stay whole too.
     So a subject belongs to the site or period of its first example; its other examples are left
-    out.
-
-    Args:
-        subject: (example,), the examples of each subject in the order of time.
-        where: (example,), site or period.
+    out. The examples of each subject are in the order of time.
 
     Example:
         >>> at_first(np.array(["a", "a", "b"]), np.array([4, 5, 5])).tolist()
@@ -371,18 +348,8 @@ def periods(
     """Return the part that each example's prediction time falls into, the earliest into train.
 
     The shares of subjects whose first prediction falls into each period are ``fractions``, as
-    nearly as equal times allow: equal times are in one period.
-
-    Args:
-        subject: (example,).
-        time: (example,), prediction times.
-        fractions: Shares of train, tuning and held_out; they sum to 1.
-
-    Returns:
-        int64 (example,), index into ``PARTS``.
-
-    Raises:
-        SplitError: If the times are too few for three periods.
+    nearly as equal times allow: equal times are in one period. The result is int64 (example,), an
+    index into ``PARTS``.
     """
     _check_fractions(fractions)
     _, inverse = np.unique(subject, return_inverse=True)
@@ -411,16 +378,7 @@ def divided_by_time(
 ) -> Split:
     """Build the proof of a split by time.
 
-    Args:
-        label: (example,) index of the class.
-        subject: (example,).
-        time: (example,), prediction times.
-        part: (example,), see :func:`periods`.
-        seed: Seed of the run: nothing is drawn here.
-        fractions: Requested shares of train, tuning and held_out.
-
-    Raises:
-        SplitError: If a part lacks a class, or a subject is in two parts.
+    All arrays are (example,); :func:`periods` returns the parts.
     """
     _check_classes(label, part, "a split by subject")
     ends = {name: time[part == i] for i, name in enumerate(PARTS)}
@@ -439,61 +397,52 @@ def divided_by_time(
     return split.check()
 
 
-@dataclass(frozen=True)
-class _Dealer:
-    """A dealer of units into parts, stratified by class.
+def _drawn(
+    stratum: NDArray[np.int64],
+    counts: NDArray[np.int64] | None,
+    shares: tuple[float, float],
+    *,
+    seed: int,
+    folds: int,
+    fold: int,
+) -> dict[str, NDArray[np.int64]]:
+    """Draw the units of each part; raise a ValueError if a part would lack a class.
 
-    Attributes:
-        stratum: int64 (unit,).
-        counts: int64 (unit, class), number of examples.
-        tries: Number of deals to draw, of which the one with the most even shares of examples of
-            each class is kept: for units with several classes and sizes. 0 keeps the first.
+    With ``counts`` of examples (unit, class), 100 deals are drawn and the one with the most even
+    shares of the examples of each class is kept: for units with several classes and sizes.
     """
+    from sklearn.model_selection import StratifiedKFold, train_test_split
 
-    stratum: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    tries: int
+    units = np.arange(len(stratum))
 
-    def parts(
-        self, tuning_share: float, held_out_share: float, *, seed: int, folds: int, fold: int
-    ) -> dict[str, NDArray[np.int64]]:
-        """Return the units of each part; raise a ValueError if a part would lack a class."""
-        from sklearn.model_selection import StratifiedKFold, train_test_split
+    def deals(state: int) -> _Deals:
+        if folds:
+            return [*StratifiedKFold(folds, shuffle=True, random_state=state).split(units, stratum)]
+        return aside(units, shares[1], state)
 
-        stratum = self.stratum
-        units = np.arange(len(stratum))
+    def aside(members: NDArray[np.int64], share: float, state: int) -> _Deals:
+        of = stratum[members]
+        return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
 
-        def deals(state: int) -> _Deals:
-            if folds:
-                return [
-                    *StratifiedKFold(folds, shuffle=True, random_state=state).split(units, stratum)
-                ]
-            return aside(units, held_out_share, state)
-
-        def aside(members: NDArray[np.int64], share: float, state: int) -> _Deals:
-            of = stratum[members]
-            return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
-
-        repeat, place = divmod(fold, folds) if folds else (0, 0)
-        rest, held_out = self._most_even(deals, held_out_share, seed + repeat)[place]
-        again = partial(aside, rest, tuning_share)
-        ((train, tuning),) = self._most_even(again, tuning_share, seed + fold)
-        parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
-        for name, members in parts.items():
-            if len(np.unique(stratum[members])) < len(np.unique(stratum)):
-                raise ValueError(f"{name} would have none of a class")
-        return parts
-
-    def _most_even(self, deal: "Callable[[int], _Deals]", share: float, seed: int) -> "_Deals":
-        if not self.tries:
+    def most_even(deal: Callable[[int], _Deals], share: float, seed: int) -> _Deals:
+        if counts is None:
             return deal(seed)
 
         def unevenness(dealt: _Deals) -> float:
-            sums = [(self.counts[one].sum(0), self.counts[other].sum(0)) for one, other in dealt]
+            sums = [(counts[one].sum(0), counts[other].sum(0)) for one, other in dealt]
             return float(sum(np.square(b / (a + b) - share).sum() for a, b in sums))
 
-        states = np.random.SeedSequence(seed).generate_state(self.tries).tolist()
+        states = np.random.SeedSequence(seed).generate_state(_TRIES).tolist()
         return min((deal(state) for state in states), key=unevenness)
+
+    repeat, place = divmod(fold, folds) if folds else (0, 0)
+    rest, held_out = most_even(deals, shares[1], seed + repeat)[place]
+    ((train, tuning),) = most_even(partial(aside, rest, shares[0]), shares[0], seed + fold)
+    parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
+    for name, members in parts.items():
+        if len(np.unique(stratum[members])) < len(np.unique(stratum)):
+            raise ValueError(f"{name} would have none of a class")
+    return parts
 
 
 def set_aside(
@@ -501,19 +450,8 @@ def set_aside(
 ) -> NDArray[np.bool_]:
     """Draw a validation set from the training examples: whole groups, stratified by class.
 
-    For each class with two or more groups, at least one is set aside and at least one is kept.
-
-    Args:
-        label: (example,) index of the class.
-        group: (example,) the unit that stays whole.
-        fraction: Share of each class's groups to set aside.
-        seed: Seed of the draw.
-
-    Returns:
-        bool (example,): whether the example is set aside.
-
-    Raises:
-        SplitError: If there are too few groups, or a class would be left without an example.
+    For each class with two or more groups, at least one is set aside and at least one is kept. The
+    result is bool (example,).
 
     Example:
         >>> group = np.repeat(np.arange(10), 2)

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from sequela.sources.codes import (
+from sequela.datasets.codes import (
     ADMISSION,
     ADMISSION_DIAGNOSIS,
     AGE,
@@ -47,6 +47,13 @@ FROM marks
 GROUP BY subject_id
 """
 
+_OF_STAY = f"""
+    min(m.time) FILTER (m.family = '{ICU_ADMISSION}') AS icu_admitted,
+    coalesce(bool_or(m.code = '{EXPIRED}'), false) AS expired,
+    coalesce(bool_or(m.code = '{ALIVE}'), false) AS alive,
+    coalesce(bool_or(m.donor), false) AS donor,
+    coalesce(bool_or(m.code = '{NOTHING_CHARTED}'), false) AS nothing_charted
+"""
 # Stays by their number and, where an admission has none, from one admission to the next. At the
 # moment of an admission a discharge or an outcome belongs to the stay before.
 STAYS = f"""
@@ -56,16 +63,12 @@ WITH numbered AS (
         subject_id, visit_id,
         min(time) FILTER (family = '{ADMISSION}') AS admitted,
         max(time) FILTER (family = '{DISCHARGE}') AS discharged,
-        min(time) FILTER (family = '{ICU_ADMISSION}') AS icu_admitted,
-        coalesce(bool_or(code = '{EXPIRED}'), false) AS expired,
-        coalesce(bool_or(code = '{ALIVE}'), false) AS alive,
-        coalesce(bool_or(donor), false) AS donor,
-        coalesce(bool_or(code = '{NOTHING_CHARTED}'), false) AS nothing_charted,
+        {_OF_STAY},
         NULL::TIMESTAMP AS next_admitted,
         min(birth_by_age) AS stay_birth,
         min(time) FILTER (family = '{DEATH}') AS stay_death,
         max(time) FILTER (family = '{FOLLOW_UP_END}') AS stay_follow_up_end
-    FROM marks
+    FROM marks AS m
     WHERE visit_id IS NOT NULL
     GROUP BY subject_id, visit_id
 ), admissions AS (
@@ -79,11 +82,7 @@ WITH numbered AS (
     SELECT
         a.subject_id, NULL::BIGINT AS visit_id, a.admitted,
         min(m.time) FILTER (m.family = '{DISCHARGE}') AS discharged,
-        min(m.time) FILTER (m.family = '{ICU_ADMISSION}') AS icu_admitted,
-        coalesce(bool_or(m.code = '{EXPIRED}'), false) AS expired,
-        coalesce(bool_or(m.code = '{ALIVE}'), false) AS alive,
-        coalesce(bool_or(m.donor), false) AS donor,
-        coalesce(bool_or(m.code = '{NOTHING_CHARTED}'), false) AS nothing_charted,
+        {_OF_STAY},
         a.next_admitted, NULL::TIMESTAMP AS stay_birth, NULL::TIMESTAMP AS stay_death,
         NULL::TIMESTAMP AS stay_follow_up_end
     FROM admissions AS a

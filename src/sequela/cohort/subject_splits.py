@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, DataNotFoundError, SplitError, without_values
-from sequela.sources.columns import values_of
+from sequela.formats.columns import values_of
 
 
 def read_subject_splits(path: Path) -> pa.Table:
-    """Read a MEDS split.
-
-    Returns:
-        ``subject_id`` and ``split``, as in the file.
+    """Read a MEDS split: a table of ``subject_id`` and ``split``.
 
     Raises:
         DataNotFoundError: If there is no such file.
@@ -35,14 +32,7 @@ def read_subject_splits(path: Path) -> pa.Table:
 
 
 def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> NDArray[np.int64]:
-    """Look up the part of each row of a label table.
-
-    Args:
-        labels: See :mod:`sequela.cohort.labels`.
-        splits: ``subject_id`` and ``split``, or subject to part.
-
-    Returns:
-        int64 (example,), indices into :data:`sequela.cohort.split.PARTS`.
+    """Look up the part of each row of a label table: int64 (example,), indices into ``PARTS``.
 
     Raises:
         SplitError: If a subject is in two parts, a part has another name, or a subject of the
@@ -62,21 +52,18 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     if strange:
         raise SplitError(f"unknown part '{strange[0]}' in the split (known: {', '.join(PARTS)})")
     part = np.array([PARTS.index(name) for name in names], np.int64)[values_of(named.indices)]
-    order = np.argsort(ids, kind="stable")
-    ids, part = ids[order], part[order]
-    moved = np.flatnonzero((ids[1:] == ids[:-1]) & (part[1:] != part[:-1]))
+    distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    moved = np.flatnonzero(part != part[first][inverse])
     if len(moved):
-        rows = " and ".join(f"{row + 1}" for row in sorted(order[moved[0] : moved[0] + 2]))
+        row = min(moved, key=ids.__getitem__)
+        rows = f"{first[inverse[row]] + 1} and {row + 1}"
         raise SplitError(f"rows {rows} of the split put one subject in two parts; keep one")
     asked = values_of(labels["subject_id"])
-    found = np.searchsorted(ids, asked)
-    lost = np.ones(len(asked), bool)
-    inside = found < len(ids)
-    lost[inside] = ids[found[inside]] != asked[inside]
+    lost = ~np.isin(asked, distinct)
     if lost.any():
         raise SplitError(
             f"{len(np.unique(asked[lost]))} subjects of the labels are in no part of the split, "
             f"the first in row {int(lost.argmax()) + 1} of the labels; add them to the split"
         )
-    answer: NDArray[np.int64] = part[found]
+    answer: NDArray[np.int64] = part[first][np.searchsorted(distinct, asked)]
     return answer

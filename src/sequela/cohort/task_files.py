@@ -1,23 +1,19 @@
 """Custom tasks, declared in a TOML file."""
 
 import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sequela.cohort.outcomes import OUTCOMES, Outcome, stay_of_more_than
 from sequela.cohort.rules import CENSORED, ON_RECORD
 from sequela.cohort.tasks import OF_STAYS, TASKS, History, Task, Trigger, task_named
-from sequela.errors import DataError, SequelaError, SettingError, check_new_name, unknown_name
-from sequela.sources import opened
+from sequela.errors import DataError, SequelaError, SettingError
+from sequela.formats import opened
 
 SUFFIX = ".toml"
 _STAY = re.compile(r"a stay of more than ([0-9]{1,4}(?:\.[0-9]{1,4})?) days")
 _EXPECTED = "a task in TOML (docs/tasks.md)"
-_REMEDY = "correct it"
 _OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
 
 
@@ -62,12 +58,8 @@ class DeclaredTask(_Part):
     entry_code: str = ""
 
     def task(self) -> Task:
-        """Build the task.
-
-        Raises:
-            SequelaError: If its parts do not fit together.
-        """
-        check_new_name("task", self.name, TASKS)
+        """Build the task."""
+        TASKS.check_new(self.name)
         of_stays = self.trigger not in {"entry", "last event"}
         own = isinstance(self.outcome, DeclaredOutcome)
         outcome = (
@@ -75,17 +67,9 @@ class DeclaredTask(_Part):
             if isinstance(self.outcome, DeclaredOutcome)
             else _ready(self.outcome)
         )
-        return Task(
-            name=self.name,
-            trigger=self.trigger,
-            outcome=outcome,
-            hours=self.hours,
-            horizon_days=self.horizon_days,
-            exclude=self._usual(own=own) if self.rules is None else self.rules,
-            inputs=self.inputs,
-            history=self.history,
-            entry_code=self.entry_code,
-        )
+        exclude = self._usual(own=own) if self.rules is None else self.rules
+        same = self.model_dump(exclude={"outcome", "rules"})
+        return Task(outcome=outcome, exclude=exclude, **same)
 
     def _usual(self, *, own: bool) -> tuple[str, ...]:
         """Return the usual rules of such a task."""
@@ -103,22 +87,11 @@ def _ready(words: str) -> Outcome:
     """Look up an outcome by its words; a stay may be of more than any number of days."""
     if days := _STAY.fullmatch(words):
         return stay_of_more_than(float(days[1]))
-    if words not in OUTCOMES:
-        raise unknown_name("outcome", words, OUTCOMES)
-    return OUTCOMES[words]
+    return OUTCOMES.lookup(words)
 
 
 def task_said(name: str, declared: str | None = None) -> Task:
-    """Return the task of a name, or the one that a file declared.
-
-    Args:
-        name: One of ``TASKS``, where nothing was declared.
-        declared: The declaration, as :func:`read_task` returns it.
-
-    Raises:
-        UnknownNameError: If no task has that name.
-        SettingError: If the declaration is not a task.
-    """
+    """Return the task of a name, or the one that a file declared."""
     if declared is None:
         return task_named(name)
     try:
@@ -129,36 +102,9 @@ def task_said(name: str, declared: str | None = None) -> Task:
 
 
 def read_task(place: Path) -> tuple[str, str]:
-    """Read the name of the task in a file, and its declaration as JSON.
-
-    Raises:
-        DataNotFoundError: If there is no such file.
-        DataError: If it is not a task; the message names the file, the key and the allowed values.
-    """
-    text = opened.text(place, _EXPECTED, _REMEDY)
+    """Read the name of the task in a file, and its declaration as JSON."""
+    found = opened.declaration(place, DeclaredTask, _EXPECTED)
     try:
-        said = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DataError(f"{place}: not TOML ({error}); expected {_EXPECTED}; {_REMEDY}") from error
-    try:
-        found = DeclaredTask.model_validate(said)
         return found.task().name, found.model_dump_json(exclude_defaults=True)
-    except ValidationError as error:
-        raise DataError(f"{place}: {_problem(error, said)}") from error
     except SequelaError as error:
         raise DataError(f"{place}: {error}") from error
-
-
-def _problem(error: ValidationError, said: Mapping[str, Any]) -> str:
-    """Describe the first error in one line."""
-    # An outcome is either words or a table: report the errors of the form that was used.
-    other = "str" if isinstance(said.get("outcome"), dict) else "DeclaredOutcome"
-    found = [each for each in error.errors() if other not in each["loc"]]
-    first = min(found, key=lambda each: each["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"] if part != "DeclaredOutcome")
-    if first["type"] == "extra_forbidden":
-        of = DeclaredOutcome if "DeclaredOutcome" in first["loc"] else DeclaredTask
-        return f"key '{key}': {unknown_name('key', str(first['loc'][-1]), of.model_fields)}"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing; expected {_EXPECTED}"
-    return f"key '{key}' is {first['input']!r}: {first['msg']}"

@@ -1,6 +1,6 @@
 """Tasks as declarations: the outcome, prediction time, inputs and population."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
@@ -16,8 +16,9 @@ from sequela.cohort.outcomes import (
     stay_of_more_than,
 )
 from sequela.cohort.rules import RULES
-from sequela.errors import SettingError, check_new_name, unknown_name
-from sequela.sources.codes import families_named
+from sequela.datasets.codes import families_named
+from sequela.errors import SettingError, unknown_name
+from sequela.registry import Registry
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
 History = Literal["record", "stay"]
@@ -66,12 +67,7 @@ class Task:
     leaks: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an invalid task.
-
-        Raises:
-            SettingError: If a setting is out of its range or two do not fit.
-            UnknownNameError: If a rule does not exist.
-        """
+        """Refuse an invalid task."""
         for field, kind in (("trigger", Trigger), ("history", History)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))
@@ -181,10 +177,6 @@ class Task:
     def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
         """Restore the task that :meth:`to_dict` wrote, or that was declared by hand.
 
-        Raises:
-            SettingError: If a field is unknown, missing or of another kind.
-            UnknownNameError: If a word is not one of those that exist.
-
         Example:
             >>> Task.from_dict(landmark().to_dict()) == landmark()
             True
@@ -197,9 +189,7 @@ class Task:
         if isinstance(values.get("outcome"), Mapping):
             values["outcome"] = Outcome.from_dict(values["outcome"])
         elif label is not None:
-            if label not in OUTCOMES:
-                raise unknown_name("label of a task", label, OUTCOMES)
-            values["outcome"] = OUTCOMES[label]
+            values["outcome"] = OUTCOMES.lookup(label)
         try:
             return cls(**values)
         except TypeError as error:
@@ -223,11 +213,7 @@ def in_hospital(hours: float = 24) -> Task:
         trigger="admission",
         hours=hours,
         outcome=DEATH_IN_STAY,
-        exclude=(
-            *OF_STAYS,
-            "blank-status",
-            "shorter-than-window",
-        ),
+        exclude=(*OF_STAYS, "blank-status", "shorter-than-window"),
     )
 
 
@@ -301,11 +287,7 @@ def length_of_stay(days: float = 7, hours: float = 24) -> Task:
         trigger="admission",
         hours=hours,
         outcome=stay_of_more_than(days),
-        exclude=(
-            *OF_STAYS,
-            "no-discharge",
-            "shorter-than-window",
-        ),
+        exclude=(*OF_STAYS, "no-discharge", "shorter-than-window"),
     )
 
 
@@ -316,12 +298,7 @@ def icu_transfer(hours: float = 24) -> Task:
         trigger="admission",
         hours=hours,
         outcome=ICU_TRANSFER,
-        exclude=(
-            *OF_STAYS,
-            "no-discharge",
-            "shorter-than-window",
-            "already-in-icu",
-        ),
+        exclude=(*OF_STAYS, "no-discharge", "shorter-than-window", "already-in-icu"),
     )
 
 
@@ -341,47 +318,33 @@ def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
     )
 
 
-TASKS: dict[str, Callable[..., Task]] = {
-    "in-hospital": in_hospital,
-    "post-discharge": post_discharge,
-    "landmark": landmark,
-    "readmission-30d": readmission,
-    "length-of-stay-7d": length_of_stay,
-    "icu-transfer": icu_transfer,
-    "report-2019": report_2019,
-}
-
-
-def register(task: Task) -> None:
-    """Register a task under its name.
-
-    Raises:
-        SettingError: If the name is taken or cannot be one, or the outcome has the label of
-            another one.
-    """
-    check_new_name("task", task.name, [*TASKS, LABEL_FILE])
+def _check(name: str, task: Task) -> None:
+    """Check a new task."""
+    TASKS.check_new(name, taken=[LABEL_FILE])
     if OUTCOMES.get(task.label, task.outcome) != task.outcome:
         raise SettingError(
-            f"the outcome of task '{task.name}' has the label '{task.label}', which is that of "
+            f"the outcome of task '{name}' has the label '{task.label}', which is that of "
             "another outcome: give it a label of its own"
         )
-    TASKS[task.name] = lambda: task
+
+
+TASKS = Registry("task", Task, _check)
+for _task in (
+    in_hospital,
+    post_discharge,
+    landmark,
+    readmission,
+    length_of_stay,
+    icu_transfer,
+    report_2019,
+):
+    TASKS.add(_task())
 
 
 def task_named(name: str, **changes: Any) -> Task:
-    """Return a task by its name, with changed fields.
-
-    Args:
-        name: One of ``TASKS``.
-        changes: Fields of :class:`Task`, for example ``hours=48``.
-
-    Raises:
-        UnknownNameError: If no task has that name.
-        SettingError: If a change does not fit.
-    """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
+    """Return a task by its name, with changed fields, such as ``hours=48``."""
+    task = TASKS.lookup(name)
     try:
-        return replace(TASKS[name](), **changes)
+        return replace(task, **changes)
     except TypeError as error:
         raise SettingError(f"{name} does not take these settings: {error}") from error

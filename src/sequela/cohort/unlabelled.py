@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import SCHEMA, read_times, sorted_labels
+from sequela.cohort.labels import checksum_notes, read_times
 from sequela.cohort.rules import DUPLICATES, RULES, Rule
 from sequela.cohort.selection import (
     LOOK_BACK,
     Cohort,
+    chosen_labels,
     create_candidates,
     create_chosen,
     in_known_order,
@@ -22,11 +23,8 @@ from sequela.cohort.selection import (
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError, SettingError
-from sequela.sources.engine import MEMORY_LIMIT
+from sequela.tables.engine import MEMORY_LIMIT
 
-_ASKED = """
-SELECT subject_id, prediction_time, false AS boolean_value FROM chosen WHERE reason = 0
-"""
 _LEFT_OUT = """
 SELECT subject_id, visit_id, prediction_time, reason FROM chosen
 WHERE reason > 0 ORDER BY subject_id, prediction_time, visit_id
@@ -41,14 +39,7 @@ _NO_EVENT = "the records have no event of this subject"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A candidate who is not included.
-
-    Attributes:
-        subject_id: Subject of the candidate.
-        visit_id: The stay, where it has a number.
-        time: Prediction time; ``None`` where it is not known.
-        reason: As a part of a sentence.
-    """
+    """A candidate who is not included; the reason is a part of a sentence."""
 
     subject_id: int
     visit_id: int | None
@@ -58,12 +49,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """A cohort without outcomes.
+    """A cohort without outcomes: its labels are all false and mean nothing.
 
-    Attributes:
-        cohort: The examples; their labels are all false and mean nothing.
-        left_out: The candidates that are not included, in the order of the subjects.
-        notes: Notes for readers, as sentences.
+    Candidates that are left out are in the order of the subjects; the notes are for readers.
     """
 
     cohort: Cohort
@@ -77,16 +65,7 @@ def ask_without_labels(
     """Build the cohort of a task without its outcome, which may be in the future.
 
     Rules that need the future (``later`` in :data:`sequela.cohort.rules.RULES`) are not applied.
-
-    Args:
-        events: MEDS data.
-        task: The task of the model.
-        times: Subjects and prediction times, for a model trained on a label file.
-        memory_limit: Memory limit of DuckDB; larger data go to disk.
-
-    Raises:
-        SettingError: If times are given and not used, or the other way round.
-        DataError: If no example is left, or the data do not fit the task.
+    ``times`` is a file of subjects and prediction times, for a model trained on a label file.
     """
     of_file = task.name == LABEL_FILE
     if of_file != (times is not None):
@@ -104,6 +83,7 @@ def ask_without_labels(
             labels, left_out = _of_task(connection, events, task)
         else:
             labels, left_out = _of_times(connection, times)
+            notes += checksum_notes(times)
         if not len(labels):
             found = {each.reason for each in left_out}
             raise DataError(
@@ -127,8 +107,7 @@ def _of_task(
     create_chosen(connection, rules)
     if task.hindsight:
         connection.execute(LOOK_BACK)
-    columns = connection.sql(_ASKED).to_arrow_table().columns
-    labels = sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA))
+    labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]
     rows = connection.execute(_LEFT_OUT).fetchall()
     return labels, [
@@ -144,12 +123,8 @@ def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Tab
     there = np.isin(asked["subject_id"].to_numpy(), known)
     strangers = asked.filter(pa.array(~there))
     return asked.filter(pa.array(there)), [
-        LeftOut(subject, None, np.datetime64(time), _NO_EVENT)
-        for subject, time in zip(
-            strangers["subject_id"].to_pylist(),
-            strangers["prediction_time"].to_pylist(),
-            strict=True,
-        )
+        LeftOut(each["subject_id"], None, np.datetime64(each["prediction_time"]), _NO_EVENT)
+        for each in strangers.to_pylist()
     ]
 
 

@@ -2,29 +2,32 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from sequela.cost import conventions, report_2019
-from sequela.cost.conventions import Convention
-from sequela.cost.formula import Formula, add, formula, multiply
-from sequela.cost.layers.dense import MultiHot
 from sequela.cost.ledger import (
     Account,
     Calls,
     LayerCost,
     Noted,
+    Omission,
     ReportCount,
     ReportPart,
     Shared,
     together,
 )
 from sequela.cost.meta import describe
+from sequela.cost.rules import conventions
+from sequela.cost.rules.conventions import Convention
+from sequela.cost.rules.formula import Formula, add, formula, multiply
 from sequela.cost.trace import Place, Row, Trace, trace
 from sequela.errors import ModelError
 
 UNKNOWN_SHOWN = 5
+COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
+"""The models that the report of 2019 counts."""
 
 
 def account(
@@ -70,7 +73,7 @@ def account(
     if seen.unknown and not allow_unknown:
         raise ModelError(_unknown_message(title, seen.unknown))
     shapes = [*map(describe, args), *(f"{key}={describe(v)}" for key, v in kwargs.items())]
-    compare = convention == "report-2019" or title in report_2019.COUNTED
+    compare = convention == "report-2019" or title in COUNTED
     return Account(
         model=title,
         convention=convention,
@@ -106,12 +109,14 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
     for name in row.parameters:
         owners.setdefault(name, row.name)
     parameters = _parameters(row, rules)
-    hot = [(layer, times) for layer, times in row.layers.items() if isinstance(layer, MultiHot)]
-    calls = tuple(Calls(rules.work(layer), times) for layer, times in row.layers.items())
-    padded = [
-        Calls(rules.work(layer.padded() if isinstance(layer, MultiHot) else layer), times)
-        for layer, times in row.layers.items()
-    ]
+    padded: list[Calls] = []
+    sums: list[Calls] = []
+    for layer, times in row.layers.items():
+        work = layer.padded or layer.work
+        padded.append(Calls(rules(replace(layer, work=work)).work, times))
+        if layer.embedding_sum is not None:
+            sums.append(Calls(rules(replace(layer, work=layer.embedding_sum)).work, times))
+    calls = tuple(Calls(rules(layer).work, times) for layer, times in row.layers.items())
     return LayerCost(
         name=row.name,
         kind=row.kind,
@@ -120,9 +125,7 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
         calls=calls,
         useful=together(call.amount for call in calls),
         executed=together(call.amount for call in padded),
-        embedding_sum=tuple(
-            Calls(rules.work(layer.embedding_sum()), times) for layer, times in hot
-        ),
+        embedding_sum=tuple(sums),
         shared=shared,
     )
 
@@ -132,8 +135,8 @@ def _parameters(row: Row, rules: Convention) -> Formula:
     held = sum(parameter.numel() for parameter in row.parameters.values())
     if len(row.layers) and held:
         layer = next(iter(row.layers))
-        if layer.parameters().value == held:
-            return rules.parameters(layer)
+        if layer.parameters.value == held:
+            return rules(layer).parameters
     return add(multiply(map(formula, p.shape)) for p in row.parameters.values())
 
 
@@ -141,10 +144,11 @@ def _report(seen: Trace) -> ReportCount:
     """Count as in the report of 2019, layer by layer, with its omissions."""
     layers = _layers(seen, conventions.convention("report-2019"))
     omissions = [
-        omission
+        Omission(row.name, *omission)
         for row in seen.rows.values()
         for layer, times in row.layers.items()
-        for omission in report_2019.omissions(layer, row.name)
+        if layer.report is not None
+        for omission in layer.report.omissions
         for _ in range(times)
     ]
     parts = (ReportPart(layer.name, layer.parameters, layer.operations) for layer in layers)

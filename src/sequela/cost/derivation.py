@@ -3,26 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sequela.cost.formula import Formula, Number, Symbol, add, formula, merged
-from sequela.cost.ledger import Account, Calls, LayerCost
-from sequela.cost.report_2019 import Omission
-
-WORDS = {
-    "useful": "useful: real steps, by the formulas",
-    "executed": "executed: padding included, by the formulas",
-    "embedding_sum": "with the multi-hot input as a sum of rows",
-}
+from sequela.cost.ledger import Calls, LayerCost, Omission
+from sequela.cost.rules.formula import Formula, Number, Symbol, add, formula, merged
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a derivation, with its formula.
-
-    Attributes:
-        label: What is counted.
-        formula: The formula of the count.
-        part: Whether it is a part of a line further down.
-    """
+    """One line of a derivation with its formula; a ``part`` is included in a line further down."""
 
     label: str
     formula: Formula
@@ -93,13 +80,3 @@ def explain(omission: Omission) -> list[Line]:
         for what, count in wanted
         if count != Number(0)
     ]
-
-
-def amounts(account: Account) -> list[tuple[str, int, int]]:
-    """List the distinct amounts of work: name, operations, MACs."""
-    rows = [
-        (WORDS[name], amount.operations, amount.macs)
-        for name, amount in account.amounts.items()
-        if name != "executed" or amount != account.useful
-    ]
-    return rows if len(rows) > 1 else []

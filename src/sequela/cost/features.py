@@ -3,24 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sequela.cost.formula import Symbol, parse
 from sequela.cost.layers.work import samples, single
 from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.primitives import NONE, Cost
+from sequela.cost.rules.formula import Symbol, parse
+from sequela.cost.rules.primitives import NONE, Cost
 from sequela.sequences.featurisers import FEATURES, lookup
 
 
 def with_features(
     account: Account, reads: tuple[str, ...], shape: Mapping[str, int], lengths: Sequence[int]
 ) -> Account:
-    """Add the cost of the features to the account of a network that reads them.
-
-    Args:
-        account: Account of the network alone.
-        reads: The network's inputs.
-        shape: The sizes of its data.
-        lengths: Steps of each example that was counted.
-    """
+    """Add the cost of the features in ``reads`` to an account, for examples of ``lengths``."""
     read = next((each for each in reads if each.startswith(FEATURES)), None)
     if read is None:
         return account
@@ -30,9 +23,7 @@ def with_features(
     steps = Symbol("v", sum(lengths), "steps of all samples")
     each = parse(found.formula, symbols) * samples(len(lengths))
     counted = each + parse(found.per_step, symbols) * steps
-    by_weight = (
-        account.convention == "macs"
-    )  # the network does not learn the featuriser's constants
-    cost = Cost(NONE if by_weight else counted)
+    # The network does not learn the featuriser's constants.
+    cost = Cost(NONE if account.convention == "macs" else counted)
     layer = LayerCost.once(read, featuriser.title, single(featuriser.title, cost))
     return replace(account, layers=(layer, *account.layers))

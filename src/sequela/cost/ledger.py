@@ -9,20 +9,14 @@ from typing import Self
 
 from pydantic import ConfigDict, with_config
 
-from sequela.cost.formula import Formula, add, formula
 from sequela.cost.layers.work import Work
-from sequela.cost.primitives import NONE
-from sequela.cost.report_2019 import Omission
+from sequela.cost.rules.formula import Formula, add, formula
+from sequela.cost.rules.primitives import NONE
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount of work.
-
-    Attributes:
-        operations: Operations in the account's convention.
-        macs: Multiplications by a weight.
-    """
+    """An amount of work: operations by the convention, and multiplications by a weight."""
 
     operations: int
     macs: int
@@ -41,13 +35,7 @@ def together(amounts: Iterable[Amount]) -> Amount:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A parameter that an earlier layer holds too, where it is counted.
-
-    Attributes:
-        parameter: Its name in the model.
-        owner: The layer that counts it.
-        size: Number of its values.
-    """
+    """A parameter that an earlier layer holds and counts, and the number of its values."""
 
     parameter: str
     owner: str
@@ -69,19 +57,15 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """The cost of one layer.
+    """The cost of one layer, or of one operation between layers.
 
     Attributes:
-        name: Its path in the model; the operation's name for one between layers.
-        kind: Class of the layer, or name of the operation.
-        parameters: Parameters counted here.
-        parameter_formula: All of the layer's parameters, shared ones included.
+        parameters: Parameters counted here; the formula has those of ``shared`` too.
         calls: The work of its calls, on the input as passed.
         useful: The part of the work on real steps.
         executed: The work on a padded batch.
         embedding_sum: The work for the same result as a sum of rows, for a Linear on a multi-hot
             input.
-        shared: Parameters that an earlier layer counts.
     """
 
     name: str
@@ -128,13 +112,7 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An operation that adds nothing to the account.
-
-    Attributes:
-        operation: Name of the operation.
-        place: Module, and line of the forward where that is known.
-        times: Number of occurrences.
-    """
+    """An operation that adds nothing, its place, and the number of its occurrences."""
 
     operation: str
     place: str
@@ -143,6 +121,16 @@ class Noted:
     def __str__(self) -> str:
         often = f" ({self.times} times)" if self.times > 1 else ""
         return f"{self.operation}{f' in {self.place}' if self.place else ''}{often}"
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """The omission of one rule of the report of 2019 in one layer: ``exact`` less the report."""
+
+    layer: str
+    reason: str
+    parameters: Formula
+    operations: Formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +144,7 @@ class ReportPart:
 
 @dataclass(frozen=True, slots=True)
 class ReportCount:
-    """The count of the report of 2019, and its omissions.
-
-    Attributes:
-        parts: Its count, layer by layer.
-        omissions: The omissions; added to the report's count they give the exact one.
-    """
+    """The count of the report of 2019 by layer; with its omissions it is the exact count."""
 
     parts: tuple[ReportPart, ...]
     omissions: tuple[Omission, ...]

@@ -3,8 +3,8 @@
 from html import escape
 
 from sequela.cost.derivation import Line, derive, explain, legend
-from sequela.cost.formula import Difference, Formula, Number, Product, Sum, Symbol
 from sequela.cost.ledger import Account, LayerCost
+from sequela.cost.rules.formula import Form, Formula, Number, Symbol
 
 
 def render_mathml(account: Account) -> str:
@@ -32,16 +32,16 @@ def math(formula: Formula) -> str:
     value = f"<mn>{formula.value:,}</mn>"
     if isinstance(formula, Number):
         return f"<math>{value}</math>"
-    written, substituted = _element(formula, values=False), _element(formula, values=True)
+    substituted = formula.write(MATHML.substituted)
     plain = f"<mn>{formula.value}</mn>"
-    steps = dict.fromkeys((written, value if substituted == plain else substituted, value))
+    given = value if substituted == plain else substituted
+    steps = dict.fromkeys((formula.write(MATHML), given, value))
     return f"<math><mrow>{'<mo>=</mo>'.join(steps)}</mrow></math>"
 
 
 def _section(layer: LayerCost) -> str:
     where = ", ".join(
-        f"<math><mrow>{_element(s, values=False)}<mo>=</mo><mn>{s.number:,}</mn></mrow></math> "
-        f"{escape(s.meaning)}"
+        f"<math><mrow>{_symbol(s)}<mo>=</mo><mn>{s.number:,}</mn></mrow></math> {escape(s.meaning)}"
         for s in legend(layer).values()
     )
     title = f"<h4>{escape(layer.name)}: {escape(layer.kind)}</h4>"
@@ -58,37 +58,16 @@ def _item(line: Line) -> str:
     return f"{opening}{escape(line.label)}: {math(line.formula)}</li>"
 
 
-def _element(formula: Formula, *, values: bool) -> str:
-    """Render the formula as one MathML element, with symbols or their values."""
-    match formula:
-        case Number(number=number):
-            return f"<mn>{number}</mn>"
-        case Symbol():
-            return f"<mn>{formula.number}</mn>" if values else _symbol(formula.name)
-        case Sum(terms=terms):
-            inner = "<mo>+</mo>".join(_element(term, values=values) for term in terms)
-        case Difference(left=left, right=right):
-            bracketed = isinstance(right, Sum | Difference)
-            second = _element(right, values=values)
-            second = _brackets(second) if bracketed else second
-            inner = f"{_element(left, values=values)}<mo>&#x2212;</mo>{second}"
-        case Product(factors=factors):
-            inner = "<mo>&#x22C5;</mo>".join(_factor(factor, values=values) for factor in factors)
-        case _:
-            raise TypeError(f"no MathML for {type(formula).__name__}")
-    return f"<mrow>{inner}</mrow>"
-
-
-def _factor(factor: Formula, *, values: bool) -> str:
-    element = _element(factor, values=values)
-    return _brackets(element) if isinstance(factor, Sum | Difference) else element
-
-
-def _brackets(element: str) -> str:
-    return f"<mrow><mo>(</mo>{element}<mo>)</mo></mrow>"
-
-
-def _symbol(name: str) -> str:
-    base, _, subscript = name.partition("_")
+def _symbol(symbol: Symbol) -> str:
+    base, _, subscript = symbol.name.partition("_")
     letter = f"<mi>{escape(base)}</mi>"
     return f"<msub>{letter}<mi>{escape(subscript)}</mi></msub>" if subscript else letter
+
+
+MATHML = Form(
+    "<mn>{}</mn>",
+    _symbol,
+    {"+": "<mo>+</mo>", "-": "<mo>&#x2212;</mo>", "·": "<mo>&#x22C5;</mo>"},
+    "<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
+    "<mrow>{}</mrow>",
+)

@@ -9,15 +9,17 @@ import copy
 import os
 import statistics
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from sequela.cost.network import Network, count
+if TYPE_CHECKING:
+    from sequela.cost.network import Network
 
 SECONDS = 0.5
 MATRIX = 1024
@@ -26,15 +28,11 @@ CALLS = 31
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One forward pass at one batch size, one thread.
+    """One forward pass at one batch size, one thread; the median of its times.
 
-    Attributes:
-        batch: Samples of a batch.
-        microseconds: Median over repetitions.
-        peak_bytes: Most memory that tensors made by the pass held at once, without weights.
-        weight_bytes: Memory of parameters and buffers.
-        operations: Counted operations that are executed (a sum of rows for multi-hot input).
-        matmul_rate: Operations a second of a large float32 matrix product here.
+    ``peak_bytes`` is the most memory that its tensors held at once, without weights, which have
+    ``weight_bytes`` with buffers. Operations are those executed (a sum of rows for multi-hot
+    input). ``matmul_rate`` is the operations a second of a large float32 matrix product here.
     """
 
     batch: int
@@ -55,14 +53,10 @@ class Measurement:
         return self.rate / self.matmul_rate
 
 
-def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurement]:
-    """Measure time and memory of a network's forward pass.
+def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measurement]:
+    """Measure time and memory of a network's forward pass, all samples with its first length.
 
-    The network's first length is used for all samples of a batch.
-
-    Args:
-        network: The network to run.
-        batches: Batch sizes; only the given input where other sizes are impossible.
+    A network that is not ``sized`` is measured on its given input only.
     """
     peak_rate = matmul_rate()
     model = copy.deepcopy(network.model).eval()
@@ -81,14 +75,7 @@ def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurem
 
 
 def microseconds_of_one(model: Callable[..., Any], example: Sequence[Any]) -> float:
-    """Measure the median time of one example, in microseconds.
-
-    The number of torch's threads is not changed.
-
-    Args:
-        model: A network, or a function, ready to predict.
-        example: Its inputs.
-    """
+    """Measure the median time of one example in microseconds, with torch as it is set."""
     taken = []
     with torch.inference_mode():
         for _ in range(CALLS):
@@ -98,8 +85,19 @@ def microseconds_of_one(model: Callable[..., Any], example: Sequence[Any]) -> fl
     return statistics.median(taken[1:]) * 1e6  # the first call fills the caches
 
 
-def executed_operations(network: Network, lengths: Sequence[int]) -> int:
+def peak_of_one(predict: Callable[[], Any]) -> int:
+    """Measure the most memory that one prediction holds at once, of torch and numpy, in bytes."""
+    tracemalloc.start()
+    try:
+        return peak_bytes(predict, ()) + tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def executed_operations(network: "Network", lengths: Sequence[int]) -> int:
     """Count the operations of the implementation on a batch of these lengths."""
+    from sequela.cost.network import count
+
     given = replace(network, lengths=tuple(lengths), slots=max(lengths))
     account = count(given, allow_unknown=True)
     sums = account.embedding_sum
@@ -125,11 +123,10 @@ def _median_seconds(statement: str, **names: Any) -> float:
     return float(Timer(statement, globals=names).blocked_autorange(min_run_time=SECONDS).median)
 
 
-def peak_bytes(model: nn.Module, inputs: Sequence[Any]) -> int:
+def peak_bytes(model: Callable[..., Any], inputs: Sequence[Any]) -> int:
     """Measure the most memory that one forward pass holds at once, by torch's own allocator."""
-    os.environ.setdefault(
-        "KINETO_LOG_LEVEL", "6"
-    )  # The profiler reports its start and end on stderr.
+    # The profiler reports its start and end on stderr.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         model(*inputs)
     results = recorded.profiler.kineto_results if recorded.profiler is not None else None

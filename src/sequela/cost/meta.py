@@ -1,21 +1,20 @@
-"""Copies of a module with shapes and no values, and modules that cannot be copied so."""
+"""Copies of a module and of its results with shapes and no values."""
 
 import copy
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from sequela.cost.layers.rows import FUNCTIONS
 from sequela.errors import ModelError
 
 
 def refuse_opaque(model: nn.Module) -> None:
-    """Refuse a module that cannot be traced.
-
-    Raises:
-        ModelError: For a lazy module, one with forward hooks, a compiled or a scripted one.
-    """
+    """Refuse a lazy, compiled or scripted module, and one with forward hooks."""
     for name, module in model.named_modules():
         where = f"'{name}' ({type(module).__name__})" if name else type(module).__name__
         if isinstance(module, torch.jit.ScriptModule):
@@ -88,3 +87,55 @@ def describe(value: Any) -> str:
         return type(value).__name__ if isinstance(value, dict | list | tuple) else repr(value)
     kind = "" if value.is_floating_point() else f":{str(value.dtype).removeprefix('torch.')}"
     return ("x".join(map(str, value.shape)) or "scalar") + kind
+
+
+# The results of these differ from their arguments in shape or type.
+OTHER_RESULTS = frozenset(
+    ("glu", "log_sigmoid_forward", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf")
+)
+
+
+def elementwise(args: Sequence[Any]) -> Tensor | None:
+    """Return the shape of a function of each value of one or two floating tensors of one type."""
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    if not tensors:
+        return None
+    first = tensors[0]
+    if not all(t.is_meta and t.is_floating_point() and t.dtype == first.dtype for t in tensors):
+        return None
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    like = next((tensor for tensor in tensors if tensor.shape == shape), None)
+    return first.new_empty(shape) if like is None else torch.empty_like(like)
+
+
+def product_and_bias(args: Sequence[Any]) -> Tensor | None:
+    """Return the shape of ``addmm``: (m,) + (rows, n) (n, m)."""
+    bias, left, right = args[:3]
+    if not (bias.is_meta and left.is_meta and right.is_meta) or bias.shape[-1] != right.shape[-1]:
+        return None
+    result: Tensor = torch.mm(left, right)
+    return result
+
+
+def joined(args: Sequence[Any], *, new: bool = False) -> Tensor | None:
+    """Return the shape of ``cat`` along the first dimension, or of ``stack`` along a new one."""
+    tensors, dim = args[0], args[1] if len(args) > 1 else 0
+    first = tensors[0]
+    rest = first.shape if new else first.shape[1:]
+    same = all(
+        t.is_meta and t.dtype == first.dtype and t.shape[0 if new else 1 :] == rest for t in tensors
+    )
+    if dim != 0 or not same or not (new or first.dim()):
+        return None
+    result: Tensor = first.new_empty((sum(1 if new else len(t) for t in tensors), *rest))
+    return result
+
+
+KNOWN_SHAPES: dict[str, Callable[[Sequence[Any]], Tensor | None]] = {
+    **{name: elementwise for name in FUNCTIONS if name not in OTHER_RESULTS},
+    "addmm": product_and_bias,
+    "cat": joined,
+    "stack": partial(joined, new=True),
+}
+"""Shapes of the commonest results: torch's own functions load its compiler at their first call,
+which takes longer than a whole account. ``None`` where a function does not apply."""

@@ -14,12 +14,12 @@ from sequela.cost import account
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account, Amount, together
 from sequela.errors import SettingError
+from sequela.formats.opened import json_value
 from sequela.models.inputs import kind_of, sizes_of
 from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, ModelEntry, lookup_network
 from sequela.sequences.signal_batches import SignalBatch
 from sequela.sequences.visit_batches import VisitBatch
-from sequela.sources.opened import json_value
 
 VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
@@ -36,19 +36,12 @@ Inputs = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Network:
-    """A model, and the way to make a batch for it.
+    """A model, and the way to make the arguments of its forward for sequences of some lengths.
 
-    Attributes:
-        name: Name of the model.
-        model: The module.
-        inputs: The arguments of its forward for sequences of these lengths, one for each sample.
-        lengths: The lengths to count.
-        slots: Steps of a padded batch.
-        described: The input in words, where its shapes alone would be unclear.
-        packed: Whether the model reads real steps only, and so does no work on padding.
-        sized: Whether a batch of another size can be made.
-        reads: The inputs of a registered model; the cost of features precedes its own.
-        sizes: The sizes of those inputs.
+    ``slots`` are the steps of a padded batch; a ``packed`` model does no work on the padding.
+    ``described`` is the input in words, where its shapes alone would be unclear. If ``sized``, a
+    batch of another size can be made. The cost of the features that a registered model ``reads``
+    precedes its own.
     """
 
     name: str
@@ -64,11 +57,7 @@ class Network:
 
 
 def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
-    """Count a network, with useful and executed work counted separately.
-
-    Raises:
-        ModelError: As ``account``.
-    """
+    """Count a network, with useful and executed work counted separately."""
     whole = account(
         network.model,
         network.inputs(network.lengths),
@@ -213,8 +202,7 @@ def _patients(
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
     """Make a batch of patients with ``lengths`` visits of ``codes`` codes for the visits models.
 
-    Returns:
-        Codes int64 (codes of all visits,), offsets int64 (visit + 1,), batch sizes int64 (step,).
+    Codes are int64 (codes of all visits,), offsets (visit + 1,), and batch sizes (step,).
 
     Example:
         >>> codes, offsets, sizes = visits([1, 3], 2)
@@ -247,9 +235,6 @@ def _slots(slots: int | None, lengths: Sequence[int]) -> int:
 def parse_lengths(text: str) -> tuple[int, ...]:
     """Parse lengths as written on the command line.
 
-    Raises:
-        SettingError: If they are not whole numbers or a range of them.
-
     Example:
         >>> parse_lengths("3,1,4"), parse_lengths("1..4")
         ((3, 1, 4), (1, 2, 3, 4))
@@ -266,11 +251,7 @@ def parse_lengths(text: str) -> tuple[int, ...]:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs.
-
-    Raises:
-        SettingError: If the text is not a JSON object.
-    """
+    """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs."""
     try:
         values = json_value(text)
     except ValueError as error:
@@ -305,18 +286,9 @@ def loaded(
 ) -> Network:
     """Load a class from a file (``FILE.py:CLASS``) or installed package (``package.module:CLASS``).
 
-    Args:
-        where: File or module, a colon, and the class, or another callable that returns a module.
-        shapes: One for each argument of the forward: ``BxTx12``, ``1x178``, ``Bx20:int64``, where B
-            is the batch and T the steps of the longest sequence; or ``lengths``, a tensor of them.
-        settings: Arguments of the class.
-        steps: The value of T, where there are no lengths; 1 by default.
-        lengths: Steps of each sample.
-        slots: The value of T, where it is more than the longest sequence.
-
-    Raises:
-        ModelError: If there is no such file, class or module, or it cannot be made.
-        SettingError: If a shape cannot be read or does not fit the other settings.
+    A shape for each argument of the forward is ``BxTx12``, ``1x178`` or ``Bx20:int64``, where B is
+    the batch and T the steps of the longest sequence or ``slots``; or ``lengths``, a tensor of
+    them. Without lengths, T is ``steps`` or 1.
     """
     builder = attribute(where)
     if isinstance(builder, nn.Module) and settings:

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sequela.cost.formula import Formula, Symbol, merged, parse
 from sequela.cost.layers.work import Part
 from sequela.cost.ledger import Account, Calls, LayerCost, ReportCount
+from sequela.cost.rules.formula import Formula, Symbol, merged, parse
 from sequela.errors import RunError
 from sequela.files import whole
-from sequela.sources.opened import json_value
+from sequela.formats.opened import json_value
 
 Json = dict[str, Any]
 
@@ -45,11 +45,7 @@ def to_json(account: Account) -> Json:
 
 
 def from_json(values: Any) -> Account:
-    """Restore the account that ``to_json`` wrote.
-
-    Raises:
-        RunError: If the values are not an account.
-    """
+    """Restore the account that ``to_json`` wrote; raise a RunError for other values."""
     try:
         return ACCOUNT.validate_python(_read(values, {}))
     except ValidationError as error:
@@ -68,11 +64,7 @@ def save(account: Account, path: Path) -> None:
 
 
 def load(path: Path) -> Account:
-    """Read an account.
-
-    Raises:
-        RunError: If the file is missing, or holds no account.
-    """
+    """Read an account; raise a RunError if the file is missing, or holds none."""
     try:
         values = json_value(path.read_bytes())
     except (OSError, ValueError) as error:

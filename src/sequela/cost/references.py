@@ -6,15 +6,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sequela.cost import conventions
 from sequela.cost.features import with_features
-from sequela.cost.layers.dense import Dense
-from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction
-from sequela.cost.layers.embedding import Embedding
+from sequela.cost.layers.dense import dense, embedding
+from sequela.cost.layers.rows import elementwise, reduction
 from sequela.cost.layers.work import Layer
 from sequela.cost.ledger import Account, LayerCost
 from sequela.cost.network import SIZES, VISITS, positive
-from sequela.cost.primitives import Primitive
+from sequela.cost.rules import conventions
+from sequela.cost.rules.primitives import Primitive
 from sequela.errors import SettingError
 from sequela.models import reference
 from sequela.models.inputs import kind_of
@@ -30,7 +29,7 @@ Layers = dict[str, Layer]
 
 
 class Read(Protocol):
-    """The inputs of a model: their names, their sizes, and one example alone."""
+    """The inputs of a model: their names, their sizes, and the steps of one example."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -41,8 +40,8 @@ class Read(Protocol):
         """Sizes by name."""
 
     @property
-    def alone(self) -> Any:
-        """A batch of one example."""
+    def steps(self) -> int:
+        """Visits of one patient; a segment is one step."""
 
 
 def account_of_reference(name: str, arrays: Arrays, given: Read) -> Account | None:
@@ -58,9 +57,6 @@ def account_of_unfitted(
 
     ``settings`` are sizes that differ from the defaults; with ``n_codes``, the model reads hospital
     records. ``steps`` are samples of a segment, or visits of a patient.
-
-    Raises:
-        SettingError: If a size does not exist, or the operations depend on what the model learns.
     """
     entry = REFERENCE_MODELS[name]
     layers = LAYERS.get(entry.predict, _boosting)
@@ -80,36 +76,35 @@ def account_of_unfitted(
     columns |= {"presence": sizes["n_codes"], **dict.fromkeys(SCORES, 2)}
     n = positive("columns", columns.get(reads[0].removeprefix(FEATURES), sizes["n_features"]))
     weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
-    alone = SimpleNamespace(lengths=[positive("steps", VISITS if steps is None else steps)])
-    given: Any = SimpleNamespace(reads=reads, shape=sizes, alone=alone)
+    visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
+    given: Any = SimpleNamespace(reads=reads, shape=sizes, steps=visits)
     return _account(name, layers({"share": np.zeros(k), "weight": weight}), given, convention)
 
 
 def _account(name: str, layers: Layers, given: Read, convention: str) -> Account:
     rules = conventions.convention(convention)
     rows = tuple(
-        LayerCost.once(each, layer.kind, rules.work(layer), rules.parameters(layer))
+        LayerCost.once(each, layer.kind, rules(layer).work, rules(layer).parameters)
         for each, layer in layers.items()
     )
-    signal = kind_of(given.reads[0]) == "signal"
-    steps = 1 if signal else int(given.alone.lengths[0])
-    inputs = "one segment" if signal else f"one example of {steps} steps"
+    words = {"signal": "one segment", "records": f"one example of {given.steps} steps"}
+    inputs = words[kind_of(given.reads[0])]
     trainable = sum(row.parameters for row in rows)
     alone = Account(name, convention, inputs, rows, trainable, (), (), None)
-    return with_features(alone, given.reads, given.shape, (steps,))
+    return with_features(alone, given.reads, given.shape, (given.steps,))
 
 
 def _shares(arrays: Arrays) -> Layers:
-    return {"shares": Embedding(1, arrays["share"].size, "shares of the classes")}
+    return {"shares": embedding(1, arrays["share"].size, "shares of the classes")}
 
 
 def _linear(arrays: Arrays) -> Layers:
     m, n = arrays["weight"].shape
-    return {"linear": Dense(1, n, m, bias=True), "probabilities": _answer(m)}
+    return {"linear": dense(1, n, m, bias=True), "probabilities": _answer(m)}
 
 
 def _standardised(arrays: Arrays) -> Layers:
-    return {"scale": Elementwise(STANDARDISE, arrays["weight"].shape[1]), **_linear(arrays)}
+    return {"scale": elementwise(STANDARDISE, arrays["weight"].shape[1]), **_linear(arrays)}
 
 
 def _boosting(arrays: Arrays) -> Layers:
@@ -117,16 +112,16 @@ def _boosting(arrays: Arrays) -> Layers:
     model = reference.loaded(arrays["skops"].tobytes())
     depths = [tree.get_max_depth() for step in model._predictors for tree in step]  # noqa: SLF001
     return {
-        "trees": Embedding(len(depths), reference.NUMBERS_OF_A_TREE, "boosted trees"),
-        "forks": Elementwise(FORK, sum(depths)),
-        "leaves": Elementwise(FUNCTIONS["add"], len(depths)),
+        "trees": embedding(len(depths), reference.NUMBERS_OF_A_TREE, "boosted trees"),
+        "forks": elementwise(FORK, sum(depths)),
+        "leaves": elementwise("add", len(depths)),
         "probabilities": _answer(model.n_trees_per_iteration_),
     }
 
 
 def _answer(scores: int) -> Layer:
     """Probabilities of two classes from one score, or of more from one each."""
-    return Elementwise(TWO_CLASSES, 1) if scores == 1 else Reduction("softmax", 1, scores)
+    return elementwise(TWO_CLASSES, 1) if scores == 1 else reduction("softmax", 1, scores)
 
 
 LAYERS: dict[Callable[..., Any], Callable[[Arrays], Layers]] = {

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sequela.cost.formula import Number, Symbol
 from sequela.cost.layers.work import Part, Work
 from sequela.cost.ledger import Account, LayerCost, Noted
-from sequela.cost.primitives import Cost, softmax
-from sequela.cost.primitives import mean as mean_of
+from sequela.cost.rules.formula import Number, Symbol
+from sequela.cost.rules.primitives import Cost, softmax
+from sequela.cost.rules.primitives import mean as mean_of
 
 
 def account_of_several(
@@ -15,12 +15,8 @@ def account_of_several(
 ) -> Account:
     """Join the layers of all models into one account, one after the other, and their mean.
 
-    Args:
-        name: Name of the joint account.
-        counted: The account of each network by its name, one or more; all by one convention.
-        uncounted: Parameters of each other model by its name. Their operations are not known, so
-            that the account is a lower bound.
-        mean: The work of averaging them, by :func:`averaging`.
+    The operations of ``uncounted`` models (parameters by name) are unknown, so that the account is
+    a lower bound. ``mean`` is the work of averaging them, by :func:`averaging`.
     """
     layers: list[LayerCost] = []
     free: list[Noted] = []

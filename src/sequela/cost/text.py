@@ -3,57 +3,62 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sequela.cost.derivation import Line, amounts, derive, explain, legend
+from sequela.cost.derivation import derive, explain, legend
 from sequela.cost.ledger import Account, LayerCost, Noted, ReportCount
 from sequela.cost.mathml import render_mathml
 
+WORDS = {
+    "useful": "useful: real steps, by the formulas",
+    "executed": "executed: padding included, by the formulas",
+    "embedding_sum": "with the multi-hot input as a sum of rows",
+}
 HEADER = ("layer", "kind", "parameters", "operations", "MACs")
 
 
-def render_text(account: Account, *, derivation: bool = False) -> str:
-    """Format the account as plain text: a table, then optionally the derivation."""
-    blocks = [
-        f"{account.model}, convention {account.convention}, input {account.inputs}",
-        _columns(_table(account)),
-    ]
-    if account.lower_bound:
-        blocks.append("LOWER BOUND: no rule for " + _list(account.unknown))
-    if rows := _amounts(account):
-        blocks.append(_columns(rows))
-    if account.free:
-        blocks.append("free: " + _kinds(account.free))
-    if account.report is not None:
-        blocks.append(_report(account.report))
-    if derivation:
-        blocks += [_derivation(layer) for layer in account.layers]
-    return "\n\n".join(blocks)
-
-
-def render_markdown(account: Account, *, derivation: bool = False) -> str:
-    """Format the account as Markdown: a table, then optionally the derivation."""
-    blocks = [
-        f"### {account.model}",
-        f"Convention `{account.convention}`, input `{account.inputs}`.",
-        _markdown_table(_table(account)),
-    ]
-    if account.lower_bound:
-        blocks.append(f"**Lower bound**: no rule for {_list(account.unknown)}.")
-    if rows := _amounts(account):
-        blocks.append(_markdown_table(rows))
-    if account.free:
-        blocks.append(f"Free: {_kinds(account.free)}.")
-    if account.report is not None:
-        blocks.append(f"```text\n{_report(account.report)}\n```")
-    if derivation:
-        blocks += [_markdown_derivation(layer) for layer in account.layers]
-    return "\n\n".join(blocks)
+_TEXT = (
+    "{}, convention {}, input {}",
+    "LOWER BOUND: no rule for {}",
+    "free: {}",
+    "{}",
+)
+_MARKDOWN = (
+    "### {}\n\nConvention `{}`, input `{}`.",
+    "**Lower bound**: no rule for {}.",
+    "Free: {}.",
+    "```text\n{}\n```",
+)
 
 
 def render(account: Account, form: str, *, derivation: bool = False) -> str:
-    """Format the account as ``text``, ``markdown`` or ``mathml``, which is the derivation alone."""
+    """Format the account as ``text``, ``markdown`` or ``mathml``, which is the derivation alone.
+
+    Text and Markdown have a table, then optionally the derivation.
+    """
     if form == "mathml":
         return render_mathml(account)
-    return (render_markdown if form == "markdown" else render_text)(account, derivation=derivation)
+    markdown = form == "markdown"
+    title, bound, free, report = _MARKDOWN if markdown else _TEXT
+    table = _markdown_table if markdown else _columns
+    blocks = [
+        title.format(account.model, account.convention, account.inputs),
+        table(_table(account)),
+    ]
+    if account.lower_bound:
+        blocks.append(bound.format(", ".join(map(str, account.unknown))))
+    work = [
+        (WORDS[name], f"{amount.operations:,}", f"{amount.macs:,}")
+        for name, amount in account.amounts.items()
+        if name != "executed" or amount != account.useful
+    ]
+    if len(work) > 1:
+        blocks.append(table([("work", "operations", "MACs"), *work]))
+    if account.free:
+        blocks.append(free.format(_kinds(account.free)))
+    if account.report is not None:
+        blocks.append(report.format(_report(account.report)))
+    if derivation:
+        blocks += [_derivation(layer, markdown=markdown) for layer in account.layers]
+    return "\n\n".join(blocks)
 
 
 def _table(account: Account) -> list[Sequence[str]]:
@@ -72,11 +77,6 @@ def _table(account: Account) -> list[Sequence[str]]:
     sums = (account.parameters, account.operations, account.macs)
     rows.append((total, "", *(f"{number:,}" for number in sums)))
     return rows
-
-
-def _amounts(account: Account) -> list[Sequence[str]]:
-    rows = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in amounts(account)]
-    return [("work", "operations", "MACs"), *rows] if rows else []
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
@@ -98,10 +98,6 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
-def _list(noted: Iterable[Noted]) -> str:
-    return ", ".join(map(str, noted))
-
-
 def _kinds(noted: Iterable[Noted]) -> str:
     """List the noted operations, places together."""
     times: Counter[str] = Counter()
@@ -112,59 +108,39 @@ def _kinds(noted: Iterable[Noted]) -> str:
 
 def _report(report: ReportCount) -> str:
     """Format the count of the report of 2019, and the terms of the difference."""
-    rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
-    rows += [(p.layer, f"{p.parameters:,}", f"{p.operations:,}") for p in report.parts]
-    rows.append(("together", f"{report.parameters:,}", f"{report.operations:,}"))
-    rows += [
-        (f"+ {o.layer}: {o.reason}", f"{o.parameters.value:,}", f"{o.operations.value:,}")
-        for o in report.omissions
+    parameters, operations = report.parameters, report.operations
+    more = report.missing_parameters, report.missing_operations
+    counts = [
+        *((part.layer, part.parameters, part.operations) for part in report.parts),
+        ("together", parameters, operations),
+        *(
+            (f"+ {o.layer}: {o.reason}", o.parameters.value, o.operations.value)
+            for o in report.omissions
+        ),
+        ("exact", parameters + more[0], operations + more[1]),
     ]
-    rows.append(
-        (
-            "exact",
-            f"{report.parameters + report.missing_parameters:,}",
-            f"{report.operations + report.missing_operations:,}",
-        )
-    )
-    block = _columns(rows)
+    rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
+    rows += [(name, f"{one:,}", f"{other:,}") for name, one, other in counts]
     if not report.omissions:
-        return f"{block}\nthe report leaves out nothing"
+        return f"{_columns(rows)}\nthe report leaves out nothing"
     terms = [line for omission in report.omissions for line in explain(omission)]
-    missing = (
-        f"the report leaves out {report.missing_parameters:,} parameters and "
-        f"{report.missing_operations:,} operations:"
-    )
+    missing = f"the report leaves out {more[0]:,} parameters and {more[1]:,} operations:"
     return "\n".join(
         [
-            block,
+            _columns(rows),
             missing,
             *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms),
         ]
     )
 
 
-def _derivation(layer: LayerCost) -> str:
-    lines = [f"{layer.name}: {layer.kind}"]
-    lines += [_line(line) for line in derive(layer)]
+def _derivation(layer: LayerCost, *, markdown: bool) -> str:
+    code, item, gap = ("`{}`", "- ", [""]) if markdown else ("{}", "  ", [])
+    lines = [f"{'#### ' * markdown}{layer.name}: {layer.kind}", *gap]
+    for line in derive(layer):
+        steps = " = ".join(map(code.format, line.steps))
+        lines.append(f"{'  ' * line.part}{item}{line.label}: {steps}")
     if symbols := legend(layer):
-        meanings = (f"{s.name} = {s.number:,} {s.meaning}" for s in symbols.values())
-        lines.append("  where " + ", ".join(meanings))
-    return "\n".join(lines)
-
-
-def _line(line: Line) -> str:
-    indent = "    " if line.part else "  "
-    return f"{indent}{line.label}: {' = '.join(line.steps)}"
-
-
-def _markdown_derivation(layer: LayerCost) -> str:
-    lines = [f"#### {layer.name}: {layer.kind}", ""]
-    lines += [
-        f"{'  ' if line.part else ''}- {line.label}: "
-        + " = ".join(f"`{step}`" for step in line.steps)
-        for line in derive(layer)
-    ]
-    if symbols := legend(layer):
-        meanings = (f"`{s.name}` = {s.number:,} {s.meaning}" for s in symbols.values())
-        lines += ["", "where " + ", ".join(meanings)]
+        meanings = (f"{code.format(s.name)} = {s.number:,} {s.meaning}" for s in symbols.values())
+        lines += [*gap, f"{'' if markdown else '  '}where {', '.join(meanings)}"]
     return "\n".join(lines)

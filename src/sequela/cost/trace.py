@@ -22,10 +22,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from sequela.cost import modules, operators, shapes
-from sequela.cost.free_operators import FREE
 from sequela.cost.layers.work import Layer
-from sequela.cost.meta import describe, is_packed, on_meta, refuse_opaque, shape_only
+from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
+from sequela.cost.rules import modules, operators
 from sequela.errors import ModelError
 
 Parameters = tuple[nn.Parameter, ...]
@@ -38,13 +37,9 @@ OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __
 
 @dataclass
 class Row:
-    """The calls under one name.
+    """The calls under one name, with their facts and the parameters by their name in the model.
 
-    Attributes:
-        name: Path of the module, or of the operation between layers.
-        kind: Class of the module, or name of the operation.
-        layers: The facts of the calls, with their number.
-        parameters: The parameters of the row, by their name in the model.
+    The name is the path of the module, or of the operation between layers.
     """
 
     name: str
@@ -64,13 +59,7 @@ class Place:
 
 @dataclass
 class Trace:
-    """The trace of a forward pass.
-
-    Attributes:
-        rows: The rows by name, in the order of the calls.
-        free: Free operations and their number: views, look-ups, arithmetic of integers.
-        unknown: Operations without a rule, and their number.
-    """
+    """The trace of a forward pass: its rows, and its free and unknown operations."""
 
     rows: dict[str, Row] = field(default_factory=dict)
     free: Counter[Place] = field(default_factory=Counter)
@@ -91,15 +80,6 @@ def trace(
     """Trace what ``model(*args, **kwargs)`` computes at inference.
 
     The model, its mode and torch's random state are not changed.
-
-    Args:
-        model: Any module.
-        args: Its positional arguments; floating tensors may be on ``meta``.
-        kwargs: Its keyword arguments.
-        padded_rows: Rows of a padded batch in a layer on multi-hot visits.
-
-    Raises:
-        ModelError: If the module cannot be traced, or its forward fails on such input.
     """
     refuse_opaque(model)
     copied = on_meta(model)
@@ -179,9 +159,8 @@ class _Functions(TorchFunctionMode):
                 raise
         with self.tracer.hiding():
             result = func(*args, **kwargs)
-        names = ("query", "key", "attn_mask")
         given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False)) | dict(kwargs)
-        layer = operators.attention(result, *(given.get(name) for name in names))  # type: ignore[arg-type]
+        layer = operators.attention(result, given, self.tracer.is_weight)
         self.tracer.add("attention", [layer])
         return result
 
@@ -256,6 +235,9 @@ class _Tracer(TorchDispatchMode):
     ) -> Any:
         """Run a module that has a rule."""
         self.reports += 1
+        if any(each.is_complex() for each in (*_tensors((args, kwargs)), *module.parameters())):
+            place = Place(f"{type(module).__name__} of complex numbers", name, _caller())
+            self.seen.unknown[place] += 1
         with self.hiding():
             result = forward(*args, **kwargs)
             seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
@@ -325,11 +307,11 @@ class _Tracer(TorchDispatchMode):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
             return func(*args, **kwargs)
-        if base in shapes.KNOWN:
-            known = shapes.KNOWN[base](args)
+        if base in KNOWN_SHAPES:
+            known = KNOWN_SHAPES[base](args)
             if known is not None:
                 return args[0] if name.endswith("_") else known
-        tensors = [value for value in _leaves((args, kwargs)) if isinstance(value, Tensor)]
+        tensors = [*_tensors((args, kwargs))]
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
             args, kwargs = tree_map(_to_meta, (args, kwargs))
         return func(*args, **kwargs)
@@ -339,7 +321,7 @@ class _Tracer(TorchDispatchMode):
         name, module = self.stack[-1]
         own = func.namespace == "aten"
         integers = own and base not in operators.PRODUCTS and _integers_only(op)
-        if func.is_view or base in FREE or integers or _computes_nothing(op):
+        if func.is_view or base in operators.FREE or integers or _computes_nothing(op):
             if not type(module).__module__.startswith("torch.nn."):
                 self.reports += 1
                 self.seen.free[Place(base.strip("_"), name, "")] += 1
@@ -434,6 +416,10 @@ def _leaves(values: Any) -> Iterator[Any]:
     found: list[Any] = []
     tree_map(found.append, values, is_leaf=is_packed)
     yield from found
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    return (value for value in _leaves(values) if isinstance(value, Tensor))
 
 
 def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

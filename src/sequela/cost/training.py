@@ -15,44 +15,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from sequela.cost.ledger import Account, LayerCost
+from sequela.cost.rules.primitives import Primitive
 from sequela.errors import unknown_name
 
 SOURCE = "Kaplan et al. 2020 (arXiv:2001.08361); Hobbhahn and Sevilla 2021 (Epoch AI)"
 
 
-@dataclass(frozen=True, slots=True)
-class Optimiser:
-    """The update of one parameter by an optimiser.
-
-    Attributes:
-        name: Name of the optimiser.
-        operations: Operations for each parameter and step.
-        how: The counted update, and its source.
-    """
-
-    name: str
-    operations: int
-    how: str
-
-
 OPTIMISERS = {
-    optimiser.name: optimiser
-    for optimiser in (
-        Optimiser("sgd", 2, "w - a·g: 2"),
-        Optimiser("sgd-momentum", 4, "v = b·v + g: 2; w - a·v: 2"),
-        Optimiser(
+    update.name: update
+    for update in (
+        Primitive("sgd", 2, "w - a·g: 2"),
+        Primitive("sgd-momentum", 4, "v = b·v + g: 2; w - a·v: 2"),
+        Primitive(
             "adam",
             14,
             "m = b1·m + (1-b1)·g: 3; v = b2·v + (1-b2)·g·g: 4; corrections m/(1-b1^t), v/(1-b2^t): "
             "2; w - a·m/(sqrt(v) + e): 5 (Kingma and Ba 2015, algorithm 1)",
         ),
-        Optimiser(
-            "adamw",
-            16,
-            "Adam 14; decay w - a·c·w: 2 (Loshchilov and Hutter 2019, algorithm 2)",
+        Primitive(
+            "adamw", 16, "Adam 14; decay w - a·c·w: 2 (Loshchilov and Hutter 2019, algorithm 2)"
         ),
     )
 }
+"""The update of one parameter in one step, by optimiser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +51,9 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """The cost of one training step on the account's input.
+    """The operations of a training step: forward, backward by layer, and update."""
 
-    Attributes:
-        optimiser: The update.
-        forward: Operations of the forward pass.
-        layers: Operations of the backward pass, layer by layer.
-        update: Operations of the optimiser, for all trainable parameters.
-    """
-
-    optimiser: Optimiser
+    optimiser: Primitive
     forward: int
     layers: tuple[Backward, ...]
     update: int
@@ -92,11 +70,7 @@ class TrainingStep:
 
 
 def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
-    """Count one step of training on the account's input, of any batch size.
-
-    Raises:
-        UnknownNameError: If there is no such optimiser.
-    """
+    """Count one step of training on the account's input, of any batch size."""
     if optimiser not in OPTIMISERS:
         raise unknown_name("optimiser", optimiser, OPTIMISERS)
     update = OPTIMISERS[optimiser]

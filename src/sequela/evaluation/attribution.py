@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sequela.errors import MissingExtraError, ModelError
+from sequela.errors import ModelError, extra
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import STEPPED, TENSORS, VisitBatch
 
@@ -32,11 +32,8 @@ _AT_ONCE = 1 << 16  # codes times steps, or steps of a signal's samples, in one 
 class Attribution:
     """The attribution of a number of the model, relative to its baseline.
 
-    Attributes:
-        values: float64, one for each input, in their shape.
-        baseline: The number for the baseline.
-        reached: The number for the example.
-        steps: Steps of the integral.
+    ``values`` are float64, one for each input, ``baseline`` and ``reached`` the numbers for the
+    baseline and for the example, ``steps`` those of the integral.
     """
 
     values: NDArray[np.float64]
@@ -91,9 +88,6 @@ def attribute_signal(
         signal: float (n_chans, n_times), scaled, so that 0 is the mean of the training set.
         weights: float (class,), see :func:`contrast`.
         steps: Steps of the integral; by default doubled from 64 until the error is below 1 %.
-
-    Raises:
-        MissingExtraError: If captum is not installed.
     """
     exact, whole = _exact(model), signal.double()
 
@@ -123,10 +117,6 @@ def attribute_visits(
     Returns:
         One for each patient in the order of the batch, its ``values`` (code,) in the order of the
         patient's codes in the batch.
-
-    Raises:
-        MissingExtraError: If captum is not installed.
-        ModelError: If the model has no ``MultiHotLinear``.
     """
     exact = _exact(model)
     _layer_of_codes(exact)
@@ -154,22 +144,12 @@ def attribute_record(
     """Attribute the prediction for one patient to codes, measurements and features.
 
     The path begins at a record without codes, whose measurements and features are at the mean of
-    the training set; the times of measurements do not change.
-
-    Args:
-        model: Logits (patient, class) of ``batch.inputs``; if it reads codes, from a
-            ``MultiHotLinear``.
-        batch: A batch of one patient, on the CPU.
-        weights: float (class,), see :func:`contrast`.
-        steps: As in :func:`attribute_signal`.
+    the training set; the times of measurements do not change. As in :func:`attribute_visits`, for a
+    batch of one patient.
 
     Returns:
         ``values`` (input,): for the codes, for each measurement present by visit and channel, for
         static columns and for features, as far as the model reads them.
-
-    Raises:
-        MissingExtraError: If captum is not installed.
-        ModelError: If it reads codes and has no ``MultiHotLinear``.
     """
     exact = _exact(model)
     parts = dict(_of_path(batch))
@@ -281,10 +261,8 @@ def _integrated(
     said: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
 ) -> NDArray[np.float64]:
     """Return captum's integral of the sum over examples: float64, in the shape of one input."""
-    try:
+    with extra("explain", "an explanation"):
         from captum.attr import IntegratedGradients
-    except ImportError as error:
-        raise MissingExtraError.of("explain", "an explanation") from error
     if not inputs.numel():
         return np.zeros(inputs.shape[1:])
     values: Tensor = IntegratedGradients(lambda given: said(given).sum(1)).attribute(

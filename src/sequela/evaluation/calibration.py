@@ -8,9 +8,9 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from sequela.disclosure.disclosure import merged_bins
 from sequela.errors import DataError
 from sequela.evaluation import statistic
-from sequela.evaluation.disclosure import merged_bins
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
@@ -45,16 +45,8 @@ def reliability(
 ) -> Reliability:
     """Compute the reliability curve in bins of equally many examples, ties in one bin.
 
-    Args:
-        predictions: Predictions for one part.
-        rng: Draws the resamples.
-        bins: Number of bins.
-        how: Settings of the intervals.
-        smallest: Neighbouring bins are merged until none has fewer examples with the event, or
-            without it, than this; 0 is allowed.
-
-    Raises:
-        DataError: If there are no predictions.
+    Neighbouring bins are merged until none has fewer examples with the event, or without it, than
+    ``smallest``; 0 is allowed.
     """
     judged = event(predictions)
     of_bin = _bin_of(judged.chance, bins)
@@ -148,12 +140,8 @@ def brier_score(predictions: Predictions) -> BrierScore:
 
     The recalibrated probabilities are from isotonic regression on the same data. With more than two
     classes, scores and parts are summed over the classes, each against the rest.
-
-    Raises:
-        DataError: If there are no predictions.
     """
-    if not predictions.n_examples:
-        raise DataError("there are no predictions: the part that is evaluated is empty")
+    predictions.refuse_empty()
     parts = [
         _decomposed(chance, predictions.label == index)
         for index, chance in enumerate(predictions.probabilities.T)
@@ -176,11 +164,8 @@ def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDA
 class CalibrationLine:
     """Cox's (1958) calibration: logistic regression of the event on the logit of its probability.
 
-    Attributes:
-        slope: The ideal is 1; below 1 the probabilities are too extreme.
-        intercept: Intercept of that regression.
-        observed: Share of examples with the event.
-        expected: Mean predicted probability.
+    The ideal slope is 1; below 1 the probabilities are too extreme. ``observed`` is the share of
+    examples with the event, ``expected`` the mean predicted probability.
     """
 
     slope: float

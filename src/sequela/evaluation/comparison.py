@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from sequela.errors import DataError, SplitError
-from sequela.evaluation import delong, statistic
+from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distributions
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
@@ -16,13 +16,7 @@ from sequela.evaluation.resampling import class_strata
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between two models.
-
-    Attributes:
-        value: The first model's metric minus the second's.
-        interval: Interval of the difference.
-        p_value: Two-sided p-value of no difference.
-    """
+    """The first model's metric minus the second's, with a two-sided p-value of no difference."""
 
     value: float
     interval: Interval
@@ -66,6 +60,8 @@ def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> 
         SplitError: If the two are not predictions of the same examples.
         DataError: If there are not two classes, or fewer than two groups hold one of them.
     """
+    from sequela.evaluation import delong
+
     other = aligned(one, other)
     scores = np.stack([one.score, other.score], axis=1)
     found = delong.areas(one.label == 1, scores, one.group_index)
@@ -80,14 +76,11 @@ def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Counts of examples that only one of two models classifies correctly.
+    """Counts of examples that only one of two models classifies correctly, and p-values.
 
-    Attributes:
-        only_one: Examples that only the first model classifies correctly.
-        only_other: Examples that only the second model classifies correctly.
-        exact_p: Two-sided binomial p-value; never too small.
-        mid_p: The same, minus 0.5 times the probability of the observed table; nearer to the
-            nominal level (Fagerland, Lydersen & Laake 2013).
+    ``exact_p`` is the two-sided binomial p-value, never too small. ``mid_p`` is lower by 0.5 times
+    the probability of the observed table; nearer to the nominal level (Fagerland, Lydersen & Laake
+    2013).
     """
 
     only_one: int
@@ -141,11 +134,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def aligned(one: Predictions, other: Predictions) -> Predictions:
-    """Return ``other`` in the order of ``one``, if they are predictions of the same examples.
-
-    Raises:
-        SplitError: If they differ in examples, labels, groups, parts or classes.
-    """
+    """Return ``other`` in the order of ``one``, if they are predictions of the same examples."""
     if one.classes != other.classes:
         raise SplitError(
             f"the classes differ ({', '.join(one.classes)} and {', '.join(other.classes)}): "

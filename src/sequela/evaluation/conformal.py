@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, SettingError
+from sequela.errors import SettingError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
@@ -17,14 +17,12 @@ Score = Literal["LAC", "APS"]
 
 @dataclass(frozen=True)
 class Conformal:
-    """A rule that turns probabilities into sets.
+    """A rule that turns probabilities into sets of the classes whose score is at most the cutoff.
 
-    Attributes:
-        score: ``LAC``, 1 - probability (Sadinle, Lei & Wasserman 2019): the smallest sets, some of
-            them empty. ``APS``, the sum of the probabilities down to the class (Romano, Sesia &
-            Candès 2020, not randomised): larger sets, more even over easy and hard examples.
-        promised: Guaranteed share of new groups' examples whose set holds the true class.
-        cutoff: A class is in the set if its score is at most this.
+    ``LAC`` scores 1 - probability (Sadinle, Lei & Wasserman 2019): the smallest sets, some of them
+    empty. ``APS`` sums the probabilities down to the class (Romano, Sesia & Candès 2020, not
+    randomised): larger sets, more even over easy and hard examples. ``promised`` is the guaranteed
+    share of new groups' examples whose set holds the true class.
     """
 
     score: Score
@@ -78,15 +76,11 @@ def _scores(predictions: Predictions, score: Score) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The coverage of prediction sets on the test set.
+    """The coverage of prediction sets on the test set, and the guaranteed coverage.
 
-    Attributes:
-        promised: The guaranteed coverage.
-        coverage: Share of examples whose set holds the true class, each group with equal weight, as
-            in the guarantee.
-        of_class: The same for each class's examples, (class,), which is not guaranteed.
-        mean_size: Mean number of classes in a set.
-        empty: Share of sets that hold no class.
+    Coverage is the share of examples whose set holds the true class, each group with equal weight,
+    as in the guarantee; by class (class,) it is not guaranteed. ``empty`` is the share of sets that
+    hold no class.
     """
 
     promised: float
@@ -105,13 +99,8 @@ class Coverage:
 def check_coverage(
     rule: Conformal, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Coverage:
-    """Measure the coverage of a rule's sets on these predictions.
-
-    Raises:
-        DataError: If there are no predictions.
-    """
-    if not predictions.n_examples:
-        raise DataError("there are no predictions: the part that is evaluated is empty")
+    """Measure the coverage of a rule's sets on these predictions."""
+    predictions.refuse_empty()
     sets, group = rule.sets(predictions), predictions.group_index
     holds = sets[np.arange(predictions.n_examples), predictions.label]
     of_group = 1 / np.bincount(group)[group]

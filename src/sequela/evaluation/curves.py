@@ -19,17 +19,14 @@ from sklearn import metrics as sklearn_metrics
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates, exact_interval
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import (
-    Design,
-    Judged,
-    RecipeNumber,
-    across_folds,
-    metric_across_folds,
-)
+from sequela.evaluation.recipe import Judged, metric_across_folds, over_models
 from sequela.evaluation.resampling import class_strata, resampled_weights
 from sequela.evaluation.statistic import Statistic
 
 Kind = Literal["roc", "precision-recall"]
+Values = NDArray[np.float64]
+
+_AREAS: dict[Kind, str] = {"roc": "auroc", "precision-recall": "average_precision"}
 
 _ROUNDING = 1e-9
 _FALSE_POSITIVE_RATES = np.unique(
@@ -62,12 +59,12 @@ class Curve:
     """
 
     kind: Kind
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    threshold: NDArray[np.float64]
-    band_x: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    x: Values
+    y: Values
+    threshold: Values
+    band_x: Values
+    low: Values
+    high: Values
     area: Estimate
     frequency: float
     n_examples: int
@@ -98,29 +95,13 @@ def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
 
     At each threshold the points of a curve reveal the numbers of true and false alarms; only points
     where each of the four counts is 0, or ``smallest`` or more, are left.
-
-    Args:
-        curve: A curve of one model.
-        predictions: The predictions it was computed from.
-        smallest: The smallest count that is shown.
     """
     kept = counts_no_few(predictions, curve.threshold, smallest)
     return replace(curve, x=curve.x[kept], y=curve.y[kept], threshold=curve.threshold[kept])
 
 
-def counts_no_few(
-    predictions: Predictions, threshold: NDArray[np.float64], smallest: int
-) -> NDArray[np.bool_]:
-    """Find thresholds at which each of the four counts is 0, or ``smallest`` or more.
-
-    Args:
-        predictions: Predictions for one part, with two classes.
-        threshold: float64 (threshold,): alarm at or above it.
-        smallest: The smallest count that is shown.
-
-    Returns:
-        bool (threshold,).
-    """
+def counts_no_few(predictions: Predictions, threshold: Values, smallest: int) -> NDArray[np.bool_]:
+    """Find thresholds whose four counts are each 0, or ``smallest`` or more: bool (threshold,)."""
     alarm = predictions.score >= threshold[:, np.newaxis]
     alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
     silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
@@ -146,12 +127,7 @@ def roc_curve(
         DataError: If there are not two classes, or one has no examples.
     """
     bare, places = _points_of_roc(predictions), _FALSE_POSITIVE_RATES
-    found = sensitivity_at(predictions, places)
-    area, low, high = _uncertainty("auroc", found, predictions, rng, how)
-    # Sensitivity grows with the rate, so a bound at a lower rate is also one at a higher rate.
-    low = np.maximum.accumulate(low)
-    high = np.minimum.accumulate(high[::-1])[::-1]
-    return replace(bare, band_x=places, low=low, high=high, area=area, level=how.level)
+    return _with_band(bare, places, sensitivity_at(predictions, places), predictions, rng, how)
 
 
 def precision_recall_curve(
@@ -172,10 +148,8 @@ def precision_recall_curve(
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    bare = _points_of_precision(predictions)
-    found = precision_at(predictions, _RECALLS)
-    area, low, high = _uncertainty("average_precision", found, predictions, rng, how)
-    return replace(bare, band_x=_RECALLS, low=low, high=high, area=area, level=how.level)
+    bare, places = _points_of_precision(predictions), _RECALLS
+    return _with_band(bare, places, precision_at(predictions, places), predictions, rng, how)
 
 
 def roc_over_models(
@@ -185,19 +159,12 @@ def roc_over_models(
 
     Scores of two models are never ranked together. The band includes the variance of training (see
     :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
-
-    Raises:
-        DataError: As :func:`roc_curve`, for any model.
     """
     places = _FALSE_POSITIVE_RATES
     parts = tuple(_points_of_roc(one.held_out) for one in judged)
-    found = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
-    low, high = _bounds(found, judged)
-    low = np.maximum.accumulate(low)
-    high = np.minimum.accumulate(high[::-1])[::-1]
-    y = np.array([one.value for one in found])
-    x, y = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
-    return _mean_curve(parts, (x, y), (places, low, high), judged, rng, how)
+    y, low, high = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
+    points = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
+    return _mean_curve(parts, points, (places, *_rising(low, high)), judged, rng, how)
 
 
 def precision_recall_over_models(
@@ -210,13 +177,16 @@ def precision_recall_over_models(
     found no event yet, or misses none.
     """
     parts = tuple(_points_of_precision(one.held_out) for one in judged)
-    found = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
-    low, high = _bounds(found, judged)
+    y, low, high = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
     fewest = min(len(_with_event(one.held_out)) for one in judged)
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
     low[beyond] = high[beyond] = np.nan
-    y = np.array([one.value for one in found])
     return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
+
+
+def _rising(low: Values, high: Values) -> tuple[Values, Values]:
+    """Tighten a band: sensitivity grows with the rate, so a bound holds at the next rates too."""
+    return np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
 
 
 def _mean_at(
@@ -224,14 +194,29 @@ def _mean_at(
     of: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap,
-) -> list[RecipeNumber]:
-    """Compute the mean curve, place by place."""
-    design = Design.of(judged, classes_fixed=how.classes_fixed)
-    tuning = [of(one.tuning) for one in judged if one.tuning is not None and design.tuning]
-    statistics = [of(one.held_out) for one in judged]
-    plain = replace(how, method="percentile")
+) -> tuple[Values, Values, Values]:
+    """Compute the mean curve and its band place by place: y, low and high (place,)."""
     degrees = max(_scarcest(judged) - 1.0, 1.0)
-    return across_folds(statistics, rng, plain, design, tuning, degrees)
+    found = over_models(judged, of, rng, replace(how, method="percentile"), degrees)
+    n_events = len(set().union(*(_with_event(one.held_out) for one in judged)))
+    low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
+    for place, one in enumerate(found):
+        if one.interval is not None:
+            low[place], high[place] = max(one.interval.low, 0.0), min(one.interval.high, 1.0)
+            _widen_at_end(low, high, place, one.value, n_events, how.level)
+    return np.array([one.value for one in found]), low, high
+
+
+def _widen_at_end(
+    low: Values, high: Values, place: int, value: float, trials: int, level: float
+) -> None:
+    """Widen the band to the exact binomial bound where the curve is at 0 or 1.
+
+    Nearly all resamples are there too, so that their spread is too small.
+    """
+    if trials and min(value, 1 - value) < _ROUNDING:
+        exact = exact_interval(round(value) * trials, trials, level)
+        low[place], high[place] = min(low[place], exact.low), max(high[place], exact.high)
 
 
 def _scarcest(judged: Sequence[Judged]) -> int:
@@ -249,34 +234,16 @@ def _with_event(predictions: Predictions) -> set[str]:
     return set(predictions.group_id[predictions.label == 1].tolist())
 
 
-def _bounds(
-    found: Sequence[RecipeNumber], judged: Sequence[Judged]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds of the band, at least the exact bound where the mean is at 0 or 1."""
-    events = set().union(*(_with_event(one.held_out) for one in judged))
-    low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
-    for place, one in enumerate(found):
-        if one.interval is None:
-            continue
-        low[place], high[place] = max(one.interval.low, 0.0), min(one.interval.high, 1.0)
-        if min(one.value, 1 - one.value) < _ROUNDING:
-            exact = exact_interval(round(one.value) * len(events), len(events), one.interval.level)
-            low[place] = min(low[place], exact.low)
-            high[place] = max(high[place], exact.high)
-    return low, high
-
-
 def _mean_curve(
     parts: tuple[Curve, ...],
-    points: tuple[NDArray[np.float64], NDArray[np.float64]],
-    band: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    points: tuple[Values, Values],
+    band: tuple[Values, Values, Values],
     judged: Sequence[Judged],
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Curve:
     first = parts[0]
-    name = "auroc" if first.kind == "roc" else "average_precision"
-    area = metric_across_folds(name, judged, rng, how)
+    area = metric_across_folds(_AREAS[first.kind], judged, rng, how)
     once = [one.held_out for one in judged if one.place.repeat == one.place.seed == 0]
     return Curve(
         first.kind,
@@ -332,29 +299,22 @@ def _bare(
     )
 
 
-def sensitivity_at(predictions: Predictions, rates: NDArray[np.float64]) -> Statistic:
+def sensitivity_at(predictions: Predictions, rates: Values) -> Statistic:
     """Return sensitivity at fixed rates of false positives (rate,), linear between thresholds."""
-    positive, group = predictions.label == 1, predictions.group_index
-    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
 
-    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+    def value(found: Values, false: Values) -> Values:
         with np.errstate(invalid="ignore"):
             found /= found[:, -1:]
             false /= false[:, -1:]
         return np.stack([np.interp(rates, x, y) for x, y in zip(false, found, strict=True)])
 
-    trials = np.where((rates < 1), len(np.unique(group[positive])), 0)
-    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+    return _over_thresholds(predictions, np.where(rates < 1, 1, 0), value)
 
 
-def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+def precision_at(predictions: Predictions, recalls: Values) -> Statistic:
     """Return precision at the highest threshold that reaches each recall (recall,), above 0."""
-    positive, group = predictions.label == 1, predictions.group_index
-    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
 
-    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+    def value(found: Values, false: Values) -> Values:
         last = found.shape[1] - 1
         precision = np.empty((len(found), len(recalls)))
         for row, (hits, alarms) in enumerate(zip(found, found + false, strict=True)):
@@ -365,22 +325,18 @@ def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Stat
         precision[found[:, -1] == 0] = np.nan
         return precision
 
-    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
-    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+    return _over_thresholds(predictions, recalls, value)
 
 
-def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+def precision_between(predictions: Predictions, recalls: Values) -> Statistic:
     """Return precision at each recall (recall,), with false alarms linear between the events found.
 
     The k-th of m events, in the order of their scores, is at the recall k / (m + 1), its expected
     position (Weibull 1939): without that the curve of few events would be too low.
     """
-    positive, group = predictions.label == 1, predictions.group_index
-    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
-    stretched = recalls * (1 + 1 / max(int(positive.sum()), 1))
+    stretched = recalls * (1 + 1 / max(int((predictions.label == 1).sum()), 1))
 
-    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+    def value(found: Values, false: Values) -> Values:
         precision = np.full((len(found), len(recalls)), np.nan)
         for row, (hits, alarms) in enumerate(zip(found, false, strict=True)):
             if not hits[-1]:
@@ -391,29 +347,54 @@ def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) ->
             precision[row] = right / (right + wrong)
         return precision
 
-    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
-    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+    return _over_thresholds(predictions, recalls, value)
 
 
-def _cumulated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _over_thresholds(
+    predictions: Predictions, shares: Values, value: Callable[[Values, Values], Values]
+) -> Statistic:
+    """Return numbers as a function of true and false alarms, each (resample, 1 + score).
+
+    Behind each number are the groups with events times one of ``shares``.
+    """
+    group = predictions.group_index
+    is_event = predictions.label == 1
+    scores = -statistic.coarse(is_event, predictions.score)
+    sums_at = statistic.sums_at_scores(is_event, scores, group)
+    trials = np.ceil(shares * len(_with_event(predictions))).astype(np.int64)
+    return Statistic(
+        lambda weights: value(*map(_cumulated, sums_at(weights))),
+        int(group.max()) + 1,
+        tuple(trials.tolist()),
+    )
+
+
+def _cumulated(sums: Values) -> Values:
     """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""
     reached = np.zeros((sums.shape[1], len(sums) + 1))
     np.cumsum(sums.T, axis=1, out=reached[:, 1:])
     return reached
 
 
-def _uncertainty(
-    area: str, at: Statistic, predictions: Predictions, rng: np.random.Generator, how: Bootstrap
-) -> tuple[Estimate, NDArray[np.float64], NDArray[np.float64]]:
-    """Return the area with its interval, and the band's bounds (place,)."""
+def _with_band(
+    bare: Curve,
+    places: Values,
+    at: Statistic,
+    predictions: Predictions,
+    rng: np.random.Generator,
+    how: Bootstrap,
+) -> Curve:
+    """Add the band of a statistic at some places to a curve, and the area with its interval."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
-    (found,) = estimates(metrics.statistic_of(area, predictions), rng, how, stratum)
+    area = metrics.statistic_of(_AREAS[bare.kind], predictions)
+    (found,) = estimates(area, rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
     scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))
     low, high = _band(at, stratum, rng, how, degrees=max(scarcest - 1, 1))
-    return found, low, high
+    low, high = _rising(low, high) if bare.kind == "roc" else (low, high)
+    return replace(bare, band_x=places, low=low, high=high, area=found, level=how.level)
 
 
 def _band(
@@ -422,7 +403,7 @@ def _band(
     rng: np.random.Generator,
     how: Bootstrap,
     degrees: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Values, Values]:
     """Return pointwise bounds, NaN where most resamples are undefined or groups are too few."""
     trials = np.array(at.trials)
     if at.n_groups < 2:  # noqa: PLR2004
@@ -433,14 +414,8 @@ def _band(
         return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
     tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
     low, high = np.quantile(values, [1 - tail, tail], axis=0)
-    # Where the curve is at 0 or 1, so are nearly all resamples, and their spread is too small; the
-    # exact binomial bound is used instead.
     for place, value in enumerate(at.estimate.tolist()):
-        if trials[place] and min(value, 1 - value) < _ROUNDING:
-            n_groups = int(trials[place])
-            exact = exact_interval(round(value) * n_groups, n_groups, how.level)
-            low[place] = min(low[place], exact.low)
-            high[place] = max(high[place], exact.high)
+        _widen_at_end(low, high, place, value, int(trials[place]), how.level)
     few = (trials > 0) & (trials < _FEWEST)
     low[few] = high[few] = np.nan
     return low, high

@@ -20,12 +20,7 @@ from sequela.evaluation.statistic import Statistic
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and the reason for it.
-
-    Attributes:
-        value: Alarm at or above it.
-        chosen_for: The aim in words, shown with every number that depends on it.
-    """
+    """A threshold, with an alarm at or above it, and the aim in words, shown with its numbers."""
 
     value: float
     chosen_for: str
@@ -82,14 +77,8 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
 class Operation:
     """The performance at a threshold; each number with its interval.
 
-    Attributes:
-        threshold: Alarm at or above it.
-        sensitivity: Share of events that raise an alarm.
-        specificity: Share of the other examples that raise no alarm.
-        precision: Share of alarms that are events.
-        negative_value: Share of examples without an alarm that are not events.
-        f1: Harmonic mean of sensitivity and precision.
-        alarm_rate: Alarms per example.
+    ``negative_value`` is the share of examples without an alarm that are not events, ``alarm_rate``
+    the alarms per example.
     """
 
     threshold: Threshold
@@ -107,20 +96,12 @@ def operate(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> Operation:
-    """Compute the performance at a threshold on these predictions.
-
-    Raises:
-        DataError: If there are not two classes.
-    """
+    """Compute the performance at a threshold on these predictions."""
     return Operation(threshold, *estimates(operation(predictions, threshold), rng, how))
 
 
 def operation(predictions: Predictions, threshold: Threshold) -> Statistic:
-    """Return the numbers of :class:`Operation`, in order, as a function of the groups' weights.
-
-    Raises:
-        DataError: If there are not two classes.
-    """
+    """Return the numbers of :class:`Operation`, in order, as a function of the groups' weights."""
     alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
     group = predictions.group_index
     hit = np.stack([alarm, ~alarm, is_event, ~is_event], axis=1)

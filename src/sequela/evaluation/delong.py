@@ -14,13 +14,9 @@ from sequela.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Areas:
-    """AUROCs of several scores on the same examples.
+    """AUROCs (score,) of several scores on the same examples, and their covariance (score, score).
 
-    Attributes:
-        area: float64 (score,).
-        covariance: float64 (score, score).
-        trials: Groups with positives, or with negatives, whichever are fewer.
-        n_groups: Groups in all.
+    ``trials`` are the groups with positives, or with negatives, whichever are fewer.
     """
 
     area: NDArray[np.float64]
@@ -32,19 +28,11 @@ class Areas:
 def areas(
     positive: NDArray[np.bool_], scores: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Areas:
-    """Compute AUROCs and their covariance (DeLong, DeLong & Clarke-Pearson 1988).
+    """Compute AUROCs of scores (example, score), and their covariance (DeLong et al. 1988).
 
     By ranks, in O(n log n) (Sun & Xu 2014). Examples of one group may depend on each other, so the
     variance is over sums of groups (Obuchowski 1997); with one example a group the two are the
-    same.
-
-    Args:
-        positive: bool (example,).
-        scores: (example, score).
-        group: int64 (example,): index of its group.
-
-    Raises:
-        DataError: If fewer than two groups hold positives, or negatives.
+    same. At least two groups must hold positives, and two negatives.
     """
     groups = [np.unique(group[chosen]) for chosen in (positive, ~positive)]
     trials = min(len(one) for one in groups)

@@ -9,18 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError
 from sequela.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class Event:
-    """The event and its probability: all arrays are (example,).
+    """The predicted probability of the event, whether it happened, and the index of the group.
 
-    Attributes:
-        chance: float64: the predicted probability of the event.
-        happened: bool.
-        group: int64: index of the example's group.
+    All arrays are (example,).
     """
 
     chance: NDArray[np.float64]
@@ -29,13 +25,8 @@ class Event:
 
 
 def event(predictions: Predictions) -> Event:
-    """Return class 1 of two classes; of more, that the most probable class is right.
-
-    Raises:
-        DataError: If there are no predictions.
-    """
-    if not predictions.n_examples:
-        raise DataError("there are no predictions: the part that is evaluated is empty")
+    """Return class 1 of two classes; of more, that the most probable class is right."""
+    predictions.refuse_empty()
     if len(predictions.classes) == 2:  # noqa: PLR2004
         chance, happened = predictions.score, predictions.label == 1
     else:

@@ -45,14 +45,7 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
 
 @dataclass(frozen=True)
 class Learnt:
-    """The result of learning from a number of new people.
-
-    Attributes:
-        people: Number of new people.
-        loss: Mean log loss on other new people, over the draws.
-        low: A tenth of the draws are below.
-        high: A tenth of the draws are above.
-    """
+    """The mean log loss on other new people after learning from some, with outer tenths."""
 
     people: int
     loss: float
@@ -82,16 +75,9 @@ def learning_curve(
 ) -> dict[str, list[Learnt]]:
     """Evaluate models that learn from more and more new people, all drawn from ``rows``.
 
-    Args:
-        whose: Str (example,), the person of every example.
-        rows: Examples to learn from.
-        ways: Name to a way of learning.
-        rng: Draws the people: each draw is an order, of which the first so many are used.
-        draws: Number of orders.
-
-    Returns:
-        For each way, from few people to all; a number is left out where more than half of its draws
-        are too few to learn from.
+    ``whose`` is the person of every example, (example,). Each of the ``draws`` is an order of the
+    people, of which the first so many are used. There is a curve for each way of learning, from few
+    people to all; a number is left out where more than half of its draws are too few to learn from.
     """
     everybody = np.unique(whose[rows])
     sizes = [size for size in SIZES if size < len(everybody)] + [len(everybody)]

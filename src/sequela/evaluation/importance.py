@@ -22,11 +22,7 @@ Of = tuple[int, NDArray[np.integer], Attribution]
 class CodeImportance:
     """The effect of a code on the predictions for the test set.
 
-    Attributes:
-        code: Its name.
-        subjects: Test subjects who have it.
-        mean_absolute: Mean absolute attribution over all test examples.
-        mean: Mean attribution over the examples that have it.
+    ``mean_absolute`` is over all test examples, ``mean`` over those that have the code.
     """
 
     code: str
@@ -37,15 +33,9 @@ class CodeImportance:
 
 @dataclass(frozen=True)
 class Importance:
-    """The codes of the test set by importance.
+    """The codes of the test set by importance, and the relative completeness error of the examples.
 
-    Attributes:
-        what: The number that is explained.
-        codes: The most important first; without codes of fewer than 10 subjects.
-        suppressed: Number of codes of fewer subjects.
-        examples: Number of test examples.
-        median_error: Median relative completeness error of the examples.
-        largest_error: The largest.
+    ``codes`` has the most important first; codes of fewer than 10 subjects are only counted.
     """
 
     what: str
@@ -63,14 +53,9 @@ def importance_of_codes(
     what: str,
     smallest: int = SMALLEST_CELL,
 ) -> Importance:
-    """Compute mean absolute attributions of the codes over some examples.
+    """Compute mean absolute attributions of the codes over the examples ``rows`` (row,).
 
-    Args:
-        model: A model of visits, of two classes.
-        sequences: The examples.
-        rows: int64 (row,), the examples to use.
-        what: The number that is explained, in words.
-        smallest: Codes of fewer subjects are counted, not named.
+    ``what`` is the explained number in words; codes of fewer subjects are counted, not named.
     """
 
     def found() -> Iterator[Of]:
@@ -88,15 +73,10 @@ def importance_of_codes(
 def ranked(
     names: Sequence[str], found: Iterable[Of], examples: int, what: str, smallest: int
 ) -> Importance:
-    """Rank names by their mean absolute attribution.
+    """Rank names of codes or inputs by their mean absolute attribution over ``examples`` examples.
 
-    Args:
-        names: Names of all codes or inputs.
-        found: For each example: its subject, the places (input,) of its inputs among the names, and
-            the attribution of each.
-        examples: Number of examples.
-        what: The number that is explained, in words.
-        smallest: Inputs of fewer subjects are counted, not named.
+    ``found`` has for each example its subject, the places (input,) of its inputs among the names,
+    and the attribution of each. Inputs of fewer subjects are counted, not named.
     """
     size = len(names)
     absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)

@@ -28,15 +28,9 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval and its method.
+    """A confidence interval of a level, and its method in words, shown with the number.
 
-    Attributes:
-        low: Lower bound.
-        high: Upper bound.
-        level: Confidence, for example 0.95.
-        method: The method in words, shown with the number.
-        resamples: Number of bootstrap resamples; 0 for a formula.
-        n_groups: Number of subjects or recordings that were resampled.
+    ``resamples`` is 0 for a formula; ``n_groups`` counts the resampled subjects or recordings.
     """
 
     low: float
@@ -46,15 +40,19 @@ class Interval:
     resamples: int
     n_groups: int
 
+    def method_record(self) -> dict[str, object]:
+        """Return its level and method, as the files of a run have them."""
+        return {
+            "level": self.level,
+            "method": self.method,
+            "resamples": self.resamples,
+            "groups": self.n_groups,
+        }
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval.
-
-    Attributes:
-        value: NaN where it is undefined.
-        interval: ``None`` where there are too few data for one.
-    """
+    """A number, NaN where it is undefined, and its interval, if there are enough data for one."""
 
     value: float
     interval: Interval | None
@@ -85,14 +83,11 @@ DEFAULT = Bootstrap()
 
 @dataclass(frozen=True)
 class Distribution:
-    """One number on bootstrap resamples, with corrections for its quantiles.
+    """One number on the bootstrap resamples that define it, with corrections for its quantiles.
 
-    Attributes:
-        estimate: The number where each group counts once.
-        values: float64 (resample,): the resamples on which it is defined.
-        degrees: Degrees of freedom of the t distribution that widens the tails.
-        shift: Bias of the resamples as a normal quantile (BCa); 0 for percentiles.
-        acceleration: Skewness over the groups (BCa); 0 for percentiles.
+    ``degrees`` are those of the t distribution that widens the tails. For BCa, ``shift`` is the
+    bias of the resamples as a normal quantile, and ``acceleration`` the skewness over the groups;
+    both are 0 for percentiles.
     """
 
     estimate: float
@@ -165,20 +160,7 @@ def distributions(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> list[Distribution | None]:
-    """Compute the bootstrap distribution of each number of a statistic, from the same resamples.
-
-    Args:
-        statistic: A statistic with one number or several.
-        rng: Draws the resamples.
-        how: Resamples and method.
-        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
-
-    Returns:
-        One for each number, ``None`` where it is undefined on more than half of the resamples.
-
-    Raises:
-        DataError: If there are fewer than two groups, or a stratum has only one.
-    """
+    """Compute the bootstrap distribution of each number of a statistic; as :func:`intervals`."""
     if statistic.n_groups < 2:  # noqa: PLR2004
         raise DataError(
             f"there are {statistic.n_groups} groups: an interval needs two subjects or more"
@@ -206,20 +188,9 @@ def intervals(
 ) -> list[Interval | None]:
     """Compute a confidence interval for each number of a statistic, from the same resamples.
 
-    Where all resamples are 0, or all are 1, a bootstrap is uninformative: a probability then has
-    the exact binomial bound over its groups.
-
-    Args:
-        statistic: A statistic with one number or several.
-        rng: Draws the resamples.
-        how: Level, resamples and method.
-        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
-
-    Returns:
-        One for each number, ``None`` where it is undefined on more than half of the resamples.
-
-    Raises:
-        DataError: If there are fewer than two groups, or a stratum has only one.
+    Groups are drawn within the strata, int64 (group,), or from all. A number has no interval if it
+    is undefined on more than half of the resamples. Where all resamples are 0, or all are 1, a
+    bootstrap is uninformative: a probability then has the exact binomial bound over its groups.
     """
     found = distributions(statistic, rng, how, stratum)
     trials = statistic.trials or (0,) * len(found)
@@ -250,13 +221,14 @@ def interval(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> Interval:
-    """Compute the confidence interval of a statistic of one number; as :func:`intervals`.
-
-    Raises:
-        DataError: If there are fewer than two groups, or the number is undefined on more than half
-            of the resamples.
-    """
-    return _only(intervals(statistic, rng, how, stratum))
+    """Compute the confidence interval of a statistic of one number; as :func:`intervals`."""
+    (only,) = intervals(statistic, rng, how, stratum)
+    if only is None:
+        raise DataError(
+            "the number is undefined on most resamples: too few groups hold the examples that it "
+            "needs"
+        )
+    return only
 
 
 def metric_interval(
@@ -268,20 +240,9 @@ def metric_interval(
         UnknownNameError: If no metric has that name.
         DataError: If the metric or its interval is not defined on these predictions.
     """
-    stratum = None
-    if how.classes_fixed:
-        stratum = class_strata(predictions.label, predictions.group_index)
+    classes = class_strata(predictions.label, predictions.group_index)
+    stratum = classes if how.classes_fixed else None
     return interval(statistic_of(name, predictions), rng, how, stratum)
-
-
-def _only(found: list[Interval | None]) -> Interval:
-    (only,) = found
-    if only is None:
-        raise DataError(
-            "the number is undefined on most resamples: too few groups hold the examples that it "
-            "needs"
-        )
-    return only
 
 
 def _columns(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -300,14 +261,12 @@ def _interval(
 
 
 def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
-    """Estimate the degrees of freedom of a variance: n - 1 for normal influences.
+    """Estimate the degrees of freedom of a variance from the influence (group,) on a number.
 
-    A few groups that determine most of a number (the few subjects who died) make the estimate of
-    its variance as uncertain as a few draws would: 2n / (kurtosis - (n - 3) / (n - 1)), kept within
-    1 and n - 1 (O'Neill 2014, The American Statistician 68, 282).
-
-    Args:
-        influence: (group,): the contribution of each group to the number, with mean 0.
+    They are n - 1 for normal influences. A few groups that determine most of a number (the few
+    subjects who died) make the estimate of its variance as uncertain as a few draws would: 2n /
+    (kurtosis - (n - 3) / (n - 1)), kept within 1 and n - 1 (O'Neill 2014, The American Statistician
+    68, 282).
     """
     n_groups = len(influence)
     square = np.mean(influence**2)

@@ -1,8 +1,8 @@
 """The metrics of a model's predictions: one record for each, read by everything else.
 
 A metric is a number from :class:`~sequela.evaluation.predictions.Predictions`, usually of one part:
-``accuracy(predictions.part("held_out"))``. Metrics of scikit-learn are used where they exist.
-:data:`METRICS` holds the name, format, axis, statistic and direction of each; :func:`register` adds
+``accuracy(predictions.part("held_out"))``. Ranks are those of scikit-learn.
+:data:`METRICS` holds the name, format, axis, statistic and direction of each; ``register`` adds
 one. Their meaning and their limits are described in ``docs/evaluation.md``.
 """
 
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
-from sequela.errors import DataError, SettingError, unknown_name
+from sequela.errors import DataError, SettingError
 from sequela.evaluation import statistic
 from sequela.evaluation.event import event
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import Statistic
+from sequela.registry import Registry
 
 _TWO = 2
 Needs = Literal["any classes", "two classes", "whole groups"]
@@ -84,9 +85,7 @@ class Metric:
     def can_be_had(self, predictions: Predictions, *, whole_groups: bool) -> bool:
         """Return whether these predictions have what the metric needs.
 
-        Args:
-            predictions: Predictions for one part.
-            whole_groups: Whether all examples of a group have one class by design.
+        ``whole_groups`` is true if all examples of a group have one class by design.
         """
         if self.needs == "two classes":
             both = len(np.unique(predictions.label)) == _TWO
@@ -106,33 +105,20 @@ class Metric:
 
 def accuracy(predictions: Predictions) -> float:
     """Compute the share of examples whose most probable class is the true one."""
-    _refuse_empty(predictions)
-    return float(sklearn_metrics.accuracy_score(predictions.label, predictions.predicted))
+    predictions.refuse_empty()
+    return float(np.mean(predictions.predicted == predictions.label))
 
 
 def recording_accuracy(predictions: Predictions) -> float:
-    """Compute the share of whole recordings whose mean probabilities give the true class.
-
-    Raises:
-        DataError: If a recording's examples have different labels.
-    """
+    """Compute the share of whole recordings whose mean probabilities give the true class."""
     return accuracy(predictions.by_recording())
 
 
 def per_class_recall(predictions: Predictions) -> NDArray[np.float64]:
-    """Compute the recall of each class; NaN for a class without examples.
-
-    Returns:
-        float64 (class,).
-    """
-    _refuse_empty(predictions)
-    recall: NDArray[np.float64] = sklearn_metrics.recall_score(
-        predictions.label,
-        predictions.predicted,
-        labels=range(len(predictions.classes)),
-        average=None,
-        zero_division=np.nan,
-    )
+    """Compute the recall of each class, NaN for a class without examples: float64 (class,)."""
+    counts = confusion(predictions)
+    with np.errstate(invalid="ignore"):
+        recall: NDArray[np.float64] = counts.diagonal() / counts.sum(axis=1)
     return recall
 
 
@@ -142,16 +128,10 @@ def balanced_accuracy(predictions: Predictions) -> float:
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Count examples by true class (rows) and predicted class (columns).
-
-    Returns:
-        int64 (class, class).
-    """
-    _refuse_empty(predictions)
-    counts: NDArray[np.int64] = sklearn_metrics.confusion_matrix(
-        predictions.label, predictions.predicted, labels=range(len(predictions.classes))
-    )
-    return counts
+    """Count examples by true class (rows) and predicted class (columns): int64 (class, class)."""
+    predictions.refuse_empty()
+    n = len(predictions.classes)
+    return np.bincount(n * predictions.label + predictions.predicted, minlength=n * n).reshape(n, n)
 
 
 def log_loss(predictions: Predictions) -> float:
@@ -160,7 +140,7 @@ def log_loss(predictions: Predictions) -> float:
     Probabilities keep float32's epsilon (1.2e-7) from 0 and 1, as in scikit-learn, so that one
     confident error costs at most 15.9.
     """
-    _refuse_empty(predictions)
+    predictions.refuse_empty()
     return float(example_loss(predictions).mean())
 
 
@@ -182,18 +162,14 @@ def auroc(predictions: Predictions) -> float:
 
 
 def average_precision(predictions: Predictions) -> float:
-    """Compute the mean precision over the recalls that the thresholds reach, not interpolated.
-
-    Raises:
-        DataError: If there are not two classes, or one has no examples.
-    """
+    """Compute the mean precision over the recalls that the thresholds reach, not interpolated."""
     refuse_one_class(predictions)
     return float(sklearn_metrics.average_precision_score(predictions.label, predictions.score))
 
 
 def brier_score(predictions: Predictions) -> float:
     """Compute the mean squared error of class 1 of two classes, else summed over all classes."""
-    _refuse_empty(predictions)
+    predictions.refuse_empty()
     return float(_squared_errors(predictions).mean())
 
 
@@ -213,36 +189,19 @@ def observed_minus_expected(predictions: Predictions) -> float:
 
 def alarm_rate(predictions: Predictions) -> float:
     """Compute the share of examples that raise an alarm at the threshold 0.5."""
-    _refuse_empty(predictions)
+    predictions.refuse_empty()
     return float(np.mean(predictions.score >= 0.5))  # noqa: PLR2004
 
 
 def majority_accuracy(training_label: NDArray[np.int64], label: NDArray[np.int64]) -> float:
-    """Compute the accuracy of always predicting the most frequent training class.
-
-    Args:
-        training_label: int64 (training example,).
-        label: int64 (example,): labels of the examples to predict.
-
-    Raises:
-        DataError: If either is empty.
-    """
+    """Compute the accuracy of always predicting the most frequent training class."""
     if not training_label.size or not label.size:
         raise DataError("there are no labels: the majority class needs examples in both parts")
     return float(np.mean(label == np.bincount(training_label).argmax()))
 
 
-def _refuse_empty(predictions: Predictions) -> None:
-    if not predictions.n_examples:
-        raise DataError("there are no predictions: the part that is evaluated is empty")
-
-
 def refuse_one_class(predictions: Predictions) -> None:
-    """Check that there are two classes and examples of both.
-
-    Raises:
-        DataError: If not.
-    """
+    """Refuse other than two classes, or no examples of one, with a DataError."""
     predictions.score  # noqa: B018 - refuses more than two classes
     present = np.unique(predictions.label)
     if len(present) < _TWO:
@@ -263,13 +222,9 @@ def _accuracy(predictions: Predictions) -> Statistic:
     return statistic.share(right, np.ones_like(right), predictions.group_index)
 
 
-def _auroc(predictions: Predictions) -> Statistic:
-    return statistic.auroc(predictions.label == 1, predictions.score, predictions.group_index)
-
-
-def _average_precision(predictions: Predictions) -> Statistic:
-    positive = predictions.label == 1
-    return statistic.average_precision(positive, predictions.score, predictions.group_index)
+def _ranked(of: Callable[..., Statistic]) -> Callable[[Predictions], Statistic]:
+    """Return a statistic of scores as one of predictions."""
+    return lambda given: of(given.label == 1, given.score, given.group_index)
 
 
 def _balanced_accuracy(predictions: Predictions) -> Statistic:
@@ -292,141 +247,14 @@ def _alarm_rate(predictions: Predictions) -> Statistic:
     return statistic.share(alarm, np.ones_like(alarm), predictions.group_index)
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "accuracy",
-            "accuracy",
-            "share of examples whose most probable class is the true one",
-            accuracy,
-            _accuracy,
-            form=".0%",
-            axis=".0%",
-            points=True,
-            hub="accuracy",
-            reported=True,
-            reveals=False,
-        ),
-        Metric(
-            "recording_accuracy",
-            "accuracy of whole recordings",
-            "share of whole recordings whose mean probabilities give the true class",
-            recording_accuracy,
-            lambda predictions: _accuracy(predictions.by_recording()),
-            needs="whole groups",
-            form=".0%",
-            axis=".0%",
-            points=True,
-            reported=True,
-            reveals=False,
-        ),
-        Metric(
-            "auroc",
-            "AUROC",
-            "probability that an example of class 1 scores higher than one of class 0, ties "
-            "counted 0.5 (Hanley & McNeil 1982)",
-            auroc,
-            _auroc,
-            needs="two classes",
-            chance=0.5,
-            hub="roc_auc",
-            reported=True,
-            reveals=False,
-        ),
-        Metric(
-            "average_precision",
-            "average precision",
-            "sum over thresholds of (gain in recall) x precision, not interpolated",
-            average_precision,
-            _average_precision,
-            needs="two classes",
-            hub="average_precision",
-            reported=True,
-            reveals=False,
-        ),
-        Metric(
-            "log_loss",
-            "log loss",
-            "mean of -log(probability of the true class), in nats; probabilities keep 1.2e-7 from "
-            "0 and 1",
-            log_loss,
-            lambda predictions: statistic.mean(example_loss(predictions), predictions.group_index),
-            better="lower",
-            bounds=(0.0, float("inf")),
-            key="loss",
-            reported=True,
-            interval=False,
-            reveals=False,
-        ),
-        Metric(
-            "balanced_accuracy",
-            "balanced accuracy",
-            "mean recall over the classes that occur",
-            balanced_accuracy,
-            _balanced_accuracy,
-            form=".0%",
-            axis=".0%",
-            points=True,
-        ),
-        Metric(
-            "brier_score",
-            "Brier score",
-            "mean squared error of the probabilities: of class 1, or over all classes if there are "
-            "more than two (Brier 1950)",
-            brier_score,
-            lambda predictions: statistic.mean(
-                _squared_errors(predictions), predictions.group_index
-            ),
-            better="lower",
-            form=".3f",
-            table=".4f",
-            axis=".3f",
-            bounds=(0.0, 2.0),
-            reveals=False,
-        ),
-        Metric(
-            "observed_minus_expected",
-            "observed minus expected share of events",
-            "share of examples with the event, minus the mean predicted probability",
-            observed_minus_expected,
-            _observed_minus_expected,
-            better="",
-            form="+.1%",
-            axis="+.0%",
-            bounds=(-1.0, 1.0),
-            points=True,
-            reveals=False,
-        ),
-        Metric(
-            "alarm_rate",
-            "alarms per example",
-            "share of examples that raise an alarm at the threshold, 0.5 if none is given",
-            alarm_rate,
-            _alarm_rate,
-            better="",
-            needs="two classes",
-            form=".0%",
-            axis=".0%",
-            points=True,
-        ),
-    )
-}
-"""The metrics by name; the reported ones are in the order of tables."""
+_SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
 
 _TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
 """The other keys among a run's numbers."""
 
-OURS = frozenset(metric.key for metric in METRICS.values())
-"""The keys of metrics that every run has, where its classes allow them; users may add others."""
 
-
-def register(metric: Metric) -> None:
-    """Register a metric, so that it is computed, compared, written and drawn like the others.
-
-    Raises:
-        SettingError: If its name or key cannot be one, or is taken.
-    """
+def _check(_: str, metric: Metric) -> None:
+    """Check a new metric: its name, and its key."""
     taken = {*_TAKEN, *METRICS, *(other.key for other in METRICS.values())}
     for name in (metric.name, metric.key):
         if not (name.isidentifier() and name == name.lower()) or name.endswith(("_ci", "_folds")):
@@ -436,30 +264,135 @@ def register(metric: Metric) -> None:
             )
         if name in taken:
             raise SettingError(f"a metric named '{name}' exists: choose another name")
-    METRICS[metric.name] = metric
+
+
+METRICS = Registry("metric", Metric, _check)
+"""The metrics by name; the reported ones are in the order of tables."""
+register = METRICS.add
+
+for _metric in (
+    Metric(
+        "accuracy",
+        "accuracy",
+        "share of examples whose most probable class is the true one",
+        accuracy,
+        _accuracy,
+        **_SHARE,
+        hub="accuracy",
+        reported=True,
+        reveals=False,
+    ),
+    Metric(
+        "recording_accuracy",
+        "accuracy of whole recordings",
+        "share of whole recordings whose mean probabilities give the true class",
+        recording_accuracy,
+        lambda predictions: _accuracy(predictions.by_recording()),
+        needs="whole groups",
+        **_SHARE,
+        reported=True,
+        reveals=False,
+    ),
+    Metric(
+        "auroc",
+        "AUROC",
+        "probability that an example of class 1 scores higher than one of class 0, ties "
+        "counted 0.5 (Hanley & McNeil 1982)",
+        auroc,
+        _ranked(statistic.auroc),
+        needs="two classes",
+        chance=0.5,
+        hub="roc_auc",
+        reported=True,
+        reveals=False,
+    ),
+    Metric(
+        "average_precision",
+        "average precision",
+        "sum over thresholds of (gain in recall) x precision, not interpolated",
+        average_precision,
+        _ranked(statistic.average_precision),
+        needs="two classes",
+        hub="average_precision",
+        reported=True,
+        reveals=False,
+    ),
+    Metric(
+        "log_loss",
+        "log loss",
+        "mean of -log(probability of the true class), in nats; probabilities keep 1.2e-7 from "
+        "0 and 1",
+        log_loss,
+        lambda predictions: statistic.mean(example_loss(predictions), predictions.group_index),
+        better="lower",
+        bounds=(0.0, float("inf")),
+        key="loss",
+        reported=True,
+        interval=False,
+        reveals=False,
+    ),
+    Metric(
+        "balanced_accuracy",
+        "balanced accuracy",
+        "mean recall over the classes that occur",
+        balanced_accuracy,
+        _balanced_accuracy,
+        **_SHARE,
+    ),
+    Metric(
+        "brier_score",
+        "Brier score",
+        "mean squared error of the probabilities: of class 1, or over all classes if there are "
+        "more than two (Brier 1950)",
+        brier_score,
+        lambda predictions: statistic.mean(_squared_errors(predictions), predictions.group_index),
+        better="lower",
+        form=".3f",
+        table=".4f",
+        axis=".3f",
+        bounds=(0.0, 2.0),
+        reveals=False,
+    ),
+    Metric(
+        "observed_minus_expected",
+        "observed minus expected share of events",
+        "share of examples with the event, minus the mean predicted probability",
+        observed_minus_expected,
+        _observed_minus_expected,
+        better="",
+        form="+.1%",
+        axis="+.0%",
+        bounds=(-1.0, 1.0),
+        points=True,
+        reveals=False,
+    ),
+    Metric(
+        "alarm_rate",
+        "alarms per example",
+        "share of examples that raise an alarm at the threshold, 0.5 if none is given",
+        alarm_rate,
+        _alarm_rate,
+        better="",
+        needs="two classes",
+        **_SHARE,
+    ),
+):
+    register(_metric)
+
+OURS = frozenset(metric.key for metric in METRICS.values())
+"""The keys of metrics that every run has, where its classes allow them; users may add others."""
 
 
 def named(name: str) -> Metric:
-    """Return a metric by its name, or by its key among a run's numbers.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-    """
+    """Return a metric by its name, or by its key among a run's numbers."""
     for metric in METRICS.values():
         if name in (metric.name, metric.key):
             return metric
-    raise unknown_name("metric", name, METRICS)
+    return METRICS.lookup(name)
 
 
 def statistic_of(name: str, predictions: Predictions) -> Statistic:
-    """Return a metric as a function of the groups' weights.
-
-    Groups are numbered as in ``predictions.group_index``.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric has no statistic, or is not defined on these predictions.
-    """
+    """Return a metric as a function of the weights of the groups in ``predictions.group_index``."""
     metric = named(name)
     if metric.statistic is None:
         raise DataError(
@@ -479,12 +412,6 @@ def compared() -> list[Metric]:
 
 
 def headline(classes: Sequence[str], numbers: Container[str] | None = None) -> Metric:
-    """Return the main metric: AUROC for two classes, else accuracy.
-
-    Args:
-        classes: Names of the classes.
-        numbers: Numbers of a run; if they lack the AUROC, as where a class is missing, accuracy is
-            used.
-    """
+    """Return the main metric: AUROC for two classes if it is among the numbers, else accuracy."""
     two = len(classes) == _TWO and (numbers is None or METRICS["auroc"].key in numbers)
     return METRICS["auroc" if two else "accuracy"]

@@ -2,17 +2,13 @@
 
 import math
 
-from sequela.evaluation.disclosure import Hidden
+from sequela.disclosure.disclosure import Hidden
 
 _MINUTE, _HOUR = 60, 3600  # seconds
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:
-    """Format a number: with a minus sign, without a sign before a zero, a dash for none.
-
-    Args:
-        value: ``None`` or NaN where the number is not defined; or ``Hidden``.
-        form: Format in Python's notation.
+    """Format a number: with a minus sign, without a sign before a zero, a dash for none or NaN.
 
     Example:
         >>> number(-0.001, ".2f"), number(0.012, "+.1%"), number(0.001, "+.1f")

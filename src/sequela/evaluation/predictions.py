@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
+from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, RunError, unknown_name
-from sequela.evaluation.disclosure import INTERNAL
 from sequela.files import whole
-from sequela.sources import sealed
-from sequela.sources.opened import json_value
+from sequela.formats import sealed
+from sequela.formats.opened import json_value
 
 _SUM_TOLERANCE = 1e-4
 CLASSES_KEY = b"sequela.classes"
@@ -116,6 +117,16 @@ class Predictions:
         return _COLUMNS if self.recording_id is None else _COLUMNS | _RECORDING
 
     @property
+    def arrays(self) -> tuple[str, ...]:
+        """The names of the arrays, each with one row for each example."""
+        return (*self._columns.values(), "label", "probabilities")
+
+    def refuse_empty(self) -> None:
+        """Refuse to evaluate no predictions, with a DataError."""
+        if not self.n_examples:
+            raise DataError("there are no predictions: the part that is evaluated is empty")
+
+    @property
     def n_examples(self) -> int:
         """The number of examples."""
         return len(self.example_id)
@@ -128,11 +139,7 @@ class Predictions:
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """The probability of class 1, where there are two classes: float32 (example,).
-
-        Raises:
-            DataError: If there are more than two.
-        """
+        """The probability of class 1, where there are two classes: float32 (example,)."""
         if len(self.classes) != 2:  # noqa: PLR2004
             raise DataError(
                 f"there are {len(self.classes)} classes where a number needs two: "
@@ -140,32 +147,30 @@ class Predictions:
             )
         return self.probabilities[:, 1]
 
-    @property
+    @cached_property
     def group_index(self) -> NDArray[np.int64]:
         """The position of each example's group among the sorted group ids: int64 (example,)."""
         return np.unique(self.group_id, return_inverse=True)[1]
 
+    @cached_property
+    def _parts(self) -> dict[str, Self]:
+        """The parts by name, each made once."""
+        return {}
+
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
         """Return the examples for which ``keep`` is true, or those at its positions."""
-        names = (*self._columns.values(), "label", "probabilities")
-        return replace(self, **{name: getattr(self, name)[keep] for name in names})
+        return replace(self, **{name: getattr(self, name)[keep] for name in self.arrays})
 
     def part(self, name: str) -> Self:
-        """Return the examples of one part of the split.
-
-        Raises:
-            UnknownNameError: If no part has that name.
-        """
+        """Return the examples of one part of the split."""
         if name not in PARTS:
             raise unknown_name("part", name, PARTS)
-        return self.where(self.split == name)
+        if name not in self._parts:
+            self._parts[name] = self.where(self.split == name)
+        return self._parts[name]
 
     def against_rest(self, name: str) -> Self:
-        """Reduce the classes to two: ``not NAME``, and the named one.
-
-        Raises:
-            UnknownNameError: If no class has that name.
-        """
+        """Reduce the classes to two: ``not NAME``, and the named one."""
         if name not in self.classes:
             raise unknown_name("class", name, self.classes)
         index = self.classes.index(name)
@@ -181,11 +186,8 @@ class Predictions:
     def by_recording(self) -> Self:
         """Return one row per recording, with the mean of its examples' probabilities.
 
-        The rows are in the order of the recordings' ids, which become the example ids too. Where
-        no recordings are known, groups are recordings.
-
-        Raises:
-            DataError: If a recording's examples disagree on label, group, subject or part.
+        The rows are in the order of the recordings' ids, which become the example ids too. Where no
+        recordings are known, groups are recordings. Examples of one must have one label and part.
         """
         ids = self.group_id if self.recording_id is None else self.recording_id
         recording, first, index = np.unique(ids, return_index=True, return_inverse=True)
@@ -229,11 +231,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file that ``write`` wrote.
-
-        Raises:
-            RunError: If there is no such file, or it is damaged.
-        """
+        """Read a file that ``write`` wrote."""
         if not path.is_file():
             raise RunError(f"{path} does not exist: continue the run with --resume, or train again")
         try:
@@ -263,11 +261,7 @@ class Predictions:
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """Join predictions of different examples, sorted by ``example_id``.
-
-    Raises:
-        DataError: If there are none, an example is in two of them, or their classes differ.
-    """
+    """Join predictions of different examples and the same classes, sorted by ``example_id``."""
     if not parts or any(part.classes != parts[0].classes for part in parts):
         raise DataError("expected predictions of the same classes, one part or more")
     order = np.argsort(np.concatenate([part.example_id for part in parts]), kind="stable")
@@ -275,13 +269,4 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
-    return Predictions(
-        example_id=column("example_id"),
-        group_id=column("group_id"),
-        subject_id=column("subject_id"),
-        split=column("split"),
-        label=column("label"),
-        probabilities=column("probabilities"),
-        classes=parts[0].classes,
-        recording_id=None if parts[0].recording_id is None else column("recording_id"),
-    )
+    return Predictions(**{name: column(name) for name in parts[0].arrays}, classes=parts[0].classes)

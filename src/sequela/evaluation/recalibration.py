@@ -18,11 +18,7 @@ _LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a 
 
 @dataclass(frozen=True)
 class Temperature:
-    """A temperature that divides logits (Guo et al. 2017): no ranking within an example changes.
-
-    Attributes:
-        value: Above 1, probabilities become less extreme.
-    """
+    """A temperature that divides logits (Guo et al. 2017): no ranking within an example changes."""
 
     value: float
 
@@ -34,24 +30,16 @@ class Temperature:
 
 @dataclass(frozen=True)
 class Isotonic:
-    """A rising curve for each class's probability (Zadrozny & Elkan 2002).
+    """A rising curve for each class's probability (Zadrozny & Elkan 2002), by its corners.
 
     The results are divided by their sum, which with two classes is 1 already.
-
-    Attributes:
-        given: For each class, probabilities at the corners of its curve.
-        recalibrated: The recalibrated probabilities there.
     """
 
     given: tuple[tuple[float, ...], ...]
     recalibrated: tuple[tuple[float, ...], ...]
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """Return the predictions with recalibrated probabilities.
-
-        Raises:
-            DataError: If there are other classes than the curves were fitted for.
-        """
+        """Return the predictions with recalibrated probabilities."""
         n_classes = len(predictions.classes)
         if len(self.given) != n_classes:
             raise DataError(
@@ -72,20 +60,15 @@ class Isotonic:
 class Line:
     """A line for the logit of class 1 of two: ``intercept + slope * logit`` (Cox 1958).
 
-    Attributes:
-        intercept: Above 0, the event is more frequent than predicted.
-        slope: Below 1, the probabilities were too extreme.
+    With an intercept above 0 the event is more frequent than predicted; with a slope below 1 the
+    probabilities were too extreme.
     """
 
     intercept: float
     slope: float
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """Return the predictions with recalibrated probabilities.
-
-        Raises:
-            DataError: If there are not two classes.
-        """
+        """Return the predictions with recalibrated probabilities."""
         chance = expit(self.intercept + self.slope * _log_odds(predictions))
         return replace(predictions, probabilities=np.stack([1 - chance, chance], axis=1))
 
@@ -95,15 +78,7 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
 
     Changes of intercept and slope have normal priors with standard deviations 2 and 0.5, so that
     ten patients without any event give a line, and with some hundred events the priors have no
-    effect.
-
-    Args:
-        tuning: Predictions with two classes.
-        slope: Whether to fit the slope; else it is 1, and only the intercept is fitted.
-
-    Raises:
-        SplitError: If there are predictions for the test set.
-        DataError: If there are none, or there are not two classes.
+    effect. Without ``slope`` it is 1, and only the intercept is fitted.
     """
     refuse_held_out(tuning, "a line is fitted")
     logits, happened = _log_odds(tuning), tuning.label == 1
@@ -121,12 +96,7 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
 
 
 def fit_temperature(tuning: Predictions) -> Temperature:
-    """Fit the temperature with the least log loss on the validation set.
-
-    Raises:
-        SplitError: If there are predictions for the test set.
-        DataError: If there are none.
-    """
+    """Fit the temperature with the least log loss on the validation set."""
     refuse_held_out(tuning, "a temperature is fitted")
     logits = _logits(tuning)
     rows = np.arange(tuning.n_examples)
@@ -141,12 +111,7 @@ def fit_temperature(tuning: Predictions) -> Temperature:
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:
-    """Fit the curves with the least squared error on the validation set.
-
-    Raises:
-        SplitError: If there are predictions for the test set.
-        DataError: If there are none.
-    """
+    """Fit the curves with the least squared error on the validation set."""
     refuse_held_out(tuning, "a curve is fitted")
     curves = [
         IsotonicRegression().fit(chance.astype(np.float64), tuning.label == index)
@@ -159,12 +124,7 @@ def fit_isotonic(tuning: Predictions) -> Isotonic:
 
 
 def refuse_held_out(predictions: Predictions, what: str) -> None:
-    """Refuse to choose or fit anything on the test set, or on nothing.
-
-    Raises:
-        SplitError: If there are predictions for the test set.
-        DataError: If there are none.
-    """
+    """Refuse to choose or fit anything on the test set, or on nothing."""
     if not predictions.n_examples:
         raise DataError(f"there are no predictions: {what} on the validation set")
     if (predictions.split == "held_out").any():

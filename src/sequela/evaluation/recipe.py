@@ -82,14 +82,10 @@ class Variance:
 
 @dataclass(frozen=True)
 class RecipeNumber:
-    """A number of a training procedure, with its interval.
+    """A number of a training procedure: the mean over the models that have it, NaN where none has.
 
-    Attributes:
-        value: Mean over the models that have the number; NaN where none has.
-        interval: ``None`` where there are too few data for one.
-        distribution: The source of interval and p-value; ``None`` without an interval.
-        variance: Variance of the mean; ``None`` without an interval.
-        n_models: The number of models that have the number.
+    With too few data there is no interval, and so no distribution, from which interval and p-value
+    come, and no variance of the mean.
     """
 
     value: float
@@ -103,9 +99,6 @@ class RecipeNumber:
 
         Resamples cannot show how improbable a value is that none of them reached: there the tail is
         that of Student's t, with the interval's spread and degrees of freedom.
-
-        Raises:
-            DataError: If there is no interval.
         """
         if self.distribution is None:
             raise DataError("the number has no interval, and so no p-value")
@@ -120,11 +113,8 @@ class RecipeNumber:
 class Judged:
     """The predictions of one of the models for its test set, and its validation set if known.
 
-    Attributes:
-        held_out: Predictions for the test set.
-        place: The repeat of the cross-validation, its fold, and the seed.
-        tuning: Predictions for the validation set. A test group of one fold is often in the
-            validation set of another, which shows how much its number changes with the model.
+    A test group of one fold is often in the validation set of another, which shows how much its
+    number changes with the model.
     """
 
     held_out: Predictions
@@ -134,14 +124,11 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """The groups that each model was evaluated on.
+    """The groups that each model was evaluated on, as int64 (its group,): index among all groups.
 
-    Attributes:
-        members: For each model int64 (its group,): index among all groups.
-        places: The place of each model.
-        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
-        tuning: As ``members``, for the validation sets; empty where these are not known.
-        paired: Whether each number is a difference of two models on the same examples.
+    Groups are drawn within the strata (group,), if there are any. ``tuning`` has the groups of the
+    validation sets, if they are known. ``paired`` is true for differences of two models on the same
+    examples.
     """
 
     members: tuple[Index, ...]
@@ -162,15 +149,7 @@ class Design:
 
     @classmethod
     def of(cls, judged: Sequence[Judged], *, classes_fixed: bool = False) -> "Design":
-        """Build the design from the predictions of all models.
-
-        Args:
-            judged: Predictions of each model.
-            classes_fixed: Whether to draw groups within their class.
-
-        Raises:
-            DataError: If a group holds examples of two classes, and classes are fixed.
-        """
+        """Build the design from the predictions of all models, within classes if they are fixed."""
         everything = [one.held_out for one in judged]
         ids = np.unique(np.concatenate([each.group_id for each in everything]))
 
@@ -233,22 +212,11 @@ def across_folds(
 ) -> list[RecipeNumber]:
     """Compute each number of a training procedure from the statistics of its models.
 
-    Args:
-        statistics: One for each model, all with as many numbers; a paired difference is
-            :func:`sequela.evaluation.statistic.difference` of two models with the same place.
-        rng: Draws the resamples.
-        how: Level, resamples and method.
-        design: The groups that each model was evaluated on (default: folds of different groups, in
-            order, of one cross-validation).
-        tuning: The same statistics on the validation sets, if ``design`` has these.
-        degrees: Degrees of freedom of the group variance, where a jackknife is uninformative
-            (default: by how evenly the groups contribute).
-
-    Returns:
-        One for each number of a statistic.
-
-    Raises:
-        DataError: If there are no statistics, or fewer than two groups.
+    A paired difference is :func:`sequela.evaluation.statistic.difference` of two models with the
+    same place. Without a design, the models are folds of different groups, in order, of one
+    cross-validation. ``tuning`` are the same statistics on the validation sets, if the design has
+    these. ``degrees`` are those of the group variance, where a jackknife is uninformative (default:
+    by how evenly the groups contribute).
     """
     if not statistics:
         raise DataError("there are no models to average over: expected one or more")
@@ -301,18 +269,12 @@ def over_models(
     of: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
+    degrees: float | None = None,
 ) -> list[RecipeNumber]:
-    """Compute numbers of a procedure from its models' predictions; as :func:`across_folds`.
-
-    Args:
-        judged: Predictions of each model.
-        of: The statistic of predictions.
-        rng: Draws the resamples.
-        how: Level, resamples, method, and whether groups are drawn within their class.
-    """
+    """Compute a statistic of a procedure from its models' predictions; as :func:`across_folds`."""
     design = Design.of(judged, classes_fixed=how.classes_fixed)
     tuning = [of(one.tuning) for one in judged if one.tuning is not None] if design.tuning else []
-    return across_folds([of(one.held_out) for one in judged], rng, how, design, tuning)
+    return across_folds([of(one.held_out) for one in judged], rng, how, design, tuning, degrees)
 
 
 def difference_across_folds(
@@ -324,13 +286,7 @@ def difference_across_folds(
 ) -> list[RecipeNumber]:
     """Compute ``one`` minus ``other``, paired: models with the same place have the same examples.
 
-    Args:
-        one: Predictions of each model of the first procedure.
-        other: Predictions of each model of the second; seeds of a fold that only one has are left
-            out.
-        of: The statistic of predictions.
-        rng: Draws the resamples.
-        how: Level, resamples, method, and whether groups are drawn within their class.
+    Seeds of a fold that only one of the two procedures has are left out.
 
     Raises:
         SplitError: If two models of one place have different test examples.
@@ -422,15 +378,9 @@ def _swing(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """One number of all models.
+    """One number of all models: (model,), resampled (model, resample), and with groups left out.
 
-    Attributes:
-        point: (model,).
-        drawn: (model, resample).
-        left_out: (left out,): the mean with one group left out after the other.
-        swing: See :func:`_swing`.
-        trials: Groups behind it, if it is a probability.
-        degrees: Degrees of freedom of the group variance, if they are given.
+    Behind a probability are ``trials`` groups.
     """
 
     point: Values

@@ -12,12 +12,8 @@ _JACKKNIFE_BLOCKS = 500
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the class of each group, int64 (group,), for drawing within classes.
 
-    Groups of several classes are drawn among those of the same classes. A stratum with a single
-    group joins the largest: one group alone cannot vary.
-
-    Args:
-        label: int64 (example,).
-        group: int64 (example,): index of its group.
+    Label and group are int64 (example,). Groups of several classes are drawn among those of the
+    same classes. A stratum with a single group joins the largest: one group alone cannot vary.
     """
     classes = np.zeros((int(group.max(initial=-1)) + 1, int(label.max(initial=0)) + 1), np.bool_)
     classes[group, label] = True

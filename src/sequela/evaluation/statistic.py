@@ -45,10 +45,7 @@ class Statistic:
 def ratio(numerator: ArrayLike, denominator: ArrayLike, group: NDArray[np.int64]) -> Statistic:
     """Divide sums of the examples' numerators by sums of their denominators.
 
-    Args:
-        numerator: (example,) or, for several numbers, (example, number).
-        denominator: The same.
-        group: int64 (example,): index of its group.
+    Both are (example,) or, for several numbers, (example, number); group is int64 (example,).
     """
     over, under = _sum_by_group(numerator, group), _sum_by_group(denominator, group)
 
@@ -83,7 +80,7 @@ def auroc(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
     """Compute the area under the receiver operating characteristic; ties count half."""
-    sums_at = sums_at_scores(positive, score, group)
+    sums_at = sums_at_scores(positive, coarse(positive, score), group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), ascending
@@ -101,7 +98,7 @@ def average_precision(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
     """Compute the precision at each distinct score, weighted by the recall gained there."""
-    sums_at = sums_at_scores(positive, -score, group)
+    sums_at = sums_at_scores(positive, -coarse(positive, score), group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), descending
@@ -116,24 +113,24 @@ def average_precision(
     return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
 
 
+def coarse(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Give negatives between the scores of two positives one score, as no area ranks them."""
+    at = np.unique(score[positive])
+    return np.searchsorted(at, score, side="left") + np.searchsorted(at, score, side="right")
+
+
 def _scarcest(positive: NDArray[np.bool_], group: NDArray[np.int64]) -> int:
     """Count the groups with positives, or with negatives, whichever are fewer."""
     return min(len(np.unique(group[positive])), len(np.unique(group[~positive])))
 
 
 def sums_at_scores(
-    positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
+    positive: NDArray[np.bool_], score: NDArray[np.number], group: NDArray[np.int64]
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return a function that sums weights of positives and negatives at each distinct score.
 
-    Args:
-        positive: bool (example,).
-        score: (example,).
-        group: int64 (example,): index of its group.
-
-    Returns:
-        A function from weights (resample, group) to two arrays (score, resample), the scores
-        ascending.
+    It takes weights (resample, group), and returns two arrays (score, resample), the scores
+    ascending. The arguments are (example,), ``group`` the index of the group.
     """
     distinct, rank = np.unique(score, return_inverse=True)
     shape = (len(distinct), int(group.max()) + 1)

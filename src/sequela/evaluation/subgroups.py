@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SMALLEST_CELL
+from sequela.disclosure.disclosure import hidden_cells, is_small
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.disclosure import hidden_cells, is_small
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.metrics import named, statistic_of
 from sequela.evaluation.predictions import Predictions
@@ -21,13 +21,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Cell:
-    """Counts of one value of an attribute.
-
-    Attributes:
-        n_groups: Number of groups, or subjects where groups are whole hospitals.
-        n_examples: Number of examples.
-        n_of_class: Number of examples of each class, (class,).
-    """
+    """Counts of one value of an attribute: groups or subjects, examples, examples by class."""
 
     n_groups: int
     n_examples: int

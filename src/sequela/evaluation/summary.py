@@ -1,7 +1,7 @@
 """The numbers of one part of a run, each with its interval, as written to a run folder."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
-from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operate, operation
-from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operation
+from sequela.evaluation.intervals import Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
+from sequela.evaluation.statistic import stacked
 
 _TWO = 2
 _NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
@@ -24,14 +25,7 @@ MORE_PROBABLE = Threshold(0.5, "the more probable class")
 def summarise_parts(
     predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """Compute a run's ``metrics.json`` for each part.
-
-    Args:
-        predictions: Predictions for all parts.
-        settings: Settings of the run.
-        recordings: As in :func:`summarise`.
-        intervals: Whether to compute the intervals, which take a bootstrap.
-    """
+    """Compute a run's ``metrics.json`` for each part; intervals take a bootstrap."""
     seed = settings.seed if intervals else None
     parts = {
         name: summarise(predictions.part(name), seed=seed, recordings=recordings) for name in PARTS
@@ -71,21 +65,14 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
     }
     if seed is None:
         return numbers
-    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
+    uncertain = {m.key: m.statistic(predictions) for m in possible if m.interval and m.statistic}
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
-    for key, statistic in uncertain.items():
-        # Each on the same resamples, so that another metric changes none.
-        rng = np.random.default_rng(seed)
-        (found,) = estimates(statistic(predictions), rng, stratum=stratum)
+    # All on the same resamples, so that another metric changes none.
+    all_ = estimates(stacked([*uncertain.values()]), np.random.default_rng(seed), stratum=stratum)
+    for key, found in zip(uncertain, all_, strict=True):
         numbers.update(_number(key, found))
-        interval = found.interval
         if key == "accuracy":
-            numbers["interval"] = interval and {
-                "level": interval.level,
-                "method": interval.method,
-                "resamples": interval.resamples,
-                "groups": interval.n_groups,
-            }
+            numbers["interval"] = found.interval and found.interval.method_record()
     return numbers
 
 
@@ -100,16 +87,9 @@ def operating_points(
 ) -> list[dict[str, Any]]:
     """Compute the test performance at 0.5, and at the threshold chosen on the validation set.
 
-    Args:
-        predictions: Predictions for all parts, of two classes.
-        seed: Seed of the bootstrap; ``None`` leaves the intervals out.
-        aim: The aim of the chosen threshold.
-        target: The aim's number.
-
-    Returns:
-        For each threshold its ``value``, the reason for it, the confusion matrix (class, class),
-        and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with its 95
-        % interval ``<name>_ci``.
+    For each threshold there is its ``value``, the reason for it, the confusion matrix (class,
+    class), and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with
+    its 95 % interval ``<name>_ci``. A ``seed`` of ``None`` leaves the intervals out.
     """
     chosen = choose_threshold(predictions.part("tuning"), aim, target)
     return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed)
@@ -119,30 +99,25 @@ def points(
     held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int | None
 ) -> list[dict[str, Any]]:
     """Compute the performance at given thresholds; as :func:`operating_points`."""
-    return [_point(held_out, threshold, seed) for threshold in thresholds]
-
-
-def _point(held_out: Predictions, threshold: Threshold, seed: int | None) -> dict[str, Any]:
-    point: dict[str, Any] = {
-        "threshold": threshold.value,
-        "chosen_for": threshold.chosen_for,
-        "confusion": _alarms(held_out, threshold),
-    }
+    rates, names = stacked([operation(held_out, t) for t in thresholds]), _NAMES * len(thresholds)
+    found: list[dict[str, Any]]
     if seed is None:
-        values = operation(held_out, threshold).estimate.tolist()
-        return point | dict(zip(_NAMES, map(_or_none, values), strict=True))
-    found = operate(held_out, threshold, np.random.default_rng(seed))
-    for name in _NAMES:
-        point.update(_number(name, getattr(found, name)))
-    return point
+        found = [{n: _or_none(v)} for n, v in zip(names, rates.estimate.tolist(), strict=True)]
+    else:
+        found = [*map(_number, names, estimates(rates, np.random.default_rng(seed)))]
+    made: list[dict[str, Any]] = []
+    for place, threshold in enumerate(thresholds):
+        point = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
+        made.append(point | {"confusion": _alarms(held_out, threshold)})
+        for rate in found[place * len(_NAMES) : (place + 1) * len(_NAMES)]:
+            made[-1] |= rate
+    return made
 
 
 def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
     """Count by true class (rows) and alarm (columns)."""
-    alarm = (held_out.score >= threshold.value).astype(np.int64)
-    confusion = np.zeros((_TWO, _TWO), np.int64)
-    np.add.at(confusion, (held_out.label, alarm), 1)
-    counts: list[list[int]] = confusion.tolist()
+    cell = 2 * held_out.label + (held_out.score >= threshold.value)
+    counts: list[list[int]] = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
     return counts
 
 
@@ -157,3 +132,10 @@ def _number(name: str, estimate: Estimate) -> dict[str, Any]:
 
 def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def as_written(numbers: Mapping[str, Any], key: str) -> Estimate:
+    """Return a number of a run and its interval as the run's file has them."""
+    ci, how = numbers[f"{key}_ci"], numbers.get("interval")
+    interval = Interval(ci[0], ci[1], how["level"], how["method"], 0, 0) if ci and how else None
+    return Estimate(np.nan if numbers[key] is None else numbers[key], interval)

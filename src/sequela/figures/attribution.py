@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.chart.words import number
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.words import number
 
 _WIDTH, _SIGNAL, _BARS = 400, 100, 75  # pixels
 _STRONGEST = 3
@@ -65,9 +65,6 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         codes: ``code``, ``mean_absolute`` (over all examples), ``mean`` (over those that have the
             code) and ``subjects`` of each.
         what: The number, for example ``log-odds of died``.
-
-    Raises:
-        SettingError: If there is no code.
     """
     if not codes:
         raise SettingError("there is no code to draw")
@@ -90,38 +87,24 @@ def _time(*, labels: bool) -> alt.X:
 
 
 def _signal(rows: list[dict[str, Any]], title: str) -> alt.Chart:
-    drawn: alt.Chart = (
-        alt.Chart(alt.Data(values=rows), title=title, width=_WIDTH, height=_SIGNAL)
-        .mark_line(color=INK, strokeWidth=1.25)
-        .encode(
-            x=_time(labels=False),
-            y=alt.Y(
-                "signal:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)
-            ),
-        )
-    )
-    return drawn
+    y = alt.Y("signal:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
+    chart = alt.Chart(alt.Data(values=rows), title=title, width=_WIDTH, height=_SIGNAL)
+    line: alt.Chart = chart.mark_line(color=INK, strokeWidth=1.25)
+    return line.encode(x=_time(labels=False), y=y)
 
 
 def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt.Chart:
     """Draw bars up for samples that raise the number and down for those that lower it."""
     slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
-    drawn: alt.Chart = (
-        alt.Chart(alt.Data(values=slim), title=title, width=_WIDTH, height=_BARS)
-        .mark_rule(strokeWidth=max(1.0, 0.7 * _WIDTH / max(1, len(slim))))
-        .encode(
-            x=_time(labels=True),
-            y=alt.Y(
-                "moves:Q",
-                title=None,
-                scale=alt.Scale(domain=[-most, most]),
-                axis=alt.Axis(tickCount=3, format="+~g"),
-            ),
-            y2=alt.datum(0),
-            color=alt.condition("datum.moves >= 0", alt.value(SECOND), alt.value(FIRST)),
-        )
+    scale, axis = alt.Scale(domain=[-most, most]), alt.Axis(tickCount=3, format="+~g")
+    chart = alt.Chart(alt.Data(values=slim), title=title, width=_WIDTH, height=_BARS)
+    bars: alt.Chart = chart.mark_rule(strokeWidth=max(1.0, 0.7 * _WIDTH / max(1, len(slim))))
+    return bars.encode(
+        x=_time(labels=True),
+        y=alt.Y("moves:Q", title=None, scale=scale, axis=axis),
+        y2=alt.datum(0),
+        color=alt.condition("datum.moves >= 0", alt.value(SECOND), alt.value(FIRST)),
     )
-    return drawn
 
 
 def _described(

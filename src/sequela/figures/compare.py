@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.words import as_row, with_interval
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.words import with_interval
 
 
 def differences(
@@ -26,9 +25,6 @@ def differences(
         first: Name of the run that all are compared with.
         metric: Name in :data:`sequela.evaluation.metrics.METRICS`.
         p_name: Label of the p-values, such as ``p (Holm)`` for corrected ones.
-
-    Raises:
-        SettingError: If there is nothing to compare.
     """
     if not found:
         raise SettingError(f"there is no run to compare with {first}: name at least one more")
@@ -48,7 +44,12 @@ def differences(
         lines,
         Scale([title, unit], "+~f" if how.points else "+.3~f", 0.0),
         text=f"{title} ({unit}), with intervals. {'; '.join(sentences)}.",
-        rows=[_row(name, first, metric, one) for name, one in found.items()],
+        rows=[
+            {"run": name, "first": first, "metric": metric}
+            | as_row(Estimate(one.value, one.interval), "difference")
+            | {"p_value": one.p_value}
+            for name, one in found.items()
+        ],
     )
 
 
@@ -60,15 +61,3 @@ def _scaled(one: Difference, factor: int) -> Estimate:
 def _p_value(one: Difference, name: str) -> str:
     least = 0.001
     return f"{name} < {least}" if one.p_value < least else f"{name} = {one.p_value:.2g}"
-
-
-def _row(name: str, first: str, metric: str, one: Difference) -> dict[str, Any]:
-    return {
-        "run": name,
-        "first": first,
-        "metric": metric,
-        "difference": one.value,
-        "low": one.interval.low,
-        "high": one.interval.high,
-        "p_value": one.p_value,
-    }

@@ -5,7 +5,7 @@ from typing import Literal
 
 import altair as alt
 
-from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
@@ -16,15 +16,10 @@ _MARKED = 10  # epochs whose numbers a hover shows
 def learning_curve(
     history: Sequence[EpochRecord], number: str, keep: Literal["best", "last"] = "best"
 ) -> Figure:
-    """Draw the loss or a metric over the epochs.
+    """Draw ``number`` (``loss``, or the name of a metric) over the epochs of one run.
 
     The training set is a dashed line and the validation set a full one. A vertical line marks the
-    epoch that was kept.
-
-    Args:
-        history: The epochs of one run.
-        number: ``loss``, or a metric's name.
-        keep: The setting ``keep`` of the run.
+    epoch that was kept, by the setting ``keep`` of the run.
     """
     kept = kept_epoch(history, keep)
     rows = [
@@ -77,8 +72,5 @@ def learning_curve(
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
-    return Figure(
-        chart=(lines + rule + names + points).properties(width=215, height=140, title=number),
-        alt=f"{number} over {last} epochs: {described}; epoch {kept} was kept.",
-        rows=rows,
-    )
+    text = f"{number} over {last} epochs: {described}; epoch {kept} was kept."
+    return Figure.of([lines, rule, names, points], (215, 140), text, rows, title=number)

@@ -8,9 +8,9 @@ import numpy as np
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit
-from sequela.figures.figure import INK, Figure
-from sequela.figures.series import Series
-from sequela.figures.words import haloed, number, with_interval
+from sequela.figures.chart.figure import INK, Figure
+from sequela.figures.chart.series import Series
+from sequela.figures.chart.words import as_row, haloed, number, with_interval
 
 _WIDTH, _HEIGHT = 250, 240  # pixels
 _LITTLE = 0.05  # share of the largest benefit: the picture ends where all are below
@@ -50,11 +50,7 @@ def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
         *series.bands(rows, _axes(scales, "low"), clip=True),
         series.lines([row for row in rows if row["model"] in curves], _axes(scales), clip=True),
     ]
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT),
-        alt=_alt(curves, first, event, end),
-        rows=rows,
-    )
+    return Figure.of(layers, (_WIDTH, _HEIGHT), _alt(curves, first, event, end), rows)
 
 
 def _only_comparable(curves: Mapping[str, NetBenefit]) -> NetBenefit:
@@ -74,13 +70,7 @@ def _only_comparable(curves: Mapping[str, NetBenefit]) -> NetBenefit:
 
 def _rows(name: str, curve: NetBenefit) -> list[dict[str, Any]]:
     return [
-        {
-            "model": name,
-            "threshold": threshold,
-            "net_benefit": one.value,
-            "low": one.interval.low if one.interval else None,
-            "high": one.interval.high if one.interval else None,
-        }
+        {"model": name, "threshold": threshold, **as_row(one, "net_benefit")}
         for threshold, one in zip(curve.threshold.tolist(), curve.model, strict=True)
     ]
 

@@ -7,8 +7,8 @@ import altair as alt
 
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt
-from sequela.figures.figure import Figure
-from sequela.figures.series import Series
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.series import Series
 
 _SIDE = 300  # pixels
 
@@ -16,11 +16,7 @@ _SIDE = 300  # pixels
 def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
     """Draw a learning curve for each way of learning, over a logarithmic number of people.
 
-    Args:
-        curves: The curve of each way by name, from few people to many; empty curves are left out.
-
-    Raises:
-        SettingError: If there is no curve.
+    Each curve is from few people to many; empty curves are left out.
     """
     drawn = {name: curve for name, curve in curves.items() if curve}
     if not drawn:
@@ -44,10 +40,10 @@ def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
         return {"x": people, "y": loss}
 
     layers = [*series.bands(rows, axes("low")), series.lines(rows, axes("loss"))]
-    chart = alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE)
     ends = "; ".join(
         f"{name} from {curve[0].loss:.3f} with {curve[0].people:,} people to {curve[-1].loss:.3f} "
         f"with {curve[-1].people:,}"
         for name, curve in drawn.items()
     )
-    return Figure(chart=chart, alt=f"Log loss over people used for fitting: {ends}.", rows=rows)
+    text = f"Log loss over people used for fitting: {ends}."
+    return Figure.of(layers, (_SIDE, _SIDE), text, rows)

@@ -17,22 +17,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import PARTS, SETS
+from sequela.disclosure.disclosure import Hidden, as_json
 from sequela.errors import SettingError
-from sequela.evaluation.disclosure import Hidden, as_json
+from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions
-from sequela.figures import table
+from sequela.figures.chart import table
 
 
 @dataclass(frozen=True)
 class Part:
     """The content of one set of the split.
 
-    Attributes:
-        name: ``train``, ``tuning`` or ``held_out``.
-        examples: Number of examples.
-        subjects: Number of subjects (recordings, where subjects are not identified).
-        positives: Number of examples with the event.
-        sites: Number of sites, where whole sites are held out.
+    Subjects are recordings where subjects are not identified; there are sites where whole sites are
+    held out.
     """
 
     name: str
@@ -49,31 +46,19 @@ class Part:
 
     @classmethod
     def of(cls, predictions: Predictions) -> list[Self]:
-        """Return the sets of a run's predictions, which have two classes.
-
-        Raises:
-            DataError: If there are not two classes.
-        """
+        """Return the sets of a run's predictions, which have two classes."""
         predictions.score  # noqa: B018 - refuses more than two classes
         found = []
         for name in PARTS:
             part = predictions.part(name)
-            known = part.subject_id if (part.subject_id != "").all() else part.group_id
-            found.append(
-                cls(name, part.n_examples, len(np.unique(known)), int((part.label == 1).sum()))
-            )
+            people = len(np.unique(person(part)))
+            found.append(cls(name, part.n_examples, people, int((part.label == 1).sum())))
         return found
 
 
 @dataclass(frozen=True)
 class FlowDiagram:
-    """A flow diagram that holds its data.
-
-    Attributes:
-        flow: From candidates to examples.
-        parts: The sets of the split; empty before a split.
-        event: The event of a positive example, for example ``died in this stay``.
-    """
+    """A flow diagram from candidates to examples with the event, and to the sets of the split."""
 
     flow: Flow
     parts: tuple[Part, ...]
@@ -126,6 +111,10 @@ class FlowDiagram:
         """Return the rows as a table."""
         return table.as_table(as_json(self.rows))
 
+    def to_pandas(self) -> Any:
+        """Return :meth:`frame` as a pandas frame."""
+        return self.frame().to_pandas()
+
     def html(self) -> str:
         """Return the diagram as a ``<figure>`` with escaped text; :func:`css` has its style."""
         drawn: str = _template().render(
@@ -140,11 +129,7 @@ class FlowDiagram:
         return drawn
 
     def save(self, path: Path | str) -> Path:
-        """Write the diagram as a page (.html) or its rows (.csv, .parquet).
-
-        Raises:
-            SettingError: If the suffix is not one of these.
-        """
+        """Write the diagram as a page (.html) or its rows (.csv, .parquet)."""
         pages = {".html": lambda: self._page().encode()}
         return table.write(Path(path), pages, as_json(self.rows))
 

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.figure import FIRST, INK, PAPER, SECOND, Figure
-from sequela.figures.words import haloed
+from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.chart.words import haloed
 
 _WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
 _HEADING, _WORDS, _BAR = 28, 20, 38
@@ -43,14 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Scale:
-    """The axis of the number.
-
-    Attributes:
-        title: The title of the axis, one string per line.
-        form: The format of the axis labels, in d3's notation.
-        reference: The position of a reference line, if any.
-        bounds: The limits of the axis.
-    """
+    """The axis of the number: lines of title, d3 format, place of a reference line, limits."""
 
     title: Sequence[str]
     form: str
@@ -59,14 +52,7 @@ class Scale:
 
 
 def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[str, Any]]) -> Figure:
-    """Draw the plot.
-
-    Args:
-        lines: From top to bottom.
-        scale: The axis.
-        text: The text alternative.
-        rows: The table of the figure.
-    """
+    """Draw the lines from top to bottom, with the text alternative and the table of the figure."""
     data, bottom = [], 0
     for line in lines:
         bottom += line.height
@@ -89,8 +75,7 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
         points,
     ]
     width = max([_WIDTH, *(_LETTER * len(line.words) for line in lines)])
-    chart = alt.LayerChart(layer=layers).properties(width=width, height=bottom + 8)
-    return Figure(chart=chart, alt=text, rows=rows)
+    return Figure.of(layers, (width, bottom + 8), text, rows)
 
 
 def _row(line: Line, bottom: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Inflation of the score by leakage: the same models without and with a leak."""
+"""Inflation of the score by leakage: the same models with a leak minus without it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,87 +6,68 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.metrics import named
-from sequela.evaluation.number import number, within
-from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
+from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure
 
-_ROW, _MORE = 24, 8  # pixels, of two settings and of each other
+_ROW, _MORE = 24, 8  # pixels, of one leak and of each other
 _LETTER = 6.6  # pixels, at the most
-HONEST, LEAKING = "by session", "by row (leaks)"
-_COLOURS, _SHAPES = (FIRST, THIRD, SECOND), ("circle", "square", "diamond")
+_COLOURS, _SHAPES = (THIRD, SECOND), ("square", "diamond")
 
 
-def leak(
-    rows: Sequence[dict[str, Any]],
-    *,
-    metric: str = "accuracy",
-    setting: str = "split",
-    width: int = 300,
-) -> Figure:
-    """Draw the test-set numbers of each model in two or three settings, with 95 % intervals.
+def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int = 300) -> Figure:
+    """Draw the paired difference of each model with one or two leaks, with 95 % intervals.
 
     Args:
-        rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
-            order of the picture, the honest setting before those that leak.
-        metric: Name of the metric, and key of its number in the rows: ``accuracy``, ``auroc``...
-        setting: Key of the setting in the rows: ``HONEST``, ``LEAKING`` or other names to show.
+        rows: Each with ``model``, ``leak``, ``difference`` (with the leak minus without), ``low``
+            and ``high``; models in the order of the picture.
+        metric: Name of the metric.
         width: Width of the picture without its axis, in pixels.
     """
     how = named(metric)
-    data = [{**r, "hover": _hover(r, setting, metric)} for r in rows]
+    data = [{**r, "hover": _hover(r, metric)} for r in rows]
     order = list(dict.fromkeys(r["model"] for r in data))
-    names = list(dict.fromkeys(r[setting] for r in data))
+    names = list(dict.fromkeys(r["leak"] for r in data))
     # Fonts differ: a name must not begin left of the picture.
     axis = alt.Axis(minExtent=_LETTER * max(map(len, order)))
+    colours = alt.Scale(domain=names, range=_COLOURS[-len(names) :])
     base = alt.Chart(alt.Data(values=data)).encode(
         y=alt.Y("model:N", sort=order, title=None, axis=axis),
-        yOffset=alt.YOffset(f"{setting}:N", sort=names),
+        yOffset=alt.YOffset("leak:N", sort=names),
         color=alt.Color(
-            f"{setting}:N",
+            "leak:N",
             sort=names,
             title=None,
-            scale=alt.Scale(domain=names, range=[FIRST, *_COLOURS[1 - len(names) :]]),
+            scale=colours,
             legend=alt.Legend(orient="top", direction="vertical"),
         ),
     )
-    chance = how.chance
-    lowest = 0.0 if chance is None else min(chance, *(r["low"] for r in data))
+    unit = ", percentage points" if how.points else ""
+    factor = 100 if how.points else 1
     x = alt.X(
-        "low:Q",
-        title=f"{how.title} on the test set",
-        axis=alt.Axis(format=how.axis, tickCount=6),
-        scale=alt.Scale(domainMin=lowest),
+        "from:Q",
+        title=f"difference in {how.title} on the test set{unit}",
+        axis=alt.Axis(format="+~f" if how.points else "+.2f", tickCount=6),
     )
-    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    ends = {name: f"{factor} * datum.{end}" for name, end in (("from", "low"), ("to", "high"))}
+    base = base.transform_calculate(**ends, at=f"{factor} * datum.difference")
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q")
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
-        x=f"{metric}:Q",
+        x="at:Q",
         description="hover:N",
         shape=alt.Shape(
-            f"{setting}:N",
-            sort=names,
-            scale=alt.Scale(domain=names, range=["circle", *_SHAPES[1 - len(names) :]]),
+            "leak:N", sort=names, scale=alt.Scale(domain=names, range=_SHAPES[-len(names) :])
         ),
     )
-    described = "; ".join(r["hover"] for r in data)
-    layers = [*_chance_line(chance), bars, points]
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(
-            width=width, height=(_ROW + _MORE * (len(names) - 2)) * len(order)
-        ),
-        alt=f"{how.heading} on the test set with 95 % intervals. {described}.",
-        rows=list(rows),
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[2, 3])
+    height = (_ROW + _MORE * (len(names) - 1)) * len(order)
+    text = (
+        f"{how.heading} with the leak minus without, on the same examples, with 95 % "
+        f"intervals. {'; '.join(r['hover'] for r in data)}."
     )
+    return Figure.of([zero.encode(x="x:Q"), bars, points], (width, height), text, list(rows))
 
 
-def _hover(row: dict[str, Any], setting: str, metric: str) -> str:
+def _hover(row: dict[str, Any], metric: str) -> str:
     """Describe a point in words."""
-    form = named(metric).form
-    value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
-    return f"{row['model']} {row[setting]} {value}"
-
-
-def _chance_line(chance: float | None) -> list[alt.Chart]:
-    """Draw a line at the chance level, if the metric has one."""
-    if chance is None:
-        return []
-    at = alt.Chart(alt.Data(values=[{"x": chance}]))
-    return [at.mark_rule(color=INK, strokeWidth=1, strokeDash=[2, 3]).encode(x="x:Q")]
+    how = named(metric)
+    value, low, high = (how.apart(row[name]) for name in ("difference", "low", "high"))
+    return f"{row['model']}, {row['leak']}: {value} ({low} to {high})"

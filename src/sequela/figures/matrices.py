@@ -5,15 +5,13 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.figure import FIRST, INK, Figure
+from sequela.figures.chart.figure import FIRST, INK, Figure
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
     """Draw shares of each true class (row) by predicted class (column), with the shares as text.
 
-    Args:
-        counts: Counts (class, class), true class first.
-        classes: Names of the classes.
+    ``counts`` are (class, class), true class first.
     """
     rows: list[dict[str, Any]] = []
     for true, line in zip(classes, counts, strict=True):
@@ -60,8 +58,4 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         )
         for true in order
     )
-    return Figure(
-        chart=(cells + text).properties(width=size, height=0.72 * size),
-        alt=f"Confusion matrix. {described}.",
-        rows=rows,
-    )
+    return Figure.of([cells, text], (size, 0.72 * size), f"Confusion matrix. {described}.", rows)

@@ -8,9 +8,9 @@ import altair as alt
 
 from sequela.evaluation.number import number as written
 from sequela.evaluation.number import within
-from sequela.figures.figure import FIRST, INK, PAPER, SECOND, Figure
-from sequela.figures.labels import placed
-from sequela.figures.words import haloed
+from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.chart.labels import placed
+from sequela.figures.chart.words import haloed
 
 _HEIGHT = 260  # pixels
 _STRIP = 1.0  # decades of operations: width of the strip for models that are not counted
@@ -98,14 +98,10 @@ def accuracy_against_operations(
     layers = [bars, line, points, *_names(data, scales, x, width), *_strip(others)]
     said = "; ".join(r["hover"] for r in data)
     best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=width, height=_HEIGHT),
-        alt=f"Test-set {number} against operations. {said}.{best}",
-        rows=[
-            {n: r[n] for n in ("model", "operations", "accuracy", "low", "high", "front")}
-            for r in data
-        ],
-    )
+    text = f"Test-set {number} against operations. {said}.{best}"
+    columns = ("model", "operations", "accuracy", "low", "high", "front")
+    table = [{name: row[name] for name in columns} for row in data]
+    return Figure.of(layers, (width, _HEIGHT), text, table)
 
 
 def _hover(row: dict[str, Any], form: str) -> str:
@@ -137,12 +133,18 @@ def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
 
 
 def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
-    """Return powers of ten within the counted operations, or their ends where there are none."""
-    ends = [math.log10(r["operations"]) for r in (*counted[:1], *counted[-1:])]
-    if not ends:
+    """Return round numbers about the counted operations: powers of ten, or also 2 and 5 times."""
+    if not counted:
         return []
-    powers = [10.0**p for p in range(math.ceil(ends[0] - 0.1), math.floor(ends[-1] + 0.1) + 1)]
-    return powers or [10**end for end in dict.fromkeys(ends)]
+    least, most = (math.log10(r["operations"]) for r in (counted[0], counted[-1]))
+    powers = range(math.floor(least), math.ceil(most) + 1)
+    ends = least - 0.1, most + 0.1
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        found = [s * 10.0**p for p in powers for s in steps]
+        found = [n for n in found if ends[0] <= math.log10(n) <= ends[1]]
+        if len(found) > 1:
+            break
+    return found
 
 
 def _names(

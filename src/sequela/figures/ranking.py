@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.figure import INK, Figure
-from sequela.figures.polyline import thinned
-from sequela.figures.series import Series
-from sequela.figures.words import haloed, named_line, with_interval
+from sequela.figures.chart.figure import INK, Figure
+from sequela.figures.chart.polyline import thinned
+from sequela.figures.chart.series import Series
+from sequela.figures.chart.words import haloed, named_line, with_interval
 
 _SIDE = 240  # pixels
 _TOLERANCE = 0.3 / _SIDE
@@ -28,13 +28,9 @@ _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class _Look:
-    """The look of one kind of curve.
+    """The columns and titles of the axes of a kind of curve, and the name of its area.
 
-    Attributes:
-        x, y: Names of the columns.
-        x_title, y_title: Titles of the axes.
-        area: Name of the numbers in the legend.
-        above: Whether there is room above the curve, rather than below it.
+    ``above`` is true if there is room above the curve, rather than below it.
     """
 
     x: str
@@ -114,11 +110,8 @@ def ranking(
         series.lines([row for row in drawn if row["what"] == "curve"], _axes(look)),
         *_points(drawn, look, series),
     ]
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE),
-        alt=_alt(areas, rows, look, said, f"for {event}, with {percent} bands"),
-        rows=rows,
-    )
+    text = _alt(areas, rows, look, said, f"for {event}, with {percent} bands")
+    return Figure.of(layers, (_SIDE, _SIDE), text, rows)
 
 
 def _rows(
@@ -126,7 +119,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return the thinned curve, the band, and the points at thresholds."""
     steps = curve.kind == "precision-recall" and not curve.parts
-    x, y, threshold = _stepped(curve) if steps else _points_of(curve)
+    x, y, threshold = _stepped(curve) if steps else (curve.x, curve.y, curve.threshold)
     rows: list[dict[str, Any]] = [
         {
             "what": "curve",
@@ -151,10 +144,6 @@ def _rows(
     return rows
 
 
-def _points_of(curve: Curve) -> _Points:
-    return curve.x, curve.y, curve.threshold
-
-
 def _stepped(curve: Curve) -> _Points:
     """Return a precision-recall curve as steps, so that its area is the average precision.
 
@@ -162,7 +151,7 @@ def _stepped(curve: Curve) -> _Points:
     2006). Without an alarm, precision is undefined: scikit-learn's first point is a convention and
     left out. The corners between points belong to no threshold.
     """
-    x, y, threshold = (np.repeat(one, 2)[1:-1] for one in _points_of(curve))
+    x, y, threshold = (np.repeat(one, 2)[1:-1] for one in (curve.x, curve.y, curve.threshold))
     y[::2], threshold[::2] = curve.y[1:], np.nan
     return x, y, threshold
 
@@ -216,8 +205,11 @@ def _points(
 
 def _hover(row: dict[str, Any], look: _Look) -> str:
     """Describe a point in words."""
-    at = f"{row['label']}; {row['what']}"
-    return f"{at}: {look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
+    return f"{row['label']}; {row['what']}: {_rates(row, look)}"
+
+
+def _rates(row: dict[str, Any], look: _Look) -> str:
+    return f"{look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
 
 
 def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
@@ -250,11 +242,7 @@ def _alt(
     for name, area in areas.items():
         points = [
             f"at {row['threshold']:.2g} "
-            + (
-                "no alarm"
-                if row[look.y] is None
-                else f"{look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
-            )
+            + ("no alarm" if row[look.y] is None else _rates(row, look))
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure
 
 Span = tuple[float, float]
 _WIDTH = 940
@@ -23,16 +23,11 @@ _NAMED = 12
 
 @dataclass(frozen=True)
 class Scored:
-    """The prediction of a model for a recording over time.
+    """The prediction of a model for a recording over time, all arrays (window,).
 
-    Attributes:
-        times: float64 (window,), in seconds.
-        probability: float32 (window,); NaN for windows that were not scored.
-        range: float32 (window,), lowest to highest value in µV.
-        threshold: The lowest probability of an event.
-        event: The name of the events.
-        found: Onset and end of the detected events, in seconds.
-        known: Onset and end of the known events; ``None`` without a reference.
+    Times are in seconds, probabilities NaN for windows that were not scored, the range is from
+    lowest to highest value in µV. Detected and known events have onset and end in seconds; without
+    a reference none is known.
     """
 
     times: NDArray[np.float64]
@@ -48,35 +43,29 @@ def whole(scored: Scored, seconds: float) -> Figure:
     """Draw the range of a recording, the probability of the event, and the events.
 
     A bin of time shows its highest probability, so that no event is too short to be seen.
-
-    Args:
-        scored: The prediction.
-        seconds: Length of the recording.
     """
-    unit, size = ("hours", _HOUR) if seconds > 2 * _HOUR else ("minutes", _MINUTE)
+    units = ("hours", _HOUR), ("minutes", _MINUTE), ("seconds", 1)
+    unit, size = next(each for each in units if seconds > 2 * each[1] or each[1] == 1)
     bins = np.minimum(scored.times / seconds * _BINS, _BINS - 1).astype(int)
     rows: list[dict[str, Any]] = []
     for place in np.unique(bins).tolist():
         inside = bins == place
         chances, ranges = scored.probability[inside], scored.range[inside]
-        known = chances[~np.isnan(chances)]
+        known, ranges = (each[~np.isnan(each)] for each in (chances, ranges))
         rows.append(
             {
                 "time": round((place + 0.5) * seconds / _BINS / size, 4),
                 "probability": round(float(known.max()), 4) if len(known) else None,
-                "low": round(float(ranges.min()), 1),
-                "high": round(float(ranges.max()), 1),
+                "low": round(float(ranges.min()), 1) if len(ranges) else None,
+                "high": round(float(ranges.max()), 1) if len(ranges) else None,
             }
         )
     x = _time(0, seconds / size, unit)
+    ends = [{**rows[0], "time": 0.0}, *rows, {**rows[-1], "time": seconds / size}]
     amplitude = (
-        alt.Chart(alt.Data(values=rows), title="Range of a window in µV", width=_WIDTH, height=60)
-        .mark_area(color=INK, opacity=0.75)
-        .encode(
-            x=x(),
-            y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=3), scale=alt.Scale(zero=True)),
-            y2="high:Q",
-        )
+        alt.Chart(alt.Data(values=ends), title="Range of a window in µV", width=_WIDTH, height=60)
+        .mark_area(color=INK, opacity=0.75, interpolate="step")
+        .encode(x=x(), y=alt.Y("high:Q", title=None, axis=alt.Axis(tickCount=3)))
     )
     charts = [amplitude, _chances(rows, scored, x), _spans(scored, x, size)]
     return Figure(
@@ -89,11 +78,8 @@ def near(
 ) -> Figure:
     """Draw a piece of a recording: its channels, the probability of the event, and the events.
 
-    Args:
-        scored: The prediction for the whole recording.
-        signal: Samples (channel, time) of the piece, in µV.
-        names: Names of the channels.
-        span: Beginning and end of the piece, in seconds.
+    ``signal`` has the samples (channel, time) of the piece in µV, ``span`` its beginning and end in
+    seconds.
     """
     first, last = span
     rows = _traces(signal, names, span)
@@ -108,11 +94,15 @@ def near(
     scale = _scale(signal)
     places = {name: -place for place, name in enumerate(names)}
     drawn = [
-        {"time": row["time"], "y": places[row["channel"]] + value / scale, "of": row["channel"]}
+        {
+            "time": row["time"],
+            "y": None if value is None else places[row["channel"]] + value / scale,
+            "of": row["channel"],
+        }
         for row in rows
         for value in (row["low"], row["high"])
     ]
-    labels = " : ".join(f"datum.value == {-place} ? {name!r}" for name, place in _numbered(names))
+    labels = " : ".join(f"datum.value == {-place} ? {name!r}" for place, name in enumerate(names))
     traces = (
         alt.Chart(
             alt.Data(values=drawn),
@@ -128,7 +118,7 @@ def near(
                 title=None,
                 scale=alt.Scale(domain=[-len(names), 1], nice=False),
                 axis=alt.Axis(
-                    values=[-place for _, place in _numbered(names)],
+                    values=[-place for place in range(len(names))],
                     labelExpr=f"{labels} : ''",
                     grid=False,
                 ),
@@ -139,8 +129,7 @@ def near(
     charts = [traces, _chances(chances, scored, x), _spans(scored, x, 1, span)]
     text = (
         f"The recording from {clock(first)} to {clock(last)}, {len(names)} channel"
-        f"{'s' if len(names) > 1 else ''}: {_events(scored.found, 'found')}"
-        f"{'' if scored.known is None else '; ' + _events(scored.known, 'known')}."
+        f"{'s' if len(names) > 1 else ''}: {_events(scored)}."
     )
     return Figure(alt.VConcatChart(vconcat=charts, spacing=8), text, rows)
 
@@ -157,25 +146,24 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    return [(name, place) for place, name in enumerate(names)]
-
-
 def _traces(
     signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
 ) -> list[dict[str, Any]]:
-    """Return the lowest and highest value of each span and channel, minus its median."""
+    """Return the lowest and highest value of each span and channel, minus its median.
+
+    They are ``None`` in gaps.
+    """
     size = signal.shape[1]
     edges = np.unique(np.linspace(0, size, min(_COLUMNS, size) + 1).astype(int))[:-1]
     middles = span[0] + (edges + 0.5) * (span[1] - span[0]) / size
-    centred = signal - np.median(signal, axis=1, keepdims=True)
-    low, high = (cut.reduceat(centred, edges, axis=1) for cut in (np.minimum, np.maximum))
+    centred = signal - np.nanmedian(signal, axis=1, keepdims=True)
+    low, high = (cut.reduceat(centred, edges, axis=1) for cut in (np.fmin, np.fmax))
     return [
         {
             "channel": name,
             "time": round(float(time), 2),
-            "low": round(float(low[row, place]), 1),
-            "high": round(float(high[row, place]), 1),
+            "low": None if np.isnan(low[row, place]) else round(float(low[row, place]), 1),
+            "high": None if np.isnan(high[row, place]) else round(float(high[row, place]), 1),
         }
         for row, name in enumerate(names)
         for place, time in enumerate(middles)
@@ -184,7 +172,7 @@ def _traces(
 
 def _scale(signal: NDArray[np.floating[Any]]) -> float:
     """Return the distance between channels in µV, into which most of a signal fits."""
-    low, high = np.percentile(signal, [1, 99], axis=1)
+    low, high = np.nanpercentile(signal, [1, 99], axis=1)
     return max(float(np.median(high - low)), 1.0)
 
 
@@ -223,9 +211,7 @@ def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerCha
 
 def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> alt.Chart:
     """Draw a strip for the detected events, and one for the known events."""
-    strips = [("found", scored.found)]
-    if scored.known is not None:
-        strips.append(("known", scored.known))
+    strips = _strips(scored)
     first, last = within or (0.0, float("inf"))
     rows = [
         {"which": name, "time": max(a, first) / size, "end": min(b, last) / size}
@@ -234,9 +220,7 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
         if b > first and a < last
     ]
     names = [name for name, _ in strips]
-    colour = alt.Color(
-        "which:N", scale=alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)]), legend=None
-    )
+    scale = alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)])
     drawn: alt.Chart = (
         alt.Chart(alt.Data(values=rows), width=_WIDTH, height=18 * len(names), title="Events")
         .mark_bar(strokeWidth=1.5, clip=True, height=11)
@@ -244,12 +228,8 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
             x=x(title=True),
             x2="end:Q",
             y=alt.Y("which:N", title=None, scale=alt.Scale(domain=names), sort=names),
-            color=colour,
-            stroke=alt.Stroke(
-                "which:N",
-                scale=alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)]),
-                legend=None,
-            ),
+            color=alt.Color("which:N", scale=scale, legend=None),
+            stroke=alt.Stroke("which:N", scale=scale, legend=None),
         )
     )
     return drawn
@@ -260,12 +240,20 @@ def _whole_in_words(scored: Scored, seconds: float) -> str:
     most = f"at most {chances.max():.1%}" if len(chances) else "unknown everywhere"
     return (
         f"A recording of {clock(seconds)}: the probability of {scored.event} is {most}; the "
-        f"threshold is {scored.threshold:.1%}; {_events(scored.found, 'found')}"
-        f"{'' if scored.known is None else '; ' + _events(scored.known, 'known')}."
+        f"threshold is {scored.threshold:.1%}; {_events(scored)}."
     )
 
 
-def _events(spans: Sequence[Span], what: str) -> str:
-    said = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_NAMED])
-    more = f" and {len(spans) - _NAMED} more" if len(spans) > _NAMED else ""
-    return f"events {what}: {said or 'none'}{more}"
+def _events(scored: Scored) -> str:
+    parts = []
+    for what, spans in _strips(scored):
+        said = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_NAMED])
+        more = f" and {len(spans) - _NAMED} more" if len(spans) > _NAMED else ""
+        parts.append(f"events {what}: {said or 'none'}{more}")
+    return "; ".join(parts)
+
+
+def _strips(scored: Scored) -> list[tuple[str, Sequence[Span]]]:
+    """Return the detected events, and the known ones where there is a reference."""
+    known = [] if scored.known is None else [("known", scored.known)]
+    return [("found", scored.found), *known]

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sequela.errors import check_new_name
+from sequela.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sequela.figures.figure import Figure
+    from sequela.figures.chart.figure import Figure
 
 _TWO = 2
 
@@ -31,35 +31,25 @@ class RunFigure:
     note: str = ""
 
 
-RUN_FIGURES: dict[str, RunFigure] = {}
+RUN_FIGURES = Registry("figure", RunFigure)
 """The pictures by name, in the order of the page."""
-
-
-def register(figure: RunFigure) -> None:
-    """Add a picture of runs.
-
-    Raises:
-        SettingError: If the name is taken, or cannot be part of an id.
-    """
-    check_new_name("figure", figure.name, RUN_FIGURES)
-    RUN_FIGURES[figure.name] = figure
 
 
 def _learning_curve(run: Any, number: str) -> "Figure | None":
     from sequela.figures.curves import learning_curve
 
     history = run.history
-    keep = run.first.settings.training.keep
+    keep = run.settings.training.keep
     known = history and (number == "loss" or number in history[0].metrics)
     return learning_curve(history, number, keep) if known else None
 
 
 def _confusion_matrix(run: Any) -> "Figure | None":
     """Draw three or more classes; two classes have their own section with thresholds."""
-    from sequela.evaluation.disclosure import Hidden
+    from sequela.disclosure.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix
 
-    classes, counts = run.data["classes"], run.test["confusion"]
+    classes, counts = run.data.classes, run.test.confusion
     drawn = len(classes) > _TWO and not isinstance(counts, Hidden)
     return confusion_matrix(counts, classes) if drawn else None
 
@@ -79,4 +69,4 @@ for _figure in (
         "The confusion matrices show shares of each true class in the test set.",
     ),
 ):
-    register(_figure)
+    RUN_FIGURES.add(_figure)

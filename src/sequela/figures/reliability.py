@@ -7,12 +7,12 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.disclosure.disclosure import is_small, merged_bins
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
-from sequela.evaluation.disclosure import is_small, merged_bins
-from sequela.figures.figure import Figure
-from sequela.figures.series import Series
-from sequela.figures.words import named_line, with_interval
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.series import Series
+from sequela.figures.chart.words import as_row, named_line, with_interval
 
 _SIDE = 240  # pixels
 _BINS = 20
@@ -74,9 +74,7 @@ def _points(name: str, curve: Reliability, smallest: int) -> list[dict[str, Any]
             "model": name,
             "what": "reliability",
             "chance": chance,
-            "happened": share.value,
-            "low": share.interval.low if share.interval else None,
-            "high": share.interval.high if share.interval else None,
+            **as_row(share, "happened"),
             "examples": count,
             "groups": None if is_small(groups, smallest) else groups,
         }

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.figure import FIRST, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, SECOND, Figure
 
 _WIDTH = 300  # pixels, as are those below
 _SMALL = (215, 140)
@@ -14,11 +14,7 @@ _LOSS = "validation loss"
 
 
 def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the loss of each finished trial, and the lowest so far.
-
-    Args:
-        trials: The trials of ``search.json`` in order; at least one is finished.
-    """
+    """Draw the loss of each finished trial of ``search.json``, and the lowest so far."""
     rows: list[dict[str, Any]] = []
     for each in trials:
         if each["loss"] is not None:
@@ -34,12 +30,11 @@ def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
         y=alt.Y("lowest so far:Q", scale=scale)
     )
     first, last = rows[0], rows[-1]
-    return Figure(
-        chart=(points + lowest).properties(width=_WIDTH, height=180),
-        alt=f"{_LOSS.capitalize()} of {len(rows)} finished trials: {first['loss']:.3f} in trial "
-        f"{first['trial']}, the lowest {last['lowest so far']:.3f}.",
-        rows=rows,
+    text = (
+        f"{_LOSS.capitalize()} of {len(rows)} finished trials: {first['loss']:.3f} in trial "
+        f"{first['trial']}, the lowest {last['lowest so far']:.3f}."
     )
+    return Figure.of([points, lowest], (_WIDTH, 180), text, rows)
 
 
 def mattered(shares: Mapping[str, float]) -> Figure:
@@ -51,21 +46,12 @@ def mattered(shares: Mapping[str, float]) -> Figure:
         x=alt.X("share:Q", title="share of the variation of the loss", axis=alt.Axis(format="%"))
     )
     said = ", ".join(f"{row['setting']} {row['share']:.0%}" for row in rows)
-    return Figure(
-        chart=alt.LayerChart(layer=[bars]).properties(width=200, height=_BAR * len(rows)),
-        alt=f"Share of the variation of the loss that each setting explains: {said}.",
-        rows=rows,
-    )
+    text = f"Share of the variation of the loss that each setting explains: {said}."
+    return Figure.of([bars], (200, _BAR * len(rows)), text, rows)
 
 
 def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
-    """Draw the loss of each finished trial at its value of one setting.
-
-    Args:
-        name: The name of the setting.
-        trials: The trials of ``search.json``.
-        range_: The range of the setting, as in ``search.json``.
-    """
+    """Draw the loss of each finished trial at its value of one setting."""
     rows = [
         {"value": _value(each["values"][name]), "loss": each["loss"]}
         for each in trials
@@ -84,13 +70,11 @@ def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str
         .encode(x=x, y=alt.Y("loss:Q", title=None, scale=alt.Scale(type="log", nice=False)))
     )
     best = min(rows, key=lambda row: row["loss"])
-    width, height = _SMALL
-    return Figure(
-        chart=alt.LayerChart(layer=[points]).properties(width=width, height=height, title=name),
-        alt=f"{_LOSS.capitalize()} at each value of {name} in {len(rows)} trials: lowest, "
-        f"{best['loss']:.3f}, at {best['value']}.",
-        rows=rows,
+    text = (
+        f"{_LOSS.capitalize()} at each value of {name} in {len(rows)} trials: lowest, "
+        f"{best['loss']:.3f}, at {best['value']}."
     )
+    return Figure.of([points], _SMALL, text, rows, title=name)
 
 
 def _value(value: Any) -> Any:

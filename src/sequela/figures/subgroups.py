@@ -8,9 +8,9 @@ from sequela.errors import SettingError
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import Subgroup
-from sequela.figures.figure import Figure
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.words import as_row, with_interval
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.words import with_interval
 
 
 def subgroup_forest(
@@ -29,9 +29,6 @@ def subgroup_forest(
         overall: The number of all examples; a line marks it.
         event: The word for examples of class 1 after a count: ``deaths``.
         unit: The word for groups: ``subjects`` or ``recordings``.
-
-    Raises:
-        SettingError: If there is no subgroup.
     """
     if not found:
         raise SettingError("there is no subgroup to draw: name an attribute that the data have")
@@ -81,17 +78,14 @@ def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit
 
 
 def _row(one: Subgroup, metric: str, estimate: Estimate | None) -> dict[str, Any]:
-    interval = estimate.interval if estimate else None
+    cell = one.cell
+    two = cell is not None and len(cell.n_of_class) == 2  # noqa: PLR2004
     return {
         "attribute": one.attribute,
         "value": one.value,
-        "suppressed": one.cell is None,
-        "groups": one.cell.n_groups if one.cell else None,
-        "examples": one.cell.n_examples if one.cell else None,
-        "events": one.cell.n_of_class[1]
-        if one.cell and len(one.cell.n_of_class) == 2  # noqa: PLR2004
-        else None,
-        metric: estimate.value if estimate else None,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
+        "suppressed": cell is None,
+        "groups": cell.n_groups if cell else None,
+        "examples": cell.n_examples if cell else None,
+        "events": cell.n_of_class[1] if cell and two else None,
+        **(as_row(estimate, metric) if estimate else dict.fromkeys((metric, "low", "high"))),
     }

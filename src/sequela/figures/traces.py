@@ -5,22 +5,17 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.figure import FAINT, FIRST, INK, Figure
+from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure
 
 _LANE = 40  # pixels
 _FULL = 0.42  # of a lane: how far the largest sample is from its middle
 
 
 def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 240) -> Figure:
-    """Draw one example of each class, each scaled to the height of its lane.
+    """Draw one example of each class, in µV, each scaled to the height of its lane.
 
     The amplitude is written below the name of a lane. With one scale for all classes, seizures
-    would make the other lanes flat.
-
-    Args:
-        signals: Samples in µV by class.
-        sfreq: Samples per second.
-        width: Width of the picture, in pixels.
+    would make the other lanes flat. ``sfreq`` is in Hz, ``width`` in pixels.
     """
     most = {name: max(map(abs, samples)) for name, samples in signals.items()}
     rows: list[dict[str, Any]] = [
@@ -49,8 +44,5 @@ def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 24
     )
     layers: list[Any] = [middle.mark_rule(color=FAINT).encode(y=y), lines, words]
     said = "; ".join(f"{name}: up to {most[name]:.0f} µV" for name in signals)
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=width, height=_LANE * len(lanes)),
-        alt=f"An example of each class over time. {said}.",
-        rows=rows,
-    )
+    text = f"An example of each class over time. {said}."
+    return Figure.of(layers, (width, _LANE * len(lanes)), text, rows)

@@ -8,8 +8,8 @@ import altair as alt
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number, within
-from sequela.figures.figure import Figure
-from sequela.figures.series import Series
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.series import Series
 
 _WIDTH, _HEIGHT = 300, 220  # pixels
 
@@ -22,9 +22,6 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
             ``high``.
         metric: Name of the metric, and key of its number in the rows.
         unit: The unit that is counted, in the plural.
-
-    Raises:
-        SettingError: If there is nothing to draw.
     """
     if not rows:
         raise SettingError("no training size to draw: name runs of one model and several sizes")
@@ -57,11 +54,8 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
         )
         layers.append(points.encode(**axes, description="hover:N"))
     said = "; ".join(row["hover"] for row in drawn)
-    return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT),
-        alt=f"Test-set {how.title} by size of the training set, with 95 % intervals. {said}.",
-        rows=[dict(row) for row in ordered],
-    )
+    text = f"Test-set {how.title} by size of the training set, with 95 % intervals. {said}."
+    return Figure.of(layers, (_WIDTH, _HEIGHT), text, [dict(row) for row in ordered])
 
 
 def _hover(row: dict[str, Any], metric: str, unit: str) -> str:

@@ -59,13 +59,6 @@ def _is_size(value: Any) -> bool:
 def bounded(name: str, most: int = MOST_BYTES) -> Iterator[None]:
     """Limit the bytes of the tensors made within.
 
-    Args:
-        name: Name of the model, for the error.
-        most: The limit in bytes.
-
-    Raises:
-        ModelError: If the limit would be exceeded.
-
     Example:
         >>> with bounded("a network", 1000):
         ...     torch.nn.Linear(10**6, 10**6)

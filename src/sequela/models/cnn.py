@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.models.dropout import Dropout
 from sequela.models.signal import SignalConfig
 
 KERNEL = 5
@@ -14,9 +15,6 @@ CHANNELS = (6, 16)
 
 def flat_features(n_times: int) -> int:
     """Count the features after the two convolutions and poolings of ``n_times`` samples.
-
-    Raises:
-        ModelError: If too few samples leave none.
 
     Example:
         >>> flat_features(178)  # 178 -> 174 -> 87 -> 83 -> 41, 16 channels
@@ -83,19 +81,19 @@ class CNNImproved(nn.Module):
     def __init__(self, config: CNNImprovedConfig) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(config.n_chans, CHANNELS[0], KERNEL)
-        self.d1 = nn.Dropout(config.dropout)
+        self.d1 = Dropout(config.dropout)
         self.r1 = nn.ReLU()
         self.p1 = nn.MaxPool1d(POOL)
         self.conv2 = nn.Conv1d(CHANNELS[0], CHANNELS[1], KERNEL)
-        self.d2 = nn.Dropout(config.dropout)
+        self.d2 = Dropout(config.dropout)
         self.r2 = nn.ReLU()
         self.p2 = nn.MaxPool1d(POOL)
         self.fc1 = nn.Linear(flat_features(config.n_times), config.hidden[0])
         self.r3 = nn.ReLU()
-        self.d3 = nn.Dropout(config.dropout)
+        self.d3 = Dropout(config.dropout)
         self.fc2 = nn.Linear(config.hidden[0], config.hidden[1])
         self.r4 = nn.ReLU()
-        self.d4 = nn.Dropout(config.dropout)
+        self.d4 = Dropout(config.dropout)
         self.fc3 = nn.Linear(config.hidden[1], config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:

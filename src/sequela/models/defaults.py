@@ -14,12 +14,7 @@ _MOST = 0.5
 
 @dataclass(frozen=True)
 class Default:
-    """The model for one kind of data.
-
-    Attributes:
-        model: Its registry name.
-        of: The data it is for, as the end of a sentence.
-    """
+    """The model for one kind of data, which ``of`` names as the end of a sentence."""
 
     model: str
     of: str
@@ -37,8 +32,7 @@ DEFAULTS: Mapping[str, Default] = {
 def default_for(data: Mapping[str, Any]) -> Default:
     """Return the default model of some data.
 
-    Args:
-        data: The ``data`` entry of a run's ``metrics.json``.
+    ``data`` is the entry of that name in a run's ``metrics.json``.
 
     Example:
         >>> default_for({"sequences": {"channels": 3, "with_measurements": 0.9}}).model

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sequela.models.signal import SignalConfig
+from sequela.models.steps import last_real
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,12 @@ class GRUBaseline(nn.Module):
         self.gru = nn.GRU(config.n_chans, config.hidden)
         self.fc = nn.Linear(config.hidden, config.n_outputs)
 
-    def forward(self, signal: Tensor) -> Tensor:
-        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
-        steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
-        _, state = self.gru(steps)  # (layer, batch, hidden)
-        logits: Tensor = self.fc(state[-1])
+    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times).
+
+        With ``lengths`` (batch,), each segment ends after so many samples.
+        """
+        logits: Tensor = self.fc(_last(self.gru, signal, lengths))
         return logits
 
 
@@ -49,10 +51,18 @@ class GRUImproved(nn.Module):
         self.r = nn.ReLU()
         self.fc2 = nn.Linear(config.fc, config.n_outputs)
 
-    def forward(self, signal: Tensor) -> Tensor:
-        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
-        steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
-        _, state = self.gru(steps)  # (layer, batch, hidden)
-        hidden = self.r(self.fc1(state[-1]))  # (batch, fc)
+    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times).
+
+        With ``lengths`` (batch,), each segment ends after so many samples.
+        """
+        hidden = self.r(self.fc1(_last(self.gru, signal, lengths)))  # (batch, fc)
         logits: Tensor = self.fc2(hidden)
         return logits
+
+
+def _last(gru: nn.GRU, signal: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the state of the last layer after the last sample: (batch, hidden)."""
+    states, state = gru(signal.permute(2, 0, 1))  # of (n_times, batch, n_chans)
+    last: Tensor = state[-1] if lengths is None else last_real(states, lengths)
+    return last

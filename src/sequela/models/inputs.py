@@ -1,9 +1,9 @@
 """The inputs of models, and the data that hold them."""
 
+from sequela.datasets.catalog import DataKind
 from sequela.errors import SettingError, unknown_name
 from sequela.sequences import featurisers
 from sequela.sequences.featurisers import FEATURES, FEATURISERS
-from sequela.sources.catalog import DataKind
 
 INPUTS: dict[str, tuple[DataKind, tuple[str, ...]]] = {
     "signal": ("signal", ("n_chans", "n_times")),
@@ -21,13 +21,7 @@ HOLDS: dict[DataKind, str] = {"signal": "recordings", "records": "hospital recor
 
 
 def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
-    """Return the kind of data that holds all inputs of a model.
-
-    Raises:
-        UnknownNameError: If there is no such input or featuriser.
-        SettingError: If there are no inputs, one is repeated, two are tables of features, or no
-            data hold them all.
-    """
+    """Return the kind of data that holds all inputs of a model."""
     for each in reads:
         if each.startswith(FEATURES):
             featurisers.lookup(each.removeprefix(FEATURES))

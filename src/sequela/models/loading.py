@@ -21,13 +21,7 @@ FAILURES = (Exception, SystemExit)
 def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
     """Return the module that ``build`` makes, without changing torch's random state.
 
-    Args:
-        name: Name for an error.
-        build: Makes the module.
-        remedy: The way to change its arguments, for an error.
-
-    Raises:
-        ModelError: If it cannot be made, or is not a module.
+    ``remedy`` is the way to change its arguments, for an error.
     """
     try:
         with torch.random.fork_rng(devices=[]), bounded(name):
@@ -43,16 +37,17 @@ def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
 
 
 def attribute(where: str) -> Any:
-    """Import the object of ``FILE.py:CLASS`` or ``package.module:CLASS``, usually a class.
-
-    Raises:
-        ModelError: If the file or module cannot be imported, or one of the two names is missing.
-        UnknownNameError: If it does not hold that name.
-    """
+    """Import the object of ``FILE.py:CLASS`` or ``package.module:CLASS``, usually a class."""
     source, _, name = where.rpartition(":")
     if not source or not name:
         raise ModelError(f"'{where}' names no class: write FILE.py:CLASS or package.module:CLASS")
-    module = _file(Path(source)) if source.endswith(".py") else _package(source)
+    path = Path(source) if source.endswith(".py") else None
+    if path and not path.is_file():
+        raise ModelError(f"no file {path}")
+    try:
+        module = _file(path) if path else importlib.import_module(source)
+    except FAILURES as error:
+        raise ModelError(f"{path or source} cannot be imported: {_named(error)}") from error
     if not hasattr(module, name):
         raise unknown_name(f"class of {source}", name, _classes(module))
     return getattr(module, name)
@@ -67,8 +62,6 @@ def _classes(module: ModuleType) -> list[str]:
 
 
 def _file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ModelError(f"no file {path}")
     name = f"_loaded_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -78,18 +71,9 @@ def _file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except FAILURES as error:
-        raise ModelError(f"{path} cannot be imported: {_named(error)}") from error
     finally:
         sys.path.pop(0)
     return module
-
-
-def _package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except FAILURES as error:
-        raise ModelError(f"{name} cannot be imported: {_named(error)}") from error
 
 
 def _named(error: BaseException) -> str:

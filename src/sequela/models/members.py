@@ -7,6 +7,8 @@ Each has its own output, loss and dropout in training; afterwards their probabil
 import torch
 from torch import Tensor, nn
 
+from sequela.models.dropout import Dropout
+
 KNOTS = (0.5, 1.2)
 """The normal scores at which a summary may bend, on either side of its median."""
 
@@ -21,7 +23,11 @@ def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:
 
 
 class Members(nn.Module):
-    """Members on summaries, and on the hidden features of a network before them."""
+    """Members on summaries, and on the hidden features of a network before them.
+
+    All members read the ``n_found`` hidden features. With ``linear``, linear logits of summaries
+    are added to those of each member. :func:`hinges` describes ``knots``.
+    """
 
     def __init__(
         self,
@@ -36,25 +42,12 @@ class Members(nn.Module):
         knots: tuple[float, ...],
         linear: bool = False,
     ) -> None:
-        """Make the layers.
-
-        Args:
-            n_features: Summaries of an example.
-            n_found: Hidden features of the network before, which all members read.
-            n_outputs: Classes.
-            members: Number of members.
-            hidden: Units of each member on summaries.
-            dropout: Dropout before each member's output.
-            input_dropout: Dropout of summaries.
-            knots: See :func:`hinges`.
-            linear: Add linear logits from the summaries, which all members share.
-        """
         super().__init__()
         self.members, self.n_outputs, self.knots = members, n_outputs, knots
         width = n_features * (1 + 2 * len(knots))
-        self.drop_features = nn.Dropout(input_dropout)
+        self.drop_features = Dropout(input_dropout)
         self.summarise = nn.Linear(width, members * hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.answer = nn.Conv1d(
             members * (hidden + n_found), members * n_outputs, kernel_size=1, groups=members
         )
@@ -64,9 +57,7 @@ class Members(nn.Module):
     def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (patient, n_outputs), in training (member, patient, n_outputs), and more.
 
-        Args:
-            features: (patient, n_features), standardised.
-            found: (patient, n_found).
+        Features are (patient, n_features), standardised; ``found`` is (patient, n_found).
         """
         given = self.drop_features(hinges(features, self.knots))
         hidden = nn.functional.gelu(self.summarise(given))  # (patient, member * hidden)

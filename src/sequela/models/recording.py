@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.models.dropout import Dropout
 from sequela.models.signal import SignalConfig
-from sequela.models.spectral import LagMoments, LogSpectrum, Standardise
+from sequela.models.signal_features import QUIET
+from sequela.models.spectral import LagMoments, LogSpectrum, Standardise, hidden_layers
 
-_QUIET = 1e-8
-"""A floor of the training variance, far below any noise: a silent channel has a logarithm."""
 _WINDOW = 64
 _EDGES = (0, 1, 2, 3, 5, 7, 11, 16, 32)
 """The edges of the bands in the frequencies of a window: 2.7 Hz to 87 Hz at 173.61 Hz."""
@@ -54,11 +54,7 @@ class BandStatistics(nn.Module):
         bands = len(_EDGES) - 1
         pairs = torch.triu_indices(bands, bands, 1)
         self.register_buffer("pairs", pairs[0] * bands + pairs[1], persistent=False)
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return (len(_EDGES) - 1) * (4 + len(_APART)) + len(self.pairs)
+        self.n_out = bands * (4 + len(_APART)) + pairs.shape[1]
 
     def forward(self, signal: Tensor) -> Tensor:
         """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
@@ -67,7 +63,7 @@ class BandStatistics(nn.Module):
         bands = [power[..., low:high].mean(-1) for low, high in pairwise(_EDGES)]
         level = torch.stack(bands, -1).log()  # (batch, n_chans, window, band)
         mean = level.mean(2, keepdim=True)
-        deviation = ((level - mean).square().mean(2, keepdim=True) + _QUIET).sqrt()
+        deviation = ((level - mean).square().mean(2, keepdim=True) + QUIET).sqrt()
         scaled = (level - mean) / deviation
         squares = scaled * scaled
         together = scaled.transpose(2, 3) @ scaled / scaled.shape[2]  # (batch, n_chans, band, band)
@@ -75,7 +71,7 @@ class BandStatistics(nn.Module):
             mean[:, :, 0],
             deviation[:, :, 0].log(),
             (squares * scaled).mean(2),
-            (squares.square().mean(2) + _QUIET).log(),
+            (squares.square().mean(2) + QUIET).log(),
             *((scaled[:, :, lag:] * scaled[:, :, :-lag]).mean(2) for lag in _APART),
             together.flatten(2)[..., self.pairs],
         ]
@@ -92,7 +88,7 @@ class Autocorrelation(nn.Module):
     def forward(self, signal: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of signals (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
-        scaled = centred / (centred.square().mean(-1, keepdim=True) + _QUIET).sqrt()
+        scaled = centred / (centred.square().mean(-1, keepdim=True) + QUIET).sqrt()
         found = [
             (scaled[..., lag:] * scaled[..., :-lag]).mean(-1) for lag in range(1, self.n_out + 1)
         ]
@@ -117,11 +113,7 @@ class TimeScales(nn.Module):
             LagMoments(tuple(range(1, (lags // 2 if scale else lags) + 1)))
             for scale in range(scales)
         )
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return sum(int(each.n_out) for each in (*self.correlations, *self.moments))
+        self.n_out = sum(int(each.n_out) for each in (*self.correlations, *self.moments))
 
     def forward(self, signal: Tensor) -> Tensor:
         """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
@@ -196,11 +188,8 @@ class RecordingAttention(nn.Module):
         described = config.n_chans * (self.bands.n_out + self.scales.n_out)
         self.standardise = Standardise(described)
         size = described + config.n_chans * config.heads * self.spectrum.n_out
-        layers: list[nn.Module] = [nn.Dropout(config.feature_dropout)]
-        for hidden in config.hidden:
-            layers += [nn.Linear(size, hidden), nn.GELU(), nn.Dropout(config.dropout)]
-            size = hidden
-        self.layers = nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
+        layers = hidden_layers((size, *config.hidden), config.dropout, config)
+        self.layers = nn.Sequential(Dropout(config.feature_dropout), *layers)
 
     def spectra(self, signal: Tensor) -> Tensor:
         """Compute spectra (batch, n_chans, segment, frequency) of (batch, n_chans, n_times)."""

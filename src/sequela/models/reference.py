@@ -9,18 +9,19 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
+from sequela.datasets.catalog import DataKind
 from sequela.errors import RunError
 from sequela.models.inputs import kind_of
+from sequela.registry import Registry
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
-from sequela.sources.catalog import DataKind
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 Arrays = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.floating[Any]]
@@ -39,12 +40,8 @@ NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 class Examples:
     """The data that a baseline model is fitted on.
 
-    Attributes:
-        features: float32 (example, column), dense or sparse.
-        labels: int64 (example,), index of the class.
-        train: int64 (row,), the training examples.
-        tuning: int64 (row,), the validation examples, for a penalty or early stopping.
-        n_classes: Number of classes.
+    Features are float32 (example, column), dense or sparse. ``tuning`` are the validation examples,
+    for a penalty or early stopping.
     """
 
     features: Table
@@ -98,6 +95,9 @@ def _logistic_regression(
     examples: Examples, penalties: tuple[float, ...], features: Table
 ) -> dict[str, NDArray[Any]]:
     """Fit one regression a penalty, and return the one with the least validation loss."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
     labels, rows, tuning = examples.labels, examples.train, examples.tuning
 
     def tuning_loss(model: LogisticRegression) -> float:
@@ -120,6 +120,8 @@ def _linear(examples: Examples, _: int) -> Arrays:
 
 
 def _predict_linear(arrays: Arrays, features: Table) -> Probabilities:
+    from sklearn.linear_model import LogisticRegression
+
     weight = arrays["weight"]
     model = LogisticRegression()
     model.coef_, model.intercept_ = weight, arrays["bias"]
@@ -138,11 +140,6 @@ def _standardised_linear(
     return {**_logistic_regression(examples, penalties, scaled), **learnt}
 
 
-def _penalised_linear(examples: Examples, seed: int) -> Arrays:
-    """Fit a standardised regression on more columns than there are patients."""
-    return _standardised_linear(examples, seed, INVERSE_PENALTIES)
-
-
 def _predict_standardised(arrays: Arrays, features: Table) -> Probabilities:
     scaled = ((features - arrays["mean"]) / arrays["deviation"]).astype(np.float32)
     scaled = np.nan_to_num(scaled)  # the mean, where a number is missing
@@ -155,6 +152,8 @@ def _linear_parameters(arrays: Arrays) -> int:
 
 def _boosting(examples: Examples, seed: int) -> Arrays:
     """Add trees until the validation loss has not fallen for 20 rounds."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     table, labels = examples.features, examples.labels
     rows, tuning = examples.train, examples.tuning
     model = HistGradientBoostingClassifier(
@@ -169,10 +168,7 @@ def _boosting(examples: Examples, seed: int) -> Arrays:
     )
     model.fit(table[rows], labels[rows], X_val=table[tuning], y_val=labels[tuning])
     trees = model.n_iter_ * model.n_trees_per_iteration_
-    return {
-        "skops": np.frombuffer(dumped(model), np.uint8),
-        "trees": np.array([trees]),
-    }
+    return {"skops": np.frombuffer(dumped(model), np.uint8), "trees": np.array([trees])}
 
 
 def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
@@ -186,7 +182,7 @@ TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def dumped(model: HistGradientBoostingClassifier) -> bytes:
+def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     """Return the model as a skops file: the same model gives the same bytes.
 
     skops names objects by their addresses in memory and dates its files. Here they are numbered in
@@ -229,12 +225,9 @@ def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
 
 
 @lru_cache(maxsize=4)  # one prediction after the other reads it once
-def loaded(content: bytes) -> HistGradientBoostingClassifier:
-    """Load the model of a skops file; no code of the file is run, and no other type is made.
-
-    Raises:
-        RunError: If the file is damaged, or holds a type that boosting does not need.
-    """
+def loaded(content: bytes) -> "HistGradientBoostingClassifier":
+    """Load the model of a skops file; no code of the file is run, and no other type is made."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
     from skops import io as skops_io
 
     try:
@@ -263,7 +256,8 @@ _CLASS_SHARES = (_shares, _predict_shares, _share_parameters)
 _STANDARDISED = (_standardised_linear, _predict_standardised, _linear_parameters)
 _TREES = (_boosting, _predict_boosting, _boosting_parameters)
 
-REFERENCE_MODELS: dict[str, ReferenceModel] = {
+REFERENCE_MODELS = Registry("reference model", ReferenceModel)
+REFERENCE_MODELS |= {
     "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES),
     "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES),
     "logistic-regression": ReferenceModel(
@@ -275,9 +269,7 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
     ),
     "boosting": ReferenceModel("Boosting", ("features:counts",), *_TREES),
     "spectral-logistic-regression": ReferenceModel(
-        "Spectral logistic regression",
-        ("features:spectrum",),
-        *_STANDARDISED,
+        "Spectral logistic regression", ("features:spectrum",), *_STANDARDISED
     ),
     "minirocket": ReferenceModel(
         "MiniRocket",
@@ -290,7 +282,7 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
     "summaries-logistic-regression": ReferenceModel(
         "Logistic regression on summaries",
         ("features:summaries",),
-        _penalised_linear,
+        partial(_standardised_linear, penalties=INVERSE_PENALTIES),
         *_STANDARDISED[1:],
     ),
     "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
@@ -299,4 +291,4 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
         for name, score in SCORES.items()
     },
 }
-"""The baseline models, in table order; :func:`sequela.models.registry.register` adds more."""
+"""The baseline models, in table order."""

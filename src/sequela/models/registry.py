@@ -12,11 +12,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sequela.config import SegmentLength, TrainingSettings
-from sequela.errors import ModelError, SettingError, check_new_name, unknown_name
+from sequela.datasets.catalog import DataKind
+from sequela.errors import ModelError, SettingError, unknown_name
 from sequela.models.defaults import AUTO, DEFAULTS
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
-from sequela.sources.catalog import DataKind
+from sequela.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,11 +49,7 @@ class ModelEntry:
 
     @cached_property
     def builder(self) -> "Callable[..., nn.Module]":
-        """The class.
-
-        Raises:
-            ModelError: If its file or module cannot be imported.
-        """
+        """The class."""
         if not isinstance(self.made_by, str):
             return self.made_by
         from sequela.models.loading import attribute
@@ -73,11 +70,7 @@ class ModelEntry:
         return self.reads if kind_of(self.reads[0]) == kind else None
 
     def config(self, **changes: Any) -> Any:
-        """Return the frozen config with changes; for a class without one, the changes.
-
-        Raises:
-            SettingError: If the config has no field of that name, or a size is not a whole number.
-        """
+        """Return the frozen config with changes; for a class without one, the changes."""
         config_class = self.config_class
         if config_class is None:
             return changes
@@ -94,29 +87,21 @@ class ModelEntry:
             ) from error
 
     def build(self, config: Any = None) -> "nn.Module":
-        """Build a freshly initialised model; the weights are drawn from torch's global generator.
-
-        Raises:
-            ModelError: If a class without a config cannot be made from its arguments.
-        """
+        """Build a new model, with weights drawn from torch's global generator."""
         config = self.config() if config is None else config
         if not isinstance(config, Mapping):
-            model: nn.Module = self.builder(config)
-            return model
+            return self.builder(config)
         try:
-            made: nn.Module = self.builder(**config)
+            return self.builder(**config)
         except TypeError as error:
             raise ModelError(
                 f"{self.title} cannot be made from {', '.join(config)}: {error}; expected a class "
                 "that takes them by keyword"
             ) from error
-        return made
 
 
 Entry = ModelEntry | ReferenceModel
 
-MODELS: dict[str, ModelEntry] = {}
-"""The networks by name."""
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
@@ -126,39 +111,27 @@ NOT_TRAINED: Mapping[str, str] = {
 """The names that a model cannot have, and their meaning."""
 
 
-def register(name: str, entry: Entry) -> None:
-    """Register a network or baseline model by a name.
+def _check(name: str, entry: Entry) -> None:
+    """Check the name and the inputs of a new model."""
+    MODELS.check_new(name, taken=[*REFERENCE_MODELS, *NOT_TRAINED])
+    one_by_one = ((each,) for each in entry.reads)
+    for reads in (entry.reads,) if isinstance(entry, ModelEntry) else one_by_one:
+        check_reads(name, reads)
 
-    Raises:
-        SettingError: If the name is taken or cannot be one, or no data hold all its inputs.
-        UnknownNameError: If it reads an input that does not exist.
-    """
-    check_new_name("model", name, [*MODELS, *REFERENCE_MODELS, *NOT_TRAINED])
-    if isinstance(entry, ReferenceModel):
-        for each in entry.reads:
-            check_reads(name, (each,))
-        REFERENCE_MODELS[name] = entry
-        return
-    check_reads(name, entry.reads)
-    MODELS[name] = entry
+
+MODELS = Registry("model", ModelEntry, _check)
+"""The networks by name."""
+REFERENCE_MODELS.check = _check
+add_reference_model = REFERENCE_MODELS.add
 
 
 def lookup(name: str, kind: DataKind | None = None) -> Entry:
     """Look up the entry of a registered model, or of a class named by its file or module.
 
-    Args:
-        name: A registered name, ``FILE.py:CLASS`` or ``package.module:CLASS``.
-        kind: The data it is used for: a class without ``reads`` gets the usual inputs there.
-
-    Raises:
-        UnknownNameError: If no model has that name.
-        SettingError: If the name does not belong to a model.
-        ModelError: If the class cannot be imported.
+    A class without ``reads`` gets the usual inputs of data of this kind.
     """
-    if name in MODELS:
-        return MODELS[name]
-    if name in REFERENCE_MODELS:
-        return REFERENCE_MODELS[name]
+    if entry := MODELS.get(name) or REFERENCE_MODELS.get(name):
+        return entry
     if ":" in name:
         return _of_class(name, kind)
     if name in NOT_TRAINED:
@@ -180,12 +153,7 @@ def is_recurrent(name: str) -> bool:
 
 
 def lookup_network(name: str) -> ModelEntry:
-    """Look up the entry of a network.
-
-    Raises:
-        UnknownNameError: If there is no such model.
-        SettingError: If it is a baseline model.
-    """
+    """Look up the entry of a network."""
     entry = lookup(name)
     if isinstance(entry, ReferenceModel):
         raise SettingError(
@@ -219,31 +187,34 @@ for _name, _read, _made_by, _title, _recurrent in (
     ("visits-baseline", "codes", "visits:VisitsBaseline", "Visits baseline", True),
     ("visits-improved", "codes", "visits:VisitsImproved", "Visits improved", True),
 ):
-    register(_name, ModelEntry((_read,), f"sequela.models.{_made_by}", _title, _recurrent))
+    MODELS.add(ModelEntry((_read,), f"sequela.models.{_made_by}", _title, _recurrent), _name)
 
 SPECTRAL = TrainingSettings(
     epochs=60,
+    batch_size=128,
     learning_rate=4e-3,
     schedule="one-cycle",
     weight_decay=0.05,
     label_smoothing=0.05,
-    average=0.995,
+    average=0.99,
     crops=True,
     gain=0.05,
     refit=True,
     keep="last",
 )
-FASTER = {"batch_size": 128, "average": 0.99}
+# Half the processor time of batches of 64 with a rate of 0.004 and an average of 0.995. On the
+# validation sets of five folds of bonn by session, seeds 0 and 1: accuracy 75.2 and 75.4 % (before:
+# 75.5 and 75.4 %), loss 0.63 (0.63).
+LARGE_BATCHES = {"batch_size": 256, "learning_rate": 8e-3, "average": 0.98}
 for _name, _class, _title, _how in (
-    ("spectral-mlp", "SpectralMLP", "Spectral MLP", {}),
+    ("spectral-mlp", "SpectralMLP", "Spectral MLP", LARGE_BATCHES),
     ("spectral-mlp-small", "SpectralMLPSmall", "Spectral MLP small", {"learning_rate": 1e-2}),
     ("spectral-mlp-large", "SpectralMLPLarge", "Spectral MLP large", {"epochs": 40}),
 ):
     _made_by = f"sequela.models.spectral:{_class}"
-    _training = SPECTRAL.model_copy(update={**FASTER, **_how} if _how else {})
-    register(_name, ModelEntry(("signal",), _made_by, _title, training=_training))
-register(
-    "recording-attention",
+    _training = SPECTRAL.model_copy(update=_how)
+    MODELS.add(ModelEntry(("signal",), _made_by, _title, training=_training), _name)
+MODELS.add(
     ModelEntry(
         ("signal",),
         "sequela.models.recording:RecordingAttention",
@@ -262,9 +233,9 @@ register(
         ),
         segment="recording",
     ),
+    "recording-attention",
 )
-register(
-    "values-lstm",
+MODELS.add(
     ModelEntry(
         ("values", "gaps", "features:summaries"),
         "sequela.models.values:ValuesLSTM",
@@ -282,9 +253,9 @@ register(
             refit=True,
         ),
     ),
+    "values-lstm",
 )
-register(
-    "visits-attention",
+MODELS.add(
     ModelEntry(
         ("codes", "gaps", "features:summaries"),
         "sequela.models.visits_attention:VisitsAttention",
@@ -300,4 +271,5 @@ register(
             refit=True,
         ),
     ),
+    "visits-attention",
 )

@@ -24,11 +24,7 @@ class Reflections(nn.Module):
     def __init__(self, order: int) -> None:
         super().__init__()
         self.order = order
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return self.order + 1
+        self.n_out = order + 1
 
     def forward(self, centred: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
@@ -48,11 +44,7 @@ class Envelopes(nn.Module):
     """Changes of band power within a segment, from Morlet wavelets.
 
     The features are mean, deviation, maximum and minimum of the log power of each band over time,
-    then the correlations between bands.
-
-    Args:
-        n_times: Samples of a segment.
-        bands: Number of bands, evenly spaced on a logarithmic scale.
+    then the correlations between bands. Bands are evenly spaced on a logarithmic scale.
     """
 
     pairs: Tensor
@@ -64,6 +56,7 @@ class Envelopes(nn.Module):
     def __init__(self, n_times: int, bands: int) -> None:
         super().__init__()
         self.bands = bands
+        self.n_out = 4 * bands + bands * (bands - 1) // 2
         step = (self._HIGHEST / self._LOWEST) ** (1 / (bands - 1))
         for band in range(bands):
             frequency = self._LOWEST * step**band
@@ -77,27 +70,21 @@ class Envelopes(nn.Module):
         pairs = torch.triu_indices(bands, bands, 1)
         self.register_buffer("pairs", pairs[0] * bands + pairs[1], persistent=False)
 
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return 4 * self.bands + self.bands * (self.bands - 1) // 2
-
     def forward(self, centred: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         rows = centred.flatten(0, 1)[:, None]  # (batch · n_chans, 1, n_times)
         powers = []
         for band in range(self.bands):
             wavelet = self.get_buffer(f"wavelet{band}")
-            parts = nn.functional.conv1d(
-                rows, wavelet, padding=wavelet.shape[-1] // 2, stride=self._STRIDE
-            )
+            half = int(wavelet.shape[-1]) // 2  # torch 2.6 would trace a size as a tensor
+            parts = nn.functional.conv1d(rows, wavelet, padding=half, stride=self._STRIDE)
             powers.append(torch.log(parts.square().sum(1) + QUIET))
         power = torch.stack(powers, 1)  # (batch · n_chans, band, time)
         mean = power.mean(-1, keepdim=True)
         away = power - mean
         size = (away.square().mean(-1, keepdim=True) + QUIET).sqrt()
         scaled = away / size
-        together = (scaled @ scaled.mT / power.shape[-1]).flatten(1)[:, self.pairs]
+        together = (scaled @ scaled.transpose(1, 2) / power.shape[-1]).flatten(1)[:, self.pairs]
         found = [mean[..., 0], size[..., 0], power.amax(-1), power.amin(-1), together]
         return torch.cat(found, -1).view(*centred.shape[:2], self.n_out)
 
@@ -105,18 +92,13 @@ class Envelopes(nn.Module):
 class Quantiles(nn.Module):
     """Quantiles of samples and of their differences, relative to the root mean square.
 
-    Args:
-        n: Number of quantiles, the outer ones closer.
+    The outer ones of the ``n`` quantiles are closer.
     """
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.n = n
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return 3 * self.n
+        self.n_out = 3 * n
 
     def forward(self, centred: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.models.dropout import Dropout
 from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflections
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
@@ -66,11 +67,7 @@ class LogSpectrum(nn.Module):
         self.register_buffer("tapers", slepian, persistent=False)  # (taper, window)
         self.register_buffer("cosines", cosines[:cepstrum].T.contiguous(), persistent=False)
         self.autocorrelation = min(autocorrelation, n)
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return len(self.edges) - 1 + self.cosines.shape[1] + self.autocorrelation
+        self.n_out = len(self.edges) - 1 + self.cosines.shape[1] + self.autocorrelation
 
     def forward(self, centred: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments of mean 0 (batch, n_chans, n_times)."""
@@ -92,12 +89,11 @@ class LogSpectrum(nn.Module):
         """Average (..., frequency) over bands: (..., band)."""
         if len(self.edges) == power.shape[-1] + 1:
             return power
-        bands = [power[..., a] if b == a + 1 else power[..., a:b].mean(-1) for a, b in self._bands]
-        return torch.stack(bands, -1)
-
-    @property
-    def _bands(self) -> list[tuple[int, int]]:
-        return list(pairwise(self.edges))
+        bands = (
+            power[..., a] if b == a + 1 else power[..., a:b].mean(-1)
+            for a, b in pairwise(self.edges)
+        )
+        return torch.stack([*bands], -1)
 
 
 def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
@@ -114,16 +110,10 @@ def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
 class LagMoments(nn.Module):
     """Differences of samples at several lags: log size, mean, skewness and kurtosis."""
 
-    N_MOMENTS = 4
-
     def __init__(self, lags: tuple[int, ...]) -> None:
         super().__init__()
         self.lags = lags
-
-    @property
-    def n_out(self) -> int:
-        """The number of features of a channel."""
-        return self.N_MOMENTS * len(self.lags)
+        self.n_out = 4 * len(lags)
 
     def forward(self, signal: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
@@ -276,13 +266,7 @@ class SpectralMLP(nn.Module):
 
 
 class Chosen(nn.Module):
-    """A fixed random choice of features.
-
-    Args:
-        n: Number of features.
-        share: Share of them to choose.
-        seed: Seed of the choice.
-    """
+    """A fixed random choice of a share of ``n`` features."""
 
     places: Tensor
 
@@ -303,10 +287,13 @@ def _member(size: int, index: int, config: SpectralMLPConfig) -> nn.Sequential:
     if config.share < 1:
         layers.append(Chosen(size, config.share, index))
         size = len(layers[0].places)  # type: ignore[arg-type]
-    for hidden in config.hidden:
-        layers += [nn.Linear(size, hidden), nn.GELU(), nn.Dropout(config.dropout)]
-        size = hidden
-    return nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
+    return nn.Sequential(*layers, *hidden_layers((size, *config.hidden), config.dropout, config))
+
+
+def hidden_layers(sizes: tuple[int, ...], dropout: float, shape: SignalConfig) -> list[nn.Module]:
+    """Build hidden layers between numbers of these sizes, with dropout, and logits."""
+    pairs = [(nn.Linear(a, b), nn.GELU(), Dropout(dropout)) for a, b in pairwise(sizes)]
+    return [*(each for layer in pairs for each in layer), nn.Linear(sizes[-1], shape.n_outputs)]
 
 
 @dataclass(frozen=True)

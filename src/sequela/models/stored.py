@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
-from sequela.sources.opened import content, json_value
+from sequela.formats.opened import content, json_value
 
 _KEY = "sequela"
 _SEAL = "sha256"
@@ -27,18 +27,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
     described["__metadata__"][_SEAL] = _seal(described, data)
     text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _SIZE)  # tensors begin at a whole number of words
-    with whole(path) as partial:
-        partial.write_bytes(len(text).to_bytes(_SIZE, "little") + text + data)
+    with whole(path) as partial, partial.open("wb") as file:
+        file.writelines((len(text).to_bytes(_SIZE, "little"), text, data))
 
 
 def read(
     path: Path, expected: str = "a saved model", remedy: str = "save it again"
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the header and the tensors of a file that :func:`write` wrote, and verify its SHA-256.
-
-    Raises:
-        RunError: If there is no such file, or it is not whole.
-    """
+    """Read the header and the tensors of a file of :func:`write`, and verify its SHA-256."""
     try:
         given = content(path, expected, remedy)
         described, data = _parts(given)
@@ -59,7 +55,7 @@ def read(
         raise RunError(f"{path}: damaged, or not {expected} ({error}); {remedy}") from error
 
 
-def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
+def _parts(given: bytes) -> tuple[dict[str, Any], memoryview]:
     """Split a file into header and tensor bytes, and check both before using them."""
     length = int.from_bytes(given[:_SIZE], "little")
     if len(given) < _SIZE or length > len(given) - _SIZE:
@@ -67,17 +63,21 @@ def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
     described = json_value(given[_SIZE : _SIZE + length])
     if not isinstance(described, dict):
         raise TypeError("it does not begin with a JSON object")
-    return described, given[_SIZE + length :]
+    return described, memoryview(given)[_SIZE + length :]  # a copy would double the memory
 
 
-def _check_seal(metadata: Mapping[str, Any], described: Mapping[str, Any], data: bytes) -> None:
+def _check_seal(
+    metadata: Mapping[str, Any], described: Mapping[str, Any], data: memoryview
+) -> None:
     if metadata.get(_SEAL) not in (None, _seal(described, data)):
         raise ValueError("it was changed: its SHA-256 differs")
 
 
-def _seal(described: Mapping[str, Any], data: bytes) -> str:
+def _seal(described: Mapping[str, Any], data: memoryview) -> str:
     """Compute the SHA-256 of a file's contents without the seal itself."""
     metadata = {name: each for name, each in described["__metadata__"].items() if name != _SEAL}
     # The place of the tensors may move with the length of the header, their order may not.
     text = json.dumps({**described, "__metadata__": metadata}, sort_keys=True)
-    return hashlib.sha256(text.encode() + b"\0" + data).hexdigest()
+    digest = hashlib.sha256(text.encode() + b"\0")
+    digest.update(data)
+    return digest.hexdigest()

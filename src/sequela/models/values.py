@@ -2,7 +2,8 @@
 
 The branch reads the summaries (Wang et al. 2012 did well with them alone); the recurrent part adds
 the order. Between two measurements a channel keeps its last value, and the age of that value is a
-separate input (Lipton et al. 2016; Che et al. 2018).
+separate input (Lipton et al. 2016; Che et al. 2018). The tensors are those of
+:class:`sequela.sequences.visit_batches.VisitBatch`.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from sequela.models.members import KNOTS, Members
+from sequela.models.steps import last_real, padding_is_faster
 from sequela.sequences.featurisers import CLIP
 
 
@@ -67,45 +69,58 @@ class ValuesLSTM(nn.Module):
     def forward(
         self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return logits (patient, n_outputs); in training those of members, and a second target.
-
-        Args:
-            values: (visit, n_channels), standardised; 0 where there is none.
-            mask: bool (visit, n_channels), whether there is a value.
-            gaps: (visit,), days since the patient's visit before.
-            features: (patient, n_features), standardised.
-            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
-        """
+        """Return logits (patient, n_outputs); in training those of members, and a second target."""
         clipped = values.clamp(-CLIP, CLIP)
         inputs = torch.cat([clipped, mask.to(values.dtype), gaps[:, None]], 1)
         padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
-        channels = values.shape[1]
-        there = padded[..., channels:-1]  # (step, patient, channel)
-        kept, age = _carried(padded[..., :channels], there > 0, padded[..., -1])
-        steps = torch.cat([kept, there, torch.exp(-age / self.memory_days)], -1)
-        packed = pack_padded_sequence(self.project(steps), lengths)
-        states, _ = pad_packed_sequence(self.lstm(packed)[0])  # (step, patient, hidden)
-        pooled = _pooled(states, lengths.to(states.device))
-        logits, read = self.members(features, pooled)
+        clipped, there = padded[..., :-1].chunk(2, -1)  # (step, patient, channel)
+        steps = self._steps(clipped, there, padded[..., -1])
+        if padding_is_faster(steps, batch_sizes):
+            states, _ = self.lstm(steps)  # (step, patient, hidden)
+        else:
+            states, _ = pad_packed_sequence(self.lstm(pack_padded_sequence(steps, lengths))[0])
+        return self._head(states, features, lengths.to(states.device))
+
+    def padded(
+        self, values: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits of values (step, patient, channel), NaN for none; gaps (step, patient)."""
+        there = (~values.isnan()).to(values.dtype)
+        states, _ = self.lstm(self._steps(values.clamp(-CLIP, CLIP), there, gaps))
+        return self._head(states, features, lengths)
+
+    def _steps(self, values: Tensor, there: Tensor, gaps: Tensor) -> Tensor:
+        kept, age = _carried(values, there > 0, gaps)
+        steps: Tensor = self.project(
+            torch.cat([kept, there, torch.exp(-age / self.memory_days)], -1)
+        )
+        return steps
+
+    def _head(
+        self, states: Tensor, features: Tensor, lengths: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        logits, read = self.members(features, _pooled(states, lengths))
         return (logits, self.second(read)[:, 0]) if self.training else logits
 
 
 def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's last value and its age in days, both (step, patient, channel)."""
-    n_steps = len(values)
-    number = torch.arange(n_steps, device=values.device)[:, None, None]
-    last = torch.where(there, number, -1).cummax(0).values
-    known, at = last >= 0, last.clamp(min=0)
+    count = there.long().cumsum(0)
+    place = torch.where(there, count, 0)  # a channel's nth value is in row n, row 0 has none
     time = gaps.cumsum(0)[..., None].expand_as(values)
-    age = torch.where(known, time - time.gather(0, at), torch.inf)
-    return torch.where(known, values.gather(0, at), 0.0), age
+
+    def last(numbers: Tensor, before: float) -> Tensor:
+        known = torch.where(there, numbers, before)
+        rows = torch.cat([known[:1], known]).scatter(0, place, known)
+        return rows.gather(0, count)
+
+    return last(values, 0.0), time - last(time, -torch.inf)
 
 
 def _pooled(states: Tensor, lengths: Tensor) -> Tensor:
     """Return mean, greatest and last state of each patient: (patient, 3 * hidden)."""
-    step = torch.arange(len(states), device=states.device)[:, None]
+    step = torch.arange(states.shape[0], device=states.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
     mean = torch.where(real, states, 0.0).sum(0) / lengths[:, None]
     greatest = torch.where(real, states, -torch.inf).amax(0)
-    last = states[lengths - 1, torch.arange(states.shape[1], device=states.device)]
-    return torch.cat([mean, greatest, last], 1)
+    return torch.cat([mean, greatest, last_real(states, lengths)], 1)

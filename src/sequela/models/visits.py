@@ -2,13 +2,17 @@
 
 A batch of patients is flat: the visits of all patients are in the order of a packed sequence (first
 all first visits, then all second visits..., patients sorted by falling number of visits), and the
-codes of all visits are in one array. Nothing is padded, so no work is done on padding.
+codes of all visits are in one array. Nothing is padded but the steps of an LSTM, where that is
+faster. The tensors are those of :class:`sequela.sequences.visit_batches.VisitBatch`.
 """
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from sequela.models.steps import last_real, padding_is_faster
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,16 @@ class MultiHotLinear(nn.Module):
         self.bias = nn.Parameter(dense.bias.detach())  # (out_features,)
 
     def forward(self, codes: Tensor, offsets: Tensor) -> Tensor:
-        """Sum the rows of each visit's codes.
-
-        Args:
-            codes: int64 (codes of all visits,), each visit's distinct and in rising order.
-            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
-
-        Returns:
-            float (visit, out_features); an empty visit gives the bias.
-        """
+        """Sum the rows of each visit's codes (visit, out_features); of none, return the bias."""
         summed = nn.functional.embedding_bag(
             codes, self.weight, offsets, mode="sum", include_last_offset=True
         )
         return summed + self.bias
+
+    def padded(self, codes: Tensor) -> Tensor:
+        """Sum the rows of codes (patient, visit, place), -1 for padding: (visit, patient, out)."""
+        rows = torch.cat([self.weight, self.weight.new_zeros(1, self.out_features)])
+        return (rows[codes].sum(2) + self.bias).transpose(0, 1)
 
     def extra_repr(self) -> str:
         """Show the sizes as ``nn.Linear`` does."""
@@ -77,17 +78,16 @@ class VisitsBaseline(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, codes: Tensor, offsets: Tensor, batch_sizes: Tensor) -> Tensor:
-        """Return logits (patient, n_outputs), each after the patient's last real visit.
-
-        Args:
-            codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
-            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step,
-                never rising; it sums to the number of visits.
-        """
+        """Return logits (patient, n_outputs), each after the patient's last real visit."""
         visits = self.fc1(codes, offsets)  # (visit, embed)
         _, state = self.gru(PackedSequence(visits, batch_sizes))  # (layer, patient, hidden)
         logits: Tensor = self.fc2(state[-1])
+        return logits
+
+    def padded(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits of codes (patient, visit, place), -1 for padding."""
+        states, _ = self.gru(self.fc1.padded(codes))
+        logits: Tensor = self.fc2(last_real(states, lengths))
         return logits
 
 
@@ -116,16 +116,21 @@ class VisitsImproved(nn.Module):
         nn.init.constant_(self.fc2.bias, config.hidden**-0.5)
 
     def forward(self, codes: Tensor, offsets: Tensor, batch_sizes: Tensor) -> Tensor:
-        """Return logits (patient, n_outputs), each after the patient's last real visit.
-
-        Args:
-            codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
-            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step,
-                never rising; it sums to the number of visits.
-        """
+        """Return logits (patient, n_outputs), each after the patient's last real visit."""
         visits = self.fc1(codes, offsets)  # (visit, embed)
-        _, (state, _) = self.lstm(PackedSequence(visits, batch_sizes))  # (layer, patient, hidden)
-        hidden = self.r(self.fc2(state[-1]))  # (patient, fc)
+        packed = PackedSequence(visits, batch_sizes)
+        if padding_is_faster(visits, batch_sizes):
+            padded, lengths = pad_packed_sequence(packed)
+            return self._head(last_real(self.lstm(padded)[0], lengths))
+        _, (state, _) = self.lstm(packed)  # (layer, patient, hidden)
+        return self._head(state[-1])
+
+    def padded(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits of codes (patient, visit, place), -1 for padding."""
+        states, _ = self.lstm(self.fc1.padded(codes))
+        return self._head(last_real(states, lengths))
+
+    def _head(self, state: Tensor) -> Tensor:
+        hidden = self.r(self.fc2(state))  # (patient, fc)
         logits: Tensor = self.fc3(hidden)
         return logits

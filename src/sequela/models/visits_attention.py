@@ -1,7 +1,8 @@
 """Attention over the visits of a patient, with a branch on summaries of the codes.
 
 Made for few patients and many codes: a linear function of the summaries contributes most of the
-logits, and small networks with much dropout add the nonlinear part.
+logits, and small networks with much dropout add the nonlinear part. The tensors are those of
+:class:`sequela.sequences.visit_batches.VisitBatch`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from sequela.models.dropout import Dropout
 from sequela.models.members import Members
+from sequela.models.steps import last_real
 from sequela.models.visits import MultiHotLinear
 
 
@@ -49,7 +52,7 @@ class VisitsAttention(nn.Module):
         self.embed = MultiHotLinear(config.n_codes, config.embed)
         self.time = nn.Linear(1, config.embed, bias=False)
         self.score = nn.Linear(config.embed, 1)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.members = Members(
             config.n_features,
             3 * config.embed,
@@ -66,23 +69,23 @@ class VisitsAttention(nn.Module):
     def forward(
         self, codes: Tensor, offsets: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return logits (patient, n_outputs); in training those of members, and a second target.
-
-        Args:
-            codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
-            gaps: (visit,), days since the patient's visit before.
-            features: (patient, n_features), standardised.
-            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
-        """
+        """Return logits (patient, n_outputs); in training those of members, and a second target."""
         summed = self.embed(codes, offsets)  # (visit, embed)
         inputs = torch.cat([summed, gaps[:, None]], 1)
         padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
-        lengths = lengths.to(gaps.device)
-        ago = (
-            padded[..., -1:].flip(0).cumsum(0).flip(0) - padded[..., -1:]
-        )  # days, (step, patient, 1)
-        visits = self.dropout(torch.tanh(padded[..., :-1] + self.time(torch.log1p(ago))))
+        return self._after(padded[..., :-1], padded[..., -1:], features, lengths.to(gaps.device))
+
+    def padded(
+        self, codes: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits of codes (patient, visit, place), -1 for padding; gaps (step, patient)."""
+        return self._after(self.embed.padded(codes), gaps[..., None], features, lengths)
+
+    def _after(
+        self, summed: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        ago = gaps.flip(0).cumsum(0).flip(0) - gaps  # days, (step, patient, 1)
+        visits = self.dropout(torch.tanh(summed + self.time(torch.log1p(ago))))
         found = _attended(visits, self.score(visits), lengths)
         logits, read = self.members(features, found)
         return (logits, self.second(read)[:, 0]) if self.training else logits
@@ -90,9 +93,8 @@ class VisitsAttention(nn.Module):
 
 def _attended(visits: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
     """Pool each patient's visits by attention, maximum and last: (patient, 3 * embed)."""
-    step = torch.arange(len(visits), device=visits.device)[:, None]
+    step = torch.arange(visits.shape[0], device=visits.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
     shares = torch.where(real, scores, -torch.inf).softmax(0)
     greatest = torch.where(real, visits, -torch.inf).amax(0)
-    last = visits[lengths - 1, torch.arange(visits.shape[1], device=visits.device)]
-    return torch.cat([(shares * visits).sum(0), greatest, last], 1)
+    return torch.cat([(shares * visits).sum(0), greatest, last_real(visits, lengths)], 1)

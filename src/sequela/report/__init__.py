@@ -1,1 +1,19 @@
-"""Self-contained HTML pages and model cards made from run folders."""
+"""Self-contained HTML pages and model cards made from run folders.
+
+An import of this package gives it the name ``sequela.report``, which is a public function as well.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Callable(ModuleType):
+    def __call__(self, *runs: Any, **options: Any) -> Any:
+        """Build one HTML page from runs; see :func:`sequela.report.pages.build.report`."""
+        from sequela.report.pages.build import report
+
+        return report(*runs, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sequela.config import SMALLEST_CELL
-from sequela.evaluation.disclosure import Hidden, as_json
+from sequela.disclosure.disclosure import as_json
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.evaluation.number import number, within
-from sequela.report import probabilities
+from sequela.integrity.openings import open_held_out
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures
+from sequela.report.sections import probabilities
 from sequela.report.sentences import KEPT, hides, how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.manifest import adding
-from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import variance_in_words
 
 if TYPE_CHECKING:
@@ -33,22 +32,13 @@ _BEGINS = re.compile(r"^\s*(?:[#=]|[-+](?=[\s-])|\d+(?=[.)]\s))")
 """The start of a line that Markdown reads as a heading, rule or list."""
 
 
-def build_card(run: Run, out: Path, smallest: int = SMALLEST_CELL) -> Path:
+def build_card(run: Run, out: Path, hide_below: int | None = None) -> Path:
     """Evaluate a run on its test set and write its model card, filled from its folder alone.
 
     Neither the model nor the data are read.
-
-    Args:
-        run: A finished run, or folds.
-        out: The card; written under a temporary name, then renamed.
-        smallest: The smallest count of people that is shown.
-
-    Raises:
-        RunError: If the run's numbers differ from its predictions.
-        SplitError: If the sets of the run overlap.
     """
     opened = open_held_out(run, "card")
-    entry = Entry(run, smallest=smallest)
+    entry = Entry(run, hide_below=hide_below)
     text = _templates().get_template("card.md.j2").render(_content(entry), opened=opened.sentences)
     with adding(out) as partial:
         partial.write_text(f"---\n{front_matter(entry)}---\n\n{text}", "utf-8")
@@ -60,13 +50,13 @@ def front_matter(entry: Entry) -> str:
     from huggingface_hub import ModelCardData
 
     data = entry.data
-    tabular, test = "sequences" in data, as_json(entry.test)
+    tabular, test = data.sequences is not None, as_json(entry.test)
     card = ModelCardData(
         license="other",
         license_name="not-chosen-yet",
         library_name="sequela",
-        tags=["sequela", "medical", "eeg" if "sfreq" in data else "ehr", entry.name],
-        datasets=[data["name"]],
+        tags=["sequela", "medical", "ehr" if data.sfreq is None else "eeg", entry.name],
+        datasets=[data.name],
         metrics=[m.hub for m in _of_hub(test)],
         model_name=entry.key,
         eval_results=[_result(entry, m, tabular=tabular) for m in _of_hub(test)],
@@ -89,9 +79,9 @@ def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
     low, high = (number(bound, metric.table) for bound in ci or (0.0, 0.0))
     return EvalResult(
         task_type="tabular-classification" if tabular else "other",
-        task_name=data["question"],
-        dataset_type=data["name"],
-        dataset_name=data["title"],
+        task_name=data.question,
+        dataset_type=data.name,
+        dataset_name=data.title,
         dataset_split="folds, each the test set once" if entry.run.folds else "held_out",
         metric_type=metric.hub,
         metric_value=test[metric.key],
@@ -100,7 +90,7 @@ def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
     )
 
 
-def _content(entry: Entry) -> dict[str, Any]:
+def _content(entry: Entry) -> dict[str, object]:
     """Return the values of the template."""
     run = entry.run
     data = entry.data
@@ -110,21 +100,16 @@ def _content(entry: Entry) -> dict[str, Any]:
         "test": entry.test,
         "data": data,
         "hides": hides(entry),
-        "confusion": None
-        if isinstance(entry.test["confusion"], Hidden)
-        else entry.test["confusion"],
-        "two": entry.two,
-        "findings": entry.findings,
+        "confusion": as_json(entry.test.confusion),
         "looked_for": looked_for(entry),
         "parts": list(parts_in_words(entry)),
         "split": how_split(entry),
         "measures": measures([entry]),
         "variance": variance_in_words(entry.test, entry.metric),
-        "calibration": None if entry.released.of_few else probabilities.table([entry])[0],
-        "headline": headline(data["classes"]),
+        "calibration": None if entry.of_few else probabilities.table([entry])[0],
+        "headline": headline(data.classes),
         "groups": [each for each in groups if each.value],
         "hidden_groups": sum(not each.value for each in groups),
-        "smallest": entry.smallest,
         "training": run.settings.training.model_dump(exclude_none=True),
         "kept": KEPT[run.settings.training.keep],
         "commands": [Markup(_one_line(command)) for command in commands([run])],  # noqa: S704 - code
@@ -149,8 +134,7 @@ def _share(point: Mapping[str, Any], name: str) -> str:
 def markdown(value: object) -> str:
     r"""Escape a text so that Markdown reads no HTML, link, table or heading in it.
 
-    Args:
-        value: A value of a template; :class:`markupsafe.Markup` is Markdown already.
+    A :class:`markupsafe.Markup` is Markdown already.
 
     Example:
         >>> print(markdown("a|b <img src=x> [here](http://a.b) # 1_000 held_out"))

@@ -12,8 +12,8 @@ from sequela.config import (
     options,
 )
 from sequela.models.defaults import DEFAULTS
-from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run
+from sequela.runs.members import members_of
 from sequela.studies.registry import asked_of, study_of, training_of
 from sequela.studies.settings import run_settings
 
@@ -56,7 +56,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
     """Return ``True`` if the study uses this number of folds on these data."""
     settings = folder.settings
-    rarer = min(folder.data["counts"]) if settings.cohort else None
+    rarer = min(folder.data.counts) if settings.cohort else None
     study = study_of(folder)
     wanted = study.folds_for(rarer, settings.split, quick=quick)
     seeds = 1 if quick or study.shows_leak(settings.split) else study.seeds
@@ -131,7 +131,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     return f"{command} (with the further settings of its config.toml)"
 
 
-def _records(settings: RunSettings) -> dict[str, Any]:
+def _records(settings: RunSettings) -> dict[str, object]:
     """Return the settings of the records that differ from the study of the data."""
     asked = settings.cohort
     if not asked:

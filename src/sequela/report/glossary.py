@@ -9,14 +9,15 @@ TERMS = {
     "average precision": "Mean precision over all recalls. Chance is the share of the event.",
     "95 % interval": "Values that are compatible with the data. It includes the sampling of people "
     "or recordings and, for a mean over several models, the variation of training.",
-    "test set": "Examples that are used neither for training nor for choosing settings. Models are "
-    "evaluated on it when they are finished.",
+    "test set": "Examples that a model was not trained on and that chose nothing in its run. "
+    "Models are evaluated on it when they are finished.",
     "validation set": "Examples on which the epoch, the threshold and the settings are chosen.",
     "fold": "One of several parts of the data. Each is the test set once, for models trained on "
     "the others.",
     "baseline model": "A simple model to compare networks with.",
     "operations": "Additions and multiplications for one example.",
-    "inconclusive": "The interval includes both answers, so the data do not decide.",
+    "inconclusive": "The data do not decide: the 95 % interval includes both answers or, where "
+    "several claims are tested, the corrected p-value is not below 0.05.",
     "leak": "Information that is not available at prediction time, or examples of one person in "
     "both the training and the test set. A leak inflates the score.",
     "calibration": "Agreement of predictions and outcomes: events predicted with 30 % happen in "
@@ -35,12 +36,7 @@ class Glossary:
         self._said: set[str] = set()
 
     def __call__(self, word: str, said: str = "") -> str | Markup:
-        """Return the word, with its meaning as a tooltip and a link at its first use.
-
-        Args:
-            word: A term of the glossary; any other word is returned as it is.
-            said: The spelling to show, if it differs.
-        """
+        """Return the word, with its meaning as a tooltip and a link at its first use."""
         key = next((term for term in TERMS if term.lower() == word.lower()), "")
         if not key or key in self._said:
             return said or word

@@ -13,18 +13,13 @@ from markupsafe import Markup
 from sequela.cohort.split import SETS
 from sequela.evaluation.number import number
 from sequela.figures.flow import css
+from sequela.models.registry import title_of
 from sequela.report.glossary import TERMS, Glossary, anchor
 from sequela.runs.manifest import adding
 
 
 def write_page(template: str, out: Path, **placed: Any) -> Path:
-    """Write a page. The same content gives the same bytes each time.
-
-    Args:
-        template: A template that extends ``page.html.j2``.
-        out: The page; written under a temporary name, then renamed.
-        placed: The values of the template, ``title`` among them.
-    """
+    """Write a page. The same content gives the same bytes each time."""
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = (
@@ -56,6 +51,7 @@ def open_templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters["number"] = number
+    environment.filters["title_of"] = title_of
     environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     return environment
 

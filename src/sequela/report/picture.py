@@ -2,15 +2,15 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sequela.evaluation.disclosure import as_json
-from sequela.figures.figure import Figure
+from sequela.disclosure.disclosure import as_json
+from sequela.figures.chart.figure import Figure
 
 WIDE, HALF, NARROW = 1090, 510, 290
 """Pixels of a picture as wide as a page, half as wide, and on a phone, without its axis."""
@@ -19,15 +19,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the template places it.
-
-    Attributes:
-        drawn: ``<svg>``.
-        caption: A sentence or two on what is drawn.
-        name: The name of the file of its data, and the start of its ids.
-        data: A link that holds the data.
-        narrow: The same drawn for a phone, if it is another drawing.
-    """
+    """A figure as the template places it."""
 
     drawn: Markup
     caption: str
@@ -44,14 +36,7 @@ def picture(figure: Figure, name: str, caption: str = "") -> Picture:
 def in_two_widths(
     draw: Callable[[int], Figure], name: str, caption: str, width: int = WIDE
 ) -> Picture:
-    """Draw a figure for the page, and again for a phone.
-
-    Args:
-        draw: Draws it in a width, in pixels.
-        name: Unique on the page.
-        caption: See :class:`Picture`.
-        width: Width of the wide drawing.
-    """
+    """Draw a figure for the page, and again for a phone."""
     wide = draw(width)
     narrow = svg(draw(NARROW), f"{name}-narrow")
     return Picture(svg(wide, name), caption, name, as_link(wide.rows), narrow)
@@ -62,7 +47,7 @@ def svg(figure: Figure, name: str) -> Markup:
     return Markup(figure.svg(name.replace(".", "-")))  # noqa: S704 - drawn here, its text escaped
 
 
-def as_link(rows: list[dict[str, Any]]) -> str:
+def as_link(rows: Sequence[Mapping[str, object]]) -> str:
     """Return a link that holds rows as csv: hidden values are empty, numbers have four digits."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     written = io.StringIO()

@@ -10,7 +10,7 @@ import shutil
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,20 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
-from sequela.cohort.overlaps import FEW
 from sequela.config import SMALLEST_CELL
+from sequela.disclosure.disclosure import Hidden, as_json, is_small
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.disclosure import as_json, codes_in, is_small
 from sequela.files import scratch, writing
-from sequela.report.build import build
 from sequela.report.card import build_card
+from sequela.report.pages.build import build
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import FILE
-from sequela.runs.released import Released, least_named, of_people
+from sequela.runs.released import Released, least_named, of_people, smallest_shown
 from sequela.training.history import to_lines
 
 PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
+LEFT_OUT = "left-out.txt"
 _COPIED = ("cost.json", "environment.json")
 _SHORTEST_ID = 5
 """Characters from which an id is not in a page by chance."""
@@ -42,67 +42,65 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _DEEPEST = 4
 _MOST = 1 << 28  # bytes of a part that is unpacked
 _COUNTS = {
-    "examples",
-    "subjects",
-    "positives",
-    "groups",
-    "removed",
-    "left",
-    "candidates",
-    "counts",
-    "confusion",
-    "training_subjects",
-    "examples_without_events",
-}
+    "examples", "subjects", "positives", "groups", "removed", "left", "candidates", "counts",
+    "confusion", "training_subjects", "examples_without_events",
+}  # fmt: skip
 
 
-def share(run: Run, out: Path, *, smallest: int = SMALLEST_CELL, model: bool = False) -> list[Path]:
-    """Write the parts of a run that are safe to publish into a new folder.
+def share(
+    run: Run, out: Path, *, hide_below: int | None = None, model: bool = False
+) -> tuple[list[Path], list[str]]:
+    """Write the parts of a run that are safe to publish, whatever the licence, to a new folder.
 
     Args:
         run: A finished run, or folds.
         out: The folder, which must not exist; after an error it does not exist either.
-        smallest: The smallest count of people that is shown.
+        hide_below: Counts of people below this number are hidden (default: 10).
         model: Whether to add the weights with their vocabulary.
 
     Returns:
-        The files.
+        The files, and the lines of ``left-out.txt``: what was left out, and why.
 
     Raises:
         OutputError: If ``out`` exists or cannot be written.
-        SettingError: If the model names codes that too few training subjects have, or the run has
-            folds with one model each.
-        RunError: If a written file contains something that must not be published.
+        SettingError: If the run has folds with one model each.
+        RunError: If no page, card or numbers are left to publish.
     """
+    hide_below = hide_below or SMALLEST_CELL
+    smallest = smallest_shown(run.data, hide_below)
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new folder with --out")
     with writing(out), scratch(out.with_name(f".{out.name}.work")) as work:
         work.mkdir(parents=True)
-        if model:  # may be refused, so it comes before the evaluation on the test set
-            _add_model(run, work, smallest)
-        _write(run, work, smallest)
-        _search(run, work, smallest)
+        # The model may be refused, so it comes before the evaluation on the test set.
+        left_out = [*_add_model(run, work, smallest)] if model else []
+        left_out += _write(run, work, hide_below)
+        left_out += _search(run, work, smallest)
+        if not any((work / name).exists() for name in (PAGE, CARD, NUMBERS)):
+            raise RunError(f"nothing of {run.path} can be published: {'; '.join(left_out)}")
+        if left_out:
+            (work / LEFT_OUT).write_text("".join(f"{line}\n" for line in left_out), "utf-8")
         shutil.move(work, out)
-    return sorted(out.rglob("*"))
+    return sorted(out.rglob("*")), left_out
 
 
-def _write(run: Run, out: Path, smallest: int) -> None:
-    """Write the page, the card, the numbers, and files that describe no single people."""
-    build([run], out / PAGE, smallest)
-    build_card(run, out / CARD, smallest)
-    shown = Released(run, smallest)
+def _write(run: Run, out: Path, hide_below: int) -> Iterator[str]:
+    """Write page, card, numbers, and files without single people; yield what is left out."""
+    build([run], out / PAGE, hide_below)
+    build_card(run, out / CARD, hide_below)
+    shown = Released(run, hide_below)
     settings = run.settings.model_dump(mode="json", exclude_none=True)
     if cohort := settings.get("cohort"):
         cohort.pop("labels", None)  # a path of this machine
     numbers = {
-        "smallest_cell": smallest,
+        "smallest_cell": shown.smallest,
         "settings": settings,
         "data": shown.data,
         "split": run.describe_split(),
         "facts": run.facts,
         "test": shown.test,
-        "leaks": shown.metrics["leaks"],
-        "suspicions": shown.metrics["suspicions"],
+        "leaks": shown.metrics.leaks,
+        "suspicions": shown.metrics.suspicions,
     }
     text = json.dumps(as_json(numbers), indent=1, ensure_ascii=False)
     (out / NUMBERS).write_text(f"{text}\n", "utf-8")
@@ -111,45 +109,55 @@ def _write(run: Run, out: Path, smallest: int) -> None:
             (out / name).write_bytes(source.read_bytes())
     if shown.history:
         (out / HISTORY).write_text(to_lines(shown.history), "utf-8")
+    hidden = [".".join(place) for place, each in _leaves(numbers) if isinstance(each, Hidden)]
+    if hidden:
+        few = f"it is, or reveals, a count of fewer than {shown.smallest} people"
+        yield f"{', '.join(dict.fromkeys(hidden))} (in {PAGE}, {CARD} and {NUMBERS}): {few}"
+    if shown.history != run.first.history:
+        yield f"metrics of epochs (in {HISTORY}): an accuracy reveals a count of few people"
 
 
-def _add_model(run: Run, out: Path, smallest: int) -> None:
+def _add_model(run: Run, out: Path, smallest: int) -> Iterator[str]:
     if not isinstance(run, RunFolder):
         raise SettingError(
             f"{run.path}: each fold has its own model: share one, such as {run.first.path}"
         )
     least = least_named(run.data)
     if least is not None and least < smallest:
-        raise SettingError(
-            f"{run.path}: the model's vocabulary may name codes of only {least} training "
-            f"subject(s), fewer than {smallest}: train it with --min-subjects {smallest}, or share "
-            "the run without --model"
+        yield (
+            f"{FILE}: its vocabulary may name codes of only {least} training subject(s), fewer "
+            f"than {smallest}: train it with --min-subjects {smallest} to share it"
         )
+        return
     shutil.copyfile(run.path / FILE, out / FILE)
 
 
-def _search(run: Run, out: Path, smallest: int) -> None:
-    """Raise an error that names the file of an id, a rare name or a small count, not its value."""
+def _search(run: Run, out: Path, smallest: int) -> Iterator[str]:
+    """Delete files with an id, a rare name or a small count; yield the reason, not the value."""
     people = of_people(run.data)
     ids = _ids(run) if people else set()
     names = _names_of_few(run, smallest) if people else None
     harmless = _numbers(run)
     for path in sorted(out.rglob("*")):
+        problem = ""
         for part in parts_of(path.read_bytes()):
             found = {token.rstrip(b".:+-@") for token in _TOKEN.findall(part)}
             found |= set(_WORD.findall(part))
             if ids & (found - harmless):
-                raise RunError(_refusal(path, "the id of a subject or example"))
-            if names and names.search(part):
-                raise RunError(_refusal(path, f"a name that fewer than {smallest} people have"))
-    if people:
-        numbers = json.loads((out / NUMBERS).read_text("utf-8"))
-        if any(is_small(count, smallest) for count in _counts_in(numbers)):
-            raise RunError(_refusal(out / NUMBERS, f"a count of fewer than {smallest} people"))
-
-
-def _refusal(path: Path, what: str) -> str:
-    return f"{path.name} would contain {what}, so nothing was written: do not publish this run"
+                problem = "the id of a subject or example"
+            elif names and names.search(part):
+                problem = f"a name that fewer than {smallest} people have"
+        if people and path.name == NUMBERS:
+            counts = [
+                n
+                for place, n in _leaves(json.loads(path.read_text("utf-8")))
+                if place[-1] in _COUNTS
+            ]
+            if any(isinstance(n, int) and is_small(n, smallest) for n in counts):
+                problem = f"a count of fewer than {smallest} people"
+        if problem:
+            path.unlink()
+            yield f"{path.name}: it would contain {problem}"
 
 
 def _ids(run: Run) -> set[bytes]:
@@ -172,45 +180,54 @@ def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
             few = is_small(len(np.unique(subject[values == value])), smallest)
             (found if few else common).add(value)
     found |= {code for code, people in _people_of_codes(run).items() if people < smallest}
-    title = json.dumps(run.data["task"]) if "task" in run.data else ""
-    found = {name for name in found - common if name not in title}
+    title = json.dumps(run.data.task or "")
+    found = {name for name in found - common - _own_words() if name not in title}
     words = [re.escape(name.encode()) for name in sorted(found) if len(name) >= _SHORTEST_NAME]
     return re.compile(rb"(?<!\w)(?:" + b"|".join(words) + rb")(?!\w)") if words else None
 
 
+def _own_words() -> set[str]:
+    """Return the words of the templates, which page and card have whoever the people are."""
+    files = (Path(__file__).parent / "templates").iterdir()
+    return {word for each in files for word in re.findall(r"\w+", each.read_text("utf-8"))}
+
+
 def _people_of_codes(run: Run) -> Counter[str]:
     """Count the subjects of each code, from the training set or as the audit counted."""
-    known = run.data.get("sequences", {}).get("frequent", ())
+    known = run.data.sequences.frequent if run.data.sequences else ()
     counts = [(row["code"], row["training_subjects"]) for row in known]
     for each in run.runs:
-        for finding in (*each.metrics["leaks"], *each.metrics["suspicions"]):
-            counts += codes_in(finding["where"])
+        for finding in (*each.metrics.leaks, *each.metrics.suspicions):
+            counts += [
+                (code["name"], code["people"])
+                for code in finding.get("codes", ())
+                if code["people"] is not None
+            ]
     found = Counter[str]()
     for code, people in counts:
-        if code != FEW:
-            found[code] = max(found[code], people)
+        found[code] = max(found[code], people)
     return found
 
 
 def _numbers(run: Run) -> set[bytes]:
     """Return numbers of a run other than ids, such as its parameters."""
-    texts = [json.dumps(run.facts), json.dumps(run.settings.model_dump(mode="json"))]
-    texts += [json.dumps(run.environment), json.dumps(run.test), json.dumps(run.data)]
+    texts = [json.dumps(run.settings.model_dump(mode="json")), json.dumps(run.environment)]
+    texts += [json.dumps(as_json(each)) for each in (run.facts, run.test, run.data)]
     cost = run.first.path / "cost.json"
     texts += [cost.read_text("utf-8")] if cost.exists() else []
     return {number.encode() for text in texts for number in re.findall(r"\d+", text)}
 
 
-def _counts_in(value: Any, name: str = "") -> Iterator[int]:
-    """Yield counts of people in the numbers, found by their names."""
-    if isinstance(value, dict):
+def _leaves(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each number or text, and the names under which it is."""
+    if isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _counts_in(each, key)
+            yield from _leaves(each, (*place, key))
     elif isinstance(value, list):
         for each in value:
-            yield from _counts_in(each, name)
-    elif name in _COUNTS and isinstance(value, int):
-        yield value
+            yield from _leaves(each, place)
+    else:
+        yield place, value
 
 
 def parts_of(content: bytes, depth: int = 0) -> Iterator[bytes]:

@@ -1,148 +1,127 @@
-"""The data of a run: one protocol with two implementations."""
+"""The examples of a run: recordings or hospital records, in the sets of a split."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from sequela.cohort.finding import Finding
-from sequela.cohort.fingerprint import Content
-from sequela.cohort.split import Split
-from sequela.config import RunSettings, TrainingSettings
+from sequela.audit.finding import Finding
+from sequela.cohort.split import PARTS, Split
+from sequela.config import RunSettings
+from sequela.datasets import catalog
+from sequela.datasets.catalog import DataSet
 from sequela.errors import RunError, SettingError
-from sequela.evaluation.attribution import Attribution
-from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
+from sequela.identity.fingerprint import Content
+from sequela.identity.pseudonyms import Ids
+from sequela.models.defaults import Default
+from sequela.models.inputs import HOLDS
 from sequela.runs.folder import RunFolder
-from sequela.sequences.featurisers import Table
-from sequela.sources import catalog
+from sequela.sequences.featurisers import Features
+
+_OF = {"signal": "signals", "records": "records"}
+_PREDICTED, _NUMBERS = 1024, 1 << 22  # examples that are predicted at once, and their features
 
 
-class Inputs(Protocol):
-    """The inputs of a model from a data set, in the order of the model."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """The examples of a run, in the sets of a split.
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The names of the model's inputs."""
+    Attributes:
+        data_set: The data set.
+        origin: The place of the data, in words.
+        title: Name of a user's own data; empty for the name in the catalogue.
+        split: The split and its proof.
+        part: int64 (example,), index into ``PARTS``.
+        arrays: The segments of recordings, or the sequences of records.
+        scaling: The fitted scaling of a signal; ``None`` for records.
+        cohort: The subjects, times and outcomes of records; ``None`` for recordings.
+        classes: Names of the classes.
+        classes_fixed: ``True`` if the publisher chose the number of recordings of each class.
+        site: Str (example,), the site of each example if the split is by site.
+        ids: The ids of predictions, str (example,) by column.
+        header: The metadata that a model needs in addition to its tensors.
+        leaks: The leaks found while reading.
+        looked_for: What the audit looks for in such data, in words.
+        content_of: Computes the fingerprints of the arrays.
+        find_leaks: Finds leaks in the arrays.
+        batching: Makes the inputs of a model.
+        facts: Describes what only such data have.
+        attributes: Reads attributes of the people for subgroups: str (example,) by name.
+        traces: Returns typical training segments.
+        unlike_training: Differences of other data from the data of the model.
+        set_aside: Number of units of the model's training or validation set in other data.
+        renamed: Number of these found by content: with another name, or recorded at the same
+            time.
+    """
 
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The fitted preprocessing, to be stored with the model."""
+    data_set: DataSet
+    origin: str
+    title: str
+    split: Split
+    part: NDArray[np.int64]
+    arrays: Any
+    scaling: Any = None
+    cohort: Any = None
+    classes: tuple[str, ...]
+    classes_fixed: bool = False
+    site: Ids | None
+    ids: Mapping[str, Ids]
+    header: dict[str, object]
+    leaks: tuple[Finding, ...] = ()
+    looked_for: str
+    content_of: Callable[[Any], Content]
+    find_leaks: Callable[["Examples"], list[Finding]]
+    batching: Callable[..., Any]
+    facts: Callable[["Examples"], dict[str, Any]]
+    attributes: Callable[[], dict[str, NDArray[np.str_]]] = field(default_factory=lambda: dict)
+    traces: Callable[[], dict[str, object]] = field(default_factory=lambda: dict)
+    unlike_training: Mapping[str, float | None] = field(default_factory=dict)
+    set_aside: int = 0
+    renamed: int = 0
 
-    @property
-    def features(self) -> Table:
-        """The table of a baseline model: float32 (example, feature)."""
-
-    @property
-    def shape(self) -> dict[str, int]:
-        """The sizes for building a model."""
-
-    @property
-    def alone(self) -> Any:
-        """The source of a typical example, which is counted and timed."""
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """The inputs of one example."""
-
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        training: TrainingSettings | None = None,
-    ) -> DataLoader[Any]:
-        """Load batches of a set.
-
-        Args:
-            part: The set, or several: ``train+tuning``.
-            batch_size: Examples of a batch.
-            generator: Draws their order (default: unchanged order).
-            training: Settings that vary the examples from epoch to epoch.
-        """
-
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """Predict probabilities of all examples with a network: float32 (example, class)."""
-
-
-class RunData(Protocol):
-    """Examples in the sets of a split, as models read them and as people see them."""
-
-    LOOKED_FOR: ClassVar[str]
-    """The checks of :meth:`find_leaks`, in words."""
-
-    @property
-    def name(self) -> str:
-        """The data set."""
-
-    @property
-    def origin(self) -> str:
-        """The place of the data, in words."""
-
-    @property
-    def unit(self) -> Literal["recording", "session", "subject", "site"]:
-        """The unit that the bootstrap draws."""
-
-    @property
-    def classes_fixed(self) -> bool:
-        """``True`` if the makers of the data chose the number of units of each class."""
-
-    @property
-    def split(self) -> Split:
-        """The split and its proof."""
-
-    @property
-    def part(self) -> NDArray[np.int64]:
-        """int64 (example,), index into ``PARTS``."""
-
-    @property
-    def content(self) -> Content:
-        """Fingerprints of the content of recordings or subjects, by hashed id."""
-
-    @property
-    def marked(self) -> NDArray[np.str_]:
-        """Str (example,), the recording or subject of each example in the fingerprints."""
-
-    @property
-    def set_aside(self) -> int:
-        """The number of units of the model's training or validation set in other data."""
-
-    @property
-    def renamed(self) -> int:
-        """The number of recordings or subjects among them with another name."""
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Return the indices of the examples of a set, or of several: ``train+tuning``."""
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """int64 (example,), index into ``classes``."""
+        labels: NDArray[np.int64] = self.arrays.label.astype(np.int64, copy=False)
+        return labels
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
+    def unit(self) -> str:
+        """The site if whole sites are held out, else the subject, session or recording."""
+        return self.arrays.unit if self.site is None else "site"
 
     @property
-    def groups(self) -> NDArray[np.str_]:
+    def groups(self) -> Ids:
         """Str (example,), the unit of each example."""
+        return self.marked if self.site is None else self.site
 
     @property
+    def marked(self) -> Ids:
+        """Str (example,), the subject, session or recording of each in the fingerprints."""
+        marked: Ids = self.arrays.independent
+        return marked
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all inputs and labels."""
+        return str(self.arrays.sha256())
 
-    @property
-    def leaks(self) -> Sequence[Finding]:
-        """The findings from the preparation of the data."""
-
-    def find_leaks(self) -> list[Finding]:
-        """Find leaks in the examples."""
-
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Return the indices of the examples of a set, or of several: ``train+tuning``."""
+    @cached_property
+    def content(self) -> Content:
+        """Fingerprints of the subjects, sessions or recordings, by hashed id."""
+        return self.content_of(self.arrays)
 
     def inputs(
         self,
@@ -150,79 +129,71 @@ class RunData(Protocol):
         stored: Mapping[str, NDArray[Any]] | None = None,
         *,
         standardise: bool = True,
-    ) -> Inputs:
-        """Prepare the inputs of a model.
+    ) -> Any:
+        """Prepare the inputs of a model, ``reads``, with its fitted preprocessing for other data.
 
-        Args:
-            reads: The names of the inputs, in the model's order.
-            stored: The fitted preprocessing of the model, for other data than its training data.
-            standardise: Whether a network reads the features.
+        Features are standardised for networks only.
         """
+        train = self.rows("train")
+        features = Features.of(reads, self.arrays, train, stored, standardise=standardise)
+        return self.batching(self, reads, features, stored)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""
-
-    def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Return attributes of the people for subgroups: str (example,) by name."""
-
-    def traces(self) -> dict[str, Any]:
-        """Return a recorded example of each class to draw; empty for other data."""
-
-    def header(self) -> dict[str, Any]:
-        """Return the metadata that a model needs in addition to its tensors."""
+        return Predictions(
+            **self.ids,
+            group_id=self.groups,
+            split=np.asarray(PARTS)[self.part],
+            label=self.labels,
+            probabilities=probabilities,
+            classes=self.classes,
+        )
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
+        return {
+            "name": self.data_set.name,
+            "title": self.title or self.data_set.title,
+            "origin": self.origin,
+            "licence": self.data_set.licence,
+            "citation": self.data_set.citation,
+            "examples": len(self.arrays),
+            "classes": list(self.classes),
+            "counts": np.bincount(self.labels, minlength=len(self.classes)).tolist(),
+            "unit": self.unit,
+            "classes_fixed": self.classes_fixed,
+            **self.facts(self),
+        }
 
-    def unlike_training(self) -> dict[str, Any]:
-        """Return differences of other data from the training data, by name."""
 
-    def attribution(
-        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
-    ) -> Attribution:
-        """Attribute a number of a model for one example to its inputs."""
-
-    def importance(self, model: nn.Module, smallest: int) -> Importance | None:
-        """Rank named inputs by importance over the test set; rare inputs are only counted."""
-
-    def describe_example(self, row: int) -> dict[str, Any]:
-        """Describe an example for people: fields of :class:`sequela.runs.explain.Explained`."""
+def prediction_batch(shape: Mapping[str, int]) -> int:
+    """Return how many examples are predicted at once: fewer of many features, to limit memory."""
+    return max(1, min(_PREDICTED, _NUMBERS // max(shape.get("n_features", 0), 1)))
 
 
-def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
-    """Find, read, select and split the data of a run.
-
-    Args:
-        settings: The settings of the run.
-        root: Folder or file of the data (default: the usual search path).
-        work: Folder for intermediate files; existing files made from the same data are reused.
-
-    Raises:
-        SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
-    """
-    catalog.check_split(settings.data, settings.split, settings.folds)
-    data: RunData = _implementation(settings.data).load(settings, root, work)
+def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
+    """Find, read, select and split the data of a run."""
+    data: Examples = _constructors(settings.data)[1].load(settings, root, work)
     return data
+
+
+def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
+    """Return the default model, chosen by the kind of data, not by its performance."""
+    data_set, module = _constructors(settings.data)
+    data_set.check_split(settings.split, settings.folds)
+    found: Default = module.default(data_set, settings, root, work)
+    return found
 
 
 def load_again(
     folder: RunFolder, root: Path | None, work: Path, header: Mapping[str, Any] | None = None
-) -> RunData:
-    """Read the data of a run again.
+) -> Examples:
+    """Read the data of a run again, by default from the place of training; others are refused.
 
-    Args:
-        folder: The run.
-        root: Folder or file of the data (default: where the run found them, else the
-            usual search path).
-        work: Folder for intermediate files.
-        header: Header of the run's model, if that must match too.
-
-    Raises:
-        RunError: If the data differ.
-        SequelaError: If they cannot be found or read.
+    With the ``header`` of its model, the data must match that too.
     """
     data = load(folder.settings, root or root_of(folder), work)
-    known = json.loads(json.dumps(data.header())) if header else {}
+    known = json.loads(json.dumps(data.header)) if header else {}
     is_the_models = all((header or {}).get(name) == value for name, value in known.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
         raise RunError(
@@ -234,7 +205,7 @@ def load_again(
 
 def root_of(folder: RunFolder) -> Path | None:
     """Return the folder or file where a run found its data, if it is still there."""
-    _, _, path = folder.metrics["data"]["origin"].partition(" under ")
+    _, _, path = folder.metrics.data.origin.partition(" under ")
     places = (Path(each) for each in (path, path.rpartition(" (")[0]) if each)  # (checksums)
     return next((each for each in places if each.is_dir() or each.is_file()), None)
 
@@ -246,36 +217,25 @@ def load_other(
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> RunData:
+) -> Examples:
     """Load other data as inputs of a run's model; all of them form the test set.
 
-    Args:
-        folder: The run; data of its training and validation set are set aside.
-        header: The header of its model.
-        name: A data set.
-        root: Folder or file of the data (default: the usual search path).
-        work: Folder for intermediate files.
-        labels: Label file of the other data, for a run that was trained with a label file.
-
-    Raises:
-        SettingError: If nothing is left, or the data do not fit the model.
-        SequelaError: If the data cannot be found or read.
+    Data of the training and validation set of the run are set aside. A run that was trained with a
+    label file needs one for the other data too.
     """
     known = folder.settings.data
-    kinds = {"signal": "recordings", "records": "hospital records"}
-    found, read = (kinds[catalog.lookup(each).holds] for each in (name, known))
-    if found != read:
+    (data_set, module), (own, _) = (_constructors(each) for each in (name, known))
+    if data_set.holds != own.holds:
+        found, read = HOLDS[data_set.holds], HOLDS[own.holds]
         raise SettingError(
             f"{name} holds {found}, and the model of {folder.path} reads {read}, as {known} holds: "
             "name data of that kind with --data"
         )
-    implementation = _implementation(known)
-    data: RunData = implementation.load_other(folder, header, name, root, work, labels)
+    data: Examples = module.load_other(folder, header, data_set, root, work, labels)
     return data
 
 
-def _implementation(name: str) -> ModuleType:
-    """Return the module that reads recordings or hospital records."""
-    from sequela.runs import records, signals
-
-    return {"signal": signals, "records": records}[catalog.lookup(name).holds]
+def _constructors(name: str) -> tuple[DataSet, ModuleType]:
+    """Look up a data set, and import the module that makes examples of its content."""
+    data_set = catalog.lookup(name)
+    return data_set, import_module(f"sequela.runs.{_OF[data_set.holds]}")

@@ -7,14 +7,13 @@ import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from sequela.version import __version__
 
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, str | int | None]:
     """Return the software and machine of a run."""
     commit = commit_of(Path(__file__))
     return {
@@ -31,10 +30,7 @@ def environment() -> dict[str, Any]:
 
 @cache
 def commit_of(file: Path) -> str:
-    """Return the commit of the clone with a file, marked if anything was changed since.
-
-    It is empty if the file is not tracked by git, or git is not installed.
-    """
+    """Return the commit of a tracked file, marked if anything was changed since, or nothing."""
     git = shutil.which("git")
     if git is None:
         return ""

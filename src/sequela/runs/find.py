@@ -17,12 +17,13 @@ def open_run(path: Path) -> Run:
     return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
 
 
-def named_runs(paths: Sequence[Path]) -> list[Run]:
-    """Open the runs of these folders, in this order.
+def paths_of(runs: Sequence[Path | str | Run]) -> list[Path]:
+    """Return the folders of runs, or of their paths."""
+    return [Path(each) if isinstance(each, str | Path) else each.path for each in runs]
 
-    Raises:
-        RunError: If a path is not a folder of a run or of folds, or the run is not finished.
-    """
+
+def named_runs(paths: Sequence[Path]) -> list[Run]:
+    """Open the runs of these folders, in this order."""
     for path in paths:
         if not is_run(path):
             raise RunError(
@@ -35,12 +36,7 @@ def named_runs(paths: Sequence[Path]) -> list[Run]:
 def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     """Find the runs among paths, or in them; folds count as one run.
 
-    Args:
-        paths: Folders.
-        check: Whether to make sure that each is finished and that its files were not changed.
-
-    Raises:
-        RunError: If a path has no run, a run is not finished, or a file of it was changed.
+    With ``check``, each must be finished, and its files unchanged.
     """
     found: list[Path] = []
     for path in paths:
@@ -61,11 +57,7 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
 
 
 def begun(path: Path) -> tuple[RunSettings, int]:
-    """Read the settings of the (first) run of a folder, and its number of folds.
-
-    Raises:
-        RunError: If there is no run.
-    """
+    """Read the settings of the (first) run of a folder, and its number of folds."""
     for name in ("", "fold-00", "fold-00.seed-00", "seed-00"):
         folder = RunFolder(path / name)
         if (folder.path / CONFIG).exists():
@@ -78,11 +70,7 @@ def begun(path: Path) -> tuple[RunSettings, int]:
 
 
 def begun_repeats(path: Path) -> int:
-    """Return the number of repeats of a cross-validation.
-
-    Raises:
-        RunError: If it is not finished: the number is written at the end.
-    """
+    """Return the number of repeats of a cross-validation."""
     if not (path / FOLDS).exists():
         raise RunError(
             f"{path}: the number of repeats of its cross-validation is written only when it is "
@@ -92,11 +80,7 @@ def begun_repeats(path: Path) -> int:
 
 
 def begun_seeds(path: Path) -> int:
-    """Return the number of seeds of each split of a run.
-
-    Raises:
-        RunError: If there are several and it is not finished: the number is written at the end.
-    """
+    """Return the number of seeds of each split of a run."""
     if (path / FOLDS).exists():
         return FoldsFolder(path).seeds
     if any(path.glob("*seed-00")):

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +19,27 @@ from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
-from sequela.cost.measure import microseconds_of_one
-from sequela.cost.references import account_of_reference
+from sequela.cost.measure import microseconds_of_one, peak_of_one
+from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
-from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
-from sequela.models import stored
-from sequela.models.inputs import kind_of
-from sequela.models.reference import Examples, ReferenceModel
+from sequela.models import reference, stored
+from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
-from sequela.runs.audit import audit, looked_for
-from sequela.runs.data import Inputs, RunData, load
+from sequela.runs.audit import audit_once, looked_for
+from sequela.runs.data import Examples, load, prediction_batch
 from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
-from sequela.runs.model import (
-    FILE,
-    TrainedModel,
-    as_json,
-    config_of,
-    entry_for,
-)
-from sequela.sequences.featurisers import FEATURES, Features
+from sequela.runs.model import FILE, Inputs, TrainedModel, as_json, config_of, entry_for
+from sequela.sequences.featurisers import Features
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch, to_lines
 from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
-_PREDICTION_BATCH = 1024
 
 
 def train(
@@ -57,20 +49,15 @@ def train(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
+    processes: int = 1,
     on_epoch: OnEpoch = lambda _: None,
     beside: Mapping[str, dict[str, Any]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run is left unchanged.
 
-    Args:
-        settings: The settings of the run.
-        out: The run folder.
-        root: Folder or file of the data (default: the usual search path).
-        work: Folder for intermediate files, which several runs may share (default: a temporary
-            folder next to the run folder).
-        resume: Whether to continue an interrupted run with the same settings.
-        on_epoch: Called with the history after each epoch.
-        beside: Other JSON files of the run by name, such as the search for its settings.
+    Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
+    next to the run folder). ``beside`` has other JSON files of the run by name. Several
+    ``processes`` train a network together.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -81,12 +68,22 @@ def train(
     entry, reads = entry_for(settings)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
+    if processes != 1:
+        from sequela.training.processes import check_processes
+
+        batch_size, is_network = settings.training.batch_size, isinstance(entry, ModelEntry)
+        check_processes(processes, batch_size, settings.model, is_network=is_network)
     with held(out), work_beside(out, work) as made:
         data = load(settings, root, made)
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
         if isinstance(entry, ModelEntry):  # may raise an error, so it comes before any writing
             with torch.random.fork_rng(devices=[]):
                 network = entry.build(config_of(entry, settings, given))
+            if processes > (examples := len(data.rows("train"))):
+                raise SettingError(
+                    f"--processes is {processes}, and the training set has {examples} examples: "
+                    "expected at most one process for each"
+                )
             if settings.training.second_target and not hasattr(network, "second"):
                 raise SettingError(
                     f"--second-target is for networks with a second output, and {settings.model} "
@@ -100,7 +97,7 @@ def train(
             for name, content in (beside or {}).items():
                 folder.write(name, content)
             run = _Run(settings, entry, data, given, folder)
-            _finish(run, resume=resume, on_epoch=on_epoch)
+            _finish(run, resume=resume, processes=processes, on_epoch=on_epoch)
     return folder
 
 
@@ -110,21 +107,14 @@ class _Run:
 
     settings: RunSettings
     entry: Entry
-    data: RunData
+    data: Examples
     given: Inputs
     folder: RunFolder
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """The result of training.
-
-    Attributes:
-        tensors: The tensors of the model.
-        header: Its metadata, in addition to those of the data.
-        facts: Parameters, seconds and epochs, for ``metrics.json``.
-        tuning: float32 (example, class), the predictions before a refit on the validation set.
-    """
+    """The result of training, with the validation predictions (example, class) before a refit."""
 
     tensors: Mapping[str, Tensor]
     header: Mapping[str, Any]
@@ -132,7 +122,7 @@ class _Trained:
     tuning: NDArray[np.float32] | None = None
 
 
-def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
+def _finish(run: _Run, *, resume: bool, processes: int, on_epoch: OnEpoch) -> None:
     """Train the model of a run and write the results, the manifest last."""
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
@@ -140,13 +130,13 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
         trained = (
             _fit_reference(run, run.entry)
             if isinstance(run.entry, ReferenceModel)
-            else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
+            else _fit_network(run, run.entry, resume=resume, processes=processes, on_epoch=on_epoch)
         )
         header = {
             "internal": INTERNAL,
             "model": settings.model,
             "reads": list(run.given.reads),
-            **data.header(),
+            **data.header,
             **trained.header,
         }
         tensors = {**trained.tensors, **_as_tensors(run.given.state)}
@@ -171,10 +161,12 @@ def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     """Fit a baseline model on the training set, with settings chosen on the validation set."""
+    from sequela.cost.references import account_of_reference
+
     started = time.perf_counter()
     data, given = run.data, run.given
     train, tuning = data.rows("train"), data.rows("tuning")
-    examples = Examples(given.features, data.labels, train, tuning, len(data.classes))
+    examples = reference.Examples(given.features, data.labels, train, tuning, len(data.classes))
     arrays = entry.fit(examples, run.settings.seed_of_training)
     seconds = time.perf_counter() - started
     cost = account_of_reference(run.settings.model, arrays, given)
@@ -189,7 +181,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         "parameters": entry.parameters(arrays),
         "operations": cost and cost.operations,
         "macs": cost and cost.macs,
-        "inference_us": round(microseconds_of_one(predict_one, ()), 1),
+        **of_one(predict_one, sum(np.asarray(each).nbytes for each in arrays.values())),
         "train_seconds": seconds,
         "epochs": 0,
         "best_epoch": 0,
@@ -197,7 +189,9 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     return _Trained(_as_tensors(arrays), {}, facts)
 
 
-def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
+def _fit_network(
+    run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
+) -> _Trained:
     """Fit a network, and write its history after each epoch."""
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
@@ -210,20 +204,20 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     cost = cost_of(settings.model, model, given)
     record_cost.save(cost, folder.path / COST)
     how = settings.training
-    history = _fit_on(run, model, how, "checkpoint", resume=resume, on_epoch=record)
+    learnt = partial(learn, settings, run.data, given, resume=resume, processes=processes)
+    history = learnt(model, how, checkpoint=folder.path / "checkpoint", on_epoch=record)
     best, seconds, tuning = kept_epoch(history, how.keep), sum(r.seconds for r in history), None
     if how.refit:
         tuning = given.probabilities(model)
         model = built(settings, entry, given)
         how = how.model_copy(update={"epochs": best})
-        seconds += sum(
-            r.seconds for r in _fit_on(run, model, how, "checkpoint-refit", resume=resume)
-        )
+        again = learnt(model, how, again=True, checkpoint=folder.path / "checkpoint-refit")
+        seconds += sum(r.seconds for r in again)
     facts = {
         "parameters": cost.parameters,
         "operations": cost.operations,
         "macs": cost.macs,
-        "inference_us": inference_us(model, given),
+        **of_network(model, given),
         "train_seconds": seconds,
         "epochs": max(r.epoch for r in history),
         "best_epoch": best,
@@ -235,18 +229,25 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
 def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
     """Count the cost of one example for a run's network, including its features."""
     cost = account(model, given.example, name=name, allow_unknown=True)
-    steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.alone.lengths[0])
-    return with_features(cost, given.reads, given.shape, (steps,))
+    return with_features(cost, given.reads, given.shape, (given.steps,))
 
 
-def inference_us(model: nn.Module, given: Inputs) -> float | None:
-    """Measure the median time of one example on one thread, in microseconds.
+def of_network(model: nn.Module, given: Inputs) -> dict[str, float]:
+    """Measure the time and memory of one prediction of a network, including its features."""
+    network, none = copy.deepcopy(model).cpu().eval(), np.empty(0, np.int64)
+    weights = (*network.parameters(), *network.buffers())
 
-    It is ``None`` for a network that reads features, which are computed separately.
-    """
-    if any(each.startswith(FEATURES) for each in given.reads):
-        return None
-    return round(microseconds_of_one(copy.deepcopy(model).cpu().eval(), given.example), 1)
+    def predict_one() -> None:
+        Features.of(given.reads, given.alone, none, given.state, standardise=True)
+        network(*given.example)
+
+    return of_one(predict_one, sum(t.numel() * t.element_size() for t in weights))
+
+
+def of_one(predict: Callable[[], object], weights: int) -> dict[str, float]:
+    """Measure the time and memory of one prediction, on one thread."""
+    taken = round(microseconds_of_one(predict, ()), 1)
+    return {"inference_us": taken, "memory_bytes": weights + peak_of_one(predict)}
 
 
 def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:
@@ -255,33 +256,9 @@ def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:
     return entry.build(config_of(entry, settings, given))
 
 
-def _fit_on(
-    run: _Run,
-    model: nn.Module,
-    how: TrainingSettings,
-    name: str,
-    *,
-    resume: bool,
-    on_epoch: OnEpoch = lambda _: None,
-) -> History:
-    """Fit a network with a checkpoint in the folder ``name``; a refit uses the validation set."""
-    checkpoint = run.folder.path / name
-    return learn(
-        run.settings,
-        run.data,
-        run.given,
-        model,
-        how,
-        again=name != "checkpoint",
-        checkpoint=checkpoint,
-        resume=resume and (checkpoint / checkpoints.FILE).exists(),
-        on_epoch=on_epoch,
-    )
-
-
 def learn(
     settings: RunSettings,
-    data: RunData,
+    data: Examples,
     given: Inputs,
     model: nn.Module,
     how: TrainingSettings,
@@ -289,36 +266,32 @@ def learn(
     again: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
+    processes: int = 1,
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
-    """Fit a network on the training set, and evaluate it on the validation set.
-
-    Args:
-        settings: The settings of the run.
-        data: The data of the run.
-        given: The inputs of the network.
-        model: The network, which gets its trained weights.
-        how: The settings of training.
-        again: Whether to train on the validation set too, without an evaluation.
-        checkpoint: Folder for the state after each epoch.
-        resume: Whether to continue from that folder.
-        on_epoch: Called with the history after each epoch.
-    """
+    """Fit a network on the training set, and evaluate it on the validation set."""
     order = torch.Generator().manual_seed(settings.seed_of_training)
-    return fit(
+    at_once = prediction_batch(given.shape) // processes * processes
+    call = partial(
+        fit,
         model,
         given.loader("train+tuning" if again else "train", how.batch_size, order, how),
-        None if again else given.loader("tuning", _PREDICTION_BATCH),
+        None if again else given.loader("tuning", at_once),
         how,
         metrics={"accuracy": correct},
         class_weight=_class_weight(data) if how.class_weights else None,
         checkpoint=checkpoint,
-        resume=resume,
-        on_epoch=on_epoch,
+        resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
+        share_batches=processes > 1,
     )
+    if processes == 1 or checkpoint is None:
+        return call(on_epoch=on_epoch)
+    from sequela.training.processes import fit_together
+
+    return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
 
 
-def _class_weight(data: RunData) -> Tensor:
+def _class_weight(data: Examples) -> Tensor:
     """Compute weights (class,) that give each class the same share of the loss."""
     labels = data.labels[data.rows("train")]
     counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
@@ -326,8 +299,8 @@ def _class_weight(data: RunData) -> Tensor:
 
 
 def _metrics(
-    settings: RunSettings, data: RunData, folder: RunFolder, facts: Mapping[str, Any]
-) -> dict[str, Any]:
+    settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, Any]
+) -> dict[str, object]:
     """Compute the content of ``metrics.json``."""
     started = time.perf_counter()
     findings = looked(data)
@@ -344,12 +317,9 @@ def _metrics(
     }
 
 
-LOOKED = ("looked_for", "leaks", "suspicions")
-
-
-def looked(data: RunData) -> dict[str, Any]:
-    """Run the leak audit on the data of a run: its checks and findings, with keys ``LOOKED``."""
-    found = [asdict(finding) for finding in audit(data)]
+def looked(data: Examples) -> dict[str, object]:
+    """Run the leak audit on the data of a run, and return its checks and findings."""
+    found = [asdict(finding) for finding in audit_once(data)]
     return {
         "looked_for": looked_for(data),
         "leaks": [finding for finding in found if finding["severity"] == "leak"],

@@ -1,32 +1,35 @@
 """A run folder: the files of one trained model, from which a report is made."""
 
 import json
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.cohort.pseudonyms import VARIABLE as KEY
-from sequela.cohort.pseudonyms import key_path
 from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
+from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
-from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole
+from sequela.formats import sealed
+from sequela.formats.opened import json_value
+from sequela.identity.pseudonyms import VARIABLE as KEY
+from sequela.identity.pseudonyms import key_path
 from sequela.runs.inside import refuse_links
 from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
-from sequela.runs.shape import metrics_of
-from sequela.sources import sealed
-from sequela.sources.opened import json_value
+from sequela.runs.record import DataRecord, Facts, Numbers, RunRecord, SplitRecord, Traces
 from sequela.training import history
 
 CONFIG = "config.toml"
@@ -43,23 +46,171 @@ It contains data of single people: their ids, times, attributes, predictions and
 
 `sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.
 """
-FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """One run on disk, whose files are read when needed.
-
-    Attributes:
-        path: The folder.
-    """
+class StoredRun(ABC):
+    """The folder of a run, or of several runs of one training procedure."""
 
     path: Path
 
-    folds = 0
-    repeats = 1
-    seeds = 1
-    of_many = False
+    of_many: ClassVar[bool] = False
+
+    @property
+    def complete(self) -> bool:
+        """``True`` if everything was finished: the manifest is written last."""
+        return (self.path / MANIFEST).exists()
+
+    def require_complete(self) -> None:
+        """Make sure that everything was finished, and that no file was changed since."""
+        if not self.complete:
+            if not self.of_many:
+                RunSettings.read(self.path / CONFIG)
+            are, them = ("runs are", "them") if self.of_many else ("run is", "it")
+            raise RunError(
+                f"{self.path}: the {are} not finished (there is no {MANIFEST}); continue {them} "
+                "with --resume"
+            )
+        _ = self._unchanged
+
+    @cached_property
+    def _unchanged(self) -> bool:
+        """``True`` if no file was changed; files are hashed once."""
+        require_unchanged(self.path)
+        return True
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the run."""
+        path = self.path / name
+        try:
+            record = json_value(path.read_bytes(), finite=False)
+        except FileNotFoundError as error:
+            done = "" if self.complete else " (the run is not finished: continue it with --resume)"
+            raise RunError(f"{path}: not found; expected the folder of a run{done}") from error
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); train again") from error
+        if not isinstance(record, dict):
+            raise RunError(f"{path}: damaged (it is not a JSON object); train again")
+        return record
+
+    def write(self, name: str, content: str | Mapping[str, object]) -> None:
+        """Write a text or JSON file under a temporary name, then rename it."""
+        if not isinstance(content, str):
+            content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        with whole(self.path / name) as partial:
+            partial.write_text(content, encoding="utf-8")
+
+    @property
+    @abstractmethod
+    def runs(self) -> list["RunFolder"]:
+        """The run itself in a list, or the run of each fold and seed."""
+
+    @property
+    def first(self) -> "RunFolder":
+        """The run itself, or that of the first fold: cost, data and machine are those of all."""
+        return self.runs[0]
+
+    @property
+    def folds(self) -> int:
+        """The number of folds; 0 for one split."""
+        return self.settings.folds * self.of_many
+
+    @property
+    def repeats(self) -> int:
+        """The number of repeats of the cross-validation."""
+        return len({place.repeat for place in places(self.runs)})
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds of each split."""
+        return len({place.seed for place in places(self.runs)})
+
+    @property
+    def split_ids(self) -> list[Mapping[str, Mapping[str, list[str]]]]:
+        """The hashed ids of each set of each run: runs that share them can be compared."""
+        return [run.split.ids for run in self.runs]
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """The settings of the run (``config.toml``), checked against its other files."""
+        path = self.first.path
+        settings = RunSettings.read(path / CONFIG)
+        split: dict[str, object] = {
+            "unit": settings.split,
+            "seed": settings.seed_of_split,
+            "fractions": list(shares(settings.fractions, settings.folds)),
+        }
+        trained = {"model": settings.model, "data": settings.data}
+        for file, asked in (("split.json", split), (METRICS, trained)):
+            done = self.first.json(file) if (path / file).exists() else {}
+            if isinstance(data := done.get("data"), dict):
+                done = {**done, "data": data.get("name")}
+            for name, value in asked.items():
+                if name in done and value != done[name]:
+                    raise RunError(
+                        f"{path / CONFIG}: has {name} = {value!r}, but {file} was made "
+                        f"with {done[name]!r}: change it back, or train again"
+                    )
+        return settings
+
+    @cached_property
+    def metrics(self) -> RunRecord:
+        """The numbers (``metrics.json``)."""
+        return RunRecord.of(self.first.path / METRICS, self.first.json(METRICS))
+
+    @cached_property
+    def data(self) -> DataRecord:
+        """The run's description of its data."""
+        if not self.metrics.data.counts:
+            raise RunError(
+                f"{self.first.path / METRICS}: was written by an earlier version, with a shorter "
+                "description of the data: train again"
+            )
+        return self.metrics.data
+
+    @cached_property
+    def environment(self) -> Mapping[str, object]:
+        """The environment of the run (``environment.json``)."""
+        return self.first.json("environment.json")
+
+    @cached_property
+    def traces(self) -> Traces:
+        """A recorded example of each class (``traces.json``); empty where there are none."""
+        path = self.first.path / TRACES
+        return Traces.of(path, self.first.json(TRACES)) if path.exists() else Traces()
+
+    @cached_property
+    def account(self) -> Account | None:
+        """The cost account of its models (``cost.json``); ``None`` if they are not counted."""
+        path = self.first.path / COST
+        return record.load(path) if path.exists() else None
+
+    def describe_split(self) -> SplitRecord:
+        """Describe the split without ids and dates of patients; count ids in two of its sets."""
+        split, shared = self.first.split, dict[str, Counter[str]]()
+        for each in self.runs:
+            for kind, pairs in each.split.shared().items():
+                shared.setdefault(kind, Counter()).update(pairs)
+        times = split.times or {}
+        years = {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
+        of_many = {"repeats": self.repeats, "seeds": self.seeds} if self.of_many else {}
+        description = {
+            "unit": split.unit,
+            "by": WORDS.get(split.unit, split.unit),
+            "whole": split.whole,
+            **({"times": years} if years else {}),
+            "leaks": split.leaks,
+            "seed": split.seed,
+            "fractions": list(split.fractions),
+            "folds": self.folds,
+            "n_examples": dict(split.n_examples),
+            "ids_in_two_parts": shared,
+        }
+        return SplitRecord.model_validate(description | of_many)
+
+
+class RunFolder(StoredRun):
+    """One run on disk, whose files are read when needed."""
 
     @property
     def runs(self) -> list["RunFolder"]:
@@ -71,73 +222,10 @@ class RunFolder:
         """The runs whose test sets have each example once: the run itself."""
         return [self]
 
-    @property
-    def first(self) -> "RunFolder":
-        """The run itself: for a cross-validation, the run with facts that all folds share."""
-        return self
-
-    @cached_property
-    def settings(self) -> RunSettings:
-        """The settings of the run (``config.toml``), checked against its other files.
-
-        Raises:
-            RunError: If the file is missing or damaged, or disagrees with other files of the run.
-        """
-        settings = RunSettings.read(self.path / CONFIG)
-        parts = list(shares(settings.fractions, settings.folds))
-        asked: dict[str, dict[str, Any]] = {
-            "split.json": {
-                "unit": settings.split,
-                "seed": settings.seed_of_split,
-                "fractions": parts,
-            },
-            METRICS: {"model": settings.model, "data": settings.data},
-        }
-        for file in (name for name in asked if (self.path / name).exists()):
-            done = self.json(file)
-            if isinstance(data := done.get("data"), dict):
-                done = {**done, "data": data.get("name")}
-            for name, value in asked[file].items():
-                if name in done and value != done[name]:
-                    raise RunError(
-                        f"{self.path / CONFIG}: has {name} = {value!r}, but {file} was made "
-                        f"with {done[name]!r}: change it back, or train again"
-                    )
-        return settings
-
     @cached_property
     def split(self) -> Split:
         """The split (``split.json``), with its proof counted again."""
         return Split.from_json(self.json("split.json"))
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """The numbers (``metrics.json``).
-
-        Raises:
-            RunError: If it is missing or damaged.
-        """
-        return metrics_of(self.path / METRICS, self.json(METRICS))
-
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """The run's description of its data.
-
-        Raises:
-            RunError: If an earlier version wrote a shorter description.
-        """
-        found: dict[str, Any] = self.metrics["data"]
-        if "counts" not in found:
-            raise RunError(
-                f"{self.path / METRICS}: was written by an earlier version, with a shorter "
-                "description of the data: train again"
-            )
-        return found
-
-    @cached_property
-    def environment(self) -> dict[str, Any]:
-        """The environment of the run (``environment.json``)."""
-        return self.json("environment.json")
 
     @cached_property
     def history(self) -> history.History:
@@ -147,11 +235,7 @@ class RunFolder:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """The predictions (``predictions.parquet``), checked against the split.
-
-        Raises:
-            SplitError: If the sets overlap or the predictions belong to another split.
-        """
+        """The predictions (``predictions.parquet``), checked against the split."""
         predictions = Predictions.read(self.path / "predictions.parquet")
         for name in PARTS:
             part = predictions.part(name)
@@ -171,11 +255,7 @@ class RunFolder:
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Known attributes of the people in the predictions (``attributes.parquet``).
-
-        Raises:
-            RunError: If the file is damaged or has other examples.
-        """
+        """Known attributes of the people in the predictions (``attributes.parquet``)."""
         path = self.path / ATTRIBUTES
         if not path.exists():
             return {}
@@ -199,117 +279,23 @@ class RunFolder:
         with whole(self.path / ATTRIBUTES) as partial:
             sealed.write(table, partial, compression="zstd")
 
-    @cached_property
-    def traces(self) -> dict[str, Any]:
-        """A recorded example of each class (``traces.json``); empty where there are none."""
-        return self.json(TRACES) if (self.path / TRACES).exists() else {}
-
     @property
-    def test(self) -> dict[str, Any]:
+    def test(self) -> Numbers:
         """The numbers of the test set."""
-        numbers: dict[str, Any] = self.metrics["parts"]["held_out"]
-        return numbers
+        return self.metrics.parts.held_out
 
     @property
-    def tuning(self) -> dict[str, Any]:
+    def tuning(self) -> Numbers:
         """The numbers of the validation set, on which the epoch and the threshold were chosen."""
-        numbers: dict[str, Any] = self.metrics["parts"]["tuning"]
-        return numbers
+        return self.metrics.parts.tuning
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """The cost of the model and its training time."""
-        return {name: self.metrics[name] for name in FACTS} | {
-            "inference_us": self.metrics.get("inference_us")  # earlier versions did not measure it
-        }
-
-    @cached_property
-    def account(self) -> Account | None:
-        """The cost account of its models (``cost.json``); ``None`` if they are not counted.
-
-        Raises:
-            RunError: If the file is damaged.
-        """
-        path = self.path / COST
-        return record.load(path) if path.exists() else None
-
-    @property
-    def split_ids(self) -> Any:
-        """The hashed ids of each set: runs that share them can be compared."""
-        return self.split.ids
-
-    def describe_split(self) -> dict[str, Any]:
-        """Describe the split without ids and without dates of patients."""
-        return {
-            "unit": self.split.unit,
-            "by": WORDS.get(self.split.unit, self.split.unit),
-            "whole": self.split.whole,
-            **({"times": _years(self.split.times)} if self.split.times else {}),
-            "leaks": self.split.leaks,
-            "seed": self.split.seed,
-            "fractions": list(self.split.fractions),
-            "folds": 0,
-            "n_examples": dict(self.split.n_examples),
-            "ids_in_two_parts": self.split.shared(),
-        }
-
-    @property
-    def complete(self) -> bool:
-        """``True`` if the run was finished: its manifest is written last."""
-        return (self.path / MANIFEST).exists()
-
-    def require_complete(self) -> None:
-        """Make sure that the run was finished, and that its files were not changed since.
-
-        Raises:
-            RunError: If this is not a run folder, the run is not finished, or a file was changed.
-        """
-        if not self.complete:
-            RunSettings.read(self.path / CONFIG)
-            raise RunError(
-                f"{self.path}: the run is not finished (there is no {MANIFEST}); continue it with "
-                "--resume"
-            )
-        _ = self._unchanged
-
-    @cached_property
-    def _unchanged(self) -> bool:
-        """``True`` if no file was changed; files are hashed once."""
-        require_unchanged(self.path)
-        return True
-
-    def json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the run.
-
-        Raises:
-            RunError: If it is missing or damaged.
-        """
-        path = self.path / name
-        try:
-            record = json_value(path.read_bytes(), finite=False)
-        except FileNotFoundError as error:
-            done = "" if self.complete else " (the run is not finished: continue it with --resume)"
-            raise RunError(f"{path}: not found; expected the folder of a run{done}") from error
-        except ValueError as error:
-            raise RunError(f"{path}: damaged ({error}); train again") from error
-        if not isinstance(record, dict):
-            raise RunError(f"{path}: damaged (it is not a JSON object); train again")
-        return record
-
-    def write(self, name: str, content: str | dict[str, Any]) -> None:
-        """Write a text or JSON file under a temporary name, then rename it."""
-        if not isinstance(content, str):
-            content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        with whole(self.path / name) as partial:
-            partial.write_text(content, encoding="utf-8")
+        return Facts(**{name: getattr(self.metrics, name) for name in Facts.model_fields})
 
     def check_free(self, settings: RunSettings, *, resume: bool) -> None:
-        """Make sure that a run may be written here.
-
-        Raises:
-            RunError: If the folder has anything but an unfinished run to resume with the same
-                settings.
-        """
+        """Make sure that a run may be written here."""
         config = self.path / CONFIG
         if resume and config.exists():
             if others := differences(self.settings, settings):
@@ -326,11 +312,7 @@ class RunFolder:
             raise RunError(f"{self.path}: is not empty; {hint} another --out")
 
     def open(self, settings: RunSettings, *, resume: bool) -> None:
-        """Prepare the folder for a run.
-
-        Raises:
-            RunError: See :meth:`check_free`; or if it contains a link.
-        """
+        """Prepare the folder for a run."""
         self.check_free(settings, resume=resume)
         refuse_links(self.path)
         if not (self.path / CONFIG).exists():
@@ -338,12 +320,8 @@ class RunFolder:
         if not (self.path / NOTICE).exists():
             self.write(NOTICE, NOTICE_TEXT)
 
-    def begin(self, split: dict[str, Any]) -> None:
-        """Write ``split.json``, or check that it is unchanged when a run is resumed.
-
-        Raises:
-            RunError: If the run was started on other data, or with another split.
-        """
+    def begin(self, split: Mapping[str, object]) -> None:
+        """Write ``split.json``, or check that it is unchanged when a run is resumed."""
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
         elif (found := self.json("split.json")) != split:
@@ -356,6 +334,15 @@ class RunFolder:
                 f"{self.path}: the run was started on other data than those found now; name its "
                 "data with --root, or choose another --out"
             )
+
+
+def places(runs: Sequence[RunFolder]) -> list[Place]:
+    """Return repeat, fold and seed of each run."""
+    seeds = sorted({run.settings.seed for run in runs})
+    folds = max(runs[0].settings.folds, 1)
+    return [
+        Place(*divmod(run.settings.fold, folds), seeds.index(run.settings.seed)) for run in runs
+    ]
 
 
 def is_taken(path: Path) -> bool:
@@ -376,11 +363,6 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
     return [(name, ours.get(name), theirs.get(name)) for name in names]
 
 
-def _years(times: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return the first and the last year of each set."""
-    return {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
-
-
 def _said(value: Any) -> str:
     """Write a setting in a sentence."""
     if isinstance(value, (tuple, list)):
@@ -389,9 +371,9 @@ def _said(value: Any) -> str:
     return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any]) -> dict[str, object]:
     """Flatten nested settings by their own names."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in values.items():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}
     return flat

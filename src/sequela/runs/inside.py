@@ -9,15 +9,7 @@ _RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
 
 
 def folder_of_run(path: Path, name: object) -> Path:
-    """Return the folder of one of several runs, by its name in a file of the folder.
-
-    Args:
-        path: The folder of the runs.
-        name: A name such as ``fold-00.seed-01``.
-
-    Raises:
-        RunError: If the name has another form and might lead elsewhere.
-    """
+    """Return the folder of one of several runs, by its name in a file of the folder."""
     if not isinstance(name, str) or not _RUN.fullmatch(name):
         raise RunError(
             f"{path}: names a run {str(name)[:50]!r}, which cannot be one of its folders: expected "
@@ -30,9 +22,6 @@ def refuse_links(path: Path) -> None:
     """Make sure that nothing in a run folder is a link, so that nothing outside is accessed.
 
     The folder itself may be a link.
-
-    Raises:
-        RunError: If it contains a link.
     """
     for each in path.rglob("*"):
         if each.is_symlink():
@@ -43,16 +32,7 @@ def refuse_links(path: Path) -> None:
 
 
 def refuse_code(where: Path, model: str, *, trusted: bool) -> None:
-    """Make sure that the model of a run is not code, unless the user trusts it.
-
-    Args:
-        where: The folder that names it.
-        model: A registered name, or a class: ``FILE.py:CLASS`` or ``package.module:CLASS``.
-        trusted: Whether the user trusts the code.
-
-    Raises:
-        RunError: If it is a class that is not trusted.
-    """
+    """Make sure that the model of a run is not code, unless the user trusts it."""
     if ":" in model and not trusted:
         raise RunError(
             f"{where}: its model is the class {model}, which would run code: review it, and if "

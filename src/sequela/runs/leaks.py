@@ -1,13 +1,17 @@
-"""The leaks of a run: leaks by design, and unexpected ones."""
+"""The leaks of a finished run, by design and unexpected, as stored or from a second audit."""
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
-from sequela.config import SMALLEST_CELL
-from sequela.runs.find import Run
-from sequela.runs.released import released_findings
+from pydantic import TypeAdapter
+
+from sequela.audit.finding import Finding, without_numbers
+from sequela.runs.audit import audit, looked_for
+from sequela.runs.data import Examples, load_again
+from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import work_beside
 
 _OF_A_TASK = (
     "declared leak",
@@ -18,21 +22,53 @@ _OF_A_TASK = (
     "columns that reveal the outcome",
     "codes that tell the outcome",
     "inputs that tell the outcome",
+    "an input that outweighs the others",
+    "times before the end",
+    "destinations before the discharge",
+    "words of the outcome",
+    "codes dated at the beginning of the stay",
 )
 _OF_ROWS = ("overlapping groups", "simultaneous recordings")
+KINDS = ("leaks", "suspicions")
+"""The keys of findings in ``metrics.json``."""
+NOTHING, LEAK, SUSPICION = 0, 3, 4
+"""Exit statuses of ``sequela audit``: nothing found, a leak, or suspicions only."""
+_STORED = TypeAdapter(Finding)
 
 
-def each_once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def sentences(findings: Iterable[Mapping[str, Any]], smallest: int = 1) -> list[dict[str, str]]:
+    """Return the sentences of stored findings, without counts of people below ``smallest``."""
+    return [
+        _earlier(each, smallest)
+        if "what" in each
+        else _STORED.validate_python(each).in_words(smallest)
+        for each in findings
+    ]
+
+
+def _earlier(finding: Mapping[str, str], smallest: int) -> dict[str, str]:
+    """Return a finding of version 0.2.0 and earlier, which is stored as sentences."""
+    if smallest == 1:
+        return {**finding}
+    where = "(hidden)" if "(" in finding["where"] else finding["where"]  # codes, with counts
+    return {**finding, "what": without_numbers(finding["what"]), "where": where}
+
+
+def findings_of(run: Run, smallest: int = 1) -> list[dict[str, str]]:
+    """Return the leaks and suspicions of all folds in words, leaks first, each listed once."""
+    found = [f for kind in KINDS for r in run.runs for f in r.metrics[kind]]
+    return each_once(sentences(found, smallest))
+
+
+def each_once(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     """Return the first finding of each check, with the number of other findings of that check."""
-    once = list({(each["check"], each["what"], each["where"]): each for each in findings}.values())
-    alike = Counter(each["check"] for each in once)
-    first = {each["check"]: each for each in reversed(once)}
+    alike: dict[str, dict[tuple[str, str], dict[str, str]]] = {}
+    for each in findings:
+        alike.setdefault(each["check"], {})[each["what"], each["where"]] = each
     found = []
-    for each in once:
-        more = alike[each["check"]] - 1
-        if first[each["check"]] is each:
-            others = f"; {more} more finding{'s' * (more > 1)} of this kind" * bool(more)
-            found.append({**each, "what": each["what"] + others})
+    for first, *others in (each.values() for each in alike.values()):
+        more = f"; {len(others)} more finding{'s' * (len(others) > 1)} of this kind"
+        found.append({**first, "what": first["what"] + more * bool(others)})
     return found
 
 
@@ -43,29 +79,79 @@ class Leaks:
     Attributes:
         planned: Whether the run was made to show a leak: its task declares one, or it is split by
             rows.
-        found: Findings (as in ``metrics.json``) that do not follow from such a plan, leaks first;
-            of all folds, each once.
+        found: Findings in words that do not follow from such a plan, leaks first; of all folds,
+            each once.
     """
 
     planned: bool
-    found: tuple[dict[str, Any], ...]
+    found: tuple[dict[str, str], ...]
 
     @classmethod
     def of(cls, run: Run) -> Self:
         """Collect the findings of a run, or of all folds."""
-        metrics = [each.metrics for each in run.runs]
-        leaks = [finding for each in metrics for finding in each["leaks"]]
-        declared = any(finding["check"] == "declared leak" for finding in leaks)
-        by_rows = any(each["split"]["leaks"] for each in metrics)
+        found = findings_of(run)
+        declared = any(finding["check"] == "declared leak" for finding in found)
+        by_rows = any(each.metrics.split.leaks for each in run.runs)
         expected = _OF_A_TASK * declared + _OF_ROWS * by_rows
-        found = [
-            finding
-            for finding in leaks + [finding for each in metrics for finding in each["suspicions"]]
-            if finding["check"] not in expected
-        ]
-        shown = released_findings(found, run.data, SMALLEST_CELL)
-        return cls(declared or by_rows, tuple(each_once(shown)))
+        return cls(declared or by_rows, tuple(f for f in found if f["check"] not in expected))
 
     def lines(self) -> list[str]:
         """Return one line for each unexpected leak."""
         return [f"{f['severity'].upper()}: {f['what']} ({f['where']})" for f in self.found]
+
+
+def status_of(findings: Sequence[Mapping[str, Any]]) -> int:
+    """Return the exit status of the command for these findings."""
+    kinds = {each["severity"] for each in findings}
+    return LEAK if "leak" in kinds else SUSPICION if kinds else NOTHING
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The result of an audit of a finished run, leaks first; ``planned`` if it was made to leak."""
+
+    run: Path
+    origin: str
+    looked_for: str
+    planned: bool
+    findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command."""
+        return status_of(self.findings)
+
+    @property
+    def head(self) -> list[str]:
+        """The lines before the findings."""
+        return [f"{self.run}: data: {self.origin}"]
+
+    @property
+    def foot(self) -> list[str]:
+        """The lines after the findings."""
+        nothing = f"nothing found; checked for: {self.looked_for}"
+        return ["leaks by design"] * self.planned + [nothing] * (not self.findings)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the result for JSON."""
+        return {**asdict(self), "run": str(self.run)}
+
+
+def audit_run(path: Path, root: Path | None = None) -> Audited:
+    """Audit the data of a finished run again, or of each fold of a cross-validation."""
+    (run,) = named_runs([path])
+    found: list[dict[str, str]] = []
+    with work_beside(path) as work:
+        for folder in run.runs:
+            data = load_again(folder, root, work)
+            found += [each.in_words() for each in audit(data)]
+    return audited(path, data, found, planned=Leaks.of(run).planned)
+
+
+def audited(
+    path: Path, data: Examples, found: Iterable[dict[str, str]], *, planned: bool = False
+) -> Audited:
+    """Return the result of an audit of some data, each finding once and leaks first."""
+    once = {str(each): each for each in found}.values()
+    leaks_first = sorted(once, key=lambda each: each["severity"] != "leak")
+    return Audited(path, data.origin, looked_for(data), planned, tuple(leaks_first))

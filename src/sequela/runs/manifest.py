@@ -2,7 +2,7 @@
 
 A folder with a manifest is finished. Its files are compared with the manifest before they are read.
 This detects damaged, lost or edited files. It does not stop a forger, who can write a new manifest:
-see :mod:`sequela.runs.verify` for further checks.
+see :mod:`sequela.integrity.verify` for further checks.
 """
 
 import hashlib
@@ -63,11 +63,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the manifest of a folder.
-
-        Raises:
-            RunError: If there is none, or it is damaged.
-        """
+        """Read the manifest of a folder."""
         path = folder / MANIFEST
         if path.exists() and not _is_plain(path):
             raise RunError(f"{path}: it is a link or not a file; {_REMEDY}")
@@ -136,11 +132,7 @@ def unseal(folder: Path) -> None:
 
 
 def changes(folder: Path) -> list[Change]:
-    """List files of a finished folder and its subfolders that differ from the manifest.
-
-    Raises:
-        RunError: If it has no manifest, or a damaged one.
-    """
+    """List files of a finished folder and its subfolders that differ from the manifest."""
     manifest = Manifest.read(folder)
     found = []
     there = {path.relative_to(folder).as_posix(): path for path in _walk(folder)}
@@ -164,11 +156,7 @@ def changes(folder: Path) -> list[Change]:
 
 
 def require_unchanged(folder: Path) -> None:
-    """Make sure that a finished folder matches its manifest.
-
-    Raises:
-        RunError: If it has none, or a data file was changed, removed or added.
-    """
+    """Make sure that a finished folder matches its manifest."""
     harmful = [change for change in changes(folder) if change.harmful]
     if harmful:
         more = f" (and {len(harmful) - 1} more: see sequela verify)" * (len(harmful) > 1)
@@ -182,14 +170,8 @@ def adding(path: Path) -> Iterator[Path]:
     The file is removed from the manifest before it is written and added afterwards, so that an
     interruption leaves an unlisted file and never a wrong checksum.
 
-    Args:
-        path: A page or a card.
-
     Yields:
         A temporary name: see :func:`sequela.files.whole`.
-
-    Raises:
-        OutputError: If it is an original file of the folder, or cannot be written.
     """
     folder = next((each for each in path.absolute().parents if (each / MANIFEST).exists()), None)
     if folder is None:

@@ -2,25 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sequela.config import RunSettings
+from sequela.datasets import catalog
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.bounded import bounded
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
-from sequela.runs.data import Inputs, RunData
+from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.inside import refuse_code
-from sequela.sources import catalog
-from sequela.sources.catalog import DataKind
 
+if TYPE_CHECKING:
+    from sequela.runs.records import VisitInputs
+    from sequela.runs.signals import SignalInputs
+
+Inputs: TypeAlias = "SignalInputs | VisitInputs"
 FILE = "model.safetensors"
 Mean = Literal["arithmetic", "geometric"]
 _OWN = ("model", "reads", "config", "mean", "members")
@@ -74,21 +78,14 @@ def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
     return entry.config(**{**sizes, **settings.model_settings})
 
 
-def as_json(config: Any) -> dict[str, Any]:
+def as_json(config: Any) -> dict[str, object]:
     """Return a config for the header of the stored model."""
     return asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The trained model of a run.
-
-    Attributes:
-        name: Its name.
-        entry: Its registry entry.
-        header: The metadata of the file.
-        tensors: Its weights or arrays, and the fitted preprocessing (``features:NAME:KEY``...).
-    """
+    """The trained model of a run; its tensors include the fitted preprocessing."""
 
     name: str
     entry: Entry
@@ -97,18 +94,7 @@ class TrainedModel:
 
     @classmethod
     def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
-        """Open the model of a run.
-
-        Args:
-            folder: The run.
-            trust_code: Whether its model may be a class of a file or module, which is imported.
-
-        Raises:
-            RunError: If the run is not finished, a file is missing, damaged, or belongs to another
-                model, or the model is a class that is not trusted.
-            SettingError: If the run is an ensemble.
-            ModelError: If the model is a class of a file that is gone.
-        """
+        """Open the model of a run."""
         found = trained(folder, trust_code=trust_code)
         if isinstance(found, TrainedEnsemble):
             raise SettingError(
@@ -143,13 +129,19 @@ class TrainedModel:
         """``True`` for a network."""
         return isinstance(self.entry, ModelEntry)
 
-    def network(self, needed_for: str) -> nn.Module:
-        """Build the network, ready to predict.
+    @property
+    def leaves(self) -> list["TrainedModel"]:
+        """The model, as the only one of an ensemble."""
+        return [self]
 
-        Raises:
-            SettingError: If it is a baseline model.
-            RunError: If its class has changed since it was trained.
-        """
+    @property
+    def any_length(self) -> bool:
+        """``True`` for a network on a signal that takes segments of any length."""
+        recurrent = isinstance(self.entry, ModelEntry) and self.entry.recurrent
+        return recurrent and "n_times" in self.header
+
+    def network(self, needed_for: str) -> nn.Module:
+        """Build the network, ready to predict."""
         if isinstance(self.entry, ReferenceModel):
             raise SettingError(
                 f"{self.name} is a baseline model, but {needed_for} needs a network, for example "
@@ -176,41 +168,31 @@ class TrainedModel:
             return self.entry.predict(self.arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
-    def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
+    def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
 
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """Models whose probabilities are averaged.
-
-    Attributes:
-        header: The metadata of the file.
-        members: The models, which may be ensembles themselves.
-    """
+    """Models whose probabilities are averaged."""
 
     header: Mapping[str, Any]
     members: "tuple[TrainedModel | TrainedEnsemble, ...]"
 
-    def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
+    @property
+    def leaves(self) -> list[TrainedModel]:
+        """The models of all members."""
+        return [leaf for member in self.members for leaf in member.leaves]
+
+    def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         said = [each.probabilities_of(data) for each in self.members]
         return averaged(said, self.header["mean"])
 
 
 def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
-    """Open the model of a run, or the models of an ensemble.
-
-    Args:
-        folder: The run.
-        trust_code: Whether a model may be a class of a file or module, which is imported.
-
-    Raises:
-        RunError: If the run is not finished, a file is missing, damaged, or belongs to another
-            model, or a model is a class that is not trusted.
-        ModelError: If a model is a class of a file that is gone.
-    """
+    """Open the model of a run, or the models of an ensemble."""
     folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
     if header.get("model") != folder.settings.model:
@@ -220,7 +202,7 @@ def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | Tr
         )
     for name in _names_in(header):
         refuse_code(folder.path, name, trusted=trust_code)
-    return _trained(header, tensors, catalog.lookup(folder.settings.data).holds)
+    return _trained(header, tensors)
 
 
 def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
@@ -231,32 +213,24 @@ def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _trained(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor], kind: DataKind
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> TrainedModel | TrainedEnsemble:
     name = header["model"]
     if name != ENSEMBLE:
-        return TrainedModel(name, lookup(name, kind), header, tensors)
+        return TrainedModel(name, lookup(name), header, tensors)
     of_data = {key: value for key, value in header.items() if key not in _OWN}
     members = []
     for number, own in enumerate(header["members"]):
         before = f"{number}/"
         theirs = {n.removeprefix(before): t for n, t in tensors.items() if n.startswith(before)}
-        members.append(_trained({**of_data, **own}, theirs, kind))
+        members.append(_trained({**of_data, **own}, theirs))
     return TrainedEnsemble(header, tuple(members))
 
 
 def in_one_file(
     folders: Sequence[RunFolder], mean: Mean
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Combine the models of several runs on the same data into tensors and header of one file.
-
-    Args:
-        folders: The runs.
-        mean: The mean of their probabilities.
-
-    Raises:
-        RunError: If a file is missing or damaged, or was made from other data.
-    """
+) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Combine the models of several runs on the same data into tensors and header of one file."""
     tensors: dict[str, Tensor] = {}
     members, of_data = [], []
     for number, folder in enumerate(folders):

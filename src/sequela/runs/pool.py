@@ -30,15 +30,7 @@ _END_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A planned run: its folder, settings and number of models.
-
-    Attributes:
-        path: Its folder.
-        settings: Its settings.
-        folds: Number of folds; 0 for one split.
-        repeats: Number of repeats of the cross-validation.
-        seeds: Number of seeds of each split.
-    """
+    """A planned run: its folder, settings and number of models; no folds for one split."""
 
     path: Path
     settings: RunSettings
@@ -69,11 +61,7 @@ class PlannedRun:
         return fold_runs(self.settings, self.path, self.folds, self.repeats, self.seeds)
 
     def check_free(self) -> None:
-        """Make sure that the folder is free, or has runs with the same settings.
-
-        Raises:
-            RunError: If it does not.
-        """
+        """Make sure that the folder is free, or has runs with the same settings."""
         if self.of_many:
             check_free(self.path, self.runs, resume=True)
         else:
@@ -82,51 +70,23 @@ class PlannedRun:
     def train(
         self,
         *,
-        root: Path | None = None,
-        work: Path | None = None,
-        resume: bool = False,
-        on_epoch: fit.OnEpoch = lambda _: None,
         on_run: OnRun = lambda *_: None,
+        **options: Any,
     ) -> Run:
-        """Train the run, or all folds; see :func:`sequela.runs.folds.cross_validate`.
-
-        Args:
-            root: Folder or file of the data (default: the usual search path).
-            work: Folder for intermediate files.
-            resume: Whether to continue the runs in the folder.
-            on_epoch: Called with the history after each epoch.
-            on_run: Called after each fold.
-
-        Raises:
-            SequelaError: See :func:`sequela.runs.fit.train`.
-        """
+        """Train the run, or all folds, with the options of :func:`sequela.runs.fit.train`."""
         if self.of_many:
             return cross_validate(
-                self.settings,
-                self.path,
-                folds=self.folds,
-                repeats=self.repeats,
-                seeds=self.seeds,
-                root=root,
-                work=work,
-                resume=resume,
-                on_epoch=on_epoch,
-                on_run=on_run,
-            )
-        return fit.train(
-            self.settings, self.path, root=root, work=work, resume=resume, on_epoch=on_epoch
-        )
+                self.settings, self.path, folds=self.folds, repeats=self.repeats,
+                seeds=self.seeds, on_run=on_run, **options,
+            )  # fmt: skip
+        return fit.train(self.settings, self.path, **options)
 
 
 @dataclass(frozen=True)
 class Job:
     """Runs that one process trains, one after the other: those that read the same sequences.
 
-    Attributes:
-        planned: The runs.
-        root: Folder or file of the data (default: the usual search path).
-        work: Folder for intermediate files.
-        within: The folder of the runs, which is not created again if it is removed.
+    The folder ``within`` is not created again if it is removed.
     """
 
     planned: tuple[PlannedRun, ...]
@@ -137,14 +97,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Training:
-    """A run in training.
-
-    Attributes:
-        run: The run.
-        split: Number of finished folds.
-        epoch: Number of finished epochs of this fold; 0 while data are read.
-        seconds: Time from the start of the run to its last epoch.
-    """
+    """A run in training, with the number of finished folds, and of epochs of the next fold."""
 
     run: PlannedRun
     split: int = 0
@@ -212,14 +165,6 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
 
     An interruption, or the end of this process, ends the processes. Unfinished runs can be
     continued.
-
-    Args:
-        jobs: The jobs, in the order of their start.
-        count: Number of processes.
-
-    Raises:
-        RunError: If a process was killed, for example when memory was short.
-        SequelaError: The error of a run.
     """
     context = multiprocessing.get_context("spawn")
     with (
@@ -294,17 +239,14 @@ def _work(job: Job, path: Path) -> None:
     """Train the runs of a job, in a separate process."""
     load_plugins()
     with nullcontext() if job.within is None else staying(job.within):
-        _train_all(job, _Said(path))
-
-
-def _train_all(job: Job, said: "_Said") -> None:
-    for each in job.planned:
-        kept = each.complete
-        said.begin()
-        each.train(
-            root=job.root, work=job.work, resume=True, on_epoch=said.epoch, on_run=said.split
-        )
-        said.end(kept=kept)
+        said = _Said(path)
+        for each in job.planned:
+            kept = each.complete
+            said.begin()
+            each.train(
+                root=job.root, work=job.work, resume=True, on_epoch=said.epoch, on_run=said.split
+            )
+            said.end(kept=kept)
 
 
 @dataclass

@@ -1,38 +1,32 @@
 """Summary of the runs of several folds, repeats or seeds, with intervals."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from sequela.evaluation.decision import Operation, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.metrics import Metric, reported
+from sequela.evaluation.metrics import Metric, reported, statistic_of
+from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import (
     Design,
     Judged,
     Place,
     RecipeNumber,
     across_folds,
-    metric_across_folds,
+    over_models,
 )
-from sequela.runs.folder import RunFolder
+from sequela.evaluation.statistic import Statistic, stacked
+from sequela.runs.folder import RunFolder, places
 
 _WHY = {
     "split": "the cross-validation is not repeated, so variation between splits counts as data",
     "one split": "there is one split, so variation between splits is unknown",
     "seed": "each split has one seed, so variation between seeds counts as split or data",
 }
-
-
-def places(runs: Sequence[RunFolder]) -> list[Place]:
-    """Return repeat, fold and seed of each run."""
-    seeds = sorted({run.settings.seed for run in runs})
-    folds = max(runs[0].settings.folds, 1)
-    return [
-        Place(*divmod(run.settings.fold, folds), seeds.index(run.settings.seed)) for run in runs
-    ]
 
 
 def judged(runs: Sequence[RunFolder]) -> list[Judged]:
@@ -46,46 +40,51 @@ def judged(runs: Sequence[RunFolder]) -> list[Judged]:
 
 def bootstrap_of(run: RunFolder) -> Bootstrap:
     """Return the bootstrap for the groups of a run's data."""
-    return Bootstrap(classes_fixed=run.data["classes_fixed"])
+    return Bootstrap(classes_fixed=run.data.classes_fixed)
+
+
+def over_runs(
+    runs: Sequence[RunFolder], of: Callable[[int, str], Statistic], *, paired: bool = False
+) -> list[RecipeNumber]:
+    """Compute a statistic of several runs from its values for the number of a run and a set."""
+    how, numbers = bootstrap_of(runs[0]), range(len(runs))
+    design = replace(Design.of(judged(runs), classes_fixed=how.classes_fixed), paired=paired)
+    held_out = [of(number, "held_out") for number in numbers]
+    tuning = [of(number, "tuning") for number in numbers] if design.tuning else []
+    return across_folds(held_out, np.random.default_rng(runs[0].settings.seed), how, design, tuning)
 
 
 def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict[str, Any]:
-    """Average each test-set number over folds, repeats and seeds, with its interval.
-
-    Args:
-        runs: Runs of one training procedure.
-        intervals: Whether to compute the intervals too, which need a bootstrap.
-
-    Returns:
-        The content of ``folds.json``.
-    """
-    tests = [run.metrics["parts"]["held_out"] for run in runs]
+    """Return ``folds.json``: each test-set number averaged over folds, repeats and seeds."""
+    tests = [run.metrics.parts.held_out for run in runs]
     at = places(runs)
     first = runs[0]
     once = [test for test, place in zip(tests, at, strict=True) if place[0] == place[2] == 0]
     numbers = _numbers(runs, intervals=intervals)
+    how = numbers["accuracy"].interval
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
         "repeats": len({place.repeat for place in at}),
         "seeds": len({place.seed for place in at}),
         "runs": [run.path.name for run in runs],
-        "train_seconds": sum(run.metrics["train_seconds"] for run in runs),
+        "train_seconds": sum(run.metrics.train_seconds for run in runs),
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
-            "examples": sum(test["examples"] for test in once),
+            "examples": sum(test.examples for test in once),
             **{
                 each: sum(test[each] for test in once)
                 for each in ("groups", "recordings")
                 if each in tests[0]
             },
-            "confusion": _summed([test["confusion"] for test in once]),
+            "confusion": _summed([test.confusion for test in once]),
             "per_class_recall": mean_recalls(tests),
-            **({"interval": _how(numbers), **_variance(numbers, at)} if intervals else {}),
-            "operating_points": [
-                _operation(runs, which, intervals=intervals)
-                for which in range(2 * ("operating_points" in tests[0]))
-            ],
+            **(
+                {"interval": how and how.method_record(), **_variance(numbers, at)}
+                if intervals
+                else {}
+            ),
+            "operating_points": _operations(runs, intervals=intervals),
         },
     }
 
@@ -93,51 +92,66 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
 def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeNumber]:
     """Compute each reported metric that a run has, by its key."""
     said = judged(runs)
-    fixed = bool(runs[0].data["classes_fixed"])
-    found = {}
+    fixed = bool(runs[0].data.classes_fixed)
+    found: dict[str, RecipeNumber] = {}
+    together: dict[tuple[Judged, ...], list[Metric]] = {}
     for metric in reported():
-        some = [one for one in said if metric.can_be_had(one.held_out, whole_groups=fixed)]
-        if some:
-            found[metric.key] = _number(metric, some, runs[0] if intervals else None)
+        some = tuple(one for one in said if metric.can_be_had(one.held_out, whole_groups=fixed))
+        if not some:
+            continue
+        groups = {group for one in some for group in one.held_out.group_id.tolist()}
+        found[metric.key] = RecipeNumber(np.nan, None, None, None, len(some))
+        if intervals and metric.statistic is not None and len(groups) > 1:
+            together.setdefault(some, []).append(metric)
+        else:  # one group has no interval
+            value = float(np.mean([metric.value(one.held_out) for one in some]))
+            found[metric.key] = replace(found[metric.key], value=value)
+    for some, metrics in together.items():
+        found |= zip([m.key for m in metrics], _resampled(metrics, some, runs[0]), strict=True)
     return found
 
 
-def _number(metric: Metric, said: Sequence[Judged], first: RunFolder | None) -> RecipeNumber:
-    """Compute a number, with its interval if a run is given."""
-    groups = {group for one in said for group in one.held_out.group_id.tolist()}
-    if first and metric.statistic is not None and len(groups) > 1:  # one group has no interval
-        rng = np.random.default_rng(first.settings.seed)
-        return metric_across_folds(metric.name, said, rng, bootstrap_of(first))
-    value = float(np.mean([metric.value(one.held_out) for one in said]))
-    return RecipeNumber(value, None, None, None, len(said))
+def _resampled(
+    metrics: Sequence[Metric], some: Sequence[Judged], first: RunFolder
+) -> list[RecipeNumber]:
+    """Compute metrics that the same runs have, with intervals, on the same resamples."""
+
+    def all_(predictions: Predictions) -> Statistic:
+        return stacked([statistic_of(metric.name, predictions) for metric in metrics])
+
+    return over_models(some, all_, np.random.default_rng(first.settings.seed), bootstrap_of(first))
 
 
-def _operation(runs: Sequence[RunFolder], which: int, *, intervals: bool) -> dict[str, Any]:
-    """Compute the rates at the threshold of each run: 0.5, or the chosen threshold."""
-    said = judged(runs)
-    points = [run.metrics["parts"]["held_out"]["operating_points"][which] for run in runs]
-    once = [p for p, one in zip(points, said, strict=True) if one.place[0] == one.place[2] == 0]
-    at = [Threshold(point["threshold"], point["chosen_for"]) for point in points]
-    held_out = [operation(one.held_out, there) for one, there in zip(said, at, strict=True)]
+def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str, Any]]:
+    """Compute the rates at the thresholds of each run: 0.5, and the chosen threshold."""
+    points = [run.metrics.parts.held_out.operating_points for run in runs]
+    if not points[0]:
+        return []
+    once = [place.repeat == place.seed == 0 for place in places(runs)]
+
+    def of(number: int, part: str) -> Statistic:
+        at = [Threshold(point.threshold, point.chosen_for) for point in points[number]]
+        return stacked([operation(runs[number].predictions.part(part), each) for each in at])
+
     if intervals:
-        how = bootstrap_of(runs[0])
-        design = Design.of(said, classes_fixed=how.classes_fixed)
-        looks = [(j.tuning, t) for j, t in zip(said, at, strict=True) if j.tuning is not None]
-        tuning = [operation(*look) for look in looks] if design.tuning else ()
-        rng = np.random.default_rng(runs[0].settings.seed)
-        found = across_folds(held_out, rng, how, design, tuning)
+        found = over_runs(runs, of)
     else:
+        rates = [of(number, "held_out").estimate.tolist() for number in range(len(runs))]
         found = [
             RecipeNumber(np.nan if value is None else value, None, None, None, n)
-            for value, n in _means_of([one.estimate.tolist() for one in held_out])
+            for value, n in _means_of(rates)
         ]
     names = [field.name for field in fields(Operation) if field.name != "threshold"]
-    return {
-        "threshold": float(np.mean([point["threshold"] for point in points])),
-        "chosen_for": points[0]["chosen_for"],
-        "confusion": _summed([point["confusion"] for point in once]),
-        **_written(dict(zip(names, found, strict=True)), {}),
-    }
+    size = len(names)
+    return [
+        {
+            "threshold": float(np.mean([point.threshold for point in some])),
+            "chosen_for": some[0]["chosen_for"],
+            "confusion": _summed([point.confusion for point in compress(some, once)]),
+            **_written(dict(zip(names, found[n * size : (n + 1) * size], strict=True)), {}),
+        }
+        for n, some in enumerate(zip(*points, strict=True))
+    ]
 
 
 def _written(
@@ -159,19 +173,6 @@ def _written(
     return found
 
 
-def _how(numbers: Mapping[str, RecipeNumber]) -> dict[str, Any] | None:
-    """Return the method of the interval of the accuracy."""
-    interval = numbers["accuracy"].interval
-    if interval is None:
-        return None
-    return {
-        "level": interval.level,
-        "method": interval.method,
-        "resamples": interval.resamples,
-        "groups": interval.n_groups,
-    }
-
-
 def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[str, Any]:
     """Return the components of the variance of each mean, and the reasons for unknown ones."""
     parts = {
@@ -188,15 +189,7 @@ def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[
 
 
 def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
-    """Describe the components of the variance of a metric in sentences.
-
-    Args:
-        numbers: The test-set numbers of several models, from :func:`summarise_runs`.
-        metric: The metric.
-
-    Returns:
-        Sentences; empty where there is no variance.
-    """
+    """Describe the components of the variance of a metric in sentences, if they are known."""
     parts: Mapping[str, float | None] = numbers.get("variance", {}).get(metric.key, {})
     known = {name: part for name, part in parts.items() if part is not None}
     total = sum(known.values())

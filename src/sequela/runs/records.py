@@ -1,346 +1,410 @@
-"""The data of a run on hospital records: events, a cohort, a split and visit sequences."""
+"""The examples of a run on hospital records: a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
-from sequela.cohort.division import by_site, divide
-from sequela.cohort.finding import Finding
-from sequela.cohort.fingerprint import Content
+from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
-from sequela.cohort.pseudonyms import VARIABLE, Ids, Pseudonyms, own
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import PARTS, Split
-from sequela.config import CohortSettings, RunSettings, SequenceSettings
+from sequela.cohort.split import PARTS
+from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
+from sequela.datasets import catalog
+from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.attribution import (
+    STEPS,
     Attribution,
-    attribute_visits,
+    attribute_record,
+    contrast,
     number_of,
 )
-from sequela.evaluation.importance import Importance, importance_of_codes
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
+from sequela.identity.pseudonyms import VARIABLE, Ids, own
+from sequela.models.defaults import Default, default_for
+from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.record_inputs import VisitInputs
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
-from sequela.sequences.featurisers import Features
-from sequela.sequences.flat import Sequences, codes_of
+from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
+from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
+from sequela.sequences.tables import static_names
 from sequela.sequences.visit_batches import (
     BesideCodes,
+    VisitBatch,
     VisitDataset,
+    visit_loader,
 )
 from sequela.sequences.vocabulary import Vocabulary
-from sequela.sources import catalog
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_TWO = 2
 
 
-@dataclass(frozen=True)
-class VisitData:
-    """Visit sequences in the sets of a split.
+LOOKED_FOR = (
+    "outcomes on record before the prediction, codes that are assigned after discharge, "
+    "undeclared codes in a stay that had not ended, prediction times that reveal the outcome or "
+    "depend on the end of the stay, destinations and words of the outcome before it, "
+    f"{IN_SEQUENCES}"
+)
 
-    Attributes:
-        name: The data set.
-        origin: The place of the data, in words.
-        cohort: The subjects, times and outcomes.
-        split: The split and its proof.
-        part: int64 (example,), index into ``PARTS``.
-        sequences: The inputs of the models.
-        site: Str (example,), the hospital, if the run is split by site.
-        set_aside: Number of units of the model's training or validation set in other data.
-        renamed: Number of subjects among them with another name.
+
+def from_records(
+    cohort: Cohort,
+    sequences: Sequences,
+    *,
+    part: NDArray[np.int64],
+    site: Ids | None = None,
+    **fields: Any,
+) -> Examples:
+    """Make the examples of a run from a cohort and its sequences.
+
+    ``site`` is str (example,), the hospital, if the run is split by site.
     """
-
-    name: str
-    origin: str
-    cohort: Cohort
-    split: Split
-    part: NDArray[np.int64]
-    sequences: Sequences
-    site: Ids | None = None
-    set_aside: int = 0
-    renamed: int = 0
-
-    LOOKED_FOR: ClassVar = (
-        "outcomes on record before the prediction, codes that are assigned after discharge, "
-        "undeclared codes in a stay that had not ended, prediction times that reveal the outcome, "
-        f"{IN_SEQUENCES}"
+    classes = cohort.task.outcome.classes
+    return Examples(
+        part=part,
+        arrays=sequences,
+        cohort=cohort,
+        title=cohort.events.title,
+        classes=classes,
+        site=site,
+        ids={
+            "example_id": example_ids(sequences.subject_id, sequences.prediction_time),
+            "subject_id": sequences.independent,
+        },
+        header={
+            "classes": list(classes),
+            "task": cohort.task.to_dict(),
+            "sequences": sequences.header["settings"],
+            **Vocabulary.of(sequences.header).to_dict(),
+        },
+        leaks=cohort.leaks,
+        looked_for=LOOKED_FOR,
+        content_of=lambda sequences: content_of(sequences, own()),
+        find_leaks=lambda data: find_in_sequences(data.arrays, data.part, data.classes),
+        batching=_inputs,
+        facts=_facts,
+        attributes=partial(_attributes, cohort, sequences),
+        **fields,
     )
-    classes_fixed: ClassVar = False
 
-    @property
-    def leaks(self) -> tuple[Finding, ...]:
-        """The leaks found in the events."""
-        return self.cohort.leaks
 
-    @property
-    def unit(self) -> Literal["subject", "site"]:
-        """The site if whole sites are held out, else the subject."""
-        return "subject" if self.site is None else "site"
+def _inputs(
+    data: Examples,
+    reads: tuple[str, ...],
+    features: Features | None,
+    stored: Mapping[str, NDArray[Any]] | None,
+) -> "VisitInputs":
+    """Prepare the inputs of a model, with its stored scales or those of the training set."""
+    learnt = BesideCodes.learn(data.arrays, data.rows("train"), reads) if stored is None else stored
+    return VisitInputs(data, reads, features, learnt)
 
-    @property
-    def groups(self) -> Ids:
-        """Str (example,), the subject of each example, or its site."""
-        return self.subjects if self.site is None else self.site
 
-    @property
-    def marked(self) -> Ids:
-        """Str (example,), the subject of each example in the fingerprints."""
-        return self.subjects
+def _attributes(cohort: Cohort, sequences: Sequences) -> dict[str, NDArray[np.str_]]:
+    """Return attributes of the people for subgroups: str (example,) by name."""
+    bands = age_bands(sequences.age)
+    known = {"age": bands} if (bands != "").any() else {}
+    return {**attributes_of(cohort.events, cohort.labels), **known}
 
-    @property
-    def subjects(self) -> Ids:
-        """Str (example,), the subject of each example."""
-        return self.sequences.subject_id.astype(np.str_)
 
-    @property
-    def classes(self) -> tuple[str, str]:
-        """The negative and the positive class of the task's outcome."""
-        return self.cohort.task.outcome.classes
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of all inputs and labels."""
-        digest = hashlib.sha256("\n".join(self.sequences.vocabulary).encode())
-        for name in (
-            "subject_id",
-            "prediction_time",
-            "label",
-            "part",
-            "age",
-            "followed",
-            "step_offsets",
-        ):
-            digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
-        for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
-            digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
-        return digest.hexdigest()
-
-    @cached_property
-    def content(self) -> Content:
-        """Fingerprints of the subjects' records, by hashed id."""
-        return content_of(self.sequences, own())
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """int64 (example,): 1 where the outcome came true."""
-        return self.sequences.label.astype(np.int64)
-
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Return the indices of the examples of a set, or of several: ``train+tuning``."""
-        return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
-
-    def inputs(
-        self,
-        reads: tuple[str, ...],
-        stored: Mapping[str, NDArray[Any]] | None = None,
-        *,
-        standardise: bool = True,
-    ) -> VisitInputs:
-        """Prepare the inputs of a model; see :meth:`sequela.runs.data.RunData.inputs`."""
-        train = self.rows("train")
-        features = Features.of(reads, self.sequences, train, stored, standardise=standardise)
-        scales = BesideCodes.learn(self.sequences, train, reads) if stored is None else stored
-        return VisitInputs(self, reads, features, scales)
-
-    def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
-        """Add ids, sets and labels to probabilities (example, class)."""
-        return Predictions(
-            example_id=example_ids(self.sequences.subject_id, self.sequences.prediction_time),
-            group_id=self.groups,
-            subject_id=self.subjects,
-            split=np.asarray(PARTS)[self.part],
-            label=self.labels,
-            probabilities=probabilities,
-            classes=self.classes,
-        )
-
-    def find_leaks(self) -> list[Finding]:
-        """Find copies across sets, codes that reveal the outcome, foreign codes, later steps."""
-        return find_in_sequences(self.sequences, self.part, self.classes)
-
-    def unlike_training(self) -> dict[str, Any]:
-        """Return the share of codes outside the vocabulary; ``None`` without any code."""
-        codes = self.sequences.codes
-        return {"unknown_codes": float(np.mean(codes == 0)) if codes.size else None}
-
-    def attribution(
-        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
-    ) -> Attribution:
-        """Attribute a number of a model to the codes of a record: values (code,)."""
-        return attribute_visits(model, VisitDataset(self.sequences)[[row]], weights, steps)[0]
-
-    def importance(self, model: nn.Module, smallest: int) -> Importance:
-        """Rank the codes of a model by importance over the test set."""
-        what = number_of(self.classes, self.classes[1])
-        return importance_of_codes(model, self.sequences, self.rows("held_out"), what, smallest)
-
-    def describe_example(self, row: int) -> dict[str, Any]:
-        """Describe the codes of a record in order, with their step and age."""
-        return {"codes": codes_of(self.sequences, row)}
-
-    def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Return attributes of the people for subgroups: str (example,) by name."""
-        found = attributes_of(self.cohort.events, self.cohort.labels)
-        bands = age_bands(self.sequences.age)
-        return {**found, **({"age": bands} if (bands != "").any() else {})}
-
-    def traces(self) -> dict[str, Any]:
-        """Return nothing, as single records are not shown."""
-        return {}
-
-    def header(self) -> dict[str, Any]:
-        """Return the metadata that a model needs in addition to its tensors."""
-        return {
-            "classes": list(self.classes),
-            "task": self.cohort.task.to_dict(),
-            "sequences": self.sequences.header["settings"],
-            **Vocabulary.of(self.sequences.header).to_dict(),
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
-        entry = catalog.DATA_SETS[self.name]
-        header = self.sequences.header
-        return {
-            "name": self.name,
-            "title": self.cohort.events.title or entry.title,
-            "origin": self.origin,
-            "licence": entry.licence,
-            "citation": entry.citation,
-            "subjects": len(np.unique(self.sequences.subject_id)),
-            **({} if self.site is None else {"sites": len(np.unique(self.site))}),
-            "examples": len(self.sequences),
-            "counts": np.bincount(self.labels, minlength=len(self.classes)).tolist(),
-            "positives": int(self.sequences.label.sum()),
-            "classes": list(self.classes),
-            "unit": self.unit,
-            "classes_fixed": self.classes_fixed,
-            "example": self.cohort.task.example,
-            "parts": {name: self._part(name) for name in PARTS},
-            "outcome": self._outcome(),
-            "task": self.cohort.task.to_dict(),
-            "question": self.cohort.task.describe(),
-            "flow": self.cohort.flow.to_dict(),
-            "sequences": {
-                "settings": header["settings"],
-                "codes": len(self.sequences.vocabulary),
-                "channels": len(self.sequences.channel_names),
-                "with_measurements": self._with_measurements(),
-                "unknown": header["unknown"],
-                "examples_without_events": header["examples_without_events"],
-                "steps": float(self.sequences.lengths.mean()),
-                "steps_distribution": self._steps(),
-                "frequent": self._frequent(),
-            },
-        }
-
-    def _outcome(self) -> dict[str, Any]:
-        outcome = self.cohort.task.outcome
-        return {
+def _facts(data: Examples) -> dict[str, Any]:
+    """Describe the cohort and its sequences."""
+    cohort, sequences, site = data.cohort, data.arrays, data.site
+    header, outcome = sequences.header, cohort.task.outcome
+    return {
+        "open": cohort.events.open,
+        "subjects": len(np.unique(sequences.subject_id)),
+        **({} if site is None else {"sites": len(np.unique(site))}),
+        "positives": int(sequences.label.sum()),
+        "example": cohort.task.example,
+        "parts": {name: _part(data, data.rows(name)) for name in PARTS},
+        "outcome": {
             "label": outcome.label,
             "one": outcome.one,
             "many": outcome.many,
             "classes": list(outcome.classes),
-        }
+        },
+        "task": cohort.task.to_dict(),
+        "question": cohort.task.describe(),
+        "flow": cohort.flow.to_dict(),
+        "sequences": {
+            "settings": header["settings"],
+            "codes": len(sequences.vocabulary),
+            **_measured(sequences),
+            "unknown": header["unknown"],
+            "examples_without_events": header["examples_without_events"],
+            "steps": float(sequences.lengths.mean()),
+            "steps_distribution": _steps(sequences.lengths),
+            "frequent": _frequent(sequences),
+        },
+    }
 
-    def _with_measurements(self) -> float:
-        """Compute the share of examples that have a measurement."""
-        sequences = self.sequences
-        values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
-        return float(np.mean(values > 0))
 
-    def _steps(self) -> dict[str, Any]:
-        """Describe the distribution of the number of steps."""
-        lengths = self.sequences.lengths
+def _measured(sequences: Sequences) -> dict[str, float]:
+    """Count the channels, and compute the share of examples that have a measurement."""
+    values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
+    share = float(np.mean(values > 0))
+    return {"channels": len(sequences.channel_names), "with_measurements": share}
+
+
+def _steps(lengths: NDArray[np.int64]) -> dict[str, object]:
+    """Describe the distribution of the number of steps."""
+    return {
+        "share_of_one": float(np.mean(lengths == 1)),
+        "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
+        "most": int(lengths.max()),
+    }
+
+
+def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:
+    return {
+        "examples": len(rows),
+        "subjects": len(np.unique(data.arrays.subject_id[rows])),
+        **({} if data.site is None else {"sites": len(np.unique(data.site[rows]))}),
+        "positives": int(data.arrays.label[rows].sum()),
+    }
+
+
+def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
+    """List the codes that most training subjects have."""
+    subjects = np.asarray(sequences.header["training_subjects"])
+    order = np.argsort(-subjects, kind="stable")[:n]
+    return [
+        {"code": sequences.vocabulary[i], "training_subjects": int(subjects[i])}
+        for i in order
+        if subjects[i]
+    ]
+
+
+@dataclass(frozen=True)
+class VisitInputs:
+    """The inputs of a model of visits, with the scales of values and static columns it reads."""
+
+    data: Examples
+    reads: tuple[str, ...]
+    described: Features | None
+    scales: Mapping[str, NDArray[Any]]
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The fitted preprocessing, to be stored with the model."""
+        return {**self.scales, **(self.described.state if self.described else {})}
+
+    @property
+    def features(self) -> Table:
+        """The table of a baseline model: float32 (example, feature), or no columns."""
+        empty = np.empty((len(self.data.arrays), 0), np.float32)
+        return self.described.table if self.described else empty
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The sizes for building a model."""
+        sequences = self.data.arrays
         return {
-            "share_of_one": float(np.mean(lengths == 1)),
-            "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
-            "most": int(lengths.max()),
+            "n_codes": len(sequences.vocabulary),
+            "n_channels": len(sequences.channel_names),
+            "n_static": len(static_names(sequences)),
+            "n_features": self.features.shape[1],
+            "n_outputs": len(self.data.classes),
+            "n_bins": int(sequences.header["settings"]["bins"]),
         }
 
-    def _part(self, name: str) -> dict[str, int]:
-        rows = self.rows(name)
-        return {
-            "examples": len(rows),
-            "subjects": len(np.unique(self.sequences.subject_id[rows])),
-            **({} if self.site is None else {"sites": len(np.unique(self.site[rows]))}),
-            "positives": int(self.sequences.label[rows].sum()),
-        }
+    @cached_property
+    def _typical(self) -> int:
+        """The training example with the median number of codes above 0."""
+        sequences, rows = self.data.arrays, self.data.rows("train")
+        first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
+        codes = sequences.code_offsets[last] - sequences.code_offsets[first]
+        order = np.argsort(codes, kind="stable")
+        coded = order[np.count_nonzero(codes == 0) :]
+        order = coded if len(coded) else order
+        return int(rows[order[len(order) // 2]])
 
-    def _frequent(self, n: int = 20) -> list[dict[str, Any]]:
-        """List the codes that most training subjects have."""
-        subjects = np.asarray(self.sequences.header["training_subjects"])
-        order = np.argsort(-subjects, kind="stable")[:n]
-        return [
-            {"code": self.sequences.vocabulary[i], "training_subjects": int(subjects[i])}
-            for i in order
-            if subjects[i]
-        ]
+    @cached_property
+    def alone(self) -> Sequences:
+        """The typical example."""
+        return examples_of(self.data.arrays, np.array([self._typical]))
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of the typical example."""
+        return int(self.data.arrays.lengths[self._typical])
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of the typical example."""
+        return self._dataset()[[self._typical]].inputs
+
+    def _dataset(self, rows: NDArray[np.int64] | None = None) -> VisitDataset:
+        if self.reads == ("codes",):
+            return VisitDataset(self.data.arrays, rows)
+        table = self.described.standardised if self.described else None
+        beside = BesideCodes(self.data.arrays, self.reads, self.scales, table)
+        return VisitDataset(self.data.arrays, rows, beside)
+
+    def loader(
+        self,
+        part: str,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        training: TrainingSettings | None = None,
+    ) -> DataLoader[VisitBatch]:
+        """Load batches of a set, in random order if ``generator`` is given."""
+        del training  # it varies signals only
+        dataset = self._dataset(self.data.rows(part))
+        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """Predict probabilities of all examples with a network: float32 (example, class)."""
+        device = next(model.parameters()).device
+        found = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            for batch in visit_loader(self._dataset(), batch_size=prediction_batch(self.shape)):
+                logits = model(*batch.to(device).inputs)
+                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
+        return found
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all inputs: codes, channels, static columns, features."""
+        sequences = self.data.arrays
+        features: tuple[str, ...] = ()
+        if self.described is not None:
+            read = next(each for each in self.reads if each.startswith(FEATURES))
+            prefix, state = f"{read}:", self.described.state
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, own)
+            features = tuple(f"{column.name} (whole record)" for column in columns)
+        channels = tuple(f"{name} (value)" for name in sequences.channel_names)
+        return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
+
+    def _moving(self, row: int, batch: VisitBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the index of the name and the visit of each input of a record."""
+        sequences, heads = self.data.arrays, {each.partition(":")[0] for each in self.reads}
+        visits = np.arange(int(sequences.lengths[row]))
+        counts = batch.offsets.diff().numpy()
+        first_channel = len(sequences.vocabulary)
+        first_static = first_channel + len(sequences.channel_names)
+        first_feature = first_static + len(static_names(sequences))
+        places, where = [], []
+        if "codes" in heads:
+            places.append(batch.codes.numpy())
+            where.append(np.repeat(visits, counts))
+        if batch.mask is not None:
+            visit, channel = np.nonzero(batch.mask.numpy())
+            places.append(first_channel + channel)
+            where.append(visit)
+        for tensor, first in ((batch.static, first_static), (batch.features, first_feature)):
+            if tensor is not None:
+                places.append(first + np.arange(tensor.shape[1]))
+                where.append(np.full(tensor.shape[1], visits[-1]))
+        return np.concatenate(places), np.concatenate(where)
+
+    def attribution(
+        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+    ) -> Attribution:
+        """Attribute a number of a model to the inputs of a record: values (input,)."""
+        return attribute_record(model, self._dataset()[[row]], weights, steps)
+
+    def describe_example(self, row: int) -> dict[str, Any]:
+        """Describe the inputs of a record in the order of :meth:`attribution`."""
+        places, visits = self._moving(row, self._dataset()[[row]])
+        sequences = self.data.arrays
+        times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
+        days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
+        having = sequences.header["training_subjects"]
+        everybody = len(self.data.rows("train"))  # other inputs than codes are in every record
+        found = (
+            CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
+            for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
+        )
+        return {"codes": tuple(found)}
+
+    def importance(self, model: nn.Module, smallest: int) -> Importance:
+        """Rank the inputs of a model by importance over the test set."""
+        rows, dataset = self.data.rows("held_out"), self._dataset()
+        what = number_of(self.data.classes, self.data.classes[1])
+        if self.reads == ("codes",):  # faster: many patients at once
+            return importance_of_codes(model, self.data.arrays, rows, what, smallest)
+
+        def found() -> Iterator[Of]:
+            for row in rows.tolist():
+                batch = dataset[[row]]
+                one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)
+                yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], one
+
+        return ranked(self.names, found(), len(rows), what, smallest)
 
 
-def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
-    """Find or build the events of a run, apply its task, draw its split and build its sequences.
-
-    Args:
-        settings: The settings of the run.
-        root: Folder or file of the data (default: the usual search path): published tables, or a
-            MEDS data set.
-        work: Folder for events and sequences; existing files made from the same data are reused.
-
-    Raises:
-        SettingError: If a setting does not fit.
-        SequelaError: If the data cannot be found, read or split, the task does not fit, or no code
-            is left for training.
-    """
+def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:
+    """Find or build the events of a run, apply its task, draw its split and build its sequences."""
     asked = settings.cohort or CohortSettings()
     folder = work / "sequences" / _name(settings, asked)
     cut = sequence_settings(asked)
     divided = divide(ask(settings.data, asked, root, work), settings)
-    cohort, part = divided.cohort, divided.part
-    sequences = build_sequences(cohort, part, folder, cut)
+    sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
-        families = ", ".join(cohort.task.inputs) or "any family"
+        families = ", ".join(divided.cohort.task.inputs) or "any family"
         raise DataError(
-            f"no code of {families} occurs in {cut.min_subjects} training subject(s) by the time "
-            "of prediction: give the model other codes (--inputs, --demographics), or predict "
-            "later (--hours)"
+            f"no code of {families} occurs in {sequences.header['settings']['min_subjects']} "
+            "training subject(s) by the time of prediction: give the model other codes (--inputs, "
+            "--demographics), or predict later (--hours)"
         )
-    split = divided.split.holding(content_of(sequences, own()))
-    return VisitData(settings.data, cohort.origin, cohort, split, part, sequences, divided.site)
+    return divided, sequences
+
+
+def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
+    """Load the records of a run; see :func:`sequela.runs.data.load`."""
+    data_set = catalog.lookup(settings.data)
+    data_set.check_split(settings.split, settings.folds)
+    divided, sequences = _read(settings, root, work)
+    return from_records(
+        divided.cohort,
+        sequences,
+        data_set=data_set,
+        origin=divided.cohort.origin,
+        split=divided.split.holding(content_of(sequences, own())),
+        part=divided.part,
+        site=divided.site,
+    )
+
+
+def default(_: DataSet, settings: RunSettings, root: Path | None, work: Path) -> Default:
+    """Return the default model for records; it depends on the number of measurements."""
+    return default_for({"sequences": _measured(_read(settings, root, work)[1])})
 
 
 def load_other(
     folder: RunFolder,
     header: Mapping[str, Any],
-    name: str,
+    data_set: DataSet,
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> VisitData:
-    """Load other records with a run's task and the vocabulary of its model.
-
-    See :func:`sequela.runs.data.load_other`.
-    """
-    settings = folder.settings
+) -> Examples:
+    """Load other records for a run's model; see :func:`sequela.runs.data.load_other`."""
+    settings, name = folder.settings, data_set.name
     asked = _asked_of_other(settings, labels)
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
     cohort = ask(name, asked if same else all_tables, root, work)
     site = None
-    if settings.split == "site" and "site" in catalog.lookup(name).units:
+    if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)
     ids = {"subject": cohort.subject_id.astype(np.str_)} | ({} if site is None else {"site": site})
     how = folder.split.pseudonyms
@@ -353,7 +417,10 @@ def load_other(
     words, read = Vocabulary.of(header), sequence_settings(asked)
     everybody = np.full(len(cohort.labels), PARTS.index("held_out"))
     everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
-    new, renamed = _new_to(folder.split, ids, everything, same=same, how=how or own())
+    how = how or own()
+    named = folder.split.named(ids if same else {}, how)
+    copied = folder.split.copied(content_of(everything, how), ids["subject"], how)
+    new, renamed = ~(copied | named), len(np.unique(ids["subject"][copied & ~named]))
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(ids['subject']))} subjects of {name} are in the training or "
@@ -364,14 +431,16 @@ def load_other(
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
     part = np.full(len(cohort.labels), PARTS.index("held_out"))
     sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
-    return VisitData(
-        name,
-        cohort.origin,
+    codes = sequences.codes
+    return from_records(
         cohort,
-        folder.split,
-        part,
         sequences,
-        None if site is None else site[new],
+        data_set=data_set,
+        origin=cohort.origin,
+        split=folder.split,
+        part=part,
+        site=None if site is None else site[new],
+        unlike_training={"unknown_codes": float(np.mean(codes == 0)) if codes.size else None},
         set_aside=len(np.unique(unit)) - len(np.unique(unit[new])),
         renamed=renamed,
     )
@@ -390,29 +459,6 @@ def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSetting
             "the run was trained with a label file: name the label file of these data with --labels"
         )
     return asked.model_copy(update={"labels": labels and str(labels)})
-
-
-def _new_to(
-    split: Split,
-    ids: Mapping[str, Ids],
-    everything: Sequences,
-    *,
-    same: bool,
-    how: Pseudonyms,
-) -> tuple[NDArray[np.bool_], int]:
-    """Find examples of new subjects, and count subjects known under another name.
-
-    Ids are compared in the same data set only; contents are always compared.
-    """
-    new = np.ones(len(everything), np.bool_)
-    for kind in ids if same else ():
-        parts = split.ids[kind]
-        new &= ~np.isin(how.each(ids[kind]), [*parts["train"], *parts["tuning"]])
-    content = content_of(everything, how)
-    seen = np.array(content.units, np.str_)[split.seen(content)]
-    copied = np.isin(how.each(ids["subject"]), seen)
-    renamed = len(np.unique(ids["subject"][new & copied]))
-    return new & ~copied, renamed
 
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:

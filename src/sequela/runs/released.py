@@ -4,7 +4,6 @@ A run folder has exact numbers and must not be published. All pages, cards and t
 through :class:`Released`.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,19 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from sequela.config import SMALLEST_CELL
-from sequela.evaluation.disclosure import (
-    HIDDEN,
-    apply,
-    hidden_cells,
-    in_words,
-    is_small,
-    shown,
-    without_codes_of_few,
-)
+from sequela.audit.finding import counted, without_numbers
+from sequela.config import SMALLEST_CELL, RunSettings
+from sequela.datasets import catalog
+from sequela.disclosure.disclosure import HIDDEN, apply, hidden_cells, is_small, shown
 from sequela.evaluation.metrics import METRICS
+from sequela.evaluation.predictions import Predictions
 from sequela.runs.find import Run
-from sequela.sources import catalog
+from sequela.runs.leaks import KINDS, sentences
+from sequela.runs.record import DataRecord, Numbers, Part, Point, Record, RunRecord, Traces
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
@@ -33,49 +28,51 @@ _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "al
 
 @dataclass(frozen=True)
 class Released:
-    """The publishable view of a run; other attributes are those of the run.
-
-    Attributes:
-        run: A finished run, or folds.
-        smallest: The smallest count of people that is shown.
-    """
+    """The publishable view of a run or of folds."""
 
     run: Run
-    smallest: int = SMALLEST_CELL
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.run, name)
+    hide_below: int | None = None
 
     @cached_property
-    def data(self) -> dict[str, Any]:
+    def smallest(self) -> int:
+        """The smallest count of people that is shown."""
+        return smallest_shown(self.run.data, self.hide_below)
+
+    @property
+    def first(self) -> "Released":
+        """The publishable view of the first run."""
+        return Released(self.run.first, self.hide_below)
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings of the run, or of the first fold."""
+        return self.run.settings
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions, which contain single people: show only what counts many."""
+        return self.run.predictions
+
+    @cached_property
+    def data(self) -> DataRecord:
         """The run's description of its data."""
         return released_data(self.run.data, self.smallest)
 
     @cached_property
-    def test(self) -> dict[str, Any]:
+    def test(self) -> Numbers:
         """The numbers of the test set."""
-        return released_numbers(self.run.test, self.run.data, self.smallest)
+        return released_numbers(self.run.test, self.smallest)
 
     @cached_property
-    def tuning(self) -> dict[str, Any]:
-        """The numbers of the validation set."""
-        return released_numbers(self.run.tuning, self.run.data, self.smallest)
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> RunRecord:
         """All numbers of the run, or of the first fold."""
         found = self.run.metrics
-        return found | {
-            "data": released_data(found["data"], self.smallest),
-            "parts": {
-                name: released_numbers(part, found["data"], self.smallest)
-                for name, part in found["parts"].items()
-            },
-            **{
-                kind: released_findings(found[kind], found["data"], self.smallest)
-                for kind in ("leaks", "suspicions")
-            },
-        }
+        numbers = {name: released_numbers(p, self.smallest) for name, p in found.parts.items()}
+        return found.replace(
+            data=released_data(found.data, self.smallest),
+            parts=found.parts.replace(**numbers),
+            **{kind: sentences(found[kind], self.smallest) for kind in KINDS},
+        )
 
     @cached_property
     def history(self) -> History:
@@ -84,7 +81,7 @@ class Released:
         Metrics are removed if an accuracy reveals that the model is right or wrong for few people.
         """
         run = self.run.first
-        counts = {name: part["examples"] for name, part in run.metrics["parts"].items()}
+        counts = {name: part.examples for name, part in run.metrics.parts.items()}
         right = [
             (round(each.metrics["accuracy"] * counts[each.part]), counts[each.part])
             for each in run.history
@@ -93,81 +90,86 @@ class Released:
         few = any(
             is_small(n, self.smallest) or is_small(total - n, self.smallest) for n, total in right
         )
-        if not few or not of_people(run.data):
-            return run.history
-        return [replace(each, metrics={}) for each in run.history]
+        return [replace(each, metrics={}) for each in run.history] if few else run.history
 
     @property
-    def traces(self) -> dict[str, Any]:
+    def traces(self) -> Traces:
         """A recorded example of each class; empty for signals of identified people."""
-        found: dict[str, Any] = self.run.traces
-        return {} if of_people(self.run.data) and self.smallest > 1 else found
+        return Traces() if self.smallest > 1 else self.run.traces
 
     @property
     def of_few(self) -> bool:
         """``True`` if a class has too few people in the test set to show its frequency."""
-        numbers, data = self.run.test, self.run.data
-        counts = [sum(row) for row in numbers["confusion"]]
-        return of_people(data) and any(is_small(count, self.smallest) for count in counts)
+        counts = [sum(row) for row in self.run.test.confusion]
+        return any(is_small(count, self.smallest) for count in counts)
 
 
-def of_people(data: Mapping[str, Any]) -> bool:
-    """Return ``True`` if counts of examples are counts of people.
+def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
+    """Return the smallest count of people that an output for others shows.
 
-    They are not for published recordings of unidentified people.
+    Args:
+        data: A run's description of its data.
+        hide_below: The number that the user chose; without it, 10, or 1 where the licence of the
+            data is open. It is always 1 where nobody is counted.
     """
-    listed = catalog.DATA_SETS.get(data["name"])
-    published = bool(listed and listed.citation)
-    return "recordings" not in data or data.get("subjects") is not None or not published
-
-
-def least_named(data: Mapping[str, Any]) -> int | None:
-    """Return the smallest number of training subjects of a code in the vocabulary.
-
-    It is ``None`` for data without codes of people.
-    """
-    sequences = data.get("sequences") or {}
-    if not of_people(data) or "frequent" not in sequences:
-        return None
-    found: int = sequences["settings"]["min_subjects"]
-    return found
-
-
-def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
-    """Return a run's description of its data, without small counts and paths of the machine."""
-    found = copy.deepcopy(dict(data))
-    found["origin"] = public(found["origin"])
     if not of_people(data):
-        return found
-    for name in ("subjects", "recordings", "examples"):
-        if found.get(name) is not None:
-            found[name] = shown(found[name], smallest)
-    if "notes" in found:
-        found["notes"] = [in_words(note, smallest) for note in found["notes"]]
-    if "counts" in found:
-        found["counts"] = apply(found["counts"], hidden_cells(found["counts"], smallest))
-    if "positives" in found:
-        negatives = data["examples"] - data["positives"]
-        small = is_small(data["positives"], smallest) or is_small(negatives, smallest)
-        found["positives"] = HIDDEN if small else data["positives"]
-    if "parts" in found:
-        _hide_parts(found["parts"], smallest)
-    if "flow" in found:
-        found["flow"] = released_flow(data["flow"], smallest)
-    if "sequences" in found:
-        _hide_sequences(found["sequences"], smallest)
+        return 1
+    return hide_below or (1 if data.open else SMALLEST_CELL)
+
+
+def of_people(data: DataRecord) -> bool:
+    """Return ``False`` for published recordings of unidentified people, else ``True``."""
+    listed = catalog.DATA_SETS.get(data.name)
+    published = bool(listed and listed.citation)
+    return data.recordings is None or data.subjects is not None or not published
+
+
+def least_named(data: DataRecord) -> int | None:
+    """Return the smallest number of training subjects of a code; ``None`` without codes."""
+    if not (of_people(data) and data.sequences and "frequent" in data.sequences):
+        return None
+    found: int = data.sequences.settings["min_subjects"]
     return found
 
 
-def _hide_parts(parts: dict[str, dict[str, Any]], smallest: int) -> None:
+def released_data(data: DataRecord, smallest: int) -> DataRecord:
+    """Return a run's description of its data, without small counts and paths of the machine."""
+    found: dict[str, Any] = {"origin": public(data.origin)}
+    for name in ("subjects", "recordings", "examples"):
+        if data.get(name) is not None:
+            found[name] = shown(data[name], smallest)
+    if data.notes and smallest > 1 and data.name != "signals":  # whose notes count no people
+        found["notes"] = [without_numbers(note) for note in data.notes]
+    if data.counts:
+        found["counts"] = apply(data.counts, hidden_cells(data.counts, smallest))
+    if data.positives is not None:
+        negatives = data.examples - data.positives
+        small = is_small(data.positives, smallest) or is_small(negatives, smallest)
+        found["positives"] = HIDDEN if small else data.positives
+    if data.parts:
+        found["parts"] = _released_parts(data.parts, smallest)
+    if data.flow:
+        found["flow"] = released_flow(data.flow, smallest)
+    if sequences := data.sequences:
+        codes = [row for row in sequences.frequent if row["training_subjects"] >= smallest]
+        without = shown(sequences.examples_without_events, smallest)
+        found["sequences"] = sequences.replace(frequent=codes, examples_without_events=without)
+        if smallest > 1 and (steps := sequences.steps_distribution):  # the longest is of one person
+            steps = steps.replace(most=HIDDEN)
+            found["sequences"] = found["sequences"].replace(steps_distribution=steps)
+    return data.replace(**found)
+
+
+def _released_parts(parts: Mapping[str, Part], smallest: int) -> dict[str, Part]:
     """Hide small counts of the sets, and others that would reveal them by subtraction."""
-    exact = [dict(part) for part in parts.values()]
+    found = dict(parts)
     for name in ("examples", "subjects", "positives"):
-        counts = [part[name] for part in exact]
-        classes = [(part["positives"], part["examples"] - part["positives"]) for part in exact]
+        counts = [part[name] for part in parts.values()]
+        classes = [(part.positives, part.examples - part.positives) for part in parts.values()]
         hide = hidden_cells(np.array(classes) if name == "positives" else counts, smallest)
-        for part, count in zip(parts.values(), apply(counts, hide), strict=True):
-            part[name] = count
+        for part, count in zip(parts, apply(counts, hide), strict=True):
+            found[part] = found[part].replace(**{name: count})
+    return found
 
 
 def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
@@ -199,88 +201,55 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
         "examples": shown(flow["examples"], smallest),
         "subjects": shown(flow["subjects"], smallest),
         "positives": HIDDEN if small else flow["positives"],
-        "notes": [in_words(note, smallest) for note in flow["notes"]],
+        "notes": [_released_note(note, smallest) for note in flow["notes"]],
     }
 
 
-def _hide_sequences(sequences: dict[str, Any], smallest: int) -> None:
-    """Hide rare codes, small counts of empty examples, and the longest record, of one person."""
-    without = sequences["examples_without_events"]
-    sequences["examples_without_events"] = shown(without, smallest)
-    sequences["frequent"] = [
-        row for row in sequences["frequent"] if row["training_subjects"] >= smallest
-    ]
-    if smallest > 1 and "steps_distribution" in sequences:
-        sequences["steps_distribution"]["most"] = HIDDEN
+def _released_note(note: str, smallest: int) -> str:
+    """Hide a small count of examples, with which a note on a cohort begins."""
+    count, _, rest = note.partition(" ")
+    return f"{counted(int(count), smallest)} {rest}" if count.isdigit() else note
 
 
-def released_numbers(
-    numbers: Mapping[str, Any], data: Mapping[str, Any], smallest: int
-) -> dict[str, Any]:
+def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
     """Return the numbers of a set, without small counts and numbers computed from them."""
-    if not of_people(data):
-        return dict(numbers)
-    found = {**numbers}
-    for name in {"examples", "groups", "recordings"} & found.keys():
-        found[name] = shown(numbers[name], smallest)
-    if _has_small(numbers["confusion"], smallest):
+    known = [name for name in ("examples", "groups", "recordings") if name in numbers]
+    found = {name: shown(numbers[name], smallest) for name in known}
+    if _has_small(numbers.confusion, smallest):
         found["confusion"] = HIDDEN
-        found["per_class_recall"] = [HIDDEN for _ in numbers["per_class_recall"]]
+        found["per_class_recall"] = [HIDDEN for _ in numbers.per_class_recall]
         safe = {metric.key for metric in METRICS.values() if not metric.reveals}
-        _hide(
-            found,
-            [name for name, of in numbers.items() if isinstance(of, float) and name not in safe],
-        )
-        right = sum(row[place] for place, row in enumerate(numbers["confusion"]))
-        wrong = sum(map(sum, numbers["confusion"])) - right
+        revealing = [name for name, of in numbers.items() if isinstance(of, float)]
+        found |= _hidden(numbers, [name for name in revealing if name not in safe])
+        right = sum(row[place] for place, row in enumerate(numbers.confusion))
+        wrong = sum(map(sum, numbers.confusion)) - right
         if is_small(right, smallest) or is_small(wrong, smallest):
-            _hide(found, ["accuracy"])
+            found |= _hidden(numbers, ["accuracy"])
     if numbers.get("recording_accuracy") is not None:
-        recordings = numbers.get("recordings", numbers["groups"])
+        recordings = numbers.get("recordings", numbers.groups)
         right = round(recordings * numbers["recording_accuracy"])
         if is_small(right, smallest) or is_small(recordings - right, smallest):
-            _hide(found, ["recording_accuracy"])
-    if "operating_points" in numbers:
-        points = numbers["operating_points"]
+            found |= _hidden(numbers, ["recording_accuracy"])
+    if points := numbers.operating_points:
         found["operating_points"] = [_released_point(point, smallest) for point in points]
-    return found
+    return numbers.replace(**found)
 
 
-def _released_point(point: Mapping[str, Any], smallest: int) -> dict[str, Any]:
+def _released_point(point: Point, smallest: int) -> Point:
     """Return the rates at a threshold; a small cell hides all, as any rate would reveal it."""
-    found = {**point}
-    if _has_small(point["confusion"], smallest):
-        found["confusion"] = HIDDEN
-        _hide(found, _RATES)
-    return found
+    if not _has_small(point.confusion, smallest):
+        return point
+    return point.replace(confusion=HIDDEN, **_hidden(point, _RATES))
 
 
 def _has_small(matrix: Sequence[Sequence[int]], smallest: int) -> bool:
     return any(is_small(count, smallest) for row in matrix for count in row)
 
 
-def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
-    """Hide numbers and their intervals."""
-    for name in names:
-        if name in numbers:
-            numbers[name] = HIDDEN
-            numbers[f"{name}_ci"] = None
-
-
-def released_findings(
-    findings: Sequence[Mapping[str, Any]], data: Mapping[str, Any], smallest: int
-) -> list[dict[str, Any]]:
-    """Return the findings of the audit, without small counts and names of rare codes."""
-    if not of_people(data) or smallest == 1:
-        return [dict(each) for each in findings]
-    return [
-        {
-            **each,
-            "what": in_words(each["what"], smallest),
-            "where": in_words(without_codes_of_few(each["where"], smallest), smallest),
-        }
-        for each in findings
-    ]
+def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:
+    """Return numbers in hidden form, without intervals."""
+    found = [name for name in names if name in numbers]
+    return {**dict.fromkeys(found, HIDDEN), **{f"{name}_ci": None for name in found}}
 
 
 def public(origin: str) -> str:

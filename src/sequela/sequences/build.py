@@ -3,29 +3,31 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 import sequela.cohort
 import sequela.sequences
-from sequela.cohort.events import one_row
+from sequela.cohort.events import create_table, one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
 from sequela.config import SequenceSettings
-from sequela.errors import SplitError
+from sequela.datasets import codes
+from sequela.errors import DataError, DataNotFoundError, SplitError
+from sequela.formats.columns import column_of
+from sequela.progress import report
 from sequela.sequences.cut import cut
-from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
+from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.quantiles import bin_name
 from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, known
-from sequela.sources import codes, meds_events
-from sequela.sources.columns import column_of
-from sequela.sources.engine import MEMORY_LIMIT
+from sequela.tables import meds_events
+from sequela.tables.engine import MEMORY_LIMIT
 from sequela.version import __version__
 
 Connection = duckdb.DuckDBPyConnection
@@ -74,9 +76,6 @@ JOIN channels AS c ON c.term = v.term
 WHERE v.value IS NOT NULL AND s.step >= $first AND s.step < $end
 ORDER BY s.step, c.place, v.time, v.value
 """
-
-
-PLACES = "CREATE TEMP TABLE {table} AS SELECT * FROM place_rows"
 LOAD = """
 SELECT
     (SELECT count(*) FROM asked),
@@ -118,7 +117,7 @@ def build_sequences(
             "the split a training set"
         )
     digest = digest_of(cohort, parts, settings, of_model)
-    if is_built_from(folder, digest):
+    with suppress(DataError, DataNotFoundError):  # there are none, or others
         return open_sequences(folder, digest=digest)
     with cohort.events.connect(memory_limit) as connection:
         terms = cut(connection, cohort, parts, TRAIN, settings, of_model)
@@ -238,21 +237,17 @@ def _create_places(
     """Create a table of the keys that have a place in the vocabulary."""
     found = {each: place for each, place in places.items() if place is not None}
     columns = {key: np.array([*found], np.int64), "place": np.array([*found.values()], np.int64)}
-    rows = pa.table({name: column_of(column) for name, column in columns.items()})
-    connection.register("place_rows", rows)
-    connection.execute(PLACES.format(table=table))
-    connection.unregister("place_rows")
+    create_table(connection, table, {name: column_of(column) for name, column in columns.items()})
 
 
 def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
     """Yield the arrays of whole examples, in pieces that bound the memory."""
-    examples, load = one_row(
-        connection,
-        LOAD,
-    )
+    examples, load = one_row(connection, LOAD)
     at_once = max(1, min(examples, PIECE * examples // max(load, 1)))
     for first in range(0, examples, at_once):
-        yield _piece(connection, {"first": first, "end": min(first + at_once, examples)})
+        end = min(first + at_once, examples)
+        yield _piece(connection, {"first": first, "end": end})
+        report("writing codes and measurements", load * end // examples, load)
 
 
 def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:

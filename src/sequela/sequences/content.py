@@ -1,25 +1,37 @@
 """The content of each subject's record, as marks by which copies are recognised."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.fingerprint import Content, of_records, tokens
-from sequela.cohort.pseudonyms import Pseudonyms
-from sequela.sequences.flat import Sequences
+from sequela.identity.fingerprint import Content, joined, of_records, tokens
+from sequela.identity.pseudonyms import Pseudonyms
+from sequela.sequences.flat import Sequences, examples_of
 
 _DAY = np.timedelta64(1, "D")
+_AT_ONCE = 1 << 21  # codes and measurements, to limit memory
 
 
 def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
     """Compute the marks of the codes and measurements of each subject, over all examples.
 
     A code counts with the days since the subject's step before: shifting all dates by the same time
-    gives the same marks. Codes that the vocabulary lacks do not count.
-
-    Args:
-        sequences: Sequences of all examples.
-        how: The key that subjects and codes are hashed with: marks under two keys never agree.
+    gives the same marks. Codes that the vocabulary lacks do not count. Marks under two keys never
+    agree.
     """
+    order = np.argsort(sequences.subject_id, kind="stable")
+    another = np.append(np.diff(sequences.subject_id[order]) != 0, True)
+    last = np.flatnonzero(another) + 1  # of each subject
+    size = np.diff((sequences.code_offsets + sequences.value_offsets)[sequences.step_offsets])
+    block = np.cumsum(size[order])[last - 1] // _AT_ONCE
+    ends = [0, *last[np.diff(block, append=-1) != 0].tolist()]
+    return joined(
+        [_of_block(examples_of(sequences, order[one:end]), how) for one, end in pairwise(ends)]
+    )
+
+
+def _of_block(sequences: Sequences, how: Pseudonyms) -> Content:
     subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
     of_step = np.repeat(subject, sequences.lengths)
     days = _days_since(of_step, sequences.step_time)

@@ -7,22 +7,25 @@ time, and the length of follow-up, which no model reads. Sequences, bags and sum
 from these tables.
 """
 
+from functools import partial
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.cohort.events import one_row
+from sequela.cohort.events import create_table, one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.config import SequenceSettings
+from sequela.datasets.codes import AGE, BIRTH, DEATH, DISCHARGE
 from sequela.errors import RunError
+from sequela.formats.columns import column_of, text_column_of
 from sequela.sequences.quantiles import edges
 from sequela.sequences.vocabulary import Terms, Vocabulary, terms_of
-from sequela.sources.codes import AGE, BIRTH, DEATH, DISCHARGE
-from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
+_PASSES = 4
 
 # An age is counted from birth, or from the last age on record.
 ASKED = f"""
@@ -172,24 +175,17 @@ def cut(
     time, term, value``, and the place of the step); ``steps`` (``step, example, step_time``),
     numbered in the order of examples and, within one, of their first facts; ``present`` (``step,
     item``), the distinct items of each step, where an item is ``term * (bins + 1) + bin``.
-
-    Args:
-        connection: A connection to the cohort's events.
-        cohort: The examples.
-        part: (example,), the part of each row of the cohort's labels.
-        train: The number of the training part; quantiles are computed from it alone.
-        settings: Settings of steps and codes.
-        of_model: Vocabulary of a model that will read them: its quantiles are used, and none are
-            learnt.
-
-    Returns:
-        The names of the terms.
+    Quantiles are computed from the part ``train`` alone, or are those of ``of_model``.
     """
+    passed = partial(cohort.events.passed, "cutting sequences", passes=_PASSES)
+    passed(1)
     _create_asked(connection, cohort.labels, part)
+    passed(2)
     codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
     _create_terms(connection, terms)
     connection.execute(VISIBLE)
+    passed(3)
     if one_row(connection, ANY_WITHOUT_VISIT)[0]:
         create_stays(connection)
         connection.execute(PLACE)
@@ -210,6 +206,7 @@ def cut(
     else:
         connection.execute(NO_BINS, bins)
     connection.execute(PRESENT, bins)
+    passed(_PASSES)
     if settings.demographics:
         connection.execute(DEMOGRAPHICS, bins)
     return terms
@@ -233,35 +230,22 @@ def _edges_of(
             "measurements into quantiles: train it again to apply it to other data"
         )
     number = {name: i for i, name in enumerate(terms.names)}
-    found = {
-        number[channel]: ends
-        for channel, ends in zip(of_model.channels, of_model.edges, strict=True)
-        if channel in number
-    }
-    return np.array([*found], np.int64), np.array([*found.values()], np.float64).reshape(
-        -1, bins - 1
-    )
+    edges_of = zip(of_model.channels, of_model.edges, strict=True)
+    found = {number[channel]: ends for channel, ends in edges_of if channel in number}
+    ends = np.array([*found.values()], np.float64).reshape(-1, bins - 1)
+    return np.array([*found], np.int64), ends
 
 
 def _create_edges(
     connection: Connection, terms: NDArray[np.int64], ends: NDArray[np.floating]
 ) -> None:
     columns = {"term": np.repeat(terms, ends.shape[1]), "edge": ends.ravel()}
-    table = pa.table({name: column_of(column) for name, column in columns.items()})
-    connection.register("edge_rows", table)
-    connection.execute("CREATE TEMP TABLE edges AS SELECT * FROM edge_rows")
-    connection.unregister("edge_rows")
+    create_table(connection, "edges", {name: column_of(each) for name, each in columns.items()})
 
 
 def _create_terms(connection: Connection, terms: Terms) -> None:
     number = [*terms.of_code.values()]
     none = np.array([term is None for term in number], np.bool_)
-    table = pa.table(
-        {
-            "code": text_column_of([*terms.of_code]),
-            "term": column_of(np.array([term or 0 for term in number], np.int64), none),
-        }
-    )
-    connection.register("term_rows", table)
-    connection.execute("CREATE TEMP TABLE terms AS SELECT * FROM term_rows")
-    connection.unregister("term_rows")
+    numbers = column_of(np.array([term or 0 for term in number], np.int64), none)
+    codes = text_column_of([*terms.of_code])
+    create_table(connection, "terms", {"code": codes, "term": numbers})

@@ -7,25 +7,34 @@ table, so that other data can be described in the same columns.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.special import logit
 
-from sequela.errors import SettingError, check_new_name, unknown_name
+from sequela.datasets.catalog import DataKind
+from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
+from sequela.errors import SettingError
+from sequela.registry import Registry
 from sequela.sequences import minirocket
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.scores import normal_scores, quantiles
-from sequela.sequences.tables import bag_of_codes, summaries, summary_names
+from sequela.sequences.tables import (
+    SparseTable,
+    bag_of_codes,
+    summaries,
+    summary_names,
+    summary_table,
+)
 from sequela.sequences.vocabulary import levels_of
-from sequela.sources.catalog import DataKind
-from sequela.sources.codes import APACHE_PREDICTION, SCORE, family_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 State = Mapping[str, NDArray[Any]]
-Table = NDArray[np.float32] | csr_array
+Table: TypeAlias = "NDArray[np.float32] | SparseTable | csr_array"
 
 FEATURES = "features:"
 """The prefix of a table of features among the inputs of a model."""
@@ -33,18 +42,15 @@ LEAST_EXAMPLES = 20
 """The fewest training examples with a code that gets a column of ``counts``: a leaf of boosting."""
 MOST_CODES = 1000
 """The most codes that get a column of ``counts``, the most frequent ones, to limit cost."""
+NUMBERS = 1 << 24
+"""The numbers of a table that are worked on at once, to limit memory."""
 CLIP = 5.0
 """The number of training standard deviations at which a network's features are clipped."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        name: Its content.
-        unit: Unit of its numbers; empty where they have none.
-    """
+    """A column of a table; the unit is empty where its numbers have none."""
 
     name: str
     unit: str = ""
@@ -67,7 +73,6 @@ class Operations:
 
 
 def _free(_: Mapping[str, int]) -> Operations:
-    """Return no operations."""
     return Operations()
 
 
@@ -109,38 +114,15 @@ class Featuriser:
     operations: Callable[[Mapping[str, int]], Operations] = field(default_factory=lambda: _free)
 
 
-FEATURISERS: dict[str, Featuriser] = {}
-
-
-def register(featuriser: Featuriser) -> None:
-    """Register a featuriser by its name.
-
-    Raises:
-        SettingError: If the name is taken or cannot be one.
-    """
-    check_new_name("featuriser", featuriser.name, FEATURISERS)
-    FEATURISERS[featuriser.name] = featuriser
-
-
-def lookup(name: str) -> Featuriser:
-    """Look up the featuriser of a name.
-
-    Raises:
-        UnknownNameError: If there is none.
-    """
-    if name not in FEATURISERS:
-        raise unknown_name("featuriser", name, FEATURISERS)
-    return FEATURISERS[name]
+FEATURISERS = Registry("featuriser", Featuriser)
+lookup = FEATURISERS.lookup
 
 
 @dataclass(frozen=True)
 class Standardised:
     """A table as networks read it: each column scaled by its training mean and deviation.
 
-    Attributes:
-        table: (example, column), from a featuriser.
-        mean: float32 (column,).
-        deviation: float32 (column,); 1 where a column does not vary.
+    The deviation is 1 where a column (example, column) does not vary.
     """
 
     table: Table
@@ -150,12 +132,18 @@ class Standardised:
     @staticmethod
     def learn(table: Table, train_rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Compute mean and deviation of the columns over the training rows, without NaN."""
+        if (
+            isinstance(table, np.ndarray | SparseTable)
+            and len(columns := _blocks(table.shape[1], len(table))) > 1
+        ):
+            each = [Standardised.learn(table[:, some], train_rows) for some in columns]
+            return {name: np.concatenate([learnt[name] for learnt in each]) for name in each[0]}
         rows = table[train_rows]
-        known = np.ones(rows.shape, np.bool_) if isinstance(rows, csr_array) else ~np.isnan(rows)
+        known = ~np.isnan(rows) if isinstance(rows, np.ndarray) else np.ones(rows.shape, np.bool_)
         n = np.maximum(known.sum(axis=0), 1)
-        clean = rows if isinstance(rows, csr_array) else np.where(known, rows, 0)
+        clean = np.where(known, rows, 0) if isinstance(rows, np.ndarray) else rows
         mean = np.asarray(clean.sum(axis=0, dtype=np.float64)).reshape(-1) / n
-        if isinstance(clean, csr_array):
+        if not isinstance(clean, np.ndarray):
             squares = np.asarray(clean.multiply(clean).sum(axis=0, dtype=np.float64)) / n
             variance = np.maximum(squares.reshape(-1) - mean**2, 0)
         else:
@@ -171,7 +159,7 @@ class Standardised:
     def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 (row, column), clipped at 5 deviations; 0, the mean, where missing."""
         taken = self.table[examples]
-        dense = taken.toarray() if isinstance(taken, csr_array) else taken
+        dense = taken if isinstance(taken, np.ndarray) else taken.toarray()
         scaled = np.clip((dense - self.mean) / self.deviation, -CLIP, CLIP)
         return np.asarray(np.nan_to_num(scaled, nan=0.0), np.float32)
 
@@ -180,10 +168,8 @@ class Standardised:
 class Features:
     """The table of ``features:NAME`` of some examples, and the arrays learnt for it.
 
-    Attributes:
-        table: float32 (example, column), from the featuriser.
-        state: The learnt arrays, named ``features:NAME:KEY``, to be stored with a model.
-        standardised: The table as networks read it, where a network does.
+    The arrays are named ``features:NAME:KEY``, to be stored with a model. A network reads the table
+    standardised.
     """
 
     table: Table
@@ -202,12 +188,8 @@ class Features:
     ) -> Self | None:
         """Compute the table of features, if a model reads any.
 
-        Args:
-            reads: The model's inputs.
-            source: The examples: signals or sequences.
-            train_rows: Training examples.
-            stored: Arrays learnt before, for a model that is applied to other data.
-            standardise: Whether a network reads the table.
+        ``stored`` holds arrays learnt before, for a model that is applied to other data; a network
+        reads the table standardised.
         """
         read = next((each for each in reads if each.startswith(FEATURES)), None)
         if read is None:
@@ -219,14 +201,28 @@ class Features:
             prefix = f"{read}:"
             state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
         table = featuriser.apply(source, state)
+        if not standardise and isinstance(table, SparseTable):
+            table = table.toarray()
         if standardise and stored is None:
             state |= {f"column {k}": v for k, v in Standardised.learn(table, train_rows).items()}
+            if isinstance(table, SparseTable):
+                table = SparseTable(table.cells, table.empty)  # without its cells by column
         scales = (state["column mean"], state["column deviation"]) if standardise else None
         return cls(
             table,
             {f"{read}:{key}": array for key, array in state.items()},
             None if scales is None else Standardised(table, *scales),
         )
+
+
+def _blocks(length: int, width: int) -> list[slice]:
+    """Divide the rows or columns of a table, each of ``width`` numbers, into blocks.
+
+    A block has two at least: NumPy sums a single column in another order than one of several.
+    """
+    count = max(1, min(length // 2, -(-length * width // NUMBERS)))
+    ends = [length * i // count for i in range(count + 1)]
+    return [slice(first, end) for first, end in pairwise(ends)]
 
 
 def _samples_columns(source: Signals, _: State) -> tuple[Column, ...]:
@@ -236,7 +232,7 @@ def _samples_columns(source: Signals, _: State) -> tuple[Column, ...]:
 
 
 def _samples_fit(source: Signals, train_rows: NDArray[np.int64]) -> State:
-    scaling = Scaling.fit(source.signal[train_rows])
+    scaling = Scaling.fit(source.signal, train_rows)
     return {"mean": np.asarray(scaling.mean), "std": np.asarray(scaling.std)}
 
 
@@ -367,11 +363,11 @@ def _presence_columns(source: Sequences, _: State) -> tuple[Column, ...]:
     return tuple(Column(code) for code in source.vocabulary)
 
 
-def _presence(source: Sequences, _: State) -> csr_array:
+def _presence(source: Sequences, _: State) -> "csr_array":
     return bag_of_codes(source, np.arange(len(source)), "presence")
 
 
-def _often(bag: csr_array) -> NDArray[np.int64]:
+def _often(bag: "csr_array") -> NDArray[np.int64]:
     """Return the columns that are not 0 in enough rows (row, column): int64 (column,), rising."""
     rows = bag.count_nonzero(axis=0)
     most = np.argsort(-rows, kind="stable")[:MOST_CODES]
@@ -411,11 +407,13 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     return np.hstack(columns).astype(np.float32)
 
 
-def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
+def _groups(source: Sequences) -> "tuple[tuple[str, ...], csr_array]":
     """Return the codes, then their groups; and float32 (code, code or group), sparse.
 
     A code counts for itself and for each group that it belongs to.
     """
+    from scipy.sparse import csr_array
+
     levels = [levels_of(code) for code in source.vocabulary]
     names = tuple(dict.fromkeys((*source.vocabulary, *(name for each in levels for name in each))))
     place = {name: i for i, name in enumerate(names)}
@@ -425,7 +423,7 @@ def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
     return names, csr_array((ones, columns, ends), shape=(len(levels), len(names)))
 
 
-def _grouped(source: Sequences, examples: NDArray[np.int64]) -> csr_array:
+def _grouped(source: Sequences, examples: NDArray[np.int64]) -> "csr_array":
     """Count each code or group, once a step and code: float32 (example, code or group)."""
     counted: csr_array = bag_of_codes(source, examples) @ _groups(source)[1]
     return counted
@@ -439,18 +437,25 @@ def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(often[~np.array(told, np.bool_)], np.int64)
 
 
-def _described(source: Sequences, state: State) -> NDArray[np.float32]:
+def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> SparseTable:
     """Return age, counts of codes and groups, and summaries of measurements, not scaled."""
-    everyone = np.arange(len(source))
-    bag = _grouped(source, everyone)[:, state["codes"]].toarray()
-    columns = (source.age[:, None], bag, summaries(source, everyone))
-    return np.hstack(columns).astype(np.float32)
+    from scipy.sparse import csr_array, hstack
+
+    counted = _grouped(source, examples)[:, state["codes"]]
+    measured = summary_table(source, examples)
+    parts = [csr_array(source.age[examples][:, None]), counted, measured.cells]  # NaN is not 0
+    none = np.zeros(1 + len(state["codes"]), np.float32)
+    return SparseTable(hstack(parts, format="csr"), np.append(none, measured.empty))
 
 
 def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     """Learn ``codes``: int64 (column,); ``quantiles``: float32 (column, 101), on training rows."""
     codes = {"codes": _unmeasured(source, train_rows)}
-    return {**codes, "quantiles": quantiles(_described(source, codes)[train_rows])}
+    table = _described(source, train_rows, codes)
+    found = [
+        quantiles(np.asfortranarray(table[:, some])) for some in _blocks(table.shape[1], len(table))
+    ]
+    return {**codes, "quantiles": np.concatenate(found)}
 
 
 def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
@@ -459,8 +464,9 @@ def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
     return tuple(Column(name, "normal scores") for name in names)
 
 
-def _summaries(source: Sequences, state: State) -> NDArray[np.float32]:
-    return normal_scores(_described(source, state), state["quantiles"])
+def _summaries(source: Sequences, state: State) -> SparseTable:
+    table, ends = _described(source, np.arange(len(source)), state), state["quantiles"]
+    return table.mapped(lambda i, column: normal_scores(column[:, None], ends[i : i + 1])[:, 0])
 
 
 def _summaries_operations(shape: Mapping[str, int]) -> Operations:
@@ -476,12 +482,9 @@ def _summaries_operations(shape: Mapping[str, int]) -> Operations:
 
 @dataclass(frozen=True)
 class Score:
-    """A clinical score of the risk of death, as recorded in the data.
+    """A clinical score of the risk of death, as recorded in the data under the code.
 
-    Attributes:
-        title: Name in tables and figures.
-        code: Code of its measurement.
-        chance: Whether it is a predicted probability: its log-odds are used.
+    Of a predicted probability (``chance``) the log-odds are used.
     """
 
     title: str
@@ -518,6 +521,8 @@ class Score:
                 f"{self.code}): let it in with --inputs {family_of(self.code).name}, or choose "
                 "data that hold it"
             )
+        from scipy.special import logit
+
         names = summary_names(source)
         last = summaries(source, np.arange(len(source)))[:, names.index(f"{self.code} last")]
         if not self.chance:
@@ -590,4 +595,4 @@ for _featuriser in (
         for name, of in SCORES.items()
     ),
 ):
-    register(_featuriser)
+    FEATURISERS.add(_featuriser)

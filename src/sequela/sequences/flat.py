@@ -5,6 +5,7 @@ array of offsets: the children of parent ``i`` are ``offsets[i]:offsets[i + 1]``
 codes is two equal offsets; nothing is inferred from zeros.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -87,6 +88,7 @@ class Sequences:
     value_offsets: NDArray[np.int64]
     channels: NDArray[np.int32]
     values: NDArray[np.float32]
+    unit = "subject"
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -100,6 +102,19 @@ class Sequences:
     def digest(self) -> str:
         """The digest of the arrays' sources, in 64 hexadecimal digits."""
         return str(self.header["digest"])
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of all inputs and labels."""
+        digest = hashlib.sha256("\n".join(self.vocabulary).encode())
+        for name in LAYOUT:
+            if name != "step_time":
+                digest.update(np.ascontiguousarray(getattr(self, name)).view(np.uint8).data)
+        return digest.hexdigest()
+
+    @property
+    def independent(self) -> NDArray[np.str_]:
+        """The id of each example's ``unit``: str (example,)."""
+        return self.subject_id.astype(np.str_)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -141,13 +156,9 @@ class Sequences:
 
 @dataclass(frozen=True)
 class CodeAt:
-    """A code in the record of an example.
+    """A code in the record of an example: the number of its step from 1, and the days since then.
 
-    Attributes:
-        code: Its name; ``UNKNOWN`` where the vocabulary lacks it.
-        visit: Number of the example's step, from 1.
-        days_before: Days from the step to the prediction.
-        subjects: Training subjects who have it.
+    The code is ``UNKNOWN`` where the vocabulary lacks it; ``subjects`` in training have it.
     """
 
     code: str
@@ -156,35 +167,11 @@ class CodeAt:
     subjects: int
 
 
-def codes_of(sequences: Sequences, example: int) -> tuple[CodeAt, ...]:
-    """Return the codes of an example in order, with their step and the days since then."""
-    first = int(sequences.step_offsets[example])
-    asked = sequences.prediction_time[example]
-    having = sequences.header["training_subjects"]
-    subjects = dict(zip(sequences.vocabulary, having, strict=True))
-    return tuple(
-        CodeAt(
-            code,
-            visit + 1,
-            float((asked - sequences.step_time[first + visit]) / np.timedelta64(1, "D")),
-            int(subjects[code]),
-        )
-        for visit, codes in enumerate(sequences.codes_of(example))
-        for code in codes
-    )
-
-
 def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
     """Map the arrays of a folder.
 
-    Args:
-        folder: A folder written by :class:`SequencesWriter`.
-        digest: Digest of the caller's inputs; if given, the folder must have been made from these.
-
-    Raises:
-        DataNotFoundError: If the folder holds no sequences.
-        DataError: If an array is missing, damaged or not as in the header, or if the folder was
-            made from other events, labels, split, settings or code than those of ``digest``.
+    With a ``digest``, the folder must have been made from the same events, labels, split, settings
+    and code.
     """
     path = folder / HEADER
     if not path.is_file():
@@ -204,15 +191,6 @@ def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
             f"and events, labels, split, settings and code now are {digest[:12]}; build them again"
         )
     return Sequences(folder=folder, header=header, **arrays)
-
-
-def is_built_from(folder: Path, digest: str) -> bool:
-    """Return whether a folder holds complete sequences with this digest."""
-    try:
-        open_sequences(folder, digest=digest)
-    except (DataError, DataNotFoundError):
-        return False
-    return True
 
 
 def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
@@ -272,11 +250,7 @@ class SequencesWriter:
     """A writer of a folder of sequences in pieces of whole examples, for a ``with`` block.
 
     Everything is written to a temporary folder and moved to its name when the block ends well;
-    after an error, the old folder remains.
-
-    Attributes:
-        folder: Folder of the arrays; existing sequences are replaced.
-        header: Entries of the header besides the arrays' lengths.
+    after an error, the old folder remains. The arrays' lengths are added to the header.
     """
 
     folder: Path
@@ -307,15 +281,7 @@ class SequencesWriter:
     ) -> None:
         """Append whole examples.
 
-        Args:
-            examples: The arrays that have one entry an example, as ``subject_id``.
-            steps_per_example: (example,).
-            step_time: (step,).
-            codes_per_step: (step,).
-            codes: (code,).
-            values_per_step: (step,).
-            channels: (value,).
-            values: (value,).
+        ``examples`` has the arrays with one entry an example, as ``subject_id``.
         """
         pieces = {
             **examples,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, MissingExtraError
+from sequela.errors import DataError, extra
 
 NUMBERS = 9996
 """The number of features: the paper's 10,000 as a multiple of its 84 kernels."""
@@ -23,12 +23,7 @@ _STATE = ("channel_counts", "channels", "dilations", "numbers", "thresholds")
 
 
 def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Learn thresholds and channels of convolutions from signals (segment, n_chans, n_times).
-
-    Raises:
-        MissingExtraError: If sktime or numba is not installed.
-        DataError: If the signals have fewer samples than a convolution.
-    """
+    """Learn thresholds and channels of convolutions from signals (segment, n_chans, n_times)."""
     if signal.shape[2] < _FEWEST:
         raise DataError(
             f"a segment has {signal.shape[2]} samples, and MiniRocket needs at least {_FEWEST}: "
@@ -41,11 +36,7 @@ def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 def transformed(
     signal: NDArray[np.float32], state: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.float32]:
-    """Compute shares of time (segment, number) of signals (segment, n_chans, n_times).
-
-    Raises:
-        MissingExtraError: If sktime or numba is not installed.
-    """
+    """Compute shares of time (segment, number) of signals (segment, n_chans, n_times)."""
     transformer = _transformer()
     transformer.parameters = tuple(state[name] for name in _STATE)
     transformer._is_fitted = True  # noqa: SLF001 - sktime has no other way to take up what was learnt
@@ -65,11 +56,9 @@ def dilations(n_times: int) -> Sequence[int]:
 
 
 def _transformer() -> Any:
-    try:
+    with extra("rocket", "minirocket"):
         import numba  # noqa: F401 - sktime says what is missing in many lines
         from sktime.transformations.rocket import MiniRocketMultivariate
-    except ImportError as error:
-        raise MissingExtraError.of("rocket", "minirocket") from error
     return MiniRocketMultivariate(
         num_kernels=NUMBERS, max_dilations_per_kernel=MOST_DILATIONS, random_state=_SEED
     )

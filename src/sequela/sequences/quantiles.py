@@ -10,16 +10,9 @@ def edges(
     """Compute the upper ends of all bins but the last, for each kind of measurement.
 
     The end of bin ``k`` is the least value that at least ``k / bins`` of the training values do not
-    exceed: the inverse of their distribution function, in whole numbers throughout.
-
-    Args:
-        kind: int64 (value,), rising: the kind of measurement.
-        values: (value,), distinct and rising within a kind.
-        counts: int64 (value,), number of measurements with each value.
-        bins: Number of quantiles.
-
-    Returns:
-        The kinds, int64 (kind,), and the ends, (kind, bins - 1), of the type of the values.
+    exceed: the inverse of their distribution function, in whole numbers throughout. Kinds rise, and
+    so do the distinct values (value,) within a kind. The result is the kinds (kind,) and the ends
+    (kind, bins - 1), of the type of the values.
 
     Example:
         >>> kinds, ends = edges(np.array([4, 4, 4, 7]), np.array([1., 2, 3, 5]), np.ones(4, int), 3)

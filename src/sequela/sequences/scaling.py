@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.signals.windows import in_blocks
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -13,22 +15,22 @@ class Scaling:
 
     They are computed over all training samples together: a segment keeps its own amplitude relative
     to the others, which is informative (seizures are large).
-
-    Attributes:
-        mean: (n_chans,) in µV.
-        std: (n_chans,) in µV.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
-    def fit(cls, signal: NDArray[np.float32]) -> Self:
-        """Fit on the training segments (segment, n_chans, n_times), in µV."""
-        return cls(
-            mean=tuple(signal.mean(axis=(0, 2), dtype=np.float64).tolist()),
-            std=tuple(signal.std(axis=(0, 2), dtype=np.float64).tolist()),
-        )
+    def fit(cls, signal: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> Self:
+        """Fit on the training segments (segment, n_chans, n_times) in µV, or on ``rows`` of all."""
+        over: dict[str, Any] = {"axis": (0, 2), "dtype": np.float64}
+        found = [(b.size, b.mean(**over), b.var(**over)) for b in in_blocks(signal, rows)]
+        sizes, means, variances = (np.array(each) for each in zip(*found, strict=True))
+        # The combined variance of blocks: Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
+        share = (sizes / sizes.sum())[:, np.newaxis]
+        mean = (share * means).sum(0)
+        variance = (share * (variances + (means - mean) ** 2)).sum(0)
+        return cls(tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()))
 
     def apply(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale segments (segment, n_chans, n_times); a constant channel stays centred at 0."""

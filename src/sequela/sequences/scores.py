@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 LEVELS = 101
 """The number of quantiles kept of a column."""
@@ -11,11 +10,7 @@ _EDGE = 0.005
 
 
 def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute evenly spaced quantiles of each column: float32 (column, 101); NaN without values.
-
-    Args:
-        table: float32 (example, column); missing numbers are NaN.
-    """
+    """Compute evenly spaced quantiles of each column: float32 (column, 101); NaN without values."""
     levels = np.linspace(0, 1, LEVELS)
     columns = [column[~np.isnan(column)] for column in table.T]
     none = np.full(LEVELS, np.nan)
@@ -28,18 +23,16 @@ def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDAr
 
     Equal quantiles share their mean rank.
 
-    Args:
-        table: float32 (example, column).
-        ends: As :func:`quantiles` returns them.
-
     Example:
         >>> numbers = np.arange(201, dtype=np.float32)[:, None]
         >>> normal_scores(np.float32([[100], [1e9]]), quantiles(numbers)).round(2)
         array([[0.  ],
                [2.58]], dtype=float32)
     """
+    from scipy.special import ndtri
+
     levels = np.linspace(0, 1, LEVELS)
-    scores = np.full(table.shape, np.nan, np.float32)
+    scores = np.full_like(table, np.nan)
     for column, of_column in enumerate(ends):
         if np.isnan(of_column).any():
             continue

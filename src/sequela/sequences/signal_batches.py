@@ -4,9 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+
+from sequela.sequences.scaling import Scaling
+from sequela.signals.windows import release
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,14 @@ class SignalBatch:
         features: float32 (segment, feature), for a model that reads some: standardised by the
             training set, clipped at 5 standard deviations; 0 where a number is missing.
         reads: The inputs of a model, in this order: ``signal``, ``features:NAME``.
+        weight: float32 (segment,), of each segment in the loss; ``None`` for equal weights.
     """
 
     signal: Tensor
     labels: Tensor
     features: Tensor | None = None
     reads: tuple[str, ...] = ("signal",)
+    weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
@@ -56,14 +63,44 @@ class SignalBatch:
         return self._each(lambda tensor: tensor[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        features = None if self.features is None else change(self.features)
-        return type(self)(change(self.signal), change(self.labels), features, self.reads)
+        features, weight = (
+            None if each is None else change(each) for each in (self.features, self.weight)
+        )
+        return type(self)(change(self.signal), change(self.labels), features, self.reads, weight)
+
+
+@dataclass(frozen=True)
+class SignalSource:
+    """Some segments of a signal, read and scaled batch by batch: it may be larger than memory.
+
+    Attributes:
+        source: float32 (row, n_chans, n_times) in µV, in memory or in a file.
+        scaling: The scaling of the signal.
+        rows: int64 (segment,), their rows in ``source``.
+        others: Their labels and features, without samples.
+    """
+
+    source: NDArray[np.float32]
+    scaling: Scaling
+    rows: NDArray[np.int64]
+    others: SignalBatch
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (segment,), index of the class."""
+        return self.others.labels
+
+    def of(self, rows: list[int] | slice) -> SignalBatch:
+        """Return the batch of some of the segments."""
+        scaled = np.asarray(self.scaling.apply(self.source[self.rows[rows]]))
+        release(self.source)
+        return replace(self.others.of(rows), signal=torch.from_numpy(scaled))
 
 
 class SignalDataset(Dataset[SignalBatch]):
-    """Segments in memory; a batch is one gather, not one copy a segment."""
+    """Segments; a batch is one gather, not one copy a segment."""
 
-    def __init__(self, segments: SignalBatch) -> None:
+    def __init__(self, segments: SignalBatch | SignalSource) -> None:
         self.segments = segments
 
     def __len__(self) -> int:
@@ -92,7 +129,7 @@ class VariedDataset(SignalDataset):
 
     def __init__(
         self,
-        segments: SignalBatch,
+        segments: SignalBatch | SignalSource,
         generator: torch.Generator,
         stretch: Tensor | None = None,
         gain: float = 0.0,
@@ -101,8 +138,7 @@ class VariedDataset(SignalDataset):
         self._generator, self._gain = generator, gain
         self._stretch = stretch
         if stretch is not None:
-            _, n_chans, self._n_times = segments.signal.shape
-            self._joined = segments.signal.transpose(0, 1).reshape(n_chans, -1).contiguous()
+            self._n_times = segments.of([0]).signal.shape[2]
             _, inverse, sizes = torch.unique_consecutive(
                 stretch, return_inverse=True, return_counts=True
             )
@@ -112,13 +148,20 @@ class VariedDataset(SignalDataset):
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
         """Return the batch of these segments, varied."""
-        batch = super().__getitems__(indices)
-        signal, n = batch.signal, len(indices)
-        if self._stretch is not None:
+        segments, n = self.segments, len(indices)
+        if self._stretch is None:
+            batch = segments.of(indices)
+            signal = batch.signal
+        else:  # their own samples would be read in vain
+            others = segments.others if isinstance(segments, SignalSource) else segments
+            batch = others.of(indices)
             drawn = torch.rand(n, generator=self._generator, dtype=torch.float64)
             start = self._begin[indices] + (drawn * self._places[indices]).long()
-            samples = start[:, None] + torch.arange(self._n_times)
-            signal = self._joined[:, samples].transpose(0, 1)
+            rows, offset = start // self._n_times, start % self._n_times
+            following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
+            several = segments.of([*rows.tolist(), *following.tolist()]).signal
+            joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
+            signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
         if self._gain:
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
             signal = signal * factor.exp()
@@ -126,13 +169,13 @@ class VariedDataset(SignalDataset):
 
 
 def signal_loader(
-    segments: SignalBatch | SignalDataset,
+    segments: SignalBatch | SignalSource | SignalDataset,
     *,
     batch_size: int,
     generator: torch.Generator | None = None,
 ) -> DataLoader[SignalBatch]:
     """Return a loader of batches, shuffled by ``generator``, or in the given order."""
-    dataset = SignalDataset(segments) if isinstance(segments, SignalBatch) else segments
+    dataset = segments if isinstance(segments, SignalDataset) else SignalDataset(segments)
     order = (
         SequentialSampler(dataset)
         if generator is None
@@ -141,11 +184,11 @@ def signal_loader(
     return DataLoader(
         dataset,
         batch_sampler=BatchSampler(order, batch_size, drop_last=False),
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         generator=generator,
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
     """Return the batch: the dataset returns whole batches, so nothing is left to collate."""
     return batch

@@ -1,32 +1,99 @@
 """Sequences as tables for models without order: bags of codes, summaries of measurements."""
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from sequela.cohort.attributes import FAMILIES
+from sequela.datasets.codes import SEX
 from sequela.sequences.flat import Sequences, spans
 
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array, csr_array
+
 SUMMARIES = ("last", "min", "max", "mean", "count", "first", "deviation", "slope")
+Floats: TypeAlias = NDArray[np.float32]
+_VALUES = 1 << 22  # measurements that are summarised at once, to limit memory
+
+
+@dataclass(frozen=True, eq=False)
+class SparseTable:
+    """A table (row, column) in memory without the cells that a record without events has too.
+
+    Attributes:
+        cells: float32 (row, column), the other cells; zeros and NaN may be among them.
+        empty: float32 (column,), what the cells that are left out hold; NaN where it is missing.
+    """
+
+    cells: "csr_array"
+    empty: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of rows and of columns."""
+        return int(self.cells.shape[0]), len(self.empty)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        """Return rows ``[rows]``, or all rows of a range of columns ``[:, first:end]``, dense."""
+        if isinstance(key, tuple):
+            rows, columns, data = _taken(self._by_column, np.arange(self.shape[1])[key[1]])
+            dense = np.tile(self.empty[key[1]], (len(self), 1))
+        else:
+            chosen = np.arange(len(self))[key]
+            columns, rows, data = _taken(self.cells, chosen)
+            dense = np.tile(self.empty, (len(chosen), 1))
+        dense[rows, columns] = data
+        return dense
+
+    def toarray(self) -> NDArray[np.float32]:
+        """Return all cells: float32 (row, column)."""
+        return self[:]
+
+    def mapped(self, change: Callable[[int, Floats], Floats]) -> "SparseTable":
+        """Return the table after a change, number by number, of each column."""
+        from scipy.sparse import csc_array
+
+        before, empty = self._by_column, self.empty.copy()
+        data = np.empty_like(before.data)
+        for column, (first, end) in enumerate(pairwise(before.indptr.tolist())):
+            changed = change(column, np.append(before.data[first:end], self.empty[column]))
+            data[first:end], empty[column] = changed[:-1], changed[-1]
+        after = csc_array((data, before.indices, before.indptr), shape=before.shape)
+        return SparseTable(after.tocsr(), empty)
+
+    @cached_property
+    def _by_column(self) -> "csc_array":
+        return self.cells.tocsc()
+
+
+def _taken(cells: Any, lines: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Return the cells of some rows, or columns: their place in a line, their line, and data."""
+    first = cells.indptr[lines].astype(np.int64)
+    counts = cells.indptr[lines + 1] - first
+    taken = spans(first, counts)
+    return cells.indices[taken], np.repeat(np.arange(len(lines)), counts), cells.data[taken]
 
 
 def bag_of_codes(
     sequences: Sequences,
     examples: NDArray[np.int64],
     count: Literal["steps", "presence"] = "steps",
-) -> csr_array:
+) -> "csr_array":
     """Count in how many steps of an example each code occurs.
 
-    Args:
-        sequences: The sequences with the examples.
-        examples: int64 (row,), the examples to use.
-        count: ``presence`` returns 1 instead of the number of steps.
-
-    Returns:
-        float32 (row, code of the vocabulary), sparse, indices sorted.
+    float32 (row, code of the vocabulary), sparse, indices sorted. ``presence`` returns 1 instead of
+    the number of steps.
     """
+    from scipy.sparse import csr_array
+
     first, end = (sequences.code_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     codes = sequences.codes[spans(first, end - first)]
     shape = (len(examples), len(sequences.vocabulary))
@@ -42,16 +109,39 @@ def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.f
     """Summarise the measurements of each channel: ``SUMMARIES``.
 
     The deviation is of the values themselves; the slope, by least squares over the times of the
-    steps, is a change per day, and 0 where all values have one time.
-
-    Args:
-        sequences: The sequences with the examples.
-        examples: int64 (row,), the examples to use.
-
-    Returns:
-        float32 (row, channel * 8), ordered as :func:`summary_names`. Without a measurement the
-        count is 0 and the others are NaN.
+    steps, is a change per day, and 0 where all values have one time. float32 (row, channel * 8),
+    ordered as :func:`summary_names`. Without a measurement the count is 0 and the others are NaN.
     """
+    return summary_table(sequences, examples).toarray()
+
+
+def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTable:
+    """Compute :func:`summaries`, without the cells of channels that were not measured."""
+    from scipy.sparse import csr_array, vstack
+
+    from sequela.progress import report  # recordings have no summaries
+
+    n_channels, width = len(sequences.channel_names), len(SUMMARIES)
+    empty = np.full((n_channels, width), np.nan, np.float32)
+    empty[:, SUMMARIES.index("count")] = 0
+    per_example = -(-len(sequences.values) // max(len(sequences), 1))
+    step = max(1, _VALUES // max(per_example, 1))
+    found = []
+    for first in range(0, max(len(examples), 1), step):
+        rows = examples[first : first + step]
+        cells, numbers = _summarised(sequences, rows)
+        row, channel = np.divmod(cells, max(n_channels, 1))
+        ends = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(rows)))))
+        columns = (channel[:, None] * width + np.arange(width)).astype(np.int32)
+        shape = (len(rows), n_channels * width)
+        found.append(csr_array((numbers.ravel(), columns.ravel(), ends * width), shape=shape))
+        done = first + len(rows)
+        report("summarising measurements", done * per_example, len(examples) * per_example)
+    return SparseTable(vstack(found, format="csr"), empty.ravel())
+
+
+def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDArray[Any], Floats]:
+    """Return measured channels, ``row * channels + channel``, (cell,); and (cell, summary)."""
     n_channels = len(sequences.channel_names)
     first_step, end_step = (sequences.step_offsets[examples + i] for i in (0, 1))
     steps = spans(first_step, end_step - first_step)
@@ -65,32 +155,30 @@ def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.f
     order = np.argsort(key, kind="stable")  # within a channel the values stay in order of time
     key, days = key[order], days[order]
     values = sequences.values[taken][order].astype(np.float64)
-    cells, starts, counts = np.unique(key, return_index=True, return_counts=True)
-    out = np.full((len(examples) * n_channels, len(SUMMARIES)), np.nan, np.float32)
-    out[:, SUMMARIES.index("count")] = 0
-    if len(cells):
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    counts = np.diff(starts, append=len(key))
 
-        def mean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-            averaged: NDArray[np.float64] = np.add.reduceat(numbers, starts) / counts
-            return averaged
+    def mean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        averaged: NDArray[np.float64] = np.add.reduceat(numbers, starts) / counts
+        return averaged
 
-        middle = mean(values)
-        away = values - np.repeat(middle, counts)
-        when = days - np.repeat(mean(days), counts)
-        spread = mean(when**2)
-        out[cells] = np.column_stack(
-            [
-                values[starts + counts - 1],
-                np.minimum.reduceat(values, starts),
-                np.maximum.reduceat(values, starts),
-                middle,
-                counts,
-                values[starts],
-                np.sqrt(mean(away**2)),
-                np.divide(mean(away * when), spread, out=np.zeros(len(cells)), where=spread > 0),
-            ]
-        )
-    return out.reshape(len(examples), n_channels * len(SUMMARIES))
+    if not len(starts):
+        return key, np.empty((0, len(SUMMARIES)), np.float32)
+    middle = mean(values)
+    away = values - np.repeat(middle, counts)
+    when = days - np.repeat(mean(days), counts)
+    spread = mean(when**2)
+    found = [
+        values[starts + counts - 1],
+        np.minimum.reduceat(values, starts),
+        np.maximum.reduceat(values, starts),
+        middle,
+        counts,
+        values[starts],
+        np.sqrt(mean(away**2)),
+        np.divide(mean(away * when), spread, out=np.zeros(len(starts)), where=spread > 0),
+    ]
+    return key[starts], np.column_stack(found).astype(np.float32)
 
 
 def summary_names(sequences: Sequences) -> list[str]:
@@ -103,14 +191,8 @@ def last_values(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the channels of some steps as a dense table with its mask.
 
-    Args:
-        sequences: The sequences with the steps.
-        steps: int64 (row,), the steps to use, for example
-            ``np.arange(*sequences.step_offsets[example : example + 2])``.
-
-    Returns:
-        float32 (row, channel), the last value measured in the step, 0 where there is none; and bool
-        (row, channel), whether there is one.
+    float32 (row, channel), the last value measured in the step, 0 where there is none; and bool
+    (row, channel), whether there is one.
     """
     first, end = sequences.value_offsets[steps], sequences.value_offsets[steps + 1]
     taken = spans(first, end - first)
@@ -127,9 +209,8 @@ def channel_scales(
 ) -> dict[str, NDArray[np.float32]]:
     """Compute ``mean`` and ``deviation`` of each channel over all measurements of some examples.
 
-    Returns:
-        float32 (channel,) each; 0 and 1 for a channel without measurements, and a deviation of 1
-        for a constant one.
+    float32 (channel,) each; 0 and 1 for a channel without measurements, and a deviation of 1 for a
+    constant one.
     """
     first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     taken = spans(first, end - first)
@@ -146,16 +227,15 @@ def channel_scales(
 
 def static_names(sequences: Sequences) -> list[str]:
     """Return ``age``, then each code of the vocabulary for a sex."""
-    family = f"{FAMILIES['sex']}//"
+    family = f"{SEX}//"
     return ["age", *(code for code in sequences.vocabulary if code.startswith(family))]
 
 
 def static_table(sequences: Sequences) -> NDArray[np.float32]:
     """Return age and sex of each example, as far as the sequences hold them.
 
-    Returns:
-        float32 (example, column), ordered as :func:`static_names`: years, NaN where the age is not
-        known; and 1 where the example has the code of a sex, else 0.
+    float32 (example, column), ordered as :func:`static_names`: years, NaN where the age is not
+    known; and 1 where the example has the code of a sex, else 0.
     """
     table = np.empty((len(sequences), len(static_names(sequences))), np.float32)
     table[:, 0] = sequences.age

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.signal_batches import as_it_is
 from sequela.sequences.tables import channel_scales, last_values, static_table
 
 TENSORS = {
@@ -57,6 +58,7 @@ class VisitBatch:
             standard deviations; 0 where a number is missing.
         second: float32 (patient,), a second target besides the labels: log(1 + days) to the next
             discharge or death. It is never an input.
+        weight: float32 (patient,), of each patient in the loss; ``None`` for equal weights.
     """
 
     codes: Tensor
@@ -71,6 +73,7 @@ class VisitBatch:
     static: Tensor | None = None
     features: Tensor | None = None
     second: Tensor | None = None
+    weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
@@ -96,7 +99,7 @@ class VisitBatch:
                 f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
             )
         of_visits = dict.fromkeys(("values", "mask", "gaps"), visits)
-        of_patients = dict.fromkeys(("static", "features", "second"), patients)
+        of_patients = dict.fromkeys(("static", "features", "second", "weight"), patients)
         for name, expected in {**of_visits, **of_patients}.items():
             tensor = getattr(self, name)
             if tensor is not None and len(tensor) != expected:
@@ -119,14 +122,11 @@ class VisitBatch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
         """Move the batch to another device; ``batch_sizes`` and ``order`` stay where they are."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=non_blocking)
-            for name in (
-                "labels",
-                "second",
-                *(each for names in TENSORS.values() for each in names),
-            )
-            if getattr(self, name) is not None
+        stay = {"batch_sizes", "order"}
+        moved: dict[str, Any] = {
+            name: tensor.to(device, non_blocking=non_blocking)
+            for name, tensor in vars(self).items()
+            if isinstance(tensor, Tensor) and name not in stay
         }
         return replace(self, **moved)
 
@@ -161,12 +161,8 @@ class Visits(Protocol):
 class BesideCodes:
     """The inputs of a batch other than codes, for models that read them.
 
-    Attributes:
-        sequences: The sequences with the examples.
-        reads: The inputs of a model, in this order.
-        scales: Mean and deviation of each channel: ``values:mean`` and ``values:deviation``,
-            float32 (channel,); of each static column likewise.
-        features: The table of ``features:NAME``.
+    ``scales`` are mean and deviation of each channel, ``values:mean`` and ``values:deviation``,
+    float32 (channel,), and of each static column likewise; ``features`` is ``features:NAME``.
     """
 
     sequences: Sequences
@@ -197,10 +193,8 @@ class BesideCodes:
     ) -> dict[str, Any]:
         """Return the further tensors of a batch.
 
-        Args:
-            examples: (patient,), in the order of the batch.
-            visits: (visit,), steps of the sequences in packed order.
-            ranks: (visit,), rising: the number of the visit for its patient, from 0.
+        Examples are (patient,), in the order of the batch; ``visits`` (visit,) are steps in packed
+        order, and ``ranks`` (visit,) their number for the patient, from 0.
         """
         found: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
@@ -224,13 +218,8 @@ class BesideCodes:
 class VisitDataset(Dataset[VisitBatch]):
     """A data set of sequences that returns one batch for a list of rows.
 
-    The batch is read from the mapped arrays in one go; nothing is left to collate.
-
-    Attributes:
-        sequences: The sequences with the examples.
-        examples: int64 (row,), the example of each row of this data set.
-        beside: The inputs other than codes, if a model reads any.
-        lengths: int64 (row,), steps of each row.
+    The batch is read from the mapped arrays in one go; nothing is left to collate. Each row has an
+    example (all by default) and may have a weight in the loss, both (row,).
     """
 
     def __init__(
@@ -238,9 +227,11 @@ class VisitDataset(Dataset[VisitBatch]):
         sequences: Visits,
         examples: NDArray[np.int64] | None = None,
         beside: BesideCodes | None = None,
+        weight: NDArray[np.float32] | None = None,
     ) -> None:
         self.sequences = sequences
         self.beside = beside
+        self.weight = weight
         self.examples = np.arange(len(sequences)) if examples is None else examples
         self.lengths = sequences.lengths[self.examples]
 
@@ -249,11 +240,7 @@ class VisitDataset(Dataset[VisitBatch]):
         return len(self.examples)
 
     def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
-        """Return the batch of these rows.
-
-        Args:
-            rows: At least one row, in any order.
-        """
+        """Return the batch of these rows."""
         source = self.sequences
         asked = np.asarray(rows, np.int64)
         order = asked[np.argsort(-self.lengths[asked], kind="stable")]
@@ -270,6 +257,7 @@ class VisitDataset(Dataset[VisitBatch]):
             batch_sizes=torch.from_numpy(np.bincount(ranks)),
             labels=torch.from_numpy(source.label[examples].astype(np.int64)),
             order=torch.from_numpy(order),
+            weight=None if self.weight is None else torch.from_numpy(self.weight[order]),
             **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),
         )
 
@@ -282,13 +270,8 @@ class BucketSampler(Sampler[list[int]]):
 
     With a generator the rows are shuffled, sorted by length within pools of ``pool`` batches, and
     the batches shuffled: each epoch has another order, and the same seed gives the same orders.
-    Each row comes exactly once an epoch. Without a generator all rows are sorted by length.
-
-    Attributes:
-        lengths: int64 (row,), steps of each row.
-        batch_size: Rows of a batch; the last one may be smaller.
-        generator: Draws the order; ``None`` for evaluation.
-        pool: Batches that are sorted together: more save work, fewer mix better.
+    Larger pools save work, and smaller ones mix better. Each row comes exactly once an epoch.
+    Without a generator, as for evaluation, all rows are sorted by length.
     """
 
     def __init__(
@@ -323,7 +306,10 @@ class BucketSampler(Sampler[list[int]]):
             for rows in pools
             for batch in self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
         ]
-        for i in torch.randperm(len(batches), generator=self.generator).tolist():
+        order = torch.randperm(len(batches), generator=self.generator).tolist()
+        # Of batches that are not full, Accelerate divides only the last one among processes.
+        together = distributed.is_available() and distributed.is_initialized()
+        for i in sorted(order, key=lambda i: together and len(batches[i]) < self.batch_size):
             yield batches[i]
 
     def _cut(self, rows: NDArray[np.int64]) -> list[list[int]]:
@@ -340,21 +326,13 @@ def visit_loader(
 ) -> DataLoader[VisitBatch]:
     """Return a loader of batches of similar length.
 
-    Args:
-        dataset: The data set of the rows.
-        batch_size: Patients of a batch.
-        generator: Draws the order of each epoch; ``None`` sorts by length, for evaluation.
-        workers: Processes that prepare batches; 0 does it in this one.
+    The generator draws the order of each epoch; ``None`` sorts by length, for evaluation. With
+    ``workers``, other processes prepare the batches.
     """
     return DataLoader(
         dataset,
         batch_sampler=BucketSampler(dataset.lengths, batch_size, generator),
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         generator=generator,
         num_workers=workers,
     )
-
-
-def _as_it_is(batch: Any) -> Any:
-    """Return the batch: the dataset returns whole batches."""
-    return batch

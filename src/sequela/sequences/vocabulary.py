@@ -1,16 +1,18 @@
 """The vocabulary of a model: codes as recorded or cut to a level, from training data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
-from sequela.sources.codes import AGE, body_of, family_of
+from sequela.datasets.codes import AGE, body_of, family_of
+
+if TYPE_CHECKING:
+    from sequela.cohort.tasks import Task
 
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
@@ -56,15 +58,8 @@ def levels_of(code: str) -> tuple[str, ...]:
 def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:
     """Choose the names of a vocabulary: those of enough training subjects, sorted.
 
-    Index 0 of a vocabulary is ``UNKNOWN``, for all other names.
-
-    Args:
-        names: Distinct names.
-        subjects: int64 (name,), training subjects that have each.
-        min_subjects: The least number of subjects.
-
-    Returns:
-        The places of these names, in the order of the vocabulary.
+    Index 0 of a vocabulary is ``UNKNOWN``, for all other names. The result is the places of these
+    names, in the order of the vocabulary.
 
     Example:
         >>> known(["b", "a", "c"], np.array([2, 1, 1]), 1), known(["b", "a"], np.array([2, 1]), 2)
@@ -76,12 +71,10 @@ def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The codes and measurements of a model, learnt from its training set.
+    """The codes and measurements of a model by index, learnt from its training set.
 
-    Attributes:
-        vocabulary: Codes by index; the first is for all others.
-        channels: Measured codes by index.
-        edges: For each channel the upper ends of all its bins but the last; none without bins.
+    The first code is for all others. ``edges`` are for each channel the upper ends of all its bins
+    but the last; none without bins.
     """
 
     vocabulary: tuple[str, ...]
@@ -97,32 +90,23 @@ class Vocabulary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary for a header, where :meth:`of` finds it."""
-        return asdict(self)
+        return dict(vars(self))  # asdict copies each code
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The term that each code of the events counts as.
+    """The terms, sorted, and the number of the term that each code of the events counts as.
 
-    Attributes:
-        names: Distinct terms, sorted; a term's number is its place.
-        of_code: Code to the number of its term; ``None`` for admissions and discharges that are not
-            inputs but show that a visit took place. Codes that make labels, and births, are not
-            here, so a join of events to this table excludes them.
+    It is ``None`` for admissions and discharges that are not inputs but show that a visit took
+    place. Codes that make labels, and births, are not here, so a join of events excludes them.
     """
 
     names: tuple[str, ...]
     of_code: Mapping[str, int | None]
 
 
-def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Terms:
-    """Select the codes that a model may see.
-
-    Args:
-        codes: Distinct codes of the events.
-        task: Its ``inputs`` name families; empty means all.
-        settings: The level of ICD codes, and whether demographic codes are included.
-    """
+def terms_of(codes: Iterable[str], task: "Task", settings: SequenceSettings) -> Terms:
+    """Select the codes that a model may see."""
     allowed: dict[str, str | None] = {}
     extra = AGE_DECADES if settings.demographics else ()
     for code in (*codes, *extra):

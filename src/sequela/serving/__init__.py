@@ -9,7 +9,7 @@ Nothing here loads torch, unless a run folder is given instead of a file::
     model.check_signal(unit="uV", sfreq=173.61, n_chans=1)
     model.probabilities({"signal": segments})  # float32 (example, class)
 
-``model.about`` has the metadata of the file; :mod:`sequela.serving.about` lists its entries.
+``model.about`` has the metadata of the file; :class:`sequela.serving.about.About` lists them.
 ``model.inputs`` has the inputs of :meth:`~sequela.serving.served.ServedModel.probabilities`.
 """
 

@@ -1,47 +1,22 @@
-"""The metadata of an exported model: one JSON object in the ONNX file.
-
-Entries of every model:
-
-- ``sequela``: version that wrote it; ``model``, ``title``: its name, and its name for people.
-- ``internal``: a warning if the vocabulary has codes of fewer than 10 training subjects.
-- ``kind``: ``signal`` or ``records``; ``reads``: its inputs; ``classes``: names, in the order of
-  the probabilities; ``question``: the predicted outcome.
-- ``answers``: distribution of the predicted probabilities on the test set: for each class ``ends``
-  of bins, and the ``shares`` in each; null for a small test set.
-- ``thresholds``: for two classes, each ``value`` and its criterion ``chosen_for``.
-- ``calibration``: ``temperature``, fitted on the validation set (logarithms of the probabilities
-  are divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. The
-  probabilities themselves are not recalibrated.
-- ``training``: name, title, licence and citation of the data, and the number of examples.
-- ``cost``: ``parameters``; ``operations`` and ``macs`` of one example by the convention ``exact``,
-  null for a baseline model; ``train_seconds``.
-- ``intended_use``: in words.
-- ``run``: ``sha256`` of the run (the seal of its manifest), of its data, and of its model.
-- ``fingerprint``: the fingerprints (``marks``) of the training and validation set, by which copies
-  are recognised, with their ``sha256``; ``key``: the name of the key of their codes.
-
-For a signal, ``signal`` has ``unit``, ``sfreq`` in Hz, ``channels`` (known names), ``n_chans``,
-``n_times``, ``scaling`` and ``any_length``. For records, ``records`` has the task, the ``settings``
-of sequences, ``vocabulary``, ``channels``, ``edges`` of the bins of measurements, the number of
-``unknown`` codes of each set, the requested ``tables``, a description of ``training`` examples
-(shares of patients with the most frequent codes, mean number of steps, share with a measurement),
-and mean and deviation of measured ``values``. ``features`` has the fitted featurisers of records,
-as safetensors in base64.
-"""
+"""The metadata of an exported model: one JSON object in the ONNX file."""
 
 import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from sequela.errors import DataError
-from sequela.sources.opened import json_value
+from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
+from sequela.errors import DataError, without_values
+from sequela.formats.opened import json_value
+from sequela.sequences.vocabulary import Vocabulary
 
 KEY = "sequela"
 SEAL = "sequela.sha256"
@@ -50,9 +25,218 @@ _BETWEEN = 2
 """Bytes between the name of the seal and its value: the tag of the field and its length."""
 
 
-def as_text(about: Mapping[str, Any]) -> str:
+Number = int | FiniteFloat
+Positive = Annotated[Number, Field(gt=0)]
+Shares = list[list[Annotated[float, Field(ge=0, le=1)]]]
+
+
+class _Part(BaseModel):
+    """A part of the metadata; entries of other versions are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Scaled(_Part):
+    """Mean and standard deviation of each channel in training."""
+
+    mean: list[FiniteFloat]
+    std: list[FiniteFloat]
+    unit: str = "µV"
+
+
+class Signal(_Part):
+    """The input of a model of signals; ``channels`` has the known names, ``sfreq`` is in Hz."""
+
+    units: ClassVar = "recordings"
+    inputs: ClassVar = ("signal", "lengths")
+    query: ClassVar = ("sfreq", "unit")
+    columns: ClassVar = ("recording",)
+    same_time: ClassVar = ", or recorded at the same time"
+    of_units: ClassVar = ""
+    keyed: ClassVar = False
+    unit: Literal["µV"]
+    sfreq: Positive
+    n_chans: PositiveInt
+    n_times: PositiveInt
+    scaling: Scaled
+    channels: list[str]
+    any_length: bool
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        sizes = {self.n_chans, len(self.scaling.mean), len(self.scaling.std)}
+        if len(sizes) > 1 or len(self.channels) not in {0, self.n_chans}:
+            raise ValueError("the channels and their scaling differ in number")
+        return self
+
+
+class RecordsOfTraining(_Part):
+    """Shares of training patients with the most frequent codes, and means of the examples."""
+
+    codes: dict[str, Number] = {}
+    with_measurements: Number | None = None
+    steps: Number | None = None
+
+
+class Measured(_Part):
+    """Mean and standard deviation of each measurement in training."""
+
+    mean: list[FiniteFloat]
+    deviation: list[FiniteFloat]
+
+
+class Records(_Part):
+    """The input of a model of records.
+
+    It has the settings of sequences, the edges of the bins of measurements, the number of unknown
+    codes of each set, the requested tables, and mean and deviation of measured values in training.
+    """
+
+    units: ClassVar = "patients"
+    inputs: ClassVar = ("codes", "lengths", "values", "gaps", "static")
+    query: ClassVar = ()
+    columns: ClassVar = ()
+    same_time: ClassVar = ""
+    of_units: ClassVar = " (of {:,} patients)"
+    keyed: ClassVar = True
+    task: dict[str, Any]
+    settings: SequenceSettings
+    vocabulary: list[str]
+    channels: list[str]
+    edges: list[list[Number]] | None
+    unknown: dict[str, dict[str, Number]]
+    tables: list[str]
+    training: RecordsOfTraining
+    values: Measured | None
+
+    @property
+    def words(self) -> Vocabulary:
+        """The vocabulary."""
+        return Vocabulary.of(self.model_dump())
+
+
+class Threshold(_Part):
+    """A threshold of the second of two classes, with its criterion."""
+
+    value: Number
+    chosen_for: str
+
+
+class ConformalSets(_Part):
+    """The rule of conformal sets: the promised share holds up to the cutoff of the score."""
+
+    score: str
+    promised: Annotated[float, Field(ge=0, le=1)]
+    cutoff: Number | None
+
+
+class Calibration(_Part):
+    """The calibration on the validation set; the probabilities themselves are not recalibrated.
+
+    Logarithms of the probabilities are divided by the temperature.
+    """
+
+    temperature: Positive
+    conformal: ConformalSets
+
+
+class Distribution(_Part):
+    """Probabilities predicted on the test set: for each class ends of bins and shares in them."""
+
+    ends: Shares
+    shares: Shares
+
+
+class Fingerprint(_Part):
+    """The marks of the training and validation set, by which copies are recognised.
+
+    ``key`` is the name of the key of their codes.
+    """
+
+    sha256: str
+    key: str
+    marks: dict[str, Any] | None
+    seen: list[Annotated[int, Field(ge=0)]]
+
+
+class Training(_Part):
+    """The data of the training, and the number of examples of each set."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    origin: str
+    examples: dict[str, int]
+
+
+class Run(_Part):
+    """The SHA-256 of the run (the seal of its manifest), of its data, and of its model."""
+
+    sha256: str
+    data_sha256: str
+    model_sha256: str
+
+
+class About(_Part):
+    """The metadata, in the order of the file.
+
+    Attributes:
+        sequela: The version that wrote it.
+        internal: A warning if the vocabulary has codes of fewer than 10 training subjects.
+        model: Its name; ``title`` is its name for people.
+        reads: Its inputs.
+        classes: Names, in the order of the probabilities.
+        question: The predicted outcome.
+        features: The fitted featurisers of records, as safetensors in base64.
+        answers: ``None`` for a small test set.
+        cost: ``parameters``; ``operations`` and ``macs`` of one example by the convention
+            ``exact``, ``None`` for a baseline model; ``train_seconds``.
+        intended_use: In words.
+    """
+
+    sequela: str = ""
+    internal: str | None = None
+    model: str
+    title: str
+    kind: Literal["signal", "records"]
+    reads: list[str] = []
+    classes: Annotated[list[str], Field(min_length=2)]
+    question: str
+    signal: Signal | None = None
+    records: Records | None = None
+    features: dict[str, str]
+    answers: Distribution | None
+    thresholds: list[Threshold]
+    calibration: Calibration
+    training: Training
+    cost: dict[str, Number | None]
+    intended_use: str
+    run: Run
+    fingerprint: Fingerprint
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        if self.takes is None:
+            raise ValueError("the kind of input is not described")
+        sides = (self.answers.ends, self.answers.shares) if self.answers else ()
+        if any(len(each) != len(self.classes) for each in sides):
+            raise ValueError("the distribution of probabilities is of other classes")
+        return self
+
+    @property
+    def takes(self) -> Any:
+        """The description of its input, with what depends on the kind of that."""
+        return getattr(self, self.kind)
+
+
+def as_text(about: About) -> str:
     """Return the metadata as JSON."""
-    return json.dumps(about, ensure_ascii=False, separators=(",", ":"))
+    other = {name for name in ("internal", "signal", "records") if getattr(about, name) is None}
+    given = about.model_dump(exclude=other, exclude_unset=True)
+    return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 
 def sealed(model: bytes) -> bytes:
@@ -62,17 +246,8 @@ def sealed(model: bytes) -> bytes:
     return model[:begin] + digest + model[begin + len(digest) :]
 
 
-def read(model: bytes, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Verify the seal of a model and read its metadata.
-
-    Args:
-        model: The bytes of the file.
-        metadata: The metadata of the ONNX model.
-        name: The name of the file, for the error message.
-
-    Raises:
-        DataError: If ``sequela export`` did not write the model, or it was edited.
-    """
+def read(model: bytes, metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    """Verify the seal of a model and read its metadata."""
     if KEY not in metadata or SEAL not in metadata:
         raise DataError(
             f"{name}: an ONNX model without sequela's metadata: expected a file that sequela "
@@ -91,9 +266,19 @@ def read(model: bytes, metadata: Mapping[str, str], name: str) -> dict[str, Any]
             f"{name}: was edited or damaged after it was exported (its SHA-256 differs): export "
             "the run again"
         )
-    if not isinstance(about, dict) or "kind" not in about:
-        raise DataError(f"{name}: its metadata have another version; export the run again")
-    return about
+    try:
+        facts = About.model_validate(about)
+        if facts.records:
+            Task.from_dict(facts.records.task)
+            for text in facts.features.values():
+                unpacked(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{name}: its metadata are damaged or of another version ({without_values(error)}); "
+            "export the run again"
+        ) from error
+    found: Mapping[str, Any] = about
+    return found
 
 
 def _place(model: bytes) -> int:
@@ -111,11 +296,7 @@ def packed(state: Mapping[str, NDArray[Any]]) -> str:
 
 
 def unpacked(text: str) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a text.
-
-    Raises:
-        DataError: If it is damaged.
-    """
+    """Read the arrays of a text."""
     try:
         found: dict[str, NDArray[Any]] = safetensors.load(b64decode(text, validate=True))
     except (ValueError, SafetensorError) as error:

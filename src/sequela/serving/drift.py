@@ -5,7 +5,7 @@ shares of patients with a frequent code, and the distribution of the predicted p
 test set, without its labels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sequela.config import SMALLEST_CELL
 from sequela.evaluation.predictions import Predictions
 from sequela.sequences.flat import Sequences, spans
+from sequela.serving.about import About, Distribution, Records, RecordsOfTraining, Signal
 
 _BINS = 10
 _LEAST_SHARE = 1e-4
@@ -28,8 +29,8 @@ _NAMED = 5
 _VALUES = 30
 
 
-def answers_of(said: Predictions) -> dict[str, Any] | None:
-    """Describe the distribution of probabilities: ends of bins of each class, and shares.
+def answers_of(said: Predictions) -> Distribution | None:
+    """Describe the distribution of probabilities.
 
     It is ``None`` for too few recordings or patients for two bins of ten.
     """
@@ -39,25 +40,21 @@ def answers_of(said: Predictions) -> dict[str, Any] | None:
     places = np.linspace(0, 1, bins + 1)[1:-1]
     ends = np.quantile(said.probabilities, places, axis=0).T.round(4)  # (class, end)
     shares = _counts(said.probabilities, ends) / said.n_examples
-    return {"ends": ends.tolist(), "shares": shares.round(4).tolist()}
+    return Distribution(ends=ends.tolist(), shares=shares.round(4).tolist())
 
 
-def codes_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe the training data of a run on records: shares of frequent codes, and lengths.
-
-    Args:
-        data: The ``data`` entry of its ``metrics.json``.
-    """
+def codes_of(data: Mapping[str, Any]) -> RecordsOfTraining:
+    """Describe the training data of a run on records."""
     patients, sequences = data["parts"]["train"]["subjects"], data["sequences"]
-    return {
-        "codes": {
+    return RecordsOfTraining(
+        codes={
             each["code"]: round(each["training_subjects"] / patients, 3)
             for each in sequences["frequent"]
             if each["training_subjects"] >= SMALLEST_CELL
         },
-        "with_measurements": round(sequences["with_measurements"], 3),
-        "steps": round(sequences["steps"], 2),
-    }
+        with_measurements=round(sequences["with_measurements"], 3),
+        steps=round(sequences["steps"], 2),
+    )
 
 
 def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -72,13 +69,9 @@ def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> N
 
 @dataclass
 class Drift:
-    """Statistics of new examples, to compare with those of the training data.
+    """Statistics of new examples, to compare with those of the training data."""
 
-    Attributes:
-        about: The metadata of the model.
-    """
-
-    about: Mapping[str, Any]
+    about: About
     examples: int = 0
     predicted: NDArray[np.int64] = field(init=False)
     sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -88,17 +81,18 @@ class Drift:
     measured: int = 0
 
     def __post_init__(self) -> None:
-        self.predicted = np.zeros(len(self.about["classes"]), np.int64)
-        known = self.about.get("answers")
-        self._ends = np.array(known["ends"], np.float64) if known else None
-        self._counts = np.zeros_like(np.array(known["shares"])) if known else None
+        self.predicted = np.zeros(len(self.about.classes), np.int64)
+        known = self.about.answers
+        self._ends = np.array(known.ends, np.float64) if known else None
+        self._before = np.maximum(known.shares, _LEAST_SHARE) if known else np.empty(0)
+        self._counts = np.zeros_like(self._before)
 
     def say(self, probabilities: NDArray[np.float32]) -> None:
         """Count predicted probabilities."""
         self.examples += len(probabilities)
         best = probabilities.argmax(1)
         self.predicted += np.bincount(best, minlength=len(self.predicted))
-        if self._ends is not None and self._counts is not None:
+        if self._ends is not None:
             self._counts += _counts(probabilities, self._ends)
 
     def see_signal(self, signal: NDArray[np.float32]) -> None:
@@ -124,13 +118,11 @@ class Drift:
         self.patients += len(subjects)
         of_step = np.repeat(subject, sequences.lengths)
         of_code = np.repeat(of_step, np.diff(sequences.code_offsets))
-        for place, name in self._frequent(sequences.vocabulary):
-            having = len(np.unique(of_code[sequences.codes == place]))
-            self.having[name] = self.having.get(name, 0) + having
-
-    def _frequent(self, vocabulary: Sequence[str]) -> Iterator[tuple[int, str]]:
-        wanted = self.about["records"].get("training", {}).get("codes", {})
-        return ((place, name) for place, name in enumerate(vocabulary) if name in wanted)
+        wanted = self.about.takes.training.codes
+        for place, name in enumerate(sequences.vocabulary):
+            if name in wanted:
+                having = len(np.unique(of_code[sequences.codes == place]))
+                self.having[name] = self.having.get(name, 0) + having
 
     def _add(self, **sums: NDArray[np.float64]) -> None:
         for name, each in sums.items():
@@ -139,63 +131,61 @@ class Drift:
     @property
     def stability(self) -> list[float] | None:
         """The population stability index for each class; ``None`` for few examples."""
-        if self._counts is None or self.examples < _FEW:
+        if self._ends is None or self.examples < _FEW:
             return None
-        before = np.maximum(np.array(self.about["answers"]["shares"]), _LEAST_SHARE)
         after = np.maximum(self._counts / self.examples, _LEAST_SHARE)
-        return [float(each) for each in ((after - before) * np.log(after / before)).sum(1)]
+        moved = (after - self._before) * np.log(after / self._before)
+        return [float(each) for each in moved.sum(1)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics for programs."""
-        stability = self.stability
+        stability, classes = self.stability, self.about.classes
         found: dict[str, Any] = {
-            "predicted": dict(zip(self.about["classes"], self.predicted.tolist(), strict=True)),
+            "predicted": dict(zip(classes, self.predicted.tolist(), strict=True)),
             "stability": stability
-            and dict(zip(self.about["classes"], np.round(stability, 4).tolist(), strict=True)),
+            and dict(zip(classes, np.round(stability, 4).tolist(), strict=True)),
         }
-        if self.about["kind"] == "signal":
-            return found | {"channels": self._channels()}
-        return found | {"records": self._records()}
+        if self.about.kind == "signal":
+            return {**found, "channels": self._channels(self.about.takes)}
+        return {**found, "records": self._records(self.about.takes)}
 
-    def _channels(self) -> list[dict[str, float]]:
+    def _channels(self, signal: Signal) -> list[dict[str, float]]:
         """Return mean and deviation of each channel, here and in training."""
         if not self.examples:
             return []
-        scaling = self.about["signal"]["scaling"]
+        scaling = signal.scaling
         mean = self.sums["sum"] / self.sums["n"]
         std = np.sqrt(np.maximum(self.sums["squares"] / self.sums["n"] - mean**2, 0))
-        rows = zip(mean.tolist(), std.tolist(), scaling["mean"], scaling["std"], strict=True)
+        rows = zip(mean.tolist(), std.tolist(), scaling.mean, scaling.std, strict=True)
         names = ("mean", "deviation", "training_mean", "training_deviation")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def _records(self) -> dict[str, Any]:
+    def _records(self, records: Records) -> dict[str, object]:
         """Return lengths, shares of patients with a code, and means of measurements."""
-        training = self.about["records"].get("training", {})
+        training, scales = records.training, records.values
         patients = max(self.patients, 1)
         codes = {
             name: {"share": round(self.having.get(name, 0) / patients, 3), "training": share}
-            for name, share in training.get("codes", {}).items()
+            for name, share in training.codes.items()
         }
-        scales = self.about["records"].get("values")
         values = {}
         if scales and self.sums:
             n = self.sums["n"]
             mean = self.sums["sum"] / np.maximum(n, 1)
-            names = self.about["records"]["channels"]
             values = {
-                names[i]: {
+                records.channels[i]: {
                     "mean": float(mean[i]),
-                    "training_mean": scales["mean"][i],
-                    "training_deviation": scales["deviation"][i],
+                    "training_mean": scales.mean[i],
+                    "training_deviation": scales.deviation[i],
                 }
                 for i in np.flatnonzero(n >= _VALUES).tolist()
             }
         return {
             "patients": self.patients,
             "steps": round(self.steps / max(self.examples, 1), 2),
-            "training_steps": training.get("steps"),
+            "training_steps": training.steps,
             "with_measurements": round(self.measured / max(self.examples, 1), 3),
-            "training_with_measurements": training.get("with_measurements"),
+            "training_with_measurements": training.with_measurements,
             "codes": codes,
             "values": values,
         }

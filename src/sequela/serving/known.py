@@ -3,18 +3,19 @@
 They are recognised by the fingerprints in its file and, for a run folder, by their hashed ids too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.fingerprint import Content, copies, of_signals
-from sequela.cohort.pseudonyms import PLAIN, Pseudonyms, named
 from sequela.errors import DataError
+from sequela.identity.fingerprint import Content, copies, of_signals
+from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
 from sequela.sequences.content import content_of
 from sequela.sequences.flat import Sequences
+from sequela.serving.about import About
 
 if TYPE_CHECKING:
     from sequela.cohort.split import Split
@@ -41,18 +42,14 @@ class Known:
     named: Pseudonyms | None = None
 
     @classmethod
-    def of(cls, about: Mapping[str, Any]) -> Self:
-        """Read the fingerprints of a model.
-
-        Raises:
-            DataError: If they are damaged.
-        """
-        marks = about["fingerprint"]
+    def of(cls, about: About) -> Self:
+        """Read the fingerprints of a model."""
+        given = about.fingerprint
         nothing = np.zeros(0, np.bool_)
-        if marks["marks"] is None:
+        if given.marks is None:
             why = "overlap with the training data: not checked, as the model has no fingerprints"
             return cls(None, nothing, PLAIN, why)
-        how = PLAIN if about["kind"] == "signal" else named(marks["key"])
+        how = named(given.key) if about.takes.keyed else PLAIN
         if how is None:
             why = (
                 "overlap with the training data: not checked, as the key of the fingerprints is "
@@ -60,9 +57,9 @@ class Known:
             )
             return cls(None, nothing, PLAIN, why)
         try:
-            content = Content.from_json(marks["marks"])
+            content = Content.from_json(given.marks)
             seen = np.zeros(len(content.units), np.bool_)
-            seen[marks["seen"]] = True
+            seen[given.seen] = True
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(
                 f"the fingerprints of the training data are damaged ({error}): export the run again"

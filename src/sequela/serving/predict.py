@@ -3,25 +3,27 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sequela.config import SignalSettings
+from sequela.datasets.catalog import DataSet, lookup
 from sequela.errors import SettingError
 from sequela.files import temporary
 from sequela.serving import record_input, signal_input
-from sequela.serving.drift import Drift
 from sequela.serving.known import Known
 from sequela.serving.scored import (
     Scored,
     listed_path,
     require_outputs,
-    scoring,
     seen_in_words,
-    write,
     write_mean,
 )
-from sequela.serving.served import ServedModel
-from sequela.sources import catalog
+from sequela.serving.served import ServedModel, load
+from sequela.signals.edf import SUFFIXES
+
+_SCORING: dict[str, ModuleType] = {"signal": signal_input, "records": record_input}
+"""The module that scores data, by their kind."""
 
 
 @dataclass(frozen=True)
@@ -80,47 +82,56 @@ def predict(
             written then.
     """
     require_outputs(out, [asked.path, asked.times, Path(model.name)])
-    unknown: dict[str, Any] | None = None
-    signal = model.about["kind"] == "signal"
-    if signal and asked.times is not None:
-        raise SettingError("--times is for hospital records, but the model reads a signal")
-    if not signal and (options := sorted(asked.signals.model_dump(exclude_defaults=True))):
-        raise SettingError(f"--{options[0]} is for signals, but the model reads hospital records")
-    reader = signal_input if signal else record_input
-    name = reader.format_of(model, asked.path, asked.data)
-    _require_kind(model, name)
-    known, drift = _known(model, name), Drift(model.about)
-    with scoring(out, model.classes, signal=signal) as scored:
+    scoring = _SCORING[model.facts.kind]
+    scoring.check(asked.signals, asked.times)
+    data_set = _format_of(model, asked)
+    with temporary() as work, Scored.open(model, _known(model, data_set.name), out) as scored:
 
         def told(share: float | None) -> None:
             done(scored.examples, share)
 
-        if signal:
-            windows = signal_input.ScoringShelf(model, scored, drift, known)
-            notes = signal_input.score_signals(windows, name, asked.path, asked.signals, told)
-        else:
-            with temporary() as work:
-                notes, unknown = record_input.score_records(
-                    model,
-                    scored,
-                    drift,
-                    known,
-                    name=name,
-                    path=asked.path,
-                    times=asked.times,
-                    work=work,
-                    done=told,
-                )
-        report = _report(scored, drift, unknown)
-        about = {"model": model.about["run"]["sha256"], "report": report}
-        count = write(scored, out, about)
+        notes, unknown = scoring.score(
+            scored, data_set, asked.path, asked.signals, asked.times, work, told
+        )
+        report = {
+            "scored": scored.examples,
+            "not_scored": dict(scored.unscored.most_common()),
+            "known_groups": len(scored.seen),
+            **({} if unknown is None else {"unknown_codes": unknown}),
+            "drift": scored.drift.to_dict(),
+        }
+        count = scored.write(report)
     sentences = (
-        *_counted(scored, out, known, count, "recordings" if signal else "patients"),
+        *_counted(scored, count),
         *notes,
         *_unknown(model, unknown),
-        *drift.sentences(),
+        *scored.drift.sentences(),
     )
     return Predicted(out, report, count, sentences)
+
+
+def predict_data(
+    model: Path | str,
+    path: Path | str | None = None,
+    *,
+    out: Path | str,
+    data: str | None = None,
+    times: Path | str | None = None,
+    trust_code: bool = False,
+    done: Callable[[int, float | None], None] = lambda _, __: None,
+    **signals: Any,
+) -> Predicted:
+    """Predict on new data and write the probabilities, as ``sequela predict`` does: see its help.
+
+    Options for custom recordings are ``signals``, by name. ``done`` is that of :func:`predict`.
+
+    Returns:
+        The path of the table, the counts, and the report in sentences.
+    """
+    place, moments = (None if each is None else Path(each) for each in (path, times))
+    own = SignalSettings.of(**{key: value for key, value in signals.items() if value is not None})
+    models = [load(each, trust_code=trust_code, isolated=True) for each in folds_of(Path(model))]
+    return predict_mean(models, Asked(place, data, own, moments), Path(out), done)
 
 
 def folds_of(path: Path) -> list[Path]:
@@ -141,17 +152,7 @@ def predict_mean(
     """Predict with all models of a cross-validation, and write the mean of their probabilities.
 
     An example counts as known if it is in the training or validation set of any model. Memory grows
-    with the table of probabilities.
-
-    Args:
-        models: One or more models with the same classes.
-        asked: The data.
-        out: The table, see :func:`predict`.
-        done: See :func:`predict`; called by each model in turn.
-
-    Raises:
-        DataError: If the models score different examples.
-        SequelaError: See :func:`predict`.
+    with the table of probabilities. Each model in turn calls ``done``.
     """
     if len(models) == 1:
         return predict(models[0], asked, out, done)
@@ -160,71 +161,66 @@ def predict_mean(
         outs = [work / f"{number}.parquet" for number in range(len(models))]
         each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
         count = write_mean(outs, out)
-    signal = models[0].about["kind"] == "signal"
-    words = seen_in_words(signal=signal, of=" of a model")
+    words = seen_in_words(models[0], " of a model")
     seen = f"known: {count:,} of these examples are {words}"
     first = f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models"
     told = (seen if said.startswith("known:") else said for said in each[0].sentences[1:])
     return Predicted(out, {**each[0].report, "models": len(models)}, count, (first, *told))
 
 
-def _require_kind(model: ServedModel, name: str) -> None:
-    """Raise an error unless a model reads this kind of data."""
+def _format_of(model: ServedModel, asked: Asked) -> DataSet:
+    """Return the format of the data: the given one, else from the path, else as in training."""
+    path, name = asked.path, asked.data or model.facts.training.name
+    if asked.data is None and path is not None:
+        edf = path.suffix.lower() in SUFFIXES
+        name = "signals" if edf else _SCORING[model.facts.kind].format_of(path, name)
     kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
-    holds, reads = catalog.lookup(name).holds, model.about["kind"]
-    if holds != reads:
+    data_set, reads = lookup(name), model.facts.kind
+    if data_set.holds != reads:
         raise SettingError(
-            f"{name} has {kinds[holds][0]}, but {model.name} reads {kinds[reads][0]}: name other "
-            f"data with --data, such as {kinds[reads][1]}"
+            f"{name} has {kinds[data_set.holds][0]}, but {model.name} reads {kinds[reads][0]}: "
+            f"name other data with --data, such as {kinds[reads][1]}"
         )
+    return data_set
 
 
 def _known(model: ServedModel, name: str) -> Known:
     """Return the fingerprints of a model, with ids for a run folder and the same data set."""
-    known = Known.of(model.about)
-    if name != model.about["training"]["name"] or not Path(model.name).is_dir():
+    known = Known.of(model.facts)
+    if name != model.facts.training.name or not Path(model.name).is_dir():
         return known
     from sequela.runs.folder import RunFolder
 
     return known.by_name(RunFolder(Path(model.name)).split)
 
 
-def _report(scored: Scored, drift: Drift, unknown: dict[str, Any] | None) -> dict[str, Any]:
-    return {
-        "scored": scored.examples,
-        "not_scored": dict(scored.unscored.most_common()),
-        "known_groups": len(scored.seen),
-        **({} if unknown is None else {"unknown_codes": unknown}),
-        "drift": drift.to_dict(),
-    }
-
-
-def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) -> Iterator[str]:
+def _counted(scored: Scored, count: int) -> Iterator[str]:
     """Yield sentences on scored examples, on others, and on known examples."""
-    yield f"{out}: {scored.examples:,} examples"
-    listed = listed_path(out)
+    known, takes, seen = scored.known, scored.model.facts.takes, seen_in_words(scored.model)
+    yield f"{scored.out}: {scored.examples:,} examples"
+    listed = listed_path(scored.out)
     if total := scored.unscored.total():
         reasons = "; ".join(f"{n:,}: {why}" for why, n in scored.unscored.most_common(5))
         yield f"not scored: {total:,}, listed in {listed} ({reasons})"
     else:
         yield "not scored: none"
     if count:
-        of = "" if scored.signal else f" (of {len(scored.seen):,} {units})"
+        of = takes.of_units.format(len(scored.seen))
         yield (
-            f"known: {count:,} of these examples{of} {'are' if count > 1 else 'is'} "
-            f"{seen_in_words(signal=scored.signal)}; their split is train, and {listed} lists them"
+            f"known: {count:,} of these examples{of} {'are' if count > 1 else 'is'} {seen}; their "
+            f"split is train, and {listed} lists them"
         )
     elif not known.why_not:
-        yield f"known: no {units[:-1]} here is {seen_in_words(signal=scored.signal)}"
+        yield f"known: no {takes.units[:-1]} here is {seen}"
     if known.why_not:
         yield known.why_not
 
 
-def _unknown(model: ServedModel, unknown: dict[str, Any] | None) -> Iterator[str]:
+def _unknown(model: ServedModel, unknown: dict[str, float] | None) -> Iterator[str]:
     """Yield the share of unknown codes, here and in the model's test set."""
     if unknown is None or not unknown["codes"]:
         return
-    of_run = model.about["records"]["unknown"].get("held_out", {})
+    of_run = model.records.unknown.get("held_out", {})
     yield (
         f"unknown codes: {unknown['unknown'] / unknown['codes']:.1%} of {unknown['codes']:,}"
         + (f" (test set of the model: {of_run['share']:.1%})" if "share" in of_run else "")

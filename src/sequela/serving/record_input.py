@@ -11,17 +11,15 @@ from sequela.cohort.labels import example_ids
 from sequela.cohort.split import PARTS
 from sequela.cohort.tasks import Task
 from sequela.cohort.unlabelled import LeftOut, ask_without_labels
-from sequela.config import SequenceSettings
+from sequela.config import SignalSettings
+from sequela.datasets.catalog import DataSet
+from sequela.errors import SettingError
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences, examples_of
-from sequela.sequences.vocabulary import Vocabulary
-from sequela.serving.drift import Drift, patients_of
-from sequela.serving.known import Known
+from sequela.serving.drift import patients_of
 from sequela.serving.records import inputs_of
 from sequela.serving.scored import Scored
-from sequela.serving.served import ServedModel
-from sequela.sources.events import events_of
-from sequela.sources.signals.edf import SUFFIXES
+from sequela.tables.events import events_of
 
 _NUMBERS = 1 << 21
 """Numbers of a batch, after padding."""
@@ -30,53 +28,37 @@ _PATIENTS = 5_000
 """Patients that are compared with the fingerprints at once."""
 
 
-def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
-    """Return the format of records: the given one, else from the folder, else as in training."""
-    if data is None and path is not None and (path / "data").is_dir():
-        return "meds"
-    if data is None and path is not None and path.suffix.lower() in SUFFIXES:
-        return "signals"
-    return data or str(model.about["training"]["name"])
+def check(signals: SignalSettings, _: Path | None) -> None:
+    """Raise a SettingError for options of other data."""
+    if options := sorted(signals.model_dump(exclude_defaults=True)):
+        raise SettingError(f"--{options[0]} is for signals, but the model reads hospital records")
 
 
-def score_records(
-    model: ServedModel,
+def format_of(path: Path, usual: str) -> str:
+    """Return the format of the records at a path."""
+    return "meds" if (path / "data").is_dir() else usual
+
+
+def score(
     scored: Scored,
-    drift: Drift,
-    known: Known,
-    *,
-    name: str,
+    data_set: DataSet,
     path: Path | None,
+    _: SignalSettings,
     times: Path | None,
     work: Path,
     done: Callable[[float | None], None],
-) -> tuple[list[str], dict[str, object]]:
-    """Score the records at a path.
+) -> tuple[list[str], dict[str, float]]:
+    """Score the records at a path, and return sentences on the preparation, and unknown codes.
 
-    Args:
-        model: A model of records.
-        scored: Takes the predictions.
-        drift: Counts codes and measurements.
-        known: Fingerprints of the model's data.
-        name: Name of the data set or format.
-        path: Folder or file of the data (default: the usual search path).
-        times: Label file with subjects and times, for a model trained with a label file.
-        work: Folder for events and sequences.
-        done: Called with the finished share, or ``None`` if it is unknown.
-
-    Returns:
-        Sentences on the preparation, and the number of unknown codes.
-
-    Raises:
-        SequelaError: The data cannot be found or read, or do not fit the task.
+    ``times`` is a label file, for a model that was trained with one. ``done`` is called with the
+    finished share, or ``None`` if it is unknown.
     """
-    about = model.about["records"]
-    same = name == model.about["training"]["name"]
-    tables = tuple(about.get("tables", ())) if same else ()
+    reads, known, name = scored.model.records, scored.known, data_set.name
+    tables = tuple(reads.tables) if name == scored.model.facts.training.name else ()
     done(None)
     located = events_of(name, path, work / "events", tables, labelled=False)
     events = open_events(located.path, located.origin)
-    asked = ask_without_labels(events, Task.from_dict(about["task"]), times)
+    asked = ask_without_labels(events, Task.from_dict(reads.task), times)
     for each in asked.left_out:
         _refuse(scored, each)
     done(None)
@@ -84,17 +66,20 @@ def score_records(
         asked.cohort,
         np.full(len(asked.cohort.labels), PARTS.index("held_out")),
         work / "sequences",
-        SequenceSettings(**about["settings"]),
-        of_model=Vocabulary.of(about),
+        reads.settings,
+        of_model=reads.words,
     )
     for rows in patients_of(sequences, _PATIENTS):
         some = examples_of(sequences, rows)
-        drift.see_records(some)
+        scored.drift.see_records(some)
         scored.recognise(known.records(some))
         scored.recognise(known.names(np.unique(some.subject_id).astype(np.str_).tolist()))
-    wide = max(1, len(about["channels"]))
+    wide = max(1, len(reads.channels))
     for rows in _batches(sequences, wide):
-        _score(model, scored, drift, sequences, rows)
+        subjects = sequences.subject_id[rows]
+        names = subjects.astype(np.str_).tolist()
+        ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
+        scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
         done(int(rows[-1] + 1) / len(sequences))
     notes = list(asked.notes)
     if empty := sequences.header["examples_without_events"]:
@@ -129,18 +114,3 @@ def _batches(sequences: Sequences, wide: int) -> Iterator[NDArray[np.int64]]:
             first, longest = row, int(lengths[row])
     if first < len(lengths):
         yield np.arange(first, len(lengths))
-
-
-def _score(
-    model: ServedModel,
-    scored: Scored,
-    drift: Drift,
-    sequences: Sequences,
-    rows: NDArray[np.int64],
-) -> None:
-    said = model.probabilities(inputs_of(model, sequences, rows))
-    subjects = sequences.subject_id[rows]
-    names = subjects.astype(np.str_).tolist()
-    ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
-    scored.add(ids, names, names, said)
-    drift.say(said)

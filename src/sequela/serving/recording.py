@@ -1,24 +1,25 @@
 """A long recording on disk, read piece by piece as a model needs it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError
-from sequela.sources.signals.channels import Montage, to_microvolts
-from sequela.sources.signals.edf import EdfFile
-from sequela.sources.signals.windows import Rates
+from sequela.serving.about import Signal
+from sequela.signals.channels import Montage, to_microvolts
+from sequela.signals.edf import EdfFile
+from sequela.signals.folders import stretches_of
+from sequela.signals.windows import Rates
 
 _MOST = 1_000_000
 """Largest term of the ratio of two rates, which is the length of the filter."""
 
 
 @dataclass(frozen=True)
-class Recording:
+class StoredRecording:
     """A recording with the channels and rate of a model.
 
     Attributes:
@@ -26,8 +27,9 @@ class Recording:
         n_chans: Number of channels that the model reads at once.
         n_times: Number of samples at the model's rate.
         sfreq: That rate, in Hz.
-        read: Returns samples in µV, (channel, time), from one sample up to another.
+        read: Returns samples in µV, (channel, time), from one sample up to another; NaN in gaps.
         notes: Sentences on the preparation.
+        gaps: Seconds without signal between the pieces of a discontinuous file.
     """
 
     names: tuple[str, ...]
@@ -36,6 +38,7 @@ class Recording:
     sfreq: float
     read: Callable[[int, int], NDArray[np.float64]]
     notes: tuple[str, ...]
+    gaps: float = 0.0
 
     @property
     def n_asked(self) -> int:
@@ -43,20 +46,10 @@ class Recording:
         return len(self.names) // self.n_chans
 
     @classmethod
-    def of(cls, file: EdfFile, signal: Mapping[str, Any], channels: Sequence[str]) -> "Recording":
-        """Open a recording with the channels and rate of a model.
-
-        Args:
-            file: The file.
-            signal: The model's description of its signal.
-            channels: Names of channels (default: those of the model, or all voltages).
-
-        Raises:
-            SettingError: If the number of channels is not that of the model.
-            DataError: If a channel is missing, is not a voltage, or has another rate.
-        """
+    def of(cls, file: EdfFile, signal: Signal, channels: Sequence[str]) -> "StoredRecording":
+        """Open a recording with the channels and rate of a model."""
         there = [file.labels[i] for i in file.signals]
-        known, n_chans, sfreq = tuple(signal["channels"]), signal["n_chans"], signal["sfreq"]
+        known, n_chans = tuple(signal.channels), signal.n_chans
         voltage = [file.labels[i] for i in file.signals if to_microvolts(file.units[i])]
         asked = tuple(channels) or (known if n_chans > 1 else ()) or tuple(voltage)
         if not asked:
@@ -67,46 +60,29 @@ class Recording:
                 f"{file.path}: {len(asked)} channels are chosen, but the model reads {n_chans}: "
                 "name them with --channels, in its order"
             )
-        needed = [file.signals[i] for i in montage.needs]
-        rates = {file.rate(i) for i in needed}
-        if len(rates) > 1:
-            each = ", ".join(f"{rate:g} Hz" for rate in sorted(rates))
+        pieces = stretches_of(file, montage, remedy="name other channels with --channels")
+        before, after = pieces[0].sfreq, signal.sfreq
+        rates = Rates.of(before, after) if 0 < before < math.inf else None
+        if rates is None or max(rates.up, rates.down) > _MOST:
             raise DataError(
-                f"{file.path}: the channels have the rates {each}: expected one; name channels of "
-                "one rate with --channels"
+                f"{file.path}: has {before:g} Hz, which cannot be resampled to {after:g} Hz here: "
+                "resample it first"
             )
-        before = rates.pop()
-        scales = np.array([[_scale(file, i)] for i in needed])
-        rate = _rate(file, before, sfreq)
-        n_before = file.n_records * file.samples[needed[0]]
-
-        def at(first: int, last: int) -> NDArray[np.float64]:
-            return montage.apply(file.read(needed, first, last) * scales)
+        begins = [round(each.offset * after) for each in pieces]
+        n_times = begins[-1] + rates.n_after(pieces[-1].n_times)
 
         def read(first: int, last: int) -> NDArray[np.float64]:
-            return rate.part(at, n_before, first, last)
+            found = np.full((len(montage.names), last - first), np.nan)
+            for begin, each in zip(begins, pieces, strict=True):
+                a, b = max(first, begin), min(last, begin + rates.n_after(each.n_times))
+                if a < b:
+                    part = rates.part(each.read, each.n_times, a - begin, b - begin)
+                    found[:, a - first : b - first] = part
+            return found
 
         notes = montage.notes
-        if before != sfreq:
-            notes = (*notes, f"resampled from {before:g} Hz to {sfreq:g} Hz")
-        return cls(montage.names, n_chans, rate.n_after(n_before), sfreq, read, notes)
-
-
-def _rate(file: EdfFile, before: float, after: float) -> Rates:
-    found = Rates.of(before, after) if 0 < before < math.inf else None
-    if found is None or max(found.up, found.down) > _MOST:
-        raise DataError(
-            f"{file.path}: has {before:g} Hz, which cannot be resampled to {after:g} Hz here: "
-            "resample it first"
-        )
-    return found
-
-
-def _scale(file: EdfFile, signal: int) -> float:
-    found = to_microvolts(file.units[signal])
-    if found is None:
-        raise DataError(
-            f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}': expected a "
-            "voltage; name other channels with --channels"
-        )
-    return found
+        if len(pieces) > 1:
+            notes = (*notes, f"{len(pieces) - 1:,} gaps in time, of {file.gaps:,.0f} s in all")
+        if before != after:
+            notes = (*notes, f"resampled from {before:g} Hz to {after:g} Hz")
+        return cls(montage.names, n_chans, n_times, after, read, notes, file.gaps)

@@ -17,13 +17,7 @@ _DAY = np.timedelta64(1, "D")
 def inputs_of(
     model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """Return the inputs of ``ServedModel.probabilities`` for some examples.
-
-    Args:
-        model: The model, with the vocabulary of the sequences.
-        sequences: The sequences.
-        rows: int64 (row,), the rows to use.
-    """
+    """Return the inputs of ``ServedModel.probabilities`` for some examples."""
     source = examples_of(sequences, rows)
     lengths = source.lengths
     found: dict[str, NDArray[Any]] = {}
@@ -42,7 +36,7 @@ def inputs_of(
         elif name == "static":
             found[name] = static_table(source)
         else:
-            state = unpacked(model.about["features"][name])
+            state = unpacked(model.facts.features[name])
             table = lookup(name.removeprefix(FEATURES)).apply(source, state)
             found[name] = table if isinstance(table, np.ndarray) else table.toarray()
     return found

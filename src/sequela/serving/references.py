@@ -1,54 +1,62 @@
-"""Graphs of baseline models, from a table of features."""
+"""Baseline models in torch, from a table of features to probabilities."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from torch import Tensor
 
 from sequela.models import reference
-from sequela.models.reference import ReferenceModel
-from sequela.serving.graph import TREES, Graph
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def _shares(g: Graph, arrays: Arrays, table: str) -> str:
-    """Add the same probabilities for each example."""
-    size = g.op("Concat", g.op("Shape", table, start=0, end=1), g.constant([1]), axis=0)
-    return g.op("Expand", g.constant(arrays["share"][None], np.float32), size)
+def _shares(arrays: Arrays, table: Tensor) -> Tensor:
+    return torch.tensor(arrays["share"], dtype=torch.float32).expand(table.shape[0], -1)
 
 
-def _linear(g: Graph, arrays: Arrays, table: str) -> str:
-    weight, bias = (arrays[name].astype(np.float64) for name in ("weight", "bias"))
-    product = g.op("MatMul", g.cast(table, np.float64), g.constant(weight.T))
-    return _answer(g, g.op("Add", product, g.constant(bias)), len(weight))
+def _linear(arrays: Arrays, table: Tensor) -> Tensor:
+    weight, bias = (torch.tensor(arrays[name], dtype=torch.float64) for name in ("weight", "bias"))
+    return _answer(table.double() @ weight.T + bias)
 
 
-def _answer(g: Graph, logits: str, n: int) -> str:
-    """Add probabilities (batch, class) from one logit for two classes or one for each class."""
-    if n > 1:
-        return g.cast(g.op("Softmax", logits, axis=-1), np.float32)
-    second = g.op("Sigmoid", logits)
-    first = g.op("Sigmoid", g.op("Neg", logits))
-    return g.cast(g.op("Concat", first, second, axis=1), np.float32)
+def _answer(logits: Tensor) -> Tensor:
+    """Compute probabilities (batch, class) of one logit for two classes or one for each class."""
+    if logits.shape[1] > 1:
+        return logits.softmax(1).float()
+    return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1).float()
 
 
-def _standardised(g: Graph, arrays: Arrays, table: str) -> str:
-    centred = g.op("Sub", table, g.constant(arrays["mean"], np.float32))
-    scaled = g.op("Div", centred, g.constant(arrays["deviation"], np.float32))
-    known = g.op("Where", g.op("IsNaN", table), g.constant(0, np.float32), scaled)
-    return _linear(g, arrays, known)
+def _standardised(arrays: Arrays, table: Tensor) -> Tensor:
+    mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
+    return _linear(arrays, torch.where(table.isnan(), 0.0, (table - mean) / deviation))
 
 
-def _boosting(g: Graph, arrays: Arrays, table: str) -> str:
+def _boosting(arrays: Arrays, table: Tensor) -> Tensor:
     model = reference.loaded(arrays["skops"].tobytes())
-    n = model.n_trees_per_iteration_
-    sums = g.op("TreeEnsembleRegressor", table, domain=TREES[0], n_targets=n, **_trees(model))
-    baseline = model._baseline_prediction.reshape(1, n)  # noqa: SLF001 - sklearn has no other way
-    logits = g.op("Add", g.cast(sums, np.float64), g.constant(baseline, np.float64))
-    return _answer(g, logits, n)
+    baseline = torch.tensor(model._baseline_prediction).reshape(1, -1)  # noqa: SLF001 - sklearn has no other way
+    return _answer(_Trees.apply(table, model).double() + baseline)  # type: ignore[no-untyped-call]
+
+
+class _Trees(torch.autograd.Function):
+    """The sums of boosted trees, as one operation of ONNX."""
+
+    @staticmethod
+    def forward(_: Any, table: Tensor, model: HistGradientBoostingClassifier) -> Tensor:
+        """Compute sums (batch, class) of a table."""
+        sums = model._raw_predict(table.numpy()) - model._baseline_prediction  # noqa: SLF001
+        return torch.from_numpy(sums).float()
+
+    @staticmethod
+    def symbolic(g: Any, table: Any, model: HistGradientBoostingClassifier) -> Any:
+        """Add the operation to a graph of torch's exporter."""
+        n = model.n_trees_per_iteration_
+        sums = g.op("ai.onnx.ml::TreeEnsembleRegressor", table, n_targets_i=n, **_trees(model))
+        sums.setType(table.type().with_sizes([None, n]))
+        return sums
 
 
 def _trees(model: HistGradientBoostingClassifier) -> dict[str, list[Any]]:
@@ -57,54 +65,37 @@ def _trees(model: HistGradientBoostingClassifier) -> dict[str, list[Any]]:
     A sample goes left if it is at most the threshold. Samples have single precision, so thresholds
     are rounded down to single precision, which keeps the path of each sample.
     """
-    names = (
-        "treeids nodeids featureids values truenodeids falsenodeids modes missing_value_tracks_true"
+    trees = [(k, tree.nodes) for step in model._predictors for k, tree in enumerate(step)]  # noqa: SLF001
+    sizes = [len(nodes) for _, nodes in trees]
+    nodes = np.concatenate([nodes for _, nodes in trees])
+    number, classes = (
+        np.repeat(each, sizes) for each in (range(len(trees)), [k for k, _ in trees])
     )
-    nodes: dict[str, list[Any]] = {f"nodes_{name}": [] for name in names.split()}
-    leaves: dict[str, list[Any]] = {
-        f"target_{n}": [] for n in ["treeids", "nodeids", "ids", "weights"]
+    place, leaf = np.concatenate([*map(np.arange, sizes)]), nodes["is_leaf"].astype(np.bool_)
+    near = nodes["num_threshold"].astype(np.float32)
+    above = near.astype(np.float64) > nodes["num_threshold"]  # compared in double precision
+    below = np.where(above, np.nextafter(near, np.float32(-np.inf)), near)
+    found = {
+        "nodes_treeids_i": number,
+        "nodes_nodeids_i": place,
+        "nodes_featureids_i": nodes["feature_idx"],
+        "nodes_values_f": np.where(leaf, 0, below),
+        "nodes_truenodeids_i": nodes["left"],
+        "nodes_falsenodeids_i": nodes["right"],
+        "nodes_modes_s": np.where(leaf, "LEAF", "BRANCH_LEQ"),
+        "nodes_missing_value_tracks_true_i": nodes["missing_go_to_left"],
+        "target_treeids_i": number[leaf],
+        "target_nodeids_i": place[leaf],
+        "target_ids_i": classes[leaf],
+        "target_weights_f": nodes["value"][leaf],
     }
-    trees = [(k, tree) for step in model._predictors for k, tree in enumerate(step)]  # noqa: SLF001
-    for number, (k, tree) in enumerate(trees):
-        for place, node in enumerate(tree.nodes):
-            leaf = bool(node["is_leaf"])
-            threshold = 0.0 if leaf else _rounded_down(float(node["num_threshold"]))
-            row = (
-                number,
-                place,
-                int(node["feature_idx"]),
-                threshold,
-                int(node["left"]),
-                int(node["right"]),
-                "LEAF" if leaf else "BRANCH_LEQ",
-                int(node["missing_go_to_left"]),
-            )
-            for name, value in zip(nodes, row, strict=True):
-                nodes[name].append(value)
-            if leaf:
-                for name, value in zip(
-                    leaves, (number, place, k, float(node["value"])), strict=True
-                ):
-                    leaves[name].append(value)
-    return {**nodes, **leaves}
+    return {name: array.tolist() for name, array in found.items()}
 
 
-def _rounded_down(threshold: float) -> float:
-    """Return the largest number of single precision that is at most the threshold."""
-    near = np.float32(threshold)
-    below = float(near) <= threshold  # compared in double precision
-    return float(near if below else np.nextafter(near, np.float32(-np.inf)))
-
-
-TRANSLATIONS: dict[Callable[..., Any], Callable[[Graph, Arrays, str], str]] = {
+TRANSLATIONS: dict[Callable[..., Any], Callable[[Arrays, Tensor], Tensor]] = {
     reference._predict_shares: _shares,  # noqa: SLF001 - their twins
     reference._predict_linear: _linear,  # noqa: SLF001
     reference._predict_standardised: _standardised,  # noqa: SLF001
     reference._predict_boosting: _boosting,  # noqa: SLF001
 }
-"""The translation of each prediction function."""
-
-
-def translation(entry: ReferenceModel) -> Callable[[Graph, Arrays, str], str] | None:
-    """Return the translation of a baseline model; ``None`` for a custom model."""
-    return TRANSLATIONS.get(entry.predict)
+"""The translation of each prediction function; custom models have none."""

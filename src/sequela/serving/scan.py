@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError, unknown_name
 from sequela.evaluation.number import duration
-from sequela.serving.recording import Recording
+from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
-from sequela.sources.signals.edf import EdfFile
+from sequela.signals.edf import EdfFile
+from sequela.signals.windows import blocks, cut_row
 
-_AT_ONCE = 2048
-"""Windows that are scored at once."""
+_AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
 _FLAT = 1e-3
 """Range in µV below which a channel is flat."""
+_WEEK = 7 * 86_400
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,6 @@ class Scanning:
         shortest: Shortest event in seconds.
         gap: Longest gap between two events that are joined, in seconds.
         channels: Names of channels, in the model's order.
-
-    Raises:
-        SettingError: If a number of seconds or the threshold is out of range.
     """
 
     event: str = ""
@@ -101,7 +99,7 @@ class Scan:
     threshold: float
     events: tuple[Found, ...]
     unscored: float
-    recording: Recording
+    recording: StoredRecording
 
     @property
     def in_words(self) -> str:
@@ -109,8 +107,14 @@ class Scan:
         events = f"{len(self.events)} {self.event} event{'s' * (len(self.events) != 1)}"
         return (
             f"{events} in {duration(self.seconds)}, with a probability of {self.threshold:.3f} or "
-            f"more; {self.unscored:.0f} s of flat signal were not scored"
+            f"more; {self.not_scored}"
         )
+
+    @property
+    def not_scored(self) -> str:
+        """The seconds that were not scored, in a sentence."""
+        what = "flat or missing" if self.recording.gaps else "flat"
+        return f"{self.unscored:.0f} s of {what} signal were not scored"
 
 
 def scan(
@@ -129,17 +133,18 @@ def scan(
         path: An EDF, EDF+ or BDF file.
         how: See :class:`Scanning`.
         progress: Called with the finished share.
-
-    Raises:
-        SettingError: If the model or a setting does not fit.
-        DataError: If the file is damaged or discontinuous, or lacks a channel.
     """
     event = looked_for(model, how.event)
-    signal, place = model.about["signal"], model.classes.index(event)
+    signal, place = model.signal, model.classes.index(event)
     threshold = _threshold(model, how.threshold, place)
     file = EdfFile.open(path)
-    recording = Recording.of(file, signal, how.channels)
-    size, rate = signal["n_times"], signal["sfreq"]
+    recording = StoredRecording.of(file, signal, how.channels)
+    if recording.gaps and file.seconds > _WEEK:
+        raise DataError(
+            f"{path}: {duration(file.seconds)} from its start to its end, gaps included; expected "
+            "at most 7 days; cut it at its gaps into separate files"
+        )
+    size, rate = signal.n_times, signal.sfreq
     if recording.n_times < size:
         raise DataError(
             f"{path}: has {file.seconds:g} s, but the model reads windows of {size / rate:g} s: "
@@ -150,7 +155,7 @@ def scan(
     seen = ~np.isnan(raw).all(1)
     level = np.where(seen, np.nan_to_num(raw, nan=-1).max(1), np.nan)
     smoothed = _smoothed(level, max(1, round(how.smooth * rate / step)))
-    times = (np.arange(len(raw)) * step + size / 2) / rate
+    times = (np.arange(len(raw), dtype=np.float64) * step + size / 2) / rate
     names = recording.names if recording.n_asked > 1 else ("",)
     seconds = step / rate
     found = tuple(
@@ -165,39 +170,40 @@ def scan(
 
 def _levels(
     model: ServedModel,
-    recording: Recording,
+    recording: StoredRecording,
     place: int,
     step: int,
     progress: Callable[[float], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute probabilities (window, channel), NaN for flat windows, and ranges (window,)."""
-    size = model.about["signal"]["n_times"]
+    size = model.signal.n_times
     windows = (recording.n_times - size) // step + 1
     found = np.empty((windows, recording.n_asked), np.float32)
     ranges = np.empty(windows, np.float32)
     at_once = max(1, _AT_ONCE // recording.n_asked)
-    for first in range(0, windows, at_once):
-        last = min(first + at_once, windows)
-        samples = recording.read(first * step, (last - 1) * step + size).astype(np.float32)
-        cut = np.lib.stride_tricks.sliding_window_view(samples, size, axis=1)[:, ::step]
-        asked = cut.swapaxes(0, 1).reshape(-1, recording.n_chans, size)
-        said = model.probabilities({"signal": np.nan_to_num(asked)})[:, place]
-        spread = asked.max(-1) - asked.min(-1)
-        said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat or not finite
-        found[first:last] = said.reshape(last - first, -1)
-        ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
-        progress(last / windows)
+    for begin, end in blocks(windows, len(recording.names), step):
+        samples = recording.read(begin * step, (end - 1) * step + size).astype(np.float32)
+        cut = cut_row(samples, size, step)[0]
+        for first in range(begin, end, at_once):
+            last = min(first + at_once, end)
+            asked = cut[first - begin : last - begin].reshape(-1, recording.n_chans, size)
+            if np.isnan(asked).any((1, 2)).all():  # a gap
+                found[first:last] = ranges[first:last] = np.nan
+                continue
+            starts = [f"the window at {n * step / recording.sfreq:g} s" for n in range(first, last)]
+            names = [start for start in starts for _ in range(recording.n_asked)]
+            said = model.probabilities({"signal": np.nan_to_num(asked)}, names)[:, place]
+            spread = asked.max(-1) - asked.min(-1)
+            said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat or not finite
+            found[first:last] = said.reshape(last - first, -1)
+            ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
+            progress(last / windows)
     return found, ranges
 
 
 def looked_for(model: ServedModel, name: str = "") -> str:
-    """Return the class to detect.
-
-    Raises:
-        SettingError: If the model reads records, has no such class, or several to choose from.
-    """
-    if model.about["kind"] != "signal":
-        raise SettingError(f"{model.name} reads hospital records: expected a model of a signal")
+    """Return the class to detect."""
+    _ = model.signal  # it must be a model of a signal
     if not name:
         name = "seizure" if "seizure" in model.classes else ""
         if not name and len(model.classes) == 2:  # noqa: PLR2004
@@ -214,8 +220,8 @@ def looked_for(model: ServedModel, name: str = "") -> str:
 def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
     """Return the given threshold, else the chosen threshold of the model's second class."""
     if asked is None:
-        known = model.about["thresholds"] if place == 1 else ()
-        return float(known[-1]["value"]) if known else 0.5
+        known = model.facts.thresholds if place == 1 else ()
+        return known[-1].value if known else 0.5
     return asked
 
 

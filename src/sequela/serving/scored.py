@@ -12,18 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, SettingError
-from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import CLASSES_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
+from sequela.serving.drift import Drift
+from sequela.serving.known import Known
+from sequela.serving.served import ServedModel
 
 LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
@@ -32,9 +36,9 @@ _ROWS = 1 << 14
 """Number of rows that are written at once."""
 
 
-def seen_in_words(*, signal: bool, of: str = "") -> str:
+def seen_in_words(model: ServedModel, of: str = "") -> str:
     """Return the reason why an example is known, as part of a sentence."""
-    same_time = ", or recorded at the same time" * signal
+    same_time = model.facts.takes.same_time
     return f"in the training or validation set{of}, by content or name{same_time}"
 
 
@@ -44,12 +48,7 @@ def listed_path(out: Path) -> Path:
 
 
 def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
-    """Make sure, before any work, that both files can be written.
-
-    Raises:
-        SettingError: If one of them is an input.
-        OutputError: If one of them is a folder.
-    """
+    """Make sure, before any work, that both files can be written."""
     for each in (out, listed_path(out)):
         require_file(each, ".parquet", ".csv")
         if any(given and given.exists() and given.resolve() == each.resolve() for given in inputs):
@@ -79,27 +78,35 @@ def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
 
 @dataclass
 class Scored:
-    """The table and the list during prediction.
+    """The predictions of a model for new data: the table and the list while they are made.
 
     Attributes:
+        model: The model.
+        known: The fingerprints of its data.
+        out: The table.
         work: Folder for unfinished files.
-        classes: Names of the classes.
-        signal: Whether examples are segments of recordings.
+        examples: Number of scored examples.
+        unscored: Number of other examples by reason.
+        seen: Groups of the training or validation set.
+        drift: Statistics of the data.
     """
 
+    model: ServedModel
+    known: Known
+    out: Path
     work: Path
-    classes: Sequence[str]
-    signal: bool = False
     examples: int = 0
     unscored: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        names = ("id", "group", "subject", "split", *("recording",) * self.signal)
+        self.drift, self._own = Drift(self.model.facts), self.model.facts.takes.columns
+        names = ("id", "group", "subject", "split", *self._own)
         fields = [(name, pa.string()) for name in names]
-        answers = [(f"p_{k}", pa.float32()) for k in range(len(self.classes))]
+        answers = [(f"p_{k}", pa.float32()) for k in range(len(self.model.classes))]
         self.schema = pa.schema([*fields, ("label", pa.int64()), *answers])
         self._rows: list[pa.RecordBatch] = []
+        self._path, self._list_path = self.work / "scored.parquet", self.work / "listed.csv"
         self._open = ExitStack()
         self._table = self._open.enter_context(pq.ParquetWriter(self._path, self.schema))
         self._file = self._open.enter_context(
@@ -108,33 +115,36 @@ class Scored:
         self._list = csv.writer(self._file, lineterminator="\n")
         self._list.writerow(HEADER)
 
-    @property
-    def _path(self) -> Path:
-        return self.work / "scored.parquet"
+    @classmethod
+    @contextmanager
+    def open(cls, model: ServedModel, known: Known, out: Path) -> Iterator[Self]:
+        """Open a table and a list, which are deleted unless :meth:`write` is called."""
+        with writing(out), scratch_beside(out) as work:
+            scored = cls(model, known, out, work)
+            with scored._open:
+                yield scored
 
-    @property
-    def _list_path(self) -> Path:
-        return self.work / "listed.csv"
-
-    def add(
+    def score(
         self,
+        inputs: Mapping[str, NDArray[Any]],
         ids: Sequence[str],
         groups: Sequence[str],
         subjects: Sequence[str | None],
-        probabilities: NDArray[np.float32],
         recordings: Sequence[str] = (),
     ) -> None:
-        """Add predictions, float32 (example, class), and for segments their recordings."""
+        """Predict for examples, and for segments name their recordings."""
+        probabilities = self.model.probabilities(inputs, ids)
         nothing = pa.nulls(len(ids), pa.int64())
         columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
         split = pa.array(["held_out"] * len(ids), pa.string())
         said = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-        of = [pa.array(recordings, pa.string())] * self.signal
+        of = [pa.array(recordings, pa.string())] * len(self._own)
         batch = pa.record_batch([*columns, split, *of, nothing, *said], schema=self.schema)
         self._rows.append(batch)
         self.examples += len(ids)
         if sum(batch.num_rows for batch in self._rows) >= _ROWS:
             self._flush()
+        self.drift.say(probabilities)
 
     def _flush(self) -> None:
         if self._rows:
@@ -144,15 +154,7 @@ class Scored:
     def refuse(
         self, reason: str, *, id_: str = "", group: str = "", subject: str = "", place: str = ""
     ) -> None:
-        """List an example that cannot be scored.
-
-        Args:
-            reason: The reason, as part of a sentence.
-            id_: The id of the example, if it has one.
-            group: Its recording or subject.
-            subject: Its subject.
-            place: Its place in the data.
-        """
+        """List an example that cannot be scored."""
         self.unscored[reason] += 1
         self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
 
@@ -160,49 +162,51 @@ class Scored:
         """Mark groups of the model's training or validation set."""
         self.seen.update(groups)
 
-    def finish(self, partial: Path, about: Mapping[str, Any], out: Path) -> int:
-        """Write the table with marked groups; :meth:`keep` writes the list.
-
-        Args:
-            partial: The file.
-            about: Its metadata by key.
-            out: The later name of the file.
+    def write(self, report: Mapping[str, Any]) -> int:
+        """Write table and list, completely or not at all.
 
         Returns:
             The number of examples in the training or validation set.
         """
+        if not self.examples:
+            reasons = "; ".join(f"{n:,}: {why}" for why, n in self.unscored.most_common(3))
+            raise DataError(
+                f"nothing could be scored ({reasons or 'there is no example'}): nothing is "
+                "written; check the data"
+            )
         self._flush()
         self._table.close()
-        metadata = {
-            CLASSES_KEY: json.dumps(list(self.classes), ensure_ascii=False).encode(),
-            b"sequela.internal": INTERNAL.encode(),
-            **{f"sequela.{key}".encode(): json.dumps(each).encode() for key, each in about.items()},
-        }
-        schema, seen, known = self.schema.with_metadata(metadata), pa.array([*self.seen]), 0
-        with pq.ParquetFile(self._path) as file, table_file(partial, schema, out) as final:
-            for number in range(file.num_row_groups):
-                table = file.read_row_group(number).cast(schema)
-                known += self._mark(table, seen, final)
-        self._open.close()
+        schema, seen, known = self.schema.with_metadata(self._metadata(report)), [*self.seen], 0
+        with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
+            with (
+                pq.ParquetFile(self._path) as file,
+                table_file(partial, schema, self.out) as final,
+            ):
+                for number in range(file.num_row_groups):
+                    table = file.read_row_group(number).cast(schema)
+                    which = pc.is_in(table["group"], pa.array(seen, pa.string()))
+                    known += self._list_known(table.filter(which))
+                    split = pc.if_else(which, "train", "held_out")
+                    place = schema.get_field_index("split")
+                    final.write_table(table.set_column(place, schema.field(place), split))
+            self._file.flush()
+            shutil.copyfile(self._list_path, listed)
         return known
 
-    def _mark(self, table: pa.Table, seen: pa.Array, final: Any) -> int:
-        """Write some rows; rows of known groups are marked and listed."""
-        import pyarrow.compute as pc
+    def _metadata(self, report: Mapping[str, Any]) -> dict[bytes, bytes]:
+        return {
+            CLASSES_KEY: json.dumps(self.model.classes, ensure_ascii=False).encode(),
+            b"sequela.internal": INTERNAL.encode(),
+            b"sequela.model": json.dumps(self.model.facts.run.sha256).encode(),
+            b"sequela.report": json.dumps(report).encode(),
+        }
 
-        which = pc.is_in(table["group"], seen.cast(pa.string()))
-        place = table.column_names.index("split")
-        split = pc.if_else(which, "train", "held_out")
-        final.write_table(table.set_column(place, table.schema.field(place), split))
-        rows = table.filter(which).select(["id", "group", "subject"]).to_pylist()
-        for row in rows:
-            why = seen_in_words(signal=self.signal)
+    def _list_known(self, table: pa.Table) -> int:
+        """List the examples of a table, all known, and return their number."""
+        why = seen_in_words(self.model)
+        for row in table.select(["id", "group", "subject"]).to_pylist():
             self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", why))
-        return len(rows)
-
-    def keep(self, out: Path) -> None:
-        """Copy the list to its final place."""
-        shutil.copyfile(self._list_path, out)
+        return int(table.num_rows)
 
 
 def write_mean(tables: Sequence[Path], out: Path) -> int:
@@ -210,9 +214,6 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
 
     Returns:
         The number of examples in the training or validation set of any model.
-
-    Raises:
-        DataError: If the tables have different examples.
     """
     read = [pq.read_table(each) for each in tables]
     first = read[0]
@@ -239,35 +240,3 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
             final.write_table(first)
         listed.write_text("".join(lines), encoding="utf-8")
     return int(seen.sum())
-
-
-@contextmanager
-def scoring(out: Path, classes: Sequence[str], *, signal: bool) -> Iterator[Scored]:
-    """Open a table and a list, which are deleted unless :func:`write` is called."""
-    with writing(out), scratch_beside(out) as work:
-        scored = Scored(work, classes, signal)
-        try:
-            yield scored
-        finally:
-            scored._open.close()  # noqa: SLF001 - its own
-
-
-def write(scored: Scored, out: Path, about: Mapping[str, Any]) -> int:
-    """Write table and list, completely or not at all.
-
-    Returns:
-        The number of examples in the training or validation set.
-
-    Raises:
-        DataError: If nothing could be scored.
-    """
-    if not scored.examples:
-        reasons = "; ".join(f"{n:,}: {why}" for why, n in scored.unscored.most_common(3))
-        raise DataError(
-            f"nothing could be scored ({reasons or 'there is no example'}): nothing is written; "
-            "check the data"
-        )
-    with whole(out) as table, whole(listed_path(out)) as listed:
-        known = scored.finish(table, about, out)
-        scored.keep(listed)
-    return known

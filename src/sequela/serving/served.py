@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, MissingExtraError, SettingError
+from sequela.formats.opened import content
 from sequela.serving import about as metadata
-from sequela.sources.opened import content
+from sequela.serving.about import About, Records, Signal
+from sequela.serving.graph_rules import check_graph
+from sequela.serving.isolated import GraphError, IsolatedSession, session_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -23,6 +27,8 @@ _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 _EXPECTED = "an ONNX file that sequela export wrote"
 _REMEDY = "export the run again"
+_ROUNDING = 1e-3
+_SHOWN = 5
 _LEAST = float(np.finfo(np.float32).eps)
 
 
@@ -48,18 +54,44 @@ class ServedModel:
 
     Attributes:
         name: The name of the file or folder.
-        about: Its metadata, see :mod:`sequela.serving.about`.
+        about: Its metadata; :attr:`facts` has them as a record.
         session: The graph.
+        content: The bytes of the file.
     """
 
     name: str
     about: Mapping[str, Any]
     session: "InferenceSession"
+    content: bytes = field(default=b"", repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the file, as a session cannot be pickled."""
+        threads = self.session.get_session_options().intra_op_num_threads
+        return _unpickled, (self.content, self.name, threads)
+
+    @cached_property
+    def facts(self) -> About:
+        """The metadata as a record."""
+        return About.model_validate(self.about)
+
+    @property
+    def signal(self) -> Signal:
+        """The signals that it reads."""
+        if self.facts.signal is None:
+            raise SettingError(f"{self.name} reads hospital records: expected a model of a signal")
+        return self.facts.signal
+
+    @property
+    def records(self) -> Records:
+        """The hospital records that it reads."""
+        if self.facts.records is None:
+            raise SettingError(f"{self.name} reads a signal: expected a model of hospital records")
+        return self.facts.records
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
-        return tuple(self.about["classes"])
+        return tuple(self.facts.classes)
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
@@ -69,10 +101,38 @@ class ServedModel:
             for each in self.session.get_inputs()
         }
 
-    def probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def check(self) -> None:
+        """Check that the graph has the inputs and the output of its metadata."""
+        given = {each.name: (each.type, list(each.shape)) for each in self.session.get_inputs()}
+        outputs = {each.name: (each.type, list(each.shape)) for each in self.session.get_outputs()}
+        names = (*self.facts.takes.inputs, *self.facts.features)
+        for name, (kind, shape) in given.items():
+            whole = name in ("codes", "lengths")
+            fits = name in names and kind == ("tensor(int64)" if whole else "tensor(float)")
+            if fits and name == "signal":
+                signal = self.signal
+                fits = fits and [each for each in shape[1:] if isinstance(each, int)] in (
+                    [signal.n_chans],
+                    [signal.n_chans, signal.n_times],
+                )
+            if not fits:
+                raise DataError(f"{self.name}: input {name} does not fit its metadata; {_REMEDY}")
+        if not given or [*outputs] != ["probabilities"]:
+            raise DataError(f"{self.name}: expected inputs and an output probabilities; {_REMEDY}")
+        kind, shape = outputs["probabilities"]
+        if kind != "tensor(float)" or shape[1:] != [len(self.classes)]:
+            raise DataError(
+                f"{self.name}: its output is {' x '.join(map(str, shape))}; expected batch x "
+                f"{len(self.classes)} probabilities, one for each class; {_REMEDY}"
+            )
+
+    def probabilities(
+        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] = ()
+    ) -> NDArray[np.float32]:
         """Predict probabilities: float32 (example, class); each row sums to 1.
 
         Args:
+            names: Names of the examples, for messages.
             inputs: An array for each of :attr:`inputs`. ``signal`` is (example, channel, sample) in
                 µV; ``lengths`` (samples or visits of each example) may be left out if all examples
                 fill the array. ``codes`` is (example, visit, place), indices into the vocabulary,
@@ -81,7 +141,8 @@ class ServedModel:
                 ``static`` and ``features:NAME`` (example, column), NaN for unknown numbers.
 
         Raises:
-            DataError: If an input is missing, or has a wrong shape or invalid values.
+            DataError: If an input is missing, or has a wrong shape or invalid values, or the
+                results are not probabilities.
         """
         given = {name: self._checked(each, inputs) for name, each in self.inputs.items()}
         examples = {name: len(array) for name, array in given.items()}
@@ -91,9 +152,32 @@ class ServedModel:
         self._check_lengths(given)
         if not next(iter(examples.values())):
             return np.empty((0, len(self.classes)), np.float32)
-        (found_,) = self.session.run(["probabilities"], given)
+        try:
+            (found_,) = self.session.run(["probabilities"], given)
+        except Exception as error:
+            raise _unusable(self.name, error) from error
         probabilities: NDArray[np.float32] = found_
+        self._check_probabilities(probabilities, next(iter(examples.values())), names)
         return probabilities
+
+    def _check_probabilities(
+        self, found: NDArray[np.float32], examples: int, names: Sequence[str]
+    ) -> None:
+        """Raise a DataError unless each row has probabilities, which sum to 1."""
+        if found.shape != (examples, len(self.classes)):
+            raise DataError(
+                f"{self.name}: its output is {' x '.join(map(str, found.shape))}; expected "
+                f"{examples} x {len(self.classes)}; {_REMEDY}"
+            )
+        whole = (found >= 0).all(1) & (abs(found.sum(1, dtype=np.float64) - 1) <= _ROUNDING)
+        if not whole.all():
+            row = int(whole.argmin())
+            values = ", ".join(f"{value:g}" for value in found[row][:_SHOWN])
+            which = names[row] if names else f"example {row + 1}"
+            raise DataError(
+                f"{self.name}: for {which} it gives {values}; expected probabilities, which sum "
+                "to 1: leave out this example if its numbers are extreme, or export the run again"
+            )
 
     def _checked(self, expected: Input, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Check type and shape of one input."""
@@ -136,7 +220,7 @@ class ServedModel:
             if low < 1 or high > most:
                 raise DataError(f"lengths are {low} to {high}: expected 1 to {most}")
         if "codes" in given and given["codes"].size:
-            codes, size = given["codes"], len(self.about["records"]["vocabulary"])
+            codes, size = given["codes"], len(self.records.vocabulary)
             if codes.max() >= size or codes.min() < -1:
                 raise DataError(
                     f"codes are {codes.min()} to {codes.max()}: expected -1 to {size - 1}"
@@ -144,18 +228,17 @@ class ServedModel:
 
     def recalibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
-        temperature = self.about["calibration"]["temperature"]
-        logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64)) / temperature
+        logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64))
+        logits /= self.facts.calibration.temperature
         chance = np.exp(logits - logits.max(1, keepdims=True))
         found: NDArray[np.float32] = (chance / chance.sum(1, keepdims=True)).astype(np.float32)
         return found
 
     def sets(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Compute the conformal set of each example: bool (example, class)."""
+        cutoff = self.facts.calibration.conformal.cutoff
         found: NDArray[np.bool_] = 1 - probabilities.astype(np.float64) <= (
-            math.inf
-            if self.about["calibration"]["conformal"]["cutoff"] is None
-            else self.about["calibration"]["conformal"]["cutoff"]
+            math.inf if cutoff is None else cutoff
         )
         return found
 
@@ -169,42 +252,40 @@ class ServedModel:
             sfreq: Samples per second, in Hz.
             n_chans: Number of channels.
             channels: Known names of the channels.
-
-        Raises:
-            SettingError: If the model reads records, or another unit, rate or channels.
         """
-        if self.about["kind"] != "signal":
-            raise SettingError(f"{self.name} reads hospital records, but a signal was given")
-        signal = self.about["signal"]
+        signal = self.signal
         if unit.strip().lower() not in _MICROVOLT:
             raise SettingError(
-                f"the signal is in {unit or 'no unit'}, but {self.name} reads {signal['unit']}: "
+                f"the signal is in {unit or 'no unit'}, but {self.name} reads {signal.unit}: "
                 "convert it"
             )
-        if not abs(sfreq - signal["sfreq"]) <= _SAME_RATE * signal["sfreq"]:
+        if not abs(sfreq - signal.sfreq) <= _SAME_RATE * signal.sfreq:
             raise SettingError(
-                f"the signal has {sfreq:g} Hz, but {self.name} reads {signal['sfreq']:g} Hz: "
+                f"the signal has {sfreq:g} Hz, but {self.name} reads {signal.sfreq:g} Hz: "
                 "resample it"
             )
-        if n_chans != signal["n_chans"]:
+        if n_chans != signal.n_chans:
             raise SettingError(
-                f"the signal has {n_chans} channel(s), but {self.name} reads {signal['n_chans']}: "
+                f"the signal has {n_chans} channel(s), but {self.name} reads {signal.n_chans}: "
                 "choose channels"
             )
-        if channels and signal["channels"] and list(channels) != signal["channels"]:
+        if channels and signal.channels and list(channels) != signal.channels:
             raise SettingError(
                 f"the channels are {', '.join(channels)}, but {self.name} reads "
-                f"{', '.join(signal['channels'])}: choose these, in this order"
+                f"{', '.join(signal.channels)}: choose these, in this order"
             )
 
 
-def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
+def load(
+    path: Path | str, *, threads: int = 1, trust_code: bool = False, isolated: bool = False
+) -> ServedModel:
     """Load a model from a file of ``sequela export``, or from a finished run.
 
     Args:
         path: ``FILE.onnx``, or a run folder, which is exported in memory and needs torch.
         threads: Threads of a prediction.
         trust_code: Whether the run's model may be a class of a file or module.
+        isolated: Whether the graph runs in a separate process, which can be interrupted.
 
     Raises:
         MissingExtraError: If ONNX Runtime is not installed, or torch where a run needs it.
@@ -216,28 +297,38 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
     if path.is_dir():
         from sequela.serving.export import exported
 
-        return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
-    return from_bytes(content(path, _EXPECTED, _REMEDY), str(path), threads=threads)
+        model = exported(path, trust_code=trust_code)
+    else:
+        model = content(path, _EXPECTED, _REMEDY)
+    return from_bytes(model, str(path), threads=threads, isolated=isolated)
 
 
-def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
+def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = False) -> ServedModel:
     """Load a model from the bytes of an exported file; see :func:`load`."""
+    if not find_spec("onnxruntime"):
+        raise MissingExtraError.of("serve", "an exported model")
+    check_graph(model, name)
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError.of("serve", "an exported model") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4  # errors are raised
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        opened = IsolatedSession if isolated else session_of
+        session: Any = opened(model, threads)
     except Exception as error:
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        what = " ".join(str(error).split())
-        raise DataError(
-            f"{name}: cut short, damaged, or not an ONNX model for this version of ONNX Runtime "
-            f"({what[-200:]}); expected {_EXPECTED}; {_REMEDY}"
-        ) from error
-    given = session.get_modelmeta().custom_metadata_map
-    return ServedModel(name, metadata.read(model, given, name), session)
+        raise _unusable(name, error) from error
+    about = metadata.read(model, session.get_modelmeta().custom_metadata_map, name)
+    served = ServedModel(name, about, session, model)
+    served.check()
+    return served
+
+
+def _unpickled(model: bytes, name: str, threads: int) -> ServedModel:
+    return from_bytes(model, name, threads=threads)
+
+
+def _unusable(name: str, error: Exception) -> DataError:
+    """Return ONNX Runtime's error in one line; another error is raised again."""
+    if not isinstance(error, GraphError) and not type(error).__module__.startswith("onnxruntime"):
+        raise error
+    what = " ".join(str(error).split())
+    return DataError(
+        f"{name}: cut short, damaged, or not an ONNX model for this version of ONNX Runtime "
+        f"({what[-200:]}); expected {_EXPECTED}; {_REMEDY}"
+    )

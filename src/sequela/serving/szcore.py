@@ -16,10 +16,10 @@ import numpy as np
 from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
-from sequela.sources.signals import event_files
-from sequela.sources.signals.edf import EdfFile
-from sequela.sources.signals.events import Event
-from sequela.sources.signals.folders import events_of
+from sequela.signals import event_files
+from sequela.signals.edf import EdfFile
+from sequela.signals.events import Event
+from sequela.signals.folders import events_of
 
 Span = tuple[float, float]
 SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)
@@ -33,18 +33,7 @@ _DAY = 86_400
 
 
 def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> list[list[Span]]:
-    """Read onset and end of the known events of recordings, in seconds.
-
-    Args:
-        how: An ``events.tsv`` (for several recordings, with a column ``file``), or one of
-            :data:`SOURCES`.
-        paths: The recordings.
-        event: The class to detect; other annotations are ignored.
-
-    Raises:
-        DataError: If an event has no end, or begins after the end of its recording.
-        MissingExtraError: If ``timescoring`` is not installed.
-    """
+    """Read onset and end of the known events of recordings, in seconds."""
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
     files = [EdfFile.open(path) for path in paths]
@@ -96,7 +85,7 @@ class Scores:
         known: Number of known events, or their samples.
         met: Number of detected ones among them.
         false: Number of false detections.
-        days: Length of all recordings in days.
+        days: Length of all recordings in days, without gaps.
     """
 
     by: str
@@ -133,12 +122,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def scores(known: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scores]:
-    """Compute scores by event and by sample, over all recordings.
-
-    Args:
-        known: Onset and end of the known events of each recording.
-        scans: The scan of each recording.
-    """
+    """Compute scores by event and by sample, over all recordings."""
     from timescoring.annotations import Annotation
     from timescoring.scoring import EventScoring, SampleScoring
 
@@ -149,7 +133,7 @@ def scores(known: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Score
         both = [Annotation(list(each), _RATE, size) for each in (spans, said)]
         for by, one in (("event", EventScoring(*both)), ("sample", SampleScoring(*both))):
             counts[by] += np.array([one.refTrue, one.tp, one.fp], int)
-    days = sum(found.seconds for found in scans) / _DAY
+    days = sum(found.seconds - found.recording.gaps for found in scans) / _DAY
     return [
         Scores(by, int(known_), int(met), int(false), days)
         for by, (known_, met, false) in counts.items()

@@ -1,133 +1,226 @@
-"""Translation of a trained model to a graph, from its inputs to probabilities."""
+"""Translation of a trained model to a graph, from its inputs to probabilities.
 
-from collections.abc import Mapping
+The model is one torch module, which torch's exporter traces (decision 25).
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.models.reference import ReferenceModel
+from sequela.files import temporary
+from sequela.models.reference import ReferenceModel, loaded
+from sequela.models.registry import ModelEntry
 from sequela.runs.model import TrainedEnsemble, TrainedModel
-from sequela.sequences.featurisers import FEATURES
+from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
-from sequela.serving import layers, record_networks, references, signal_networks, signal_tables
-from sequela.serving.graph import Graph
+from sequela.serving import references, signal_tables
 
+OPSET = 20
+"""Version of the operators, for ONNX Runtime 1.17 or later."""
 _LEAST = 1e-7
 """As in :func:`sequela.runs.model.averaged`."""
+_TRACED = 3
+"""Examples, steps and codes of the inputs that are traced."""
+Shape = tuple[int | str, ...]
 
 
 def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
-    """Translate a model; the output ``probabilities`` is float32 (batch, class).
-
-    Raises:
-        ModelError: If a part of the model has no translation.
-    """
-    g = Graph()
-    return g.model(_probabilities(g, model), len(model.header["classes"]))
-
-
-def leaves(model: TrainedModel | TrainedEnsemble) -> list[TrainedModel]:
-    """Return the models of an ensemble, or the one model."""
-    if isinstance(model, TrainedModel):
-        return [model]
-    return [leaf for member in model.members for leaf in leaves(member)]
-
-
-def _probabilities(g: Graph, model: TrainedModel | TrainedEnsemble) -> str:
-    if isinstance(model, TrainedEnsemble):
-        return _averaged(g, [_probabilities(g, each) for each in model.members], model.header)
-    signal = "n_times" in model.header
-    if isinstance(model.entry, ReferenceModel):
-        return _reference(g, model, model.entry, signal=signal)
-    network = model.network("an export")
-    return _of_signal(g, model, network) if signal else _of_records(g, model, network)
-
-
-def _averaged(g: Graph, said: list[str], header: Mapping[str, Any]) -> str:
-    if header["mean"] == "arithmetic":
-        return layers.mean_of_members(g, said)
-    logs = [g.op("Log", g.op("Max", each, g.constant(_LEAST, np.float32))) for each in said]
-    return layers.softmax(g, layers.mean_of_members(g, logs))
-
-
-def _signal(g: Graph, header: Mapping[str, Any], *, any_length: bool) -> str:
-    n_times: int | str = "time" if any_length else header["n_times"]
-    return g.input("signal", ("batch", header["n_chans"], n_times))
-
-
-def any_length(model: TrainedModel) -> bool:
-    """Return ``True`` if a model of a signal takes segments of any length."""
-    if "n_times" not in model.header or isinstance(model.entry, ReferenceModel):
-        return False
-    return model.entry.recurrent
-
-
-def _of_signal(g: Graph, model: TrainedModel, network: nn.Module) -> str:
-    translated = _by_class(signal_networks.TRANSLATIONS, network)
-    if translated is None or model.reads != ("signal",):
-        raise _untranslated(model)
-    signal = _signal(g, model.header, any_length=any_length(model))
-    scaled = signal_tables.scaled(g, Scaling.from_json(model.header["scaling"]), signal)
-    found: str = translated(g, network, scaled, model.header["n_times"])
+    """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
+    shapes: dict[str, Shape] = {}
+    whole = _Part(model, shapes)
+    given = [
+        torch.full(
+            tuple(_TRACED if isinstance(size, str) else size for size in shape),
+            _TRACED if name == "lengths" else 1,
+            dtype=torch.int64 if name in ("codes", "lengths") else torch.float32,
+        )
+        for name, shape in shapes.items()
+    ]
+    axes = {
+        name: {place: size for place, size in enumerate(shape) if isinstance(size, str)}
+        for name, shape in {**shapes, "probabilities": ("batch", 0)}.items()
+    }
+    for name, symbolic in _OPERATIONS.items():
+        torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
+    with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
+        torch.onnx.export(
+            whole,
+            tuple(given),
+            folder / "model.onnx",
+            input_names=[*shapes],
+            output_names=["probabilities"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        found = onnx.load(folder / "model.onnx")
+    found.producer_name, found.producer_version = "sequela", ""
+    for each in found.opset_import:
+        each.version = 3 if each.domain else OPSET  # the other domain is that of trees
     return found
 
 
-def _of_records(g: Graph, model: TrainedModel, network: nn.Module) -> str:
-    translated = _by_class(record_networks.TRANSLATIONS, network)
-    if translated is None:
-        raise _untranslated(model)
-    read = next((each for each in model.reads if each.startswith(FEATURES)), "")
-    config = model.header["config"]
-    sizes = record_networks.Sizes(
-        config.get("n_channels", 0), config.get("n_features", 0), read, model.state
-    )
-    found: str = translated(g, network, sizes)
-    return found
+def _add_shapes(shapes: dict[str, Shape], model: TrainedModel) -> None:
+    """Add the inputs of a model; a size is fixed if any model needs a fixed size."""
+    for name, shape in _shapes_of(model):
+        known = shapes.get(name, shape)
+        both = list(zip(known, shape, strict=True))
+        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
+            raise ModelError(
+                f"the models read {name} in two shapes, {known} and {shape}: export each alone"
+            )
+        shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
 
 
-def _by_class(translations: Mapping[type[nn.Module], Any], network: nn.Module) -> Any:
-    """Return the translation of a class, or of a base class with the same ``forward``."""
-    for each in type(network).__mro__:
-        if issubclass(each, nn.Module) and each in translations:
-            return translations[each] if type(network).forward is each.forward else None
-    return None
+def _shapes_of(model: TrainedModel) -> Iterator[tuple[str, Shape]]:
+    """Yield the inputs of one model: fixed sizes, and names of variable sizes."""
+    header = model.header
+    if "n_times" in header:
+        times = "time" if model.any_length else header["n_times"]
+        yield "signal", ("batch", header["n_chans"], times)
+    for read in model.reads:
+        if read == "codes":
+            yield read, ("batch", "visit", "place")
+        elif read == "gaps":
+            yield read, ("batch", "visit")
+        elif read == "values":
+            yield read, ("batch", "visit", header["config"]["n_channels"])
+        elif "n_times" not in header:
+            yield read, ("batch", _columns(model))
+    if _takes_lengths(model):
+        yield "lengths", ("batch",)
 
 
-def _reference(g: Graph, model: TrainedModel, entry: ReferenceModel, *, signal: bool) -> str:
-    translated = references.translation(entry)
-    if translated is None:
-        raise _untranslated(model)
-    state = model.state
-    arrays = {n: layers.array(t) for n, t in model.tensors.items() if n not in state}
-    read = model.reads[0]
-    if not read.startswith(FEATURES):
-        whole = _signal(g, model.header, any_length=False) if signal else record_networks.codes(g)
-        return translated(g, arrays, whole)
-    if not signal:
-        return translated(g, arrays, g.input(read, ("batch", _columns(arrays))))
+def _columns(model: TrainedModel) -> int:
+    """Return the number of columns of a table of features."""
+    if isinstance(model.entry, ModelEntry):
+        return int(model.header["config"]["n_features"])
+    if "weight" in model.arrays:
+        return int(model.arrays["weight"].shape[1])
+    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_)
+
+
+def _takes_lengths(model: TrainedModel) -> bool:
+    return model.any_length or (model.is_network and "n_times" not in model.header)
+
+
+class _Part(nn.Module):
+    """A model, from the inputs of its file to probabilities (batch, class)."""
+
+    def __init__(self, model: TrainedModel | TrainedEnsemble, shapes: dict[str, Shape]) -> None:
+        super().__init__()
+        self.model, self.shapes = model, shapes
+        if isinstance(model, TrainedEnsemble):
+            self.members = nn.ModuleList(_Part(each, shapes) for each in model.members)
+            return
+        if isinstance(model.entry, ReferenceModel):
+            known = model.entry.predict in references.TRANSLATIONS
+            tables = (*signal_tables.TABLES, "") if "n_times" in model.header else None
+            known &= tables is None or model.reads[0].partition(":")[2] in tables
+        else:
+            self.network = model.network("an export")
+            known = type(self.network).forward.__module__.startswith("sequela.models.")
+        if not known:
+            raise ModelError(
+                f"{model.name} cannot be exported: its class has no translation to ONNX; models "
+                "of the package can be exported, also in ensembles"
+            )
+        _add_shapes(shapes, model)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """Compute probabilities of the inputs, in the order of ``shapes``."""
+        if isinstance(self.model, TrainedEnsemble):
+            said = torch.stack([member(*given) for member in self.members])
+            if self.model.header["mean"] == "arithmetic":
+                return said.mean(0)
+            return said.clamp(min=_LEAST).log().mean(0).softmax(1)
+        model, inputs = self.model, dict(zip(self.shapes, given, strict=True))
+        if isinstance(model.entry, ReferenceModel):
+            return references.TRANSLATIONS[model.entry.predict](model.arrays, _table(model, inputs))
+        taken = [_input(model, read, inputs) for read in model.reads]
+        if _takes_lengths(model):
+            taken.append(inputs["lengths"])
+        logits: Tensor = getattr(self.network, "padded", self.network)(*taken)
+        return logits.softmax(1)
+
+
+def _table(model: TrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Return what a baseline model reads."""
+    (read,) = model.reads
+    if read in inputs:
+        return inputs[read]
     name = read.removeprefix(FEATURES)
-    if name not in signal_tables.TABLES:
-        raise _untranslated(model)
-    own = {k.removeprefix(f"{read}:"): v for k, v in state.items()}
-    given = _signal(g, model.header, any_length=False)
-    return translated(g, arrays, signal_tables.TABLES[name](g, own, given, model.header))
+    state = {key.removeprefix(f"{read}:"): array for key, array in model.state.items()}
+    return signal_tables.TABLES[name](state, inputs["signal"], model.header)
 
 
-def _columns(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """Return the number of columns of features of a baseline model."""
-    if "weight" in arrays:
-        return int(arrays["weight"].shape[1])
-    from sequela.models.reference import loaded
+def _input(model: TrainedModel, read: str, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Return what a network reads, scaled; visits are (visit, batch, ...)."""
+    given, state = inputs[read], model.state
+    if read == "signal":
+        return signal_tables.scaled(Scaling.from_json(model.header["scaling"]), given)
+    if read == "codes":
+        return given
+    if read.startswith(FEATURES):
+        scaled = _standard(given, state, f"{read}:column ").clamp(-CLIP, CLIP)
+        return torch.where(given.isnan(), 0.0, scaled)
+    steps = given.transpose(0, 1)
+    real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]
+    if read == "gaps":
+        return torch.where(real, steps, 0.0)
+    return torch.where(real[..., None], _standard(steps, state, "values:"), torch.nan)
 
-    return int(loaded(arrays["skops"].tobytes()).n_features_in_)
+
+def _standard(numbers: Tensor, state: Mapping[str, NDArray[Any]], of: str) -> Tensor:
+    mean, deviation = (torch.from_numpy(state[f"{of}{name}"]) for name in ("mean", "deviation"))
+    return (numbers - mean) / deviation
 
 
-def _untranslated(model: TrainedModel) -> ModelError:
-    return ModelError(
-        f"{model.name} cannot be exported: its class has no translation to ONNX; models of the "
-        "package can be exported, also in ensembles"
-    )
+def _last_size(g: Any) -> int:
+    """Return the size of the last axis of an operation's first input, as traced."""
+    return int(next(g.original_node.inputs()).type().sizes()[-1])
+
+
+def _product(g: Any, x: Any, matrix: NDArray[np.float64]) -> Any:
+    """Add the product of (..., time) and a matrix, in double precision."""
+    wide = g.op("Cast", x, to_i=onnx.TensorProto.DOUBLE)
+    product = g.op("MatMul", wide, g.op("Constant", value_t=torch.from_numpy(matrix.copy())))
+    return g.op("Cast", product, to_i=getattr(onnx.TensorProto, x.type().scalarType().upper()))
+
+
+def _rfft(g: Any, x: Any, *_: Any) -> Any:
+    """Add a Fourier transform of real numbers: (..., frequency, 2)."""
+    turn = np.fft.rfft(np.eye(_last_size(g)))  # (time, frequency)
+    last = g.op("Constant", value_t=torch.tensor([-1]))
+    parts = [g.op("Unsqueeze", _product(g, x, each), last) for each in (turn.real, turn.imag)]
+    return g.op("Concat", *parts, axis_i=-1)
+
+
+def _irfft(g: Any, x: Any, n: Any, *_: Any) -> Any:
+    """Add the inverse transform of a real spectrum to ``n`` samples."""
+    n_times = int(n.node().t("value"))
+    return _product(g, x, np.fft.irfft(np.eye(n_times // 2 + 1), n=n_times))
+
+
+def _unfold(g: Any, x: Any, _: Any, *window: Any) -> Any:
+    """Add windows of the last axis: (..., time) to (..., window, size)."""
+    size, step = (int(each.node().t("value")) for each in window)
+    places = torch.arange(_last_size(g)).unfold(0, size, step)
+    return g.op("Gather", x, g.op("Constant", value_t=places.contiguous()), axis_i=-1)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "aten::unfold": _unfold,
+    "aten::fft_rfft": _rfft,
+    "aten::fft_irfft": _irfft,
+    "aten::view_as_real": lambda _, x: x,
+}
+"""Operations that the exporter lacks. Segments are short, so matrices are fast."""

@@ -1,1 +1,1 @@
-"""The 2019 report as data, and the only place that combines the packages below."""
+"""Studies as data, the two of the 2019 report among them, and the verdicts on their claims."""

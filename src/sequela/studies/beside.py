@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sequela.analysis.compare import compare_opened
 from sequela.evaluation.metrics import Metric, headline, named
 from sequela.evaluation.number import number
 from sequela.models.defaults import default_for
 from sequela.models.registry import title_of
-from sequela.runs.compare import compare_opened
 from sequela.runs.find import Run
 from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
-from sequela.studies.verdicts import SURE
+from sequela.studies.verdicts import LEVEL
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Beside:
-    """The default model and the best of a study's own models.
-
-    Attributes:
-        model: Its name.
-        metric: Name of the compared metric.
-        value: Its value on the test set.
-        models: Number of models that the value is the mean of: folds, repeats and seeds.
-        rivals: The best of the study's networks, and the best of its baseline models.
-    """
+    """The default model and the best of a study's own models: networks, and baseline models."""
 
     model: str
     metric: str
@@ -72,7 +64,7 @@ class Beside:
         return (
             f"{title_of(self.model)}, the default model for these data, has {metric.title} "
             f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Significantly” "
-            f"means p below {SURE}{corrected}."
+            f"means p below {LEVEL}{corrected}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,12 +91,7 @@ class Beside:
 def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
     """Compare the default model with a study's own models, from evaluated runs on one question.
 
-    Args:
-        study: The study of the runs.
-        runs: The runs; those that leak or have weighted classes are ignored.
-
-    Returns:
-        ``None`` where the study has no such run, or no model to compare with.
+    It is ``None`` where the study has no such run, or no model to compare with.
     """
     plain = {
         run.settings.model: run
@@ -147,7 +134,7 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
 
 def _best(runs: Iterable[Run]) -> Run | None:
     def value(run: Run) -> float:
-        metric = headline(run.data["classes"], run.test)
+        metric = headline(run.data.classes, run.test)
         sign = 1 if metric.better == "higher" else -1
         return sign * float(run.test.get(metric.key) or 0.0)
 
@@ -157,8 +144,8 @@ def _best(runs: Iterable[Run]) -> Run | None:
 def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Rival:
     gap, p_value = compared.difference, compared.corrected_p
     value, low, high = -gap.value, -gap.interval.high, -gap.interval.low
-    sure = p_value < SURE
-    theirs, ours = run.facts["operations"], own.facts["operations"]
+    sure = p_value < LEVEL
+    theirs, ours = run.facts.operations, own.facts.operations
     return Rival(
         model=compared.model,
         kind=kind,
@@ -187,9 +174,9 @@ def _in_words(rival: Rival, metric: Metric) -> str:
     )
     if rival.operations is None:
         return said
-    fewer, more = number(rival.operations, ".1f"), number(1 / rival.operations, ".1f")
-    if "1.0" in (fewer, more):
+    times = number(rival.operations, ".1f"), number(1 / rival.operations, ".1f")
+    if "1.0" in times:
         return f"{said}, with about as many operations"
     if rival.operations > 1:
-        return f"{said}, with {fewer} times fewer operations"
-    return f"{said}, with {more} times the operations"
+        return f"{said}, with 1/{number(rival.operations, '.2g')} of its operations"
+    return f"{said}, with {times[1]} times its operations"

@@ -1,14 +1,14 @@
 """The claims of a report, declared before training: estimand, population and margin."""
 
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sequela.errors import SettingError
+from sequela.errors import DataError
+from sequela.formats import opened
 
 Relation = Literal["about", "below", "above"]
 Condition = Literal["no recurrence", "one class predicted"]
@@ -59,24 +59,27 @@ def declared(name: str) -> tuple[Claim, ...]:
     return read(Path(str(files("sequela.studies") / "declared" / f"{name}.toml")))
 
 
-def read(path: Path) -> tuple[Claim, ...]:
-    """Read the claims of a file: tables ``claim``, and their shared keys before them.
+class _Claims(BaseModel):
+    """A file of claims: tables ``claim``, and their shared keys before them."""
 
-    Raises:
-        SettingError: If the file is missing or not a declaration of claims, or names one twice.
-    """
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-        given = record.pop("claim")
-        claims = tuple(Claim(**{**record, **one}) for one in given)
-    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: expected a declaration of claims: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingError(f"{path}: claim {first['loc']}: {first['msg']}") from error
+    claim: tuple[Claim, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_shared_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
+        shared = {key: value for key, value in given.items() if key != "claim"}
+        claims = given.get("claim")
+        if not isinstance(claims, list) or not all(isinstance(each, dict) for each in claims):
+            return given
+        return {"claim": [{**shared, **each} for each in claims]}
+
+
+def read(path: Path) -> tuple[Claim, ...]:
+    """Read the claims of a file."""
+    claims = opened.declaration(path, _Claims, "a declaration of claims in TOML").claim
     ids = [claim.id for claim in claims]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise SettingError(f"{path}: '{twice[0]}' names two claims; name each once")
+        raise DataError(f"{path}: '{twice[0]}' names two claims; name each once")
     return claims
 
 

@@ -4,24 +4,26 @@ The two studies of the 2019 report are such files (``declared/``). Run a custom 
 study FILE.toml``.
 """
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
-from sequela.cohort.task_files import SUFFIX, read_task
-from sequela.cohort.tasks import TASKS
 from sequela.config import SignalSettings, SplitUnit, TrainingSettings
+from sequela.datasets import catalog
 from sequela.errors import SettingError, UnknownNameError, unknown_name
+from sequela.formats import opened
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
-from sequela.sources import catalog
 from sequela.studies.claims import Claim, read
-from sequela.studies.study import Question, Study
+from sequela.studies.study import Question, Study, StudyKeys
+
+SUFFIX = ".toml"
+_EXPECTED = "a study in TOML (docs/extending.md)"
 
 
 class _Table(BaseModel):
@@ -51,87 +53,47 @@ class ModelFamily(_Table):
     improved: str
 
 
-class StudyFile(_Table):
+@dataclass(frozen=True, config={"extra": "forbid", "allow_inf_nan": False})
+class StudyFile(StudyKeys):
     """The keys of a study file.
 
     Each key is a field of :class:`~sequela.studies.study.Study`, or is described here.
     """
 
-    name: str = Field(min_length=1, description="In results.json, and of the part of the page.")
-    title: str = ""
-    heading: str = ""
-    data: str | tuple[str, ...] = Field(default=(), description="Data sets to choose one from.")
-    task: str = Field(
-        default="",
-        description="Task of `data`, if these are records: a name, or a task file next to this.",
-    )
-    asked: dict[str, Any] = Field(
-        default={}, description="Settings of the task and its sequences: fields of CohortSettings. "
-        "In a file of several cohorts, by data set.",
-    )  # fmt: skip
-    signals: dict[str, Any] = Field(default={}, description="Description of your own recordings.")
+    data: str | tuple[str, ...] = ()
+    task: str = ""
+    """The task of ``data``, if these are records: a name, or a task file next to this."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """Settings of the task and its sequences; in a file of several cohorts, by data set."""
     cohorts: tuple[Cohort, ...] = ()
     primary: tuple[Cohort, ...] = ()
     hindsight: tuple[Cohort, ...] = ()
-    rooted: str = ""
     splits: tuple[SplitUnit, ...] = ()
-    models: tuple[str, ...] = Field(default=(), description="Networks and reference models.")
-    training: dict[str, dict[str, Any]] = Field(
-        default={}, description="Changes to how a network is trained."
-    )
-    default: bool = False
-    controls: dict[str, tuple[str, ...]] = {}
-    quick_epochs: int = Field(default=4, ge=1)
-    quick_average: float = Field(default=0.98, ge=0, lt=1)
+    models: tuple[str, ...] = ()
+    """Networks and baseline models."""
+    training: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Changes to how a network is trained."""
     families: tuple[ModelFamily, ...] = ()
-    claims: str | tuple[Claim, ...] = Field(default=(), description="Tables, or a file of them.")
-    report: str = "the report"
-    citation: str = ""
-    reported: dict[str, dict[str, int | float | str]] = {}
-    reported_columns: tuple[str, ...] = ()
+    claims: str | tuple[Claim, ...] = ()
+    """Tables, or a file of them."""
     reported_question: Cohort | None = None
-    few: int = Field(default=200, ge=0)
-    very_few: int = Field(default=50, ge=0)
-    folds: int = Field(default=5, ge=0)
-    repeats: int = Field(default=1, ge=1)
-    seeds: int = Field(default=1, ge=1, description="Number of seeds for each split.")
-    caveats: tuple[str, ...] = ()
-    notes: dict[str, str] = {}
 
 
 def read_study(path: Path) -> Study:
-    """Read the study of a file.
-
-    Raises:
-        SettingError: If the file is missing or invalid; the message names the file, the key and the
-            expectation.
-        UnknownNameError: If it names a data set, task or model that does not exist.
-    """
+    """Read the study of a file."""
+    found = opened.declaration(path, StudyFile, _EXPECTED)
     try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-        found = StudyFile(**record)
-    except OSError as error:
-        raise SettingError(
-            f"{path}: cannot be read ({error.strerror}); name a study file"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise SettingError(f"{path}: expected a study in TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        known = f"; known keys: {', '.join(StudyFile.model_fields)}"
-        more = known * (first["type"] == "extra_forbidden")
-        raise SettingError(f"{path}: key '{key}': {first['msg']}{more}") from None
-    try:
-        return _study(_with_tasks(found, path), path)
+        found = _with_tasks(found, path)
+        _check_names(found)
+        return _study(found, path)
     except (SettingError, UnknownNameError) as error:
         raise type(error)(f"{path}: {error}") from None
 
 
 def shipped(name: str) -> Study:
     """Return a study that ships with the package."""
-    found = read_study(Path(str(files("sequela.studies") / "declared" / f"{name}-study.toml")))
-    return replace(found, file="")
+    path = Path(str(files("sequela.studies") / "declared" / f"{name}-study.toml"))
+    return replace(_study(opened.declaration(path, StudyFile, _EXPECTED), path), file="")
 
 
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
@@ -140,47 +102,44 @@ def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
     def read(task: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         if not task.endswith(SUFFIX):
             return {}
+        from sequela.cohort.task_files import read_task
+
         name, declared = read_task(path.parent / task)
         return {"task": name, "asked": {"declared": declared, **asked}}
 
-    named = {
+    named: dict[str, Any] = {
         key: tuple(one.model_copy(update=read(one.task, one.asked)) for one in getattr(file, key))
         for key in ("cohorts", "primary", "hindsight")
     }
-    return file.model_copy(update={**named, **read(file.task, file.asked)})
+    return replace(file, **named, **read(file.task, file.asked))
 
 
 def _study(file: StudyFile, path: Path) -> Study:
-    _check_names(file)
     data = (file.data,) if isinstance(file.data, str) else file.data
     cohorts = file.cohorts
     if file.task and data:
         cohorts, data = tuple(Cohort(data=each, task=file.task) for each in data), ()
     networks = [name for name in file.models if name in MODELS]
     usual = {name: MODELS[name].training.model_dump() for name in networks}
-    as_said = {
-        f.name: getattr(file, f.name) for f in fields(Study) if f.name in StudyFile.model_fields
-    }
-    made = {
-        "title": file.title or file.name,
-        "heading": file.heading or file.title or file.name,
-        "data": data,
-        "cohorts": tuple(each.question for each in cohorts),
-        "primary": _preferred(file.primary) or tuple(((one, ""), 1) for one in data),
-        "hindsight": _preferred(file.hindsight),
-        "asked": _asked(file, cohorts),
-        "splits": file.splits or _usual_splits(file, data or tuple(one.data for one in cohorts)),
-        "training": {
+    as_stated: dict[str, Any] = {each.name: getattr(file, each.name) for each in fields(StudyKeys)}
+    return Study(
+        **as_stated,
+        data=data,
+        cohorts=tuple(each.question for each in cohorts),
+        primary=_preferred(file.primary) or tuple(((one, ""), 1) for one in data),
+        hindsight=_preferred(file.hindsight),
+        asked=_asked(file, cohorts),
+        splits=file.splits or _usual_splits(file, data or tuple(one.data for one in cohorts)),
+        training={
             name: TrainingSettings.of(**{**usual[name], **file.training.get(name, {})})
             for name in networks
         },
-        "reference_models": tuple(name for name in file.models if name not in MODELS),
-        "families": tuple((one.title, one.baseline, one.improved) for one in file.families),
-        "claims": read(path.parent / file.claims) if isinstance(file.claims, str) else file.claims,
-        "reported_question": file.reported_question.question if file.reported_question else None,
-        "file": path.name,
-    }
-    return Study(**{**as_said, **made})
+        reference_models=tuple(name for name in file.models if name not in MODELS),
+        families=tuple((one.title, one.baseline, one.improved) for one in file.families),
+        claims=read(path.parent / file.claims) if isinstance(file.claims, str) else file.claims,
+        reported_question=file.reported_question.question if file.reported_question else None,
+        file=path.name,
+    )
 
 
 def _preferred(cohorts: tuple[Cohort, ...]) -> tuple[tuple[Question, int], ...]:
@@ -200,13 +159,12 @@ def _asked(
 
 def _usual_splits(file: StudyFile, data: tuple[str, ...]) -> tuple[SplitUnit, ...]:
     """Return the split by the largest unit that is known."""
-    entry = catalog.lookup(data[0])
-    if entry.windows:
-        return (SignalSettings.of(**file.signals).independent,)
-    return (entry.units[0],)
+    return (catalog.lookup(data[0]).usual_split(SignalSettings.of(**file.signals)),)
 
 
 def _check_names(file: StudyFile) -> None:
+    from sequela.cohort.tasks import TASKS
+
     named = [file.data] if isinstance(file.data, str) else list(file.data)
     named += [one.data for one in file.cohorts]
     if not named or not file.models:

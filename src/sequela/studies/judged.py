@@ -53,12 +53,7 @@ class Judged:
 
 
 def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
-    """Judge the claims of a study, none where all models leak.
-
-    Args:
-        study: A study with claims.
-        cohorts: The runs of each question, the primary one first.
-    """
+    """Judge the claims of a study, none where all models leak."""
     main, *others = cohorts
     honest = [run for run in main if not planned_leak(run)]
     if not study.claims or not honest:
@@ -104,10 +99,6 @@ def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]
     """Return the verdicts of reruns by claim, where this version measured them on these data.
 
     ``benchmarks/verdicts.py`` measures them and writes the file.
-
-    Args:
-        study: Name of the study.
-        data: A run's description of its data.
     """
     path = files("sequela.studies") / "declared" / RERUNS
     measured = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """The report's study of mortality, as declared in ``declared/mortality-study.toml``."""
 
-from sequela.studies.file import shipped
+from sequela.studies.registry import STUDIES
 
-STUDY = shipped("mortality")
+STUDY = STUDIES["mortality"]
 COHORTS, ASKED, TRAINING = STUDY.cohorts, STUDY.asked, STUDY.training
 CLAIMS, REPORTED = STUDY.claims, STUDY.reported
 REPORT, FULL_CODES = (one for one in COHORTS if one[1] == "report-2019")

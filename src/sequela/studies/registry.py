@@ -2,34 +2,26 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sequela.cohort.task_files import SUFFIX, read_task
 from sequela.config import CohortSettings, TrainingSettings
-from sequela.errors import SettingError, check_new_name
+from sequela.datasets import catalog
+from sequela.errors import SettingError
 from sequela.models.registry import MODELS, lookup
-from sequela.runs.find import Run
-from sequela.sources import catalog
-from sequela.studies import mortality, seizure
+from sequela.registry import Registry
+from sequela.studies.file import SUFFIX, shipped
 from sequela.studies.study import Question, Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (seizure.STUDY, mortality.STUDY)}
-"""The studies by name, in page order."""
-REPORT = tuple(STUDIES)
-"""The studies of the 2019 report, which are reproduced by default."""
+if TYPE_CHECKING:
+    from sequela.runs.find import Run
 
 
-def register(study: Study) -> None:
-    """Register a study, with its part of the page and of ``results.json``.
-
-    Raises:
-        SettingError: If the name is taken, or the study has no runs.
-        UnknownNameError: If it names a data set, task or model that does not exist.
-    """
-    check_new_name("study", study.name, STUDIES)
+def _check(name: str, study: Study) -> None:
+    """Check a new study, and the names in it."""
+    STUDIES.check_new(name)
     if not study.questions() or not (study.training or study.reference_models):
         raise SettingError(
-            f"study '{study.name}' runs nothing: name its data or cohorts, and models in training "
+            f"study '{name}' runs nothing: name its data or cohorts, and models in training "
             "or reference_models"
         )
     for question in [*study.cohorts, *((each, "") for each in study.data)]:
@@ -37,10 +29,16 @@ def register(study: Study) -> None:
         study.cohort_of(question)
     for model in (*study.training, *study.reference_models):
         lookup(model)
-    STUDIES[study.name] = study
 
 
-def question_of(run: Run) -> Question:
+STUDIES = Registry("study", Study, _check)
+STUDIES |= {study.name: study for study in map(shipped, ("seizure", "mortality"))}
+"""The studies by name, in page order."""
+REPORT = tuple(STUDIES)
+"""The studies of the 2019 report, which are reproduced by default."""
+
+
+def question_of(run: "Run") -> Question:
     """Return the data set of a run, its task, and the variant of that, if it is one."""
     asked = run.settings.cohort
     if asked is None:
@@ -50,19 +48,19 @@ def question_of(run: Run) -> Question:
     return next((one for one in found if one != question), question)
 
 
-def planned_leak(run: Run) -> str:
+def planned_leak(run: "Run") -> str:
     """Return ``row``, ``recording`` or ``hindsight`` for a run that shows a leak, else nothing.
 
     A split by recording leaks where recordings were made at the same time.
     """
-    if run.metrics["split"]["leaks"]:
+    if run.metrics.split.leaks:
         return "row"
-    if run.settings.split == "recording" and run.data["unit"] == "session":
+    if run.settings.split == "recording" and run.data.unit == "session":
         return "recording"
-    return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
+    return "hindsight" if (run.data.task or {}).get("hindsight") else ""
 
 
-def study_of(run: Run) -> Study:
+def study_of(run: "Run") -> Study:
     """Return the study of a run: the last registered one that has its question.
 
     Other runs get a new study without claims.
@@ -71,18 +69,14 @@ def study_of(run: Run) -> Study:
     for study in reversed(STUDIES.values()):
         if question[0] in study.data or question in study.cohorts:
             return study
-    name, title = "-".join(filter(None, question)), data["title"]
+    name, title = "-".join(filter(None, question)), data.title
     heading = ": ".join(filter(None, (title, question[1])))
     families = tuple(pair for study in STUDIES.values() for pair in study.families)
-    return Study(name, heading, heading, families=families)
+    return Study(name, heading, families=families)
 
 
 def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
-    """Return the training settings of a model in its study, or else of its entry, with changes.
-
-    Raises:
-        SettingError: If a changed setting is not allowed.
-    """
+    """Return the training settings of a model in its study, or else of its entry, with changes."""
     known = (study.training[model] for study in STUDIES.values() if model in study.training)
     own = MODELS[model].training if model in MODELS else TrainingSettings()
     return TrainingSettings.of(**{**next(known, own).model_dump(), **changes})
@@ -95,7 +89,9 @@ def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
     """
     task = str(said.get("task", ""))
     if task.endswith(SUFFIX):
+        from sequela.cohort.task_files import read_task
+
         name, declared = read_task(Path(task))
         said = {**said, "task": name, "declared": declared}
     asking = (study for study in STUDIES.values() if data in study.asked)
-    return next(asking, Study("", "", "")).ask(data, said)
+    return next(asking, Study("")).ask(data, said)

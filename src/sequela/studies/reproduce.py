@@ -12,16 +12,16 @@ import joblib
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
 from sequela.cohort.task_files import task_said
-from sequela.config import SMALLEST_CELL
-from sequela.errors import RunError, SettingError, unknown_name
+from sequela.datasets import catalog
+from sequela.errors import RunError, SettingError
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
-from sequela.runs.default import default_of
+from sequela.integrity.openings import open_held_out
+from sequela.models.reference import REFERENCE_MODELS
+from sequela.runs.data import default_of
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal, unseal
-from sequela.runs.openings import open_held_out
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
-from sequela.sources import catalog
 from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
@@ -44,42 +44,19 @@ def reproduce(
     split_seed: int | None = None,
     quick: bool = False,
     processes: int | None = None,
-    smallest: int = SMALLEST_CELL,
+    hide_below: int | None = None,
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda _: None,
 ) -> list[Run]:
     """Train all models of the studies, evaluate on the test sets and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
-    so an interrupted study continues where it stopped.
-
-    Args:
-        out: Folder of the studies; each run is in a folder under ``runs/``.
-        studies: Names in ``STUDIES``.
-        data: The data set of a study with a choice (default: its first one).
-        root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
-            usual search path).
-        seed: Seed of the weights and the batch order, and of the split if ``split_seed`` is not
-            given.
-        split_seed: Seed of the split.
-        quick: Train for few epochs, to check that everything works; the numbers are not results.
-        processes: Train this many models at once, each on one torch thread (default: one for each
-            core).
-        smallest: The smallest count of people in ``results.json``.
-        on_run: Called after each run.
-        on_look: Called several times a second with the state of training.
-
-    Returns:
-        The runs, in the order of the page.
-
-    Raises:
-        UnknownNameError: If there is no such study.
-        SettingError: If there is a root for several studies, or no process.
-        SequelaError: If ``out`` holds something else, or the data cannot be used.
+    so an interrupted study continues where it stopped. The options are those of ``sequela
+    reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second with the
+    state of training. The runs are returned in the order of the page.
     """
     for name in studies:
-        if name not in STUDIES:
-            raise unknown_name("study", name, STUDIES)
+        STUDIES.lookup(name)
     _check_out(out)
     if root is not None and len(studies) > 1:
         raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
@@ -93,7 +70,8 @@ def reproduce(
             study = STUDIES[name]
             seeds = (seed, split_seed)
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
-        jobs.sort(key=lambda job: _is_control(job.planned[0]))  # results first
+        # Results first, and baseline models before all others: they take seconds.
+        jobs.sort(key=lambda job: _late(job.planned[0]))
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
             _check_same_study(out, each)
@@ -107,7 +85,7 @@ def reproduce(
         for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
-            content = json.dumps(results(folders, smallest), indent=1, ensure_ascii=False)
+            content = json.dumps(results(folders, hide_below), indent=1, ensure_ascii=False)
             partial.write_text(content + "\n", encoding="utf-8")
         shutil.rmtree(work)
         seal(out)
@@ -123,6 +101,11 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
                 said += 1
                 on_run(open_run(each.path), said, len(now.planned))
             on_look(now)
+
+
+def _late(planned: PlannedRun) -> tuple[bool, bool]:
+    """Return the place of a run in the order of training."""
+    return _is_control(planned), planned.settings.model not in REFERENCE_MODELS
 
 
 def _is_control(planned: PlannedRun) -> bool:
@@ -167,25 +150,16 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
     if not (first / CONFIG).exists():
         return
     found = RunFolder(first).settings
-    held = [
-        (found.seed, asked.seed, f"of --seed {found.seed}", f"add --seed {found.seed}"),
-        (
-            found.seed_of_split,
-            asked.seed_of_split,
-            f"of --split-seed {found.seed_of_split}",
-            f"add --split-seed {found.seed_of_split}",
-        ),
-        (found.data, asked.data, f"of --data {found.data}", f"add --data {found.data}"),
-        (found.training.epochs, asked.training.epochs)
-        + (
-            ("that is quick", "add --quick")
-            if found.training.epochs < asked.training.epochs
-            else ("that was not run with --quick", "leave --quick out")
-        ),
-    ]
-    for ours, theirs, what, remedy in held:
-        if ours != theirs:
-            raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
+    what, remedy = "", ""
+    if found.training.epochs < asked.training.epochs:
+        what, remedy = "that is quick", "add --quick"
+    elif found.training.epochs > asked.training.epochs:
+        what, remedy = "that was not run with --quick", "leave --quick out"
+    for name, option in (("data", "data"), ("seed_of_split", "split-seed"), ("seed", "seed")):
+        if (ours := getattr(found, name)) != getattr(asked, name):
+            what, remedy = f"of --{option} {ours}", f"add --{option} {ours}"
+    if what:
+        raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
 
 
 def _jobs(
@@ -202,7 +176,7 @@ def _jobs(
     questions = study.questions(data)
     roots = {study.rooted or questions[0][0]: root} if root else {}
     if len(questions) > 1:
-        questions = tuple(q for q in questions if q[0] in roots or catalog.find(q[0]))
+        questions = tuple(q for q in questions if q[0] in roots or catalog.lookup(q[0]).find())
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]

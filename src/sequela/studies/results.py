@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.config import SMALLEST_CELL
-from sequela.evaluation.disclosure import as_json
+from sequela.disclosure.disclosure import Hidden, as_json
+from sequela.evaluation.metrics import headline
 from sequela.runs.find import Run
-from sequela.runs.released import Released, released_data
+from sequela.runs.released import Released
 from sequela.studies.beside import default_beside
+from sequela.studies.inflation import inflation
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
 from sequela.studies.study import Question, Study
@@ -46,15 +47,11 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
     return sorted(folders, key=place)
 
 
-def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, Any]:
+def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, Any]:
     """Return the content of ``results.json``: every study by its name.
 
     A study's primary question has the study's own name, other questions have separate names. Runs
     that leak by their split form separate studies. Numbers that must not be shown are null.
-
-    Args:
-        folders: Finished runs.
-        smallest: The smallest count of people that is shown.
     """
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):
@@ -62,12 +59,12 @@ def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, 
         for key, chosen in cohorts.items():
             for split in ("", "-by-recording", "-by-row"):
                 if some := [run for run in chosen if _split_leak(run) == split]:
-                    studies[key + split] = as_json(_content(study, some, smallest))
+                    studies[key + split] = as_json(_content(study, some, hide_below, chosen))
         main = next(iter(cohorts))
         if judged := judge_study(study, list(cohorts.values())):
             studies[main]["claims"] = [each.to_dict() for each in judged]
     return {
-        "smallest_cell": smallest,
+        "smallest_cell": min(Released(run, hide_below).smallest for run in folders),
         "studies": studies,
         "environment": folders[0].environment,
     }
@@ -83,27 +80,28 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     grouped: dict[Question, list[Run]] = {}
     for run in runs:
         grouped.setdefault(question_of(run), []).append(run)
-    sizes = {one: some[0].metrics["data"] for one, some in grouped.items()}
-    primary = study.primary_of({one: d["subjects"] or d["examples"] for one, d in sizes.items()})
+    sizes = {one: some[0].metrics.data for one, some in grouped.items()}
+    primary = study.primary_of({one: d.subjects or d.examples for one, d in sizes.items()})
     order = sorted(grouped, key=lambda question: question != primary)
     return {study.key_of(one, is_primary=one == primary): grouped[one] for one in order}
 
 
-def _content(study: Study, chosen: Sequence[Run], smallest: int) -> dict[str, Any]:
+def _content(
+    study: Study, chosen: Sequence[Run], hide_below: int | None, beside: Sequence[Run]
+) -> dict[str, Any]:
     """Return one study of ``results.json``; the first run represents its data and split."""
+    plain = [run for run in beside if not run.settings.training.class_weights]
+    honest = {run.settings.model: run for run in plain if not planned_leak(run)}
     first = chosen[0]
-    data = released_data(first.metrics["data"], smallest)
+    data = Released(first, hide_below).metrics.data
     content: dict[str, Any] = {
         "data": data,
         "split": first.describe_split(),
-        "subjects": data["subjects"],
-        "examples": data["examples"],
+        **{n: data[n] for n in ("subjects", "examples", "recordings") if n in data},
     }
-    if "recordings" in data:
-        content["recordings"] = data["recordings"]
     content |= {"models": {}, "floors": {}, "default": {}, "weighted": {}, "hindsight": {}}
     for run in chosen:
-        model = run.settings.model
+        model, shown = run.settings.model, Released(run, hide_below)
         kind = "models" if model in study.training else "floors"
         if study.default and kind == "floors" and model not in study.reference_models:
             kind = "default"
@@ -113,11 +111,23 @@ def _content(study: Study, chosen: Sequence[Run], smallest: int) -> dict[str, An
             kind = "weighted"
         content[kind][model] = {
             **run.facts,
-            "test": Released(run, smallest).test,
+            "test": shown.test,
             "report_2019": study.reported.get(model, {}),
-            "leaks": Released(run, smallest).metrics["leaks"],
+            "leaks": shown.metrics.leaks,
             "run": run.path.name,
+            **_inflation(honest.get(model), run, hide_below),
         }
     if best := default_beside(study, chosen):
         content["best"] = best.to_dict()
     return {name: value for name, value in content.items() if value != {}}
+
+
+def _inflation(honest: Run | None, run: Run, hide_below: int | None) -> dict[str, Any]:
+    """Return how much a planned leak inflates the score, where both scores may be shown."""
+    if honest is None or not planned_leak(run):
+        return {}
+    key = headline(run.data.classes, run.test).key
+    if any(isinstance(Released(each, hide_below).test[key], Hidden) for each in (honest, run)):
+        return {}
+    found = inflation(honest, run)
+    return {"inflation": found and {"difference": found.value, "ci": found.interval}}

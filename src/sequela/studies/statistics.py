@@ -21,13 +21,7 @@ Fold = tuple[RunFolder, ...]
 
 @dataclass(frozen=True)
 class Scale:
-    """The format of a number.
-
-    Attributes:
-        form: Format in Python's notation.
-        times: Factor.
-        unit: Suffix.
-    """
+    """The format of a number in Python's notation, with a factor and a suffix."""
 
     form: str
     times: float = 1.0
@@ -42,10 +36,9 @@ class Scale:
         """
         return " to ".join(number(self.times * each, self.form) for each in values) + self.unit
 
-    def without_sign(self, value: float) -> str:
-        """Format a value that is not a difference: a bound or a margin."""
-        margin = " points" if self.unit == " %" else self.unit
-        return number(self.times * value, self.form.removeprefix("+")) + margin
+    def claimed(self, value: float, unit: str = "") -> str:
+        """Format a claimed value or margin, which has the digits that it was declared with."""
+        return number(self.times * value, ".4g") + (unit or self.unit)
 
 
 @dataclass(frozen=True)
@@ -75,16 +68,11 @@ class Number:
         if self.points or (self.models > 1 and metric.points):
             return Scale("+.0f", 100, " points")
         form = self.form or ("+.2f" if self.models > 1 else metric.form)
-        return Scale(form.replace("%", "f"), 100, " %") if "%" in form else Scale(form)
+        return Scale(".1f", 100, " %") if "%" in form else Scale(form)
 
 
 def number_of(claim: Claim) -> Number:
-    """Return the number that a claim is about.
-
-    Raises:
-        UnknownNameError: If there is no such number.
-        SettingError: If it needs another number of models.
-    """
+    """Return the number that a claim is about."""
     if claim.statistic not in STATISTICS:
         raise unknown_name("statistic", claim.statistic, STATISTICS)
     found = STATISTICS[claim.statistic]
@@ -116,7 +104,7 @@ def _level(claim: Claim, fold: Fold, part: str, share_: float | None) -> Statist
         raise unknown_name(
             "metric that can be weighted to a prevalence", claim.metric, _OF_EXAMPLES
         )
-    predictions = at_prevalence(predictions, fold[0].data["counts"], share_)
+    predictions = at_prevalence(predictions, fold[0].data.counts, share_)
     values, event = _OF_EXAMPLES[claim.metric](predictions), predictions.label == 1
     of_events, of_others = (
         ratio(values * chosen, chosen, predictions.group_index) for chosen in (event, ~event)
@@ -132,14 +120,6 @@ def at_prevalence(predictions: Predictions, counts: Sequence[int], share_: float
     The odds are multiplied by those of the new share over those of the data, which equals the
     prediction of a calibrated model for data with that share (Saerens et al. 2002, Neural
     Computation 14).
-
-    Args:
-        predictions: Predictions with two classes.
-        counts: Number of examples of each class in the data.
-        share_: The new share of class 1.
-
-    Raises:
-        DataError: If there are not two classes.
     """
     score = predictions.score.astype(np.float64)
     odds = share_ / (1 - share_) * counts[0] / counts[1]
@@ -161,7 +141,7 @@ def _recall_change(claim: Claim, fold: Fold, part: str, _: float | None) -> Stat
 
 
 def _training_accuracy(run: RunFolder) -> float:
-    accuracy: float = run.metrics["parts"]["train"]["accuracy"]
+    accuracy: float = run.metrics.parts.train["accuracy"]
     return accuracy
 
 
@@ -187,13 +167,9 @@ def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -
 
 
 def asymmetry(confusion: Values) -> Values:
-    """Return the share of unbalanced errors in a confusion matrix: 0 symmetric, 1 one-sided.
+    """Return the share (...) of unbalanced errors in confusion matrices (..., class, class).
 
-    Args:
-        confusion: (..., class, class) counts or weights.
-
-    Returns:
-        (...).
+    It is 0 for symmetric errors, and 1 for one-sided errors.
     """
     errors = confusion * (1 - np.eye(confusion.shape[-1]))
     unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
@@ -229,14 +205,14 @@ def _recalls(predictions: Predictions, threshold: float) -> Statistic:
 def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> Statistic:
     predictions = fold[0].predictions.part(part)
     if share_ is not None:
-        predictions = at_prevalence(predictions, fold[0].data["counts"], share_)
+        predictions = at_prevalence(predictions, fold[0].data.counts, share_)
     both = _recalls(predictions, 0.5)
     return Statistic(lambda w: both(w)[:, 0], both.n_groups, (both.trials or (0,))[:1])
 
 
 def _smaller_recall(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     (run,) = fold
-    chosen = run.test["operating_points"][1]["threshold"]
+    chosen = run.test.operating_points[1].threshold
     both = _recalls(run.predictions.part(part), chosen)
     return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
 

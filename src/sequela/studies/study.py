@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from sequela.cohort.task_files import task_said
+from pydantic import Field
+
 from sequela.config import (
     CohortSettings,
     RunSettings,
@@ -23,8 +24,43 @@ _OF_THE_TASK = ("hours", "from_icu", "declared")
 """The keys of ``Study.asked`` that are only for its own task."""
 
 
+_Count = Annotated[int, Field(ge=0)]
+_Positive = Annotated[int, Field(ge=1)]
+
+
 @dataclass(frozen=True)
-class Study:
+class StudyKeys:
+    """The facts of a study that a file states as they are; :class:`Study` describes them."""
+
+    name: Annotated[str, Field(min_length=1)]
+    title: str = ""
+    heading: str = ""
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    rooted: str = ""
+    default: bool = False
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quick_epochs: _Positive = 4
+    quick_average: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    report: str = "the report"
+    citation: str = ""
+    reported: Mapping[str, Mapping[str, int | float | str]] = field(default_factory=dict)
+    reported_columns: tuple[str, ...] = ()
+    few: _Count = 200
+    very_few: _Count = 50
+    folds: _Count = 5
+    repeats: _Positive = 1
+    seeds: _Positive = 1
+    caveats: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        title = self.title or self.name
+        object.__setattr__(self, "title", title)
+        object.__setattr__(self, "heading", self.heading or title)
+
+
+@dataclass(frozen=True)
+class Study(StudyKeys):
     """A study as data.
 
     Attributes:
@@ -69,38 +105,23 @@ class Study:
             ``verdicts``, ``leak``, ``cohorts`` or ``training`` (the choice of the settings).
     """
 
-    name: str
-    title: str
-    heading: str
     data: tuple[str, ...] = ()
     cohorts: tuple[Question, ...] = ()
     primary: tuple[tuple[Question, int], ...] = ()
     hindsight: tuple[tuple[Question, int], ...] = ()
-    rooted: str = ""
     asked: Mapping[str | Question, Mapping[str, Any]] = field(default_factory=dict)
-    signals: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[SplitUnit, ...] = ("subject",)
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
     reference_models: tuple[str, ...] = ()
-    default: bool = False
-    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    quick_epochs: int = 4
-    quick_average: float = 0.98
     families: tuple[tuple[str, str, str], ...] = ()
     claims: tuple[Claim, ...] = ()
-    report: str = "the report"
-    citation: str = ""
-    reported: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
-    reported_columns: tuple[str, ...] = ()
     reported_question: Question | None = None
-    few: int = 200
-    very_few: int = 50
-    folds: int = 5
-    repeats: int = 1
-    seeds: int = 1
-    caveats: tuple[str, ...] = ()
     file: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cited(self) -> str:
+        """The report in words, with its author, title and date where these are known."""
+        return f"{self.report} ({self.citation})" if self.citation else self.report
 
     def questions(self, data: str | None = None) -> tuple[Question, ...]:
         """Return the questions to run: all cohorts, or one data set, by default the first."""
@@ -113,11 +134,7 @@ class Study:
         return known.index(question) if question in known else len(known)
 
     def primary_of(self, subjects: Mapping[Question, int]) -> Question | None:
-        """Return the question of the main result: the first where the study has no preference.
-
-        Args:
-            subjects: Number of subjects (or examples) for each question that is present.
-        """
+        """Return the question of the main result: the first where the study has no preference."""
         preferred = (one for one, least in self.primary if subjects.get(one, 0) >= least)
         return next(preferred, None if self.primary else next(iter(subjects), None))
 
@@ -139,11 +156,9 @@ class Study:
     def folds_for(self, rarer: int | None, split: SplitUnit, *, quick: bool) -> int:
         """Return the number of folds of a run: 0, one split, where examples are enough.
 
-        Args:
-            rarer: Total examples of the rarer class; ``None`` if they are not counted before the
-                data are read, as for recordings: they are few.
-            split: Unit of the split. One split is enough to show the effect of a leak.
-            quick: Whether to run as few folds as possible.
+        ``rarer`` is the total of examples of the rarer class; ``None`` if they are not counted
+        before the data are read, as for recordings: they are few. One split is enough to show the
+        effect of a leak. A quick study has as few folds as possible.
         """
         if self.shows_leak(split) or (rarer or 0) >= self.few * self.folds:
             return 0
@@ -159,10 +174,6 @@ class Study:
         If the user names another task than the study's, its own times are used. If the user names
         inputs, or a task that has its own, exactly those are used. For named inputs, and for a task
         from a file, all tables are read, since any of them may hold the codes.
-
-        Raises:
-            SettingError: If a change is not allowed.
-            UnknownNameError: If no task has that name.
         """
         usual = {"task": "in-hospital", **self.asked.get(data, {})}
         question = (data, said.get("task", usual["task"]))
@@ -170,6 +181,9 @@ class Study:
         asked = {**usual, **own}
         if asked["task"] != usual["task"]:
             asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
+        # Imported here: a run on recordings needs no task.
+        from sequela.cohort.task_files import task_said
+
         if "inputs" not in said and task_said(asked["task"], asked.get("declared")).inputs:
             asked.pop("inputs", None)
         if "tables" not in said and ("inputs" in said or said.get("declared")):
@@ -195,22 +209,16 @@ class Study:
     ) -> dict[str, RunSettings]:
         """Return the runs of a question by the name of their folder, the slowest first.
 
-        Args:
-            question: Question of the study.
-            is_primary: Whether it is the main result, which has runs with weighted classes.
-            looks_back: Whether it has runs with hindsight.
-            seed: Seed of all runs.
-            split_seed: Seed of the split, where it differs.
-            quick: Whether the runs are short.
-            default: The default model of the data, which is run on the first split only.
-            declared: Description of the user's own recordings, with their declaration.
+        The main result (``is_primary``) has runs with weighted classes, and one that
+        ``looks_back`` has runs with hindsight. ``default`` is the default model of the data, and
+        ``declared`` the description of the user's own recordings.
         """
         kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
         cohort = self.cohort_of(question)
         named: dict[str, RunSettings] = {}
         own = (*reversed(tuple(self.training)), *self.reference_models)
         for model in (*own, *(default,) * bool(default and default not in own)):
-            for split in self.splits if model in own else self.splits[:1]:
+            for split in self.splits:
                 name = model + f".by-{split}" * (len(self.splits) > 1)
                 named[name] = RunSettings.of(
                     model=model,

@@ -9,16 +9,16 @@ inconclusive. A claim about a value is settled by two one-sided tests (Schuirman
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from sequela.evaluation.comparison import holm
 from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number
-from sequela.evaluation.recipe import Design, RecipeNumber, across_folds
+from sequela.evaluation.recipe import RecipeNumber
 from sequela.runs.find import Run
-from sequela.runs.recipe import bootstrap_of, judged
+from sequela.runs.recipe import over_runs
 from sequela.studies.claims import Claim, Condition
 from sequela.studies.statistics import number_of
 
@@ -28,9 +28,12 @@ ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "open"
 LEVEL = 0.05
 """The p-value, corrected for the number of claims, below which a claim is settled."""
-SURE = 0.005
-"""The p-value below which one model is called significantly better than another."""
 _SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
+_REASONS = {
+    SUPPORTED: "The interval supports it",
+    CONTRADICTED: "The interval contradicts it",
+    OPEN: "The interval includes both answers.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,31 @@ class Verdict:
     Attributes:
         claim: The claim of the report.
         verdict: One of ``ANSWERS``.
-        why: The numbers behind the verdict, or the reason why there are none.
+        reason: What the interval and the p-value show, or why the claim cannot be tested.
         interval_verdict: ``supported``, ``contradicted`` or ``open``, from the 95 % interval alone;
             ``not testable here`` where there is none.
+        measured: The number with its interval; empty where there is none.
+        asked: The number as claimed; empty where there is none.
     """
 
     claim: Claim
     verdict: str
-    why: str
+    reason: str
     interval_verdict: str = UNTESTABLE
+    measured: str = ""
+    asked: str = ""
+
+    @property
+    def why(self) -> str:
+        """The numbers behind the verdict, or the reason why there are none."""
+        if not self.measured:
+            return self.reason
+        return f"{self.measured}. Claimed: {self.asked}. {self.reason}"
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """The number of a claim on some runs.
-
-    Attributes:
-        number: Number with its interval.
-        prevalence: The share of class 1 that examples and probabilities were weighted to; ``None``
-            if they were not weighted.
-    """
+    """The number of a claim on some runs, and the prevalence if it was weighted to one."""
 
     number: RecipeNumber
     prevalence: float | None = None
@@ -99,17 +107,12 @@ class _Measured:
             said += f" at a prevalence of {100 * self.prevalence:.0f} %"
         if claim.relation == "about" and self.answer(claim) == OPEN and interval:
             outside = not interval.low <= claim.value <= interval.high
-            said += ", which does not include the claimed value" * outside
+            said += " (the claimed value is outside)" * outside
         return said
 
 
 def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
-    """Judge all claims of a study, on runs by model name, all on the same split.
-
-    Raises:
-        UnknownNameError: If a claim is about a number or metric that does not exist.
-        SettingError: If a claim names another number of models.
-    """
+    """Judge all claims of a study, on runs by model name, all on the same split."""
     reasons = [_why_untestable(claim, runs) for claim in claims]
     measured = [
         [] if reason else _measured(claim, [runs[name] for name in claim.models])
@@ -146,15 +149,10 @@ def _measured(claim: Claim, runs: Sequence[Run]) -> list[_Measured]:
 
 
 def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNumber:
-    form, first = number_of(claim), runs[0]
-    folds = list(zip(*(run.runs for run in runs), strict=True))
-    how = bootstrap_of(first.runs[0])
-    design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
-    design = replace(design, paired=form.paired)
-    held_out = [form.of(claim, fold, "held_out", share) for fold in folds]
-    tuning = [form.of(claim, fold, "tuning", share) for fold in folds] if design.tuning else []
-    rng = np.random.default_rng(first.settings.seed)
-    (found,) = across_folds(held_out, rng, how, design, tuning)
+    form, folds = number_of(claim), list(zip(*(run.runs for run in runs), strict=True))
+    (found,) = over_runs(
+        runs[0].runs, lambda n, part: form.of(claim, folds[n], part, share), paired=form.paired
+    )
     return found
 
 
@@ -190,15 +188,16 @@ def _verdict(
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
         said = f"From {before} to {after}: {said}"
     scale = number_of(claim).scale(claim)
-    asked = f"{claim.relation} {scale.of(claim.value) if claim.value else 0}"
+    asked = f"{claim.relation} {scale.claimed(claim.value) if claim.value else 0}"
     if claim.margin:
-        asked += f", within {scale.without_sign(claim.margin)}"
-    why = f"{said}. Claimed: {asked}. {answer.capitalize()}"
+        unit = " points" if scale.unit == " %" else scale.unit
+        asked += f", within {scale.claimed(claim.margin, unit)}"
+    reason = _REASONS[answer]
     if answer != OPEN:
         chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
-        why += f"; {'settled' if verdict != UNKNOWN else 'not settled'} (p {chance})"
-    why += "."
-    return Verdict(claim, verdict, why, answer)
+        settled = verdict != UNKNOWN
+        reason += f" (p {chance})." if settled else f", but not after the correction (p {chance})."
+    return Verdict(claim, verdict, reason, answer, said, asked)
 
 
 def _level(run: Run, name: str) -> str:
@@ -213,7 +212,7 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
     if missing:
         return f"There is no run of {' and '.join(missing)} here."
     chosen = [runs[name] for name in claim.models]
-    counts = chosen[0].data["counts"]
+    counts = chosen[0].data.counts
     if min(counts) < claim.fewest:
         return f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} are too few."
     reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
@@ -222,13 +221,13 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
 
 def _is_weighted(claim: Claim, run: Run) -> bool:
     """Return whether class 1 has another share than in the report, and the number depends on it."""
-    counts, (low, high) = run.data["counts"], claim.prevalence
+    counts, (low, high) = run.data.counts, claim.prevalence
     return (low, high) != (0, 1) and not low <= counts[1] / sum(counts) <= high
 
 
 def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
-    single = runs[0].data["sequences"]["steps_distribution"]["share_of_one"]
-    if single <= 0.5:  # noqa: PLR2004
+    steps = runs[0].data.sequences and runs[0].data.sequences.steps_distribution
+    if not steps or (single := steps.share_of_one) <= 0.5:  # noqa: PLR2004
         return ""
     return (
         f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent "
@@ -241,7 +240,7 @@ def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
         held_out = [fold.predictions.part("held_out") for fold in run.runs]
         if len({int(one) for each in held_out for one in np.unique(each.predicted)}) > 1:
             return ""
-    name = runs[0].data["classes"][int(runs[0].runs[0].predictions.predicted[0])]
+    name = runs[0].data.classes[int(runs[0].runs[0].predictions.predicted[0])]
     return f"The models predict “{name}” for every example, so they cannot be compared."
 
 

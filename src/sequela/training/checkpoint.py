@@ -18,16 +18,10 @@ _GROUPS = ("model", "average", "best", "generators")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that the rest of a fit depends on.
+    """Everything that the rest of a fit depends on: tensors and states after the last epoch.
 
-    Attributes:
-        model: The model's tensors after the last epoch.
-        average: The running average of the weights, and the number of terms in it.
-        best: The averaged tensors after the best epoch so far.
-        optimiser: The optimiser's ``state_dict``.
-        schedule: The learning-rate schedule's ``state_dict``.
-        generators: States of the random generators, by name.
-        history: The records of all epochs so far.
+    ``average`` is the running average of the weights with the number of its terms, ``best`` the
+    averaged tensors after the best epoch so far.
     """
 
     model: dict[str, Tensor]
@@ -54,11 +48,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":
-        """Read the checkpoint of a folder.
-
-        Raises:
-            RunError: If there is none, or it is damaged.
-        """
+        """Read the checkpoint of a folder."""
         path = folder / FILE
         if not path.exists():
             raise RunError(f"{path}: not found; there is no run to resume: train without --resume")

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
 from torch.optim import AdamW, lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -19,6 +21,7 @@ from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
 _TEN = 10
+_ema = cache(get_ema_multi_avg_fn)
 
 
 def fit(
@@ -31,6 +34,7 @@ def fit(
     class_weight: Tensor | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    share_batches: bool = False,
     on_epoch: Callable[[History], None] = lambda _: None,
 ) -> History:
     """Fit a model by Adam; it ends with the weights of the epoch that ``settings.keep`` names.
@@ -44,8 +48,9 @@ def fit(
             In training it may return logits and a second number (example,), see
             ``settings.second_target``, or the logits of several independently trained members
             (member, example, class).
-        train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; their order is
-            drawn from the loader's own ``generator``.
+        train: Batches with ``inputs`` (arguments of ``forward``), ``labels`` and ``weight`` (of
+            each example in the loss, or ``None``); their order is drawn from the loader's own
+            ``generator``.
         tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
             run and the weights are from the last.
         settings: Epochs, learning rate and so on.
@@ -53,6 +58,8 @@ def fit(
         class_weight: (class,) weights of the loss.
         checkpoint: Folder for the state after each epoch.
         resume: Continue from that folder: the result has the same bytes as if never interrupted.
+        share_batches: Let several processes share each batch, so that a fit takes the same steps in
+            any number of them; else each takes other batches.
         on_epoch: Called with the history after each epoch.
 
     Returns:
@@ -63,7 +70,7 @@ def fit(
     """
     if not resume:
         _fit_scales(model, train)
-    run = _Fit.prepared(model, train, tuning, settings, metrics, class_weight)
+    run = _Fit.prepared(model, train, tuning, settings, metrics, class_weight, share_batches)
     history: History = []
     best: dict[str, Tensor] = {}
     if resume:
@@ -95,7 +102,11 @@ def _fit_scales(model: Any, train: DataLoader[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Fit:
-    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds."""
+    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds.
+
+    ``weights`` and ``buffers`` are pairs of tensors, of the average and of the model: listed once,
+    because a walk through all modules takes longer than a step of a small model.
+    """
 
     accelerator: Accelerator
     settings: TrainingSettings
@@ -104,8 +115,9 @@ class _Fit:
     raw_schedule: lr_scheduler.LRScheduler
     data_order: torch.Generator
     average: AveragedModel
+    weights: tuple[list[Tensor], list[Tensor]]
+    buffers: tuple[list[Tensor], list[Tensor]]
     model: nn.Module
-    adam: Any
     schedule: Any
     train: Any
     tuning: Any
@@ -121,6 +133,7 @@ class _Fit:
         settings: TrainingSettings,
         metrics: Mapping[str, Metric],
         class_weight: Tensor | None,
+        share_batches: bool,  # noqa: FBT001
     ) -> Self:
         """Prepare the fit for the available device and processes."""
         use_bf16 = (
@@ -128,7 +141,10 @@ class _Fit:
             and torch.cuda.is_available()
             and torch.cuda.is_bf16_supported()
         )
-        accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
+        accelerator = Accelerator(
+            mixed_precision="bf16" if use_bf16 else "no",
+            dataloader_config=DataLoaderConfiguration(split_batches=share_batches),
+        )
         raw_adam = AdamW(
             raw_model.parameters(),
             lr=settings.learning_rate,
@@ -138,7 +154,8 @@ class _Fit:
         average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
         raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
         data_order = train.generator
-        model, adam, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
+        model, _, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
+        average = average.to(accelerator.device)
         # Processes train on equally many batches; the validation set is used as it is, without
         # duplicates.
         accelerator.even_batches = False
@@ -149,9 +166,10 @@ class _Fit:
             raw_adam,
             raw_schedule,
             data_order,
-            average.to(accelerator.device),
+            average,
+            (list(average.module.parameters()), list(raw_model.parameters())),
+            (list(average.module.buffers()), list(raw_model.buffers())),
             model,
-            adam,
             schedule,
             train,
             None if tuning is None else accelerator.prepare(tuning),
@@ -188,13 +206,18 @@ class _Fit:
             for batch in self.train if learns else self.tuning:
                 answer, labels = network(*batch.inputs), batch.labels
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
+                weight = batch.weight
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     labels = labels.repeat(len(logits))
+                    weight = None if weight is None else weight.repeat(len(logits))
                     logits = logits.flatten(0, 1)
-                loss = totals.add(logits, labels, smoothing=self.settings.label_smoothing)
+                smoothing = self.settings.label_smoothing
+                loss = totals.add(logits, labels, smoothing=smoothing, weight=weight)
                 if learns and said is not None and self.settings.second_target:
                     away = (said - batch.second).square().mean()
                     loss = loss + self.settings.second_target * away
+                elif learns and said is not None and self.accelerator.num_processes > 1:
+                    loss = loss + 0 * said.sum()  # processes wait for a gradient of each weight
                 if learns:
                     self._step(loss)
         return EpochRecord(
@@ -206,13 +229,23 @@ class _Fit:
         )
 
     def _step(self, loss: Tensor) -> None:
-        self.adam.zero_grad()
+        # Accelerate's own step looks for another optimiser's package, in all folders, twice.
+        self.raw_adam.zero_grad()
         self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.adam.step()
+            self.accelerator.clip_grad_norm_(self.weights[1], self.settings.clip_norm)
+        self.raw_adam.step()
         self.schedule.step()
-        self.average.update_parameters(self.raw_model)
+        self._update_average()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Add the weights to the average, as ``AveragedModel.update_parameters`` does."""
+        decay = self.settings.average if self.average.n_averaged else 0.0  # the first is a copy
+        _ema(decay)(*self.weights, self.average.n_averaged)
+        for averaged, now in zip(*self.buffers, strict=True):
+            averaged.copy_(now)
+        self.average.n_averaged += 1
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:

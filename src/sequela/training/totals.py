@@ -24,19 +24,25 @@ class Totals:
         self.class_weight = class_weight
         self.sums = torch.zeros(3 + len(metrics), dtype=torch.float64)
 
-    def add(self, logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    def add(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        *,
+        smoothing: float = 0.0,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """Add a batch with its plain cross-entropy, and return the mean loss to minimise.
 
-        Args:
-            logits: (example, class).
-            labels: int64 (example,).
-            smoothing: Share of the label that the training loss spreads over all classes (Szegedy
-                2016, arXiv 1512.00567).
+        ``smoothing`` is the share of the label that the training loss spreads over all classes
+        (Szegedy 2016, arXiv 1512.00567).
         """
         log_probabilities = logits.float().log_softmax(1)
         weights = self.class_weight
-        losses = nn.functional.nll_loss(log_probabilities, labels, weights, reduction="none")
-        weight = losses.new_ones(len(labels)) if weights is None else weights[labels]
+        losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
+        weight = losses.new_ones(len(labels)) if weight is None else weight
+        weight = weight if weights is None else weight * weights[labels]
+        losses = losses * weight
         values = [metric(logits, labels).sum() for metric in self.metrics.values()]
         sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
         self.sums = self.sums.to(sums.device) + sums.detach()

@@ -1,26 +1,23 @@
 """Small real runs behind HTTP."""
 
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
+from fuzz.server import running as run_server
 from starlette.testclient import TestClient
 
 from sequela.config import RunSettings, TrainingSettings
+from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.recordings import Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.serving.served import ServedModel, load
-from sequela.serving.web.app import Service, application
-from sequela.serving.web.guards import Limits
-from sequela.serving.web.server import Place
-from sequela.sources.catalog import EXCERPTS
-from sequela.sources.recordings import Recording
 from sequela.studies.settings import run_settings
+from sequela.web.app import Service, application
+from sequela.web.guards import Limits
 
 SAID = {"sfreq": 173.61, "unit": "uV"}
 
@@ -96,23 +93,7 @@ def patient(visits: ServedModel) -> dict[str, Any]:
 def running() -> Callable[..., Any]:
     """A server in a thread, for browsers; gives its address."""
 
-    @contextmanager
-    def run(model: ServedModel, **said: Any) -> Iterator[str]:
-        opened = Place(port=0).listen()
-        app = application(Service(model, Limits()), **said)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        try:
-            yield f"http://127.0.0.1:{opened.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join()
-            opened.close()
-
-    return run
+    return run_server
 
 
 def body(signal: Any, **changes: Any) -> bytes:

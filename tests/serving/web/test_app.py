@@ -14,11 +14,11 @@ import pytest
 from starlette.testclient import TestClient
 from tests.serving.web.conftest import SAID, body, client, problem
 
+from sequela.datasets.recordings import Recording
 from sequela.runs.folder import RunFolder
 from sequela.serving.served import ServedModel
-from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
-from sequela.serving.web.guards import Limits
-from sequela.sources.recordings import Recording
+from sequela.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
+from sequela.web.guards import Limits
 
 TOKEN = "s3cret-s3cret-s3"  # noqa: S105
 QUERY = "?sfreq=173.61&unit=uV"
@@ -77,6 +77,18 @@ def test_an_edf_file_is_resampled_and_says_so(
     whole = (tmp_path / "a.edf").read_bytes()
     assert "cut short" in problem(post(asked, whole[:-500], EDF), 422)
     assert problem(post(asked, b"0       " + whole[8:200], EDF), 422)
+
+
+def test_an_edf_file_with_gaps_is_refused(asked: TestClient, tmp_path: Path) -> None:
+    import edfio
+
+    made = edfio.EdfSignal(np.arange(512.0), 256.0, label="EEG", physical_dimension="uV")
+    edfio.Edf([made], annotations=[]).write(tmp_path / "a.edf")
+    whole = (tmp_path / "a.edf").read_bytes()
+    apart = whole.replace(b"EDF+C", b"EDF+D").replace(b"+1\x14\x14", b"+8\x14\x14")
+    said = problem(post(asked, apart, EDF), 422)
+    assert said == "the file has gaps in time: expected none; use sequela scan"
+    assert "has gaps" not in post(asked, whole, EDF).text
 
 
 def test_an_edf_file_of_an_unusual_rate_is_refused(asked: TestClient, tmp_path: Path) -> None:
@@ -162,6 +174,97 @@ def test_another_rate_or_unit_is_refused(
     assert said in problem(post(asked, body(segment, **changes)), 422)
 
 
+NUMBERS = list(range(178))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        # csv as pandas writes it
+        ("0\n" + "12.5\n" * 178, CSV, "the first line may be a header or a sample"),
+        (",0\n" + "".join(f"{i},12.5\n" for i in NUMBERS), CSV, "column 1 has no name"),
+        ("a,b,a\n" + "1,2,3\n" * 178, CSV, "the column a is there twice"),
+        ("1_0\n" + "1\n" * 177, CSV, "line 1 is not 1 number"),
+        ("\u0661\n" + "1\n" * 177, CSV, "line 1 is not 1 number"),
+        ("nan\n" + "1\n" * 178, CSV, "line 1 is not 1 number"),
+        ("EEG\n" + "1\n" * 177 + "1_0\n", CSV, "line 179 is not 1 number"),
+        # numbers of another type or byte order
+        (np.linspace(-90, 90, 178).astype(">f4").tobytes(), BINARY, "little-endian float32"),
+        (np.arange(178).astype(">f4").tobytes(), BINARY, "little-endian float32"),
+        (np.linspace(-90, 90, 178).astype("<f8").tobytes(), BINARY, "little-endian float32"),
+        (np.arange(1, 179).astype("<f8").tobytes(), BINARY, "little-endian float32"),
+        (np.arange(1, 357).astype("<i2").tobytes(), BINARY, "little-endian float32"),
+        # keys that would be ignored
+        (json.dumps({"signal": NUMBERS, "sfreqs": 1, **SAID}), JSON, "unknown key sfreqs"),
+        (
+            json.dumps({"examples": [{"signal": NUMBERS, "sfreq": 256}], **SAID}),
+            JSON,
+            "unknown key sfreq in example 1: expected signal, id",
+        ),
+        (json.dumps({"examples": [{"signal": NUMBERS}], "id": "a", **SAID}), JSON, "key id"),
+        (json.dumps({"signal": NUMBERS, "sfreq": 173.61, "unit": "µV"}), JSON, "address unit=uV"),
+        (json.dumps({"signal": NUMBERS, **SAID, "sfreq": "17_3.61"}), JSON, "is not a number"),
+        (json.dumps({"signal": NUMBERS, **SAID, "id": [1]}), JSON, "the id of example 1"),
+        (
+            json.dumps({"examples": [{"signal": NUMBERS, "id": "2"}, {"signal": NUMBERS}], **SAID}),
+            JSON,
+            "the id 2 is there twice",
+        ),
+        (parquet(signal=[[1.0] * 178], label=["a"]), PARQUET, "unknown column label"),
+        (parquet(signal=[[1.0] * 178] * 2, id=["a", None]), PARQUET, "the id of example 2"),
+        (
+            pa.BufferReader(b""),
+            PARQUET,
+            "the column signal is there twice",
+        ),
+    ],
+)
+def test_what_would_be_read_as_other_values_is_refused(
+    content: Any, kind: str, said: str, asked: TestClient
+) -> None:
+    if isinstance(content, pa.BufferReader):
+        two = pa.array([[1.0] * 178])
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_arrays([two, two], names=["signal", "signal"]), sink)
+        content = sink.getvalue()
+    content = content.encode() if isinstance(content, str) else content
+    assert said in problem(post(asked, content, kind, f"/v1/predict{QUERY}"), 422)
+
+
+def test_a_header_of_numbers_is_no_segment(asked: TestClient, segment: list[float]) -> None:
+    known = chances(post(asked, body(segment)))
+    row = ",".join(map(str, segment))
+    for header in (",".join(map(str, NUMBERS)), ",".join(f"X{i}" for i in NUMBERS)):
+        table = f"{header}\n{row}\n".encode()
+        found = chances(post(asked, table, CSV, f"/v1/predict{QUERY}"))
+        assert found == pytest.approx(known, abs=1e-6)
+    named = "\n".join(["time,EEG", *(f"{i / 173.61},{x}" for i, x in enumerate(segment))])
+    reply = post(asked, named.encode(), CSV, f"/v1/predict{QUERY}")
+    assert chances(reply) == pytest.approx(known, abs=1e-6)
+    assert reply.json()["notes"] == ["Left out: the column time."]
+
+
+def test_ids_are_returned_as_they_are(asked: TestClient, segment: list[float]) -> None:
+    several = {"examples": [{"id": i, "signal": segment} for i in (0, 1, 2)], **SAID}
+    found = post(asked, json.dumps(several).encode()).json()["predictions"]
+    assert [each["id"] for each in found] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("&sfreq=256", "sfreq is there twice"),
+        ("&units=uV", "unknown parameter units"),
+        ("&example=0", "unknown parameter example"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored_is_refused(
+    query: str, said: str, asked: TestClient, segment: list[float]
+) -> None:
+    content = np.array(segment, "<f4").tobytes()
+    assert said in problem(post(asked, content, BINARY, f"/v1/predict{QUERY}{query}"), 422)
+
+
 def test_limits_hold(eeg: ServedModel, segment: list[float]) -> None:
     limits = Limits(bytes=20_000, examples=2, rate=1)
     three = json.dumps({"examples": [{"signal": segment}] * 3, **SAID}).encode()
@@ -179,7 +282,8 @@ def test_limits_hold(eeg: ServedModel, segment: list[float]) -> None:
     with client(eeg, Limits(seconds=1e-6)) as asked:
         assert "timed out after" in problem(post(asked, body(segment)), 503)
     with client(eeg, Limits(waiting=0)) as asked:
-        assert "the server is busy" in problem(asked.get("/health"), 503)
+        assert "the server is busy" in problem(post(asked, body(segment)), 503)
+        assert asked.get("/health").status_code == 200
 
 
 def test_a_small_body_that_becomes_large_is_refused(eeg: ServedModel) -> None:
@@ -289,6 +393,6 @@ def test_what_moved_a_segment(asked: TestClient, segment: list[float], eeg: Serv
     other = post(asked, body(segment), path="/v1/explain?class=eyes%20open").json()
     assert other["class"] == "eyes open"
     assert "unknown class" in problem(post(asked, body(segment), path="/v1/explain?class=x"), 422)
-    for wrong in ("1", "-1", "x", "9" * 99):
+    for wrong in ("1", "-1", "x", "9" * 99, "00", "0" * 9 + "1", "\u0660"):
         reply = post(asked, body(segment), path=f"/v1/explain?example={wrong}")
         assert "example must be 0 to 0" in problem(reply, 422)

@@ -1,7 +1,6 @@
 """Requests that arrive together are answered by one call, each with its own answer."""
 
 import asyncio
-import threading
 from typing import Any
 
 import numpy as np
@@ -9,19 +8,21 @@ import pytest
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.serving.web.batching import Batcher, joined
-from sequela.serving.web.metrics import Metrics
+from sequela.serving.served import ServedModel
+from sequela.web.answers import Answers, Job
+from sequela.web.batching import joined, predicted
+from sequela.web.bodies import BINARY, CSV, JSON
+from sequela.web.guards import Limits
+from sequela.web.lanes import Lane, Process
 
 
 class Model:
-    """Says the mean of each example, once it may."""
+    """Says the mean of each example."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.free = threading.Event()
 
     def probabilities(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        self.free.wait(10)
         signal = inputs["signal"]
         if not np.isfinite(signal).all():
             raise DataError("not finite")
@@ -32,50 +33,30 @@ class Model:
 def ask(values: list[float], most: int) -> tuple[list[Any], list[int]]:
     """Answers to one request for each value, and the sizes of the batches."""
     model = Model()
-
-    async def all_of_them() -> list[Any]:
-        batcher = Batcher(model, Metrics(), most=most)  # type: ignore[arg-type]
-        batcher.start()
-        tasks = [
-            asyncio.create_task(
-                batcher.probabilities({"signal": np.full((1, 1, 4), value, np.float32)}, 1)
-            )
-            for value in values
-        ]
-        await asyncio.sleep(0.05)
-        model.free.set()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        await batcher.stop()
-        return found
-
-    return asyncio.run(all_of_them()), model.sizes
+    asked = [{"signal": np.full((1, 1, 4), value, np.float32)} for value in values]
+    found, sizes = predicted(model, asked, most)  # type: ignore[arg-type]
+    if all(np.isfinite(values)):
+        assert sizes == model.sizes
+    return found, model.sizes
 
 
 def test_what_waits_is_answered_at_once() -> None:
     found, sizes = ask([float(i) for i in range(20)], most=512)
     assert [each.item() for each in found] == list(range(20))
-    assert sum(sizes) == 20
-    assert len(sizes) <= 2
+    assert sizes == [20]
 
 
 def test_a_batch_has_a_limit_and_may_be_one() -> None:
-    assert max(ask([1.0] * 20, most=8)[1]) == 8
+    assert ask([1.0] * 20, most=8)[1] == [8, 8, 4]
     assert ask([1.0] * 5, most=1)[1] == [1] * 5
 
 
 def test_a_large_request_is_asked_in_pieces() -> None:
     model = Model()
-    model.free.set()
     signal = np.arange(20, dtype=np.float32)[:, None, None]
-
-    async def one() -> Any:
-        batcher = Batcher(model, Metrics(), most=8)  # type: ignore[arg-type]
-        batcher.start()
-        found = await batcher.probabilities({"signal": signal}, 20)
-        await batcher.stop()
-        return found
-
-    assert asyncio.run(one()).ravel().tolist() == list(range(20))
+    ((found,), _) = predicted(model, [{"signal": signal}], 8)  # type: ignore[arg-type]
+    assert not isinstance(found, Exception)
+    assert found.ravel().tolist() == list(range(20))
     assert model.sizes == [8, 8, 4]
 
 
@@ -84,6 +65,56 @@ def test_a_bad_request_spoils_its_own_answer_alone() -> None:
     assert found[0].item() == 1
     assert isinstance(found[1], DataError)
     assert found[2].item() == 3
+
+
+def job(body: bytes, kind: str = JSON) -> Job:
+    return Job("/v1/predict", kind, [("sfreq", "173.61"), ("unit", "uV")], parquet=False, body=body)
+
+
+def test_requests_that_wait_are_sent_together_and_work_that_nobody_waits_for_ends(
+    eeg: ServedModel, segment: list[float]
+) -> None:
+    sizes: list[int] = []
+    one, slow = job(np.array(segment, "<f4").tobytes(), BINARY), job(b"0\n" * 10_000_000, CSV)
+
+    async def some() -> None:
+        process = Process(Answers(eeg, Limits(), 8), 2 * 10**9)
+        lane = Lane(process, sizes.append, most=3, seconds=None)
+        lane.start()
+        first, *_ = await asyncio.gather(*(lane.answer(one) for _ in range(7)))
+        assert first is not None
+        assert first.status == 200
+        assert sizes == [3, 3, 1]
+        ended = process._process
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await lane.answer(slow)
+        assert await lane.answer(one) == first
+        assert process._process is not ended
+        lost = asyncio.create_task(lane.answer(slow))
+        await asyncio.sleep(0.2)
+        process.end()
+        assert await lost is None
+        assert await lane.answer(one) == first
+        lost = asyncio.create_task(lane.answer(slow))
+        await asyncio.sleep(0.2)
+        await lane.stop()
+        lost.cancel()
+        assert process._process is not None
+        assert not process._process.is_alive()
+
+    asyncio.run(some())
+
+
+def test_a_process_gets_no_more_memory_than_it_may(eeg: ServedModel) -> None:
+    process = Process(Answers(eeg, Limits(), 8), 50_000_000)
+    try:
+        ((reply,), _) = process.exchange([job(b"[" + b'"a",' * 5_000_000 + b"0]")])
+        assert reply is not None
+        assert reply.status == 413
+        assert b"too much memory" in reply.body
+    finally:
+        process.end()
 
 
 def test_shorter_examples_are_filled_up() -> None:

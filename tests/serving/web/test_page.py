@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from sequela.datasets.recordings import Recording
 from sequela.serving.served import ServedModel
-from sequela.sources.recordings import Recording
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
 

@@ -1,5 +1,6 @@
 """Patients as JSON or csv: the model says what its run said of the same record."""
 
+import io
 import json
 from collections.abc import Callable
 from itertools import islice
@@ -7,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 from tests.serving.web.conftest import client, problem
 
 from sequela.cohort.attributes import FAMILIES
 from sequela.config import RunSettings
+from sequela.datasets import catalog
 from sequela.runs import fit, records
 from sequela.sequences.flat import Sequences
 from sequela.serving.served import ServedModel, load
-from sequela.serving.web.guards import Limits
-from sequela.serving.web.occlusion import without_codes
-from sequela.serving.web.patients import patients_of
-from sequela.sources import catalog
 from sequela.studies.settings import run_settings
+from sequela.web.guards import Limits
+from sequela.web.occlusion import without_codes
+from sequela.web.patients import patients_of, patients_of_rows
 
 CASES: dict[str, Callable[[], RunSettings]] = {
     "visits": lambda: run_settings("visits-baseline", "mimic3", records={}, training={"epochs": 2}),
@@ -66,15 +69,16 @@ def as_json(sequences: Sequences, row: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow(but="visits")
 @pytest.mark.parametrize("name", CASES)
 def test_patients_get_the_probabilities_of_the_run(
     name: str, challenge: Path, tmp_path: Path
 ) -> None:
     settings = CASES[name]()
-    root = challenge if name == "values" else catalog.locate(settings.data, None).path
+    root = challenge if name == "values" else catalog.lookup(settings.data).locate().path
     run = fit.train(settings, tmp_path / "run", root=root, work=tmp_path / "work")
     data = records.load(settings, root, tmp_path / "work")
-    sequences = data.sequences
+    sequences = data.arrays
     # What the run says of its tuning part was said before a refit.
     asked_of = np.flatnonzero(run.predictions.split != "tuning").tolist()
     known = (r for r in asked_of if not any("UNKNOWN" in c for c in sequences.codes_of(r)))
@@ -132,9 +136,17 @@ def test_a_code_that_is_taken_away_leaves_the_rest(patient: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("said", "message"),
     [
+        *(
+            ({"visits": [{"time": time}]}, "a time is missing or cannot be read")
+            for time in (
+                *("20200601", "1591012800", "12", "2020", "2020-06", "2020-6-1", "2020-W23"),
+                *("2020-06-01T12:00Z", "2020-06-01T12:00+02:00", "2020-06-01 12:00 UTC"),
+                *("2020-06-01T12", "-2020-06-01", "\u0662020-06-01", "2020-02-30"),
+            )
+        ),
         ({"visits": []}, "visits: List should have at least 1"),
-        ({"visits": [{"time": "soon"}]}, "a time cannot be read"),
-        ({"visits": [{"time": "now"}]}, "a time is missing or invalid"),
+        ({"visits": [{"time": "soon"}]}, "a time is missing or cannot be read"),
+        ({"visits": [{"time": "now"}]}, "a time is missing or cannot be read"),
         ({"visits": [{"time": ""}]}, "a time is missing"),
         ({"visits": [{"time": "2020-01-02"}], "time": "2020-01-01"}, "is after the time of the"),
         ({"visits": [{"time": "2020-01-01", "codes": 3}]}, "visits.0.codes"),
@@ -155,14 +167,71 @@ def test_a_bad_patient_is_a_problem(said: Any, message: str, asked_of_visits: Te
     [
         ("a,b\n1,2", "expected time and code"),
         ("time,code\n2020-01-01,", "row 1 has no code"),
+        ("Subject_ID,time,code\nA,2020-01-01,LAB//1", "unknown column Subject_ID: expected"),
+        ("patient,time,code\nA,2020-01-01,LAB//1", "unknown column patient: expected"),
+        ("time,code,time\n2020-01-01,LAB//1,2020-01-02", "the column time is there twice"),
+        (
+            "subject_id,time,code\nA,2020-01-01,LAB//1\n,2020-01-01,LAB//1",
+            "row 2 has no subject_id",
+        ),
+        ("time,code\n2020-01-01,LAB//1,7", "row 1 has 3 cells: expected 2"),
+        ("time,code\n2020-01-01", "row 1 has 1 cell: expected 2"),
+        ("time,code,numeric_value\n2020-01-01,LAB//1,1_0", "numeric_value is not a number"),
+        ("time,code,numeric_value\n2020-01-01,LAB//1,\u0661", "numeric_value is not a number"),
         ("time,code,numeric_value\n2020-01-01,LAB//1,x", "numeric_value is not a number"),
         ("time,code\n,GENDER//F", "visits: List should have at least 1"),
-        ("time,code\n2020-13-01,LAB//1", "a time cannot be read"),
-        (b"\xff\xfe", "not csv in UTF-8"),
+        ("time,code\n2020-13-01,LAB//1", "a time is missing or cannot be read"),
+        (b"\xff\xfe", "not text in UTF-8"),
     ],
 )
 def test_bad_rows_are_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
     assert message in problem(ask(asked_of_visits, said, kind="text/csv"), 422)
+
+
+def test_columns_of_parquet_and_ids_are_checked(asked_of_visits: TestClient) -> None:
+    kind = "application/vnd.apache.parquet"
+    for name in ("patient_id", "text_value"):
+        written = io.BytesIO()
+        pq.write_table(pa.table({name: ["A"], "time": ["2020-01-01"], "code": ["LAB//1"]}), written)
+        said = problem(ask(asked_of_visits, written.getvalue(), kind=kind), 422)
+        assert f"unknown column {name}: expected" in said
+    two = [{"id": "2", "visits": [{"time": "2020-01-01"}]}, {"visits": [{"time": "2020-01-01"}]}]
+    assert "the id 2 is there twice" in problem(ask(asked_of_visits, {"patients": two}), 422)
+
+
+def test_codes_of_unknown_families_are_returned_and_most_of_them_refused(
+    asked_of_visits: TestClient, patient: dict[str, Any]
+) -> None:
+    known = patient["visits"][0]["codes"]
+    strange = ["icd9cm//4280", "4280"]
+    visit = {"time": "2101-01-03", "codes": [*known, *strange], "values": {"HR": 80}}
+    reply = ask(asked_of_visits, {"visits": [{**visit, "codes": [*visit["codes"], "LAB//1"]}]})
+    (one,) = reply.json()["predictions"]
+    assert one["unknown_codes"] == [*strange, "HR"]
+    assert reply.json()["notes"] == ["Left out: 1 code that the model does not read (LAB)."]
+    static = ask(asked_of_visits, {"static": ["sex=F"], "visits": [{**visit, "values": {}}]})
+    assert static.json()["predictions"][0]["unknown_codes"] == [*strange, "sex=F"]
+    said = problem(ask(asked_of_visits, {"visits": [{**visit, "codes": strange}]}), 422)
+    assert "3 of 3 codes are of no known family, such as icd9cm//4280" in said
+
+
+def test_entries_of_one_time_are_one_visit(
+    asked_of_visits: TestClient, patient: dict[str, Any]
+) -> None:
+    first, second = patient["visits"]
+    parts = [{**first, "codes": [code]} for code in first["codes"]]
+    found = ask(asked_of_visits, {**patient, "visits": [*parts, *parts, second]}).json()[
+        "predictions"
+    ]
+    assert found == ask(asked_of_visits, patient).json()["predictions"]
+
+
+def test_what_was_measured_twice_at_one_time_is_kept() -> None:
+    rows = [
+        {"time": "2020-01-01", "code": "LAB//1", "numeric_value": value} for value in ("1", "2")
+    ]
+    (one,) = patients_of_rows(rows)
+    assert [visit.values for visit in one.visits] == [{"LAB//1": 1}, {"LAB//1": 2}]
 
 
 def test_patients_that_differ_much_are_refused(visits: ServedModel, patient: Any) -> None:

@@ -1,14 +1,17 @@
 """The command: where it listens, what it refuses in one line, and how it stops."""
 
+import asyncio
 import json
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,9 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST
 from sequela.serving.export import exported
 from sequela.serving.served import ServedModel
-from sequela.serving.web.guards import Limits
-from sequela.serving.web.server import Place, token_of
+from sequela.web.app import Service, application
+from sequela.web.guards import Limits
+from sequela.web.server import Place, token_of
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +162,106 @@ def test_a_place_that_is_none_is_refused() -> None:
         Place("192.0.2.1", 0).listen()
     with pytest.raises(SettingError, match="--rate is -1"):
         Limits.of(rate=-1)
+
+
+@pytest.mark.slow
+def test_half_open_connections_leave_room_for_others(
+    file: Path, segment: list[float], tmp_path: Path
+) -> None:
+    few = f"ulimit -n 320; exec {sys.executable} -m sequela serve {file} --port 0 2> {tmp_path}/log"
+    with (
+        subprocess.Popen(["/bin/bash", "-c", few], stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as opened,
+    ):
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        port = int(next(re.findall(r":(\d+)/", line)[0] for line in lines if "page" in line))
+        try:
+            for _ in range(400):  # more than there are descriptors
+                one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+                one.sendall(b"POST /v1/predict HTTP/1.1\r\nx: ")
+            for path, content in (("health", None), ("v1/predict", body(segment))):
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/{path}", content, {"content-type": "application/json"}
+                )
+                with urllib.request.urlopen(request, timeout=9) as reply:  # noqa: S310
+                    assert reply.status == 200
+            for _ in range(100):
+                with socket.create_connection(("127.0.0.1", port)) as one:
+                    one.sendall(b"no http\r\n\r\n")
+                    assert b"400" in one.recv(1000)
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            one.settimeout(20)
+            assert one.recv(1) == b""  # ended, as it sends no header
+        finally:
+            process.terminate()
+        assert process.wait(20) in (0, -signal.SIGTERM)
+    assert 0 < len((tmp_path / "log").read_bytes()) < 10_000
+
+
+def test_a_client_that_leaves_in_mid_body_is_no_error_of_the_server(
+    eeg: ServedModel, running: Callable[..., Any]
+) -> None:
+    with running(eeg) as address:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            head = "POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\n"
+            one.sendall(f"{head}content-length: 99\r\n\r\n1".encode())
+        for _ in range(50):
+            with urllib.request.urlopen(f"{address}metrics") as reply:  # noqa: S310
+                told = reply.read().decode()
+            if 'status="499"' in told:
+                break
+            time.sleep(0.1)
+    assert 'sequela_requests_total{path="/v1/predict",status="499"} 1.0' in told
+    assert 'status="500"' not in told
+
+
+def test_a_stop_ends_work(file: Path) -> None:
+    with served(file) as (page, process, _):
+        port = int(page.rstrip("/").rpartition(":")[2])
+        work = b"0.5," * 177 + b"0.5\n"
+        with ExitStack() as opened:
+            for _ in range(3):
+                one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+                head = "POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\n"
+                one.sendall(f"{head}content-length: {len(work) * 40_000}\r\n\r\n".encode())
+                one.sendall(work * 40_000)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=25)
+        assert len(err) < 2000
+
+
+def test_more_large_bodies_than_fit_end_the_one_that_waits_longest(eeg: ServedModel) -> None:
+    async def some() -> None:
+        statuses: list[int] = []
+        app = application(Service(eeg, Limits(bytes=200_000)))
+        release = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        async def ask(*, waits: bool) -> None:
+            parts = iter([{"type": "http.request", "body": b" " * 190_000, "more_body": True}])
+
+            async def receive() -> Any:
+                part = next(parts, None)
+                if part is None and waits:
+                    await release.wait()
+                return part or {"type": "http.disconnect"}
+
+            headers = [(b"content-type", b"application/json")]
+            scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": headers}
+            await app({**scope, "query_string": b"", "http_version": "1.1"}, receive, send)
+
+        tasks = []
+        for _ in range(6):
+            tasks.append(asyncio.create_task(ask(waits=True)))
+            await asyncio.sleep(0.05)
+        assert statuses == [503, 503, 503]  # three bodies fit
+        assert [task.done() for task in tasks] == [True] * 3 + [False] * 3
+        release.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(some())

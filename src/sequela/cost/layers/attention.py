@@ -1,127 +1,90 @@
 """Attention: softmax(Q K^T / sqrt(d)) V, alone and with the projections around it."""
 
-from dataclasses import dataclass
-
-from sequela.cost.formula import Formula, Number, Symbol
-from sequela.cost.layers.work import Part, Work, samples
-from sequela.cost.primitives import Cost, dot, mean, softmax
+from sequela.cost.layers.work import Layer, Part, Work, samples
+from sequela.cost.rules.formula import Formula, Symbol
+from sequela.cost.rules.primitives import Cost, dot, mean, softmax
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """Scaled dot-product attention of ``rows`` samples (heads included) without weights.
+def attention(
+    rows: int,
+    queries: int,
+    keys: int,
+    d: int,
+    d_v: int,
+    masks: int = 0,
+    weighted: tuple[bool, bool] = (False, False),
+) -> Layer:
+    """Count scaled dot-product attention of ``rows`` samples (heads included) without weights.
 
-    Attributes:
-        rows: Samples times heads.
-        queries: Queries of a sample.
-        keys: Keys of a sample.
-        d: Width of a query and a key.
-        d_v: Width of a value.
-        masks: Masks of numbers that are added to the scores; one of booleans costs nothing.
+    Queries and keys have width ``d``, values ``d_v``. ``masks`` are masks of numbers that are added
+    to the scores; one of booleans costs nothing. ``weighted`` is whether the scores, and the
+    weighted sum, are products with weights: queries or keys are learnt, or values.
     """
-
-    rows: int
-    queries: int
-    keys: int
-    d: int
-    d_v: int
-    masks: int = 0
-    kind: str = "Attention"
-
-    def parameters(self) -> Formula:
-        """Return zero."""
-        return Number(0)
-
-    def work(self) -> Work:
-        """Count scores, their scaling, the mask, softmax, and the weighted sum of the values."""
-        return Work(self.query_parts(), samples(self.rows) * self.query_count(), "query")
-
-    def query_count(self) -> Symbol:
-        """Return the queries of a sample."""
-        return Symbol("L", self.queries, "queries")
-
-    def query_parts(self) -> tuple[Part, ...]:
-        """Return the cost of one query of one head."""
-        s = Symbol("S", self.keys, "keys")
-        d, d_v = Symbol("d", self.d, "width of a key"), Symbol("d_v", self.d_v, "width of a value")
-        mask = (Part("mask", Cost(self.masks * s)),) if self.masks else ()
-        return (
-            Part("scores", dot(d, bias=False, weighted=False).times(s)),
-            Part("division by sqrt(d)", Cost(s)),
-            *mask,
-            Part("softmax", softmax(s)),
-            Part("sum of the values", dot(s, bias=False, weighted=False).times(d_v)),
-        )
+    times = samples(rows) * Symbol("L", queries, "queries")
+    parts = _of_query(keys, d, d_v, masks, weighted)
+    return Layer("Attention", Work(parts, times, "query"))
 
 
-@dataclass(frozen=True, slots=True)
-class MultiheadAttention:
-    """Projections of queries, keys and values, attention in each head, projection of the result.
+def _of_query(
+    keys: int,
+    width: int,
+    value_width: int,
+    masks: int,
+    weighted: tuple[bool, bool] = (False, False),
+) -> tuple[Part, ...]:
+    """Count scores, their scaling, mask, softmax, and sum of values for one query of one head."""
+    s, d = Symbol("S", keys, "keys"), Symbol("d", width, "width of a key")
+    d_v = Symbol("d_v", value_width, "width of a value")
+    return (
+        Part("scores", dot(d, bias=False, weighted=weighted[0]).times(s)),
+        Part("division by sqrt(d)", Cost(s)),
+        *[Part("mask", Cost(masks * s))] * bool(masks),
+        Part("softmax", softmax(s)),
+        Part("sum of the values", dot(s, bias=False, weighted=weighted[1]).times(d_v)),
+    )
 
-    Attributes:
-        rows: Samples.
-        queries: Queries of a sample.
-        keys: Keys and values of a sample, as passed.
-        added: Keys that the layer adds itself (``bias_kv``, a zero).
-        bias_kv: Whether one of them is learnt.
-        e: Width of the layer.
-        e_k: Width of the keys as passed.
-        e_v: Width of the values as passed.
-        heads: Heads.
-        bias: Whether the projections have a bias.
-        masks: Masks of numbers that are added to the scores.
-        averaged: Whether the heads' weights are averaged and returned.
+
+def multihead_attention(
+    *,
+    rows: int,
+    queries: int,
+    keys: int,
+    added: int,
+    bias_kv: bool,
+    e: int,
+    e_k: int,
+    e_v: int,
+    heads: int,
+    bias: bool,
+    masks: int,
+    averaged: bool,
+) -> Layer:
+    """Count projections of queries, keys and values, attention in each head, and the last one.
+
+    ``e`` is the width of the layer, ``e_k`` and ``e_v`` those of keys and values as passed. The
+    layer adds ``added`` keys itself (``bias_kv``, which is learnt, a zero). If ``averaged``, the
+    mean of the heads' weights is returned.
     """
+    width = Symbol("E", e, "width")
+    of_keys = Symbol("E_k", e_k, "width of the keys") if e_k != e else width
+    of_values = Symbol("E_v", e_v, "width of the values") if e_v != e else width
+    asked, h = Symbol("L", queries, "queries"), Symbol("h", heads, "heads")
+    every = Symbol("S", keys + added, "keys")
+    passed = Symbol("S_0", keys, "keys as given") if added else every
 
-    rows: int
-    queries: int
-    keys: int
-    added: int
-    bias_kv: bool
-    e: int
-    e_k: int
-    e_v: int
-    heads: int
-    bias: bool
-    masks: int
-    averaged: bool
-    kind: str = "MultiheadAttention"
+    def project(n: Formula, times: Formula) -> Cost:
+        return dot(n, bias=bias).times(width).times(times)
 
-    def _widths(self) -> tuple[Symbol, Symbol, Symbol]:
-        e = Symbol("E", self.e, "width")
-        e_k = Symbol("E_k", self.e_k, "width of the keys") if self.e_k != self.e else e
-        e_v = Symbol("E_v", self.e_v, "width of the values") if self.e_v != self.e else e
-        return e, e_k, e_v
-
-    def parameters(self) -> Formula:
-        """Count four projections, and one learnt key and value where they exist."""
-        e, e_k, e_v = self._widths()
-        weights = e * (e + e_k + e_v + e + 4 * int(self.bias))
-        return weights + 2 * int(self.bias_kv) * e
-
-    def work(self) -> Work:
-        """Count projections, the heads' attention, and the last projection."""
-        e, e_k, e_v = self._widths()
-        queries = Symbol("L", self.queries, "queries")
-        keys = Symbol("S_0", self.keys, "keys as given") if self.added else self._keys()
-        heads = Symbol("h", self.heads, "heads")
-        width = self.e // self.heads
-        head = Attention(1, self.queries, self.keys + self.added, width, width, self.masks)
-        parts = [
-            Part("queries", self._project(e, queries)),
-            Part("keys", self._project(e_k, keys)),
-            Part("values", self._project(e_v, keys)),
-            *(Part(part.label, part.cost.times(heads * queries)) for part in head.query_parts()),
-            Part("projection of the heads", self._project(e, queries)),
-        ]
-        if self.averaged:
-            parts.append(
-                Part("mean of the heads' weights", mean(heads).times(queries * self._keys()))
-            )
-        return Work(tuple(parts), samples(self.rows), "sample")
-
-    def _keys(self) -> Symbol:
-        return Symbol("S", self.keys + self.added, "keys")
-
-    def _project(self, n: Formula, rows: Formula) -> Cost:
-        return dot(n, bias=self.bias).times(Symbol("E", self.e, "width")).times(rows)
+    head = _of_query(keys + added, e // heads, e // heads, masks)
+    parts = [
+        Part("queries", project(width, asked)),
+        Part("keys", project(of_keys, passed)),
+        Part("values", project(of_values, passed)),
+        *(Part(part.label, part.cost.times(h * asked)) for part in head),
+        Part("projection of the heads", project(width, asked)),
+    ]
+    if averaged:
+        parts.append(Part("mean of the heads' weights", mean(h).times(asked * every)))
+    weights = width * (width + of_keys + of_values + width + 4 * int(bias))
+    work = Work(tuple(parts), samples(rows), "sample")
+    return Layer("MultiheadAttention", work, weights + 2 * int(bias_kv) * width)

@@ -1,22 +1,16 @@
 """The work of a layer: parts that are done once, and their number of repetitions."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
-from sequela.cost.formula import Formula, Number, Symbol, add, formula, multiply
-from sequela.cost.primitives import Cost
+from sequela.cost.rules.formula import Formula, Number, Symbol, add, formula, multiply
+from sequela.cost.rules.primitives import NONE, Cost
 
 ONCE = Number(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One line of a derivation.
-
-    Attributes:
-        label: The computation in words.
-        cost: Its cost once.
-    """
+    """One line of a derivation: a computation in words, and its cost once."""
 
     label: str
     cost: Cost
@@ -24,12 +18,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The parts of a layer's work, all repeated equally often.
+    """The parts of a layer's work, done once, and all repeated equally often.
 
-    Attributes:
-        parts: The parts done once.
-        times: The number of repetitions.
-        unit: The meaning of "once": a step, an output...
+    ``unit`` is the meaning of "once": a step, an output...
     """
 
     parts: tuple[Part, ...]
@@ -57,15 +48,34 @@ def samples(count: int) -> Formula:
     return Number(1) if count == 1 else Symbol("N", count, "samples or rows")
 
 
-class Layer(Protocol):
-    """The facts of one call of a layer."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The count of a layer by the report of 2019.
 
-    @property
-    def kind(self) -> str:
-        """The name of the layer."""
+    ``omissions`` are what it leaves out: the reason, and the missing parameters and operations.
+    """
 
-    def parameters(self) -> Formula:
-        """Return the number of its parameters."""
+    parameters: Formula
+    work: Work
+    omissions: tuple[tuple[str, Formula, Formula], ...] = ()
 
-    def work(self) -> Work:
-        """Return the exact work of one call."""
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The facts of one call of a layer.
+
+    Attributes:
+        kind: The name of the layer.
+        work: The exact work of one call.
+        parameters: The number of its parameters.
+        report: The count by the report of 2019, where it differs.
+        padded: The work on every row of a padded batch, where that differs.
+        embedding_sum: The work for the same result as a sum of rows, for a multi-hot input.
+    """
+
+    kind: str
+    work: Work
+    parameters: Formula = NONE
+    report: Report | None = None
+    padded: Work | None = None
+    embedding_sum: Work | None = None

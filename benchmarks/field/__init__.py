@@ -1,0 +1,1 @@
+"""Sequela compared with what a user would write without it, and with other packages."""

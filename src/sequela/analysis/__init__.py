@@ -1,0 +1,1 @@
+"""Finished runs used again: evaluation, comparison, external validation, ensembles, searches."""

@@ -1,0 +1,229 @@
+"""Comparison of runs on the same split with the first of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sequela.disclosure.disclosure import HIDDEN, is_small, shown
+from sequela.errors import DataError, RunError, SettingError, SplitError
+from sequela.evaluation.comparison import (
+    Difference,
+    McNemar,
+    holm,
+    mcnemar,
+    paired_delong,
+    paired_difference,
+)
+from sequela.evaluation.metrics import Metric, compared, headline, named, statistic_of
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import Judged, difference_across_folds
+from sequela.integrity.openings import open_held_out, openings
+from sequela.runs.find import Run
+from sequela.runs.recipe import bootstrap_of, judged
+from sequela.runs.record import DataRecord
+from sequela.runs.released import smallest_shown
+
+_TWO = 2
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run, compared with the first.
+
+    Attributes:
+        name: The name of the run's folder.
+        model: The name of the model.
+        value: Its number on the test set.
+        difference: That number minus the first run's, paired; ``None`` for the first run itself.
+        corrected_p: The p-value corrected for the number of comparisons (Holm).
+        delong: The difference of AUROC by DeLong, where there are two classes and one split.
+        mcnemar: McNemar's test over whole groups; ``None`` where groups have examples of several
+            classes, or there are folds.
+        same: Whether it has the same probabilities as the first run: the same model twice.
+    """
+
+    name: str
+    model: str
+    value: float
+    difference: Difference | None = None
+    corrected_p: float | None = None
+    delong: Difference | None = None
+    mcnemar: McNemar | None = None
+    same: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on one split, compared with the first, and sentences on evaluations of the test set."""
+
+    metric: str
+    runs: tuple[Compared, ...]
+    method: str
+    examples: int
+    groups: int
+    data: DataRecord
+    opened: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> str:
+        """A sentence on the best run, which was selected on the test set."""
+        sign = 1 if named(self.metric).better == "higher" else -1
+        first = max(self.runs, key=lambda run: sign * run.value)
+        return f"{first.name} is the best of {len(self.runs)} runs, selected on this test set"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison for JSON."""
+        found = {**asdict(self), "best": self.best}
+        return {name: each for name, each in found.items() if name != "data"}
+
+
+def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Evaluate runs on the test set and compare their numbers; see :func:`compare_opened`."""
+    found = compare_opened(folders, metric)
+    for folder in folders:
+        open_held_out(folder, "compare")
+    return replace(found, opened=openings(folders[0]).sentences)
+
+
+def released_comparison(found: Comparison, hide_below: int | None = None) -> Comparison:
+    """Return the comparison without small counts of people."""
+    smallest, runs = smallest_shown(found.data, hide_below), []
+    for run in found.runs:
+        few = run.mcnemar and any(
+            is_small(n, smallest) for n in (run.mcnemar.only_one, run.mcnemar.only_other)
+        )
+        runs.append(replace(run, mcnemar=HIDDEN) if few else run)
+    return replace(
+        found,
+        runs=tuple(runs),
+        examples=shown(found.examples, smallest),
+        groups=shown(found.groups, smallest),
+    )
+
+
+def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Compare test-set numbers of two or more runs whose evaluation was logged before.
+
+    A paired bootstrap draws whole groups. With folds and seeds it does so in each fold, and the
+    interval also includes the variation of training (see :mod:`sequela.evaluation.recipe`). The
+    metric is one of :func:`sequela.evaluation.metrics.compared` (default: AUROC for two classes,
+    accuracy for more).
+    """
+    if len(folders) < _TWO:
+        raise RunError(f"{len(folders)} run(s): expected two or more to compare")
+    first, *others = folders
+    check_distinct(folders)
+    for other in others:
+        check_same_split(first, other)
+    predictions = [_held_out(folder) for folder in folders]
+    chosen = named(metric) if metric else headline(predictions[0].classes)
+    if not chosen.better:
+        raise SettingError(
+            f"{chosen.name} has no better direction: compare by one of "
+            f"{', '.join(m.name for m in compared())}"
+        )
+    rows = [_compared(first, other, chosen) for other in others]
+    rows = [
+        replace(row, same=np.array_equal(each.probabilities, predictions[0].probabilities))
+        for row, each in zip(rows, predictions[1:], strict=True)
+    ]
+    corrected = holm([row.difference.p_value for row in rows if row.difference]).tolist()
+    rows = [replace(row, corrected_p=p) for row, p in zip(rows, corrected, strict=True)]
+    difference = rows[0].difference
+    return Comparison(
+        metric=chosen.name,
+        runs=(Compared(first.path.name, first.settings.model, _value(first, chosen)), *rows),
+        method=difference.interval.method if difference else "",
+        examples=predictions[0].n_examples,
+        groups=len(np.unique(predictions[0].group_id)),
+        data=folders[0].data,
+    )
+
+
+def check_distinct(folders: Sequence[Run]) -> None:
+    """Raise an error if a run is named twice."""
+    paths = [folder.path.resolve() for folder in folders]
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise RunError(f"{folder.path}: named twice; name another run to compare with")
+
+
+def check_same_split(first: Run, other: Run) -> None:
+    """Raise an error if runs differ in data, test set, or number of folds and seeds."""
+    what = None
+    if first.settings.data != other.settings.data:
+        what = f"of different data ({first.settings.data} and {other.settings.data})"
+    elif first.of_many != other.of_many or bool(first.folds) != bool(other.folds):
+        what = "one of a single model and the other of folds or seeds"
+    elif _design(first) != _design(other):
+        what = f"of different designs ({_design(first)} and {_design(other)})"
+    elif first.first.split.key != other.first.split.key:
+        what = "made with different keys of subject ids, so their splits cannot be compared"
+    elif first.split_ids != other.split_ids:
+        what = "of different splits: one may have been trained on examples of the other's test set"
+    if what:
+        raise RunError(
+            f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "
+            "--split-seed (or --seed), --folds, --repeats and --seeds"
+        )
+
+
+def _design(run: Run) -> str:
+    return f"{run.folds} folds, {run.repeats} repeat(s), {run.seeds} seed(s)"
+
+
+def _held_out(folder: Run) -> Predictions:
+    return folder.predictions.part("held_out")
+
+
+def _value(folder: Run, metric: Metric) -> float:
+    return float(np.mean([metric.value(_held_out(run)) for run in folder.runs]))
+
+
+def _compared(first: Run, other: Run, metric: Metric) -> Compared:
+    value = _value(other, metric)
+    if first.of_many:
+        return Compared(
+            other.path.name,
+            other.settings.model,
+            value,
+            over_models(judged(other.runs), judged(first.runs), metric.name, first),
+        )
+    one, two = _held_out(other), _held_out(first)
+    rng = np.random.default_rng(first.settings.seed)
+    how = bootstrap_of(first.first)
+    return Compared(
+        other.path.name,
+        other.settings.model,
+        value,
+        paired_difference(metric.name, one, two, rng, how),
+        delong=paired_delong(one, two) if len(one.classes) == _TWO else None,
+        mcnemar=_mcnemar_of_groups(one, two),
+    )
+
+
+def over_models(
+    one: Sequence[Judged], other: Sequence[Judged], metric: str, run: Run
+) -> Difference:
+    """Compute the mean difference over folds, repeats and seeds, with seed and data of a run."""
+    rng, how = np.random.default_rng(run.settings.seed), bootstrap_of(run.first)
+    (found,) = difference_across_folds(
+        one, other, lambda predictions: statistic_of(metric, predictions), rng, how
+    )
+    if found.interval is None:
+        raise DataError(
+            f"{metric} is not defined in enough folds to compare by: choose another metric"
+        )
+    return Difference(found.value, found.interval, found.p_value())
+
+
+def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
+    """Compare whole recordings or subjects, if all examples of each have the same class."""
+    try:
+        return mcnemar(one.by_recording(), other.by_recording())
+    except SplitError:
+        raise
+    except DataError:
+        return None

@@ -1,0 +1,181 @@
+"""Ensembles: the mean of the predictions of finished runs, as a new run.
+
+Only the threshold is chosen, on the validation set. The predictions are read from the
+``predictions.parquet`` of the members, so that neither data nor models are needed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequela.analysis.compare import check_distinct, check_same_split
+from sequela.config import TrainingSettings
+from sequela.cost import record as record_cost
+from sequela.cost.several import account_of_several, averaging
+from sequela.errors import RunError
+from sequela.evaluation.summary import summarise_parts
+from sequela.files import writing
+from sequela.integrity.verify import verify
+from sequela.models import stored
+from sequela.models.registry import ENSEMBLE
+from sequela.runs.environment import environment
+from sequela.runs.find import Run, named_runs, open_run
+from sequela.runs.folder import COST, METRICS, RunFolder, places, work_beside
+from sequela.runs.folds import FOLDS
+from sequela.runs.manifest import seal
+from sequela.runs.members import Member
+from sequela.runs.model import FILE, Mean, averaged, in_one_file
+from sequela.runs.recipe import summarise_runs
+
+_TWO = 2
+_SUMMED = ("parameters", "operations", "macs", "train_seconds")
+_SAME = ("example_id", "group_id", "subject_id", "split", "label")
+
+
+def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic") -> Run:
+    """Average the probabilities of finished runs, and write the result as a run.
+
+    Runs of several folds or seeds are averaged fold by fold and seed by seed; one folder of several
+    seeds alone is averaged over its seeds. The ``model.safetensors`` of the ensemble has copies of
+    the models of its members, so that it can be moved. Their settings and checksums are in its
+    ``config.toml``.
+    """
+    runs = named_runs(paths)
+    groups = _together(runs)
+    for run in runs:
+        verify(run)
+    for group in groups:
+        _check_same_data(group)
+    RunFolder(out).check_free(groups[0][0].settings, resume=False)
+    of_folds = bool(runs[0].folds) or len(groups) > 1
+    with work_beside(out) as work:
+        new = work / out.name
+        made = [
+            _make(group, _names(runs, group), new / (_place(runs, group) if of_folds else ""), mean)
+            for group in groups
+        ]
+        if of_folds:
+            RunFolder(new).write(FOLDS, summarise_runs(made))
+            seal(new)
+        with writing(out):
+            new.replace(out)
+    return open_run(out)
+
+
+def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
+    """Return the runs to average, for each run of the ensemble."""
+    first, *others = runs
+    if not others:
+        if first.seeds < _TWO:
+            raise RunError(
+                f"{first.path}: an ensemble needs two runs or more, or one run of several seeds"
+            )
+        alike: dict[tuple[int, int], list[RunFolder]] = {}
+        for run, place in zip(first.runs, places(first.runs), strict=True):
+            alike.setdefault((place.repeat, place.fold), []).append(run)
+        return list(alike.values())
+    check_distinct(runs)
+    for other in others:
+        check_same_split(first, other)
+    return [list(group) for group in zip(*(run.runs for run in runs), strict=True)]
+
+
+def _check_same_data(group: Sequence[RunFolder]) -> None:
+    """Raise an error unless runs have the same question and the same examples."""
+    first, *others = group
+    for other in others:
+        what = None
+        if first.data.question != other.data.question:
+            what = f"have different questions ({first.data.question}; {other.data.question})"
+        elif _digest(first) != _digest(other) or not _same_examples(first, other):
+            what = "have different data: other files, or other settings of the records"
+        if what:
+            raise RunError(
+                f"{first.path} and {other.path} {what}; train both on the same data, with the same "
+                "settings but for the model and its training"
+            )
+
+
+def _digest(run: RunFolder) -> Any:
+    return run.json("split.json").get("data_sha256")
+
+
+def _same_examples(one: RunFolder, other: RunFolder) -> bool:
+    return all(
+        np.array_equal(getattr(one.predictions, name), getattr(other.predictions, name))
+        for name in _SAME
+    )
+
+
+def _names(runs: Sequence[Run], group: Sequence[RunFolder]) -> list[str]:
+    """Name the members of a group after their runs, or after the seeds of one run."""
+    named = [run.path.resolve().name for run in runs]
+    return named if len(runs) > 1 else [f"{named[0]}-seed-{n}" for n in range(len(group))]
+
+
+def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
+    """Return the folder of one fold of the ensemble, named after its first member."""
+    name = group[0].path.name
+    return name if len(runs) > 1 else name.partition(".seed-")[0]
+
+
+def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mean) -> RunFolder:
+    """Write one run of the ensemble."""
+    first = group[0]
+    members = [Member.of(run, name) for run, name in zip(group, names, strict=True)]
+    settings = first.settings.model_copy(
+        update={
+            "model": ENSEMBLE,
+            "split_seed": first.settings.seed_of_split,
+            "model_settings": {"mean": mean, "members": [asdict(each) for each in members]},
+            "training": TrainingSettings(),
+        }
+    )
+    folder = RunFolder(out)
+    folder.open(settings, resume=False)
+    folder.begin(first.json("split.json"))
+    folder.write("environment.json", environment())
+    facts = _facts(group, folder, mean)
+    stored.write(folder.path / FILE, *in_one_file(group, mean))
+    said = averaged([run.predictions.probabilities for run in group], mean)
+    replace(first.predictions, probabilities=said).write(folder.path / "predictions.parquet")
+    if first.attributes:
+        folder.write_attributes(first.attributes)
+    found = first.json(METRICS)
+    kept = {n: found[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
+    recordings = first.data.classes_fixed
+    parts = summarise_parts(folder.predictions, settings, recordings=recordings)
+    folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
+    seal(out)
+    return folder
+
+
+def _facts(group: Sequence[RunFolder], folder: RunFolder, mean: Mean) -> dict[str, object]:
+    """Sum facts over the members, and write ``cost.json`` if one of them is counted."""
+    models = [run.settings.model for run in group]
+    named = [
+        name + f" {number + 1}" * (models.count(name) > 1) for number, name in enumerate(models)
+    ]
+    pairs = list(zip(named, group, strict=True))
+    counted = {name: run.account for name, run in pairs if run.account}
+    uncounted = {name: run.metrics.parameters for name, run in pairs if not run.account}
+    summed = {name: sum(run.metrics[name] or 0 for run in group) for name in _SUMMED}
+    bound = any(run.metrics.operations is None for run in group)
+    if counted:
+        networks = sum(run.metrics.epochs > 0 for run in group)
+        classes, geometric = len(group[0].data.classes), mean == "geometric"
+        work = averaging(len(group), networks, classes, geometric=geometric)
+        account = account_of_several(ENSEMBLE, counted, uncounted, work)
+        record_cost.save(account, folder.path / COST)
+        summed["operations"] = account.operations
+    measured = {n: [run.facts[n] for run in group] for n in ("inference_us", "memory_bytes")}
+    return {
+        **summed,
+        **dict.fromkeys(("operations", "macs") if bound else ()),
+        **{name: None if None in each else sum(each) for name, each in measured.items()},
+        "epochs": 0,
+        "best_epoch": 0,
+    }

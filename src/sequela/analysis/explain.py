@@ -1,0 +1,189 @@
+"""Explanation of a run's network: some test-set examples, and a ranking of codes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sequela.errors import RunError, SettingError, UnknownNameError, unknown_name
+from sequela.evaluation.attribution import Attribution, contrast, number_of
+from sequela.evaluation.importance import Importance
+from sequela.evaluation.predictions import Predictions
+from sequela.models.inputs import kind_of
+from sequela.runs.data import load_again
+from sequela.runs.find import named_runs
+from sequela.runs.folder import RunFolder, work_beside
+from sequela.runs.model import TrainedModel
+from sequela.runs.released import smallest_shown
+from sequela.sequences.flat import CodeAt
+
+_TWO = 2
+Attribute = Callable[[int, Tensor], Attribution]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One example.
+
+    Attributes:
+        example_id: As in ``predictions.parquet``.
+        why: The reason for its choice.
+        part: Its part of the split.
+        label: The true class.
+        chances: The predicted probability of each class.
+        numbers: Attributions by the name of a number of the model, for example ``logit of
+            seizure``: values (n_chans, n_times) of a segment, (code,) of a record.
+        signal: float32 (n_chans, n_times) in µV, for a segment.
+        sfreq: Samples per second in Hz, for a segment.
+        codes: Codes, measurements and features of a record, in the order of the values.
+    """
+
+    example_id: str
+    why: str
+    part: str
+    label: str
+    chances: Mapping[str, float]
+    numbers: Mapping[str, Attribution]
+    signal: NDArray[np.float32] | None = None
+    sfreq: float | None = None
+    codes: tuple[CodeAt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The explanation of predictions of a run; importance is known for records only."""
+
+    run: RunFolder
+    origin: str
+    examples: tuple[Explained, ...]
+    importance: Importance | None
+
+
+def explain(
+    path: Path,
+    *,
+    examples: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    root: Path | None = None,
+    steps: int | None = None,
+    hide_below: int | None = None,
+    trust_code: bool = False,
+) -> Explanation:
+    """Explain predictions of a run's network by integrated gradients.
+
+    The data of the run are read again.
+
+    Args:
+        path: Run folder.
+        examples: Ids as in ``predictions.parquet`` (default: informative ones of the test set).
+        classes: Classes whose logits are explained (default: for two classes the log-odds of the
+            second, for more classes the predicted and the true one).
+        root: Folder or file of the data (default: the usual search path).
+        steps: Steps of the integral (default: until the completeness error is small).
+        hide_below: See :func:`sequela.runs.released.smallest_shown`.
+        trust_code: Whether the run's model may be a class of a file or module.
+
+    Raises:
+        UnknownNameError: If an example or a class does not exist.
+        SettingError: If the run's model is a baseline model, or reads features of a signal.
+        RunError: If the run is damaged or not finished, has folds, or the data differ.
+        MissingExtraError: If captum is not installed.
+    """
+    torch.set_num_threads(1)
+    (found,) = named_runs([path])
+    folder = found.first
+    if folder.path != path:
+        raise RunError(f"{path}: each fold has its own model: name one, for example {folder.path}")
+    trained = TrainedModel.of(folder, trust_code=trust_code)
+    model, header = trained.network("an explanation"), trained.header
+    if trained.reads != ("signal",) and kind_of(trained.reads[0]) == "signal":
+        raise SettingError(
+            f"{path}: the model reads {' and '.join(trained.reads)}, but only models that read "
+            "the signal alone can be explained"
+        )
+    for name in classes:
+        if name not in header["classes"]:
+            raise unknown_name("class", name, header["classes"])
+    predictions = folder.predictions
+    wanted = _rows(predictions, examples) if examples else informative(predictions)
+    with work_beside(path) as work:  # records of patients are deleted afterwards
+        data = load_again(folder, root, work, header)
+        given = data.inputs(trained.reads, trained.state)
+
+        def attribute(row: int, weights: Tensor) -> Any:
+            return given.attribution(model, row, weights, steps)
+
+        return Explanation(
+            folder,
+            data.origin,
+            tuple(
+                Explained(
+                    **_explained(predictions, row, why, classes, attribute),
+                    **given.describe_example(row),
+                )
+                for row, why in wanted.items()
+            ),
+            given.importance(model, smallest_shown(folder.data, hide_below)),
+        )
+
+
+def informative(predictions: Predictions) -> dict[int, str]:
+    """Choose informative rows of the test set, each with the reason for its choice."""
+    names = predictions.classes
+    inside = predictions.split == "held_out"
+    label = predictions.label
+    chance = predictions.probabilities
+    if len(names) == _TWO:
+        happened, not_so = inside & (label == 1), inside & (label == 0)
+        asked = [
+            (happened, chance[:, 1], f"highest predicted probability of {names[1]} in this class"),
+            (not_so, chance[:, 1], f"highest predicted probability of {names[1]} in {names[0]}"),
+            (happened, -chance[:, 1], f"lowest predicted probability of {names[1]} in this class"),
+        ]
+    else:
+        right = predictions.predicted == label
+        asked = [
+            (inside & right, chance.max(1), "most confident correct prediction"),
+            (inside & ~right, chance.max(1), "most confident wrong prediction"),
+        ]
+    chosen: dict[int, str] = {}
+    for among, by, why in asked:
+        if among.any():
+            chosen.setdefault(int(np.where(among, by, -np.inf).argmax()), why)
+    return chosen
+
+
+def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
+    place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
+    for name in examples:
+        if name not in place:
+            raise UnknownNameError(
+                f"no example '{name}' in this run: its predictions.parquet lists the ids"
+            )
+    return {place[name]: "named with --example" for name in examples}
+
+
+def _explained(
+    predictions: Predictions, row: int, why: str, classes: Sequence[str], attribute: Attribute
+) -> dict[str, Any]:
+    """Return the fields of an example that do not depend on the kind of data."""
+    names = predictions.classes
+    label = names[predictions.label[row]]
+    usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]
+    asked = dict.fromkeys(classes or usual)
+    return {
+        "example_id": str(predictions.example_id[row]),
+        "why": why,
+        "part": str(predictions.split[row]),
+        "label": label,
+        "chances": dict(zip(names, predictions.probabilities[row].tolist(), strict=True)),
+        "numbers": {
+            number_of(names, name): attribute(row, contrast(len(names), names.index(name)))
+            for name in asked
+        },
+    }

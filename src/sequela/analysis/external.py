@@ -1,0 +1,294 @@
+"""External validation: a finished run on other people than its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.analysis.evaluate import judge_other, predict_other
+from sequela.cohort.split import PARTS
+from sequela.errors import SettingError
+from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
+from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.metrics import METRICS, statistic_of
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import Line, Temperature, fit_line, fit_temperature
+from sequela.files import temporary
+from sequela.integrity.openings import open_held_out
+from sequela.models import reference
+from sequela.models.reference import REFERENCE_MODELS
+from sequela.runs.data import Examples
+from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import RunFolder
+from sequela.runs.record import DataRecord
+from sequela.runs.released import public
+
+AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
+    "unchanged",
+    "intercept recalibrated",
+    "intercept and slope recalibrated",
+    "recalibrated (temperature)",
+)
+FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
+"""The baseline model that is fitted on the new people alone, by the kind of data."""
+CHOSE = "on which settings were chosen"
+JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss")
+CALIBRATED = ("observed_minus_expected",)
+_TWO = 2
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
+
+
+@dataclass(frozen=True)
+class Side:
+    """The people of one side: the development data, or the new data.
+
+    Attributes:
+        title: The name of the data.
+        judged: The people whose predictions are evaluated, in words.
+        everybody: Predictions for all people of the side, to describe them.
+        attributes: Known attributes of the people: str (example,) by name.
+        predictions: The predictions that are evaluated.
+        numbers: Their estimate of each metric that is defined.
+        unknown_codes: The share of codes outside the vocabulary; ``None`` without codes.
+    """
+
+    title: str
+    judged: str
+    everybody: Predictions
+    attributes: Mapping[str, NDArray[np.str_]]
+    predictions: Predictions
+    numbers: Mapping[str, Estimate]
+    unknown_codes: float | None
+
+
+@dataclass(frozen=True)
+class Updated:
+    """The effect of recalibration on half of the new people on the other half.
+
+    Attributes:
+        people: Number of people in the half used for fitting.
+        judged: Predictions of each way for the other half by name, first those of the unchanged
+            model.
+        lines: The change of the logit for each way with two classes.
+        curve: The performance of each way over the number of people.
+    """
+
+    people: int
+    judged: Mapping[str, Predictions]
+    lines: Mapping[str, Line]
+    curve: Mapping[str, list[Learnt]]
+
+
+@dataclass(frozen=True)
+class External:
+    """The external validation of a model.
+
+    Attributes:
+        run: The run.
+        home: The development data.
+        away: The new data.
+        updated: The recalibration; ``None`` where the new people are too few for two halves.
+        numbers: The result of :func:`sequela.analysis.evaluate.evaluate_run`.
+        data: The descriptions of both data.
+        origin: The place of the new data, in words; empty for the run's own data.
+        opened: Sentences on the number of evaluations on the run's test set.
+    """
+
+    run: RunFolder
+    home: Side
+    away: Side
+    updated: Updated | None
+    numbers: Mapping[str, Any]
+    data: tuple[DataRecord, ...]
+    origin: str = ""
+    opened: tuple[str, ...] = ()
+
+
+def judge_elsewhere(
+    path: Path,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    labels: Path | None = None,
+    trust_code: bool = False,
+) -> External:
+    """Evaluate a run's model on other data, or on the sites of its test set.
+
+    See :func:`sequela.analysis.evaluate.evaluate_run`. Without ``data`` and ``root``, a run that
+    was split by site is evaluated on its test sites.
+    """
+    (found,) = named_runs([path])
+    run = _alone(found)
+    opened = open_held_out(run, "evaluate").sentences
+    if data is None and root is None and labels is None:
+        return _held_out_sites(run, opened)
+    name = data or run.settings.data
+    with temporary() as work:
+        other, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, other, predictions)
+        fresh, title = _fresh(other), other.data_set.title
+        attributes = other.attributes()
+        described = DataRecord.model_validate(other.describe())
+        unknown = _unknown(described, "held_out")
+        updated = _updated(predictions, run.settings.seed, fresh)
+    away = _side(title, "all new people", predictions, attributes, predictions, run, unknown)
+    held_out = run.predictions.part("held_out")
+    if np.isin(predictions.example_id, held_out.example_id).any():
+        home = _tuning(run, run.data.title, f"its validation set, {CHOSE}")
+    else:
+        called = "its own test set"
+        home = _side(
+            run.data.title, called, run.predictions, run.attributes, held_out, run,
+            _unknown(run.data, "held_out"),
+        )  # fmt: skip
+    origin = public(numbers["origin"])
+    said = {"run": path.name, "data": name, **numbers, "origin": origin}
+    return External(run, home, away, updated, said, (run.data, described), origin, opened)
+
+
+def _alone(found: Run) -> RunFolder:
+    if found.first.path != found.path:
+        raise SettingError(
+            f"{found.path} has {len(found.runs)} models, one per fold or seed: name one of them, "
+            f"such as {found.first.path.name}, for an external validation"
+        )
+    return found.first
+
+
+def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
+    """Evaluate a run that was split by site on the sites of its test set."""
+    if run.settings.split != "site":
+        raise SettingError(
+            f"{run.path} was split by {run.settings.split}, so its test set has no other sites: "
+            "name other data with --data or --root, or train with --split site"
+        )
+    held_out = run.predictions.split == "held_out"
+    there = {name: values[held_out] for name, values in run.attributes.items()}
+    away, title = run.predictions.where(held_out), run.data.title
+    home = _tuning(
+        run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
+    )
+    unknown = _unknown(run.data, "held_out")
+    return External(
+        run,
+        home,
+        _side(f"the test sites of {title}", "all new people", away, there, away, run, unknown),
+        _updated(away, run.settings.seed, None),
+        run.test,
+        (run.data,),
+        opened=opened,
+    )
+
+
+def _tuning(run: RunFolder, title: str, judged: str) -> Side:
+    """Return all people outside of the test set; those of the validation set are evaluated."""
+    rest = run.predictions.split != "held_out"
+    who = {name: values[rest] for name, values in run.attributes.items()}
+    everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
+    return _side(title, judged, everybody, who, tuning, run, _unknown(run.data, "tuning"))
+
+
+def _unknown(data: DataRecord, part: str) -> float | None:
+    """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
+    share = data.sequences.unknown.get(part, {}).get("share") if data.sequences else None
+    return None if share is None else float(share)
+
+
+def _side(
+    title: str,
+    judged: str,
+    everybody: Predictions,
+    attributes: Mapping[str, NDArray[np.str_]],
+    predictions: Predictions,
+    run: RunFolder,
+    unknown: float | None,
+) -> Side:
+    seed = run.settings.seed
+    return Side(
+        title, judged, everybody, attributes, predictions, _numbers(predictions, seed), unknown
+    )
+
+
+def _numbers(predictions: Predictions, seed: int) -> dict[str, Estimate]:
+    """Compute each metric that is defined, with its interval."""
+    found = {}
+    for name in (*JUDGED, *CALIBRATED):
+        if METRICS[name].can_be_had(predictions, whole_groups=False):
+            rng = np.random.default_rng(seed)
+            (found[name],) = estimates(statistic_of(name, predictions), rng)
+    return found
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """A baseline model for the new people alone: its title, and its prediction after a fit."""
+
+    title: str
+    fit: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]
+
+
+def _fresh(other: Examples) -> _Fresh:
+    kind = other.data_set.holds
+    model = REFERENCE_MODELS[FRESH[kind]]
+    reads = model.reads_of(kind)
+    assert reads is not None  # noqa: S101 - it is chosen by the kind of data
+    # Columns are scaled by all of the new people; no label is used.
+    seen = replace(other, part=np.full(len(other.labels), PARTS.index("train")))
+    table, labels, classes = seen.inputs(reads).features, other.labels, len(other.classes)
+
+    def fit(rows: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        tuning = rows[::_FOR_TUNING]
+        train = np.setdiff1d(rows, tuning)
+        if len(np.unique(labels[train])) < classes:
+            return None
+        arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
+        return model.predict(arrays, table[of]).astype(np.float32)
+
+    return _Fresh(model.title, fit)
+
+
+def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
+    """Recalibrate on a random half of the people, and evaluate on the other half."""
+    rng = np.random.default_rng(seed)
+    whose = person(predictions)
+    first = half_of_people(whose, rng)
+    if not first.any():
+        return None
+    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
+    fits: dict[str, Callable[[Predictions], Line | Temperature]] = {
+        INTERCEPT: lambda some: fit_line(some, slope=False),
+        LINE: fit_line,
+    }
+    if len(predictions.classes) != _TWO:
+        fits = {TEMPERATURE: fit_temperature}
+    rest = predictions.where(judge)
+
+    def updates(fit: Callable[[Predictions], Line | Temperature]) -> Way:
+        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
+
+    ways: dict[str, Way] = {name: updates(fit) for name, fit in fits.items()}
+    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
+    judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
+    ways = {AS_IT_IS: lambda _: rest, **ways}
+    if fresh is not None:
+
+        def alone(rows: NDArray[np.int64]) -> Predictions | None:
+            said = fresh.fit(rows, judge)
+            return None if said is None else replace(rest, probabilities=said)
+
+        ways[f"{fresh.title} fitted on the new people alone"] = alone
+    return Updated(
+        len(np.unique(whose[learn])),
+        judged,
+        {name: each for name, each in lines.items() if isinstance(each, Line)},
+        learning_curve(whose, learn, ways, rng),
+    )
+
+
+def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    """Return rows for fitting, as a validation set."""
+    chosen = predictions.where(rows)
+    return replace(chosen, split=np.full(chosen.n_examples, "tuning"))

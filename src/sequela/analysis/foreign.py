@@ -1,0 +1,540 @@
+"""The audit of data, splits and predictions that others made: arrays in, findings out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sequela.audit import fitted, overlaps, tells
+from sequela.audit.finding import Code, Finding
+from sequela.audit.fitted import Ids, Rows
+from sequela.evaluation.delong import areas
+
+REVEALING, ALONE, MISSING = 0.9, 0.87, 0.8
+"""AUROCs that a column, or whether it is missing (the third), must reach alone."""
+GAIN, LARGE_GAIN = 0.05, 0.15
+"""What a baseline model must lose without the column; the second for an AUROC below 0.9."""
+NAMING = 0.8
+"""The AUROC from which an identifier or a time is reported."""
+BETTER = 0.1
+"""How much the AUROC of predictions may exceed that of a baseline model."""
+IN_ORDER = 0.9
+"""The AUROC of the time, for the test set against training, of a split by time."""
+OF_DEVICE = ("mean", "least step")
+"""Numbers of windows by which a single one may give the class: offset and resolution."""
+_OTHERS = 4  # columns, fewer of which replace no column
+_OUTCOMES = ("label", "outcome", "event", "death", "died")  # in names of columns with times
+SPLITS = 10
+"""Splits of a cross-validation that are looked at."""
+_BINS, _COPY, _CANDIDATES = 64, 0.95, 8
+_JUDGED, _NEAR = 20_000, 5_000  # rows by which columns are judged, and near copies looked for
+_CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
+_LEAST = 10  # groups of each class
+_CHANCE = 1e-3
+_TWO, _MANY, _PLATEAU = 2, 50, 0.02
+_VALUES, _MISSING = overlaps.WAYS
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """Rows of a table, or windows of signals, with what is known about them.
+
+    Attributes:
+        table: (row, column), NaN for missing values, text as numbers of its values.
+        names: Names of the columns.
+        label: int64 (row,), index of the class; none where it is unknown.
+        classes: Names of the classes.
+        units: Number of the patient, recording... of each row, by the kind of unit, int64 (row,).
+        splits: Row indices of each part, the training set first; several of a cross-validation.
+        times: datetime64 (row,) by column.
+        time: The column with the time of the prediction.
+        identifiers: Ranks of ids and the like, which a model must not read, int64 (row,) by column.
+        signals: (window, channel, time).
+        score: Probability of the second class, float64 (row,).
+        stated: Numbers of a published result, by name.
+    """
+
+    table: NDArray[np.floating]
+    names: tuple[str, ...]
+    label: Ids | None = None
+    classes: tuple[str, ...] = ()
+    units: Mapping[str, Ids] = field(default_factory=dict)
+    splits: tuple[Rows, ...] = ()
+    times: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
+    time: str | None = None
+    identifiers: Mapping[str, Ids] = field(default_factory=dict)
+    signals: NDArray[Any] | None = None
+    score: Scores | None = None
+    stated: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def group(self) -> Ids:
+        """The patient, or else the smaller unit or the row, of each row: int64 (row,)."""
+        return next(iter(self.units.values()), np.arange(len(self.table)))
+
+    @property
+    def two(self) -> bool:
+        """True for two classes."""
+        return self.label is not None and len(self.classes) == _TWO
+
+    @cached_property
+    def many(self) -> bool:
+        """True if each class has groups enough to judge what gives it."""
+        return self.label is not None and not _few(self.label, self.group)
+
+    @property
+    def positives(self) -> range:
+        """The classes that are compared with the rest."""
+        return range(int(self.two), len(self.classes))
+
+    @cached_property
+    def copies(self) -> list[int]:
+        """The columns that are the label under another name."""
+        label = np.asarray(self.label)
+        return [c for c in range(len(self.names)) if _one_to_one(self.table[:, c], label)]
+
+    @property
+    def rows(self) -> NDArray[np.floating]:
+        """All numbers of each row or window: (row, number)."""
+        signals = self.signals
+        return self.table if signals is None else signals.reshape(len(signals), -1)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The AUROC of a baseline model with a problem, without it, and the difference's interval."""
+
+    auroc: float
+    without: float
+    low: float
+    high: float
+
+
+Found = Finding | tuple[Finding, Effect | None]
+
+
+def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
+    """Yield the name of each group of checks that fits the data, and its findings."""
+    split, scored = bool(data.splits), data.score is not None and data.two
+    signals, alone = data.signals is not None, bool(data.names and data.units) and not split
+    named, timed = bool(data.identifiers or data.times), data.time is not None
+    for name, fits, found in (
+        ("copies across parts", split, _each_split(data, _across)),
+        ("preprocessing before the split", split, _each_split(data, _fitted)),
+        ("windows of one signal in two parts", split and signals, _each_split(data, _windows)),
+        ("a split by time", split and timed, _each_split(data, _by_time)),
+        ("copies under several ids", alone, _copies(data)),
+        ("columns that give the label", data.many and data.names, _columns(data)),
+        ("ids and times that give the label", data.many and named, _identifiers(data)),
+        ("times after the prediction", timed and len(data.times) > 1, _times(data)),
+        ("duplicated ids", data.score is not None and data.identifiers, _repeated(data)),
+        ("predictions that are too good", scored and data.many, _predictions(data)),
+        ("stated results", scored and data.stated, _stated(data)),
+    ):
+        if fits:
+            yield name, found
+
+
+def not_checked(data: Foreign) -> Iterator[str]:
+    """Yield what was not looked for, and why."""
+    if not data.splits:
+        yield "leaks from one part into another: no split is known"
+    if len(data.splits) > SPLITS:
+        yield f"splits after the first {SPLITS}"
+    if data.label is None:
+        yield "what gives the label: no label is known"
+    elif not data.many:
+        unit = next(iter(data.units), "row")
+        yield f"what gives the label: a class has fewer than {_LEAST} {unit}s"
+
+
+def _each_split(data: Foreign, check: Any) -> Iterator[Found]:
+    """Yield the findings of the first splits, each once."""
+    known = set[tuple[Any, ...]]()
+    for rows in data.splits[:SPLITS]:
+        for found in check(data, rows):
+            each = found[0] if isinstance(found, tuple) else found
+            if (key := (each.check, each.place, str(each.facts))) not in known:
+                known.add(key)
+                yield found
+
+
+def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
+    """Find rows, patients and copies that are in two parts, and parts of one class."""
+    units = {"row": np.arange(len(data.table)), **data.units}
+    for unit, ids in units.items():
+        for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
+            if unit == "row":
+                yield replace(each, check="rows in two parts")
+            else:
+                yield each, _of_groups(data, ids)
+    if data.label is not None:
+        by_part = {name: data.label[chosen] for name, chosen in rows.items()}
+        yield from overlaps.one_class(by_part, data.classes)
+    whole, first = data.rows, next(iter(rows.values()))
+    others = np.bincount(first, minlength=len(whole)) == 0
+    parts = {n: r if r is first else r[others[r]] for n, r in rows.items()}
+    parts = {name: chosen for name, chosen in parts.items() if len(chosen)}
+    if not data.names or len(parts) < _TWO:
+        return
+    tables = {name: overlaps.Selection(whole, chosen) for name, chosen in parts.items()}
+    for each in overlaps.identical_rows(tables):
+        yield each, _of_groups(data, np.unique(overlaps.hashed(whole)[0], return_inverse=True)[1])
+    some = {name: chosen[:: -(-len(chosen) // _NEAR)] for name, chosen in parts.items()}
+    groups = {name: data.group[chosen].astype(np.str_) for name, chosen in some.items()}
+    tables = {name: overlaps.Selection(whole, chosen) for name, chosen in some.items()}
+    yield from overlaps.near_identical_rows(tables, groups) + fitted.mixtures(data.table, parts)
+
+
+def _copies(data: Foreign) -> Iterator[Found]:
+    """Find identical rows of two patients, where no split is known."""
+    half = {
+        str(i): overlaps.Selection(data.rows, np.flatnonzero(data.group % 2 == i)) for i in (0, 1)
+    }
+    for each in overlaps.identical_rows(half):
+        facts = {"unit": next(iter(data.units))}
+        yield Finding("copies under several ids", "suspicion", (), each.counts, facts)
+
+
+def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
+    label = data.label if data.two else None
+    yield from fitted.fitted_on_all(data.table, data.names, rows, label)
+
+
+def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
+    signals = np.asarray(data.signals)
+    yield from fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+
+
+def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
+    """Find a split that is by time, but not for all rows."""
+    asked = data.times[str(data.time)]
+    (train, before), *others = ((name, asked[chosen]) for name, chosen in rows.items())
+    for name, after in others:
+        late = int((before > np.nanmin(after)).sum())
+        place = np.repeat([0, 1], [len(before), len(after)])
+        if late and _area(place, np.concatenate([before, after])) >= IN_ORDER:
+            counts = {"found": late, "all": len(before)}
+            yield Finding("training rows of a later time", "suspicion", (train, name), counts)
+
+
+def _area(label: Ids, score: NDArray[Any]) -> float:
+    """Compute the AUROC of scores (row,) for labels of 0 and 1."""
+    positives, rank = int(label.sum()), stats.rankdata(score)
+    pairs = positives * (len(label) - positives)
+    beaten = rank[label == 1].sum() - positives * (positives + 1) / 2
+    return float(beaten / pairs) if pairs else 0.5
+
+
+def _few(label: Ids, group: Ids) -> bool:
+    """Return whether a class has too few groups to judge."""
+    counts = [len(np.unique(group[label == one])) for one in range(max(int(label.max()), 1) + 1)]
+    return min(counts) < _LEAST
+
+
+def _judged(data: Foreign) -> Ids:
+    """Return rows by which columns are judged: of each class evenly spaced, all of a rare one."""
+    of_class = [np.flatnonzero(data.label == one) for one in range(len(data.classes))]
+    most = _JUDGED // len(of_class)
+    return np.sort(np.concatenate([r[:: -(-len(r) // most) or 1] for r in of_class]))
+
+
+@dataclass(frozen=True)
+class _Strong:
+    """A column whose values, or missing values, give one class alone: its AUROC and scores."""
+
+    area: float
+    column: int
+    one: int
+    how: str
+    score: Scores
+
+
+def _columns(data: Foreign) -> Iterator[Found]:
+    """Find columns that are the label, or that give more of it than all others together.
+
+    A strong column that others replace is not reported: a baseline model must lose without it and
+    its copies.
+    """
+    rows = _judged(data)
+    copies = data.copies
+    if copies:
+        codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
+        yield Finding("copies of the label", "leak", codes=codes)
+    strong, done = _strong(data, rows, copies), set[int]()
+    for each in strong[:_CANDIDATES]:
+        same = (s for s in strong if s.one == each.one and s.how == each.how)
+        alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
+        effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
+        least = GAIN if each.area >= REVEALING or each.how == _MISSING else LARGE_GAIN
+        if effect and effect.auroc - effect.without >= least and effect.low > 0:
+            done |= {*alike}
+            area = np.floor(100 * min(alike.values())) / 100
+            facts = {"how": each.how, "name": data.classes[each.one], "least": area}
+            codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
+            check = "columns that reveal the outcome"
+            yield Finding(check, "suspicion", facts=facts, codes=codes), effect
+
+
+def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
+    """Return the columns that give a class alone, and not by chance, the strongest first."""
+    label, group, found = np.asarray(data.label)[rows], data.group[rows], []
+    fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
+    chance = {one: overlaps.least_area(label == one, group, tests, 0.5) for one in data.positives}
+    windows = data.signals is not None  # their amplitude is what a model should read
+    of_device = {c for c, name in enumerate(data.names) if name.startswith(OF_DEVICE)}
+    for column in [c for c in range(len(data.names)) if c not in leave]:
+        if windows and column not in of_device:
+            continue
+        for how, place in _ways(data.table[rows, column].astype(np.float64)):
+            score = _shares(place, label, fold)
+            for one in data.positives:
+                area = _area((label == one).astype(np.int64), score[:, one])
+                if area >= max(ALONE if how == _VALUES else MISSING, chance[one]):
+                    found.append(_Strong(area, column, one, how, score[:, one]))
+    return sorted(found, key=lambda s: -s.area)
+
+
+def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
+    """Yield how a column is read, and each row's bin: of its values, or whether it is missing."""
+    missing = np.isnan(values)
+    each, place = np.unique(values, return_inverse=True)
+    if len(each) > _BINS:
+        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        place = np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))
+    yield _VALUES, place
+    if missing.any() and not missing.all():
+        yield _MISSING, missing.astype(np.int64)
+
+
+def _shares(place: Ids, label: Ids, fold: Ids) -> Scores:
+    """Return the share of each class among the rows of a bin in other folds: (row, class)."""
+    prior = np.bincount(label) / len(label)
+    counts = np.zeros((tells.FOLDS, int(place.max()) + 1, len(prior)))
+    np.add.at(counts, (fold, place, label), 1)
+    rest = counts.sum(0) - counts
+    return np.asarray(((rest + prior) / (rest.sum(2, keepdims=True) + 1))[fold, place])
+
+
+def _one_to_one(values: NDArray[Any], label: Ids) -> bool:
+    """Return whether each value has one class, and each class one value."""
+    if np.isnan(values[0]) or len(np.unique(values[:_ROWS])) > int(label.max()) + 1:
+        return False
+    pairs = np.unique(np.stack([values.astype(np.float64), label]), axis=1)
+    return all(len(np.unique(side)) == pairs.shape[1] for side in pairs)
+
+
+def _without(
+    data: Foreign, rows: Ids, one: int, columns: list[int], leave: Sequence[int]
+) -> Effect | None:
+    """Measure a baseline model with columns and without them, out of fold, by group."""
+    rest = [c for c in range(len(data.names)) if c not in {*columns, *leave}]
+    rest = rest[: max(_COLUMNS - len(columns), 0)]
+    if len(rest) < _OTHERS:
+        return None
+    rows = rows[:: -(-len(rows) * (len(rest) + len(columns)) // _CELLS)]
+    label, group = (np.asarray(data.label)[rows] == one).astype(np.int64), data.group[rows]
+    fold, table = tells.folds(label, group), data.table[rows].astype(np.float64)
+    scores = [_baseline(table[:, chosen], label, fold) for chosen in ([*columns, *rest], rest)]
+    return _effect(label, scores, group)
+
+
+def _baseline(table: Scores, label: Ids, fold: Ids, *, memory: bool = False) -> Scores:
+    """Return the out-of-fold predictions of boosting, or of trees that remember single rows."""
+    from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+    few = 5 if len(label) < _ROWS // 5 else 20
+    shape = {"max_iter": 40, "max_leaf_nodes": 8, "min_samples_leaf": few, "early_stopping": False}
+    model: Any = HistGradientBoostingClassifier(**shape, random_state=0)
+    if memory:
+        model = ExtraTreesClassifier(30, max_features=0.5, random_state=0)
+        table = np.nan_to_num(table)
+    cv = PredefinedSplit(fold)
+    return np.asarray(cross_val_predict(model, table, label, cv=cv, method="predict_proba")[:, 1])
+
+
+def _effect(label: Ids, scores: Sequence[Scores], group: Ids) -> Effect | None:
+    """Compare two scores (row,), with an interval over groups (Obuchowski 1997)."""
+    if _few(label, group):
+        return None
+    found = areas(label == 1, np.column_stack(scores), np.unique(group, return_inverse=True)[1])
+    first, second = found.area.tolist()
+    variance = max(np.array([1, -1]) @ found.covariance @ np.array([1, -1]), 0)
+    error = float(stats.norm.isf(0.025) * np.sqrt(variance))
+    return Effect(first, second, first - second - error, first - second + error)
+
+
+def _of_groups(data: Foreign, group: Ids) -> Effect | None:
+    """Measure a baseline model with rows split at random, and with whole groups."""
+    if data.label is None or not data.names:
+        return None
+    positive = 1 if data.two else np.bincount(data.label).argmax()
+    order = np.random.default_rng(0).permutation(int(group.max()) + 1)[group]
+    most = min(max(_CELLS // len(data.names), _MANY), _ROWS)
+    rows = np.sort(np.argsort(order, kind="stable")[:most])  # whole groups
+    label, group = (data.label[rows] == positive).astype(np.int64), group[rows]
+    rest = [c for c in range(len(data.names)) if c not in data.copies][: _CELLS // _MANY]
+    if not rest or _few(label, group):
+        return None
+    table = data.table[rows][:, rest].astype(np.float64)
+    folds = (tells.folds(label, each) for each in (np.arange(len(rows)), group))
+    scores = [_baseline(table, label, fold, memory=True) for fold in folds]
+    return _effect(label, scores, group)
+
+
+def _identifiers(data: Foreign) -> Iterator[Found]:
+    """Find ids, file names and times whose order or value gives the label."""
+    rows = _judged(data)
+    numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
+    for name, times in data.times.items():
+        seconds = times[rows].astype("datetime64[s]").astype(np.float64)
+        seconds[np.isnat(times[rows])] = np.nan
+        numbers |= {name: seconds, f"hour of {name}": seconds % 86400 // 60}
+    for name, values in numbers.items():
+        for one in data.positives:
+            label = (np.asarray(data.label)[rows] == one).astype(np.int64)
+            area = tells.told(values[:, None], label, data.group[rows], least=NAMING)
+            if area is not None:
+                facts = {"name": data.classes[one], "auroc": area}
+                check = "identifiers that tell the outcome"
+                yield Finding(check, "suspicion", (name,), facts=facts)
+                break
+
+
+def _times(data: Foreign) -> Iterator[Found]:
+    """Find columns with times after the prediction, and outcomes dated before it."""
+    asked = data.times[str(data.time)]
+    for name, times in data.times.items():
+        outcome = any(word in name.lower() for word in _OUTCOMES)
+        wrong = int((times < asked if outcome else times > asked).sum())  # never where NaT
+        counts = {"known": wrong, "found": wrong, "all": len(times)}
+        if wrong and outcome:
+            facts = {"labels": "outcomes", "when": "dated before the prediction"}
+            facts["leave_out"] = "these rows"
+            yield Finding("known outcome", "leak", (name,), counts, facts)
+        elif wrong:
+            yield Finding("times after the prediction", "suspicion", (name,), counts)
+
+
+def _test(data: Foreign) -> tuple[str, Ids]:
+    """Return the name and the rows of the test set; all rows where no split is known."""
+    parts = data.splits[0] if data.splits else {"all rows": np.arange(len(data.table))}
+    return [*parts.items()][-1]
+
+
+def _repeated(data: Foreign) -> Iterator[Found]:
+    for name, ids in data.identifiers.items():
+        _, count = np.unique(ids, return_counts=True)
+        if (count > 1).any():
+            counts = {"found": int((count > 1).sum()), "all": len(count)}
+            yield Finding("duplicated ids", "suspicion", (name,), counts)
+
+
+def _predictions(data: Foreign) -> Iterator[Found]:
+    """Find predictions that are too good."""
+    part, rows = _test(data)
+    score, label = np.asarray(data.score), np.asarray(data.label)
+    if _few(label[rows], data.group[rows]):
+        return
+    if _area(label[rows], score[rows]) == 1:
+        counts = {"found": len(rows)}
+        yield Finding("predictions without an error", "suspicion", (part,), counts)
+    for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
+        if name == part or _few(label[train], data.group[train]):
+            continue
+        tested, trained = (
+            areas(label[r] == 1, score[r, None], np.unique(data.group[r], return_inverse=True)[1])
+            for r in (rows, train)
+        )
+        error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
+        if tested.area[0] - trained.area[0] > stats.norm.isf(_CHANCE) * error:
+            facts = {"test": tested.area[0], "train": trained.area[0]}
+            yield Finding("better on the test set", "suspicion", (name, part), facts=facts)
+    if len(data.names) > 1:
+        some = np.arange(0, len(label), -(-len(label) * len(data.names) // _CELLS))
+        table, fold = (
+            data.table[some].astype(np.float64),
+            tells.folds(label[some], data.group[some]),
+        )
+        base, tested_ = _baseline(table, label[some], fold), np.isin(some, rows)
+        of_test = some[tested_]
+        effect = _effect(label[of_test], (score[of_test], base[tested_]), data.group[of_test])
+        if effect and effect.low > BETTER:
+            yield Finding("better than the data allow", "suspicion", (part,)), effect
+
+
+def _stated(data: Foreign) -> Iterator[Found]:
+    """Find stated numbers that the predictions do not give, and thresholds of the test set."""
+    part, rows = _test(data)
+    label, score = np.asarray(data.label)[rows], np.asarray(data.score)[rows]
+    threshold = data.stated.get("threshold")
+    cut = np.float32(0.5 if threshold is None else threshold)  # as the scores are kept
+    given = _rates(label, score, np.array([cut]))
+    given["auroc"] = np.array([_area(label, score)])
+    given["brier"] = np.array([np.mean((score - label) ** 2)])
+    names = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
+    for name, value in data.stated.items():
+        real = given.get(names.get(name, name))
+        if real is not None and abs(float(np.squeeze(real)) - value) > _unit(value):
+            facts = {"name": name, "stated": value, "given": float(np.squeeze(real))}
+            check = "numbers that the predictions do not give"
+            yield Finding(check, "leak", (part,), facts=facts)
+    each = np.unique(score)
+    if threshold is None or len(each) < _MANY or _unit(threshold) > _CHANCE:
+        return
+    for name, rates in _rates(label, score, each).items():
+        best = np.flatnonzero(rates == rates.max())
+        low = each[best[0] - 1] if best[0] else -np.inf
+        chance = np.mean((score > low) & (score <= each[best[-1]]))
+        if (
+            name in ("youden", "f1", "accuracy")
+            and low < cut <= each[best[-1]]
+            and chance <= _PLATEAU
+        ):
+            facts = {"name": name, "threshold": threshold}
+            yield Finding("threshold of the test set", "suspicion", (part,), facts=facts)
+            return
+
+
+def _rates(label: Ids, score: Scores, thresholds: Scores) -> dict[str, Scores]:
+    """Return the usual rates at each threshold (threshold,)."""
+    positive, negative = (np.sort(score[label == one]) for one in (1, 0))
+    tp = len(positive) - np.searchsorted(positive, thresholds)
+    fp = len(negative) - np.searchsorted(negative, thresholds)
+    recall, specificity = tp / len(positive), 1 - fp / len(negative)
+    return {
+        "sensitivity": recall,
+        "specificity": specificity,
+        "precision": tp / np.maximum(tp + fp, 1),
+        "f1": 2 * tp / (tp + fp + len(positive)),
+        "accuracy": (tp + len(negative) - fp) / len(label),
+        "balanced_accuracy": (recall + specificity) / 2,
+        "youden": recall + specificity - 1,
+    }
+
+
+def _unit(value: float) -> float:
+    """Return the unit of the last digit of a number as written, a little more."""
+    return float(1.01 * 10.0 ** -len(repr(value).partition(".")[2]))
+
+
+def of_windows(signals: NDArray[Any]) -> tuple[Scores, list[str]]:
+    """Describe windows (window, channel, time) by four numbers of each channel, with names."""
+    columns: dict[str, Scores] = {}
+    for channel in range(signals.shape[1]):
+        some = signals[:, channel].astype(np.float64)
+        step = np.abs(np.diff(some, axis=1))
+        least = np.where(step > 0, step, np.nan)
+        least = np.nanmin(np.where(np.isnan(least).all(1, keepdims=True), 0, least), axis=1)
+        shown = {"mean": some.mean(1), "deviation": some.std(1), "step": step.mean(1)}
+        columns |= {
+            f"{n} of channel {channel + 1}": v for n, v in (shown | {"least step": least}).items()
+        }
+    return np.column_stack([*columns.values()]), [*columns]

@@ -1,0 +1,495 @@
+"""The reader of foreign tables, arrays and predictions, which recognises what each column is."""
+
+import re
+import tomllib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sequela.analysis.foreign import Foreign, of_windows
+from sequela.audit.fitted import Ids, Rows
+from sequela.errors import DataError, SettingError, extra, unknown_name
+from sequela.files import temporary
+from sequela.formats import opened
+from sequela.formats.columns import nulls_of, values_of
+from sequela.tables.stored_tables import connection_for, quoted
+
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+ARRAYS = (".npy", ".npz", ".fif", ".fif.gz")
+RESULTS = ".json"
+_NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
+PARTS: dict[str, str] = _NAMES.pop("parts")
+"""The names of parts."""
+_TEST, _SIDES = 2, ("train", "test")
+_BATCH = 50_000  # rows
+_EXACT = 1 << 24  # integers that float32 keeps apart
+_CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of predictions
+_UNIQUE = 0.9  # share of different texts in an identifier
+_BLANK = "'', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None', '?'"
+_OF_FILE = "part of the file"
+_UNITS = ("patient", "group", "recording", "stay")
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input, and what it was taken for."""
+
+    name: str
+    taken_for: str
+
+
+@dataclass
+class Columns:
+    """A table by column: numbers and texts as float32 (row,), texts by their place in ``texts``.
+
+    ``exact`` has integers that float32 does not keep apart, ``times`` datetime64.
+    """
+
+    rows: int = 0
+    numbers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    exact: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    times: dict[str, NDArray[np.datetime64]] = field(default_factory=dict)
+
+    def named(self, role: str) -> list[str]:
+        """Return the columns whose name is usual for a role."""
+        return [n for n in self.numbers if re.fullmatch(_NAMES[role], n.strip(), re.IGNORECASE)]
+
+    def codes(self, name: str) -> tuple[Ids, list[str]]:
+        """Return the number of each row's value, -1 where it is missing, and the values."""
+        values: NDArray[Any] = self.exact.get(name, self.numbers[name])
+        each, place = np.unique(values, return_inverse=True)
+        known, texts = each[~np.isnan(each)].tolist(), self.texts.get(name)
+        shown = [
+            texts[int(v)] if texts else f"{v:.0f}" if v % 1 == 0 else f"{v:.7g}" for v in known
+        ]
+        return np.where(place < len(known), place, -1), shown
+
+
+def read(
+    inputs: Sequence[Any],
+    chosen: Mapping[str, Sequence[str]],
+    separate: Mapping[str, Any],
+    splits: Any = None,
+) -> tuple[Foreign, list[Input]]:
+    """Read tables, arrays, predictions and results as one.
+
+    Args:
+        inputs: Paths, DataFrames or arrays.
+        chosen: Columns that the user names, by their role; others are recognised by name.
+        separate: Labels, groups, splits and predictions that come on their own, by role: paths,
+            DataFrames or arrays.
+        splits: A splitter of scikit-learn, or index arrays.
+    """
+    inputs = [_checked(each) for each in inputs]
+    results = [each for each in inputs if _ends(each, RESULTS)]
+    stated = {name: value for path in results for name, value in _numbers_in(path).items()}
+    words = [Input(_name(path), f"results: {', '.join(stated)}") for path in results]
+    inputs = [each for each in inputs if not _ends(each, RESULTS)]
+    parts, signals = _parts_in(inputs), list[NDArray[Any]]()
+    place = next((each for each in inputs if isinstance(each, Path)), None)
+    with temporary() as work, connection_for(place or work) as connection:
+        connection.execute("SET memory_limit = '500MB'; SET threads = 1")
+
+        def table(given: Any, name: str, more: str = "") -> str:
+            """Return SQL that reads an input."""
+            source, where = quoted(name), str(given).replace("'", "''")
+            if not isinstance(given, Path) or _ends(given, *ARRAYS):
+                connection.register(name, _arrow(given, name, signals))
+            elif _ends(given, ".parquet"):
+                source = f"read_parquet('{where}')"
+            else:
+                source = f"read_csv('{where}', sample_size = 50000, nullstr = [{_BLANK}])"
+            return f"SELECT *{more} FROM {source}"  # noqa: S608
+
+        marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(inputs) > 1 else "" for part in parts]
+        each_input = zip(inputs, marks, strict=True)
+        selected = [table(each, f"input {i}", mark) for i, (each, mark) in enumerate(each_input)]
+        relation = connection.sql(" UNION ALL BY NAME ".join(selected))
+        words += [Input(_name(each), "") for each in inputs]
+        for role, given in separate.items():
+            other = connection.sql(table(_checked(given), role))
+            relation, how = _joined(connection, relation, other, role)
+            words.append(Input(_name(given), f"{role}, {how}"))
+        found = _columns(relation.to_arrow_reader(_BATCH))
+    data, roles = of_table(found, chosen, predictions="probability" in separate)
+    if signals:
+        data = replace(data, signals=signals[0] if len(signals) == 1 else np.concatenate(signals))
+    if splits is not None:
+        data = replace(data, splits=_index_arrays(splits, data))
+    first = len(results)
+    rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
+    words[first] = replace(words[first], taken_for=f"{rows}: {'; '.join(roles)}")
+    return replace(data, stated=stated), words
+
+
+def _parts_in(inputs: Sequence[Any]) -> list[str | None]:
+    """Return the part in the name of each input, such as ``train`` of ``X_train.csv``."""
+    words = [re.split(r"[^a-zA-Z]+", _name(each)) for each in inputs]
+    parts = [next((w for w in some if w and part_of(w) is not None), None) for some in words]
+    if not inputs:
+        raise SettingError("no data: name a table, an array or predictions, next to the results")
+    if len(inputs) > 1 and (None in parts or len({*parts}) < len(parts)):
+        raise SettingError(
+            f"{', '.join(map(_name, inputs))}: not the parts of a split; expected names with "
+            "train, validation or test, such as X_train.csv; or one table or array, with --labels, "
+            "--split and --predictions for others"
+        )
+    return parts
+
+
+def _ends(given: Any, *endings: str) -> bool:
+    return isinstance(given, Path) and given.name.lower().endswith(endings)
+
+
+def _name(given: Any) -> str:
+    return Path(given).name if isinstance(given, str | Path) else type(given).__name__
+
+
+def _checked(given: Any) -> Any:
+    """Return a path that can be read, an array, or a DataFrame."""
+    if not isinstance(given, str | Path):
+        given = given if hasattr(given, "columns") else np.asarray(given)
+        if not getattr(given, "ndim", 1):
+            raise SettingError(f"{given} is one value; expected a table or an array")
+        return given
+    path = Path(given)
+    if not _ends(path, *TABLES, *ARRAYS, RESULTS):
+        forms = ", ".join((*TABLES, *ARRAYS, RESULTS))
+        raise SettingError(
+            f"{path}: not read; expected a run folder, or a file that ends in {forms}"
+        )
+    with opened.opened(path, "a table, arrays or results", "name another file"):
+        return path
+
+
+def _joined(connection: Any, data: Any, other: Any, role: str) -> tuple[Any, str]:
+    """Add the columns of another table by an id that both have, or in order; return how."""
+    data.create_view(f"before {role}")
+    other.create_view(f"the {role}")
+    mine, theirs = quoted(f"before {role}"), quoted(f"the {role}")
+    names = {n: n for n in other.columns if n not in data.columns}
+    keys = [n for n in other.columns if n in data.columns]
+    if len(other.columns) == 1:  # a list of values, under whatever name
+        names, keys = {other.columns[0]: role}, []
+    how, text = "in the order of the rows", f"POSITIONAL JOIN {theirs} AS o"
+    for name, key in ((n, quoted(n)) for n in keys):
+        rows, distinct = other.aggregate(f"count(*), count(DISTINCT {key})").fetchall()[0]
+        if rows == distinct:
+            how, text = f"by {name}", f"JOIN {theirs} AS o USING ({key})"
+            lacking = f"SELECT count(*) FROM {mine} ANTI JOIN {theirs} USING ({key})"  # noqa: S608
+            missing = connection.execute(lacking).fetchall()[0][0]
+            if missing:
+                raise DataError(
+                    f"{role}: no row for {missing} rows of the data, {how}; expected one for each"
+                )
+            break
+    else:
+        rows, ours = (each.count("*").fetchall()[0][0] for each in (other, data))
+        if rows != ours:
+            raise DataError(
+                f"{role}: {rows} rows for {ours} rows of the data; expected as many in the same "
+                "order, or an id that both have and that is not repeated"
+            )
+    kept = [f"d.{quoted(n)}" for n in data.columns if n not in names.values()]
+    new = [f"o.{quoted(n)} AS {quoted(name)}" for n, name in names.items()]
+    return connection.sql(f"SELECT {', '.join(kept + new)} FROM {mine} AS d {text}"), how  # noqa: S608
+
+
+def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
+    """Return a DataFrame, an array (row, column), or windows (window, channel, time) as a table."""
+    separate: Mapping[str, Any] = {}
+    try:
+        if hasattr(given, "columns"):
+            frame = nw.from_native(given, eager_only=True)
+            return frame.rename({c: str(c) for c in frame.columns}).to_arrow()
+        if isinstance(given, Path):
+            given, separate = _epochs(given) if _ends(given, ".fif", ".fif.gz") else _archive(given)
+        if given.ndim == 1:
+            return pa.table({role: given})
+        names = [f"column {i}" for i in range(given.shape[1])]
+        features = given
+        if given.ndim == 3:  # noqa: PLR2004
+            signals.append(given)
+            features, names = of_windows(given)
+        elif role == "probability":
+            names = [f"p_{i}" for i in range(given.shape[1])]
+        columns = {name: features[:, i].astype(np.float32) for i, name in enumerate(names)}
+        return pa.table({**columns, **separate})
+    except (TypeError, ValueError, OSError, EOFError, pa.ArrowException) as error:
+        place = given if isinstance(given, Path) else type(given).__name__
+        words = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{place} cannot be read ({words}); expected a DataFrame whose columns have one type "
+            "each, or numbers (row, column) or (window, channel, time), without Python objects"
+        ) from error
+
+
+def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
+    """Read an npy file, mapped, or the largest array of an npz file and the others."""
+    given = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(given, np.ndarray):
+        return given, {}
+    arrays = {name: given[name] for name in given.files}
+    of_part = {n: next((w for w in n.split("_") if part_of(w) is not None), "") for n in arrays}
+    if len({*of_part.values()}) > 1 and all(of_part.values()):  # X_train, y_train, X_test, y_test
+        plain = {n: n.replace(part, "") for n, part in of_part.items()}
+        first = {part: len(arrays[n]) for n, part in reversed(of_part.items())}
+        arrays = {
+            each: np.concatenate([arrays[n] for n in plain if plain[n] == each])
+            for each in dict.fromkeys(plain.values())
+        }
+        arrays = {name.strip("_"): values for name, values in arrays.items()}
+        arrays["split"] = np.repeat([*first][::-1], [*first.values()][::-1])
+    main = max(arrays, key=lambda name: (arrays[name].ndim, arrays[name].size))
+    for name, values in arrays.items():
+        if values.shape != arrays[main].shape[:1] and name != main:
+            raise ValueError(f"array {name} of shape {values.shape} next to {arrays[main].shape}")
+    return arrays.pop(main), arrays
+
+
+def _epochs(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
+    """Read the epochs of MNE, with their events as labels and the columns of their metadata."""
+    with extra("mne", "reading .fif"):
+        import mne
+    epochs = mne.read_epochs(path, verbose="error")
+    names = {code: name for name, code in epochs.event_id.items()}
+    more = (
+        {}
+        if epochs.metadata is None
+        else {n: epochs.metadata[n].to_numpy() for n in epochs.metadata}
+    )
+    return epochs.get_data(copy=False), {"label": [names[e] for e in epochs.events[:, 2]], **more}
+
+
+def _columns(reader: pa.RecordBatchReader) -> Columns:
+    """Collect batches, each column in the smallest form that keeps its values apart."""
+    pieces: dict[str, list[Any]] = {name: [] for name in reader.schema.names}
+    found = Columns()
+    for batch in reader:
+        found.rows += len(batch)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            pieces[name].append(_piece(column))
+    if not found.rows:
+        raise DataError("the table has no rows; expected at least one below the header")
+    for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
+        some = pieces.pop(name)
+        if isinstance(some[0], pa.Array):
+            whole = pa.chunked_array(some).unify_dictionaries()
+            values, place = np.unique(whole.chunk(0).dictionary.to_pylist(), return_inverse=True)
+            found.texts[name] = values.tolist()
+            codes = (c.indices.fill_null(len(place)).to_numpy() for c in whole.chunks)
+            found.numbers[name] = np.append(place, np.nan).astype(np.float32)[
+                np.concatenate([*codes])
+            ]
+            continue
+        joined = np.concatenate(some)
+        if joined.dtype.kind == "M":
+            found.times[name] = joined
+            continue
+        if pa.types.is_integer(kind) and np.nanmax(np.abs(joined), initial=0) > _EXACT:
+            missing = np.isnan(joined)
+            if not missing.any():
+                found.exact[name] = joined.astype(np.int64)
+            joined = np.where(missing, np.nan, np.unique(joined, return_inverse=True)[1])
+        found.numbers[name] = joined.astype(np.float32)
+    return found
+
+
+def _piece(column: pa.Array) -> Any:
+    """Return the values of a column of a batch as an array, or as a dictionary of texts."""
+    kind = column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        times = column.cast(pa.timestamp("us"), safe=False)
+        return np.where(nulls_of(times), np.datetime64("NaT"), values_of(times))
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    whole = pa.types.is_integer(kind)
+    if not (whole or pa.types.is_floating(column.type) or pa.types.is_boolean(kind)):
+        return column.cast(pa.string()).dictionary_encode()
+    values, nulls = values_of(column), nulls_of(column)
+    if whole and not nulls.any():
+        return values.astype(np.int32 if np.abs(values).max(initial=0) <= _EXACT else np.int64)
+    return np.where(nulls, np.nan, values).astype(np.float64 if whole else np.float32)
+
+
+class _Roles:
+    """The role of each column: as the user says, else by its name and values."""
+
+    def __init__(self, table: Columns, chosen: Mapping[str, Sequence[str]]) -> None:
+        known = [*table.numbers, *table.times]
+        for name in (name for given in chosen.values() for name in given if name not in known):
+            raise unknown_name("column", name, known)
+        self.table, self.chosen, self.of = table, chosen, dict[str, list[str]]()
+
+    def free(self, role: str = "") -> list[str]:
+        """Return the columns without a role, except those that the user chose for another."""
+        taken = {n for found in self.of.values() for n in found}
+        taken |= {n for other, given in self.chosen.items() if other != role for n in given}
+        return [n for n in self.table.numbers if n not in taken]
+
+    def take(self, role: str, names: Sequence[str]) -> list[str]:
+        """Give columns a role."""
+        if names:
+            self.of[role] = [*names]
+        return [*names]
+
+    def classes(self, role: str) -> tuple[Ids, list[str]] | None:
+        """Take the first column that has a few values, of parts or of labels."""
+        given = self.chosen.get(role)
+        for name in given or [n for n in self.table.named(role) if n in self.free()]:
+            codes, values = self.table.codes(name)
+            named = role == "label" or name == _OF_FILE or "fold" in name.lower()
+            named |= any(part_of(value) is not None for value in values)
+            few = 1 < len(values) <= _CLASSES and (role == "split" or (codes >= 0).all())
+            if few and (given or named):
+                self.take(role, [name])
+                return codes, values
+            if given:
+                blank = f", blank rows: {int((codes < 0).sum())} of {self.table.rows}"
+                raise DataError(
+                    f"the {role} '{name}': different values: {len(values)}{blank}; expected 2 to "
+                    f"{_CLASSES} values, and a label in each row"
+                )
+        return None
+
+    def units(self) -> dict[str, Ids]:
+        """Take patients, recordings and the like; a missing one counts alone."""
+        found = {name: name for name in self.take("group", self.chosen.get("group", ()))}
+        for role in _UNITS:
+            numbers = self.table.numbers
+            several = [n for n in self.table.named(role) if np.ptp(numbers[n]) != 0]
+            several = [n for n in several if n in self.free()][:1]
+            if role not in self.of:
+                found |= dict.fromkeys([role] * len(several), *self.take(role, several))
+        ids = {}
+        for unit, name in found.items():
+            codes, values = self.table.codes(name)
+            ids[unit] = np.where(codes < 0, len(values) + np.arange(len(codes)), codes)
+        return ids
+
+    def score(self, *, needed: bool) -> NDArray[np.float64] | None:
+        """Take the probabilities of the second class, if the table has them."""
+        free, others = self.free(), self.table.named("other probability")
+        for name in [n for n in self.table.named("probability") if n in free]:
+            values = self.table.numbers[name].astype(np.float64)
+            alone = len({*free} - {name, *others}) <= _FEW
+            if (needed or alone) and values.min() >= 0 and values.max() <= 1:
+                self.take("probability", [name])
+                self.take("other probability", [n for n in others if n != name])
+                return values
+        if needed:
+            named = [n for n in self.table.named("probability") if n in free]
+            held = [
+                f"{n} has {np.nanmin(v):g} to {np.nanmax(v):g}, blank rows: {np.isnan(v).sum()}"
+                for n, v in ((n, self.table.numbers[n]) for n in named)
+            ]
+            raise DataError(
+                f"no probabilities ({', '.join(held) or 'columns: ' + ', '.join(free)}); expected "
+                "numbers from 0 to 1, none missing, in a column named probability, score or p_1"
+            )
+        return None
+
+    def identifies(self, name: str) -> bool:
+        """Return whether a column names rows: by its name, by texts, or by counting."""
+        if name in self.table.named("identifier"):
+            return True
+        if name in self.table.texts:
+            return len(self.table.texts[name]) > max(_UNIQUE * self.table.rows, _CLASSES)
+        values = self.table.exact.get(name, self.table.numbers[name])
+        return self.table.rows > _CLASSES and bool((np.diff(values) == 1).all())
+
+
+def of_table(
+    table: Columns, chosen: Mapping[str, Sequence[str]], *, predictions: bool = False
+) -> tuple[Foreign, list[str]]:
+    """Take each column of a table for what it is, and return this in words."""
+    roles = _Roles(table, chosen)
+    split, label = roles.classes("split"), roles.classes("label")
+    usual = [n for n in table.times if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
+    asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
+    for name in asked:
+        table.times.setdefault(name, table.numbers.get(name, np.empty(0)).astype("datetime64[s]"))
+    units, score = roles.units(), roles.score(needed=predictions)
+    names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
+    data = Foreign(
+        table=np.empty((table.rows, len(roles.free())), np.float32, order="F"),
+        names=tuple(roles.free()),
+        label=label and label[0],
+        classes=tuple(label[1]) if label else (),
+        units=units,
+        splits=(parts_of(split[1], split[0]),) if split else (),
+        times=table.times,
+        time=next(iter(asked), None),
+        identifiers={name: table.codes(name)[0] for name in names},
+        score=score,
+    )
+    for place, name in enumerate(data.names):
+        data.table[:, place] = table.numbers.pop(name)
+    words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
+    return data, [*words, f"{len(data.names)} other columns"]
+
+
+def part_of(value: str) -> int | None:
+    """Return 0 for a training set, 1 for a validation set and 2 for a test set, by its name."""
+    fits = (re.fullmatch(p, value.strip(), re.IGNORECASE) for p in PARTS.values())
+    return next((place for place, fit in enumerate(fits) if fit), None)
+
+
+def parts_of(values: Sequence[str], codes: Ids) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of each part, the training set first and the test set last."""
+    order = [1 if (place := part_of(value)) is None else place for value in values]
+    by_order = sorted(range(len(values)), key=lambda i: (order[i], values[i]))
+    return {values[i]: np.flatnonzero(codes == i) for i in by_order}
+
+
+def _numbers_in(path: Path) -> dict[str, float]:
+    """Read the numbers of a results file: those of its test set, or those at its top."""
+    try:
+        found = opened.json_value(opened.text(path, "results in JSON", "correct the file"))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); expected an object of numbers") from error
+    inner = found
+    while isinstance(inner, Mapping):
+        found = inner
+        inner = next((v for k, v in found.items() if part_of(k) == _TEST), None)
+    if not isinstance(found, Mapping):
+        raise DataError(f"{path}: {type(found).__name__} at the top; expected an object of numbers")
+    numbers = {k: v for k, v in found.items() if type(v) in (int, float)}
+    return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
+
+
+def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
+    """Return the parts of each split: of a splitter of scikit-learn, or of index arrays."""
+    n = len(data.table)
+    if hasattr(splits, "split"):
+        groups = data.group if data.units else None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a splitter ignores groups
+                splits = [*splits.split(np.zeros((n, 1)), data.label, groups)]
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"{splits} does not split {n} rows ({error}); it may need y or groups"
+            ) from error
+    splits = [splits] if isinstance(splits, Mapping) else [*splits]
+    if all(isinstance(each, np.ndarray) or np.ndim(each[0]) == 0 for each in splits):
+        names = [*PARTS] if len(splits) > _TEST else _SIDES
+        several = [f"fold {i + 1}" for i in range(len(splits))]
+        splits = [dict(zip(names if len(splits) <= len(PARTS) else several, splits, strict=True))]
+    try:
+        parts = (p if isinstance(p, Mapping) else zip(_SIDES, p, strict=True) for p in splits)
+        return tuple(
+            {k: np.arange(n)[np.asarray(v)] for k, v in dict(each).items()} for each in parts
+        )
+    except (IndexError, ValueError) as error:
+        raise SettingError(
+            f"splits: {error}; expected arrays of indices from 0 to {n - 1}, one for each part"
+        ) from error

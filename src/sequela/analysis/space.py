@@ -1,0 +1,187 @@
+"""The ranges of a search: settings of a network and of its training."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import SettingError, unknown_name
+from sequela.models.inputs import sizes_of
+from sequela.models.registry import ModelEntry
+
+Space = Mapping[str, BaseDistribution]
+_WIDE = 10
+"""Factor between the ends of a range from which it is drawn on a logarithmic scale."""
+_LAYER = 8
+"""Size from which a number of the network is the width of a layer, else a count."""
+_RATES = ("dropout", "input_dropout", "feature_dropout")
+_FORM = "expected NAME=LOW..HIGH or NAME=A,B,C, for example learning_rate=1e-4..1e-1"
+
+
+def defaults_of(entry: ModelEntry, settings: RunSettings) -> dict[str, object]:
+    """Return the value, without a search, of each setting that can be searched."""
+    own = entry.config_class
+    sizes = sizes_of(entry.reads)
+    network = {f.name: f.default for f in fields(own) if f.name not in sizes} if own else {}
+    return {**settings.training.model_dump(), **network, **settings.model_settings}
+
+
+def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()) -> Space:
+    """Return the ranges of a search, by the name of the setting.
+
+    Args:
+        entry: The network.
+        settings: The settings of the run, which are within the usual ranges.
+        asked: The settings to search, as ``NAME=LOW..HIGH`` or ``NAME=A,B,C`` (default: learning
+            rate, batch size, weight decay, schedule, and the sizes and dropout of the network).
+    """
+    defaults = defaults_of(entry, settings)
+    if not asked:
+        return _usual(defaults)
+    space: dict[str, BaseDistribution] = {}
+    for each in asked:
+        name, found = _parsed(each, defaults)
+        if name in space:
+            raise SettingError(f"--search names {name} twice: name it once")
+        space[name] = found
+    return space
+
+
+def _usual(defaults: Mapping[str, Any]) -> Space:
+    """Return ranges around the defaults."""
+    rate, batch = defaults["learning_rate"], defaults["batch_size"]
+    space: dict[str, BaseDistribution] = {
+        "learning_rate": FloatDistribution(rate / _WIDE, rate * _WIDE, log=True),
+        "batch_size": IntDistribution(max(batch // 4, 1), batch * 4, log=True),
+        "weight_decay": FloatDistribution(0.0, max(0.1, 2 * defaults["weight_decay"])),
+        "schedule": CategoricalDistribution(("constant", "one-cycle")),
+    }
+    for name, value in defaults.items():
+        if name in TrainingSettings.model_fields:
+            continue
+        if name in _RATES:
+            space[name] = FloatDistribution(0.0, max(0.6, value))
+        elif type(value) is int and value >= _LAYER:
+            space[name] = IntDistribution(max(value // 4, 1), value * 4, log=True)
+        elif type(value) is int and value > 0:
+            space[name] = IntDistribution(1, value + 2)
+    return space
+
+
+def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
+    """Parse one range as a user writes it."""
+    name, equals, values = said.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals:
+        raise SettingError(f"--search {said} cannot be used: {_FORM}")
+    if name not in defaults:
+        raise unknown_name("setting", name, defaults)
+    kind = type(defaults[name])
+    if issubclass(kind, (tuple, list, dict)):
+        raise SettingError(f"--search {said} cannot be used: {name} is a list, which has no range")
+    ends = values.split("..")
+    found = _range(said, ends, kind) if len(ends) > 1 else _choices(said, values, kind)
+    if name in TrainingSettings.model_fields:
+        for value in _extremes(found):  # raises an error before the search
+            TrainingSettings.of(**{name: value})
+    return name, found
+
+
+def _range(said: str, ends: Sequence[str], kind: type) -> BaseDistribution:
+    try:
+        low, high = (float(end) for end in ends)
+    except ValueError as error:
+        raise SettingError(f"--search {said} cannot be used: {_FORM}") from error
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise SettingError(
+            f"--search {said} cannot be used: expected a low number, two dots, a higher number"
+        )
+    log = low > 0 and high / low >= _WIDE
+    if kind in (str, bool):
+        raise SettingError(f"--search {said} cannot be used: expected values such as NAME=A,B")
+    if kind is not int:
+        return FloatDistribution(low, high, log=log)
+    if low != int(low) or high != int(high):
+        raise SettingError(f"--search {said} cannot be used: expected whole numbers")
+    return IntDistribution(int(low), int(high), log=log)
+
+
+def _choices(said: str, values: str, kind: type) -> BaseDistribution:
+    """Parse a list of ``true`` and ``false``, numbers, or words."""
+    words = [each.strip() for each in values.split(",") if each.strip()]
+    if kind is str:
+        choices: list[Any] = list(words)
+    else:
+        try:
+            choices = [json.loads(each) for each in words]
+        except ValueError as error:
+            raise SettingError(f"--search {said} cannot be used: {_FORM}") from error
+    if len(set(choices)) < 2 or any(type(each) not in _kinds(kind) for each in choices):  # noqa: PLR2004
+        raise SettingError(
+            f"--search {said} cannot be used: expected two values or more of the kind "
+            f"{'number' if kind in (int, float, type(None)) else kind.__name__}"
+        )
+    return CategoricalDistribution(choices)
+
+
+def _kinds(kind: type) -> tuple[type, ...]:
+    """Return the allowed types of a value: a whole number is a number too."""
+    return {int: (int,), str: (str,), bool: (bool,)}.get(kind, (int, float))
+
+
+def _extremes(found: BaseDistribution) -> Sequence[Any]:
+    if isinstance(found, (IntDistribution, FloatDistribution)):
+        return (found.low, found.high)
+    return found.choices if isinstance(found, CategoricalDistribution) else ()
+
+
+def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, object]:
+    """Return the defaults that are within their range, for the first trial."""
+    found = {}
+    for name, each in space.items():
+        value = defaults[name]
+        if isinstance(each, (IntDistribution, FloatDistribution)):
+            inside = value is not None and each.low <= value <= each.high
+        else:
+            inside = value in _extremes(each)
+        if inside:
+            found[name] = value
+    return found
+
+
+def drawn(trial: Trial, space: Space) -> dict[str, object]:
+    """Draw a value of each setting."""
+    values: dict[str, object] = {}
+    for name, each in space.items():
+        if isinstance(each, IntDistribution):
+            values[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
+        elif isinstance(each, FloatDistribution):
+            values[name] = trial.suggest_float(name, each.low, each.high, log=each.log)
+        elif isinstance(each, CategoricalDistribution):
+            values[name] = trial.suggest_categorical(name, each.choices)
+    return values
+
+
+def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+    """Return the settings of a run with other values."""
+    of_training = {n: v for n, v in values.items() if n in TrainingSettings.model_fields}
+    own = {n: v for n, v in values.items() if n not in of_training}
+    training = TrainingSettings.of(**{**settings.training.model_dump(), **of_training})
+    model_settings = {**settings.model_settings, **own}
+    return settings.model_copy(update={"training": training, "model_settings": model_settings})
+
+
+def described(space: Space) -> dict[str, object]:
+    """Return the ranges as JSON."""
+    return {name: json.loads(distribution_to_json(each)) for name, each in space.items()}

@@ -1,0 +1,100 @@
+"""A run with tuned settings: a search, then training with the best settings."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import gettempdir
+
+import torch
+from filelock import FileLock
+
+from sequela.analysis.search import OnTrial, Search, address
+from sequela.analysis.space import space_of
+from sequela.config import RunSettings
+from sequela.errors import RunError, SettingError
+from sequela.models.reference import ReferenceModel
+from sequela.runs import fit
+from sequela.runs.data import load
+from sequela.runs.folder import CONFIG, RunFolder, is_taken, work_beside
+from sequela.runs.model import entry_for
+
+FILE = "search.json"
+
+
+def tune(
+    settings: RunSettings,
+    out: Path,
+    *,
+    trials: int,
+    asked: Sequence[str] = (),
+    storage: str | None = None,
+    name: str | None = None,
+    root: Path | None = None,
+    on_trial: OnTrial = lambda *_: None,
+    on_wait: Callable[[int], None] = lambda _: None,
+    on_epoch: fit.OnEpoch = lambda _: None,
+) -> RunFolder:
+    """Search for settings on the validation set, and train a run with the best.
+
+    Several processes may call this with the same arguments: they share the trials, and one of them
+    trains the run, whose ``search.json`` has the results. An interrupted search is continued.
+
+    ``trials`` is the total of all processes, and ``asked`` the settings to search: see
+    :func:`sequela.analysis.space.space_of`. For ``storage`` see
+    :func:`sequela.analysis.search.address`; ``name`` is the name of the search in it (default:
+    model and data set). ``on_wait`` is called once while other processes run the last trials.
+    """
+    if trials < 1:
+        raise SettingError(f"--trials {trials} cannot be used: expected 1 or more")
+    entry, reads = entry_for(settings)
+    if isinstance(entry, ReferenceModel):
+        raise SettingError(
+            f"{settings.model} is a baseline model, which chooses its settings on the validation "
+            f"set itself: run sequela train {settings.model} --data {settings.data}"
+        )
+    space = space_of(entry, settings, asked)
+    where = address(storage, out)
+    folder = RunFolder(out)
+    if _finished(folder, settings, trials):
+        return folder
+    with work_beside(out) as work:
+        data = load(settings, root, work)
+        given = data.inputs(reads)
+        with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
+            fit.built(settings, entry, given)
+        named = name or f"{settings.model} on {settings.data}"
+        search = Search(settings, entry, data, given, space, where, named)
+        found = search.run(trials, on_trial, on_wait)
+        with FileLock(_lock_of(out)):
+            return fit.train(
+                search.best(found),
+                out,
+                root=root,
+                work=work,
+                resume=True,
+                on_epoch=on_epoch,
+                beside={FILE: found},
+            )
+
+
+def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
+    """Return ``True`` if the folder has the finished run of this search."""
+    if folder.complete and (folder.path / FILE).exists():
+        folder.require_complete()
+        made = len(folder.json(FILE)["trials"])
+        found = folder.settings
+        if made >= trials and (found.model, found.data) == (settings.model, settings.data):
+            return True
+        raise RunError(
+            f"{folder.path}: has the run of a search of {made} trials for {found.model} on "
+            f"{found.data}: choose another --out, and the same --storage to continue its trials"
+        )
+    if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
+        raise RunError(f"{folder.path}: is not empty; choose another --out")
+    return False
+
+
+def _lock_of(out: Path) -> Path:
+    """Return the path of the lock for training the run, one process of this machine at a time."""
+    name = sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    return Path(gettempdir()) / f"sequela-{name}.lock"

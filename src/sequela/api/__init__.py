@@ -1,0 +1,1 @@
+"""The Python interface: scikit-learn's estimators and functions for notebooks."""

@@ -1,0 +1,249 @@
+"""The evaluation of a classifier on unseen examples, with intervals."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from sequela.api.facts import as_html, as_text
+from sequela.errors import DataError, MissingExtraError, SettingError, warn_without_groups
+from sequela.evaluation.calibration import reliability
+from sequela.evaluation.curves import roc_curve
+from sequela.evaluation.intervals import DEFAULT, Bootstrap
+from sequela.evaluation.metrics import reported
+from sequela.evaluation.number import number, within
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.summary import summarise
+from sequela.figures.chart.figure import FAINT, FIRST, INK, SECOND, Figure
+from sequela.figures.chart.words import with_interval
+from sequela.figures.matrices import confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TWO = 2
+_HALF = 0.5
+_COLOURS = (
+    f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """The predictions of a classifier, and their metrics.
+
+    Attributes:
+        predictions: Probabilities and true classes, for all of :mod:`sequela.evaluation`.
+        numbers: As :func:`sequela.evaluation.summary.summarise` returns them.
+        how: Settings of the intervals of curves.
+    """
+
+    predictions: Predictions
+    numbers: dict[str, Any]
+    how: Bootstrap = DEFAULT
+
+    def frame(self) -> pa.Table:
+        """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.
+
+        Where a number has no interval, these are null.
+        """
+        event = self.predictions.classes[-1]
+        rows = [
+            {
+                "number": m.title + (f" of {event}" if m.needs == "two classes" else ""),
+                "value": self.numbers[m.key],
+                **dict(zip(("low", "high"), self.numbers.get(f"{m.key}_ci") or (), strict=False)),
+            }
+            for m in reported(self.numbers)
+        ]
+        recalls = zip(self.predictions.classes, self.numbers["per_class_recall"], strict=True)
+        rows += [{"number": f"recall of {name}", "value": recall} for name, recall in recalls]
+        numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
+        return pa.Table.from_pylist(rows, pa.schema([("number", pa.string()), *numbers]))
+
+    def to_pandas(self) -> Any:
+        """Return :meth:`frame` as a pandas frame."""
+        return self.frame().to_pandas()
+
+    def plot_roc(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw ROC curves with 95 % bands: one for two classes, else one for each class.
+
+        On the matplotlib axes ``ax`` or new ones, which are returned; so are the other plots.
+        """
+        ax = _axes(ax, "1 - specificity", "sensitivity")
+        for event, predictions in self._events():
+            curve = roc_curve(predictions, np.random.default_rng(0), self.how)
+            label = f"{event}: AUROC {with_interval(curve.area)}"
+            (line,) = ax.plot(curve.x, curve.y, label=label)
+            ax.fill_between(curve.band_x, curve.low, curve.high, alpha=0.15, color=line.get_color())
+        ax.legend()
+        return ax
+
+    def plot_calibration(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the observed share of each event against its predicted probability."""
+        ax = _axes(ax, "predicted probability", "observed share")
+        for event, predictions in self._events():
+            found = reliability(predictions, np.random.default_rng(0), how=self.how)
+            shares = [share.value for share in found.happened]
+            (line,) = ax.plot(found.chance, shares, marker="o", label=event)
+            for chance, share in zip(found.chance, found.happened, strict=True):
+                if bounds := share.interval:
+                    ax.vlines(chance, bounds.low, bounds.high, color=line.get_color(), alpha=0.5)
+        ax.legend()
+        return ax
+
+    def plot_confusion(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the shares of each true class by predicted class."""
+        classes = self.predictions.classes
+        ax = _axes(ax, "predicted", "true", diagonal=False)
+        shares = np.reshape([row["share"] for row in self.confusion.rows], (len(classes), -1))
+        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (true, predicted), share in np.ndenumerate(shares):
+            colour = "white" if share > _HALF else "black"
+            ax.text(predicted, true, f"{share:.0%}", ha="center", va="center", color=colour)
+        ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
+        ax.set_yticks(range(len(classes)), classes)
+        return ax
+
+    def _events(self) -> Iterator[tuple[str, Predictions]]:
+        """Yield the second of two classes, or each class that examples have against the others."""
+        classes, labels = self.predictions.classes, set(self.predictions.label.tolist())
+        if len(labels) < _TWO:
+            raise DataError("all examples are of one class: a curve needs examples of two or more")
+        for index, name in enumerate(classes):
+            if len(classes) == _TWO and index:
+                yield name, self.predictions
+            elif len(classes) > _TWO and index in labels:
+                yield name, self.predictions.against_rest(name)
+
+    @property
+    def confusion(self) -> Figure:
+        """A figure of the shares of each true class by predicted class."""
+        return confusion_matrix(self.numbers["confusion"], self.predictions.classes)
+
+    def _facts(self) -> dict[str, str]:
+        facts = {}
+        for row in self.frame().to_pylist():
+            value = "not defined" if row["value"] is None else number(row["value"])
+            brackets = "" if row["low"] is None else f" {within(row['low'], row['high'])}"
+            facts[row["number"]] = value + brackets
+        if how := self.numbers["interval"]:
+            resampled = f"{how['resamples']:,} resamples of {how['groups']:,} groups"
+            facts["in brackets"] = f"{how['level']:.0%} interval: {how['method']}, {resampled}"
+        return facts
+
+    @property
+    def _title(self) -> str:
+        examples, groups = self.numbers["examples"], self.numbers["groups"]
+        return f"{examples:,} examples in {groups:,} groups"
+
+    def __repr__(self) -> str:
+        return as_text(self._title, self._facts())
+
+    def _repr_html_(self) -> str:
+        picture = f'<div style="{_COLOURS}">{self.confusion.svg("confusion")}</div>'
+        return as_html(self._title, self._facts(), below=[picture])
+
+
+def evaluate(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    event: Any = None,
+    recordings: ArrayLike | bool = False,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluate a fitted classifier, with intervals over subjects.
+
+    Args:
+        model: A classifier with ``classes_`` and ``predict_proba``: ours, a pipeline, or any of
+            scikit-learn's.
+        X: Examples that the model was not trained on.
+        y: Their classes (example,).
+        groups: Subject, session or recording of each (example,), which the bootstrap draws whole;
+            ``None`` makes each example a group.
+        event: The class of two that AUROC and average precision are about; by default the second of
+            ``classes_``, as in scikit-learn.
+        recordings: Recording of each (example,), or True where groups are recordings, if the number
+            of recordings of each class was chosen: whole ones are evaluated too, by the mean of
+            their probabilities, and groups are drawn within their class. For subjects who were not
+            selected by class, this makes intervals too narrow.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        DataError: If a class was not in training, the arrays do not fit together, or a recording
+            has examples of two classes.
+        SettingError: If ``event`` is not one of two classes.
+
+    Warns:
+        MissingGroupsWarning: If ``groups`` is missing, unless each row is a recording.
+        SeenExamplesWarning: If one of our classifiers was trained or validated on some of ``X``.
+
+    Example:
+        >>> from sklearn.dummy import DummyClassifier
+        >>> y = np.array(["alive", "alive", "died", "alive"] * 10)
+        >>> model = DummyClassifier(strategy="prior").fit(np.zeros((40, 1)), y)
+        >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
+        0.75
+    """
+    if groups is None and recordings is not True:
+        warn_without_groups("several draws of the bootstrap: intervals are too narrow")
+    if hasattr(model, "warn_if_seen"):  # ours
+        model.warn_if_seen(X, stacklevel=3)
+    classes = np.asarray(model.classes_)
+    labels, probabilities = _index(classes, np.asarray(y)), np.asarray(model.predict_proba(X))
+    if event is not None:
+        if len(classes) != _TWO or event not in classes:
+            known = classes.tolist()
+            raise SettingError(f"event = {event!r}: expected one of two classes, not of {known}")
+        if event == classes[0]:
+            classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
+    example = np.char.mod("%d", np.arange(len(labels)))
+    group = example if groups is None else np.asarray(groups).astype(np.str_)
+    predictions = Predictions(
+        example_id=example,
+        group_id=group,
+        subject_id=np.full(len(labels), ""),
+        split=np.full(len(labels), "held_out"),
+        label=labels,
+        probabilities=probabilities,
+        classes=tuple(str(name) for name in classes),
+    )
+    if np.ndim(recordings):
+        ids = np.asarray(recordings).astype(np.str_)
+        predictions = replace(predictions, recording_id=ids)
+    whole = bool(np.ndim(recordings) or recordings)
+    numbers = summarise(predictions, seed=seed, recordings=whole)
+    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=whole))
+
+
+def _axes(ax: "Axes | None", x: str, y: str, *, diagonal: bool = True) -> "Axes":
+    """Return axes with these titles, new ones if there are none, and a line of equal numbers."""
+    if ax is None:
+        try:
+            from matplotlib import pyplot as plt
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                "plots need matplotlib: run `pip install matplotlib`"
+            ) from error
+        ax = plt.subplots()[1]
+    ax.set(xlabel=x, ylabel=y)
+    if diagonal:
+        ax.plot([0, 1], [0, 1], color=FAINT, linestyle=":")
+    return ax
+
+
+def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the index of each class (example,) among the classes, which are sorted."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise DataError(
+            f"y holds {unknown.tolist()}, but the model was trained on {classes.tolist()}: "
+            "evaluate on examples of these classes"
+        )
+    return np.searchsorted(classes, y).astype(np.int64)

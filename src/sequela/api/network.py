@@ -1,0 +1,537 @@
+"""The base of both classifiers: settings, validation set, fitting, predicting, saving, loading."""
+
+import copy
+import json
+import os
+import threading
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from functools import partial
+from inspect import cleandoc
+from pathlib import Path
+from textwrap import fill
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
+from sklearn.utils import column_or_1d as one_column
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight as check_weight
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela.cohort.split import set_aside
+from sequela.config import TrainingSettings
+from sequela.errors import (
+    DataError,
+    RunError,
+    SeenExamplesWarning,
+    SettingError,
+    warn_without_groups,
+)
+from sequela.identity.fingerprint import Content, matches
+from sequela.models import defaults, stored
+from sequela.models.inputs import check_reads, kind_of, sizes_of
+from sequela.models.registry import MODELS, lookup_network
+from sequela.training.fit import fit
+from sequela.training.history import EpochRecord, History, kept_epoch
+from sequela.training.totals import correct
+from sequela.version import __version__
+
+_PREDICTION_BATCH = 1024
+_FEWEST_CLASSES = 2
+_SEEN_BY_CHANCE = 0.01  # of one-second segments: neighbouring electrodes record alike
+_FITS = threading.Lock()
+_DEVICE = "ACCELERATE_TORCH_DEVICE"
+
+
+@dataclass(eq=False, repr=False)
+class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # untyped
+    """A network behind scikit-learn's interface.
+
+    A subclass adds the reading of examples and the preprocessing learnt from them. The parameters
+    are fields of a dataclass, from which scikit-learn's ``__init__`` is generated; the settings
+    among them are described with the setting.
+
+    Args:
+        model_settings: Changes to the model's config, or further arguments of the class.
+        tuning_fraction: Share of the groups in the validation set; ``None`` uses none and keeps the
+            epoch with the lowest training loss.
+        class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
+        random_state: Seed of the validation set, the first weights, dropout and the batch order.
+        device: Where to train: ``cpu``, ``cuda`` or ``cuda:1`` (``None``: a GPU if there is one).
+            Predictions are always made on the CPU.
+        verbose: Whether to print the losses of each epoch.
+    """
+
+    gives: ClassVar[tuple[str, ...]]
+    """The inputs that a model may read here."""
+    auto: ClassVar[str]
+    """The entry of ``DEFAULTS`` that the model ``auto`` selects."""
+    settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
+
+    model: str | Callable[..., nn.Module]
+    _: KW_ONLY
+    model_settings: Mapping[str, Any] | None = None
+    epochs: int | None = None
+    patience: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    schedule: Literal["constant", "one-cycle"] | None = None
+    clip_norm: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float | None = None
+    average: float | None = None
+    refit: bool | None = None
+    keep: Literal["best", "last"] | None = None
+    tuning_fraction: float | None = 0.2
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
+    random_state: int | np.random.RandomState | None = None
+    device: str | None = None
+    verbose: bool = False
+
+    classes_: NDArray[Any] = field(init=False)
+    history_: History = field(init=False)
+    module_: nn.Module = field(init=False)
+    state_: dict[str, NDArray[Any]] = field(init=False)
+    content_: Content = field(init=False)
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Describe the shared parameters and the settings, at the end of ``Args``."""
+        super().__init_subclass__(**more)
+        summary, attributes, rest = cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")
+        own = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
+        sentences = {
+            name: found.description
+            for kind in cls.settings
+            for name, found in kind.model_fields.items()
+            if name in own and f"\n    {name}: " not in summary
+        }
+        if attributes:  # other packages write their own docstrings
+            lines = [
+                fill(f"{name}: {said}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+                for name, said in sentences.items()
+            ]
+            shared = cleandoc(NetworkClassifier.__doc__ or "").partition("Args:\n")[2]
+            cls.__doc__ = "\n".join([summary, shared, *lines]) + attributes + rest
+
+    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
+        """Train the network; it ends with the weights of the epoch with the lowest validation loss.
+
+        Args:
+            X: Examples, in one of the forms that the class describes.
+            y: Class of each example (example,): numbers, text or truth values.
+            groups: Subject or recording of each example (example,). Groups of the validation set
+                are set aside whole; ``None`` makes each example a group.
+            sample_weight: Weight of each example in the loss (example,), at least 0; an example of
+                weight 0 is left out. ``None`` gives equal weights.
+
+        Warns:
+            MissingGroupsWarning: If ``groups`` is missing and a validation set is drawn.
+
+        Raises:
+            ValueError: If the examples or labels cannot be used.
+            SequelaError: If settings or models do not fit, or there are too few groups.
+        """
+        if groups is None and self.tuning_fraction is not None:
+            warn_without_groups(
+                "both the training and the validation or test set: scores are too high"
+            )
+        settings = self._training_settings()
+        examples = self._examples(X, reset=True)
+        self.classes_, labels = self._labels(y, len(examples))
+        group = np.arange(len(labels)) if groups is None else one_column(groups)
+        check_consistent_length(labels, group)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        weight = None
+        if sample_weight is not None:
+            weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)
+        train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
+        self.state_ = {}
+        self._learn(examples, train, group)
+
+        loader = partial(self._loader, examples, labels, weight=weight)
+
+        def fitted(
+            rows: NDArray[np.int64], aside: NDArray[np.int64] | None, how: TrainingSettings
+        ) -> tuple[nn.Module, History]:
+            with _seeded(seed), _on(self.device):
+                model = self._built()
+                order = torch.Generator().manual_seed(seed)
+                size = how.batch_size
+                history = fit(
+                    model,
+                    loader(rows, batch_size=size, generator=order),
+                    None if aside is None else loader(aside, batch_size=_PREDICTION_BATCH),
+                    how,
+                    metrics={"accuracy": correct},
+                    class_weight=self._class_weight(labels[train]),
+                    on_epoch=_print_epoch if self.verbose else lambda _: None,
+                )
+            return model, history
+
+        model, self.history_ = fitted(train, tuning, settings)
+        if settings.refit and self.tuning_fraction is not None:
+            how = settings.model_copy(update={"epochs": kept_epoch(self.history_, settings.keep)})
+            model, _ = fitted(np.union1d(train, tuning), None, how)
+        self.module_ = model.cpu()
+        self.content_ = self._content(examples)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Compute probabilities (example, class), classes in the order of ``classes_``.
+
+        They are computed in double precision on the CPU: an example's probabilities do not depend
+        on the other examples in ``X``.
+        """
+        check_is_fitted(self)
+        examples = self._examples(X, reset=False)
+        network = copy.deepcopy(self.module_).double().eval()
+        found = torch.empty(len(examples), len(self.classes_), dtype=torch.float64)
+        with torch.inference_mode(), _one_thread():
+            for inputs, rows in self._batches(examples, _PREDICTION_BATCH):
+                logits = network(*(t.double() if t.is_floating_point() else t for t in inputs))
+                found[rows] = logits.softmax(1)
+        probabilities: NDArray[np.float64] = found.numpy()
+        return probabilities
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the most probable class of each example (example,), the first of equals."""
+        probabilities = self.predict_proba(X)
+        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
+
+    def seen(self, X: Any) -> NDArray[np.bool_]:
+        """Find examples with data that the classifier was trained or validated on: bool (example,).
+
+        Copies are found under another gain, offset or sign, shifted, or with a few other codes;
+        examples with too little information (short segments, few codes) are not.
+        """
+        check_is_fitted(self)
+        asked = self._content(self._examples(X, reset=False))
+        found = np.zeros(len(asked.units), np.bool_)
+        found[matches(self.content_, asked).asked] = True
+        return found
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
+
+        Warns:
+            SeenExamplesWarning: If so. It is not an error: searches compute training scores too.
+        """
+        self.warn_if_seen(X, stacklevel=3)
+        accuracy: float = super().score(X, y, sample_weight)
+        return accuracy
+
+    def warn_if_seen(self, X: Any, *, stacklevel: int = 2) -> None:
+        """Warn if more than 1 % of the examples hold data that the classifier was trained on.
+
+        Warns:
+            SeenExamplesWarning: If so.
+        """
+        seen = self.seen(X)
+        if seen.mean() > _SEEN_BY_CHANCE:
+            warnings.warn(
+                f"{int(seen.sum())} of {len(seen)} examples were already used to fit "
+                f"{type(self).__name__}: the score is inflated; use examples of other subjects",
+                SeenExamplesWarning,
+                stacklevel=stacklevel,
+            )
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted classifier as one safetensors file with a JSON header; never a pickle.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+            SettingError: If a parameter or a class cannot be written as JSON.
+        """
+        check_is_fitted(self)
+        header = {
+            "estimator": type(self).__name__,
+            "sequela": __version__,
+            "parameters": self._parameters(),
+            "classes": _as_json("classes", self.classes_.tolist()),
+            "dtype": self.classes_.dtype.str,
+            "features": getattr(self, "n_features_in_", None),
+            "feature_names": np.asarray(getattr(self, "feature_names_in_", ())).tolist(),
+            "history": [asdict(record) for record in self.history_],
+            "learnt": self._learnt(),
+            "content": self.content_.to_json(),
+        }
+        learnt = {name: torch.from_numpy(array) for name, array in self.state_.items()}
+        stored.write(Path(path), {**self.module_.state_dict(), **learnt}, header)
+
+    @classmethod
+    def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
+        """Read a classifier that :meth:`save` wrote; no code in the file is run.
+
+        Args:
+            path: The file.
+            model: The class or function of ``model``, if it was not a registered name: files hold
+                no code.
+
+        Raises:
+            RunError: If the file is missing, damaged or another class's.
+            SettingError: If ``model`` is needed and missing.
+        """
+        header, tensors = stored.read(Path(path))
+        if header.get("estimator") != cls.__name__:
+            raise RunError(
+                f"{path}: holds a {header.get('estimator', 'model of a run')}, expected a "
+                f"{cls.__name__}: load it with the class that saved it"
+            )
+        parameters = header["parameters"]
+        if (parameters["model"] is None) != (model is not None):
+            wanted = "its class as load(path, model=...)" if model is None else "no model"
+            name = parameters["model"] or "a model that is not registered"
+            raise SettingError(f"{path}: was saved with {name}: give {wanted}")
+        if parameters["class_weight"] not in (None, "balanced"):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        loaded = cls(**{**parameters, "model": model or parameters["model"]})
+        loaded.classes_ = np.array(header["classes"], np.dtype(header["dtype"]))
+        if header["features"] is not None:
+            loaded.n_features_in_ = header["features"]
+        if header["feature_names"]:
+            loaded.feature_names_in_ = np.array(header["feature_names"], object)
+        loaded.history_ = [EpochRecord(**record) for record in header["history"]]
+        # Qualified names have no colon.
+        loaded.state_ = {name: t.numpy() for name, t in tensors.items() if ":" in name}
+        loaded.content_ = Content.from_json(header["content"])
+        loaded._relearn(header["learnt"])
+        with _seeded(0):
+            loaded.module_ = loaded._built()
+        weights = {name: t for name, t in tensors.items() if name not in loaded.state_}
+        loaded.module_.load_state_dict(weights)
+        loaded.module_.eval()
+        return loaded
+
+    @abstractmethod
+    def _examples(self, X: Any, *, reset: bool) -> Any:
+        """Check the examples; with ``reset`` remember their shape, else compare it."""
+
+    @abstractmethod
+    def _learn(self, examples: Any, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+        """Learn the preprocessing from the training examples alone."""
+
+    @abstractmethod
+    def _content(self, examples: Any) -> Content:
+        """Compute the marks of each example, by its row."""
+
+    @abstractmethod
+    def _learnt(self) -> dict[str, Any]:
+        """Return the learnt preprocessing, for JSON."""
+
+    @abstractmethod
+    def _relearn(self, record: dict[str, Any]) -> None:
+        """Restore what :meth:`_learnt` returned."""
+
+    @abstractmethod
+    def _shape(self) -> dict[str, int]:
+        """Return the sizes that the model must fit, except for the number of classes."""
+
+    @abstractmethod
+    def _loader(
+        self,
+        examples: Any,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        *,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        weight: NDArray[np.float32] | None = None,
+    ) -> DataLoader[Any]:
+        """Make batches of some examples for ``fit``."""
+
+    @abstractmethod
+    def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+        """Yield inputs of the network, batch by batch, and their rows."""
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters for JSON, which has only text keys, and no code."""
+        named = self._named()
+        parameters = self.get_params(deep=False)
+        parameters["model"] = named if isinstance(named, str) else None
+        if isinstance(self.class_weight, Mapping):
+            pairs = self.class_weight.items()
+            parameters["class_weight"] = [[_plain(key), weight] for key, weight in pairs]
+        return {name: _as_json(name, value) for name, value in parameters.items()}
+
+    def _named(self) -> str | Callable[..., nn.Module]:
+        """Return the model; for ``auto``, the default for examples of this kind."""
+        is_auto = isinstance(self.model, str) and self.model == defaults.AUTO
+        return defaults.DEFAULTS[self.auto].model if is_auto else self.model
+
+    def _training_settings(self) -> TrainingSettings:
+        """Return the settings of the model's own training procedure with the given parameters."""
+        entry = MODELS.get(str(self._named()))
+        own = entry.training if entry else TrainingSettings()
+        given = {k: v for k, v in self._settings(TrainingSettings).items() if v is not None}
+        given |= {"crops": False, "second_target": 0.0}  # they need recordings, or records
+        given["mixed_precision"] = self.device is None or "cuda" in self.device
+        return TrainingSettings.of(**{**own.model_dump(), **given})
+
+    def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
+        """Return the parameters that are settings of a kind."""
+        given = self.get_params(deep=False)
+        return {name: _plain(given[name]) for name in kind.model_fields if name in given}
+
+    def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the distinct classes, sorted, and the index of each example's class."""
+        if y is None:
+            raise DataError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        y = one_column(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        check_consistent_length(y, range(n_examples))
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < _FEWEST_CLASSES:
+            raise DataError(
+                f"{type(self).__name__} needs examples of two classes or more, but y holds 1 class "
+                f"({_plain(classes[0])!r})"
+            )
+        return classes, labels.astype(np.int64)
+
+    def _parts(
+        self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Split the rows into training rows and validation rows."""
+        if self.tuning_fraction is None:
+            everything = np.arange(len(labels))
+            return everything, everything
+        if not 0 < self.tuning_fraction < 1:
+            raise SettingError(
+                f"tuning_fraction = {self.tuning_fraction!r}: expected a share between 0 and 1, or "
+                "None to learn from all examples and keep the epoch with the lowest training loss"
+            )
+        aside = set_aside(labels, group, fraction=self.tuning_fraction, seed=seed)
+        return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+    def _class_weight(self, labels: NDArray[np.int64]) -> Tensor | None:
+        """Return float32 (class,), or ``None`` where all classes have the same weight."""
+        if self.class_weight is None:
+            return None
+        y = self.classes_[labels]
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return torch.from_numpy(weight.astype(np.float32))
+
+    def _built(self) -> nn.Module:
+        """Build a freshly initialised network for the examples seen."""
+        shape = {**self._shape(), "n_outputs": len(self.classes_)}
+        changes = dict(self.model_settings or {})
+        sizes = {name: shape[name] for name in sizes_of(self._reads())}
+        named = self._named()
+        if not isinstance(named, str):
+            made: nn.Module = named(**sizes, **changes)
+            return made
+        entry = lookup_network(named)
+        return entry.build(entry.config(**{**sizes, **changes}))
+
+    def _reads(self) -> tuple[str, ...]:
+        """Return the inputs of the model, by default the first of ``gives``, after a check."""
+        named = self._named()
+        if isinstance(named, nn.Module):
+            raise SettingError(
+                f"model is an instance of {type(named).__name__}: give the class, or a "
+                "function, so that each fit begins with a new network"
+            )
+        if isinstance(named, str):
+            name, reads = named, lookup_network(named).reads
+        else:
+            name = getattr(named, "__name__", "model")
+            reads = tuple(getattr(named, "reads", self.gives[:1]))
+        check_reads(name, reads)
+        for read in reads:
+            head, named, _ = read.partition(":")
+            given = (f"{head}:NAME" if named else read) in self.gives
+            if not given or kind_of(read) != kind_of(self.gives[0]):
+                raise SettingError(
+                    f"{name} reads {read}, but {type(self).__name__} gives it "
+                    f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"
+                )
+        return reads
+
+
+def _print_epoch(history: History) -> None:
+    """Print the losses of the last epoch."""
+    losses = {each.part: each.loss for each in history[-2:] if each.epoch == history[-1].epoch}
+    validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
+    print(f"epoch {history[-1].epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - asked for by ``verbose``
+
+
+@contextmanager
+def _on(device: str | None) -> Iterator[None]:
+    """Train on a device. Accelerate's state is that of the process, so it is made anew."""
+    if device is None:
+        yield
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingError(
+            f"device = {device!r} cannot be used here: expected cpu, or cuda or cuda:NUMBER where "
+            "torch finds a GPU"
+        ) from error
+    before = os.environ.get(_DEVICE)
+    AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - it has no other way
+    os.environ[_DEVICE] = device
+    try:
+        yield
+    finally:
+        os.environ.pop(_DEVICE)
+        os.environ |= {} if before is None else {_DEVICE: before}
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generators, and restore them afterwards; one fit at a time."""
+    devices = range(torch.cuda.device_count())
+    with _FITS, torch.random.fork_rng(devices=devices), _one_thread():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: several are slower for networks as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _plain(value: Any) -> Any:
+    """Convert a number of numpy, as set by a grid search, to Python's; keep other values."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_json(name: str, value: Any) -> Any:
+    """Return a value as JSON stores it; raise a SettingError if it is neither numbers nor text."""
+    try:
+        return json.loads(json.dumps(value, default=_number))
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"{name} = {value!r} cannot be saved: expected numbers and text "
+            "(random_state: a whole number or None)"
+        ) from error
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(type(value))

@@ -1,0 +1,186 @@
+"""Examples of visits in memory: from nested lists of codes, or from a table of numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+from sequela.sequences.quantiles import bin_name, edges
+from sequela.sequences.vocabulary import UNKNOWN, known
+
+
+@dataclass(frozen=True, eq=False)
+class VisitLists:
+    """Examples of visits of codes, as flat arrays that nest like stored sequences.
+
+    Attributes:
+        names: The codes by index.
+        codes: int64 (code,), indices into ``names``, those of one visit distinct and rising.
+        code_offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
+        step_offsets: int64 (example + 1,), the start of each example in the visits, and the end.
+        label: int64 (example,), index of the class; 0 where it is not known.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int64]
+    code_offsets: NDArray[np.int64]
+    step_offsets: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.step_offsets) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of visits of each example: int64 (example,)."""
+        return np.diff(self.step_offsets)
+
+    @classmethod
+    def of(cls, examples: Sequence[Any]) -> Self:
+        """Convert examples that are sequences of visits, which are sequences of codes."""
+        for i, example in enumerate(examples):
+            if not _is_many(example) or not len(example) or not all(map(_is_many, example)):
+                raise DataError(
+                    f"example {i} is {_shown(example)}: expected a list of one visit or more, each "
+                    "a list of codes, for example [['I50', 'E11'], ['I21']]"
+                )
+        visits = [visit for example in examples for visit in example]
+        number: dict[str, int] = {}
+        flat = [number.setdefault(_code(c), len(number)) for c in chain.from_iterable(visits)]
+        given = cls(
+            names=tuple(number),
+            codes=np.array(flat, np.int64),
+            code_offsets=_offsets([len(visit) for visit in visits]),
+            step_offsets=_offsets([len(example) for example in examples]),
+            label=np.zeros(len(examples), np.int64),
+        )
+        return given.under(given.names, given.label)
+
+    def vocabulary(
+        self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
+    ) -> tuple[str, ...]:
+        """Learn the vocabulary of some examples: index 0 for unknown codes, then the sorted names.
+
+        Args:
+            rows: int64 (row,), the examples to learn it from.
+            group: (example,), the subject of each example.
+            min_subjects: Drop codes seen in examples of fewer subjects than this.
+        """
+        counts = np.diff(self.code_offsets)
+        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)
+        learnt = np.isin(example, rows)
+        subject = np.unique(group, return_inverse=True)[1][example[learnt]]
+        pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])
+        subjects = np.bincount(pairs % max(1, len(self.names)), minlength=len(self.names))
+        places = known(self.names, subjects, min_subjects)
+        if not places:
+            raise DataError(
+                f"no code occurs in training examples of {min_subjects} subject(s) or more: give "
+                "examples with codes, or lower min_subjects"
+            )
+        return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))  # columns may share a name
+
+    def under(self, vocabulary: Sequence[str], label: NDArray[np.int64]) -> Self:
+        """Return the examples with indices into a vocabulary, and their labels."""
+        place = {name: i for i, name in enumerate(vocabulary)}
+        index = np.array([place.get(name, 0) for name in self.names], np.int64)
+        n_visits = len(self.code_offsets) - 1
+        visit = np.repeat(np.arange(n_visits), np.diff(self.code_offsets))
+        pairs = np.unique(visit * max(1, len(vocabulary)) + index[self.codes])
+        visit, codes = np.divmod(pairs, max(1, len(vocabulary)))
+        offsets = _offsets(np.bincount(visit, minlength=n_visits))
+        return replace(
+            self, names=tuple(vocabulary), codes=codes, code_offsets=offsets, label=label
+        )
+
+
+@dataclass(frozen=True)
+class Binning:
+    """The conversion of a table's numbers to codes, learnt from training examples.
+
+    A column that held only 0 and 1 is a code that is present or not. Any other column is cut at the
+    quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
+    :mod:`sequela.sequences.quantiles` names them. A missing value has no code. A network must learn
+    the order of the intervals.
+
+    Attributes:
+        names: Names of the columns.
+        edges: For each column the upper ends of all intervals but the last; ``None`` for a column
+            of 0 and 1.
+    """
+
+    names: tuple[str, ...]
+    edges: tuple[tuple[float, ...] | None, ...]
+
+    @classmethod
+    def fit(cls, table: NDArray[np.float64], names: Sequence[str], bins: int) -> Self:
+        """Learn the intervals from the training examples (example, column); NaN is missing."""
+        learnt: list[tuple[float, ...] | None] = []
+        for column in table.T:
+            present = column[~np.isnan(column)]
+            if np.isin(present, (0, 1)).all():
+                learnt.append(None)
+            else:
+                values, counts = np.unique(present, return_counts=True)
+                _, ends = edges(np.zeros(len(values), np.int64), values, counts, bins)
+                learnt.append(tuple(ends[0].tolist()))
+        return cls(tuple(names), tuple(learnt))
+
+    def visits(self, table: NDArray[np.float64]) -> VisitLists:
+        """Convert examples (example, column) to one visit each."""
+        names: list[str] = []
+        codes = np.empty(table.shape, np.int64)
+        here = ~np.isnan(table)
+        for i, (name, ends) in enumerate(zip(self.names, self.edges, strict=True)):
+            if ends is None:
+                codes[:, i] = len(names)
+                here[:, i] &= table[:, i] != 0
+                names.append(name)
+            else:
+                codes[:, i] = len(names) + np.searchsorted(ends, table[:, i])
+                names += [bin_name(name, k) for k in range(1, len(ends) + 2)]
+        return VisitLists(
+            names=tuple(names),
+            codes=codes[here],
+            code_offsets=_offsets(here.sum(axis=1)),
+            step_offsets=np.arange(len(table) + 1),
+            label=np.zeros(len(table), np.int64),
+        )
+
+
+def as_lists(X: Any) -> list[Any] | None:
+    """Return the examples where they are nested lists of codes; ``None`` where they are a table."""
+    examples = X
+    if hasattr(X, "to_list"):  # a series of pandas or polars
+        examples = X.to_list()
+    elif isinstance(X, np.ndarray) and X.dtype.kind in "OU":
+        examples = X.tolist()
+    if not isinstance(examples, list | tuple):
+        return None
+    first = next((each for each in examples if _is_many(each) and len(each)), None)
+    nested = first is not None and (isinstance(first[0], str) or _is_many(first[0]))
+    return list(examples) if nested else None
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, str | int | np.integer):
+        return str(value)
+    raise DataError(f"a code is {_shown(value)}: expected text or a whole number")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+
+
+def _offsets(counts: Any) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))

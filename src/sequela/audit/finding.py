@@ -1,0 +1,124 @@
+"""A finding of the audit as data, and its sentences."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Severity = Literal["leak", "suspicion"]
+_NAMED = 5
+SENTENCES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
+"""The sentences on the problem and its remedy, by the name of the check."""
+
+
+def counted(count: int, smallest: int) -> str:
+    """Write a count of people, without its value if it is small.
+
+    Example:
+        >>> [counted(n, 10) for n in (0, 9, 10)]
+        ['0', 'fewer than 10', '10']
+    """
+    return f"fewer than {smallest}" if 0 < count < smallest else str(count)
+
+
+def without_numbers(text: str) -> str:
+    """Hide all numbers of a text whose counts are not known as data.
+
+    Example:
+        >>> without_numbers("3 of 1,040 labels")
+        '(hidden) of (hidden) labels'
+    """
+    return re.sub(r"\d[\d,.]*", "(hidden)", text)
+
+
+@dataclass(frozen=True)
+class Code:
+    """A code or column in a finding.
+
+    Attributes:
+        name: Its name.
+        people: The number of subjects who have the code.
+        auroc: The AUROC that it reaches alone.
+        shares: The subjects with the code and all subjects, of the class and of the other.
+    """
+
+    name: str
+    people: int | None = None
+    auroc: float | None = None
+    shares: tuple[tuple[int, int], ...] = ()
+
+    def in_words(self, smallest: int) -> str:
+        """Return its name and numbers; the name only if enough people have it.
+
+        The number of subjects is not published next to an AUROC: both together reveal the number
+        in each class.
+
+        Example:
+            >>> [Code("B//2", 18, 0.931).in_words(smallest) for smallest in (1, 10)]
+            ['B//2 (0.931 in 18 subjects)', 'B//2 (0.931)']
+        """
+        few = 0 < (self.people or 0) < smallest
+        name = f"a code of fewer than {smallest} subjects" if few else self.name
+        if self.shares:
+            pairs = [[counted(n, smallest) for n in pair] for pair in self.shares]
+            return f"{name} (in {' and '.join(map(' of '.join, pairs))})"
+        if self.auroc is None:
+            return name
+        people = "" if self.people is None or smallest > 1 else f" in {self.people} subjects"
+        return f"{name} ({self.auroc:.3f}{people})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that inflates a result.
+
+    Attributes:
+        check: Name of the check, a key of :data:`SENTENCES`.
+        severity: ``leak``: numbers based on it must not be trusted. ``suspicion``: a person has to
+            look.
+        place: The two parts that share examples, or the part, task or input.
+        counts: Numbers of people, or of their examples, rows and steps, by their name in the
+            sentence. Small ones are not published.
+        facts: Names and other numbers in the sentence.
+        codes: The codes or columns, the strongest first.
+    """
+
+    check: str
+    severity: Severity
+    place: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    codes: tuple[Code, ...] = ()
+
+    def in_words(self, smallest: int = 1) -> dict[str, str]:
+        """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
+        sentence = SENTENCES[self.check]
+        words: dict[str, Any] = {name: counted(n, smallest) for name, n in self.counts.items()}
+        words |= {**self.facts, "place": self.place, "named": len(self.codes)}
+        if smallest > 1 and "log" in words:
+            words["log"] = without_numbers(words["log"])
+        return {
+            "check": self.check,
+            "what": sentence["missing" if "missing" in words else "what"].format(**words),
+            "where": _first_of([c.in_words(smallest) for c in self.codes] or self.place),
+            "severity": self.severity,
+            "remedy": sentence["remedy"].format(**words),
+        }
+
+    @property
+    def what(self) -> str:
+        """The problem, with numbers."""
+        return self.in_words()["what"]
+
+    @property
+    def where(self) -> str:
+        """The parts or columns."""
+        return self.in_words()["where"]
+
+
+def _first_of(named: Sequence[str]) -> str:
+    """List the first five, and count the others."""
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

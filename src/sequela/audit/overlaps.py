@@ -1,0 +1,484 @@
+"""Overlaps between the parts of a split, and columns that reveal the outcome.
+
+Each check is a function from arrays to findings; an empty result does not prove that there is no
+leak.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.sparse import csc_array, csr_array, vstack
+
+from sequela.audit.finding import Code, Finding
+from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
+from sequela.signals import simultaneous
+from sequela.signals.windows import in_blocks
+
+REVEALING_AUROC = 0.9
+REVEALING_CODE = 0.8
+"""The bound for the presence of one code, which predicts little.
+
+On the open hospital data no code passes an AUROC of 0.71 (``benchmarks/audit_bounds.py``).
+"""
+REVEALING_VALUE = 0.87
+"""The bound for one measurement. On the open hospital data none passes 0.80."""
+HONEST = 0.8
+"""The AUROC that a strong honest measurement may have, as lactate or a coma score."""
+_ERRORS = 2.5  # standard errors by which a small sample may exceed it
+# Probabilities of a false alarm, each over all comparisons of one check.
+_CHANCE_OF_COLUMN = 1e-3
+_NEAR = 0.05
+_ROUNDING = 1e-6
+_MARGIN = 1e-4  # for rounding errors of float32
+_NEIGHBOURS = 10
+_MEASURED = 20
+_MOST_ROWS = 2_000  # rows whose nearest neighbours are computed
+
+WAYS = ("its values alone predict", "whether it is missing alone predicts")
+_COARSE = 256  # means of neighbouring columns, in which near rows are looked for first
+_CELLS = 1 << 22  # numbers of a table that are judged at once
+_ROWS = 512  # rows that are read at once: of few columns too, each brings pages of its file
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of a table (example, column) that may be larger than memory."""
+
+    table: NDArray[Any]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Return rows, or rows and columns, as of an array."""
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        table = self.table[:, columns]
+        return np.concatenate([*in_blocks(table, self.rows[rows], size=_ROWS * table.shape[1])])
+
+
+Table = NDArray[Any] | Selection
+Parts = Mapping[str, Table]
+
+
+def overlapping_groups(groups: Mapping[str, NDArray[Any]], unit: str) -> list[Finding]:
+    """Find groups (subjects, recordings) that are in two parts.
+
+    ``groups`` has for each part the group of each example, as text or number (example,).
+    """
+    found = []
+    for (one, ids), (other, other_ids) in combinations(groups.items(), 2):
+        shared = np.intersect1d(ids, other_ids)
+        if shared.size:
+            examples = int(np.isin(other_ids, shared).sum())
+            counts = {"shared": shared.size, "found": examples, "all": other_ids.size}
+            facts = {"unit": unit}
+            found.append(Finding("overlapping groups", "leak", (one, other), counts, facts))
+    return found
+
+
+def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str) -> list[Finding]:
+    """Find units with the content of units of another part, under another name.
+
+    :mod:`sequela.identity.fingerprint` defines copies: a recording is found in spite of a changed
+    gain, offset or sign, a shift in time or a cut, and a record in spite of other dates and a tenth
+    of its codes missing. Units that are in both parts are left out: :func:`overlapping_groups`
+    reports them. ``parts`` has for each part the names of its units in ``content``.
+    """
+    known = matches(content, content)
+    sides = np.concatenate(
+        [np.stack([known.known, known.asked]), np.stack([known.asked, known.known])], axis=1
+    )
+    copy = np.tile(known.copy, 2)
+    names = np.array(content.units, np.str_)
+    found = []
+    for (one, ids), (other, other_ids) in combinations(parts.items(), 2):
+        both = np.intersect1d(ids, other_ids)
+        only, others = (np.isin(names, np.setdiff1d(each, both)) for each in (ids, other_ids))
+        across = only[sides[0]] & others[sides[1]]
+        copies = np.unique(sides[1][across & copy])
+        alike = np.setdiff1d(sides[1][across], copies)
+        place, total, facts = (one, other), len(np.unique(other_ids)), {"unit": unit}
+        if len(copies):
+            counts = {"found": len(copies), "all": total}
+            found.append(Finding("same content", "leak", place, counts, facts))
+        if len(alike):
+            counts = {"found": len(alike), "all": total}
+            found.append(Finding("resembling content", "suspicion", place, counts, facts))
+    return found
+
+
+def simultaneous_recordings(
+    signals: Sequence[NDArray[np.float64]], sfreq: float, part: Sequence[str]
+) -> list[Finding]:
+    """Find recordings made at the same time in two parts; see :mod:`sequela.signals.simultaneous`.
+
+    ``signals`` are one channel of each recording (n_times,); ``part`` is empty for a recording that
+    is in several.
+    """
+    parts = np.array(part, np.str_)
+    found = []
+
+    def compared(one: int) -> NDArray[np.bool_]:
+        others: NDArray[np.bool_] = (parts != parts[one]) & (parts != "") & (parts[one] != "")
+        return others
+
+    one, other = simultaneous.pairs(signals, sfreq, compared=compared).T
+    for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
+        across = np.isin(parts[[one, other]], (first, second)).all(axis=0)
+        of_second = np.concatenate([one[across], other[across]])
+        count = len(np.unique(of_second[parts[of_second] == second]))
+        if count:
+            counts = {"found": count, "all": int((parts == second).sum())}
+            found.append(Finding("simultaneous recordings", "leak", (first, second), counts))
+    return found
+
+
+def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[Finding]:
+    """Find parts with labels of one class only, and parts that lack a class another part has.
+
+    ``labels`` has for each part int64 (example,).
+    """
+    known = {part: set(np.unique(label).tolist()) for part, label in labels.items() if label.size}
+    every = set().union(*known.values()) if known else set()
+    found = []
+    for part, present in known.items():
+        counts, facts = {}, {}
+        if len(present) == 1:
+            counts, facts = {"labels": labels[part].size}, {"name": classes[min(present)]}
+        elif missing := every - present:
+            facts = {"missing": ", ".join(f"'{classes[one]}'" for one in sorted(missing))}
+        if facts:
+            found.append(Finding("labels of one class", "suspicion", (part,), counts, facts))
+    return found
+
+
+def identical_rows(parts: Parts) -> list[Finding]:
+    """Find identical rows in two parts.
+
+    Rows with little information agree by chance: two people with the same two diagnoses. A row is
+    only counted if its values are too rare to match by chance: if columns were independent, a match
+    anywhere would have a probability below one in a million. A row with one value throughout (a
+    flat signal) does not count either. Parts are (example, column); missing values are NaN.
+    """
+    tables, sizes = [*parts.values()], [len(part) for part in parts.values()]
+    if not sum(sizes) or not tables[0][:1].shape[1]:
+        return []
+    hashes, moving = zip(*map(hashed, tables), strict=True)
+    _, same = np.unique(np.concatenate(hashes), return_inverse=True)
+    bounds = np.cumsum([0, *sizes])
+    where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
+    marked = {one: np.isin(same, same[rows]) for one, rows in where.items()}
+    several = (sum(each.astype(np.int64) for each in marked.values()) > 1) & np.concatenate(moving)
+    distinctive = np.zeros(len(same), np.bool_)
+    distinctive[several] = _distinctive(tables, np.flatnonzero(several))
+
+    def copies(one: str, other: str) -> NDArray[np.bool_]:
+        return np.asarray((marked[one] & distinctive)[where[other]], np.bool_)
+
+    return _copies("identical rows", parts, copies)
+
+
+def _blocks(table: Table, order: Any = slice(None)) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of a table, in blocks."""
+    chosen = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
+    for some in in_blocks(chosen.table, chosen.rows[order], size=_CELLS // 8):
+        yield np.asarray(some, np.float64)
+
+
+def hashed(table: Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return a hash of each row, and whether it has several values."""
+    hashes, moving = [], []
+    for rows in (some + 0.0 for some in _blocks(table)):  # -0 is 0
+        found = np.zeros(len(rows), np.uint64)
+        for bits in rows.view(np.uint64).T:
+            found = (found ^ bits) * np.uint64(0x9E3779B97F4A7C15)
+            found ^= found >> np.uint64(29)
+        hashes.append(found)
+        moving.append(np.fmax.reduce(rows, axis=1) > np.fmin.reduce(rows, axis=1))
+    return np.concatenate(hashes), np.concatenate(moving)
+
+
+def _distinctive(tables: Sequence[Table], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether rows of joined tables are improbable if columns were independent."""
+    n_rows, n_columns = sum(map(len, tables)), tables[0][:1].shape[1]
+    least = 2 * np.log2(n_rows) - np.log2(CHANCE_OF_COPY)
+    bits, step = np.zeros(len(rows)), max(1, _CELLS // n_rows)
+    for first in range(0, n_columns, step):
+        if (bits > least).all():  # more columns only add to them
+            break
+        some = [np.asarray(each[:, first : first + step], np.float64) for each in tables]
+        for column in np.concatenate(some).T:
+            _, value, count = np.unique(column, return_inverse=True, return_counts=True)
+            bits -= np.log2(count / n_rows)[value[rows]]
+    return np.asarray(bits > least, np.bool_)
+
+
+def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
+    """Find records with the same codes in two parts, with too much information to match by chance.
+
+    :func:`sequela.identity.fingerprint.bits_of_codes` measures the information in the codes of a
+    record. Parts are (example, code), not 0 where the example has the code.
+    """
+    rows = vstack([*parts.values()], format="csr")
+    part = np.repeat(list(parts), [some.shape[0] for some in parts.values()])
+    alike: dict[bytes, list[int]] = {}
+    for row, (first, end) in enumerate(pairwise(rows.indptr)):
+        alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
+    by_code = csc_array(rows != 0, dtype=np.int64)
+    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
+    copied = {name: np.zeros(rows.shape[0], np.bool_) for name in parts}
+    for same in alike.values():
+        where = set(part[same].tolist())
+        if len(where) > 1 and _bits_of_record(by_code, rows[same[:1]].indices) > least:
+            for one in where:
+                copied[one][same] = True
+    return _copies("identical records", parts, lambda one, other: copied[one][part == other])
+
+
+def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
+    """Compute how improbable these codes are, judged by all but two of those who have them."""
+    having = by_code[:, codes]
+    return bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2)
+
+
+def _copies(
+    check: str, parts: Iterable[str], copies: Callable[[str, str], NDArray[np.bool_]]
+) -> list[Finding]:
+    """Report rows of a part that copy one of another; ``copies`` marks those of the second."""
+    marked = {pair: copies(*pair) for pair in combinations(parts, 2)}
+    return [
+        Finding(check, "leak", pair, {"found": int(rows.sum()), "all": rows.size})
+        for pair, rows in marked.items()
+        if rows.any()
+    ]
+
+
+def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) -> list[Finding]:
+    """Find rows that repeat a row of another part up to a little noise.
+
+    A row is near another if their distance is below 5 % of the row's length, columns centred and
+    scaled by the first part, and if it is also much nearer than the tenth nearest group: in data of
+    d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017), and d is
+    estimated from (fifth / tenth)^d, which up to four copies do not change. The first condition
+    alone would find neighbours in tables with few columns, the second alone would find similar
+    rhythms in signals. Columns with fewer than 20 values (codes, which are equal or not) are left
+    out. In a large part, 2,000 evenly spaced rows are checked. Parts are (example, column), with
+    NaN for missing values; groups are str (example,).
+    """
+
+    def copies(one: str, other: str) -> NDArray[np.bool_]:
+        step = -(-len(parts[other]) // _MOST_ROWS)
+        return _near(parts[one], groups[one], np.asarray(parts[other][::step], np.float64))
+
+    there = [name for name, rows in parts.items() if len(rows)]
+    return _copies("near-identical rows", there, copies)
+
+
+def _near(known: Table, group: NDArray[np.str_], rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    spaced = np.asarray(known[:: -(-len(known) * rows.shape[1] // _CELLS) or 1], np.float64)
+    distinct = [len(np.unique(column[~np.isnan(column)])) for column in spaced.T]
+    measured = [index for index, count in enumerate(distinct) if count >= _MEASURED]
+    centre, spread = np.nanmean(spaced[:, measured], 0), np.nanstd(spaced[:, measured], 0)
+
+    def scaled(some: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.nan_to_num((some[:, measured] - centre) / spread), np.float64)
+
+    rows, order = scaled(rows), np.argsort(group, kind="stable")
+    length = np.linalg.norm(rows, axis=1)
+    if not _maybe_near(map(scaled, _blocks(known)), rows, length):
+        return np.zeros(len(rows), np.bool_)
+    nearest = _nearest_groups(map(scaled, _blocks(known, order)), group[order], rows)
+    others = nearest.shape[1] - 1
+    first, last = nearest[:, 0], nearest[:, -1]
+    # Otherwise identical: another check weighs that.
+    informative: NDArray[np.bool_] = first > _ROUNDING * length
+    if not others or not informative.any():
+        return np.zeros(len(rows), dtype=bool)
+    ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
+    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
+    improbable = chance * len(rows) < CHANCE_OF_COPY
+    near: NDArray[np.bool_] = informative & (first < _NEAR * length) & improbable
+    return near
+
+
+def _maybe_near(
+    known: Iterable[NDArray[np.float64]], rows: NDArray[np.float64], length: NDArray[np.float64]
+) -> bool:
+    """Return whether a row may be near a known one: in sums of columns none is farther away."""
+    run = rows.shape[1] // _COARSE
+    if run <= 1:
+        return True
+
+    def coarse(some: NDArray[np.float64]) -> NDArray[np.float32]:
+        whole = some[:, : some.shape[1] // run * run].reshape(len(some), -1, run)
+        return np.asarray(whole.sum(2) / np.sqrt(run), np.float32)
+
+    asked = coarse(rows)
+    bound = (length * _NEAR) ** 2 - (asked**2).sum(1) * (1 - _MARGIN)
+    apart = (((some**2).sum(1) - 2 * asked @ some.T).min(1) for some in map(coarse, known))
+    return any((each <= bound).any() for each in apart)
+
+
+def _dimension(nearest: NDArray[np.float64]) -> float:
+    """Estimate the data's dimension from distances to nearest groups: (row, group), ascending."""
+    count = nearest.shape[1]
+    middle = count // 2
+    ratio = float(np.median(nearest[:, middle - 1] / nearest[:, -1]))
+    typical = float(stats.beta.ppf(0.5, middle, count - middle))
+    return np.log(typical) / np.log(ratio) if ratio < 1 else np.inf
+
+
+def _nearest_groups(
+    known: Iterable[NDArray[np.float64]], group: NDArray[np.str_], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return distances of each row to its 10 nearest groups, ascending: (row, group).
+
+    ``known`` are blocks of the known rows, and ``group`` rises.
+    """
+    names, index = np.unique(group, return_inverse=True)
+    nearest, done = np.full((len(rows), len(names)), np.inf), 0
+    for block in known:
+        of_block = index[done : done + len(block)]
+        done += len(block)
+        starts = np.flatnonzero(np.diff(of_block, prepend=-1))
+        squares, groups = (block**2).sum(axis=1), of_block[starts]
+        apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T
+        by_group = np.minimum.reduceat(apart, starts, axis=1)
+        nearest[:, groups] = np.minimum(nearest[:, groups], by_group)
+    return np.asarray(np.sqrt(np.maximum(np.sort(nearest, 1)[:, :_NEIGHBOURS], 0)), np.float64)
+
+
+def revealing_columns(
+    columns: Any,
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+    *,
+    bound: float | None = None,
+) -> list[Finding]:
+    """Find columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
+
+    ``bound`` replaces 0.9; measurements are judged by ``REVEALING_VALUE``.
+
+    A column's values are judged where they are present, and whether they are present is judged too.
+    An AUROC that chance explains, with as few groups that have a value, is not reported. Columns
+    are (example, column), with NaN for missing values; labels and groups are (example,).
+    """
+    looked_at, step = 2 * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
+    bound = REVEALING_AUROC if bound is None else bound
+    by_class = each_class(label, classes)
+    least = [least_area(of, group, looked_at, bound) for _, of in by_class]
+    areas = [np.empty((2, 0)) for _ in by_class]
+    for first in range(0, len(names), step):
+        some = np.asarray(columns[:, first : first + step], np.float64)
+        present = ~np.isnan(some)
+        rank = np.asarray(stats.rankdata(some, axis=0, nan_policy="omit"))
+        for place, (_, is_class) in enumerate(by_class):
+            positives = present[is_class].sum(axis=0)
+            negatives = present[~is_class].sum(axis=0)
+            pairs = positives * negatives
+            beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
+            area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
+            absent = _presence_area(~present[is_class], ~present[~is_class])
+            for column in np.flatnonzero(np.abs(area - 0.5) > least[place] - 0.5):
+                there = present[:, column]
+                by_few = least_area(is_class[there], group[there], looked_at, bound)
+                if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
+                    area[column] = 0.5
+            areas[place] = np.hstack([areas[place], [area, absent]])
+    found = []
+    for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
+        for area, how in zip(both, WAYS, strict=True):
+            facts = {"how": how, "name": classes[one], "least": lowest}
+            found += _revealing(area, names, facts)
+    return found
+
+
+def revealing_codes(
+    example: NDArray[np.int64],
+    code: NDArray[np.int64],
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+) -> list[Finding]:
+    """Find codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
+
+    The rules are those of :func:`revealing_columns`. Each entry (entry,) of ``example``
+    has the code of ``code``, an index into ``names``.
+    """
+    entry = np.stack(np.divmod(np.unique(example * len(names) + code), len(names)))
+    whose = np.unique(group, return_inverse=True)[1]
+    having = np.unique(whose[entry[0]] * len(names) + entry[1]) % len(names)
+    people = np.bincount(having, minlength=len(names)).tolist()
+    found = []
+    for one, is_class in each_class(label, classes):
+        of_class = is_class[entry[0]]
+        positives, negatives = (
+            np.bincount(entry[1][chosen], minlength=len(names)) / max(total, 1)
+            for chosen, total in ((of_class, is_class.sum()), (~of_class, (~is_class).sum()))
+        )
+        least = least_area(is_class, group, len(names) * len(classes), REVEALING_CODE)
+        area = (1 + positives - negatives) / 2
+        facts = {"how": "its presence alone predicts", "name": classes[one], "least": least}
+        found += _revealing(area, names, facts, people)
+    return found
+
+
+def each_class(
+    label: NDArray[np.int64], classes: Sequence[str]
+) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Iterate over each class against the rest; with two classes, only the second."""
+    chosen = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
+    return [(one, label == one) for one in chosen]
+
+
+def _presence_area(positive: NDArray[np.bool_], negative: NDArray[np.bool_]) -> NDArray[np.float64]:
+    if not len(positive) or not len(negative):
+        return np.full(positive.shape[1], 0.5)
+    area: NDArray[np.float64] = (1 + positive.mean(axis=0) - negative.mean(axis=0)) / 2
+    return area
+
+
+def least_area(
+    is_class: NDArray[np.bool_], group: NDArray[Any], looked_at: int, least: float
+) -> float:
+    """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
+
+    ``looked_at`` is the number of areas that are compared, ``least`` the lower limit of the result.
+    A limit between 0.8 and 0.9 is raised to what an honest 0.8 may reach with as few groups (Hanley
+    & McNeil 1982).
+    """
+    positives, negatives = (len(np.unique(group[chosen])) for chosen in (is_class, ~is_class))
+    if not positives or not negatives:
+        return np.inf
+    error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    by_chance = 0.5 + float(stats.norm.isf(_CHANCE_OF_COLUMN / 2 / max(looked_at, 1)) * error)
+    if HONEST < least < REVEALING_AUROC:
+        spread = HONEST * (1 - HONEST) + (positives - 1) * (HONEST / (2 - HONEST) - HONEST**2)
+        spread += (negatives - 1) * (2 * HONEST**2 / (1 + HONEST) - HONEST**2)
+        by_chance = max(by_chance, HONEST + _ERRORS * np.sqrt(spread / (positives * negatives)))
+    return max(least, by_chance)
+
+
+def _revealing(
+    area: NDArray[np.float64],
+    names: Sequence[str],
+    facts: Mapping[str, Any],
+    people: Sequence[int] | None = None,
+) -> list[Finding]:
+    strength = np.maximum(area, 1 - area)
+    codes = tuple(
+        Code(names[i], people[i] if people else None, float(strength[i]))
+        for i in np.argsort(-strength, kind="stable")
+        if strength[i] > facts["least"]
+    )
+    check = "columns that reveal the outcome"
+    return [Finding(check, "suspicion", facts=facts, codes=codes)] if codes else []

@@ -1,0 +1,62 @@
+"""``sequela audit``: leak detection in runs, tables, arrays and predictions."""
+
+from pathlib import Path
+
+from sequela.cli.names import HideBelow, Json, Root
+
+
+def audit(
+    inputs: list[Path],
+    /,
+    *,
+    labels: Path | None = None,
+    split: str | None = None,
+    predictions: Path | None = None,
+    group: list[str] | None = None,
+    time: str | None = None,
+    label: str | None = None,
+    page: Path | None = None,
+    hide_below: HideBelow = None,
+    root: Root = None,
+    json: Json = False,
+) -> int:
+    """Look for leaks in a finished run, or in data, splits and predictions of anybody.
+
+    The data of a run are read again. Other inputs are a table of examples, or one for each part
+    (train.csv, test.csv); arrays; a table of predictions; results in JSON. Prints what each was
+    taken for. The exit status is 0 if nothing is found, 3 for a leak, and 4 for suspicions only,
+    which a person has to check.
+
+    Example: `sequela audit features.csv --group patient_id --label died --page audit.html`
+
+    Args:
+        inputs: Run folder, or files: csv, Parquet, npy, npz, fif, json.
+        labels: File with the class of each row; of a MEDS or OMOP folder, its label file.
+        split: Column with the part of each row, or a file with it.
+        predictions: File with the probability of the second class of each row.
+        group: Column of the patient or another unit that must stay in one part; repeatable.
+        time: Column with the time of the prediction.
+        label: Column of the class.
+        page: Also write a page to this file.
+    """
+    from json import dumps
+
+    from sequela.report.pages.audit_page import audit as audit_all
+
+    audited = audit_all(
+        *inputs, y=labels, splits=split, predictions=predictions, group=group or (), time=time,
+        label=label, page=page, hide_below=hide_below, root=root,
+    )  # fmt: skip
+    if json:
+        print(dumps(audited.to_dict(), indent=1))
+        return audited.status
+    print(*audited.head, sep="\n")
+    for found in audited.findings:
+        severity, what, where = found["severity"].upper(), found["what"], found["where"]
+        said = "; AUROC of a baseline model: {auroc:.2f} with it, {without:.2f} without it"
+        effect = said.format(**found["effect"]) if found.get("effect") else ""
+        print(f"{severity}: {what} ({where}); {found['remedy']}{effect}")
+    print(*audited.foot, sep="\n", end="\n" * bool(audited.foot))
+    if page is not None:
+        print(f"page: {page.resolve()}")
+    return audited.status

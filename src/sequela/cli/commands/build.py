@@ -1,0 +1,68 @@
+"""``sequela build``: hospital tables to a MEDS data set."""
+
+from pathlib import Path
+
+from sequela.cli.names import check_names
+
+
+def build(
+    name: str,
+    /,
+    *,
+    out: Path,
+    root: str | None = None,
+    engine: str = "duckdb",
+    master: str | None = None,
+    seed: int = 0,
+    tables: list[str] | None = None,
+    changed: list[str] | None = None,
+    allow_set_aside: list[str] | None = None,
+    codes: str | None = None,
+    ancestors: int | None = None,
+    dated_as_recorded: bool = False,
+    schema: str | None = None,
+    declaration: Path | None = None,
+    title: str | None = None,
+) -> None:
+    """Convert hospital tables to MEDS events, and account for every row.
+
+    The time of an event is the time at which the fact became available. The account, printed and
+    written to OUT/account.json, counts for each table the rows that became events and the rows that
+    were set aside, with the reason.
+
+    Example: `sequela build mimic3 --root mimiciii/1.4 --out events`
+
+    Args:
+        name: Data set of hospital tables: one of kind EHR in `sequela data list`.
+        out: Folder to write to; it must be new or empty.
+        root: Folder of the published files, or address of a PostgreSQL database that holds them
+            (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass); with Spark
+            also a schema (`catalog.schema`) or an address (`s3a://...`); default: the usual search
+            path.
+        engine: Engine for the table work: duckdb (in this process) or spark.
+        master: Address of the master of a Spark cluster, such as `spark://host:7077`.
+        seed: Seed of the split into train, tuning and held_out.
+        tables: Read this table with the required ones; may be repeated (default: all).
+        changed: Accept that this table was changed on purpose after its publication: its checksum,
+            order of columns and number of rows are not compared; may be repeated.
+        allow_set_aside: Accept that more than 5 % of the rows of this table are set aside; may be
+            repeated.
+        codes: For omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC;
+            the default) or by the concept of the hospital (source: ICD10CM, NDC).
+        ancestors: For omop: code each row by the ancestor of its standard concept that is this
+            many levels above it (table concept_ancestor).
+        dated_as_recorded: For omop: date each row at its start, although bills are written after
+            the discharge, which leaks by design, to show how much it inflates the score.
+        schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
+        declaration: For tables: the file that declares them (default: tables.toml next to them).
+        title: Name of the data on pages and cards (default: the name of the data set or of the
+            declaration).
+    """
+    options = dict(locals())
+    check_names(data=name)
+    from sequela.tables.hospitals import build as build_data
+
+    account = build_data(**options, on_place=lambda origin: print(f"{name}: {origin}"))
+    for line in account.lines():
+        print(line)
+    print(f"written to {out}")

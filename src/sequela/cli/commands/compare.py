@@ -1,0 +1,77 @@
+"""``sequela compare``: comparison of runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from sequela.cli.names import HideBelow, Json, known, metrics
+
+_WIDTH = 120  # tables are not folded where the output is not a terminal
+
+
+_USUAL = "auroc for two classes, accuracy for more"
+
+
+def compare(
+    runs: list[Path],
+    /,
+    *,
+    metric: Annotated[str | None, Parameter(show_default=known(_USUAL, metrics))] = None,
+    out: Path | None = None,
+    json: Json = False,
+    hide_below: HideBelow = None,
+) -> None:
+    """Compare runs with the first one on the same test set.
+
+    Prints each difference with its 95 % interval and a p-value corrected for the number of
+    comparisons (Holm). Runs on different splits are refused: one may have been trained on examples
+    of the other's test set. Evaluates the runs on the test set, which is logged.
+
+    Example: `sequela compare runs/mlp-baseline runs/mlp-improved --out comparison.html`
+
+    Args:
+        runs: Run folders, or folders of cross-validations; the others are compared with the first.
+        metric: Metric to compare.
+        out: Also write a page to this file.
+    """
+    from json import dumps
+
+    from sequela.evaluation.metrics import named
+    from sequela.report.pages.comparison_page import compare as compare_runs
+
+    found = compare_runs(*runs, metric=metric, out=out, hide_below=hide_below)
+    if json:
+        print(dumps(found.to_dict(), indent=1))
+    else:
+        title = named(found.metric).title
+        table = Table(box=None)
+        for column in ("run", title, "difference", "95 % interval", "p", "p, corrected"):
+            table.add_column(column, no_wrap=True, overflow="fold")
+        for run in found.runs:
+            row = [run.name, f"{run.value:.3f}"]
+            if run.difference and run.corrected_p is not None:
+                gap = run.difference.interval
+                row += [
+                    f"{run.difference.value:+z.3f}",
+                    f"{gap.low:+z.3f} to {gap.high:+z.3f}",
+                    f"{run.difference.p_value:.2g}",
+                    f"{run.corrected_p:.2g}",
+                ]
+            table.add_row(*row)
+        Console(soft_wrap=True, markup=False, highlight=False, width=_WIDTH).print(table)
+        print(
+            f"test set: {found.examples} examples of {found.groups} "
+            f"group{'s' * (found.groups != 1)}; {found.method}; p-values corrected (Holm)"
+        )
+        for line in (f"{found.best}.", *found.opened):
+            print(line)
+    for run in found.runs:
+        if run.same:
+            said = "has the same probabilities as the first run: is it the same model?"
+            print(f"sequela: warning: {run.name} {said}", file=sys.stderr)
+    if out is not None:
+        print(f"page: {out.resolve()}")

@@ -1,0 +1,170 @@
+"""``sequela cost``: parameters and operations of a model, with the derivation."""
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from sequela.cli.names import check_names, data_sets, known
+from sequela.errors import SettingError
+
+if TYPE_CHECKING:
+    from sequela.cost.ledger import Account
+
+
+def cost(
+    model: str,
+    /,
+    *,
+    input_: Annotated[list[str] | None, Parameter(name="--input")] = None,
+    kwargs: str = "{}",
+    convention: Literal["exact", "macs", "report-2019"] = "exact",
+    data: Annotated[
+        str | None, Parameter(show_default=known("none: only auto needs it", data_sets))
+    ] = None,
+    root: Path | None = None,
+    steps: int | None = None,
+    lengths: str | None = None,
+    pad_to: int | None = None,
+    codes: int | None = None,
+    derive: bool = False,
+    format_: Annotated[Literal["text", "markdown", "mathml"], Parameter(name="--format")] = "text",
+    json: bool = False,
+    measure: bool = False,
+    training: bool = False,
+    optimiser: str | None = None,
+    allow_unknown: bool = False,
+) -> None:
+    """Count the parameters and operations of a model, with the derivation of each number.
+
+    MODEL is a model listed by `sequela train --help`, a class (FILE.py:CLASS or
+    package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
+    is trained, and only auto reads data. Examples:
+
+        sequela cost gru-baseline --derive
+
+        sequela cost visits-improved --lengths 1..20 --json
+
+        sequela cost auto --data bonn
+
+        sequela cost my_model.py:Encoder --input BxTx12 --steps 100 --kwargs '{"hidden": 64}'
+
+    Args:
+        model: The model to count.
+        input_: For a class: shape of an argument of its forward; may be repeated; sizes have x
+            between them, B for the batch size, T for the number of steps, and a type after a colon,
+            such as 1x178, BxTx12 or Bx20:int64, and "lengths" is a tensor of the lengths.
+        kwargs: Arguments of the class, or settings of the model, as JSON.
+        convention: Operations to count: every arithmetic operation (exact), multiply-accumulate
+            operations (macs), or the operations of the 2019 report (report-2019).
+        data: For auto: the data set of the default model.
+        root: For auto: folder or file of the data (default: the usual search path).
+        steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
+            T in --input (default: 1).
+        lengths: Length of each sequence in the batch, such as 3,1,4 or 1..20.
+        pad_to: Pad the batch to this many steps (default: its longest sequence).
+        codes: Codes in each visit (default: 11, the mean of MIMIC-III).
+        derive: Print the derivation of each number, layer by layer.
+        format_: Format of the output; mathml prints only the derivation, as an HTML fragment.
+        json: Print everything as JSON.
+        measure: Also run the model on one thread at batch sizes 1 and 64, and print its time,
+            memory and speed, with the speed of a matrix product to compare with.
+        training: Also count one training step on the same input.
+        optimiser: Also count one training step with this optimiser: sgd, sgd-momentum, adam or
+            adamw (default: adam).
+        allow_unknown: Leave out operations that have no counting rule: the result is a lower bound.
+    """
+    check_names(model, data)
+    from sequela.cost import measure as measuring
+    from sequela.cost import training as steps_of_training
+    from sequela.cost.network import count, network, parse_lengths, parse_settings
+    from sequela.cost.record import to_json
+    from sequela.cost.references import account_of_unfitted
+    from sequela.cost.text import render
+    from sequela.models.reference import REFERENCE_MODELS
+    from sequela.runs.find import is_run
+
+    if data is not None or root is not None:
+        model = _default(model, data, root)
+    counted = None
+    if ":" not in model and is_run(Path(model)):
+        shape = (input_, steps, lengths, pad_to, codes)
+        changed = any(each is not None for each in shape) or kwargs != "{}" or measure
+        account = _of_run(Path(model), changed=changed or convention != "exact")
+    elif model in REFERENCE_MODELS:
+        _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
+        account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
+    else:
+        counted = network(
+            model,
+            shapes=input_ or (),
+            settings=parse_settings(kwargs),
+            steps=steps,
+            lengths=None if lengths is None else parse_lengths(lengths),
+            slots=pad_to,
+            codes=codes,
+        )
+        account = count(counted, convention=convention, allow_unknown=allow_unknown)
+    step = None
+    if training or optimiser is not None:
+        step = steps_of_training.training_step(account, optimiser or "adam")
+    measured = measuring.measure(counted) if measure and counted else None
+    if json:
+        values = to_json(account)
+        if step is not None:
+            values["training"] = steps_of_training.to_json(step)
+        if measured is not None:
+            values["measured"] = [measuring.to_json(m) for m in measured]
+        print(json_format.dumps(values, indent=1))
+        return
+    print(render(account, format_, derivation=derive))
+    if step is not None:
+        print("\n" + steps_of_training.render_training(step))
+    if measured is not None:
+        print("\n" + measuring.render_measurements(measured))
+
+
+def _default(model: str, data: str | None, root: Path | None) -> str:
+    """Return the name of the model for ``auto``."""
+    from sequela.models.defaults import AUTO
+    from sequela.runs.folder import work_beside
+    from sequela.studies.settings import default_run, run_settings
+
+    if model != AUTO or data is None:
+        raise SettingError(
+            "--data and --root are for auto: write `sequela cost auto --data NAME`, or "
+            "leave them out"
+        )
+    settings = run_settings(AUTO, data, records={}, training={})
+    with work_beside(Path(AUTO)) as work:
+        found, _ = default_run(settings, {}, root=root, work=work)
+    print(f"auto: {found.model}, the default for {found.of}", file=sys.stderr)
+    return found.model
+
+
+def _refuse(model: str, *given: object) -> None:
+    if any(given):
+        raise SettingError(
+            f"{model} is a baseline model, counted on one example: leave out all but --kwargs, "
+            "--steps, --convention, --derive, --format and --json"
+        )
+
+
+def _of_run(path: Path, *, changed: bool) -> "Account":
+    """Return the cost account of the models of a run."""
+    from sequela.runs.find import named_runs
+
+    if changed:
+        raise SettingError(
+            f"{path} is a run, counted when it was made: leave out all but --derive, --format, "
+            "--json, --training and --optimiser, or name a model"
+        )
+    (run,) = named_runs([path])
+    if run.account is None:
+        raise SettingError(
+            f"{path} is a run of {run.settings.model}, whose operations were not counted: train it "
+            "again, if it is not a model of a plugin"
+        )
+    return run.account

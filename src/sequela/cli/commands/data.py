@@ -1,0 +1,157 @@
+"""``sequela data``: list, fetch and check data sets."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from sequela.cli.names import check_names
+
+data_app = App(name="data", sort_key=0, help="List, download and check data sets.")
+
+
+@data_app.command(name="list")
+def list_(*, json: bool = False) -> None:
+    """List the data sets with their content, licence and location on this machine.
+
+    Example: `sequela data list`
+
+    Args:
+        json: Print JSON instead of a table.
+    """
+    from sequela.intake.listing import as_json, as_table
+
+    if json:
+        print(as_json())
+        return
+    from rich.console import Console
+
+    Console().print(as_table())
+
+
+@data_app.command
+def get(
+    name: str,
+    /,
+    *,
+    url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None,
+) -> None:
+    """Download a data set from its publisher into your cache and verify it.
+
+    Example: `sequela data get bonn`
+
+    Args:
+        name: Data set of `sequela data list`; for data with a data use agreement, the command
+            prints how to get them.
+        url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
+    """
+    from sequela.intake.fetch import get as fetch
+
+    print(f"{name} is at {fetch(name, url)}")
+
+
+@data_app.command
+def describe(
+    path: Path,
+    /,
+    *,
+    write: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Propose a declaration for your own data, or print the declaration of a data set.
+
+    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`. Lines that need a
+    decision are marked with DECIDE. Until all are decided, the commands that read the data print
+    the next of these lines.
+
+    Example: `sequela data describe path/to/tables --write`
+
+    Args:
+        path: Table of segments; folder of EDF, BDF or BIDS recordings; folder of hospital tables;
+            or a published data set that is declared in such a file, such as `mimic3`.
+        write: Write the declaration to its place next to the data; a file that is there is kept.
+        out: Write the declaration to this file (default: print it).
+    """
+    from rich.console import Console
+
+    from sequela.errors import OutputError, SettingError
+    from sequela.files import whole
+    from sequela.formats.opened import DECIDE
+    from sequela.intake.describe import describe as proposal
+
+    if write and (out is not None or not path.exists()):
+        raise SettingError("--write is for data at a path, and without --out: leave one out")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with console.status("") as status:
+        say = status.update if console.is_terminal else partial(console.print, markup=False)
+        text, name = proposal(path, say)
+    root = path if path.is_dir() else path.parent
+    place = root / name if write else out
+    if place is None:
+        print(text, end="")
+        return
+    if write and place.exists():
+        raise OutputError(f"{place} is there already: edit it, or name another file with --out")
+    with whole(place) as partly:
+        partly.write_text(text, encoding="utf-8")
+    marks = [str(n) for n, line in enumerate(text.splitlines(), start=1) if DECIDE in line]
+    todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), "
+    task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
+    where = "" if place == root / name else f"save it as {root / name}, "
+    said = f"{where}{todo if marks else ''}then run `sequela {task} --root {path}`"
+    print(f"{place}: {said if path.exists() else f'the declaration of {path}'}")
+
+
+@data_app.command
+def check(
+    name: str,
+    /,
+    *,
+    root: str | None = None,
+    changed: list[str] | None = None,
+    allow_set_aside: list[str] | None = None,
+) -> None:
+    """Read, check and summarise a whole data set.
+
+    For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: the number
+    of rows of each table that become events, and the reasons for the others, as in `sequela build`.
+    For tables that a file declares, invalid rows are listed by number, without their values.
+    Temporary files are deleted at the end.
+
+    Example: `sequela data check bonn --root path/to/bonn`
+
+    Args:
+        name: Data set of `sequela data list`.
+        root: Folder, file or PostgreSQL address of the data (default: the usual search path).
+        changed: Accept that this hospital table was changed on purpose after its publication: it
+            is not compared with the published table; may be repeated.
+        allow_set_aside: Accept that more than 5 % of the rows of this hospital table are set
+            aside; may be repeated.
+    """
+    check_names(data=name)
+    from sequela.datasets.catalog import lookup
+    from sequela.intake.inventory import take_inventory
+    from sequela.tables.hospitals import place_of
+
+    data_set = lookup(name)
+    if data_set.kind == "ehr":
+        from sequela.tables.declared.check import check, check_rows
+
+        place, origin = place_of(name, root)
+        if data_set.declares and isinstance(place, Path) and place.is_dir():
+            for line in check_rows(name, place):
+                print(line)
+        account = check(name, place, changed or (), allow_set_aside or ())
+        print(f"{name}: {origin}")
+        print("\n".join(account.lines()))
+        return
+    opened, located = data_set.open(None if root is None else Path(root))
+    if data_set.windows:
+        print(f"{name}: {located.origin}")
+        print(opened.describe())
+        return
+    inventory = take_inventory(opened, data_set.recordings)
+    print(f"{name}: {located.origin}")
+    print(inventory.describe())
+    inventory.require_distinct()

@@ -1,0 +1,28 @@
+"""``sequela report``: a page made from run folders."""
+
+from pathlib import Path
+
+from sequela.cli.names import HideBelow
+
+
+def report(
+    runs: list[Path],
+    /,
+    *,
+    out: Path = Path("report.html"),
+    hide_below: HideBelow = None,
+) -> None:
+    """Build one HTML page from run folders; the data are not needed.
+
+    Evaluates each run on its test set, which is logged. The same run folders give the same bytes
+    until another evaluation on the test set is logged.
+
+    Example: `sequela report runs/mlp-baseline runs/mlp-improved --out report.html`
+
+    Args:
+        runs: Run folders, or folders that hold run folders.
+        out: File to write the page to.
+    """
+    from sequela.report.pages.build import report as report_runs
+
+    print(f"page: {report_runs(*runs, out=out, hide_below=hide_below)}")

@@ -1,0 +1,78 @@
+"""``sequela train``: training of one model into a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from sequela.cli.names import Root, check_names, data_sets, known, models
+from sequela.cli.options import FIRST, RUN, Asked, given
+
+_AS_BEGUN = "with --resume, as in the run"
+Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
+
+train_app = App(
+    name="train",
+    group_parameters=FIRST,
+    help_format="markdown",
+    help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
+uninterrupted run.
+
+Example: `sequela train auto --data bonn`, or
+`sequela train gru-improved --data bonn --out runs/gru`, or
+`sequela train visits-improved --data eicu --task in-hospital --hours 24`""",
+)
+
+
+@train_app.default
+def train(
+    model: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, models))] = None,
+    /,
+    *,
+    data: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, data_sets))] = None,
+    root: Root = None,
+    asked: Asked = Asked(),  # noqa: B008 - frozen
+    out: Path | None = None,
+    repeats: Annotated[int | None, Parameter(group=RUN)] = None,
+    seeds: Annotated[int | None, Parameter(group=RUN)] = None,
+    processes: Annotated[int, Parameter(group=RUN)] = 1,
+    resume: Flag = False,
+    open_: Annotated[Flag, Parameter(name="--open")] = False,
+    trust_code: Flag = False,
+) -> None:
+    """Train one model and write a run folder.
+
+    Prints the numbers of the validation set. The test set is used only by `sequela evaluate`,
+    `report`, `compare` or `card`, or with --open; each evaluation on it is logged.
+
+    Args:
+        model: A network, a baseline model, a class (FILE.py:CLASS or package.module:CLASS), or
+            auto for the default model of the data.
+        data: Data set.
+        asked: Settings of the run.
+        out: Run folder (default: runs/MODEL).
+        repeats: Repeat the cross-validation this many times (default: 1).
+        seeds: Train each split with this many seeds, from --seed on (default: 1).
+        processes: Train a network in this many processes of this machine, which share each batch.
+        resume: Continue the run in the folder, with its own settings.
+        open_: Evaluate on the test set and print the numbers.
+        trust_code: With --resume and without MODEL, allow the import of a model that is a class of
+            a file or module.
+    """
+    options = dict(locals())
+    from sequela.cli.numbers import open_console, say_finished
+    from sequela.cli.progress import ReadingProgress, RunProgress
+    from sequela.progress import reported_to
+    from sequela.studies.train import train as train_run
+
+    check_names(model, data)
+    console = open_console()
+    del options["asked"], options["open_"]
+    with reported_to(ReadingProgress()):
+        run = train_run(
+            **options,
+            on_default=lambda it: console.print(f"auto: {it.model}, the default for {it.of}"),
+            progress=lambda planned: RunProgress(console, planned),
+            **given(asked),
+        )
+    say_finished(console, run, open_=open_)

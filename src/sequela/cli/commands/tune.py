@@ -1,0 +1,110 @@
+"""``sequela tune``: a search for settings, then a run with the best."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from sequela.cli.names import Root, check_names
+from sequela.cli.options import FIRST, AskedOfSearch, given
+from sequela.errors import SettingError, extra
+
+_SHARED = Group("Shared search", sort_key=1)
+
+tune_app = App(
+    name="tune",
+    group_parameters=FIRST,
+    help_format="markdown",
+    help_epilogue="""The same command continues a search that was interrupted. Start it in several
+terminals, or on several machines with one `--storage postgresql://USER@HOST/NAME`, to share the
+trials. Needs the extra `tune`.
+
+Example: `sequela tune gru-improved --data bonn --trials 30`, or
+`sequela tune visits-improved --data eicu --trials 50 --search hidden=8..64 --search
+learning_rate=1e-4..1e-2`""",
+)
+
+
+@tune_app.default
+def tune(
+    model: str,
+    /,
+    *,
+    data: str,
+    trials: int,
+    search: list[str] | None = None,
+    root: Root = None,
+    asked: AskedOfSearch = AskedOfSearch(),  # noqa: B008 - frozen
+    out: Path | None = None,
+    storage: Annotated[str | None, Parameter(group=_SHARED)] = None,
+    name: Annotated[str | None, Parameter(group=_SHARED)] = None,
+) -> None:
+    """Search for good settings of a network, then train a run with the best.
+
+    Each trial is trained on the training set and ranked by its loss on the validation set; the test
+    set is not used. Trials that are worse than most at the same epoch are stopped early. The first
+    trial has the default settings. The result is a run folder, with a page on the search
+    (search.html).
+
+    Args:
+        model: A network, or a class of one (FILE.py:CLASS or package.module:CLASS).
+        data: Data set.
+        trials: Total number of trials, including those of earlier calls and of other workers.
+        search: Setting to search, as NAME=LOW..HIGH or NAME=A,B,C; may be repeated (default:
+            learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
+        asked: Settings of the run.
+        out: Run folder (default: runs/MODEL.tuned).
+        storage: Database of the trials, sqlite:///FILE or postgresql://USER@HOST/NAME (default: a
+            SQLite file next to the run folder).
+        name: Name of the search in the database (default: model and data set).
+    """
+    check_names(model, data)
+    from sequela.cli.numbers import open_console, say_finished, say_path
+    from sequela.models.defaults import AUTO
+    from sequela.studies.settings import run_settings, signals_asked
+    from sequela.studies.train import by_kind
+
+    with extra("tune", "a search for settings", "optuna", "sqlalchemy"):
+        from sequela.analysis.tune import tune as tune_run
+    from sequela.report.pages.search_page import build_search
+
+    if model == AUTO:
+        raise SettingError(
+            "auto cannot be used in a search, which is for one model: name it, for example "
+            "spectral-mlp or values-lstm"
+        )
+    said, changes = by_kind(given(asked))
+    if said.pop("folds", 0):
+        raise SettingError(
+            "--folds is not for a search, which uses one validation set: leave it out"
+        )
+    changes["signals"] = signals_asked(data, changes["signals"], root)
+    settings = run_settings(model, data, **said, **changes)
+    console = open_console()
+    run = tune_run(
+        settings,
+        out or Path("runs") / f"{model.rpartition(':')[2]}.tuned",
+        trials=trials,
+        asked=search or (),
+        storage=storage,
+        name=name,
+        root=root,
+        on_trial=lambda study, trial: _say_trial(console, study, trial, trials),
+        on_wait=lambda n: console.print(f"waiting for {n} trial{'s' * (n > 1)} of other workers"),
+    )
+    say_finished(console, run, open_=False)
+    say_path(console, "page", build_search(run).resolve())
+
+
+def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
+    """Print one line: the result of a trial, and the best so far."""
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = min(finished, key=lambda each: each.value, default=None)
+    reached = {
+        TrialState.COMPLETE: f"loss {trial.value or 0:.4f}",
+        TrialState.PRUNED: f"stopped early, after epoch {trial.last_step}",
+    }.get(trial.state, f"failed: {trial.user_attrs.get('why', 'interrupted')}")
+    lowest = f"; best {best.value:.4f} (trial {best.number})" if best else ""
+    console.print(f"[{trial.number + 1}/{trials}] {reached}{lowest}")

@@ -1,0 +1,1 @@
+"""Rules and conventions for counting, and their formulas."""

@@ -1,0 +1,223 @@
+"""Formulas with a text, a substitution and a value.
+
+A derivation is printed from the same object that is evaluated, so that the printed and the counted
+formula cannot differ. Formulas hold whole numbers, named symbols, sums, differences and products,
+which is all that counts need.
+
+Example:
+    >>> n, m = Symbol("n", 178, "inputs"), Symbol("m", 16, "outputs")
+    >>> weights = (n + 1) * m
+    >>> weights.text(), weights.substitution(), weights.value
+    ('(n + 1)·m', '(178 + 1)·16', 2864)
+"""
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add as plus
+from operator import mul, sub
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The templates of a written formula.
+
+    Signs are by ``+``, ``-`` and ``·``. A sum or difference in a product or after a minus gets the
+    ``bracket``, joined terms the ``group``.
+    """
+
+    number: str
+    symbol: "Callable[[Symbol], str]"
+    signs: Mapping[str, str]
+    bracket: str
+    group: str
+
+    @property
+    def substituted(self) -> "Form":
+        """The same form with the values of symbols."""
+        return replace(self, symbol=lambda symbol: self.number.format(symbol.number))
+
+
+class Formula(ABC):
+    """A count as an expression; immutable, built with ``+``, ``-`` and ``*``."""
+
+    @property
+    @abstractmethod
+    def value(self) -> int:
+        """The value of the formula for its symbols' values."""
+
+    @abstractmethod
+    def write(self, form: Form) -> str:
+        """Write the formula in a form."""
+
+    def symbols(self) -> "dict[str, Symbol]":
+        """Return the symbols by name, in reading order."""
+        return {}
+
+    def text(self) -> str:
+        """Format the formula with its symbols: ``(n + 1)·m``."""
+        return self.write(TEXT)
+
+    def substitution(self) -> str:
+        """Format the formula with the symbols' values: ``(178 + 1)·16``."""
+        return self.write(TEXT.substituted)
+
+    def __add__(self, other: "Formula | int") -> "Formula":
+        return add([self, formula(other)])
+
+    def __sub__(self, other: "Formula | int") -> "Formula":
+        right = formula(other)
+        return self if _is(right, 0) else Joined("-", (self, right))
+
+    def __mul__(self, other: "Formula | int") -> "Formula":
+        return multiply([self, formula(other)])
+
+    def __rmul__(self, other: int) -> "Formula":
+        return multiply([formula(other), self])
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Formula):
+    """A whole number in a formula."""
+
+    number: int
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return self.number
+
+    def write(self, form: Form) -> str:
+        """Write the digits."""
+        return form.number.format(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol(Formula):
+    """A named quantity: an identifier (an underscore begins a subscript), a value and a meaning."""
+
+    name: str
+    number: int
+    meaning: str
+
+    @property
+    def value(self) -> int:
+        """The symbol's value."""
+        return self.number
+
+    def write(self, form: Form) -> str:
+        """Write the name or the value."""
+        return form.symbol(self)
+
+    def symbols(self) -> "dict[str, Symbol]":
+        """Return the symbol itself."""
+        return {self.name: self}
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Formula):
+    """Several terms joined by ``+`` or ``·``, or two by ``-``."""
+
+    operator: str
+    terms: tuple[Formula, ...]
+
+    @property
+    def value(self) -> int:
+        """The value of the terms together."""
+        joins = {"+": plus, "-": sub, "·": mul}
+        return reduce(joins[self.operator], [term.value for term in self.terms])
+
+    def write(self, form: Form) -> str:
+        """Write the terms; sums and differences are bracketed in products and after a minus."""
+        written = []
+        for place, term in enumerate(self.terms):
+            inner = isinstance(term, Joined) and term.operator != "·"
+            binds = self.operator == "·" or (self.operator == "-" and place > 0)
+            written.append((form.bracket if inner and binds else "{}").format(term.write(form)))
+        return form.group.format(form.signs[self.operator].join(written))
+
+    def symbols(self) -> dict[str, Symbol]:
+        """Return the terms' symbols."""
+        return merged(self.terms)
+
+
+TEXT = Form("{}", lambda symbol: symbol.name, {"+": " + ", "-": " - ", "·": "·"}, "({})", "{}")
+
+
+def formula(value: Formula | int) -> Formula:
+    """Return a formula unchanged, or a whole number as a formula."""
+    return Number(value) if isinstance(value, int) else value
+
+
+def add(terms: Iterable[Formula]) -> Formula:
+    """Add terms; zeros are left out.
+
+    Example:
+        >>> add([Number(0), Symbol("n", 3, "inputs"), Number(1)]).text()
+        'n + 1'
+    """
+    return _joined("+", terms, 0)
+
+
+def multiply(factors: Iterable[Formula]) -> Formula:
+    """Multiply factors; ones are left out, and a zero makes the product zero."""
+    product = _joined("·", factors, 1)
+    factored = isinstance(product, Joined) and product.operator == "·"
+    zero = factored and any(_is(each, 0) for each in product.terms)  # type: ignore[attr-defined]
+    return Number(0) if zero else product
+
+
+def _joined(operator: str, parts: Iterable[Formula], neutral: int) -> Formula:
+    """Join parts, without neutral ones; parts of the same operator are joined as their terms."""
+    flat: list[Formula] = []
+    for part in parts:
+        same = isinstance(part, Joined) and part.operator == operator
+        flat.extend(part.terms if same else [part])  # type: ignore[attr-defined]
+    kept = tuple(part for part in flat if not _is(part, neutral))
+    if not kept:
+        return Number(neutral)
+    return kept[0] if len(kept) == 1 else Joined(operator, kept)
+
+
+def merged(parts: Iterable[Formula]) -> dict[str, Symbol]:
+    """Merge the symbols of several formulas, each name once."""
+    found: dict[str, Symbol] = {}
+    for part in parts:
+        found |= part.symbols()
+    return found
+
+
+def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
+    """Parse the text of a formula, as written by ``Formula.text``, with these symbols.
+
+    Example:
+        >>> parse("2·n - 1", {"n": Symbol("n", 5, "taps")}).value
+        9
+    """
+    try:
+        tree = ast.parse(text.replace("·", "*"), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # raised by the parser
+        raise ValueError(f"'{text[:60]!r}' is not a formula") from error
+    return _from_tree(tree, symbols, text)
+
+
+JOINS: dict[type, Callable[[Any, Any], Formula]] = {ast.Add: plus, ast.Sub: sub, ast.Mult: mul}
+
+
+def _from_tree(node: ast.expr, symbols: Mapping[str, Symbol], text: str) -> Formula:
+    match node:
+        case ast.Constant(value=int(number)):
+            return Number(number)
+        case ast.Name(id=name) if name in symbols:
+            return symbols[name]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in JOINS:
+            one, other = (_from_tree(each, symbols, text) for each in (left, right))
+            return JOINS[type(op)](one, other)
+    raise ValueError(f"'{text}' is not a formula of the symbols {', '.join(symbols) or 'none'}")
+
+
+def _is(part: Formula, number: int) -> bool:
+    return isinstance(part, Number) and part.number == number

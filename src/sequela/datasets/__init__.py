@@ -1,0 +1,1 @@
+"""The catalogue of data sets, families of codes, and the excerpts that are shipped."""

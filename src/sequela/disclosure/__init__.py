@@ -1,0 +1,1 @@
+"""Rules for what may be shown: no cell of few people."""

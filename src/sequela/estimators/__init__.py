@@ -1,1 +1,0 @@
-"""Classifiers with scikit-learn's interface, for the models and training of this package."""

@@ -1,0 +1,1 @@
+"""Safe readers of foreign files: limits, checksums, csv, arrays and columns."""

@@ -1,0 +1,102 @@
+"""Files of arrays: npy and npz, without Python objects."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError
+from sequela.formats import opened
+
+KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
+REMEDY = "correct the file, or its declaration"
+_ARRAYS = ("X", "signal", "signals", "data", "x")
+"""The usual names of arrays of signals, where none is named."""
+_DIMENSIONS = (2, 3)
+
+
+def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an npz file, or of an npy file and its neighbours, by declared key."""
+    keys = {key: name for key in KEYS if (name := getattr(settings, key)) is not None}
+    if path.suffix.lower() == ".npz":
+        with _loaded(path) as archive:
+            name = settings.samples or next((n for n in _ARRAYS if n in archive.files), "")
+            wanted = {"signal": name, **keys}
+            for key, each in wanted.items():
+                if each not in archive.files:
+                    asked = "samples" if key == "signal" else key
+                    raise missing(path, each or _ARRAYS[0], archive.files, asked)
+            found = {key: _array(path, each, archive) for key, each in wanted.items()}
+    else:
+        places = {"signal": path, **{key: path.parent / name for key, name in keys.items()}}
+        found = {}
+        for key, place in places.items():
+            with _loaded(place) as array:
+                found[key] = array
+    signal = found["signal"]
+    if signal.ndim not in _DIMENSIONS or not np.issubdtype(signal.dtype, np.number):
+        raise DataError(
+            f"{path}: signals of shape {signal.shape} and type {signal.dtype}; expected numbers "
+            "(segment, n_times) or (segment, n_chans, n_times)"
+        )
+    for key, array in found.items():
+        if key != "signal" and array.shape != signal.shape[:1]:
+            raise DataError(
+                f"{path}: {getattr(settings, key)} ({key}) has shape {array.shape}; expected "
+                f"({len(signal)},), one for each segment"
+            )
+    return found
+
+
+def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
+    """Read one array of an archive."""
+    try:
+        found: NDArray[Any] = archive[name]
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(
+            f"{path}: array {name} cannot be read ({error}); expected numbers or text, without "
+            f"Python objects; {REMEDY}"
+        ) from error
+    return found
+
+
+@contextmanager
+def _loaded(path: Path) -> Iterator[Any]:
+    """Load an npy or npz file; Python objects are refused, because they may run code."""
+    import zipfile
+
+    given = opened.content(path, "an npy or npz file of arrays", REMEDY)
+    try:
+        yield np.load(io.BytesIO(given), allow_pickle=False)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path} cannot be read ({error}); expected arrays of numbers or text, without Python "
+            f"objects; {REMEDY}"
+        ) from error
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array of an npz file."""
+    with _loaded(path) as archive:
+        return {name: _array(path, name, archive).shape for name in archive.files}
+
+
+def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataError:
+    """Return the error about a declared column or array that a file lacks."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(column, names, n=1)
+    hint = f"; is it '{near[0]}'?" if near else ""
+    return DataError(f"{path}: no column '{column}' (found: {few(names)}){hint}; correct {key}")
+
+
+def few(names: Sequence[str]) -> str:
+    """List some names of many."""
+    return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)  # noqa: PLR2004

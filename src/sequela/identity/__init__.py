@@ -1,0 +1,1 @@
+"""Keyed ids and fingerprints, by which people and copies are recognised."""

@@ -1,0 +1,436 @@
+"""Fingerprints of recordings and records, by which a copy is recognised under any name.
+
+The fingerprint is a set of marks. Marks of a recording are windows around its strongest slopes.
+Each is described by 64 signs, which neither gain nor offset nor inversion changes, and windows move
+with the signal, so that shifted, cut and overlapping copies have them too (in the way of Wang 2003,
+*An industrial-strength audio search algorithm*, ISMIR). Marks of a record are hashes of its codes,
+each with the days since the step before, of which the 32 smallest are kept (the bottom-k sketch of
+Broder 1997, *On the resemblance and containment of documents*).
+"""
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.identity.pseudonyms import PLAIN, Pseudonyms
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+CHANCE_OF_COPY = 1e-6
+"""Probability of a false alarm over all records that are compared."""
+SAME = 0.6
+"""The least share of the marks of a common stretch that two copies of a signal have in common."""
+_HALF = 4  # samples of each half of a slope
+_WINDOW = 48  # slopes that a mark describes
+_APART = 16  # slopes on each side than which a mark is stronger
+_SIGNS = 64
+_MOST = 32  # marks of a unit; of a long recording one more for each 4,096 samples
+_LONG = 4096
+_REPEATED = 2  # signs: a mark with another of its signal this near is uninformative
+_AGREEING = 2  # marks of one recording in step with those of another
+_JUDGES = 2_000  # records from which the frequencies of codes and of pairs are estimated
+_RARE = 4  # rare marks that alike records share
+_BLOCK = 500  # records, or marks, that are compared at a time
+_RESEMBLING = 0.5  # share of the marks that records have in common at least
+_NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
+
+Kind = Literal["signal", "records"]
+_LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, "<u4")}
+"""The bytes of a place, and the type of a mark."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """Marks of some units (recordings, subjects, examples).
+
+    Attributes:
+        kind: The kind of units.
+        units: Names of the units.
+        unit: int64 (mark,), rising, an index into ``units``; a unit may have no marks.
+        place: int64 (mark,), the sample where a window is centred, rising within a unit; 0 in
+            records.
+        mark: uint64 (mark,).
+    """
+
+    kind: Kind
+    units: tuple[str, ...]
+    unit: NDArray[np.int64]
+    place: NDArray[np.int64]
+    mark: NDArray[np.uint64]
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """The start of each unit's marks, and the end: int64 (unit + 1,)."""
+        return np.searchsorted(self.unit, np.arange(len(self.units) + 1))
+
+    def of(self, units: Sequence[str]) -> Self:
+        """Return the content of some units, in the given order."""
+        kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
+        marks = kept[self.unit]
+        return type(self)(
+            self.kind,
+            tuple(np.array(self.units, np.str_)[kept].tolist()),
+            (np.cumsum(kept) - 1)[self.unit[marks]],
+            self.place[marks],
+            self.mark[marks],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
+        of_place, of_mark = _LAYOUT[self.kind]
+        marks = self.mark.astype(of_mark)
+        return {
+            "kind": self.kind,
+            "units": {
+                name: b64encode(
+                    self.place[first:end].astype("<u4").tobytes() * bool(of_place)
+                    + marks[first:end].tobytes()
+                ).decode()
+                for name, first, end in zip(
+                    self.units, self.offsets[:-1], self.offsets[1:], strict=True
+                )
+            },
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Restore the content from the record that :meth:`to_json` returned."""
+        kind: Kind = "signal" if record["kind"] == "signal" else "records"
+        of_place, of_mark = _LAYOUT[kind]
+        size = of_place + np.dtype(of_mark).itemsize
+        units = {name: b64decode(text, validate=True) for name, text in record["units"].items()}
+        counts = [len(each) // size for each in units.values()]
+        places, marks = [np.empty(0, "<u4")], [np.empty(0, "<u8")]
+        for held, count in zip(units.values(), counts, strict=True):
+            first = of_place * count
+            places.append(np.frombuffer(held[:first], "<u4") if first else np.zeros(count, "<u4"))
+            marks.append(np.frombuffer(held[first:], of_mark))
+        return cls(
+            kind,
+            tuple(units),
+            np.repeat(np.arange(len(units)), counts),
+            np.concatenate(places).astype(np.int64),
+            np.concatenate(marks).astype(np.uint64),
+        )
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs of matching units of two sets, as indices (pair,) into each.
+
+    In ``copy`` pairs, one is a copy of (a part of) the other. Others are too similar for chance:
+    copies with much noise, or one event recorded twice, as neighbouring electrodes do.
+    """
+
+    known: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    copy: NDArray[np.bool_]
+
+
+def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content:
+    """Compute the marks of signals.
+
+    A window that a signal nearly repeats (a steady rhythm) is not a mark: it would match many
+    places. Signals are (n_chans, n_times) without NaN; the first channel that is not flat is
+    marked. Fewer than 55 samples have no mark.
+    """
+    places_of: dict[str, list[NDArray[np.int64]]] = {}
+    marks_of: dict[str, list[NDArray[np.uint64]]] = {}
+    begin: Counter[str] = Counter()
+    for name, signal in zip(units, signals, strict=True):
+        places, marks = _marks_of(_channel(np.asarray(signal, np.float64)))
+        places_of.setdefault(name, []).append(places + begin[name])
+        marks_of.setdefault(name, []).append(marks)
+        begin[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
+    counts = [sum(map(len, several)) for several in marks_of.values()]
+    return Content(
+        "signal",
+        tuple(marks_of),
+        np.repeat(np.arange(len(counts)), counts),
+        np.concatenate([np.empty(0, np.int64), *chain(*places_of.values())]),
+        np.concatenate([np.empty(0, np.uint64), *chain(*marks_of.values())]),
+    )
+
+
+def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:
+    """Compute the marks of records: the 32 smallest distinct hashes of each.
+
+    ``unit`` (token,) is an index into ``units``. The lower 32 bits of ``token`` (token,) count.
+    """
+    pairs = np.sort((unit.astype(np.uint64) << np.uint64(32)) | (token & np.uint64(0xFFFFFFFF)))
+    pairs = pairs[np.diff(pairs, prepend=~pairs[:1]) != 0]
+    of_unit = (pairs >> np.uint64(32)).astype(np.int64)
+    rank = np.arange(len(pairs)) - np.searchsorted(of_unit, of_unit)
+    kept = rank < _MOST
+    marks = pairs[kept] & np.uint64(0xFFFFFFFF)
+    return Content("records", tuple(units), of_unit[kept], np.zeros(len(marks), np.int64), marks)
+
+
+def joined(contents: Sequence[Content]) -> Content:
+    """Join the marks of different units of one kind."""
+    first = np.cumsum([0, *(len(each.units) for each in contents[:-1])])
+    unit = [each.unit + by for each, by in zip(contents, first, strict=True)]
+    units, places, marks = zip(*((c.units, c.place, c.mark) for c in contents), strict=True)
+    joint = map(np.concatenate, (unit, places, marks))
+    return Content(contents[0].kind, tuple(chain(*units)), *joint)
+
+
+def tokens(
+    names: Sequence[str],
+    name: NDArray[np.int64],
+    *numbers: NDArray[np.int64],
+    how: Pseudonyms = PLAIN,
+) -> NDArray[np.uint64]:
+    """Hash names and the numbers that belong to them: uint64 (token,).
+
+    ``name`` (token,) is an index into ``names``; ``numbers`` are (token,), such as days. Without a
+    key, anybody who tries all names finds out which ones a record holds.
+    """
+    hashed = [int.from_bytes(how.digest(each)[:8], "little") for each in names]
+    found = np.array(hashed, np.uint64)[name]
+    for each in numbers:
+        found = _mixed(found ^ _mixed(each.astype(np.uint64)))
+    return found
+
+
+def matches(known: Content, asked: Content) -> Matches:
+    """Find pairs of units with the same content, including those under the same name.
+
+    In a set that is compared with itself, no unit is paired with itself, and each pair comes once.
+    """
+    if not len(known.mark) or not len(asked.mark):
+        nothing = np.empty(0, np.int64)
+        return Matches(nothing, nothing, np.empty(0, np.bool_))
+    return {"signal": _in_step, "records": _too_alike}[known.kind](known, asked)
+
+
+def copies(
+    known: Content, seen: NDArray[np.bool_], other: NDArray[np.bool_], asked: Content
+) -> NDArray[np.bool_]:
+    """Find units that hold what a model has seen, under whatever name.
+
+    A copy of an unseen unit does not count as a copy of a seen unit, even if it resembles one.
+    ``seen`` and ``other`` are bool (known unit,): units that the model has seen, and units that it
+    has certainly not seen. The result is bool (asked unit,).
+    """
+    found = np.zeros(len(asked.units), np.bool_)
+    pairs = matches(known, asked)
+    new, old = other[pairs.known], seen[pairs.known]
+    found[pairs.asked[old]] = True
+    found[pairs.asked[new & pairs.copy]] = False
+    found[pairs.asked[old & pairs.copy]] = True
+    return found
+
+
+def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    moving = [channel for channel in signal if len(channel) and np.ptp(channel) > 0]
+    return moving[0] if moving else np.zeros(0)
+
+
+def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return places and marks of one channel (time,), by place."""
+    total = np.concatenate(([0], np.cumsum(signal - signal[:1])))
+    mean = total[_HALF:] - total[:-_HALF]
+    slope = mean[_HALF:] - mean[:-_HALF]
+    size = np.abs(slope)
+    if len(slope) < _WINDOW:
+        return np.empty(0, np.int64), np.empty(0, np.uint64)
+    from scipy.ndimage import maximum_filter1d  # scipy takes long to load
+
+    strongest = (size == maximum_filter1d(size, 2 * _APART + 1)) & (
+        size > _NO_SLOPE * np.abs(signal).max()
+    )
+    half = _WINDOW // 2
+    place = np.flatnonzero(strongest[half : len(slope) - half + 1]) + half
+    window = slope[place[:, np.newaxis] + np.arange(-half, half)]
+    signs = (window * np.sign(slope[place])[:, np.newaxis]) @ _directions() > 0
+    mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
+    strength = np.argsort(-size[place], kind="stable")
+    most = _MOST + len(signal) // _LONG
+    first = mark[strength[: 4 * most]]
+    some = (first[a : a + _BLOCK, np.newaxis] for a in range(0, len(first), _BLOCK))
+    alike = [(np.bitwise_count(each ^ first) <= _REPEATED).sum(1) for each in some]
+    alone = np.concatenate([np.empty(0), *alike]) == 1  # alike only to itself
+    kept = np.sort(strength[: 4 * most][alone][:most])
+    return place[kept], mark[kept]
+
+
+@cache
+def _directions() -> NDArray[np.float64]:
+    """Return fixed signs, 1 and -1 (window, sign), the same on every machine and version."""
+    drawn = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
+    bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(_WINDOW, _SIGNS)
+    return bits.astype(np.float64) * 2 - 1
+
+
+def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Permute 64-bit numbers (the end of splitmix64, Steele et al. 2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _in_step(known: Content, asked: Content) -> Matches:
+    """Match signals with two or more marks that agree in all signs but one, at one time shift."""
+    one, other = _within_one_sign(known.mark, asked.mark)
+    shift = known.place[one] - asked.place[other]
+    triples = np.stack([known.unit[one], asked.unit[other], shift])
+    (first, second, by), count = np.unique(triples, axis=1, return_counts=True)
+    enough = (count >= _AGREEING) & ((first < second) if known is asked else True)
+    first, second, by, count = first[enough], second[enough], by[enough], count[enough]
+    order = np.lexsort((-count, second, first))  # for each pair, the most frequent shift
+    pair = np.stack([first, second])[:, order]
+    best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
+    share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
+    return Matches(first[best], second[best], np.array(share) >= SAME)
+
+
+def _within_one_sign(
+    one: NDArray[np.uint64], other: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find pairs of marks that differ in at most one bit: their lower or upper halves are equal."""
+    found = []
+    for shift in (np.uint64(0), np.uint64(32)):
+        i, j = _equal(*((each >> shift).astype(np.uint32) for each in (one, other)))
+        near = np.bitwise_count(one[i] ^ other[j]) <= 1
+        found.append(np.stack([i[near], j[near]]))
+    i, j = np.unique(np.concatenate(found, axis=1), axis=1)
+    return i, j
+
+
+def _equal(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return indices of all pairs of equal values."""
+    order = np.argsort(other, kind="stable")
+    first, end = (np.searchsorted(other[order], one, side) for side in ("left", "right"))
+    counts = end - first
+    i = np.repeat(np.arange(len(one)), counts)
+    within = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return i, order[np.repeat(first, counts) + within]
+
+
+def _common(known: Content, one: int, asked: Content, other: int, shift: int) -> int:
+    """Count marks in the stretch that both units have marks in, for the unit with fewer."""
+    first = known.place[known.offsets[one] : known.offsets[one + 1]] - shift
+    second = asked.place[asked.offsets[other] : asked.offsets[other + 1]]
+    low, high = max(first[0], second[0]), min(first[-1], second[-1])
+    return int(min(np.sum((low <= each) & (each <= high)) for each in (first, second)))
+
+
+def _too_alike(known: Content, asked: Content) -> Matches:
+    """Match records that share half of their marks, and more than chance explains."""
+    rows, n_known = _incidence(known, asked), len(known.units)
+    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # information of a single code
+    least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
+    one, other = _sharing_rare(rows, n_known, rows @ bits > least)
+    if known is asked:
+        one, other = one[one < other - n_known], other[one < other - n_known]
+    alike = _half_shared(rows, one, other)
+    one, other = one[alike], other[alike]
+    size = np.diff(rows.indptr)
+    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
+    from scipy.sparse import csc_array
+
+    by_code = csc_array(rows[judges], dtype=np.float64)
+    copied = np.zeros(len(one), np.bool_)
+    for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+        first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
+        both = np.intersect1d(first, second)
+        union = size[i] + size[j] - len(both)
+        needed = least + _log2_choices(int(union), len(both))
+        if bits[both].sum() <= needed:
+            continue
+        others = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
+        copied[pair] = bits_of_codes(others.T @ others, len(others)) > needed
+    return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
+
+
+def _incidence(known: Content, asked: Content) -> "csr_array":
+    """Return int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks last."""
+    _, which, count = np.unique(
+        np.concatenate([known.mark, asked.mark]), return_inverse=True, return_counts=True
+    )
+    rank = np.empty(len(count), np.int64)
+    rank[np.argsort(count, kind="stable")] = np.arange(len(count))
+    unit = np.concatenate([known.unit, asked.unit + len(known.units)])
+    shape = (len(known.units) + len(asked.units), len(count))
+    from scipy.sparse import csr_array
+
+    rows = csr_array((np.ones(len(unit), np.int64), (unit, rank[which])), shape=shape)
+    rows.sort_indices()
+    return rows
+
+
+def _sharing_rare(
+    rows: "csr_array", n_known: int, telling: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair informative rows, one of each set, that may share half of their marks.
+
+    Only the rarest half of the marks of each, and four more, are compared. Most of the marks that
+    two rows must share are among those (the prefix filter of Chaudhuri et al. 2006); fewer than
+    four are never enough evidence.
+    """
+    size = np.diff(rows.indptr)
+    rest = np.maximum(np.ceil(_RESEMBLING * size).astype(np.int64) - _RARE, 0)
+    rank = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], size)
+    rare = (rank < np.repeat(size - rest, size)) & np.repeat(telling, size)
+    unit = np.repeat(np.arange(rows.shape[0]), size)[rare]
+    from scipy.sparse import csr_array
+
+    prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
+    known, asked = prefix[:n_known], csr_array(prefix[n_known:].T)
+    found = [np.empty((2, 0), np.int64)]
+    for first in range(0, n_known, _BLOCK):
+        shared = (known[first : first + _BLOCK] @ asked).tocoo()
+        one, other = shared.row + first, shared.col + n_known
+        least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
+        enough = shared.data >= np.maximum(least - np.maximum(rest[one], rest[other]), _RARE)
+        found.append(np.stack([one[enough], other[enough]]))
+    one, other = np.concatenate(found, axis=1)
+    return one, other
+
+
+def _half_shared(
+    rows: "csr_array", one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Test which pairs of rows share half of their marks: bool (pair,)."""
+    size = np.diff(rows.indptr)
+    shared = np.asarray(rows[one].multiply(rows[other]).sum(axis=1), np.int64)
+    enough: NDArray[np.bool_] = shared >= _RESEMBLING * (size[one] + size[other] - shared)
+    return enough
+
+
+def _log2_choices(total: int, chosen: int) -> float:
+    """Return the number of bits needed to state which of some marks are shared."""
+    from scipy.special import gammaln
+
+    ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+    return float(ways / np.log(2))
+
+
+def bits_of_codes(together: NDArray[Any], records: int) -> float:
+    """Compute how improbable a set of codes is, judged by other records.
+
+    Codes of one record depend on each other (a form fills in several), so each counts only for what
+    it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
+    & Liu 1968); codes that are absent do not count. ``together`` (code, code) counts the other
+    records with both codes; on the diagonal, with each. The result is the negative logarithm of the
+    chance, in bits.
+    """
+    if not len(together):
+        return 0.0
+    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
+    share = (together.diagonal() + 0.5) / (records + 1)
+    # Among records with the row's code, the share with the column's code, shrunk a little.
+    given = (together + share) / (together.diagonal()[:, None] + 1)
+    chance = [share[0]]
+    chance += [max(share[i], given[:i, i].max()) for i in range(1, len(share))]
+    return float(-np.log2(chance).sum())

@@ -1,0 +1,1 @@
+"""The ``sequela data`` commands: list, fetch, describe and check data."""

@@ -1,0 +1,35 @@
+"""The declaration of data at a path, or of a published data set."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sequela.datasets.catalog import DATA_SETS
+from sequela.intake.describe_tables import propose as propose_tables
+from sequela.intake.describe_tables import shown
+from sequela.signals import declaration as of_signals
+from sequela.signals import folders
+from sequela.tables.declared import declaration as of_tables
+from sequela.tables.stored_tables import EXCEL, SUFFIXES, files_under
+
+_SEVERAL = 2
+
+
+def describe(path: Path, show: Callable[[str], None] = lambda _: None) -> tuple[str, str]:
+    """Describe data: a declaration, and the name of its file."""
+    if str(path) in DATA_SETS and not path.exists():
+        return shown(str(path)), of_tables.NAME
+    if holds_tables(path):
+        return propose_tables(path, show), of_tables.NAME
+    from sequela.intake.describe_signals import propose
+
+    return propose(path), of_signals.NAME
+
+
+def holds_tables(path: Path) -> bool:
+    """Return whether a path is a folder of several tables, and not of recordings."""
+    if not path.is_dir() or folders.is_recording(path) or folders.has_recordings(path):
+        return False
+    if (path / of_signals.NAME).exists():
+        return False
+    ends = (*SUFFIXES, ".parquet", EXCEL)
+    return sum(file.name.lower().endswith(ends) for file in files_under(path)) >= _SEVERAL

@@ -1,0 +1,253 @@
+"""Declarations proposed from recordings; open decisions are marked."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from sequela.config import SignalSettings
+from sequela.errors import SequelaError
+from sequela.formats import arrays
+from sequela.formats.opened import DECIDE, OPTIONAL
+from sequela.signals import event_files, folders, siena, tables
+from sequela.signals.channels import canonical
+from sequela.signals.edf import EdfFile
+from sequela.signals.events import counted
+from sequela.signals.reading import table_of
+from sequela.signals.whose import PARTICIPANTS
+
+_LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
+_SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
+_SESSIONS = ("session", "session_id")
+_RECORDINGS = ("recording", "recording_id", "night", "file", "record")
+_SITES = ("site", "hospital", "center", "centre")
+_TIMES = ("time", "t", "seconds", "onset", "timestamp")
+_IDS = ("id", "segment", "segment_id")
+_MANY = 16
+"""The number of columns with one name and a number from which on they are samples."""
+_FEW = 20
+"""The largest number of classes that are listed."""
+
+
+@dataclass
+class Proposal:
+    """The keys of a declaration, with observations about each.
+
+    Attributes:
+        seen: Observations about the data, as sentences.
+        keys: Key to its value and a comment; with the value ``None``, an open decision.
+    """
+
+    seen: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+    def key(self, name: str, value: Any, why: str) -> None:
+        """Propose a key, or mark an open decision."""
+        self.keys[name] = (value, why)
+
+    def to_toml(self) -> str:
+        """Format the declaration, with uncertain parts as comments."""
+        lines = [f"# {line}" for line in self.seen]
+        for name, (value, why) in self.keys.items():
+            lines.append("")
+            if value is None:
+                meaning = str(SignalSettings.model_fields[name].description)
+                lines += [f"# {DECIDE}: {why}", f"# {meaning}", f"# {name} = "]
+                continue
+            text = tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+            lines += [f"# {why}", f"{name} = {text}"]
+        return "\n".join(lines) + "\n"
+
+
+def propose(path: Path) -> str:
+    """Propose a ``signals.toml`` for the data at a path."""
+    proposal = Proposal()
+    if folders.is_recording(path) or folders.has_recordings(path):
+        _of_folder(path, proposal)
+    else:
+        _of_table(table_of(path), proposal)
+    return proposal.to_toml()
+
+
+def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the first column with one of these names, in either case."""
+    lower = {name.lower(): name for name in reversed(names)}
+    return next((lower[each] for each in known if each in lower), None)
+
+
+def _of_table(path: Path, proposal: Proposal) -> None:
+    """Inspect the columns of a table."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        names, lists = _arrays(path, proposal), set[str]()
+    else:
+        names, lists = tables.columns_of(path)
+        proposal.seen.append(f"{path.name}: {len(names):,} columns")
+    roles = {
+        "id": _named(_IDS, names),
+        "subject": _named(_SUBJECTS, names),
+        "session": _named(_SESSIONS, names),
+        "recording": _named(_RECORDINGS, names),
+        "site": _named(_SITES, names),
+        "label": _named(_LABELS, names),
+        "time": _named(_TIMES, names),
+    }
+    samples = _numbered([name for name in names if name not in roles.values()])
+    _say_roles(roles, proposal)
+    if lists:
+        proposal.key("channels", tuple(n for n in names if n in lists), "columns that hold lists")
+    elif samples:
+        proposal.key("samples", samples, "columns of one name and a number")
+    elif path.suffix.lower() not in {".npy", ".npz"}:
+        rest = [name for name in names if name not in roles.values()]
+        proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
+    if not (roles["time"] and roles["id"] and not lists and not samples):
+        proposal.key("rate", None, "the file does not contain the sampling rate")
+    proposal.key("unit", None, "the file does not contain the unit of the samples")
+    _classes_of(path, roles["label"], names, proposal)
+
+
+def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
+    """Propose the roles of columns by their names."""
+    needed = {
+        "label": "no column has the name of a class",
+        "subject": "no column has the name of a person: if people are known, name it, or the split "
+        "is by recording",
+        "recording": "no column has the name of a recording: without one each row is its own",
+    }
+    for key, column in roles.items():
+        if column is not None:
+            proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
+        elif key in needed:
+            proposal.key(key, None, needed[key])
+
+
+def _numbered(names: Sequence[str]) -> str | None:
+    """Return the pattern of many columns that have one name and a number each."""
+    stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
+    stem, count = next(iter(stems.most_common(1)), ("", 0))
+    return f"{stem}*" if count >= _MANY else None
+
+
+def _arrays(path: Path, proposal: Proposal) -> list[str]:
+    """Name the arrays of an npz file; for an npy file, those next to it."""
+    if path.suffix.lower() == ".npy":
+        proposal.seen.append(f"{path.name}: an array; labels are in files next to it")
+        return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
+    shapes = arrays.shapes(path)
+    for name, shape in shapes.items():
+        proposal.seen.append(f"array {name}: {' x '.join(map(str, shape))}")
+    return list(shapes)
+
+
+def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
+    """Propose the classes from the values of the class's column."""
+    if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
+        return
+    counts = Counter(tables.texts_of(path, label))
+    listed = counted(list(counts.elements()))
+    if len(counts) <= _FEW:
+        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
+    else:
+        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
+
+
+def _of_folder(path: Path, proposal: Proposal) -> None:
+    """Inspect the files of a folder."""
+    headers, beside = folders.headers(path)
+    seconds = sum(each.seconds - each.gaps for each in headers)
+    n_gaps = sum(len(each.pieces) - 1 for each in headers)
+    proposal.seen.append(
+        f"{len(headers):,} recordings, {seconds / 3600:,.2f} hours"
+        + f", {n_gaps:,} gaps in time" * bool(n_gaps)
+        + f", {len(beside):,} files of annotations" * bool(beside)
+    )
+    rates = Counter(each.rate(i) for each in headers for i in each.signals)
+    proposal.seen.append(
+        "rates of channels: " + ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
+    )
+    counts = Counter(
+        name for each in headers for name in {canonical(each.labels[i]) for i in each.signals}
+    )
+    some = [name for name, count in counts.items() if count < len(headers)]
+    if some:
+        proposal.seen.append(f"channels that not all files have: {', '.join(sorted(some)[:30])}")
+    try:
+        common = folders.common(headers)
+        proposal.key("channels", common, "channels of EEG that all files have")
+    except SequelaError as error:
+        proposal.key("channels", None, " ".join(str(error).split()))
+    first = {each.rate(each.signals[0]) for each in headers}
+    if len(first) > 1:
+        proposal.key("resample", min(first), "the files differ in rate: the lowest of them, in Hz")
+    _subjects(path, headers, proposal)
+    _events(path, headers, beside, proposal)
+    proposal.key("window", None, "seconds of a window are your choice, such as 4")
+
+
+def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> None:
+    """Propose the subjects, from names of folders and headers."""
+    if (path / PARTICIPANTS).exists():
+        proposal.seen.append("a folder of BIDS: subjects are those of its paths")
+        return
+    codes = {each.patient for each in headers}
+    if "" not in codes and len(codes) > 1:
+        why = f"the headers name {len(codes):,} patients: is each code one person?"
+        proposal.key("subject", "header", why)
+        return
+    within = [each.path.relative_to(path).parts for each in headers] if path.is_dir() else []
+    if within and all(len(parts) > 1 for parts in within):
+        why = f"{len({parts[0] for parts in within}):,} folders: is each one person?"
+        proposal.key("subject", "folder", why)
+        return
+    example = headers[0].path.name
+    why = (
+        f"state how to find the person in paths, such as {example}; else the split is by recording"
+    )
+    proposal.key("subject", None, why)
+
+
+def _events(
+    path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], proposal: Proposal
+) -> None:
+    """Propose the place of events, and their kinds."""
+    source = next(_sources(path, headers, beside), None)
+    if source is None:
+        proposal.key(
+            "events", None, 'no events were found: name a table of them, or `label = "folder"`'
+        )
+        return
+    proposal.key("events", source, "events were found there")
+    if source in event_files.OF_SEIZURES:
+        proposal.seen.append("windows are background or seizure")
+        return
+    asked = SignalSettings(events=source)
+    found = folders.events_of(path, headers, beside, asked)
+    labels = [event.label for each in found.values() for event in each]
+    why = f"which of these are classes? Found: {counted(labels)}"
+    proposal.key("classes", None, why)
+    proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
+
+
+def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) -> Iterator[str]:
+    """Yield sources of events that are present, the most certain first."""
+    places = {each.path.parent for each in headers}
+    if any(event_files.place_of_bids(each.path).exists() for each in headers):
+        yield event_files.BIDS
+    if any(list(place.glob("*-summary.txt")) for place in places):
+        yield event_files.SUMMARY
+    if any(list(place.glob(siena.PATTERN)) for place in places):
+        yield event_files.SIENA
+    if any(list(each.path.parent.glob(f"{each.path.stem}_a*.tsv")) for each in headers):
+        yield event_files.SEIZEIT
+    if beside or any(each.annotations for each in headers):
+        yield event_files.ANNOTATIONS
+    root = path if path.is_dir() else path.parent
+    for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):
+        try:
+            event_files.table(place)
+        except SequelaError:
+            continue  # another kind of table; events are only proposed
+        yield place.name

@@ -1,0 +1,354 @@
+"""Declarations proposed from existing hospital tables."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import tomlkit
+
+from sequela.errors import SettingError
+from sequela.formats.csv_files import PLAIN
+from sequela.formats.opened import DECIDE
+from sequela.intake.look import Column, Seen, look
+from sequela.tables.declarations import Kind
+from sequela.tables.declared.source import READ_TIMES, place_of
+
+_ID = r"(_?(id|nr|no|num|number|key))?"
+_PERSON = re.compile(rf"(patient|subject|person|pat|client|mrn|pid){_ID}")
+_STAY = re.compile(rf"(stay|visit|encounter|admission|adm|hadm|case|episode|hospital_stay){_ID}")
+_WORDS: Mapping[str, re.Pattern[str]] = {
+    role: re.compile(words)
+    for role, words in {
+        "birth": "birth|born|dob",
+        "sex": "sex|gender",
+        "death": "death|died|dod|dead|deceas|expire|outcome",
+        "admitted": "admi|arriv|in_?time|start|begin",
+        "discharged": "disch|left|leav|out_?time|end",
+        "code": "code|icd|ndc|atc|ops|drg|item|test|name|drug|label|kind|type",
+        "value": "value|result|amount|dose|number",
+        "unit": "unit|uom",
+        "read": READ_TIMES.pattern,
+    }.items()
+}
+_ICD = "icd"
+_DIED = re.compile("died|dead|death|expire|deceas|1|yes|true", re.IGNORECASE)
+
+
+def shown(name: str) -> str:
+    """Return the declaration of a published data set."""
+    place = place_of(name)
+    if not place.exists():
+        raise SettingError(
+            f"{name} is not declared in a file; expected one of {', '.join(declared_names())}, or "
+            "the path of your own data: its facts and their times are listed in docs/sources.md"
+        )
+    return place.read_text(encoding="utf-8")
+
+
+def declared_names() -> list[str]:
+    """Return the published data sets that are declared in files."""
+    return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
+
+
+def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:
+    """Propose a ``tables.toml`` for the tables of a folder.
+
+    Open decisions are marked; a build refuses a declaration with marks.
+    """
+    return _Proposal(root, look(root, show)).text()
+
+
+@dataclass
+class _Proposal:
+    root: Path
+    tables: Sequence[Seen]
+    lines: list[str] = field(default_factory=list)
+    person: str = ""
+    people: Seen | None = None
+    stay: str = ""
+    stays: Seen | None = None
+    form: dict[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        self.person, self.people = self._role(_PERSON, ("birth", "sex"))
+        self.stay, self.stays = self._role(_STAY, ("admitted", "discharged"))
+        self.lines += [
+            f"# Proposed from the tables in {self.root.name}. Ranges and values below are of your",
+            "# data: delete the comments before you share this file.",
+            "",
+            f"title = {_quoted(self.root.name)}",
+            "",
+        ]
+        shown = Counter(pair for table in self.tables for pair in table.form.items())
+        self.form = asdict(PLAIN) | dict(pair for pair, _ in reversed(shown.most_common()))
+        if self.form["thousands"] == self.form["decimal"]:  # of different tables
+            self.form["thousands"] = ""
+        self._format("format", asdict(PLAIN), self.form)
+        self._people()
+        self._stays()
+        roles = [table for table in (self.people, self.stays) if table is not None]
+        for table in [*roles, *(each for each in self.tables if each not in roles)]:
+            self._table(table)
+        return "\n".join(self.lines).rstrip() + "\n"
+
+    def _role(self, pattern: re.Pattern[str], words: Sequence[str]) -> tuple[str, Seen | None]:
+        """Return the column of an id, and the table that has one row for each id."""
+        found = [(t, c) for t in self.tables for c in t.columns if pattern.fullmatch(c.name)]
+        alone = [(t, c) for t, c in found if c.unique]
+        alone.sort(key=lambda each: -sum(bool(_column(each[0], word)) for word in words))
+        if alone:
+            return alone[0][1].name, alone[0][0]
+        return (found[0][1].name if found else ""), None
+
+    def _format(self, key: str, usual: Mapping[str, str], form: Mapping[str, str]) -> None:
+        """Write the form of CSV files, where it differs from the usual one."""
+        if lines := [f"{k} = {_quoted(v)}" for k, v in form.items() if v != usual[k]]:
+            self.lines += [f"[{key}]", *lines, ""]
+
+    def _people(self) -> None:
+        if self.people is None:
+            self.decide("no table has one row a subject: name it, and the column of the subject")
+            self.lines += ["# [people]", "# table = ", "# id = ", ""]
+            return
+        self.lines += [
+            "# One row a subject. Rows of other tables about anybody else are set aside.",
+            "[people]",
+            f"table = {_quoted(self.people.name)}",
+            f"id = {_quoted(self.person)}",
+            "",
+        ]
+
+    def _stays(self) -> None:
+        if self.stays is None:
+            self.decide("no table has one row a hospital stay: name it, or delete this part")
+            self.lines += ["# [stays]", "# table = ", "# id = ", "# subject = ", ""]
+            return
+        left = _column(self.stays, "discharged", Kind.TIME)
+        self.lines += [
+            "# One row a hospital stay. `gives`: what rows of other tables get from theirs.",
+            "[stays]",
+            f"table = {_quoted(self.stays.name)}",
+            f"id = {_quoted(self.stay)}",
+            f"subject = {_quoted(self.person)}",
+            *([f"gives.discharge = {_quoted(_at(left))}"] if left else []),
+            "",
+        ]
+
+    def _table(self, table: Seen) -> None:
+        self.lines += [f"# {table.rows:,} rows", f"[tables.{_key(table.name)}]"]
+        role = self.people is table or self.stays is table
+        named = {self.person, self.stay}
+        key = next((c.name for c in table.columns if c.unique and c.name not in named), None)
+        if key and not role:
+            self.lines.append(f"key = [{_quoted(key)}] # no two rows have one")
+        if self.stays is not None and not role and not table.named(self.stay):
+            self.lines.append("# Its rows name no stay.")
+        if not role and self.person and not table.named(self.person) and not table.named(self.stay):
+            self.decide("which column is the subject?", "subject = ")
+        self.lines.append("")
+        for doubt in table.doubts:
+            self.decide(doubt)
+        self._format(f"tables.{_key(table.name)}.format", self.form, table.form)
+        self.lines.append(f"[tables.{_key(table.name)}.columns]")
+        for column in table.columns:
+            self.lines.append(f'{_key(column.name)} = "{column.kind}" # {column.describe()}')
+        self.lines.append("")
+        if self.people is table:
+            self._facts_of_people(table)
+        if self.stays is table:
+            self._facts_of_stays(table)
+        if not role:
+            self._facts_of_events(table)
+
+    def _facts_of_people(self, table: Seen) -> None:
+        if born := self._timed(table, "birth"):
+            self.fact(table, "MEDS_BIRTH", born.name, "at birth", "dated then")
+        if sex := _column(table, "sex"):
+            code = f"GENDER//{{{sex.name}}}"
+            self.fact(table, code, None, "", "assumed not to change")
+        if died := self._timed(table, "death"):
+            why = "dated then. A label, never an input"
+            self.fact(table, "MEDS_DEATH", _at(died), "at death", why)
+
+    def _facts_of_stays(self, table: Seen) -> None:
+        came = self._timed(table, "admitted")
+        left = self._timed(table, "discharged")
+        if came is None or left is None:
+            self.decide("which columns hold the begin and end of a stay?")
+            return
+        used = {came.name, left.name, self.person, self.stay}
+        ended = _column(table, "death", but=used)
+        kind = next(
+            (c for c in table.columns if c.kind is Kind.TEXT and c.name not in used and c != ended),
+            None,
+        )
+        template = f"//{{{kind.name}|UNKNOWN}}" if kind else ""
+        if kind:
+            self.decide(f"is {kind.name} known on arrival? Else take it out of the code")
+        self.fact(
+            table, f"HOSPITAL_ADMISSION{template}", _at(came), "at admission", "staff wrote it then"
+        )
+        self.fact(table, "HOSPITAL_DISCHARGE", _at(left), "at discharge", "staff wrote it then")
+        if ended is None:
+            self.decide(
+                "no column records deaths in the stay: without one, deaths of patients are used"
+            )
+            return
+        self._outcome(table, ended, _at(left))
+
+    def _outcome(self, table: Seen, ended: Column, left: str) -> None:
+        """Write the facts about the end of a stay."""
+        if ended.kind is Kind.TIME:
+            died = f"{ended.name} is not None"
+        else:
+            values = ended.values or ("0", "1")
+            value = next((v for v in values if _DIED.fullmatch(v)), values[-1])
+            died = f"{ended.name} == {value if ended.kind is Kind.INTEGER else repr(value)}"
+        self.decide(f"does this record a death in the stay ({ended.describe()})?")
+        why = "a label, never an input"
+        self.fact(table, "HOSPITAL_OUTCOME//expired", left, "at discharge", why, where=died)
+        alive = f"{ended.name} is None" if ended.kind is Kind.TIME else died.replace("==", "!=")
+        self.fact(table, "HOSPITAL_OUTCOME//alive", left, "at discharge", why, where=alive)
+
+    def _facts_of_events(self, table: Seen) -> None:
+        used = {self.person, self.stay, *(c.name for c in table.columns if c.unique)}
+        times = [c for c in table.columns if c.kind is Kind.TIME]
+        measured = [c for c in table.columns if c.kind is Kind.NUMBER or c.cells]
+        named = (c for c in measured if _WORDS["value"].search(c.name))
+        value = next(named, measured[0] if measured else None)
+        used |= {value.name} if value else set()
+        code = _column(table, "code", but={*used, *(c.name for c in times)})
+        unit = _column(table, "unit", Kind.TEXT)
+        if code is None:
+            self.decide("no column looks like a code: write its facts, or delete the table")
+            return
+        if value and value.cells:
+            rest = " and ".join(f"{n:,} {what}" for what, n, _ in value.cells[1:])
+            self.decide(
+                f"{value.name} holds {rest} besides numbers, whose events get no value: is that "
+                "right? docs/tables.md reads them"
+            )
+        billed = _ICD in code.name or _ICD in table.name
+        prefix = "ICD10CM" if billed else table.name.upper()
+        name = code.name
+        if billed:
+            self.lines += [
+                f"[tables.{_key(table.name)}.derived]",
+                "# Codes of ICD are written without their dot.",
+                f"undotted = \"without({name}, '.')\"",
+                "",
+            ]
+            name = "undotted"
+            self.decide("which version of ICD is it: ICD9CM, ICD10CM?")
+        template = f"{prefix}//{{{name}}}"
+        if unit is not None and unit is not code:
+            template += f"//{{{unit.name}|UNKNOWN}}"
+        if times and not billed:
+            time, known, why = self._known(table, times, measured=value is not None)
+            self.fact(table, template, time, known, why, value=value)
+            return
+        self.decide("when was such a row known? What is coded for the bill is known at discharge")
+        why = "" if billed else "its table has no time column"
+        time = "discharge" if self.stays else ""
+        self.fact(table, template, time, "at discharge", why, value=value)
+
+    def _known(
+        self, table: Seen, times: Sequence[Column], *, measured: bool
+    ) -> tuple[str, str, str]:
+        """Propose the time at which a row was known, in words too, with the reason; mark it.
+
+        A measurement is known when it is reported, so of several times the last one is proposed.
+        """
+        names = " or ".join(c.name for c in times)
+        read = _column(table, "read", Kind.TIME)
+        last = next((c for c in (read, *times) if c and c.name in table.last), None)
+        if len(times) == 1:
+            (at,) = times
+            ask = f"could this be read at {at.name}, or later? State when and why"
+            if measured and at is not read:
+                ask = (
+                    f"is {at.name} the time of the report, or of the sample? A result is known "
+                    f"when it is reported: add the usual delay, as {at.name} + hours(2)"
+                )
+            self.decide(ask)
+            return _at(at), f"at {at.name}", "the only time of its table"
+        if last and last.filled == last.rows:
+            why = f"in no row before {' or '.join(c.name for c in times if c is not last)}"
+            self.decide(f"could this be read at {names}, or later? {last.name} is {why}")
+            return _at(last), f"at {last.name}", why
+        self.decide(
+            f"could this be read at {names}? None is the last of all rows: state which, why"
+        )
+        later = "({0}) if {1} is None or ({0}) > {1} else {1}"
+        time = reduce(later.format, map(_at, times))
+        return time, f"at the last of {names}", "the last time of a row"
+
+    def _timed(self, table: Seen, role: str) -> Column | None:
+        """Return the time whose name suggests a role; mark the decision if there are several."""
+        named = [c for c in table.columns if c.kind is Kind.TIME and _WORDS[role].search(c.name)]
+        if len(named) > 1:
+            names = " or ".join(c.name for c in named)
+            self.decide(f"which is the time of '{role}': {names}? {named[0].name} comes first")
+        return named[0] if named else None
+
+    def decide(self, asked: str, line: str = "") -> None:
+        """Mark an open decision."""
+        self.lines.append(f"# {DECIDE}: {asked}")
+        if line:
+            self.lines.append(f"# {line}")
+
+    def fact(
+        self,
+        table: Seen,
+        code: str,
+        time: str | None,
+        known: str,
+        why: str,
+        *,
+        value: Column | None = None,
+        where: str = "",
+    ) -> None:
+        """Write a fact."""
+        said = {
+            "code": code,
+            "time": time,
+            "known": known,
+            "why": why,
+            "value": value.number if value else "",
+            "where": where,
+        }
+        self.lines.append(f"[[tables.{_key(table.name)}.facts]]")
+        self.lines += [f"{key} = {_quoted(text)}" for key, text in said.items() if text]
+        self.lines.append("")
+
+
+def _column(
+    table: Seen, role: str, kind: Kind | None = None, but: Iterable[str] = ()
+) -> Column | None:
+    """Return the first column whose name suggests a role."""
+    return next(
+        (
+            column
+            for column in table.columns
+            if _WORDS[role].search(column.name)
+            and kind in {None, column.kind}
+            and column.name not in but
+        ),
+        None,
+    )
+
+
+def _at(column: Column) -> str:
+    """Return the column, or the end of its day where it has no time of day."""
+    return f"end_of_day({column.name})" if column.dates else column.name
+
+
+def _quoted(text: str) -> str:
+    return tomlkit.item(text).as_string()
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)

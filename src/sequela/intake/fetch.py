@@ -1,0 +1,202 @@
+"""The download of a data set into the user's cache, with a proof of its content.
+
+The publisher of the Bonn data publishes no checksums of the five zip files. So each file is checked
+by its content: it must be a whole zip file (every entry carries a checksum) of 100 recordings of
+4,097 whole numbers, and each recording that also ships with sequela, 80 of the 100, must equal it
+value by value. For the other 20 of each set only the form is checked.
+
+Readers see nothing before all five files are checked: they are collected in a temporary folder,
+which is then renamed. A file that was checked before is not fetched again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from sequela.datasets.catalog import DATA_SETS, EXCERPTS, cache_folder, loaded, lookup
+from sequela.errors import DataError, DataNotFoundError, DownloadError
+from sequela.files import held, make_folder, settle
+from sequela.signals import bonn
+from sequela.version import __version__
+
+RETRIES = 2
+TIMEOUT = 30
+"""The timeout in seconds without an answer or a byte."""
+RECORDINGS_IN_SET = 100
+
+_UPF = "https://www.upf.edu/documents/229517819/234490509"
+BONN_FILES = {
+    "Z": f"{_UPF}/Z.zip/9c4a0084-c0d6-3cf6-fe48-8a8767713e67",
+    "O": f"{_UPF}/O.zip/f324f98f-1ade-e912-b89d-e313ac362b6a",
+    "N": f"{_UPF}/N.zip/d4f08e2d-3b27-1a6a-20fe-96dcf644902b",
+    "F": f"{_UPF}/F.zip/8219dcdd-d184-0474-e0e9-1ccbba43aaee",
+    "S": f"{_UPF}/S.zip/7647d3f7-c6bb-6d72-57f7-8f12972896a6",
+}
+
+
+def get(name: str, url: str | None = None) -> Path:
+    """Fetch a data set into the user's cache, and return its folder."""
+    data_set = lookup(name)
+    if not data_set.fetches:
+        fetchable = ", ".join(each for each, entry in DATA_SETS.items() if entry.fetches)
+        raise DataNotFoundError(
+            f"{name} cannot be fetched by a command, expected one of {fetchable}: "
+            f"{data_set.how_to_get}"
+        )
+    folder: Path = loaded(data_set.fetches)(cache_folder(name), url)
+    return folder
+
+
+def get_bonn(folder: Path, url: str | None = None) -> Path:
+    """Fetch the five zip files of the Bonn data into ``folder``, unless they are there.
+
+    Args:
+        folder: Their folder; it is created when all five are checked.
+        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's by
+            default.
+    """
+    if folder.exists():
+        for letter in bonn.PUBLISHED_ORDER:
+            _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
+        return folder
+    gathering = folder.with_name(f"{folder.name}-incomplete")
+    try:
+        make_folder(gathering)
+    except OSError as error:
+        raise DownloadError(
+            f"{gathering} cannot be made ({error.strerror}): expected a folder to write to; make "
+            f"it, or fetch the files by hand from {DATA_SETS['bonn'].homepage} and name their "
+            "folder with --root"
+        ) from error
+    with held(gathering):
+        if not folder.exists():  # no other process fetched it in the meantime
+            _gather(gathering, url)
+            settle(gathering)
+    if not folder.exists():
+        gathering.rename(folder)
+        settle(folder.parent, deep=False)
+    return folder
+
+
+def _gather(gathering: Path, url: str | None) -> None:
+    """Fetch the missing ones of the five files."""
+    for left_by_a_killed_download in gathering.glob("tmp*"):
+        left_by_a_killed_download.unlink()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        for letter in bonn.PUBLISHED_ORDER:
+            file = gathering / f"{letter}.zip"
+            if file.exists():
+                _prove_kept(file, letter, delete=file)
+                console.print(f"{file.name} is there already")
+                continue
+            source = f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter]
+            _download(source, file, letter, progress)
+            console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
+
+
+class _Bar:
+    """The progress of a pooch download, as one line of a rich display."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(name, total=None)
+        self._total: int | None = None
+
+    @property
+    def total(self) -> int | None:
+        """The size in bytes, where the site states it."""
+        return self._total
+
+    @total.setter
+    def total(self, n_bytes: int) -> None:
+        self._total = n_bytes or None
+        self._progress.update(self._task, total=self._total, completed=0)
+
+    def update(self, n_bytes: int) -> None:
+        self._progress.advance(self._task, n_bytes)
+
+    def reset(self) -> None:
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """Do nothing: the line stays until the file is checked or given up."""
+
+    def remove(self) -> None:
+        self._progress.remove_task(self._task)
+
+
+def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
+    """Fetch one set's zip file; it gets its name only after the check."""
+    import pooch
+
+    bar = _Bar(progress, file.name)
+    download = pooch.HTTPDownloader(
+        progressbar=bar,
+        chunk_size=2**16,
+        timeout=TIMEOUT,
+        headers={"User-Agent": f"sequela/{__version__}"},
+    )
+
+    def download_and_prove(address: str, output_file: str, pup: Any) -> None:
+        download(address, output_file, pup)
+        _prove(Path(output_file), letter)
+
+    pooch.get_logger().setLevel("WARNING")
+    pup = pooch.create(
+        path=file.parent,
+        base_url="",
+        registry={file.name: None},
+        urls={file.name: url},
+        retry_if_failed=RETRIES,
+    )
+    by_hand = (
+        f"open {url} in a browser, save the file as {file}, and run `sequela data get bonn` again"
+    )
+    try:
+        pup.fetch(file.name, downloader=download_and_prove)
+    except DataError as error:
+        raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
+    except OSError as error:  # those of requests are OSErrors as well
+        raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
+    finally:
+        bar.remove()
+
+
+def _prove_kept(file: Path, letter: str, delete: Path) -> None:
+    """Check an existing file, or state what to delete."""
+    try:
+        _prove(file, letter)
+    except DataError as error:
+        raise DownloadError(
+            f"{file} is not the published file: {error}; delete {delete} and run "
+            f"`sequela data get bonn` again"
+        ) from error
+
+
+def _prove(file: Path, letter: str) -> None:
+    """Raise a DataError unless a file is the published zip file of a set."""
+    if not file.is_file():
+        raise DataError("it does not exist")
+    with file.open("rb") as content:
+        start = content.read(200).lstrip()
+    if start.startswith(b"<"):
+        raise DataError("it is a web page, such as sites send to check for a browser")
+    try:
+        recordings = {each.recording_id: each for each in bonn.read_set(file, letter)}
+    except DataError as error:
+        finding, _, _ = str(error).replace(f"{file}", "it").rpartition(";")
+        raise DataError(finding) from error
+    if len(recordings) != RECORDINGS_IN_SET:
+        raise DataError(f"it holds {len(recordings)} recordings, expected {RECORDINGS_IN_SET}")
+    for known in bonn.read_excerpt(EXCERPTS / DATA_SETS["bonn"].excerpt):
+        if known.recording_id[0] != letter:
+            continue
+        got = recordings.get(known.recording_id)
+        if got is None or not np.array_equal(got.signal, known.signal):
+            raise DataError(
+                f"its recording {known.recording_id} is not the one that ships with sequela"
+            )

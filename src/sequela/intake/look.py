@@ -1,0 +1,371 @@
+"""Inspection of tables: the form of csv files; kinds of columns, ranges, keys."""
+
+import codecs
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from sequela.errors import DataError, DataNotFoundError
+from sequela.formats.csv_files import PLAIN, SEPARATORS, Date, Format, utf8, utf8_copy
+from sequela.formats.opened import opened
+from sequela.tables.declarations import Kind
+from sequela.tables.engine import FORMS, usual_text
+from sequela.tables.stored_tables import (
+    connection_for,
+    files_under,
+    is_csv,
+    parquet_files,
+    quoted,
+    sheets,
+    text_of,
+    work_of,
+)
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_FEW = 8
+"""The largest number of different values that are listed."""
+_CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
+"""The parts of column names whose numbers are text: 0042 is not 42."""
+_NUMBERS = (
+    Format(),
+    Format(decimal=","),
+    Format(thousands=","),
+    Format(decimal=",", thousands="."),
+    Format(thousands="'"),
+)
+_TIMES = tuple(Format(date=date) for date in get_args(Date) if date != PLAIN.date)
+_FORMS = (*_NUMBERS, *_TIMES)
+_NUMBER = "[+-]?[0-9]+([.,][0-9]+)?"
+_SORTS = {
+    "numbers": _NUMBER,
+    "limits": f"[<>≤≥]=? ?{_NUMBER}.*",
+    "numbers with a unit": f"{_NUMBER} ?[%A-Za-zµμ°].*",
+    "words": ".*",
+}
+"""The cells of a column of measurements: what they are, and their form; the first that fits."""
+_MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+_SAMPLE = 1 << 20  # bytes
+_LARGE = 20e6
+"""Bytes of a table from which on its progress is shown."""
+_KEPT = (Kind.INTEGER, Kind.TIME)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as inspected.
+
+    Attributes:
+        name: In lower case.
+        kind: Kind of all its values.
+        rows: Rows of the table.
+        filled: Rows in which it is not blank.
+        distinct: Number of different values.
+        least: The smallest value, as text; empty for text columns.
+        most: The largest one.
+        dates: All its times are dates, or midnight.
+        values: The different values, where there are few.
+        fits: The forms of CSV files that fit all its numbers with a mark, or all its times.
+        cells: For numbers and other texts in one column: what they are, their count, the most
+            frequent one.
+    """
+
+    name: str
+    kind: Kind
+    rows: int
+    filled: int
+    distinct: int
+    least: str = ""
+    most: str = ""
+    dates: bool = False
+    values: tuple[str, ...] = ()
+    fits: tuple[Format, ...] = ()
+    cells: tuple[tuple[str, int, str], ...] = ()
+
+    @property
+    def number(self) -> str:
+        """Its number, as an expression of a declaration."""
+        mark = ", ','" if any(form.decimal == "," for form in self.fits) else ""
+        return f"number_in({self.name}{mark})" if self.cells else self.name
+
+    @property
+    def unique(self) -> bool:
+        """True if it may identify a row: a measurement does not, though no two be equal."""
+        alike = self.rows == self.filled == self.distinct
+        return alike and self.rows > 0 and self.kind is not Kind.NUMBER and not self.cells
+
+    def describe(self) -> str:
+        """Describe the column in one line."""
+        blank = f", {self.rows - self.filled:,} blank" * (self.filled < self.rows)
+        span = f", {self.least} to {self.most}" * bool(self.least)
+        listed = f": {', '.join(self.values)}" * bool(self.values and not self.least)
+        cells = "".join(f", {what}: {n:,} ({shown})" for what, n, shown in self.cells)
+        return f"{self.distinct:,} value{'s' * (self.distinct != 1)}{blank}{span}{cells or listed}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A table as inspected.
+
+    Attributes:
+        name: Its name.
+        columns: Its columns.
+        rows: Number of its rows.
+        form: What its CSV file shows of its form, as keys of a ``Format``; empty for other tables.
+        doubts: What a person must decide about this form.
+        last: The columns whose times are never before another one of their row.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: int
+    form: Mapping[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+
+    def named(self, name: str) -> Column | None:
+        """Return the column with a name."""
+        return next((each for each in self.columns if each.name == name), None)
+
+
+def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]:
+    """Inspect the tables of a folder."""
+    files = files_under(root)
+    csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
+    tables = {**sheets(files), **parquet_files(files, root), **csv}
+    if not tables:
+        raise DataNotFoundError(
+            f"{root}: no table there; expected files that end in .csv, .csv.gz, .csv.zip, .parquet "
+            "or .xlsx"
+        )
+    with connection_for(root) as connection:
+        return [_seen(name, paths, connection, show) for name, paths in sorted(tables.items())]
+
+
+def _seen(
+    name: str,
+    paths: Sequence[Path],
+    connection: "DuckDBPyConnection",
+    show: Callable[[str], None],
+) -> Seen:
+    large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
+    if large:
+        show(f"{name}: reading")
+    csv = is_csv(paths[0])
+    form, doubts = _sniffed(paths[0], connection) if csv else ({}, [])
+    relation, names = text_of(paths, connection, Format(**form))
+    view = f"table {name}"
+    relation.create(view)
+    rows = int(connection.table(f'"{view}"').count("*").fetchall()[0][0])
+    columns = []
+    for number, each in enumerate(names, start=1):
+        if large:
+            show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
+        columns.append(_column(each, view, rows, connection))
+    if csv:
+        _add_numbers(form, columns, doubts)
+    _add_dates(form, columns, doubts)
+    last = _last(view, columns, Format(**form), connection)
+    connection.execute(f'DROP TABLE "{view}"')
+    return Seen(name, tuple(columns), rows, form, tuple(doubts), last)
+
+
+def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, Any], list[str]]:
+    """Find the encoding, the separator and the quotation mark of a CSV file."""
+    encoding, letters = _encoding(path)
+    form: dict[str, Any] = {} if encoding == "ascii" else {"encoding": encoding}
+    doubts: list[str] = []
+    if not encoding.startswith(("ascii", "utf")):
+        doubts.append(
+            f"it is not UTF-8. Read as {encoding}, its letters beyond ASCII are "
+            f"{' '.join(sorted(letters))}: are these right? Else name its encoding under [format], "
+            "such as cp850 or cp1250"
+        )
+    with utf8(path, "a table", Format(**form)) as stream:
+        first = stream.readline().decode("utf-8-sig", "replace")
+    place = utf8_copy(path, Format(**form), work_of(connection))
+    asked = "SELECT Delimiter, Quote, SkipRows FROM sniff_csv(?, all_varchar = true)"
+    separator, quote, skipped = connection.execute(asked, [str(place)]).fetchall()[0]
+    if skipped:
+        raise DataError(
+            f"{path}: the first {skipped} lines have other columns than the lines below them; "
+            "expected the names of the columns in line 1: delete the lines above them"
+        )
+    if separator not in first:  # of a decimal comma, or a file of one column
+        separator = max(SEPARATORS, key=first.count)
+    if separator in first:
+        form["separator"] = separator
+    if quote in {"'", '"'}:
+        form["quote"] = quote
+    return form, doubts
+
+
+def _encoding(path: Path) -> tuple[str, set[str]]:
+    """Return the encoding of a file, and its letters beyond ASCII."""
+    with opened(path, "a table") as stream:
+        marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    for name in ("utf-16",) if marked else ("ascii", "utf-8", "latin-1", "cp1252", "cp850"):
+        letters: set[str] = set()
+        with (
+            suppress(UnicodeError),
+            opened(path, "a table") as stream,
+            io.TextIOWrapper(stream, name, newline="") as text,
+        ):
+            while chunk := text.read(_SAMPLE):
+                letters |= set() if chunk.isascii() else set(re.findall(r"[^\x00-\x7f]", chunk))
+            if name != "latin-1" or min(letters) >= "\xa0":  # below, Latin-1 has no letters
+                return name, letters
+    raise DataError(
+        f"{path}: not text in UTF-16, whose mark it begins with; save it again as UTF-8"
+    )
+
+
+def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
+    """Add to a form the decimal mark and the sign between thousands that fit its columns."""
+    marked = [c for c in columns if c.fits and c.kind is not Kind.TIME]
+    possible = [f for f in _NUMBERS if all(_fits(c, f) for c in marked)]
+    simple = [f for f in possible if not (f.thousands and Format(decimal=f.decimal) in possible)]
+    names = ", ".join(c.name for c in marked)
+    if not marked:
+        return
+    chosen = simple[0] if simple else PLAIN
+    if not simple:
+        doubts.append(
+            f"{names} have several decimal marks: declare one, and the columns with another one as "
+            "text, which number_in reads"
+        )
+    elif len(simple) > 1:
+        doubts.append(
+            f"is the mark in the numbers of {names} a decimal mark? Else it is between thousands: "
+            f"decimal = {simple[1].decimal!r}, thousands = {simple[1].thousands!r}"
+        )
+    elif chosen.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
+        doubts.append(f"is {chosen.thousands!r} between thousands in some numbers of {names}?")
+    form |= {"decimal": chosen.decimal, "thousands": chosen.thousands}
+
+
+def _fits(column: Column, form: Format) -> bool:
+    return form in column.fits or Format(decimal=form.decimal) in column.fits
+
+
+def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
+    """Add to a form the order of day, month and year that fits its columns."""
+    dated = [c for c in columns if c.fits and c.kind is Kind.TIME]
+    possible = [each for each in _TIMES if all(each in c.fits for c in dated)]
+    names = ", ".join(c.name for c in dated)
+    if not dated:
+        return
+    form["date"] = possible[0].date if possible else dated[0].fits[0].date
+    if not possible:
+        doubts.append(
+            f"{names} have several forms of dates: declare one, and the columns with another one "
+            "as text, which time_in reads"
+        )
+    elif len(possible) > 1:
+        doubts.append(f'is the day first in {names}? Else date = "{possible[1].date}"')
+
+
+def _last(
+    view: str, columns: Sequence[Column], form: Format, connection: "DuckDBPyConnection"
+) -> tuple[str, ...]:
+    """Return the columns whose times are never before another one of their row."""
+    times = {
+        c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
+        for c in columns
+        if c.kind is Kind.TIME
+    }
+    if len(times) <= 1:
+        return ()
+    latest = f"greatest({', '.join(times.values())})"
+    asked = ", ".join(f"bool_and({each} >= {latest})" for each in times.values())
+    found = connection.execute(f'SELECT {asked} FROM "{view}"').fetchall()[0]  # noqa: S608
+    return tuple(name for name, last in zip(times, found, strict=True) if last)
+
+
+def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> Column:
+    text = f"nullif(trim(\"{name}\"), '')"
+    grouped = f'SELECT {text} AS v, count(*) AS n FROM "{view}" WHERE v IS NOT NULL GROUP BY v'  # noqa: S608
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {grouped}")
+    filled, distinct = connection.execute("SELECT sum(n), count(*) FROM seen").fetchall()[0]
+    filled = int(filled or 0)
+    holds = _holding(connection) if filled else set()
+    fits = tuple(f for f in _NUMBERS if f in holds)
+    coded = any(c in name for c in _CODES)
+    kind = Kind.TEXT
+    if Kind.TIME in holds:
+        kind = Kind.TIME
+    elif fits and "plain" in holds and not coded:
+        kind = Kind.INTEGER if Kind.INTEGER in holds else Kind.NUMBER
+    dated = tuple(f for f in _TIMES if f in holds)
+    if kind is Kind.TEXT and dated:
+        dates = "midnight" in holds
+        return Column(name, Kind.TIME, rows, filled, distinct, dates=dates, fits=dated)
+    if kind is Kind.TEXT:
+        listed = connection.execute("SELECT v FROM seen ORDER BY v LIMIT ?", [_FEW]).fetchall()
+        values = tuple(str(v) for (v,) in listed) if distinct < _FEW else ()
+        cells, fits = ((), ()) if coded or not filled else _cells(filled, connection)
+        return Column(name, kind, rows, filled, distinct, values=values, cells=cells, fits=fits)
+    fits = () if "whole" in holds or kind is Kind.TIME else fits
+    form = fits[0] if fits else PLAIN
+    ordered = "v" if kind is Kind.TIME else f"{usual_text('v', kind, form)}::DOUBLE"
+    span = f"SELECT min({ordered}), max({ordered}) FROM seen"  # noqa: S608
+    least, most = connection.execute(span).fetchall()[0]
+    if kind is Kind.TIME:
+        least, most = least[:4], most[:4]
+    else:
+        least, most = f"{least:g}", f"{most:g}"
+    dates = kind is Kind.TIME and "midnight" in holds
+    return Column(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
+
+
+def _cells(
+    filled: int, connection: "DuckDBPyConnection"
+) -> tuple[tuple[tuple[str, int, str], ...], tuple[Format, ...]]:
+    """Count the cells of a column of text by sort, if most are numbers, and find their form."""
+    whens = " ".join(f"WHEN regexp_full_match(v, '{f}') THEN '{w}'" for w, f in _SORTS.items())
+    asked = (
+        f"SELECT CASE {whens} END AS sort, sum(n)::BIGINT, arg_max(v, n), "  # noqa: S608
+        "sum(n * contains(v, ',')::INT), sum(n * contains(v, '.')::INT) FROM seen GROUP BY ALL"
+    )
+    found = {sort: rest for sort, *rest in connection.execute(asked).fetchall()}
+    numbers = found.get("numbers")
+    if numbers is None or not _MOST_NUMBERS * filled <= numbers[0] < filled:
+        return (), ()
+    cells = tuple((sort, found[sort][0], found[sort][1]) for sort in _SORTS if sort in found)
+    _, _, commas, points = numbers
+    return cells, (Format(decimal="," if commas > points else "."),) if commas or points else ()
+
+
+def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
+    """Return what holds for all values: kinds, forms, plain numbers, midnight.
+
+    What does not hold for a few values is not tested on the others: most formats fail at once.
+    """
+    full = "regexp_full_match({}, '{}')"
+    tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _KEPT}
+    tests["plain"] = "NOT regexp_full_match(v, '0[0-9]+')"
+    tests["whole"] = "regexp_full_match(v, '[+-]?[0-9]+')"
+    tests["midnight"] = "regexp_full_match(v, '[^ T]+([ T]00:00(:00([.]0+)?)?)?')"
+    for kind, forms in ((Kind.NUMBER, _NUMBERS), (Kind.TIME, _TIMES)):
+        for form in forms:
+            usual = usual_text("v", kind, form)
+            cast = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL" * (kind is Kind.TIME)
+            tests[form] = full.format(usual, FORMS[kind]) + cast
+    few, last = "(SELECT v FROM seen LIMIT 100)", [each for each in tests if each in _FORMS]
+    others = [each for each in tests if each not in _FORMS]
+    for values, part in ((few, list(tests)), ("seen", others), ("seen", last)):
+        if part is last and tests.keys() & {"whole", Kind.TIME}:  # which have one form
+            break
+        left = [each for each in tests if each in part]
+        asked = ", ".join(f"bool_and({tests[each]})" for each in left)
+        if left:
+            found = connection.execute(f"SELECT {asked} FROM {values}").fetchall()[0]  # noqa: S608
+            for each, holds in zip(left, found, strict=True):
+                if not holds:
+                    del tests[each]
+    return set(tests)

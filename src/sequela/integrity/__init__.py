@@ -1,0 +1,1 @@
+"""Verification of finished runs, and the log of evaluations on test sets."""

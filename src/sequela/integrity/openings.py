@@ -1,0 +1,260 @@
+"""The log of evaluations on test sets; each entry has the checksum of the entry before it.
+
+Evaluating many models on one test set, or many seeds, and reporting the best inflates the score.
+So each evaluation is logged, and every output with a test-set number has the count.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Self
+
+from filelock import FileLock
+from platformdirs import user_state_path
+
+from sequela.errors import OutputError
+from sequela.evaluation.predictions import Predictions
+from sequela.files import whole, writing
+from sequela.identity.pseudonyms import PLAIN
+from sequela.integrity.verify import verify
+from sequela.runs.find import Run
+from sequela.runs.folds import FOLDS
+
+LEDGER = "openings.jsonl"
+VARIABLE = "SEQUELA_OPENINGS"
+"""Environment variable with the path of the user's log."""
+Command = Literal["train", "evaluate", "compare", "report", "card"]
+_FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One evaluation of a model on its test set by a command.
+
+    Attributes:
+        date: The time in UTC, to the second.
+        command: The command.
+        model: The name of the model.
+        run: The name of the run's folder.
+        predictions: SHA-256 of ``predictions.parquet``; for folds, of their SHA-256.
+        data: The name of the data set.
+        population: SHA-256 of the hashed ids of all sets: the same for every split of the same
+            subjects or recordings.
+        unit: The unit of the split.
+        seed: The seed of the split.
+        held_out: SHA-256 of the hashed ids of the test set; for folds, of their SHA-256.
+    """
+
+    date: str
+    command: str
+    model: str
+    run: str
+    predictions: str
+    data: str
+    population: str
+    unit: str
+    seed: int
+    held_out: str
+
+    @classmethod
+    def of(cls, run: Run, command: Command) -> Self:
+        """Make the entry of a run."""
+        runs = run.runs
+        split = run.first.split
+        return cls(
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=command,
+            model=run.settings.model,
+            run=run.path.resolve().name,
+            predictions=_of_all(
+                hashlib.sha256((each.path / "predictions.parquet").read_bytes()).hexdigest()
+                for each in runs
+            ),
+            data=run.settings.data,
+            population=_digest(_ids(run.first.predictions, split.whose)),
+            unit=split.unit,
+            seed=split.seed,
+            held_out=_of_all(
+                _digest(_ids(each.predictions.part("held_out"), split.whole)) for each in runs
+            ),
+        )
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The identity of an entry: repeating a command on a model adds no entry."""
+        return (self.held_out, self.predictions, self.command)
+
+
+@dataclass(frozen=True)
+class Openings:
+    """The number of evaluations on a test set, and on other test sets of the same data.
+
+    Attributes:
+        times: Number of evaluations on this test set.
+        models: Number of models among them, distinguished by their predictions.
+        parts: Number of evaluated test sets of these data, split by the same unit.
+        seeds: Number of seeds of these test sets.
+        folds: Whether the test set consists of folds.
+        damage: Sentences on damaged logs.
+        since: The day of the first evaluation in UTC; empty if no log has one.
+    """
+
+    times: int
+    models: int
+    parts: int
+    seeds: int
+    folds: bool
+    damage: tuple[str, ...]
+    since: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences to show with a test-set number.
+
+        Example:
+            >>> Openings(7, 4, 1, 1, folds=False, damage=()).sentences
+            ('This test set was evaluated 7 times, with 4 models.',)
+            >>> Openings(1, 1, 20, 20, folds=False, damage=()).sentences[1]
+            'Evaluations on these data used 20 test sets from 20 seeds.'
+        """
+        what = "These folds were" if self.folds else "This test set was"
+        times = "once" if self.times == 1 else f"{self.times} times"
+        models = "1 model" if self.models == 1 else f"{self.models} models"
+        said = [f"{what} evaluated {times}, with {models}."]
+        if self.parts > 1:
+            seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+            said.append(f"Evaluations on these data used {self.parts} test sets from {seeds}.")
+        return (*said, *self.damage)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts for JSON."""
+        counts = {name: getattr(self, name) for name in ("times", "models", "parts", "seeds")}
+        return {**counts, "sentences": list(self.sentences)}
+
+
+def open_held_out(run: Run, command: Command) -> Openings:
+    """Check the test-set numbers of a run, and log the evaluation.
+
+    The entry is added to the log next to the run and to the user's log, so that runs in several
+    folders and moved folders are counted. The same command on the same model adds no entry. Several
+    processes may write at once.
+    """
+    verify(run)
+    opening = Opening.of(run, command)
+    refused = {}
+    for whose, path in ledgers(run).items():
+        try:
+            _write(path, opening)
+        except OutputError as error:
+            refused[whose] = error
+    if len(refused) == len(ledgers(run)):
+        raise next(iter(refused.values()))
+    found = openings(run)
+    unwritten = [f"This evaluation could not be added to the log {whose}." for whose in refused]
+    return replace(found, damage=(*found.damage, *unwritten))
+
+
+def openings(run: Run) -> Openings:
+    """Count the logged evaluations of a run or folds on the test set."""
+    own = Opening.of(run, "evaluate")
+    found: dict[tuple[str, str, str], Opening] = {}
+    damage = []
+    for whose, path in ledgers(run).items():
+        entries, wrong = read(path)
+        found |= {entry.key: entry for entry in entries}
+        if wrong:
+            damage.append(f"The log {whose} {wrong}: evaluations may be missing here.")
+    same = [entry for entry in found.values() if entry.held_out == own.held_out]
+    others = [
+        entry
+        for entry in found.values()
+        if (entry.population, entry.unit) == (own.population, own.unit)
+    ]
+    return Openings(
+        times=len(same),
+        models=len({entry.predictions for entry in same}),
+        parts=len({entry.held_out for entry in others}),
+        seeds=len({entry.seed for entry in others}),
+        folds=bool(run.folds),
+        damage=tuple(damage),
+        since=min((entry.date[:10] for entry in same), default=""),
+    )
+
+
+def ledgers(run: Run) -> dict[str, Path]:
+    """Return the log in the parent folder of the run, and the user's log, by name."""
+    beside = run.path.resolve().parent
+    while (beside / FOLDS).exists():
+        beside = beside.parent
+    named = os.environ.get(VARIABLE)
+    return {
+        "next to the runs": beside / LEDGER,
+        "of this user": Path(named) if named else user_state_path("sequela") / LEDGER,
+    }
+
+
+def read(path: Path) -> tuple[list[Opening], str]:
+    """Read the valid entries of a log, and describe its damage; a missing log is empty."""
+    try:
+        lines = _lines(path)
+    except OSError as error:
+        return [], f"cannot be read ({error.strerror})"
+    entries, damaged = [], []
+    previous = _FIRST
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            entry = Opening(**{field.name: record[field.name] for field in fields(Opening)})
+            hash(entry)  # fails for a list in place of a value
+            entries.append(entry)
+            linked = record["previous"] == previous
+        except (ValueError, TypeError, KeyError):
+            linked = False
+        damaged += [number] * (not linked)
+        previous = _sha256(line)
+    return entries, f"was changed after it was written (line {damaged[0]})" if damaged else ""
+
+
+def _write(path: Path, opening: Opening) -> None:
+    """Add an entry to a log, unless it is there; other processes wait."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            entries, _ = read(path)
+            if opening.key in {entry.key for entry in entries}:
+                return
+            lines = _lines(path)
+            previous = _sha256(lines[-1]) if lines else _FIRST
+            record = {**asdict(opening), "previous": previous}
+            lines.append(json.dumps(record, ensure_ascii=False).encode())
+            with whole(path) as partial:
+                partial.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+def _sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _ids(predictions: Predictions, kind: str) -> list[str]:
+    """Hash the ids of a kind without the key, as the log must not depend on it."""
+    named = {"row": predictions.example_id, "subject": predictions.subject_id}
+    return PLAIN.distinct(named.get(kind, predictions.group_id))
+
+
+def _digest(ids: Iterable[str]) -> str:
+    """Compute the SHA-256 of hashed ids in any order."""
+    return _sha256("\n".join(sorted(ids)).encode())
+
+
+def _of_all(digests: Iterable[str]) -> str:
+    """Combine the digests of all folds; a run of one split keeps its digest."""
+    distinct = sorted(set(digests))
+    return distinct[0] if len(distinct) == 1 else _digest(distinct)

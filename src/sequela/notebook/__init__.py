@@ -1,1 +1,0 @@
-"""The short interface in Python: load, split, fit, evaluate, show."""

@@ -1,0 +1,72 @@
+"""The page of runs: one self-contained HTML file, with the same bytes each time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sequela.errors import RunError
+from sequela.files import require_file
+from sequela.integrity.openings import open_held_out
+from sequela.report.page import write_page
+from sequela.report.sections import answer
+from sequela.report.sections.study import content as study_content
+from sequela.report.sections.training_size import apart
+from sequela.report.sections.trust import documentation, trust
+from sequela.runs.find import Run, find_runs, paths_of
+from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.results import by_study
+
+
+def report(
+    *runs: Path | str | Run, out: Path | str = "report.html", hide_below: int | None = None
+) -> Path:
+    """Build one HTML page from runs or their folders, as ``sequela report`` does: see its help.
+
+    Returns:
+        The path of the page.
+    """
+    require_file(Path(out), ".html")
+    return build(find_runs(paths_of(runs)), Path(out), hide_below).resolve()
+
+
+def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> Path:
+    """Evaluate runs on their test sets and build their page.
+
+    Runs of one question have the same split, or the same test set and other shares of the rest for
+    training.
+    """
+    if not folders:
+        raise RunError("no run to report: name at least one run folder")
+    studies = [(study, *apart(runs)) for study, runs in by_study(folders)]
+    for _, runs, _ in studies:
+        _refuse_mixture(runs)
+    for folder in folders:  # all, before any is counted
+        open_held_out(folder, "report")
+    contents = [study_content(study, runs, hide_below, aside) for study, runs, aside in studies]
+    titles = " and ".join(study.title for study, *_ in studies)
+    return write_page(
+        "report.html.j2",
+        out,
+        title=titles + answer.claims_of(contents),
+        lead=answer.lead(contents),
+        cards=answer.cards(contents),
+        pictures=answer.pictures(contents),
+        contents=contents,
+        trust=trust([*contents], [run for _, *some in studies for runs in some for run in runs]),
+        documentation=documentation(),
+    )
+
+
+def _refuse_mixture(folders: Sequence[Run]) -> None:
+    """Raise an error for runs whose numbers cannot be compared on one page."""
+    first: dict[tuple[object, ...], Run] = {}
+    for folder in folders:
+        settings = folder.settings
+        # Each question has its own table; runs that leak on purpose are next to it.
+        kind = (question_of(folder), settings.split, planned_leak(folder))
+        same = first.setdefault(kind, folder)
+        if folder.split_ids != same.split_ids:
+            raise RunError(
+                f"{folder.path} and {same.path} have different splits (by "
+                f"{settings.split}): their metrics cannot be compared; build one page for each"
+            )
+        _ = folder.predictions  # reading them proves that they belong to the split

@@ -1,0 +1,111 @@
+"""The page of scanned recordings: an overview of each, its events enlarged, and scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sequela.evaluation.number import duration
+from sequela.figures.recording import Scored, Span, clock, near, whole
+from sequela.report.page import write_page
+from sequela.report.picture import Picture, picture
+
+if TYPE_CHECKING:
+    from sequela.serving.scan import Found, Scan
+    from sequela.serving.szcore import Scores
+
+_DRAWN = 12
+"""Number of events that are drawn enlarged, over all recordings: the most confident ones."""
+_BESIDE = 10.0
+"""Seconds that are drawn before and after an event."""
+_LONGEST = 120.0
+"""Seconds of an event that are drawn."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One recording on the page."""
+
+    name: str
+    scan: "Scan"
+    whole: Picture
+    events: Sequence[tuple[str, "Found", Picture | None]]
+
+
+def build_scan(
+    scans: "Sequence[Scan]",
+    out: Path,
+    *,
+    about: dict[str, object],
+    known: Sequence[Sequence[Span]] | None = None,
+    scores: "Sequence[Scores]" = (),
+) -> Path:
+    """Write the page. The recordings are read again where events are drawn enlarged."""
+    confident = sorted(
+        ((each.confidence, place, row) for place, one in enumerate(scans)
+         for row, each in enumerate(one.events)),
+        key=lambda each: -each[0],
+    )  # fmt: skip
+    drawn = {(place, row) for _, place, row in confident[:_DRAWN]}
+    sections = [
+        _section(one, place, None if known is None else known[place], drawn)
+        for place, one in enumerate(scans)
+    ]
+    return write_page(
+        "scan.html.j2",
+        out,
+        title=f"{scans[0].event.capitalize()} in {_several(len(scans))}",
+        about=about,
+        sections=sections,
+        scores=scores,
+        duration=duration(sum(each.seconds for each in scans)),
+        n_events=len(confident),
+        n_drawn=len(drawn),
+        clock=clock,
+    )
+
+
+def _several(count: int) -> str:
+    return f"{count} recordings" if count > 1 else "a recording"
+
+
+def _section(
+    scan: "Scan", place: int, known: Sequence[Span] | None, drawn: set[tuple[int, int]]
+) -> Section:
+    scored = Scored(
+        scan.times,
+        scan.probability,
+        scan.range,
+        scan.threshold,
+        scan.event,
+        [(each.onset, each.onset + each.duration) for each in scan.events],
+        known,
+    )
+    return Section(
+        scan.path.name,
+        scan,
+        picture(whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."),
+        [
+            (
+                clock(event.onset),
+                event,
+                _near(scan, scored, event, f"event-{place + 1}-{row + 1}")
+                if (place, row) in drawn
+                else None,
+            )
+            for row, event in enumerate(scan.events)
+        ],
+    )
+
+
+def _near(scan: "Scan", scored: Scored, event: "Found", name: str) -> Picture:
+    """Draw an event and some seconds before and after it."""
+    read, rate = scan.recording.read, scan.recording.sfreq
+    first = max(0.0, event.onset - _BESIDE)
+    last = min(scan.seconds, event.onset + min(event.duration, _LONGEST) + _BESIDE)
+    begin, end = round(first * rate), min(round(last * rate), scan.recording.n_times)
+    figure = near(scored, read(begin, end), scan.recording.names, (begin / rate, end / rate))
+    caption = f"From {clock(event.onset)}, {event.duration:.0f} s."
+    if event.duration > _LONGEST:
+        caption += f" Its first {_LONGEST:.0f} s are drawn."
+    return picture(figure, name, caption)

@@ -1,0 +1,311 @@
+"""The first screen of a page: a summary, four cards, and a picture of all models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sequela.disclosure.disclosure import Hidden
+from sequela.evaluation.number import number
+from sequela.report.picture import HALF, WIDE, Picture
+from sequela.report.sections.comparison import Row, Standing
+from sequela.report.sections.leak import Leak
+from sequela.report.sentences import events_in_words
+from sequela.studies.verdicts import UNTESTABLE
+
+if TYPE_CHECKING:
+    from sequela.report.sections.group import Group
+
+Content = Mapping[str, Any]
+_THOUSAND = 1000
+_FEW = 20
+"""Groups of a test set below which an interval is not reliable."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The text of a card on one study."""
+
+    study: str
+    first: str
+    rest: str
+    bad: bool = False
+
+
+def lead(contents: Sequence[Content]) -> list[str]:
+    """Return the conclusion of each study, then what was done on which data."""
+    alone = len(contents) == 1
+    said = [
+        ("" if alone else f"{content['study'].title}: ") + make(content)
+        for make in (_conclusion, _done)
+        for content in contents
+    ]
+    for study in {content["study"].cited: content["study"] for content in contents}.values():
+        first, cited, rest = "\n".join(said).partition(study.cited)
+        said = (first + cited + rest.replace(study.cited, study.report)).split("\n")
+    return said
+
+
+def _conclusion(content: Content) -> str:
+    """Return the result in words: the report's networks, the default or best model, and leaks."""
+    main: Group = content["main"]
+    standing: Standing = content["standing"]
+    if leaking := [each for each in main.findings if each["severity"] == "leak"]:
+        return f"The scores cannot be trusted, because there is a leak: {leaking[0]['what']}."
+    if main.quick:
+        return "This is a quick run, so its numbers are not results."
+    if main.too_few or not standing.best:
+        return "The data have too few examples of a class for a conclusion."
+    beside = content["beside"]
+    name = beside.model if beside else standing.best.entry.name
+    row = next((row for row in standing.rows if row.entry.name == name), standing.best)
+    added = [_added(leak, row) for leak in content["leaks"]]
+    return " ".join(filter(None, (_networks(content), _predicts(content, row), *added)))
+
+
+def _networks(content: Content) -> str:
+    """Compare the best of a report's networks with the best baseline model, in a sentence."""
+    main: Group = content["main"]
+    standing: Standing = content["standing"]
+    own = {name for _, *names in main.study.families for name in names}
+    network = next((row for row in standing.rows if row.entry.name in own), None)
+    baseline = next((row for row in standing.rows if not row.entry.is_network), None)
+    if not (network and baseline and tests_claims(content)):
+        return ""
+    theirs, ours = map(_score, (network, baseline))
+    against = f"{network.entry.title} has {theirs}, {baseline.entry.title} {ours}."
+    report = main.study.report
+    if network.value <= baseline.value:
+        return f"No network of {report} scored higher than the best baseline model: {against}"
+    apart = standing.between(baseline, network)
+    first = f"The best network of {report} scored higher than the best baseline model"
+    sure = apart and apart.interval.low > 0
+    return f"{first}{'' if sure else ', but not clearly'}: {against}"
+
+
+def _score(row: Row) -> str:
+    """Return the number of a model: of 100 examples where it is an accuracy."""
+    if row.entry.metric.name == "accuracy":
+        return f"{number(100 * row.value, '.0f')} of 100 {row.entry.data.example}s right"
+    return f"{row.entry.metric.title} {number(row.value, row.entry.metric.form)}"
+
+
+def _predicts(content: Content, row: Row) -> str:
+    """Return how well the default model, or else the best, does on new data, in a sentence."""
+    metric, data, models = row.entry.metric, row.entry.data, len(content["main"].plain)
+    who = f"{row.entry.title}, the best of {models} models," if models > 1 else row.entry.title
+    if content["beside"]:
+        who = f"Sequela's default model, {row.entry.title},"
+    scale = 100 if metric.name == "accuracy" else 1
+    form = ".0f" if metric.name == "accuracy" else metric.form
+    ends = " to ".join(number(scale * end, form) for end in row.interval or ())
+    within = f" (95 % interval {ends})" if ends else ""
+    said = f"{who} has {_score(row)} on new {data.unit}s{within}"
+    if metric.name == "auroc":
+        pairs = number(100 * row.value, ".0f")
+        said += f": of a {data.example} with the event and one without, the first gets the "
+        said += f"higher probability in {pairs} of 100 pairs"
+    chosen = " It was chosen on the same test data." if models > 1 and not content["beside"] else ""
+    return f"{said}.{chosen}"
+
+
+def _added(leak: Leak, row: Row) -> str:
+    """Return how much each kind of a leak inflates the score of a model, in sentences."""
+    metric, found = row.entry.metric, [e for e in leak.rows if e.entry.name == row.entry.name]
+    unit = " percentage points" if metric.points else ""
+    return " ".join(
+        f"{leak.planned.adds.format(leak=leak.planned.leaking[each.entry.leak])} changes its "
+        f"{metric.title} by {metric.apart(each.by.value)}{unit} ("
+        f"{' to '.join(map(metric.apart, each.by.interval))})."
+        for each in found
+    )
+
+
+def _done(content: Content) -> str:
+    main: Group = content["main"]
+    many = len(main.plain)
+    models = "One model was" if many == 1 else f"{many} models were"
+    done = f"Question: {main.data.question}. {models} trained and tested on {content['holds']}."
+    count, example = main.best.test.examples, main.data.example
+    if main.split.folds:
+        repeats = main.split.repeats
+        often = "once" if repeats == 1 else f"{repeats} times"
+        done += f" Each {example} was in a test set {often}."
+    else:
+        few = isinstance(count, Hidden)
+        shown = f"fewer than {main.best.smallest}" if few else f"{count:,}"
+        done += f" The test set has {shown} {example}{'s' * (count != 1)}."
+    if tests_claims(content):
+        claims = "claims" if len(content["judged"]) > 1 else "claim"
+        done += f" Of {len(content['judged'])} {claims} of {main.study.cited}, {content['tally']}."
+    return done
+
+
+def tests_claims(content: Content) -> bool:
+    """Return whether a claim of a report can be tested on these runs."""
+    return any(each.main.verdict != UNTESTABLE for each in content["judged"])
+
+
+def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
+    """Return the cards on data, best model, cost and limitations, each for all studies."""
+    makers = {
+        "Data": _data,
+        "Best model": _best,
+        "Cost of the best model": _cost,
+        "Limitations": _caveat,
+    }
+    alone = len(contents) == 1
+    return [
+        (title, [make("" if alone else content["study"].title, content) for content in contents])
+        for title, make in makers.items()
+    ]
+
+
+def pictures(contents: Sequence[Content]) -> list[Picture]:
+    """Return a picture for each study: all models with intervals against their operations."""
+    alone = len(contents) == 1
+    drawn = (_picture(c, alone=alone, first=c is contents[0]) for c in contents)
+    return [each for each in drawn if each]
+
+
+def _picture(content: Content, *, alone: bool, first: bool) -> Picture | None:
+    standing: Standing = content["standing"]
+    caption = "" if alone else f"{content['study'].title}. "
+    caption += f"{standing.metric.heading} with 95 % intervals."
+    if first:
+        caption += " A filled point marks a model that no model with fewer operations beats."
+        if any(row.entry.run.facts.operations is None for row in standing.rows):
+            caption += " Diamonds mark models whose operations are not counted."
+    name = f"{content['study'].name}-models-picture"
+    return standing.against_operations(name, caption, WIDE if alone else HALF)
+
+
+def _data(study: str, content: Content) -> Line:
+    main: Group = content["main"]
+    data, split = main.data, main.split
+    named = data.subjects not in (None, data.examples)
+    whose = f"{data.subjects:,} subjects" if named else ""
+    recordings = f"{data.recordings:,} recordings" if data.recordings is not None else ""
+    recordings += f" of {data.sessions:,} sessions" if data.sessions is not None else ""
+    of = ", ".join(filter(None, (whose, recordings)))
+    how = f"{split.folds} folds" if split.folds else "test set split off"
+    events = events_in_words(data)
+    first = f"{data.examples:,} {data.example}s"
+    whole = ", ".join(filter(None, (of and f"of {of}", events)))
+    said = (whole, data.title, f"{_capital(how)} by {split.by}")
+    return Line(study, first, " ".join(f"{each}." for each in said if each))
+
+
+def _best(study: str, content: Content) -> Line:
+    main: Group = content["main"]
+    standing: Standing = content["standing"]
+    best = standing.best
+    if not best:
+        hidden = f"{standing.metric.heading} is hidden: a class has too few people."
+        return Line(study, main.best.title, hidden)
+    said = f"{standing.metric.heading} {_with_interval(best, standing)}"
+    chosen = f", {main.chosen}" if main.chosen else ""
+    return Line(study, best.entry.title, f"{said}{chosen}.{_simpler(standing)}")
+
+
+def _simpler(standing: Standing) -> str:
+    """Return whether a smaller model would do, in a sentence; nothing where that is not known."""
+    if row := standing.simplest:
+        metric, worse = standing.metric, "lower" if standing.metric.better == "higher" else "higher"
+        value = f"its {metric.title}, {_with_interval(row, standing)}, is not significantly {worse}"
+        return f" {row.entry.title} has fewer parameters, and {value}."
+    compared = [row for row in standing.simpler if row.apart and row.apart.difference]
+    if compared and len(compared) == len(standing.simpler):
+        return " The 95 % interval of its difference from every simpler model excludes 0."
+    return ""
+
+
+def _with_interval(row: Row, standing: Standing) -> str:
+    form = standing.metric.form
+    value = number(row.value, form).replace("%", " %")
+    if not row.interval:
+        return value
+    low, high = (number(end, form).replace("%", " %") for end in row.interval)
+    return f"{value} ({low} to {high})" if row.interval[0] != row.interval[1] else value
+
+
+def _cost(study: str, content: Content) -> Line:
+    best = content["best"]
+    operations = best.run.facts.operations
+    first = "Operations not counted." if operations is None else f"{operations:,} operations"
+    each = "" if operations is None else f"per {best.data.example}. "
+    held = f"{best.run.facts.parameters:,} parameter{'s' * (best.run.facts.parameters != 1)}"
+    used, models = best.run.facts.inference_us, len(best.run.runs)
+    took = f"training took {number(best.run.facts.train_seconds / models, '.3g')} s"
+    took += f" for each of {models} models" * (models > 1)
+    if used:
+        timed = number(used, ",.3g" if used < _THOUSAND else ",.0f")
+        took = f"a prediction takes {timed} µs, {took}"
+    return Line(study, first, f"{each}{held}; {took}, on one thread.")
+
+
+def _caveat(study: str, content: Content) -> Line:
+    """Return the worst limitation, and the titles of the others."""
+    found = caveats(content)
+    if not found:
+        return Line(study, "No data leak found", f"{_tested(content['main'])}.")
+    first, rest = found[0]
+    others = "; ".join(title[:1].lower() + title[1:] for title, _ in found[1:])
+    return Line(study, first, f"{rest} {f'Also: {others}.' if others else ''}".strip(), bad=True)
+
+
+def caveats(content: Content) -> list[tuple[str, str]]:
+    """Return the title and explanation of each limitation, the worst first."""
+    main: Group = content["main"]
+    standing: Standing = content["standing"]
+    data = main.data
+    leaking = [each for each in main.findings if each["severity"] == "leak"]
+    found = [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in leaking[:1]]
+    if main.quick:
+        found.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
+    if few := _few_tested(main):
+        found.append((few, "Intervals of so few are unreliable."))
+    if main.too_few:
+        found.append((_capital(main.too_few), f"The smallest class has {main.rarer_shown}."))
+    if unbeaten := standing.unbeaten:
+        reference = unbeaten.entry
+        many = f"{unbeaten.parameters:,} parameter{'s' * (unbeaten.parameters != 1)}"
+        why = f"It is a baseline model with {many}."
+        found.append((f"No network is clearly better than {reference.title}", why))
+    if data.subjects is None:
+        why = f"A split by {main.first.settings.split} can put one patient into several sets."
+        found.append(("Patients are not identified", why))
+    for worst in main.study.caveats[:1]:
+        title, rest = found.pop(0) if found else (worst.removesuffix("."), "")
+        found.insert(0, (title, f"{rest} {worst}" if rest else ""))
+    if not main.too_few and main.rarer < main.study.few:
+        many = f"The smallest class has {main.rarer_shown}"
+        found.append((many, "Intervals are wide."))
+    if content["chosen"]:
+        found.append(("Settings were chosen on other splits of these data", ""))
+    suspicious = [each for each in main.findings if each["severity"] != "leak"]
+    found += [(_capital(each["what"]), f"Suspicious: {each['check']}.") for each in suspicious]
+    return found
+
+
+def _tested(main: "Group") -> str:
+    """Return how many groups the test sets have."""
+    sets = "The test sets together have" if main.first.folds else "The test set has"
+    count, smallest = main.best.test.groups, main.best.smallest
+    many = f"fewer than {smallest}" if isinstance(count, Hidden) else f"{count:,}"
+    return f"{sets} {many} {main.data.unit}{'s' * (count != 1)}"
+
+
+def _few_tested(main: "Group") -> str:
+    """Return how many groups the test sets have, if these are few."""
+    count = main.best.test.groups
+    return _tested(main) if isinstance(count, Hidden) or count < _FEW else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def claims_of(contents: Sequence[Content]) -> str:
+    """Return the reports whose claims are tested, for the title; nothing where there are none."""
+    reports = dict.fromkeys(c["study"].report for c in contents if tests_claims(c))
+    return f": the claims of {' and '.join(reports)}, tested" if reports else ""

@@ -1,0 +1,205 @@
+"""All models of a question in one forest plot, with their difference from the best model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sequela.analysis.compare import Compared, compare_opened
+from sequela.disclosure.disclosure import Hidden
+from sequela.evaluation.comparison import Difference
+from sequela.evaluation.metrics import Metric
+from sequela.evaluation.number import number
+from sequela.figures.chart.figure import Figure
+from sequela.figures.pareto import accuracy_against_operations
+from sequela.report.entry import Entry
+from sequela.report.picture import WIDE, Picture, as_link, in_two_widths
+from sequela.runs.find import Run
+from sequela.runs.released import Released
+
+_TICKS = 5
+_MARGIN = 0.04
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in the plot.
+
+    Attributes:
+        entry: The run.
+        value: Its number on the test set.
+        interval: 95 %; ``None`` where it has none.
+        models: The number of each fold, repeat and seed, where there are several; models with too
+            few people of a class in the test set are left out.
+        apart: Its paired difference from the best; ``None`` for the best itself, and where the
+            two cannot be compared.
+    """
+
+    entry: Entry
+    value: float
+    interval: tuple[float, float] | None
+    models: tuple[float, ...]
+    apart: Compared | None = None
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of the model."""
+        return int(self.entry.run.facts.parameters)
+
+    @property
+    def train_seconds(self) -> float:
+        """The training time of one model: of several, such as folds, the mean."""
+        return float(self.entry.run.facts.train_seconds) / len(self.entry.run.runs)
+
+    @property
+    def as_good(self) -> bool:
+        """``True`` if the interval of the difference from the best model includes zero."""
+        found = self.apart and self.apart.difference
+        return bool(found and found.interval.low <= 0 <= found.interval.high)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The models of a question, the best first.
+
+    Attributes:
+        rows: The models.
+        best: The best model; ``None`` where its number is hidden.
+        metric: The metric that ranks them.
+        example: The unit of data that the operations are counted for.
+    """
+
+    rows: tuple[Row, ...]
+    best: Row | None
+    metric: Metric
+    example: str
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], best: Entry) -> "Standing":
+        """Make it from the models of one question; models whose number is hidden are left out."""
+        metric = best.metric
+        shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
+        shown.sort(key=lambda e: (e is not best, -e.value))
+        # A difference from a hidden number would reveal it.
+        seen = any(each is best for each in shown)
+        apart = _apart(best, shown) if seen else {}
+        rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
+        return cls(rows, rows[0] if seen else None, metric, best.data.example)
+
+    @property
+    def simpler(self) -> tuple[Row, ...]:
+        """The models with fewer parameters than the best, the simplest first."""
+        if not self.best:
+            return ()
+        most = self.best.parameters
+        fewer = [row for row in self.rows if row.parameters < most]
+        return tuple(sorted(fewer, key=lambda row: row.parameters))
+
+    @property
+    def simplest(self) -> Row | None:
+        """The simplest model that is simpler than the best and not clearly worse."""
+        return next((row for row in self.simpler if row.as_good), None)
+
+    @property
+    def unbeaten(self) -> Row | None:
+        """The best baseline model, where no network is clearly better."""
+        references = [row for row in self.rows if not row.entry.is_network]
+        networks = [row for row in self.rows if row.entry.is_network]
+        if not (references and networks):
+            return None
+        first = references[0]
+        return first if first is self.best or first.as_good else None
+
+    def between(self, first: Row, other: Row) -> Difference | None:
+        """Return the paired difference of a model from another one, if they can be compared."""
+        found = _apart(first.entry, [other.entry]).get(other.entry.key)
+        return found.difference if found else None
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis: a bit more than the intervals and the folds reach."""
+        all_ = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
+        if self.metric.chance is not None:
+            all_.append(self.metric.chance)
+        low, high = min(all_), max(all_)
+        margin = _MARGIN * ((high - low) or 1)
+        least, most = self.metric.bounds
+        return max(least, low - margin), min(most, high + margin)
+
+    def at(self, value: float) -> str:
+        """Return the place of a number on the axis, in percent of its width."""
+        low, high = self.ends
+        return f"{100 * (value - low) / (high - low):.2f}%"
+
+    @property
+    def ticks(self) -> list[tuple[str, str]]:
+        """The place and label of round numbers on the axis."""
+        low, high = self.ends
+        step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
+        first = int(low / step) + 1
+        values = [i * step for i in range(first, int(high / step) + 1)]
+        return [(self.at(value), number(value, self.metric.form)) for value in values]
+
+    @property
+    def data(self) -> str:
+        """The rows as a csv link."""
+        return as_link(
+            [
+                {
+                    "model": row.entry.title,
+                    self.metric.name: row.value,
+                    "low": row.interval and row.interval[0],
+                    "high": row.interval and row.interval[1],
+                    "difference_from_best": row.apart
+                    and row.apart.difference
+                    and row.apart.difference.value,
+                    "parameters": row.parameters,
+                    "operations": row.entry.run.facts.operations,
+                    "train_seconds": row.train_seconds,
+                }
+                for row in self.rows
+            ]
+        )
+
+    def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:
+        """Return the picture of all models: their number against their operations."""
+        rows = [
+            {
+                "model": row.entry.title,
+                "operations": row.entry.run.facts.operations,
+                "accuracy": row.value,
+                "low": row.interval[0] if row.interval else row.value,
+                "high": row.interval[1] if row.interval else row.value,
+            }
+            for row in self.rows
+        ]
+
+        def draw(width: int) -> Figure:
+            return accuracy_against_operations(
+                rows, number=self.metric.title, example=self.example, width=width
+            )
+
+        return in_two_widths(draw, name, caption, width) if len(rows) > 1 else None
+
+
+def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
+    ci = entry.test.get(f"{metric.key}_ci")
+    models = []
+    if len(entry.run.runs) > 1:
+        released = [Released(run, entry.smallest) for run in entry.run.runs]
+        models = [each.test.get(metric.key) for each in released if not each.of_few]
+    shown = tuple(n for n in models if isinstance(n, float))
+    interval = (ci[0], ci[1]) if ci else None
+    return Row(entry, entry.test[metric.key], interval, shown, apart)
+
+
+def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
+    """Return the paired difference from the best of each model with the same folds and seeds."""
+    others = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
+    if not others or not best.metric.better:
+        return {}
+    found = compare_opened([best.run, *(each.run for each in others)], best.metric.name)
+    return {each.key: row for each, row in zip(others, found.runs[1:], strict=True)}
+
+
+def _design(run: Run) -> tuple[int, int, int]:
+    return run.folds, run.repeats, run.seeds

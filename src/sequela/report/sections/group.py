@@ -1,0 +1,158 @@
+"""The runs of one question on a page: one cohort, or one data set."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+
+from sequela.disclosure.disclosure import is_small
+from sequela.integrity.openings import Openings, openings
+from sequela.report import sentences
+from sequela.report.entry import Entry
+from sequela.runs.find import Run
+from sequela.runs.record import DataRecord, SplitRecord
+from sequela.studies.study import Study
+
+TOO_FEW = "too few examples of a class to conclude"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one question: one cohort, or one data set.
+
+    Attributes:
+        study: Its study.
+        key: Its name in ``results.json``.
+        plain: Its networks and baseline models, without a leak.
+        weighted: Its networks trained with weighted classes.
+        leaking: Its models run with a leak, to show how much it inflates the score.
+    """
+
+    study: Study
+    key: str
+    plain: tuple[Entry, ...]
+    weighted: tuple[Entry, ...]
+    leaking: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, study: Study, key: str, runs: Sequence[Run], hide_below: int | None) -> "Group":
+        """Sort the runs of one question by kind; without plain runs, another kind counts as it."""
+        kinds: dict[str, list[Entry]] = {"plain": [], "weighted": [], "leaking": []}
+        for entry in (Entry(run, hide_below, study) for run in runs):
+            weighted = entry.run.settings.training.class_weights
+            kinds["leaking" if entry.leak else "weighted" if weighted else "plain"].append(entry)
+        for instead in ("weighted", "leaking"):
+            if not kinds["plain"]:
+                kinds["plain"], kinds[instead] = kinds[instead], []
+        plain = _told_apart(kinds["plain"])
+        leaks = dict.fromkeys(entry.leak for entry in kinds["leaking"])
+        leaking = [_told_apart([e for e in kinds["leaking"] if e.leak == leak]) for leak in leaks]
+        others = _told_apart(kinds["weighted"])
+        return cls(study, key, plain, others, tuple(chain.from_iterable(leaking)))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The runs of all kinds."""
+        return (*self.plain, *self.weighted, *self.leaking)
+
+    @property
+    def first(self) -> Run:
+        """The first run, for facts that all runs share."""
+        return self.plain[0].run
+
+    @property
+    def data(self) -> DataRecord:
+        """The runs' description of their data."""
+        return self.plain[0].data
+
+    @cached_property
+    def split(self) -> SplitRecord:
+        """The split, or the folds."""
+        return self.first.describe_split()
+
+    @property
+    def findings(self) -> list[dict[str, str]]:
+        """The leaks and suspicions of the data: the same for all models."""
+        return self.plain[0].findings
+
+    @cached_property
+    def rarer(self) -> int:
+        """The number of examples of the smallest class, which may be too small to be shown."""
+        return min(self.plain[0].run.data.counts)
+
+    @property
+    def rarer_shown(self) -> str:
+        """The number in words, such as ``1 stay`` or ``fewer than 10 stays``."""
+        smallest, example = self.plain[0].smallest, self.data.example
+        if is_small(self.rarer, smallest):
+            return f"fewer than {smallest} {example}s"
+        return f"{self.rarer:,} {example}{'s' * (self.rarer != 1)}"
+
+    @property
+    def too_few(self) -> str:
+        """The warning where nothing can be concluded, else nothing."""
+        return TOO_FEW if self.rarer < self.study.very_few else ""
+
+    @property
+    def quick(self) -> bool:
+        """``True`` if networks were trained for too few epochs for their numbers to be results."""
+        declared = self.study.training
+        return any(
+            entry.run.settings.training.epochs
+            < min(declared[entry.name].epochs, self.study.quick_epochs + 1)
+            for entry in self.plain
+            if entry.name in declared
+        )
+
+    @property
+    def one_step(self) -> str:
+        """The warning if most sequences of recurrent models have one step, else nothing."""
+        return sentences.one_step(self.plain)
+
+    @property
+    def codes(self) -> str:
+        """The level to which codes are cut; nothing if they are not."""
+        return sentences.codes_in_words(self.data)
+
+    @property
+    def best(self) -> Entry:
+        """The run with the best number on the test set."""
+        return max(self.plain, key=lambda entry: entry.value)
+
+    @property
+    def chosen(self) -> str:
+        """The number of models from which the best was selected, where there are several."""
+        part = "these folds" if self.first.folds else "this test set"
+        return f"best of {len(self.plain)}, selected on {part}" if len(self.plain) > 1 else ""
+
+    @cached_property
+    def opened(self) -> Openings:
+        """The number of evaluations on the test set."""
+        return openings(self.first)
+
+    @property
+    def networks(self) -> tuple[Entry, ...]:
+        """The networks among the plain runs."""
+        return tuple(entry for entry in self.plain if entry.is_network)
+
+    @property
+    def reference_models(self) -> str:
+        """The titles of the baseline models."""
+        return ", ".join(entry.title for entry in self.plain if not entry.is_network)
+
+
+def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return the entries; those with the same title get the name of their folder too."""
+    titles = Counter(entry.title for entry in entries)
+    folders = Counter(entry.run.path.name for entry in entries)
+    found = []
+    for number, entry in enumerate(entries):
+        path = entry.run.path
+        if titles[entry.title] > 1:
+            alone = folders[path.name] == 1
+            called = path.name if alone else f"{path.parent.name}/{path.name}"
+            found.append(replace(entry, called=called, number=number))
+        else:
+            found.append(entry)
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""Inflation of the score by a leak: the same models with and without it, where both were run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sequela.disclosure.disclosure import Hidden
+from sequela.figures.chart.figure import Figure
+from sequela.figures.leak import leak
+from sequela.report.entry import Entry
+from sequela.report.picture import Picture, picture
+from sequela.studies.inflation import Inflation, inflation
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A leak that is run on purpose.
+
+    Attributes:
+        heading: The heading of its section.
+        honest: The name of the runs without it; ``{split}`` is their split.
+        leaking: For each kind of leak, the name of its runs in the picture.
+        caption: The caption of the picture.
+        note: A description of the comparison.
+        runs: The runs that leak, as the end of a sentence.
+        adds: The leak ``{leak}``, as the beginning of a sentence.
+    """
+
+    heading: str
+    honest: str
+    leaking: dict[str, str]
+    caption: str
+    note: str
+    runs: str
+    adds: str
+
+
+PLANNED = (
+    Planned(
+        "How much leakage inflates the score",
+        "by {split}",
+        {"recording": "by recording", "row": "by row"},
+        "{data}: what related segments in both the training and the test set add.",
+        "A split by row puts segments of one recording or subject into both the training and the "
+        "test set; a split by recording separates recordings that were made at the same time. The "
+        "intervals resample whole {split}s, but that does not remove a leak.",
+        "the runs that are split otherwise, which leak by design",
+        "A split {leak}",
+    ),
+    Planned(
+        "How much later information inflates the score",
+        "available at prediction",
+        {"hindsight": "whole stay"},
+        "{data}: what information from after the prediction adds.",
+        "Stays, models and split are the same. One model reads information available at prediction "
+        "time, the other all information until the end of the stay.",
+        "the runs that read information from after the prediction, which leak by design",
+        "Information from the {leak}",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """A run that leaks, and how much that inflates its score."""
+
+    entry: Entry
+    by: Inflation
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A leak that was run on purpose, on a page."""
+
+    id: str
+    planned: Planned
+    picture: Picture
+    note: str
+    rows: tuple[Inflated, ...]
+
+
+def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
+    """Return each leak that was run on purpose, with its picture and its inflation of the score."""
+    found = []
+    first = honest[0]
+    for planned in PLANNED:
+        rows = inflations(planned, honest, leaking)
+        if not rows:
+            continue
+        name = next(iter(planned.leaking)) if len(planned.leaking) == 1 else "split"
+        key = f"{first.study.name}-leak-{name}" if first.study else name
+        split = first.run.settings.split
+        caption = planned.caption.format(data=first.data.title)
+        drawn = picture(leak_figure(planned, rows, split), f"{key}-picture", caption)
+        note = f"{planned.note.format(split=split)} {_in_words(planned, rows, split)}"
+        found.append(Leak(key, planned, drawn, note, tuple(rows)))
+    return found
+
+
+def inflations(
+    planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]
+) -> list[Inflated]:
+    """Compute how much a leak inflates the score of each model that was run with and without it.
+
+    Left out are models whose score is hidden or undefined in one of the two.
+    """
+    known = {entry.name: entry for entry in _shown(honest)}
+    ordered = [entry for leak_ in planned.leaking for entry in leaking if entry.leak == leak_]
+    pairs = [(e, inflation(known[e.name].run, e.run)) for e in _shown(ordered) if e.name in known]
+    return [Inflated(entry, by) for entry, by in pairs if by]
+
+
+def _shown(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries whose number may be shown."""
+    return [e for e in entries if not isinstance(e.test[e.metric.key], Hidden | None)]
+
+
+def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
+    """List the inflation of each model, by leak."""
+    metric = rows[0].entry.metric
+    unit = "percentage points" if metric.points else metric.title
+    without = planned.honest.format(split=split)
+    sentences = []
+    for (leak_, paired), some in groupby(rows, lambda each: (each.entry.leak, each.by.paired)):
+        listed = "; ".join(
+            f"{e.entry.title} {metric.apart(e.by.value)} ({metric.apart(e.by.interval[0])} to "
+            f"{metric.apart(e.by.interval[1])})"
+            for e in some
+        )
+        on = "on the same examples" if paired else "on test sets of their own"
+        what = f"{planned.leaking[leak_].capitalize()} minus {without}"
+        sentences.append(f"{what} {on}, in {unit}: {listed}.")
+    return " ".join(sentences)
+
+
+def leak_figure(planned: Planned, rows: Sequence[Inflated], split: str) -> Figure:
+    """Draw the inflation of each model, in comparison with a split that does not leak."""
+    without = planned.honest.format(split=split)
+    drawn = [
+        {
+            "model": each.entry.title,
+            "leak": f"{planned.leaking[each.entry.leak]} minus {without}",
+            "difference": each.by.value,
+            "low": each.by.interval[0],
+            "high": each.by.interval[1],
+        }
+        for each in rows
+    ]
+    return leak(drawn, metric=rows[0].entry.metric.name)

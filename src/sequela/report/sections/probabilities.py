@@ -1,0 +1,310 @@
+"""The section on probabilities: ranking, calibration, decisions, sets and subgroups."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.disclosure.disclosure import Hidden, apply, is_small
+from sequela.errors import DataError
+from sequela.evaluation.calibration import (
+    brier_score,
+    calibration_error,
+    calibration_line,
+    expected_calibration_error,
+    reliability,
+)
+from sequela.evaluation.conformal import check_coverage, fit_conformal
+from sequela.evaluation.curves import (
+    coarse,
+    counts_no_few,
+    precision_recall_curve,
+    precision_recall_over_models,
+    roc_curve,
+    roc_over_models,
+)
+from sequela.evaluation.decision import Threshold, net_benefit
+from sequela.evaluation.event import event
+from sequela.evaluation.metrics import METRICS, headline, log_loss, named
+from sequela.evaluation.predictions import Predictions, joined
+from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
+from sequela.evaluation.subgroups import Subgroup, subgroups
+from sequela.evaluation.summary import as_written
+from sequela.figures.decision import decision_curves
+from sequela.figures.matrices import confusion_matrix
+from sequela.figures.ranking import ranking
+from sequela.figures.reliability import reliability_curves
+from sequela.figures.subgroups import subgroup_forest
+from sequela.report import sentences
+from sequela.report.entry import Entry
+from sequela.report.picture import Picture, picture
+from sequela.runs.find import Run
+from sequela.runs.recipe import bootstrap_of, judged
+
+PROMISED = 0.9
+_SHORT = 0.1  # of the coverage of a class below which a page warns
+_TWO = 2
+_FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
+_THRESHOLDS = np.arange(1, 61) / 100
+_RANKED = {
+    "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
+    "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
+}
+_DECIDED = (
+    "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
+    "A model is useful where its curve is above acting on all and acting on none."
+)
+Fit = Callable[[Predictions], Temperature | Isotonic]
+
+
+def held_out(run: Run) -> Predictions:
+    """Return the predictions on the test set; of folds, each example once."""
+    return run.predictions.part("held_out")
+
+
+def recalibrated(run: Run, fit: Fit) -> Predictions:
+    """Recalibrate the test-set predictions on the validation set of the same fold."""
+    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
+
+
+def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
+    """Draw ROC and precision-recall curves of models on the same examples.
+
+    The legends show the numbers of the tables, also where these are means over folds.
+    """
+    chosen = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
+    run = entries[0].run
+    areas_are = f"mean of {len(run.runs)} models" if run.of_many else ""
+    pictures = []
+    for name, of_one, of_many, metric in (
+        ("roc", roc_curve, roc_over_models, METRICS["auroc"]),
+        (
+            "precision-recall",
+            precision_recall_curve,
+            precision_recall_over_models,
+            METRICS["average_precision"],
+        ),
+    ):
+        curves = {
+            s.title: of_many(judged(s.run.runs), _rng(s.run), bootstrap_of(s.run.first))
+            if s.run.of_many
+            else coarse(of_one(held_out(s.run), _rng(s.run)), held_out(s.run), s.smallest)
+            for s in entries
+        }
+        areas = {s.title: as_written(s.test, metric.key) for s in entries if metric.key in s.test}
+        drawn = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
+        pictures.append(picture(drawn, f"{prefix}{name}", _RANKED[name]))
+    return pictures
+
+
+def one_against_rest(entry: Entry, prefix: str) -> Picture:
+    """Draw ROC curves of one model with several classes, each class against all others."""
+    predictions = held_out(entry.run)
+    curves = {
+        name: coarse(
+            roc_curve(predictions.against_rest(name), _rng(entry.run)),
+            predictions.against_rest(name),
+            entry.smallest,
+        )
+        for name in predictions.classes
+    }
+    drawn = ranking(curves, event="one class against the rest")
+    caption = f"{entry.title}: ROC curve of each class against all others together."
+    return picture(drawn, f"{prefix}roc", caption)
+
+
+def confused(entry: Entry, prefix: str) -> Picture | None:
+    """Draw the confusion matrix of one model, where it may be shown."""
+    counts = entry.test.confusion
+    if isinstance(counts, Hidden):
+        return None
+    drawn = confusion_matrix(counts, entry.data.classes)
+    caption = f"Confusion matrix of {entry.title}: share of each true class by predicted class."
+    return picture(drawn, f"{prefix}matrix", caption)
+
+
+def _thresholds(run: Run) -> float | list[float]:
+    """Return the chosen threshold, or the threshold of each model."""
+    found = [each.test.operating_points[1].threshold for each in run.runs]
+    return found if run.of_many else float(found[0])
+
+
+def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
+    """Draw decision curves of models, at the thresholds that count no small number of people."""
+    shown = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
+    at = _THRESHOLDS[np.all(shown, axis=0)]
+    if not at.size:
+        return None
+    curves = {s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=at) for s in entries}
+    return picture(decision_curves(curves, event=what), f"{prefix}decision", _DECIDED)
+
+
+def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
+    """Draw the reliability of one model, as trained and recalibrated on the validation set."""
+    said = {
+        "as trained": held_out(entry.run),
+        "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
+    }
+    if len(said["as trained"].classes) == _TWO:
+        said["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
+    curves = {
+        name: reliability(each, _rng(entry.run), smallest=entry.smallest)
+        for name, each in said.items()
+    }
+    chances = {name: event(each).chance for name, each in said.items()}
+    drawn = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
+    caption = f"Calibration of {entry.title}. On the diagonal, events predicted with 30 % "
+    caption += "happen in 30 % of the examples."
+    return picture(drawn, f"{prefix}reliability", caption)
+
+
+def table(entries: Sequence[Entry]) -> list[dict[str, object]]:
+    """Return scores of the probabilities of each model; an undefined score is ``None``."""
+    return [_scores(s) for s in entries]
+
+
+def _scores(entry: Entry) -> dict[str, object]:
+    predictions = held_out(entry.run)
+    brier = brier_score(predictions)
+    line = None
+    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > _FLAT:
+        line = calibration_line(predictions)
+    return {
+        "title": entry.title,
+        "brier": brier.score,
+        "skill": 1 - brier.score / brier.uncertainty,
+        "miscalibration": brier.miscalibration,
+        "discrimination": brier.discrimination,
+        "binned_error": expected_calibration_error(predictions),
+        "beyond_chance": _or_none(calibration_error, predictions),
+        "line": line,
+        "loss": log_loss(predictions),
+        "recalibrated_loss": log_loss(recalibrated(entry.run, fit_temperature)),
+    }
+
+
+def sets(entry: Entry) -> dict[str, object]:
+    """Compute the coverage of prediction sets that are fitted on the validation set."""
+    run = entry.run
+    found = [
+        check_coverage(
+            fit_conformal(each.predictions.part("tuning"), PROMISED), held_out(each), _rng(each)
+        )
+        for each in run.runs
+    ]
+    interval = found[0].coverage.interval if len(found) == 1 else None
+    of_class = np.nanmean([[c.value for c in each.of_class] for each in found], 0)
+    counts = np.bincount(held_out(run).label, minlength=len(of_class))
+    covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
+    few = [
+        any(is_small(n, entry.smallest) for n in (some, whole - some))
+        for some, whole in zip(covered.tolist(), counts.tolist(), strict=True)
+    ]
+    return {
+        "promised": PROMISED,
+        "coverage": float(np.mean([each.coverage.value for each in found])),
+        "interval": interval,
+        "folds": len(found),
+        "of_class": apply(of_class.tolist(), np.array(few)),
+        "classes": list(held_out(run).classes),
+        "mean_size": float(np.mean([each.mean_size.value for each in found])),
+        "kept": all(each.kept for each in found),
+        "missed": [
+            name
+            for name, share, hidden in zip(held_out(run).classes, of_class, few, strict=True)
+            if share < PROMISED - _SHORT and not hidden
+        ],
+    }
+
+
+def groups(entry: Entry) -> list[Subgroup]:
+    """Compute the performance of a model of two classes by subgroup, for known attributes."""
+    run = entry.run
+    predictions = run.predictions
+    inside = predictions.split == "held_out"
+    attributes = {name: values[inside] for name, values in run.attributes.items()}
+    point = entry.test.operating_points[1]
+    threshold = Threshold(point.threshold, point.chosen_for)
+    names = [headline(predictions.classes).name]
+    return subgroups(
+        predictions.part("held_out"),
+        attributes,
+        names,
+        _rng(run),
+        threshold=threshold,
+        model=_model(run) if run.of_many else None,
+        smallest=entry.smallest,
+    )
+
+
+def _model(run: Run) -> NDArray[np.int64]:
+    """Return the index of the model whose test set has each example: int64 (example,)."""
+    ids = held_out(run).example_id
+    model = np.zeros(len(ids), np.int64)
+    for index, each in enumerate(run.once):
+        model[np.searchsorted(ids, held_out(each).example_id)] = index
+    return model
+
+
+def by_group(entry: Entry, prefix: str) -> dict[str, object] | None:
+    """Draw the subgroups, for known attributes of the people."""
+    found = groups(entry)
+    if not any(one.value for one in found):
+        return None
+    many = entry.data.outcome.many if entry.data.outcome else ""
+    return {
+        "pictures": [
+            picture(
+                subgroup_forest(found, metric, event=many),
+                f"{prefix}subgroups-{metric}",
+                f"{named(metric).heading} of {entry.title}, by subgroup, with 95 % intervals.",
+            )
+            for metric in (
+                headline(entry.data.classes).name,
+                "observed_minus_expected",
+                "alarm_rate",
+            )
+        ],
+        "smallest": entry.smallest,
+        "suppressed": sum(not one.value for one in found),
+    }
+
+
+def _rng(run: Run) -> np.random.Generator:
+    return np.random.default_rng(run.settings.seed)
+
+
+def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -> float | None:
+    try:
+        return number(predictions)
+    except DataError:
+        return None
+
+
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
+    """Return the values of the template on probabilities."""
+    two = best.two
+    if best.of_few:
+        subgroups_ = by_group(best, prefix) if two else None
+        return {"of_few": True, "best": best, "prefix": prefix, "subgroups": subgroups_}
+    outcome = best.data.outcome
+    what = outcome.label if outcome else "the most probable class is right"
+    baselines = [s for s in entries if not s.is_network]
+    shown = (best, max(baselines, key=lambda s: s.value, default=best))
+    curves = [s for s in entries if s.is_network or s in shown]
+    return {
+        "of_few": False,
+        "event": what,
+        "best": best,
+        "prefix": prefix,
+        "two": two,
+        "alarms": sentences.alarms(best) if two else "",
+        "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
+        "reliability": calibrated(best, what, prefix),
+        "decision": decided(curves, what, prefix) if two else None,
+        "matrix": None if two else confused(best, prefix),
+        "table": table(entries),
+        "sets": sets(best),
+        "subgroups": by_group(best, prefix) if two else None,
+    }

@@ -1,0 +1,115 @@
+"""Table 1: the data by class."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.split import SETS
+from sequela.disclosure.disclosure import hidden_cells, is_small
+from sequela.evaluation.subgroups import UNKNOWN
+from sequela.report.entry import Entry
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table.
+
+    Attributes:
+        name: The thing that is counted.
+        counts: The count of each class; ``None`` where they are hidden.
+        shares: The counts as shares of the class; ``None`` for the counts of the whole.
+    """
+
+    name: str
+    counts: tuple[int, ...] | None
+    shares: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TableOne:
+    """The table.
+
+    Attributes:
+        classes: The columns.
+        lines: The rows of each attribute; the first rows describe all data.
+        hidden: Number of values that are not named, because few people have them.
+    """
+
+    classes: tuple[str, ...]
+    lines: dict[str, list[Line]]
+    hidden: int
+
+
+def table_one(entry: Entry) -> TableOne | None:
+    """Make the table of one run; ``None`` where a class has too few people to show anything.
+
+    A value that few people have is not named, and counts that would reveal its count are hidden:
+    see :mod:`sequela.evaluation.subgroups`.
+    """
+    predictions, smallest = entry.run.predictions, entry.smallest
+    classes = predictions.classes
+    n = len(classes)
+    held_out = predictions.split == "held_out"
+    label = predictions.label
+    groups = (
+        predictions.group_id if (predictions.subject_id == "").any() else predictions.subject_id
+    )
+    cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
+    if any(is_small(count, smallest) for count in cells.ravel().tolist()):
+        return None
+    whole = cells.sum(0)
+    example, unit = entry.data.example, entry.data.unit
+    first = [Line(f"{example}s", tuple(whole.tolist()))]
+    if len(np.unique(groups)) < len(groups):
+        of_class = [len(np.unique(groups[label == one])) for one in range(n)]
+        if not any(is_small(count, smallest) for count in of_class):
+            first.append(Line(f"{'subject' if unit == 'site' else unit}s", tuple(of_class)))
+    if not held_out.all():
+        parts = np.array(
+            [np.bincount(label[predictions.split == part], minlength=n) for part in SETS]
+        )
+        hide = hidden_cells(parts, smallest).tolist()
+        for name, counts, out in zip(SETS.values(), parts, hide, strict=True):
+            first.append(_line(name, None if out else counts, whole))
+    lines, hidden = {"": first}, 0
+    for attribute, values in entry.run.attributes.items():
+        shown = list(_of_attribute(values, label, groups, held_out, n, smallest))
+        if some := [_line(name, counts, whole) for name, counts in shown if name]:
+            lines[attribute] = some
+        hidden += sum(not name for name, _ in shown)
+    return TableOne(classes, lines, hidden)
+
+
+def _of_attribute(
+    values: NDArray[np.str_],
+    label: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    held_out: NDArray[np.bool_],
+    n: int,
+    smallest: int,
+) -> Iterator[tuple[str, NDArray[np.int64] | None]]:
+    """Yield name and counts (class,) of each value, empty or ``None`` where they are hidden."""
+    named = np.where(values == "", UNKNOWN, values)
+    names = np.unique(named).tolist()
+    cells: list[list[int]] = []
+    for name in names:
+        inside = [(named == name) & part for part in (held_out, ~held_out)]
+        people = [len(np.unique(groups[rows])) for rows in inside]
+        of_class = [count for r in inside for count in np.bincount(label[r], minlength=n).tolist()]
+        cells.append(people + of_class)
+    table = np.array(cells)
+    small = [any(is_small(count, smallest) for count in row) for row in cells]
+    counts = table[:, 2:].reshape(len(names), 2, n).sum(1)
+    hide = hidden_cells(table, smallest).tolist()
+    for name, few, out, own in zip(names, small, hide, counts, strict=True):
+        yield ("" if few else name), (None if out else own)
+
+
+def _line(name: str, counts: NDArray[np.int64] | None, whole: NDArray[np.int64]) -> Line:
+    if counts is None:
+        return Line(name, None)
+    shares: Any = counts / np.maximum(whole, 1)
+    return Line(name, tuple(counts.tolist()), tuple(shares.tolist()))

@@ -1,0 +1,98 @@
+"""Names of channels: the usual aliases, pairs of electrodes, and units."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+
+ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+"""The electrodes with different names in the 10-20 system of 1958 and the 10-10 system."""
+REFERENCES = ("REF", "LE", "AR", "AVG", "CAR", "LINKED", "G2", "CS2")
+"""The names after a hyphen that are a common reference, not an electrode. One recording of CHB-MIT
+(chb12_27) has ``CS2``."""
+TO_MICROVOLTS: Mapping[str, float] = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "nv": 1e-3}
+"""The names of units in lower case, and their size in µV."""
+_KIND = re.compile(r"^(EEG|SEEG|ECOG)[ _.:-]+", re.IGNORECASE)
+_PAIR = 2
+
+
+def canonical(name: str) -> str:
+    """Return a channel's name in upper case, without kind and common reference, in 10-10 terms.
+
+    Example:
+        >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "F7-CS2", "F7-T3", "Cz.")]
+        ['FP1', 'T7', 'F7', 'F7-T7', 'CZ']
+    """
+    plain = _KIND.sub("", name.strip().replace("\N{MINUS SIGN}", "-"))
+    parts = [part.strip(" ._").upper() for part in plain.split("-")]
+    if len(parts) == _PAIR and parts[1] in REFERENCES:
+        parts = parts[:1]
+    return "-".join(ALIASES.get(part, part) for part in parts)
+
+
+def to_microvolts(unit: str) -> float | None:
+    """Return a unit's size in µV; ``None`` if it is not a unit of voltage.
+
+    Example:
+        >>> to_microvolts("uV"), to_microvolts("mm")
+        (1.0, None)
+    """
+    plain = unit.strip().replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}").lower()
+    return TO_MICROVOLTS.get(plain)
+
+
+class Montage:
+    """The selection of channels from those of a file, or of differences of two.
+
+    Attributes:
+        names: The selected channels.
+        needs: Indices of the channels to read, in the order of the columns of ``weights``.
+        weights: float64 (channel, needed channel).
+        notes: Notes on the selection, as sentences.
+    """
+
+    def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:
+        """Find channels."""
+        self.names = tuple(asked or there)
+        called = [canonical(name) for name in there]
+        # An exact name has precedence over its alias.
+        known = {name: i for i, name in reversed([*enumerate(called)])}
+        known |= {name: i for i, name in reversed([*enumerate(there)])}
+        found = [self._of(name, known, there, place) for name in self.names]
+        read = {called[index] for terms in found for index, _ in terms}
+        self.notes = tuple(
+            f"several channels are called {name}: the first of them is read"
+            for name in sorted(read)
+            if called.count(name) > 1
+        )
+        self.needs = sorted({index for terms in found for index, _ in terms})
+        self.weights: NDArray[np.float64] = np.zeros((len(found), len(self.needs)))
+        for row, terms in enumerate(found):
+            for index, weight in terms:
+                self.weights[row, self.needs.index(index)] += weight
+
+    @staticmethod
+    def _of(
+        name: str, known: Mapping[str, int], there: Sequence[str], place: str
+    ) -> list[tuple[int, float]]:
+        """Return the channel itself, or the two of which it is the difference."""
+        plain = canonical(name)
+        for each in (name, plain):
+            if each in known:
+                return [(known[each], 1.0)]
+        first, _, second = plain.partition("-")
+        if second and first in known and second in known:
+            return [(known[first], 1.0), (known[second], -1.0)]
+        raise DataError(
+            f"{place}: no channel '{name}', and no two of which it is the difference "
+            f"(found: {', '.join(there)}); name others with --channels"
+        )
+
+    def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Combine the channels read (needed channel, time) to the selected ones (channel, time)."""
+        plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
+        found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
+        return found

@@ -1,0 +1,390 @@
+"""EDF, EDF+ and BDF files, decoded by edfio from the requested records only.
+
+Source: B. Kemp, J. Olivan, Clin. Neurophysiol. 114, 1755-1761 (2003), and
+https://www.edfplus.info/specs/edf.html. A file is checked whole before it is read: its header
+states its size.
+"""
+
+import itertools
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, form_of, without_values
+from sequela.formats.opened import span
+from sequela.signals.events import Event
+
+SUFFIXES = (".edf", ".bdf")
+EXPECTED = "a whole EDF or BDF file"
+REMEDY = "export or fetch it again"
+_FIXED = 256
+_WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+"""The bytes of each field of a signal's header."""
+_LABEL, _UNIT, _PHYSICAL, _DIGITAL, _SAMPLES = 0, 2, 3, 5, 8
+_RESERVED = slice(192, 236)
+_N_RECORDS = slice(236, 244)
+_WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
+_NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
+_AT_ONCE = 1 << 24
+"""The number of bytes of annotations' records that are read at once."""
+_ANNOTATION_LISTS = re.compile(
+    rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
+)
+_RECORD_TIME = re.compile(rb"([+-][0-9]+(?:[.][0-9]+)?)\x14\x14")
+"""The start of a data record, which the standard puts first into its annotations."""
+_TIME_BYTES = 40
+_DRIFT = 1e-5
+"""The share by which record times may differ from the rounded length of a record in the header."""
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+_DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
+
+
+class Piece(NamedTuple):
+    """Data records without a gap, from one up to another, and their start in seconds."""
+
+    first: int
+    last: int
+    start: float
+
+
+@dataclass(frozen=True)
+class EdfFile:
+    """The checked header of a file, with access to its samples.
+
+    Attributes:
+        path: Path of the file.
+        header: Its header, unchanged.
+        labels: Label of each signal.
+        units: Unit of each signal, as written.
+        samples: Samples of each signal in a data record.
+        n_records: Number of data records.
+        record_seconds: Seconds of a data record.
+        width: Bytes of a sample.
+    """
+
+    path: Path
+    header: bytes
+    labels: tuple[str, ...]
+    units: tuple[str, ...]
+    samples: tuple[int, ...]
+    n_records: int
+    record_seconds: float
+    width: int
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read and check a header."""
+        fixed = span(path, 0, _FIXED, EXPECTED, REMEDY)
+        if fixed[:8] not in {b"0       ", b"\xffBIOSEMI"}:
+            raise _fault(path, "begins as neither EDF nor BDF does")
+        n_signals = _whole(path, fixed[252:256], "number of signals")
+        n_header = _whole(path, fixed[184:192], "size of the header")
+        if n_signals < 1 or n_header != _FIXED * (n_signals + 1):
+            raise _fault(
+                path,
+                f"the header states that it has {n_header} bytes, and {n_signals} signals need "
+                f"{_FIXED * (n_signals + 1)}",
+            )
+        header = span(path, 0, n_header, EXPECTED, REMEDY)
+        fields = _fields(header, n_signals)
+        samples = tuple(_whole(path, each, "samples of a record") for each in fields[_SAMPLES])
+        n_records = _whole(path, header[_N_RECORDS], "number of data records")
+        width = 3 if fixed[:1] == b"\xff" else 2
+        found = cls(
+            path=path,
+            header=header,
+            labels=tuple(_text(each) for each in fields[_LABEL]),
+            units=tuple(_text(each) for each in fields[_UNIT]),
+            samples=samples,
+            n_records=n_records,
+            record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
+            width=width,
+        )
+        found._check_size()
+        found._check_scales(fields)
+        found.pieces  # noqa: B018 - it checks the times
+        return found
+
+    def _check_size(self) -> None:
+        """Raise unless the file has the size in its header."""
+        size, stated = self.path.stat().st_size, len(self.header) + self.n_records * self._n_bytes
+        if self.n_records < 1:
+            raise _fault(
+                self.path,
+                f"the header states that it has {self.n_records} data records: it was not closed",
+            )
+        if size != stated:
+            cut = "it was cut short" if size < stated else "its header is of another file"
+            raise _fault(self.path, f"{size:,} bytes, and {stated:,} by its header: {cut}")
+        if self.record_seconds <= 0 and self.signals:
+            raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
+
+    def _check_scales(self, fields: list[list[bytes]]) -> None:
+        """Raise unless each signal has a scale: without one, edfio returns digital values."""
+        for i in self.signals:
+            low, high = (
+                _number(self.path, fields[at][i], f"physical {end} of signal {i + 1}")
+                for at, end in ((_PHYSICAL, "minimum"), (_PHYSICAL + 1, "maximum"))
+            )
+            least, most = (
+                _whole(self.path, fields[at][i], f"digital {end} of signal {i + 1}")
+                for at, end in ((_DIGITAL, "minimum"), (_DIGITAL + 1, "maximum"))
+            )
+            if low == high or least >= most or not math.isfinite(high - low):
+                raise _fault(
+                    self.path,
+                    f"signal {i + 1} has no scale: its physical or digital minimum and maximum are "
+                    "equal, or exchanged",
+                )
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces without a gap: one, unless the file is discontinuous (EDF+D)."""
+        times = self._record_times()
+        discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED]) and self.signals
+        if times is None:
+            if discontinuous:
+                raise _fault(self.path, "is discontinuous (EDF+D), and no data record has a time")
+            return (Piece(0, self.n_records, 0.0),)
+        half = self.record_seconds / max(self.samples[i] for i in self.signals) / 2
+        steps = np.diff(times, prepend=times[0] - self.record_seconds) - self.record_seconds
+        begins = [0, *np.flatnonzero(steps > half).tolist()] if discontinuous else [0]
+        pieces = [
+            Piece(first, last, float(times[first] - times[0]))
+            for first, last in itertools.pairwise([*begins, self.n_records])
+        ]
+        expected = times[0] + np.concatenate(
+            [
+                each.start + np.arange(each.last - each.first) * self.record_seconds
+                for each in pieces
+            ]
+        )
+        most = half + _DRIFT * self.n_records * self.record_seconds
+        steps[begins] = 0
+        faults = (abs(steps) > half) | (abs(times - expected) > most)
+        if faults.any():
+            record = int(faults.argmax())
+            what = "overlap or drift" if discontinuous else "have gaps"
+            raise _fault(
+                self.path,
+                f"the times of its data records {what}: record {record + 1} begins at "
+                f"{times[record]:g} s, and {record * self.record_seconds:g} s of signal are before "
+                "it",
+                REMEDY if discontinuous else "cut it at its gaps into separate files",
+            )
+        if not 0 <= times[0] < 1:
+            raise _fault(
+                self.path,
+                f"its first data record begins {times[0]:g} s after the start in its header",
+            )
+        return tuple(pieces)
+
+    def _record_times(self) -> NDArray[np.float64] | None:
+        """Read the start of each data record, in seconds; ``None`` if no record has one."""
+        first = next((i for i, label in enumerate(self.labels) if label in _ANNOTATIONS), None)
+        if first is None or not self.signals:
+            return None
+        content = np.memmap(self.path, np.uint8, "r", len(self.header))
+        records = content.reshape(self.n_records, self._n_bytes)
+        begin = sum(self.samples[:first]) * self.width
+        end = begin + min(_TIME_BYTES, self.samples[first] * self.width)
+        matches = [_RECORD_TIME.match(record.tobytes()) for record in records[:, begin:end]]
+        if not any(matches):  # annotations of a program that writes no times
+            return None
+        if missing := [i for i, match in enumerate(matches) if match is None]:
+            raise _fault(self.path, f"data record {missing[0] + 1} has no time")
+        return np.array([float(match[1]) for match in matches if match])
+
+    @property
+    def _n_bytes(self) -> int:
+        """The bytes of a data record."""
+        return sum(self.samples) * self.width
+
+    @property
+    def signals(self) -> tuple[int, ...]:
+        """The indices of the signals that are not annotations."""
+        return tuple(i for i, label in enumerate(self.labels) if label not in _ANNOTATIONS)
+
+    @property
+    def seconds(self) -> float:
+        """The length of the recording in seconds, gaps included."""
+        first, last, start = self.pieces[-1]
+        return start + (last - first) * self.record_seconds
+
+    @property
+    def gaps(self) -> float:
+        """The seconds between the pieces, which have no signal."""
+        return self.seconds - self.n_records * self.record_seconds
+
+    def rate(self, signal: int) -> float:
+        """Return the sampling rate of a signal, in Hz."""
+        return self.samples[signal] / self.record_seconds
+
+    @cached_property
+    def start(self) -> datetime | None:
+        """The start of the recording; ``None`` where it is not recorded."""
+        from edfio import AnonymizedDateError
+
+        try:
+            with _translated(self.path):
+                found: datetime = self._beside.startdatetime
+        except (AnonymizedDateError, DataError):
+            return None
+        return found
+
+    @cached_property
+    def patient(self) -> str:
+        """The patient's code; empty where it is not recorded."""
+        code = _text(self.header[8:88]).partition(" ")[0]
+        return "" if code.upper() == "X" else code
+
+    @cached_property
+    def annotations(self) -> tuple[Event, ...]:
+        """The annotations, by onset in seconds from the start."""
+        with _translated(self.path):
+            return tuple(
+                Event(each.onset, each.duration, each.text) for each in self._beside.annotations
+            )
+
+    @cached_property
+    def _beside(self) -> Any:
+        """The file without its signals: edfio's view of the annotations."""
+        kept = [i for i, label in enumerate(self.labels) if label in _ANNOTATIONS]
+        ends = np.cumsum(self.samples) * self.width
+        columns = np.concatenate(
+            [np.arange(ends[i] - self.samples[i] * self.width, ends[i]) for i in kept]
+            or [np.arange(0)]
+        )
+        given = bytearray()
+        step = max(1, _AT_ONCE // self._n_bytes)
+        for first in range(0, self.n_records if kept else 0, step):
+            last = min(self.n_records, first + step)
+            records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
+            given += np.ascontiguousarray(records[:, columns]).tobytes()
+            for i in kept:
+                self._check_annotations(
+                    records[:, ends[i] - self.samples[i] * self.width : ends[i]]
+                )
+        if not kept:  # edfio requires a signal
+            return self._decoded(0, 1)
+        return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
+
+    def _check_annotations(self, records: NDArray[np.uint8]) -> None:
+        """Raise unless annotations follow the standard: edfio ignores invalid ones."""
+        for record in records:
+            if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
+                raise _fault(self.path, "an annotation is damaged")
+
+    def _bytes(self, first: int, last: int) -> bytes:
+        """Read the data records from one up to another."""
+        offset = len(self.header)
+        return span(
+            self.path,
+            offset + first * self._n_bytes,
+            offset + last * self._n_bytes,
+            EXPECTED,
+            REMEDY,
+        )
+
+    def _header_of(self, kept: Sequence[int], n_records: int) -> bytes:
+        """Make a header of some of the signals, and as many records."""
+        fields = _fields(self.header, len(self.labels))
+        fixed = bytearray(self.header[:_FIXED])
+        fixed[184:192] = f"{_FIXED * (len(kept) + 1):<8}".encode()
+        fixed[_N_RECORDS] = f"{n_records:<8}".encode()
+        fixed[252:256] = f"{len(kept):<4}".encode()
+        return bytes(fixed) + b"".join(of[i] for of in fields for i in kept)
+
+    def _decoded(self, first: int, last: int) -> Any:
+        """Decode data records by edfio."""
+        header = self._header_of(range(len(self.labels)), last - first)
+        return self._edfio(header + self._bytes(first, last))
+
+    def _edfio(self, given: bytes) -> Any:
+        """Decode the bytes of a file by edfio."""
+        import edfio
+
+        reads = edfio.read_bdf if self.width == 3 else edfio.read_edf  # noqa: PLR2004
+        with _translated(self.path):
+            return reads(given, header_encoding="latin-1")
+
+    def read(self, signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
+        """Read signals of one rate in their units: (signal, time), between two samples."""
+        per_record = self.samples[signals[0]]
+        begin, end = first // per_record, -(-last // per_record)
+        decoded = self._decoded(begin, end)
+        place = {signal: number for number, signal in enumerate(self.signals)}
+        skipped = begin * per_record
+        with _translated(self.path):
+            return np.stack(
+                [
+                    decoded.signals[place[signal]].data[first - skipped : last - skipped]
+                    for signal in signals
+                ]
+            )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Translate edfio's errors about a damaged file; its warnings were checked before."""
+    from edfio import AnonymizedDateError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (DataError, AnonymizedDateError):
+        raise
+    except UnicodeDecodeError as error:
+        raise _fault(
+            path, f"an annotation holds byte {error.object[error.start]:#04x}, which is not UTF-8"
+        ) from error
+    except (ValueError, ArithmeticError, IndexError, KeyError, TypeError) as error:
+        raise _fault(path, f"is damaged ({without_values(error)})") from None
+
+
+def _fields(header: bytes, n_signals: int) -> list[list[bytes]]:
+    """Return for each field of the signals' headers its bytes for each signal."""
+    found, start = [], _FIXED
+    for width in _WIDTHS:
+        found.append(
+            [header[start + i * width : start + (i + 1) * width] for i in range(n_signals)]
+        )
+        start += width * n_signals
+    return found
+
+
+def _text(written: bytes) -> str:
+    return written.decode("latin-1").strip("\0 ")
+
+
+def _whole(path: Path, written: bytes, what: str) -> int:
+    if not _WHOLE.fullmatch(written):
+        raise _not_a_number(path, written, what)
+    return int(written)
+
+
+def _number(path: Path, written: bytes, what: str) -> float:
+    if not _NUMBER.fullmatch(written):
+        raise _not_a_number(path, written, what)
+    return float(written)
+
+
+def _not_a_number(path: Path, written: bytes, what: str) -> DataError:
+    return _fault(
+        path, f"the {what} is of the form {form_of(_text(written))}, which is not a number"
+    )
+
+
+def _fault(path: Path, found: str, remedy: str = REMEDY) -> DataError:
+    return DataError(f"{path}: {found}; expected {EXPECTED}; {remedy}")

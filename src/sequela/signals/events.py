@@ -1,0 +1,117 @@
+"""The class of a window, from the events of its recording."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+from sequela.signals.declaration import Classes
+
+NO_CLASS = -1
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event in a recording.
+
+    Attributes:
+        onset: Seconds from the recording's start.
+        duration: Seconds; ``None`` where it is unknown.
+        label: Its label.
+    """
+
+    onset: float
+    duration: float | None
+    label: str
+
+
+def check_inside(events: Sequence[Event], seconds: float, place: str) -> None:
+    """Check that events begin within their recording."""
+    for number, each in enumerate(events, 1):
+        if not 0 <= each.onset < seconds + _TOLERANCE:
+            raise DataError(
+                f"{place}: event {number} begins at {each.onset:g} s, and the recording has "
+                f"{seconds:g} s: expected events within it; are they of another recording, or "
+                "counted from another time?"
+            )
+
+
+def label_windows(
+    starts: NDArray[np.float64],
+    seconds: float,
+    events: Sequence[Event],
+    classes: Classes,
+    *,
+    background: str | None = None,
+    overlap: float = 0.5,
+) -> NDArray[np.int64]:
+    """Return the class whose events cover enough of each window; the largest cover, if several do.
+
+    Args:
+        starts: float64 (window,), in seconds.
+        seconds: Length of a window.
+        events: Events of the recording; those without a class and not left out are ignored. If the
+            end of an event is unknown, windows from its onset on have no class.
+        classes: The classes; windows covered by omitted labels have none.
+        background: The class of windows that no event covers.
+        overlap: Share of a window that must be covered.
+
+    Returns:
+        int64 (window,): index of the class, or ``NO_CLASS``.
+
+    Example:
+        >>> from sequela.config import SignalSettings
+        >>> said = SignalSettings(classes=("seizure",), background="none")
+        >>> windows = np.array([0.0, 2.0, 4.0])
+        >>> event = Event(3.0, 3.0, "seizure")
+        >>> label_windows(windows, 2.0, [event], Classes.of(said), background="none").tolist()
+        [0, 1, 1]
+    """
+    left_out = len(classes.names)
+    covered = np.zeros((len(starts), left_out + 1))
+    for each in events:
+        index = left_out if each.label in classes.omitted else classes.found.get(each.label)
+        if index is None:
+            continue
+        end = np.inf if each.duration is None else each.onset + each.duration
+        shared = np.minimum(starts + seconds, end) - np.maximum(starts, each.onset)
+        covered[:, left_out if each.duration is None else index] += np.maximum(shared, 0)
+    most = covered.argmax(1)
+    enough = covered.max(1) >= overlap * seconds - _TOLERANCE
+    rest = NO_CLASS if background is None else classes.names.index(background)
+    label = np.where(enough, most, rest)
+    label[covered[:, left_out] > 0] = left_out
+    return np.where(label == left_out, NO_CLASS, label).astype(np.int64)
+
+
+def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -> list[Event]:
+    """Convert labels of single samples to events: one for each run of equal labels.
+
+    Example:
+        >>> of_samples(np.array([0.0, 0.5, 1.0]), 0.5, ["a", "a", "b"])
+        [Event(onset=0.0, duration=1.0, label='a'), Event(onset=1.0, duration=0.5, label='b')]
+    """
+    said = np.array(labels)
+    bounds = [0, *(np.flatnonzero(said[1:] != said[:-1]) + 1).tolist(), len(said)]
+    return [
+        Event(float(times[a]), float(times[b - 1] - times[a]) + step, str(said[a]))
+        for a, b in itertools.pairwise(bounds)
+    ]
+
+
+def counted(labels: Sequence[str], fewest: int = 1) -> str:
+    """Count the labels, in words; rare ones are not named: they may be free text.
+
+    Example:
+        >>> counted(["seizure", "Mrs Vogel fell", "seizure"], fewest=2)
+        "'seizure' (2), others (1)"
+    """
+    found = Counter(labels).most_common()
+    named = [f"'{label}' ({count:,})" for label, count in found if count >= fewest][:20]
+    others = sum(count for _, count in found if count < fewest)
+    return ", ".join(named + [f"others ({others:,})"] * bool(others)) or "none"

@@ -1,0 +1,356 @@
+"""Folders of EDF and BDF files, plain or in BIDS layout."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.signals import event_files, siena
+from sequela.signals.channels import Montage, canonical, to_microvolts
+from sequela.signals.cutting import Cutter, Stretch, no_subjects
+from sequela.signals.declaration import Classes
+from sequela.signals.edf import SUFFIXES, EdfFile
+from sequela.signals.events import Event, check_inside, counted
+from sequela.signals.whose import PARTICIPANTS, bids_subject, of_path, participants
+from sequela.signals.windows import Shelf, Whose, Windows
+
+_BACKGROUND = "background"
+NAMED = 10
+"""The least count of a label that notes and messages name: rarer ones may be free text."""
+_OTHER_FORMATS = (".vhdr", ".set")
+_NO_EEG = re.compile(
+    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
+)
+"""The names of channels with other signals."""
+
+
+def is_recording(path: Path) -> bool:
+    """Return whether a file has the name of a recording."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def has_recordings(path: Path) -> bool:
+    """Return whether a folder, or a subfolder, holds recordings, or is in BIDS layout."""
+    return path.is_dir() and ((path / PARTICIPANTS).exists() or bool(_files(path)))
+
+
+def _files(root: Path) -> list[Path]:
+    """List the recordings at a path, sorted, without hidden folders and derivatives."""
+    if root.is_file():
+        return [root]
+    return sorted(
+        each
+        for each in root.rglob("*")
+        if each.suffix.lower() in SUFFIXES
+        and not any(
+            part.startswith(".") or part == "derivatives" for part in each.relative_to(root).parts
+        )
+    )
+
+
+def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
+    """Cut the recordings in a folder into windows."""
+    folder = Folder.open(root, cutter.settings)
+    if cutter.settings.window is None and cutter.segment is None:
+        raise SettingError(
+            f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
+        )
+    for note in folder.notes:
+        cutter.note(note)
+    declared = cutter.settings
+    cutter.settings = folder.settings  # with the classes from the source of events
+    for recording in folder.recordings:
+        _cut(recording, folder, cutter, folder.classes)
+    cutter.settings = declared
+    return shelf.windows(folder.classes.names, folder.channels, title, cutter.notes)
+
+
+def cut_all(root: Path, cutter: Cutter, done: Callable[[float], None]) -> None:
+    """Cut all recordings in a folder into windows without a class; events are not read."""
+    folder = Folder.open(root, cutter.settings, classes=Classes((), {}, frozenset()))
+    for note in folder.notes:
+        cutter.note(note)
+    for number, recording in enumerate(folder.recordings, 1):
+        _cut(recording, folder, cutter, None)
+        done(number / len(folder.recordings))
+
+
+@dataclass(frozen=True)
+class FileRecording:
+    """A file, with its events and recording.
+
+    Attributes:
+        file: Its header and samples.
+        events: The events in it.
+        whose: Its recording (by default its path), with subject, site and session.
+        offset: Seconds from the recording's start to the file's: a recording may consist of
+            successive files.
+    """
+
+    file: EdfFile
+    events: tuple[Event, ...]
+    whose: Whose
+    offset: float
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The content of a folder of recordings.
+
+    Attributes:
+        recordings: In the order of their names.
+        settings: The declaration, with the classes that the source of events implies.
+        classes: The classes.
+        channels: The channels to read from each.
+        notes: Observations and choices, as sentences.
+    """
+
+    recordings: tuple[FileRecording, ...]
+    settings: SignalSettings
+    classes: Classes
+    channels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, root: Path, settings: SignalSettings, classes: Classes | None = None) -> "Folder":
+        """Read all headers and events."""
+        people = participants(root)
+        bids = people is not None
+        labelled = classes is None
+        if labelled and bids and settings.events is None and settings.label is None:
+            settings = settings.model_copy(update={"events": event_files.BIDS})
+        files, beside = headers(root)
+        if labelled and settings.label is None and settings.events is None:
+            raise SettingError(
+                f"{root}: the class of a window is unknown; name the source of events with "
+                "--events, or give --label folder"
+            )
+        if settings.events in event_files.OF_SEIZURES and not settings.classes:
+            names = (settings.background or _BACKGROUND, event_files.SEIZURE)
+            settings = settings.model_copy(update={"classes": names, "background": names[0]})
+        events = events_of(root, files, beside, settings)
+        seconds: dict[str, float] = defaultdict(float)
+        found = []
+        for file in files:
+            name = _name(root, file.path)
+            said = {
+                key: of_path(root, file, key, getattr(settings, key), people)
+                for key in (*Whose._fields, "label")
+            }
+            if bids and said["subject"] is None:
+                said["subject"] = bids_subject(root, file.path, people)
+            own = events[name]
+            if said["label"] is not None:
+                own = [Event(0.0, file.seconds, said["label"])]
+            check_inside(own, file.seconds, str(file.path))
+            of = said["recording"] or name
+            whose = Whose(of, said["subject"], said["site"], said["session"])
+            found.append(FileRecording(file, tuple(own), whose, seconds[of]))
+            seconds[of] += file.seconds
+        labels = [event.label for each in found for event in each.events]
+        classes = classes or _classes(root, settings, labels)
+        channels = settings.channels or common(files)
+        notes = _notes(found, classes, () if settings.channels else channels)
+        return cls(tuple(found), settings, classes, channels, tuple(notes))
+
+
+def _notes(
+    found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
+) -> Iterator[str]:
+    """Describe observations and choices, as sentences."""
+    if all(each.whose.subject is None for each in found):
+        sessions = any(each.whose.session is not None for each in found)
+        yield no_subjects("session" if sessions else "recording")
+    events = [event for each in found for event in each.events]
+    known = {*classes.found, *classes.omitted}
+    if other := [event.label for event in events if event.label not in known]:
+        yield f"events of no class are not used: {counted(other, NAMED)}"
+    if endless := sum(each.duration is None and each.label in classes.found for each in events):
+        yield f"{endless:,} events have no end: the rest of their recordings is left out"
+    if n_gaps := sum(len(each.file.pieces) - 1 for each in found):
+        yield f"{n_gaps:,} gaps in time; no window spans one"
+    if chosen:
+        yield f"the channels are those that all files have: {', '.join(chosen)}"
+
+
+def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
+    """Return the declared classes, or all labels of whole files."""
+    if settings.classes or settings.label:
+        return Classes.of(settings, labels)
+    raise SettingError(
+        f"{root}: the events that are classes are unknown (found: {counted(labels, NAMED)}); "
+        "name them with --classes, and windows without one with --background (`sequela data "
+        "describe` lists all labels)"
+    )
+
+
+def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
+    """Read the headers of files with signals, and of those that hold only annotations."""
+    files = _files(root)
+    other = [p for p in root.rglob("*_eeg.*") if p.suffix in _OTHER_FORMATS] if not files else []
+    if other:
+        raise DataError(
+            f"{other[0]}: recordings of this format are not read; expected EDF or BDF: convert "
+            "them, for example with mne.export.export_raw"
+        )
+    if not files:
+        raise DataNotFoundError(f"{root}: no EDF or BDF file; expected some; name another --root")
+    found = [EdfFile.open(each) for each in files]
+    signals = [each for each in found if each.signals]
+    if not signals:
+        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
+    return signals, [each for each in found if not each.signals]
+
+
+def _name(root: Path, path: Path) -> str:
+    """Return the path of a file in the folder, without its suffix."""
+    inside = path.relative_to(root if root.is_dir() else root.parent)
+    return inside.with_suffix("").as_posix()
+
+
+def events_of(
+    root: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], settings: SignalSettings
+) -> dict[str, list[Event]]:
+    """Read the events of each recording, by its name."""
+    where = settings.events
+    names = {_name(root, each.path): each for each in headers}
+    if where is None:
+        return {name: [] for name in names}
+    if where == event_files.ANNOTATIONS:
+        return {
+            name: [*each.annotations, *_hypnogram(each, beside)] for name, each in names.items()
+        }
+    if where == event_files.BIDS:
+        return {name: event_files.of_bids(each.path) for name, each in names.items()}
+    if where == event_files.SEIZEIT:
+        return {name: event_files.of_seizeit(each.path) for name, each in names.items()}
+    if where in (event_files.SUMMARY, event_files.SIENA):
+        found: dict[str, list[Event]] = {}
+        for folder, some in groupby(headers, key=lambda each: each.path.parent):
+            files = list(some)
+            if where == event_files.SIENA:
+                listed = siena.of_lists(folder, files)
+            else:
+                listed = event_files.of_summaries(folder, [each.path.name for each in files])
+            found |= {_name(root, each.path): listed[each.path.name] for each in files}
+        return found
+    place = (root if root.is_dir() else root.parent) / where
+    called = {
+        name: {name, each.path.name, each.path.stem, each.path.relative_to(place.parent).as_posix()}
+        if each.path.is_relative_to(place.parent)
+        else {name, each.path.name, each.path.stem}
+        for name, each in names.items()
+    }
+    return event_files.of_table(place, called)
+
+
+def _hypnogram(file: EdfFile, beside: Sequence[EdfFile]) -> tuple[Event, ...]:
+    """Return the annotations for this file in a file without signals.
+
+    Sleep-EDF has such files: they are next to the recording, start when it does, and their names
+    begin alike.
+    """
+    same = [
+        each for each in beside if each.path.parent == file.path.parent and each.start == file.start
+    ]
+    if not same:
+        return ()
+    return max(same, key=lambda each: _alike(each.path.name, file.path.name)).annotations
+
+
+def _alike(one: str, other: str) -> int:
+    """Count the characters that two names share at their beginning."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
+    """Return the EEG channels that all files have, in the order of the first."""
+    counts = Counter(name for each in headers for name in set(_eeg(each)))
+    found = dict.fromkeys(name for name in _eeg(headers[0]) if counts[name] == len(headers))
+    if not found:
+        raise DataError(
+            f"{headers[0].path.parent}: no channel of EEG is in all files; name some with "
+            "--channels"
+        )
+    return tuple(found)
+
+
+def _eeg(file: EdfFile) -> list[str]:
+    """Return the names of channels that hold a voltage, and by their name are EEG."""
+    return [
+        name
+        for i in file.signals
+        if to_microvolts(file.units[i])
+        and (name := canonical(file.labels[i]))
+        and not _NO_EEG.search(name)
+    ]
+
+
+def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
+    """Cut one file into windows."""
+    file = recording.file
+    montage = Montage(folder.channels, [file.labels[i] for i in file.signals], str(file.path))
+    for note in montage.notes:
+        cutter.note(note)
+    for piece in stretches_of(file, montage, cutter.settings.unit):
+        events = [replace(e, onset=e.onset - piece.offset) for e in recording.events]
+        offset = recording.offset + piece.offset
+        cutter.stretch(replace(piece, whose=recording.whose, offset=offset), events, classes)
+
+
+def stretches_of(
+    file: EdfFile,
+    montage: Montage,
+    unit: str | None = None,
+    remedy: str = "give it with --unit, or name other channels",
+) -> list[Stretch]:
+    """Return the signal of some channels of a file, piece by piece where it has gaps.
+
+    Args:
+        file: The file.
+        montage: The channels.
+        unit: The unit of channels whose unit is not a voltage.
+        remedy: What to do if there is none.
+    """
+    needed = [file.signals[i] for i in montage.needs]
+    rates = {file.rate(i) for i in needed}
+    if len(rates) > 1:
+        each = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in needed[:6])
+        raise DataError(
+            f"{file.path}: the channels have different rates ({each}); expected one; name channels "
+            "of one rate with --channels"
+        )
+    scales = [to_microvolts(file.units[i]) or to_microvolts(unit or "") for i in needed]
+    for i, scale in zip(needed, scales, strict=True):
+        if scale is None:
+            raise DataError(
+                f"{file.path}: channel {file.labels[i]} is in '{file.units[i]}'; expected a "
+                f"voltage; {remedy}"
+            )
+    factors = np.array(scales, np.float64)[:, np.newaxis]
+
+    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
+        return montage.apply(file.read(needed, begin + first, begin + last) * factors)
+
+    per_record, sfreq = file.samples[needed[0]], rates.pop()
+    return [
+        Stretch(
+            place=str(file.path),
+            whose=Whose(file.path.name),
+            sfreq=sfreq,
+            n_times=(piece.last - piece.first) * per_record,
+            n_chans=len(montage.names),
+            read=partial(read, piece.first * per_record),
+            offset=piece.start,
+        )
+        for piece in file.pieces
+    ]

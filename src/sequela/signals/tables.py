@@ -1,0 +1,380 @@
+"""Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, SettingError, form_of, without_values
+from sequela.formats import opened
+from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
+from sequela.formats.csv_files import check_separator, rows_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXPECTED = "a csv, Parquet, npy or npz file of segments"
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
+_CHANNEL = "{channel}"
+_TWO = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table.
+
+    Attributes:
+        first: Number of the first, from 1.
+        said: For each key of the declaration that names a column: its text in each row.
+        signal: For each row, (n_chans, n_times), as in the file; for a table of one row a sample,
+            one array (row, n_chans).
+    """
+
+    first: int
+    said: Mapping[str, Sequence[str]]
+    signal: Sequence[NDArray[np.float64]] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The place of the samples in a table.
+
+    Attributes:
+        channels: Names of the channels.
+        columns: Columns of each channel: one a sample, or one that holds a list or a sample.
+        long: Whether a row is one sample.
+    """
+
+    channels: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    long: bool
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file has the name of a table."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def layout_of(path: Path, settings: SignalSettings) -> Layout:
+    """Find the samples, by the names and types of the columns and the declaration."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        signal = arrays_of(path, settings)["signal"]
+        n_chans = 1 if signal.ndim == _TWO else signal.shape[1]
+        called = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
+        if len(called) != n_chans:
+            raise DataError(
+                f"{path}: {n_chans} channels, and {len(called)} names for them: expected one each; "
+                "correct channels"
+            )
+        return Layout(called, (), long=False)
+    names, lists = columns_of(path)
+    for key in KEYS:
+        column = getattr(settings, key)
+        if column is not None and column not in names:
+            raise missing(path, column, names, key)
+    taken = {getattr(settings, key) for key in KEYS}
+    if settings.samples:
+        return _by_pattern(path, settings, [each for each in names if each not in taken])
+    free = [name for name in names if name in lists and name not in taken]
+    long = not free and settings.time is not None
+    if not settings.channels and not free:
+        raise SettingError(
+            f"{path}: the columns of the samples are unknown (found: {few(names)}); name "
+            "them with --samples, such as 'X*', or with --channels"
+        )
+    channels = settings.channels or tuple(free)
+    for channel in channels:
+        if channel not in names:
+            raise missing(path, channel, names, "channels")
+        if not long and channel not in lists:
+            raise DataError(
+                f"{path}: column '{channel}' holds one sample a row: expected a list a row, or the "
+                "column of each sample's time with --time"
+            )
+    return Layout(channels, tuple((channel,) for channel in channels), long)
+
+
+def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
+    """Find columns of one sample each, by a pattern."""
+    pattern = settings.samples or ""
+    if _CHANNEL not in pattern and len(settings.channels) > 1:
+        raise SettingError(
+            f"samples is '{pattern}' and there are {len(settings.channels)} channels: expected "
+            f"'{_CHANNEL}' in it, such as '{_CHANNEL}_*', or one channel"
+        )
+    channels = settings.channels or ("signal",)
+    if _CHANNEL in pattern and not settings.channels:
+        raise SettingError(
+            f"samples is '{pattern}' and no channel is named: name them with --channels"
+        )
+    columns = []
+    for channel in channels:
+        wanted = pattern.replace(_CHANNEL, channel)
+        found = [name for name in names if fnmatchcase(name, wanted)]
+        numbers = [re.findall("[0-9]+", name.removeprefix(channel)) for name in found]
+        if not found:
+            raise DataError(
+                f"{path}: no column is named '{wanted}' (found: {few(names)}); correct samples"
+            )
+        if all(numbers):
+            found.sort(key=lambda name: int(re.findall("[0-9]+", name)[-1]))
+        columns.append(tuple(found))
+    lengths = {len(each) for each in columns}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{path}: the channels have {min(lengths)} to {max(lengths)} columns of samples: "
+            "expected as many each; correct samples or channels"
+        )
+    return Layout(channels, tuple(columns), long=False)
+
+
+def columns_of(path: Path) -> tuple[list[str], set[str]]:
+    """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
+    if not path.name.lower().endswith(".parquet"):
+        with rows_of(path) as rows:
+            names: list[str] = next(rows, [])
+        check_separator(path, names)
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
+        return names, set()
+    import pyarrow as pa
+
+    with _parquet(path) as file:
+        schema = file.schema_arrow
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return schema.names, {each.name for each in schema if any(kind(each.type) for kind in kinds)}
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """Open a Parquet file, or raise a DataError."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with opened.opened(path, "a Parquet file", REMEDY):
+        pass  # a regular file
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # holds the data already read
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): expected a Parquet "
+            f"file; {REMEDY}"
+        ) from error
+
+
+def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]:
+    """Yield all rows of a table, some at a time."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        yield _rows_of_arrays(path, settings)
+        return
+    said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
+    columns = [*said.values(), *(name for each in layout.columns for name in each)]
+    first = 1
+    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
+    for batch in read(path, list(dict.fromkeys(columns)), set(said.values())):
+        texts = {key: _texts(batch[column]) for key, column in said.items()}
+        yield Rows(first, texts, _signals(path, batch, layout, first))
+        first += batch.num_rows
+
+
+def n_rows_of(path: Path) -> int | None:
+    """Return the number of rows of a Parquet file; ``None`` for other files."""
+    if not path.name.lower().endswith(".parquet"):
+        return None
+    with _parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _parquet_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+    import pyarrow as pa
+
+    del texts
+    with _parquet(path) as file:
+        for batch in file.iter_batches(batch_size=1024, columns=columns):
+            yield pa.Table.from_batches([batch])
+
+
+def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    types = {name: pa.string() if name in texts else pa.float64() for name in columns}
+    try:
+        with (
+            opened.opened(path, EXPECTED, REMEDY) as stream,
+            arrow_csv.open_csv(
+                stream,
+                arrow_csv.ReadOptions(use_threads=False),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=columns,
+                    null_values=["", "NA", "NaN", "nan"],
+                    strings_can_be_null=False,
+                ),
+            ) as reader,
+        ):
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise _first_fault(path, columns, texts, str(error)) from None
+
+
+def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -> DataError:
+    """Find the first error in a csv file, slowly, line by line."""
+    with rows_of(path) as lines:
+        names = next(lines)
+        for fields in lines:
+            place = f"{path} line {lines.line_num}"
+            if fields and len(fields) != len(names):
+                return DataError(
+                    f"{place}: {len(fields)} fields; expected {len(names)}, as the header has; "
+                    f"{REMEDY}"
+                )
+            for name, written in zip(names, fields, strict=False):
+                if name in columns and name not in texts and not _is_number(written):
+                    return DataError(
+                        f"{place}: column {name} holds a value of the form "
+                        f"{form_of(written)}; expected a number, with a point; {REMEDY}"
+                    )
+    return DataError(
+        f"{path} cannot be read ({without_values(reason)}): expected {EXPECTED}; {REMEDY}"
+    )
+
+
+def _is_number(written: str) -> bool:
+    try:
+        float(written or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(column: Any) -> list[str]:
+    """Return values as text; whole numbers without a point; missing ones empty."""
+    return [
+        ""
+        if value is None
+        else str(int(value))
+        if isinstance(value, float) and value.is_integer()
+        else str(value).strip()
+        for value in column.to_pylist()
+    ]
+
+
+def _signals(
+    path: Path, batch: "pa.Table", layout: Layout, first: int
+) -> Sequence[NDArray[np.float64]] | NDArray[np.float64]:
+    """Return for each row (n_chans, n_times); for one row a sample, (row, n_chans)."""
+    import pyarrow as pa
+
+    n_times = len(layout.columns[0])
+    of_channel: list[Any] = []
+    for channel, columns in zip(layout.channels, layout.columns, strict=True):
+        lists = n_times == 1 and pa.types.is_nested(batch[columns[0]].type)
+        if lists:
+            of_channel.append(_lists(path, channel, batch[columns[0]], first))
+            continue
+        try:
+            arrays = [batch[name].cast(pa.float64()).to_numpy() for name in columns]
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path}: column {columns[0]} holds {batch[columns[0]].type}; expected numbers; "
+                f"{REMEDY}"
+            ) from error
+        of_channel.append(np.column_stack(arrays))
+    if layout.long:
+        return np.hstack(of_channel)
+    found = []
+    for row, each in enumerate(zip(*of_channel, strict=True)):
+        lengths = {len(one) for one in each}
+        if len(lengths) > 1:
+            raise DataError(
+                f"{path} row {first + row}: the channels have {min(lengths)} to {max(lengths)} "
+                f"samples; expected as many each; {REMEDY}"
+            )
+        found.append(np.array(each, np.float64))
+    return found
+
+
+def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np.float64]]:
+    """Return the list in each row of a column."""
+    import pyarrow as pa
+
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunks
+        return []
+    if array.null_count:
+        row = array.is_null().to_pylist().index(True)
+        raise DataError(
+            f"{path} row {first + row}: column {channel} holds nothing; expected a list of "
+            f"samples; {REMEDY}"
+        )
+    try:
+        values = array.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path}: column {channel} holds {array.type}; expected lists of numbers; {REMEDY}"
+        ) from error
+    lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.split(values, np.cumsum(lengths)[:-1])
+
+
+def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
+    found = arrays_of(path, settings)
+    signal = found.pop("signal")
+    signal = signal[:, np.newaxis] if signal.ndim == _TWO else signal
+    said = {
+        key: [
+            str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
+            for v in array.tolist()
+        ]
+        for key, array in found.items()
+    }
+    return Rows(1, said, list(signal.astype(np.float64, copy=False)))
+
+
+def texts_of(path: Path, column: str) -> Iterator[str]:
+    """Yield the values of a column of a csv or Parquet file, as text."""
+    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
+    for batch in read(path, [column], {column}):
+        yield from _texts(batch[column])
+
+
+def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
+    """Parse times in seconds."""
+    found = []
+    for row, written in enumerate(said):
+        try:
+            found.append(float(written))
+        except ValueError:
+            found.append(np.nan)
+        if not np.isfinite(found[-1]):
+            raise DataError(
+                f"{path} row {first + row}: a time of the form {form_of(written)}; expected "
+                f"seconds, as a number with a point; {REMEDY}"
+            )
+    return found
+
+
+def rate_of(times: Sequence[float], path: Path) -> float:
+    """Return the rate in Hz of the times of samples, by their median step."""
+    steps = np.array([later - earlier for earlier, later in pairwise(times)])
+    step = float(np.median(steps)) if len(steps) else 0.0
+    if step <= 0:
+        raise DataError(
+            f"{path}: the first times do not rise; expected rising seconds in each id; or give the "
+            "rate with --rate"
+        )
+    return round(1 / step, 4)

@@ -1,0 +1,372 @@
+"""Windows of recordings, written to disk while they are cut, to save memory."""
+
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+
+_DENOMINATOR = 100_000
+"""The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
+_BLOCK = 1 << 22
+"""The number of samples, over all channels, that are cut at once."""
+_READ = 1 << 23  # samples, over all channels, that are read at once
+
+
+class Whose(NamedTuple):
+    """The recording of windows, with its subject, site and session."""
+
+    recording: str
+    subject: str | None = None
+    site: str | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Labelled windows of recordings.
+
+    Attributes:
+        signal: float32 (window, n_chans, n_times) in µV, on disk.
+        label: int64 (window,), index into ``classes``.
+        recording_id: str (window,); the windows of a recording follow each other.
+        subject_id: str (window,), or ``None`` where subjects are not known.
+        site: str (window,), or ``None`` where sites are not known.
+        session_id: str (window,), shared by recordings made at the same time, or ``None``.
+        start: float64 (window,), seconds from the recording's start.
+        flat: bool (window,), whether a channel is flat (has one value) over the whole window.
+        sfreq: Samples per second, in Hz.
+        classes: Names of the classes.
+        channels: Names of the channels.
+        title: Name of the data on a page.
+        notes: Preprocessing and exclusions, as sentences.
+        n_recordings: Number of recordings that were read.
+        n_dropped: Samples left over that do not fill a window.
+    """
+
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    recording_id: NDArray[np.str_]
+    subject_id: NDArray[np.str_] | None
+    site: NDArray[np.str_] | None
+    session_id: NDArray[np.str_] | None
+    start: NDArray[np.float64]
+    flat: NDArray[np.bool_]
+    sfreq: float
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    title: str
+    notes: tuple[str, ...]
+    n_recordings: int
+    n_dropped: int
+
+    def describe(self) -> str:
+        """Describe the windows, as lines of text."""
+        n_windows, n_chans, n_times = self.signal.shape
+        people = "not known" if self.subject_id is None else f"{len(np.unique(self.subject_id)):,}"
+        lines = {
+            "recordings": f"{self.n_recordings:,}",
+            "subjects": people,
+            "windows": f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz",
+            "channels": f"{n_chans}: {', '.join(self.channels)}",
+        }
+        for index, name in enumerate(self.classes):
+            of_class = self.label == index
+            recordings = len(np.unique(self.recording_id[of_class]))
+            lines[name] = f"{int(of_class.sum()):,} windows of {recordings:,} recordings"
+        said = [f"  {name:<13} {text}" for name, text in lines.items()]
+        return "\n".join([*said, *(f"  {note}" for note in self.notes)])
+
+
+@dataclass
+class Shelf:
+    """A shelf for windows while they are cut; an unnamed file holds their samples.
+
+    Attributes:
+        work: Folder of the file; the system's temporary folder by default.
+    """
+
+    work: Path | None = None
+    n_chans: int = 0
+    n_times: int = 0
+    sfreq: float = 0.0
+    first: str = ""
+    n_dropped: int = 0
+    n_with_gap: int = 0
+    label: list[NDArray[np.int64]] = field(default_factory=list)
+    start: list[NDArray[np.float64]] = field(default_factory=list)
+    flat: list[NDArray[np.bool_]] = field(default_factory=list)
+    whose: list[Whose] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # a map of it stays
+
+    def put(
+        self,
+        cut: NDArray[np.float32],
+        *,
+        label: NDArray[np.int64],
+        start: NDArray[np.float64],
+        whose: Whose,
+        sfreq: float,
+        place: str,
+    ) -> None:
+        """Add windows of one recording; those with a gap (NaN) are counted and left out.
+
+        Args:
+            cut: float32 (window, n_chans, n_times), in µV.
+            label: int64 (window,).
+            start: float64 (window,), in seconds.
+            whose: Their recording, with subject, site and session.
+            sfreq: Samples per second, in Hz.
+            place: Name in errors.
+        """
+        if not self.first:
+            self.n_chans, self.n_times = cut.shape[1:]
+            self.sfreq, self.first = sfreq, place
+        if (self.n_chans, self.n_times) != cut.shape[1:] or not np.isclose(self.sfreq, sfreq):
+            raise DataError(
+                f"{place}: {cut.shape[1]} channels of {cut.shape[2]} samples at {sfreq:g} Hz; "
+                f"expected {self.n_chans} of {self.n_times} at {self.sfreq:g} Hz as in "
+                f"{self.first}; give channels, a window and a rate to resample to, which all have"
+            )
+        whole = np.isfinite(cut).all((1, 2))
+        if not whole.all():
+            self.n_with_gap += int((~whole).sum())
+            cut, label, start = cut[whole], label[whole], start[whole]
+        self._file.write(np.ascontiguousarray(cut).data)
+        self.flat.append((cut.max(2) == cut.min(2)).any(1) if len(cut) else np.zeros(0, np.bool_))
+        self.label.append(label)
+        self.start.append(start)
+        self.whose.append(whose)
+        self.counts.append(len(cut))
+
+    def windows(
+        self, classes: tuple[str, ...], channels: Sequence[str], title: str, notes: Sequence[str]
+    ) -> Windows:
+        """Return all windows, recording by recording, in the order of time."""
+        n_windows = sum(self.counts)
+        if not n_windows:
+            raise DataError(
+                f"{title}: no window has a class; expected some; look at the classes, the events "
+                f"and the length of a window ({'; '.join([*notes, *self._notes()])})"
+            )
+        counts = np.bincount(np.concatenate(self.label), minlength=len(classes))
+        if not counts.all():
+            raise DataError(
+                f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
+                "of each class; correct the classes or the events"
+            )
+        self._file.flush()
+        shape = (n_windows, self.n_chans, self.n_times)
+        signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
+        recording, subject, site, session = (
+            np.repeat(np.array(["" if e is None else e for e in ids], np.str_), self.counts)
+            for ids in zip(*self.whose, strict=True)
+        )
+        missing = {name: {getattr(e, name) is None for e in self.whose} for name in Whose._fields}
+        for name in ("subject", "session"):
+            if len(missing[name]) > 1:
+                raise DataError(
+                    f"some recordings name their {name} and some do not: expected all or none"
+                )
+        found = Windows(
+            signal=signal,
+            label=np.concatenate(self.label),
+            recording_id=recording,
+            subject_id=subject if False in missing["subject"] else None,
+            site=site if False in missing["site"] else None,
+            session_id=session if False in missing["session"] else None,
+            start=np.concatenate(self.start),
+            flat=np.concatenate(self.flat),
+            sfreq=self.sfreq,
+            classes=classes,
+            channels=tuple(channels),
+            title=title,
+            notes=(*notes, *self._notes()),
+            n_recordings=len(np.unique(recording)),
+            n_dropped=self.n_dropped,
+        )
+        _check_one(recording, subject, "subject")
+        _check_one(recording, session, "session")
+        return _in_order(found, self.work)
+
+    def _notes(self) -> Iterator[str]:
+        """Describe windows that were left out, or are flat."""
+        if self.n_dropped:
+            yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
+        if self.n_with_gap:
+            yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
+        if flat := sum(int(each.sum()) for each in self.flat):
+            yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
+
+
+def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
+    """Raise if a recording has several people or sessions."""
+    pairs = np.unique(np.stack([recording, ids]), axis=1)
+    ids, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        several = str(ids[counts > 1][0])
+        named = ", ".join(pairs[1][pairs[0] == several][:3])
+        raise DataError(
+            f"recording {several} is of several {name}s ({named}): expected one; give the "
+            "recordings of each separate ids"
+        )
+
+
+def in_blocks(
+    signal: NDArray[Any], rows: NDArray[np.int64] | None = None, *, size: int | None = None
+) -> Iterator[NDArray[Any]]:
+    """Yield the rows of an array, or some of them, in blocks of at most ``size`` numbers.
+
+    The array may be larger than memory, as what was read is released. No rows are one block.
+    """
+    rows = np.arange(len(signal)) if rows is None else rows
+    step = max(1, (size or _READ) // max(1, signal[:1].size))
+    for first in range(0, max(1, len(rows)), step):
+        yield signal[rows[first : first + step]]
+        release(signal)
+
+
+def release(signal: NDArray[Any]) -> None:
+    """Free the memory that holds a file's array; it is read from the file again when needed."""
+    mapped = getattr(signal, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def stored(
+    signal: NDArray[np.float32], rows: NDArray[np.int64], work: Path | None
+) -> NDArray[np.float32]:
+    """Write some rows of an array to an unnamed file, and return them as an array on disk."""
+    with tempfile.TemporaryFile(dir=work) as file:
+        for some in in_blocks(signal, rows):
+            file.write(np.ascontiguousarray(some).data)
+        file.flush()
+        shape = (len(rows), *signal.shape[1:])
+        found: NDArray[np.float32] = np.memmap(file, np.float32, "r", shape=shape)
+    return found
+
+
+def _in_order(windows: Windows, work: Path | None) -> Windows:
+    """Sort the windows by recording and, in each, by time; rewrite them if necessary."""
+    rows = np.arange(len(windows.label))
+    order = np.lexsort((rows, windows.start, windows.recording_id))
+    if (order == rows).all():
+        return windows
+    return replace(
+        windows,
+        signal=stored(windows.signal, order, work),
+        label=windows.label[order],
+        recording_id=windows.recording_id[order],
+        subject_id=None if windows.subject_id is None else windows.subject_id[order],
+        site=None if windows.site is None else windows.site[order],
+        session_id=None if windows.session_id is None else windows.session_id[order],
+        start=windows.start[order],
+        flat=windows.flat[order],
+    )
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The change from one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
+
+    Attributes:
+        up: Samples after, for each ``down`` before.
+        down: Samples before.
+    """
+
+    up: int = 1
+    down: int = 1
+
+    @classmethod
+    def of(cls, before: float, after: float | None) -> Self:
+        """Return the ratio of two rates, in Hz."""
+        if after is None or after == before:
+            return cls()
+        ratio = Fraction(after).limit_denominator(_DENOMINATOR) / Fraction(
+            before
+        ).limit_denominator(_DENOMINATOR)
+        return cls(ratio.numerator, ratio.denominator)
+
+    def n_after(self, n_before: int) -> int:
+        """Return the number of samples after, from so many before."""
+        return -(-n_before * self.up // self.down)
+
+    def apply(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Resample a whole signal (n_chans, time) to the other rate."""
+        n_before = signal.shape[1]
+        return self.part(lambda a, b: signal[:, a:b], n_before, 0, self.n_after(n_before))
+
+    def part(
+        self,
+        read: Callable[[int, int], NDArray[np.float64]],
+        n_before: int,
+        first: int,
+        last: int,
+    ) -> NDArray[np.float64]:
+        """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
+
+        They equal those of the whole signal. Its ends are continued with their last values: zeros
+        there would ring.
+        """
+        if self.up == self.down:
+            return read(first, last)
+        from scipy.signal import resample_poly
+
+        reach = 10 * max(self.up, self.down) // self.up + 1  # half of scipy's filter
+        begin = (first * self.down // self.up - reach) // self.down * self.down
+        end = -(-last * self.down // self.up) + reach
+        there = read(max(0, begin), min(n_before, end))
+        ends = (max(0, -begin), max(0, end - n_before))
+        padded = np.pad(there, ((0, 0), ends), mode="edge")
+        window = _filter(max(self.up, self.down))
+        found: NDArray[np.float64] = resample_poly(  # type: ignore[call-overload] # scipy's stubs
+            padded, self.up, self.down, axis=-1, window=window
+        )
+        skipped = begin * self.up // self.down  # exact: begin is a multiple of down
+        return found[:, first - skipped : last - skipped]
+
+
+@lru_cache(maxsize=4)
+def _filter(most: int) -> NDArray[np.float64]:
+    """Design the default filter of ``resample_poly`` once; ``most`` is the ratio's larger term."""
+    from scipy.signal import firwin
+
+    found: NDArray[np.float64] = firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
+    return found
+
+
+def cut_row(
+    signal: NDArray[np.float32], n_times: int, stride: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Cut a short signal (n_chans, time): windows, their starts, and samples left over."""
+    if signal.shape[1] == n_times:
+        return signal[np.newaxis], np.zeros(1, np.int64), 0
+    if signal.shape[1] < n_times:
+        return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
+    seen = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]
+    starts = np.arange(seen.shape[1]) * stride
+    return seen.swapaxes(0, 1), starts, max(0, signal.shape[1] - int(starts[-1]) - n_times)
+
+
+def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Yield numbers of windows, from one up to another, that are cut at once."""
+    step = max(1, _BLOCK // (n_chans * stride))
+    for first in range(0, n_windows, step):
+        yield first, min(n_windows, first + step)

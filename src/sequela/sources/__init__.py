@@ -1,1 +1,0 @@
-"""Published data sets and formats: each is read, checked and turned into recordings or events."""

@@ -1,0 +1,151 @@
+"""The log of a build: each row read became events or was set aside for a reason."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sequela.errors import DataError
+from sequela.formats.opened import content, json_value
+
+ACCOUNT = "account.json"
+LEAKS = "LEAKS: "
+"""The start of the name of a rule that dates rows before they were known."""
+EARLIER = "dated by the earlier of two times: "
+"""The start of the name of a rule that counts rows with a later time that may be the right one."""
+
+
+@dataclass(frozen=True)
+class TableAccount:
+    """The counts of the rows of one table.
+
+    Attributes:
+        table: Its name as published.
+        place: The file or database table it was read from.
+        rows: Rows read.
+        used: Rows that gave at least one event.
+        set_aside: Reason to the number of rows that were set aside.
+        events: Number of events from the used rows (one row can give several).
+        duplicates: Number of events equal to another in all columns, which are kept once.
+        notes: Rule to the number of rows that it changed.
+        proof: The state of the file's checksum; empty where it was not read from a file.
+    """
+
+    table: str
+    place: str
+    rows: int
+    used: int
+    set_aside: dict[str, int]
+    events: int
+    duplicates: int
+    notes: dict[str, int]
+    proof: str = ""
+
+    @property
+    def kept(self) -> int:
+        """The number of events of this table on disk."""
+        return self.events - self.duplicates
+
+
+@dataclass(frozen=True)
+class Account:
+    """The log of a build: everything read, kept and set aside.
+
+    Attributes:
+        source: Name of the source.
+        engine: Name of the engine.
+        seed: Seed of the split.
+        stays_in_order: Whether the order of one subject's stays is known; where it is not, a stay
+            may be used only by itself.
+        subjects: Subjects with at least one event.
+        events: Events on disk.
+        tables: One account for each table read.
+        not_read: Tables that are present and were not read, with the reason.
+        dated_by_row: Whether each row carries the time it became available, in any family of codes.
+        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        title: Name of the data, where it differs from the catalogue's.
+        open: Whether the tables are those of a release under an open licence.
+    """
+
+    source: str
+    engine: str
+    seed: int
+    stays_in_order: bool
+    subjects: int
+    events: int
+    tables: tuple[TableAccount, ...]
+    not_read: dict[str, str]
+    dated_by_row: bool = False
+    leaks: str = ""
+    title: str = ""
+    open: bool = False
+
+    def check(self) -> None:
+        """Check the sums; an error is a bug, not a user's mistake."""
+        for table in self.tables:
+            if table.rows != table.used + sum(table.set_aside.values()):
+                raise AssertionError(f"rows of {table.table} are unaccounted for: {table}")
+        if self.events != sum(table.kept for table in self.tables):
+            raise AssertionError(f"events are unaccounted for: {self}")
+
+    def write(self, path: Path) -> None:
+        """Write the account as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    def lines(self) -> Iterable[str]:
+        """Format the log, a line for each table and each reason."""
+        for table in self.tables:
+            yield (
+                f"{table.table}: {table.rows:,} rows read, {table.used:,} used for "
+                f"{table.kept:,} events, {table.rows - table.used:,} set aside"
+            )
+            for reason, rows in table.set_aside.items():
+                yield f"  {rows:,} set aside: {reason}"
+            if table.duplicates:
+                yield f"  {table.duplicates:,} events equal to another, kept once"
+            for rule, rows in table.notes.items():
+                yield f"  {rows:,} rows: {rule}"
+        for name, reason in self.not_read.items():
+            yield f"{name}: not read ({reason})"
+        for proof in dict.fromkeys(table.proof for table in self.tables if table.proof):
+            names = [table.table for table in self.tables if table.proof == proof]
+            yield f"{len(names)} of {len(self.tables)} tables: {proof} ({', '.join(names)})"
+        yield f"{self.events:,} events of {self.subjects:,} subjects"
+        if self.leaks:
+            yield f"LEAKS: {self.leaks}"
+
+
+def leaks_of(account: dict[str, Any]) -> str:
+    """Return the leaks that the log of a data set declares, if it was read so on purpose."""
+    if not account.get("leaks"):
+        return ""
+    said = [str(account["leaks"])]
+    for table in account["tables"]:
+        early = {rule: n for rule, n in table["notes"].items() if rule.startswith(LEAKS)}
+        rules = (f"{rows:,} rows {rule.removeprefix(LEAKS)}" for rule, rows in early.items())
+        said += [f"{table['table']}: {'; '.join(rules)}"] if early else []
+    return ". ".join(said)
+
+
+def earlier_of(account: dict[str, Any]) -> str:
+    """Return the rows that were dated by the earlier of two times, in words."""
+    counts = (
+        f"{rows:,} rows of {table['table']}: {rule.removeprefix(EARLIER)}"
+        for table in account.get("tables", ())
+        for rule, rows in table["notes"].items()
+        if rule.startswith(EARLIER)
+    )
+    return "; ".join(counts)
+
+
+def read_account(root: Path) -> dict[str, Any]:
+    """Read the log of a data set that this package built."""
+    path = root / ACCOUNT
+    try:
+        given = content(path, "an account of a build", "build the data set again")
+        return {**json_value(given)}
+    except DataError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}); build the data set again") from error

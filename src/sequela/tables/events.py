@@ -1,0 +1,115 @@
+"""The events of a data set for a run: an existing MEDS data set, or one built from tables."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from sequela.datasets import catalog
+from sequela.datasets.catalog import Located
+from sequela.errors import SettingError
+from sequela.files import whole
+from sequela.tables.account import ACCOUNT, read_account
+from sequela.tables.build import build
+from sequela.tables.declarations import Source, Table, without_outcomes
+from sequela.tables.hospitals import source_of
+from sequela.tables.tables import check_names
+
+_MADE_FROM = "made_from.json"
+
+
+def events_of(
+    name: str,
+    root: Path | None,
+    folder: Path,
+    tables: Collection[str] = (),
+    *,
+    labelled: bool = True,
+) -> Located:
+    """Return the place of a data set's events, and build them if they are not there yet.
+
+    A data set that ``sequela build`` wrote is used unchanged. Other data are built under
+    ``folder``, unless that was done before from the same files by the same code.
+
+    Args:
+        name: Name of the data set.
+        root: Its place; the usual search path by default.
+        folder: Folder for built data sets, each under its name.
+        tables: Tables to read besides the required ones; if empty, all that are present.
+        labelled: Whether outcomes are required. If not, rows that become known at the end of a stay
+            are not required either: any number may be set aside.
+
+    Returns:
+        The MEDS data set, and a description of the data's place.
+    """
+    data_set = catalog.lookup(name)
+    located = data_set.locate(root)
+    if is_built(name, located.path):
+        if not data_set.declares:
+            check_names(source_of(name), tables)
+        return located
+    source = source_of(name, located.path)
+    if not labelled:
+        source = without_outcomes(source)
+    check_names(source, tables)
+    out = folder / name
+    made_from: dict[str, object] = {
+        "files": _files(located.path),
+        "tables": [*tables],
+        "labelled": labelled,
+        "code": _code_digest(source),
+    }
+    if not _is_made_from(out, made_from):
+        shutil.rmtree(out, ignore_errors=True)
+        aside = () if labelled else [table.name for table in source.tables]
+        build(source, located.path, out, tables=tables or None, allow_set_aside=aside)
+        with whole(out / _MADE_FROM) as partial:
+            partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
+    return Located(out, located.origin)
+
+
+def is_built(name: str, root: Path) -> bool:
+    """Return whether a folder holds events that ``sequela build`` made of a data set."""
+    if not (root / ACCOUNT).is_file():
+        return False
+    built_from = read_account(root).get("source", "another source")
+    if name not in {"meds", built_from}:
+        raise SettingError(
+            f"{root} was built from {built_from}, but the data set asked for is {name}"
+        )
+    return True
+
+
+def _is_made_from(out: Path, made_from: dict[str, object]) -> bool:
+    try:
+        written: object = json.loads((out / _MADE_FROM).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return written == made_from
+
+
+def _files(root: Path) -> list[list[object]]:
+    """List name, size and time of each file, to notice changes without reading them."""
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    states = [(file, file.stat()) for file in files]
+    return [[str(file.absolute()), state.st_size, state.st_mtime_ns] for file, state in states]
+
+
+def _code_digest(source: Source) -> str:
+    """Compute the SHA-256 of the files that make events, or of a registered declaration."""
+    declared = [(table.name, table.columns, _facts(table)) for table in source.tables]
+    total = hashlib.sha256(repr(declared).encode())
+    functions = [source.reads, *(table.prepare for table in source.tables)]
+    codes = [getattr(each, "__code__", None) for each in functions]
+    own = {Path(code.co_filename) for code in codes if code}
+    here = Path(__file__).parent
+    declared_here = (here / "declared").glob("*.[pt]*")
+    for file in sorted({*here.glob("*.[pt]*"), *declared_here, *own}):
+        total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()
+
+
+def _facts(table: Table) -> list[tuple[object, ...]]:
+    """List the properties of a table's facts that have the same text in each process."""
+    return [(fact.code, fact.time, fact.value) for fact in table.facts]

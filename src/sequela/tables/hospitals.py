@@ -1,0 +1,102 @@
+"""The hospital data sets that can be built, by name."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
+from sequela.errors import SettingError
+from sequela.tables.account import Account
+from sequela.tables.declarations import Source
+from sequela.tables.postgres import in_schema, is_address
+
+WAYS = ("codes", "ancestors", "dated_as_recorded")
+
+
+def hospitals() -> list[str]:
+    """Return the names of the data sets with a fixed declaration."""
+    return [name for name, entry in DATA_SETS.items() if entry.source]
+
+
+def source_of(name: str, place: Path | str | None = None) -> Source:
+    """Return the declarations of a hospital data set."""
+    entry = lookup(name)
+    if entry.declares:
+        if not isinstance(place, Path):
+            raise SettingError(
+                f"{name} are declared in a file next to them: name their folder with --root, or "
+                "the file with --declaration"
+            )
+        declared: Source = loaded(entry.declares)(place)
+        return declared
+    if not entry.source:
+        known = ", ".join(sorted(each.name for each in data_sets() if each.source or each.declares))
+        raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
+    source: Source = loaded(entry.source)
+    return source
+
+
+def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None = None) -> Source:
+    """Return the declarations of a hospital data set, read in the selected ways."""
+    source = source_of(name, place)
+    asked = {option: value for option, value in ways.items() if value}
+    if not asked:
+        return source
+    if source.ways is None:
+        options = ", ".join(f"--{option.replace('_', '-')}" for option in asked)
+        raise SettingError(f"{name} is read in one way: leave {options} out (it is for omop)")
+    return source.ways(**asked)
+
+
+def place_of(
+    name: str, root: str | None, schema: str | None = None, *, spark: bool = False
+) -> tuple[Path | str, str]:
+    """Return the place of a hospital data set, for Spark or not, and a description of it."""
+    if root is not None and is_address(root):
+        return in_schema(root, schema), "a PostgreSQL database"
+    if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
+        return str(root), f"the tables that Spark finds at {root}"
+    if schema is not None:
+        raise SettingError(
+            f"--schema {schema} is of a PostgreSQL database: name it with --root "
+            "postgresql://..., or leave --schema out"
+        )
+    located = lookup(name).locate(None if root is None else Path(root))
+    return located.path, located.origin
+
+
+def build(
+    name: str,
+    out: Path | str,
+    *,
+    root: Path | str | None = None,
+    schema: str | None = None,
+    declaration: Path | None = None,
+    title: str | None = None,
+    on_place: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Account:
+    """Convert hospital tables to MEDS events, as ``sequela build`` does: see its help.
+
+    ``options`` are those of the command, by name, and ``spark``, a session of Spark to use instead
+    of ``engine``. ``on_place`` is called with a description of the place of the tables.
+
+    Raises:
+        SequelaError: If a setting is unknown or not allowed, or the tables are missing or damaged.
+    """
+    # Imported here: the names of hospitals are needed without the engines.
+    from sequela.tables.build import build as build_source
+
+    spark = options.get("engine") == "spark" or options.get("spark") is not None
+    place, origin = place_of(name, None if root is None else str(root), schema, spark=spark)
+    if re.match(r"\w\w+:/", str(out)):
+        raise SettingError(f"--out {out} is an address; expected a folder")
+    ways = {way: options.pop(way) for way in WAYS if way in options}
+    source = source_read_so(name, ways, declaration or place)
+    if title is not None:
+        source = replace(source, title=title)
+    on_place(origin)
+    given = {option: value for option, value in options.items() if value is not None}
+    return build_source(source, place, Path(out), **given)

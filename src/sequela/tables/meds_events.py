@@ -1,0 +1,338 @@
+"""The MEDS 0.4 data set on disk: its columns, writing and reading.
+
+The standard: https://github.com/Medical-Event-Data-Standard/meds. Besides its columns an event has
+``visit_id``, the hospital stay it belongs to (null where there is none).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from meds import schema as standard
+from numpy.typing import NDArray
+
+from sequela.datasets.catalog import DataSet
+from sequela.errors import DataError, DataNotFoundError, SequelaError
+from sequela.files import make_folder
+from sequela.formats.columns import column_of, text_column_of
+from sequela.formats.opened import SUMS, Sums, opened, sha256
+from sequela.tables.account import ACCOUNT, earlier_of, leaks_of, read_account
+from sequela.version import __version__
+
+VERSION = "0.4"
+EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
+_REQUIRED = ("subject_id", "time", "code")
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64()),
+        pa.field("time", pa.timestamp("us")),
+        pa.field("code", pa.string()),
+        pa.field("numeric_value", pa.float32()),
+        pa.field("visit_id", pa.int64()),
+    ]
+)
+# The types of the standard, and wider types, whose values are checked one by one.
+READ = {name: SCHEMA.field(name).type for name in EVENT_COLUMNS} | {"hadm_id": pa.int64()}
+WIDER = {
+    pa.int64(): (pa.uint64(),),
+    pa.timestamp("us"): (pa.timestamp("ns"),),
+    pa.float32(): (pa.float64(), pa.int32(), pa.int64(), pa.uint32(), pa.uint64()),
+}
+SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
+TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
+
+
+def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """Hash each subject's id and ``seed``, uniform over 64 bits and the same everywhere.
+
+    It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    """
+    with np.errstate(over="ignore"):
+        state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return state ^ (state >> np.uint64(31))
+
+
+def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
+    """Return the index in ``SPLITS`` of each subject, by its hash.
+
+    Example:
+        >>> [SPLITS[part] for part in split_of(np.array([10006, 10011, 10013]), seed=0)]
+        ['tuning', 'held_out', 'held_out']
+    """
+    share = hashed(subject_ids, seed) / 2.0**64
+    bounds = (TRAIN_SHARE, TRAIN_SHARE + TUNING_SHARE)
+    return np.searchsorted(bounds, share, side="right").astype(np.int8)
+
+
+def read_splits(root: Path) -> dict[int, int] | None:
+    """Read the subjects' index in ``SPLITS`` from a data set; ``None`` if it has no such split."""
+    path = root / standard.subject_splits_filepath
+    if not path.is_file():
+        return None
+    with parquet_of(path):
+        table = pq.ParquetFile(path).read(["subject_id", "split"])
+    if not set(table["split"].to_pylist()) <= set(SPLITS):
+        return None
+    pairs = zip(table["subject_id"].to_pylist(), table["split"].to_pylist(), strict=True)
+    return {subject: SPLITS.index(split) for subject, split in pairs}
+
+
+def data_files(root: Path) -> list[Path]:
+    """List the shards of a data set, in the order of their names."""
+    files = sorted((root / standard.data_subdirectory).rglob("*.parquet"))
+    if not files:
+        raise DataNotFoundError(
+            f"{root}: no MEDS data set there (expected {standard.data_subdirectory}/**/*.parquet)"
+        )
+    return files
+
+
+@dataclass(frozen=True)
+class StoredEvents:
+    """The shards of a data set, and the facts needed to read them.
+
+    Attributes:
+        files: The shards, sorted by name.
+        columns: The ``EVENT_COLUMNS`` that all of them have.
+        in_order: Whether the order of one subject's stays is known.
+        dated_by_row: Whether each row carries the time it became available.
+        leaks: The leaks made on purpose, from the log of the build.
+        earlier: The rows that were dated by the earlier of two times.
+        title: Name of the data, where the log has one.
+        open: Whether their licence is open, by the log.
+        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
+        mixed: Whether shards have different types.
+    """
+
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    in_order: bool
+    numbers: str
+    mixed: bool
+    dated_by_row: bool = False
+    leaks: str = ""
+    earlier: str = ""
+    title: str = ""
+    open: bool = False
+
+
+@contextmanager
+def parquet_of(path: Path) -> Iterator[None]:
+    """Translate pyarrow's errors about a damaged Parquet file."""
+    try:
+        with opened(path, "a Parquet file"):
+            pass
+        yield
+    except SequelaError:
+        raise
+    # Damaged bytes raise errors of many kinds, including Python's own.
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: not a readable Parquet file ({words}); expected MEDS {VERSION} data: fetch "
+            "it again"
+        ) from error
+
+
+def check_sums(root: Path, files: Iterable[Path]) -> None:
+    """Check files against the list of checksums of a data set, if there is one."""
+    if sums := Sums.beside(root):
+        for file in files:
+            state = file.stat()
+            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1 << 12)
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    """Compute the SHA-256 once while a file keeps its size and modification time."""
+    return sha256(file, "MEDS data")
+
+
+def write_sums(root: Path) -> None:
+    """Write the list of checksums of all files of a data set, as publishers do."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    lines = [f"{sha256(path, 'data')}  {path.relative_to(root).as_posix()}\n" for path in files]
+    (root / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def stored_events(root: Path) -> StoredEvents:
+    """Find the events of a data set and check their columns.
+
+    ``sequela build`` records whether the stays of its source are in order; other data sets are
+    assumed to be.
+    """
+    account = read_account(root) if (root / ACCOUNT).is_file() else {}
+    in_order = bool(account.get("stays_in_order", True))
+    files = tuple(data_files(root))
+    check_sums(root, files)
+    schemas = {file: _schema(file) for file in files}
+    columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
+    for file, schema in schemas.items():
+        _check(file, schema)
+    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
+    place = columns.index("numeric_value") if "numeric_value" in columns else None
+    narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
+    return StoredEvents(
+        files,
+        columns,
+        in_order,
+        "FLOAT" if narrow else "DOUBLE",
+        len(types) > 1,
+        bool(account.get("dated_by_row")),
+        leaks_of(account),
+        earlier_of(account),
+        str(account.get("title", "")),
+        bool(account.get("open")),
+    )
+
+
+def _schema(file: Path) -> pa.Schema:
+    with parquet_of(file):
+        return pq.read_schema(file)
+
+
+def _check(file: Path, schema: pa.Schema) -> None:
+    with parquet_of(file):
+        read = lossless(file, schema)
+    for name in EVENT_COLUMNS:
+        if name not in schema.names:
+            if name in _REQUIRED:
+                raise DataError(
+                    f"{file} has no column '{name}' (found: {', '.join(schema.names)}); "
+                    "events have the columns of the MEDS 0.4 data schema"
+                )
+            continue
+        found, wanted = read.field(name).type, READ[name]
+        if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
+            raise DataError(
+                f"{file}: column '{name}' is {found}; MEDS 0.4 requires {wanted}, which cannot "
+                "hold all its values: cast it"
+            )
+
+
+def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:
+    """Write ``metadata/subject_splits.parquet``."""
+    names = text_column_of(SPLITS).take(column_of(split))
+    table = pa.table({"subject_id": column_of(subject_ids), "split": names})
+    _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
+
+
+def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, str]) -> None:
+    """Write ``metadata/codes.parquet``: each code, its description and its number of events.
+
+    Args:
+        root: The data set.
+        codes: Each code and the number of its events.
+        words: Code, or its first two parts (``LAB//50801``), to a description.
+    """
+    names = [code for code, _ in codes]
+    described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
+    table = pa.table(
+        {
+            "code": text_column_of(names),
+            "description": text_column_of(described),
+            "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
+            "events": column_of(np.array([events for _, events in codes], np.int64)),
+        }
+    )
+    standard.CodeMetadataSchema.validate(table)
+    _write(table, root / standard.code_metadata_filepath)
+
+
+def write_dataset(root: Path, data_set: DataSet, title: str = "") -> None:
+    """Write ``metadata/dataset.json`` without a date, so that equal builds are equal files."""
+    metadata = standard.DatasetMetadataSchema(
+        dataset_name=title or data_set.title,
+        etl_name="sequela",
+        etl_version=__version__,
+        meds_version=version("meds"),
+        license=data_set.licence,
+        description_uri=data_set.homepage,
+        raw_source_id_columns=["visit_id"],
+    )
+    path = root / standard.dataset_metadata_filepath
+    path.write_text(json.dumps(metadata.to_dict(), indent=2) + "\n")
+
+
+def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
+    """Return the schema with the standard's type for each column that fits without loss.
+
+    Other writers (polars, pandas) use other types of text, narrower integers or wider numbers.
+    """
+    for name, wanted in READ.items():
+        index = schema.get_field_index(name)
+        if index < 0 or (found := schema.field(index).type) == wanted:
+            continue
+        wider = found in WIDER.get(wanted, ())
+        if _holds(path, name, wanted) if wider else _is_narrower(name, found, wanted):
+            schema = schema.set(index, schema.field(index).with_type(wanted))
+    return schema
+
+
+def _is_narrower(name: str, found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether all values of one type are values of the other."""
+    if pa.types.is_null(found):
+        return name not in {"subject_id", "code"}
+    if wanted == pa.string():
+        text = found.value_type if pa.types.is_dictionary(found) else found
+        kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        return any(is_kind(text) for is_kind in kinds)
+    if wanted == pa.int64():
+        return bool(pa.types.is_integer(found))
+    if wanted == pa.float32():
+        return found in (pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16())
+    return found in (pa.timestamp("s"), pa.timestamp("ms"))
+
+
+def _holds(path: Path, name: str, wanted: pa.DataType) -> bool:
+    """Return whether the values of a column stay the same in a narrower type."""
+    for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
+        column = batch.column(0).drop_null()
+        try:
+            back = column.cast(wanted).cast(column.type)
+        except pa.ArrowInvalid:
+            return False
+        same = pc.equal(column, back)
+        if pa.types.is_floating(column.type):
+            same = pc.or_(same, pc.is_nan(column))
+        if not pc.all(same, min_count=0).as_py():
+            return False
+    return True
+
+
+def validate(files: Iterable[Path]) -> None:
+    """Check that shards follow the standard: its columns, and nulls only where allowed.
+
+    Columns of other types than the standard's pass if these hold their values without loss.
+    """
+    for path in files:
+        with parquet_of(path):
+            shard = pq.ParquetFile(path)
+            schema = lossless(path, shard.schema_arrow)
+        try:
+            standard.DataSchema.validate(schema)
+        except Exception as error:  # the package raises its own and pyarrow's errors
+            words = " ".join(str(error).split())
+            raise DataError(f"{path}: not MEDS 0.4 data: {words}") from error
+        metadata = shard.metadata
+        for group in range(metadata.num_row_groups):
+            for column in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(column)
+                required = chunk.path_in_schema in {"subject_id", "code"}
+                if required and chunk.statistics is not None and chunk.statistics.null_count:
+                    raise DataError(f"{path}: a null in {chunk.path_in_schema}; MEDS allows none")
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    make_folder(path.parent)
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,167 @@
+"""PostgreSQL databases as a root: tables are read through ADBC, and never written.
+
+The only file for PostgreSQL. The password is never in a message: see ``Database``.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import narwhals as nw
+
+from sequela.errors import DataError, DataNotFoundError, SettingError, extra, without_values
+from sequela.tables.declarations import Kind
+from sequela.tables.engine import Engine
+from sequela.tables.published import stem_of
+from sequela.tables.stored_tables import Stored, quoted
+
+DRIVER = "[libpq]"  # the driver's mark of a message from the server or its client library
+OF_VALUES = "22"  # SQL states about a value, which the server quotes
+SCHEMES = ("postgresql", "postgres")
+TYPES = {
+    Kind.INTEGER: "({}::text)::bigint",  # 1.5 as a number would be rounded
+    Kind.NUMBER: "{}::double precision",
+    Kind.TEXT: "trim({}::text)",
+    Kind.TIME: "{}::timestamp",
+}
+# One snapshot for all tables, no chance to write, and times without a zone read as published.
+SESSION = (
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "SET TIME ZONE 'UTC'",
+    "SET DATESTYLE = 'ISO, YMD'",
+)
+COLUMNS = """
+    SELECT n.nspname, c.relname, a.attname, n.nspname = ANY (current_schemas(false))
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE lower(c.relname) = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND a.attnum > 0 AND NOT a.attisdropped
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    ORDER BY n.nspname, a.attnum
+"""
+
+
+def is_address(root: object) -> bool:
+    """Return whether a root names a database rather than a folder."""
+    return isinstance(root, str) and root.split("://", maxsplit=1)[0] in SCHEMES and "://" in root
+
+
+def in_schema(address: str, schema: str | None) -> str:
+    """Return the address of a database whose tables are looked for in one schema."""
+    if schema is None:
+        return address
+    if not re.fullmatch(r"\w+", schema):
+        raise SettingError(
+            f"--schema {schema!r} is not a name of a schema: letters, digits and '_'"
+        )
+    joint = "&" if urlsplit(address).query else "?"
+    return f"{address}{joint}options=-csearch_path%3D{schema}"
+
+
+class Database:
+    """A connection to a database, in one read-only snapshot.
+
+    The driver's messages are shown without the password, wherever it came from; the driver's own
+    exception is not chained, so that no traceback shows it either.
+
+    Attributes:
+        place: The database without user and password, for messages and logs.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Connect to ``postgresql://user@host/database``."""
+        with extra("postgres", "--root postgresql://..."):
+            from adbc_driver_postgresql import dbapi
+        parts = urlsplit(address)
+        self._secrets = _secrets(address)
+        self._in_named = "search_path" in unquote(parts.query)
+        host = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
+        self.place = f"the database {parts.path.strip('/') or 'of that user'} at {host}"
+        self._failure: type[Exception] = dbapi.Error
+        patience = "" if "connect_timeout" in parts.query else "connect_timeout=10"
+        joint = "&" if parts.query else "?"
+        with self._translated("cannot be reached"):
+            self._connection = dbapi.connect(f"{address}{joint}{patience}", autocommit=True)
+            self._cursor = self._connection.cursor()
+            for statement in SESSION:
+                self._cursor.execute(statement)
+        self._connection.adbc_connection.set_autocommit(False)
+
+    def table(self, name: str) -> Stored | None:
+        """See ``Store``.
+
+        Where the address names a schema, tables of other schemas are ignored, as they may be about
+        other people.
+        """
+        with self._translated("cannot be read"):
+            self._cursor.execute(COLUMNS, (stem_of(name),))
+            rows = self._cursor.fetchall()
+        preferred = [row for row in rows if row[3]] or ([] if self._in_named else rows)
+        places = list(dict.fromkeys((schema, relation) for schema, relation, *_ in preferred))
+        if not places:
+            return None
+        if len(places) > 1:
+            schemas = ", ".join(schema for schema, _ in places)
+            raise DataError(
+                f"{self.place} has {name} in several schemas ({schemas}): choose one with "
+                f"--schema {places[0][0]} (or ?options=-csearch_path%3D{places[0][0]} at the end "
+                "of --root)"
+            )
+        place = ".".join(map(quoted, places[0]))
+        columns = {row[2].lower(): row[2] for row in preferred if (row[0], row[1]) == places[0]}
+
+        def scan(kinds: Mapping[str, Kind], engine: Engine) -> nw.LazyFrame[Any]:
+            wanted = ", ".join(
+                f"{TYPES[kind].format(quoted(columns[column]))} AS {quoted(column)}"
+                for column, kind in kinds.items()
+            )
+            with self._translated(f"does not give {place}"):
+                self._cursor.execute(f"SELECT {wanted} FROM {place}")  # noqa: S608 (are quoted)
+                batches = self._cursor.fetch_record_batch()
+            try:
+                return engine.read_batches(name, batches)
+            except Exception as error:
+                if DRIVER not in str(error):
+                    raise
+                words = without_values(self._words(error))
+                raise DataError(f"{self.place} does not give {place}: {words}") from None
+
+        return Stored(place, f"{self.place}, {place}", columns, scan)
+
+    def close(self) -> None:
+        """End the snapshot and the connection."""
+        self._cursor.close()
+        self._connection.close()
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except self._failure as error:
+            kind = DataNotFoundError if what.startswith("cannot") else DataError
+            words = self._words(error)
+            if str(getattr(error, "sqlstate", "")).startswith(OF_VALUES):
+                words = without_values(words)
+            raise kind(f"{self.place} {what}: {words}") from None
+
+    def _words(self, error: Exception) -> str:
+        words = " ".join(str(error).rpartition(DRIVER)[2].split())
+        for secret in self._secrets:
+            words = words.replace(secret, "***")
+        return words
+
+
+def _secrets(address: str) -> list[str]:
+    """Return all forms of the password in an address or the environment, longest first."""
+    parts = urlsplit(address)
+    user = parts.netloc.rpartition("@")[0]
+    written = user.partition(":")[2]
+    if "@" in written or parts.netloc.count("@") > 1:
+        raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
+    given = [written, unquote(written), os.environ.get("PGPASSWORD", "")]
+    given += parse_qs(parts.query).get("password", [])
+    return sorted({secret for secret in given if secret}, key=len, reverse=True)

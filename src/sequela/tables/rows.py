@@ -1,0 +1,265 @@
+"""Rows of one table: checked, turned into events, or set aside with a reason."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from sequela.errors import DataError, form_of
+from sequela.formats.csv_files import line_of
+from sequela.tables.account import TableAccount
+from sequela.tables.declarations import (
+    FIRST_TIME,
+    LAST_TIME,
+    Check,
+    Condition,
+    Fact,
+    Kind,
+    Table,
+    filled,
+)
+from sequela.tables.declared.expressions import MOST_NUMBER, expression
+from sequela.tables.engine import Engine
+from sequela.tables.tables import Tables
+
+Frame = nw.LazyFrame[Any]
+
+BOUNDS = {Kind.TIME: (FIRST_TIME, LAST_TIME), Kind.NUMBER: (-MOST_NUMBER, MOST_NUMBER)}
+
+NO_FACT = "holds none of the declared facts"
+MOST_ASIDE = 0.05  # share of the rows of a table
+FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of one table, ready to become events."""
+
+    table: Table
+    place: str
+    file: Path | None
+    read: Frame
+    frame: Frame
+
+    @classmethod
+    def of(cls, table: Table, tables: Tables, engine: Engine) -> "TableRows":
+        """Read the rows of ``table``, joined to those of the others."""
+        frames = tables.frames
+        place, file = tables.places[table.name], tables.files.get(table.name)
+        read = frames[table.name]
+        _check_ranges(table, place, file, read)
+        frame = table.prepare(read, frames) if table.prepare else read
+        if "visit_id" not in frame.collect_schema().names():
+            frame = frame.with_columns(visit_id=nw.lit(None, nw.Int64()))
+        if table.prepare and len(table.facts) > FEW_FACTS:
+            frame = engine.keep(frame, f"prepared {table.name}")
+        return cls(table, place, file, read, frame)
+
+    def survey(self) -> tuple[TableAccount, dict[str, str]]:
+        """Count the rows, not yet their events, and collect descriptions of codes, in one pass."""
+        if self.table.key:
+            self._check_key()
+        groups = self._groups()
+        for number, check in enumerate(self.table.checks):
+            among = "rows" if check.among is None else f"among {number}"
+            found, rows = (
+                sum(group[name] for group in groups) for name in (f"check {number}", among)
+            )
+            if found > check.share * rows:
+                raise self._broken(check, found, rows)
+        reasons: Counter[str | None] = Counter()
+        for group in groups:
+            reasons[group["reason"]] += group["rows"]
+        used = reasons.pop(None, 0)
+        aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
+        totals = {
+            name: sum(group[f"note {number}"] for group in groups)
+            for number, name in enumerate(self.table.notes)
+        }
+        notes = {name: n for name, n in totals.items() if n}
+        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
+        read, joined = int(table["rows"][0].as_py()), used + sum(aside.values())
+        if joined != read:
+            raise DataError(
+                f"{self.place}: joined to another table, its {read:,} rows become {joined:,}: a "
+                "key is in that table more than once; expected it once: take min(...), max(...) or "
+                "count() of its columns, or remove the copies"
+            )
+        counts = TableAccount(self.table.name, self.place, read, used, aside, 0, 0, notes)
+        return counts, self._words(groups)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Count rows, also with each note and check, by code and reason to be set aside."""
+        described = {
+            f"{kind} {number}": made
+            for number, (template, column) in enumerate(self._described())
+            for kind, made in (("code", filled(template)), ("words", nw.col(column)))
+        }
+        counted: dict[str, Condition] = {
+            f"note {i}": where for i, where in enumerate(self.table.notes.values())
+        }
+        for i, check in enumerate(self.table.checks):
+            counted[f"check {i}"] = check.where
+            if check.among is not None:
+                counted[f"among {i}"] = check.among
+        frame = self.frame.with_columns(reason=self._reason(), **described)
+        groups = frame.group_by("reason", *described).agg(rows=nw.len(), **_sums(counted))
+        rows = groups.collect("pyarrow").to_native().to_pylist()
+        numbers = ("rows", *counted)  # sums come as decimals
+        return [{**row, **{name: int(row[name]) for name in numbers}} for row in rows]
+
+    def _described(self) -> list[tuple[str, str]]:
+        """Return templates and columns of the codes that the joined rows describe: one, or none."""
+        found = [each for each in self.table.describes.items() if each[1] not in self.table.columns]
+        return found if len(found) == 1 else []
+
+    def events(self, fact: Fact, number: int) -> Frame:
+        """Return the events of a fact: MEDS columns, ``visit_id`` and its ``table`` number."""
+        kept = [~holds(where) for where in self.table.aside.values()]
+        conditions = [*kept, *map(holds, conditions_of(fact))]
+        chosen = self.frame.filter(*conditions) if conditions else self.frame
+        blank_time = nw.lit(None, nw.Datetime("us"))
+        value = nw.col(fact.value) if fact.value else nw.lit(None, nw.Float64())
+        return chosen.select(
+            subject_id="subject_id",
+            time=nw.col(fact.time) if fact.time else blank_time,
+            code=fact.code_expression(),
+            numeric_value=value.cast(nw.Float32()),
+            visit_id="visit_id",
+            table=nw.lit(number, nw.Int32()),
+        )
+
+    def _reason(self) -> nw.Expr:
+        """Return the reason that a row is set aside; null for a row that is used."""
+        other = NO_FACT if self.table.facts else self.table.unused
+        reason = nw.lit(other)
+        shared = [set(fact.needs()) for fact in self.table.facts]
+        needed = set.intersection(*shared) if shared else set()
+        for column in sorted(needed, reverse=True):
+            blank = nw.col(column).is_null()
+            reason = nw.when(blank).then(nw.lit(f"blank {column}")).otherwise(reason)
+        for fact in self.table.facts:
+            reason = nw.when(gives_event(fact)).then(nw.lit(None, nw.String())).otherwise(reason)
+        for name, where in reversed(list(self.table.aside.items())):
+            reason = nw.when(holds(where)).then(nw.lit(name)).otherwise(reason)
+        return reason
+
+    def _words(self, groups: list[dict[str, Any]]) -> dict[str, str]:
+        """Return codes with their description, from a table that describes codes."""
+        words: dict[str, str] = {}
+        surveyed = self._described()
+        pairs = [(group["code 0"], group["words 0"]) for group in groups] if surveyed else []
+        for template, column in self.table.describes.items():
+            if (template, column) not in surveyed:
+                rows = self.read if column in self.table.columns else self.frame
+                both = rows.select(code=filled(template), words=nw.col(column)).unique()
+                found = both.collect("pyarrow").to_native().to_pylist()
+                pairs = [(row["code"], row["words"]) for row in found]
+            for code, text in sorted({p for p in pairs if None not in p}):
+                words.setdefault(code, text)
+        return words
+
+    def check_share(self, counts: TableAccount, allowed: Collection[str]) -> None:
+        """Check that few rows were set aside: otherwise the columns are probably wrong."""
+        table = self.table
+        usual = {*table.usual, NO_FACT}
+        reasons = {why: rows for why, rows in counts.set_aside.items() if why not in usual}
+        aside = sum(reasons.values())
+        if not table.facts or table.name.lower() in allowed or aside <= MOST_ASIDE * counts.rows:
+            return
+        why = max(reasons, key=reasons.__getitem__)
+        raise DataError(
+            f"{self.place}: {aside:,} of {counts.rows:,} rows would be set aside, most of them "
+            f"since {why}; expected at most {MOST_ASIDE:.0%}: see whether columns are named right "
+            "and all tables are of one release, or run with --allow-set-aside "
+            f"{table.name}"
+        )
+
+    def _check_key(self) -> None:
+        groups = self.read.group_by(*self.table.key).agg(copies=nw.len())
+        twice = groups.filter(nw.col("copies") > 1).sort(*self.table.key).head(1)
+        for row in twice.collect("pyarrow").to_native().to_pylist():
+            copies = row.pop("copies")
+            key = " and ".join(row)
+            raise DataError(
+                f"{self.place}: {copies} rows have the same {key}{self._first(row)}; "
+                "expected one: remove the copies, or fetch the table again"
+            )
+
+    def _broken(self, check: Check, rows: int, total: int) -> DataError:
+        first = self.frame.filter(expression(check.where)).select(nw.col(check.show).min())
+        value = first.collect("pyarrow").to_native()[check.show][0].as_py()
+        allowed = (
+            f"expected at most {check.share:.1%} of the rows" if check.share else "expected none"
+        )
+        among = self._first({check.show: value}, f"the {check.show} of one is first on ")
+        return DataError(
+            f"{self.place}: {check.problem} in {rows} of {total} rows{among}; {allowed}: "
+            f"{check.remedy}"
+        )
+
+    def _first(self, row: Mapping[str, Any], words: str = "the first is ") -> str:
+        """Name in brackets the line of the file with the first of these values, if it is there."""
+        line = line_of(self.file, row, self.table.format)
+        return f" ({words}line {line})" if line else ""
+
+
+def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
+    """Raise a DataError if times and numbers are not within their bounds."""
+    ranges = out_of_range(table)
+    found = _count(rows, {column: where for column, (where, _) in ranges.items()}) if ranges else {}
+    for column, (where, expected) in ranges.items():
+        if not found[column]:
+            continue
+        first = rows.filter(where).select(nw.col(column).cast(nw.String())).head(1)
+        value = first.collect("pyarrow").to_native()[column][0].as_py()
+        line = line_of(file, {column: value}, table.format)
+        at = f", line {line}" if line else ""
+        raise DataError(
+            f"{file or place}{at}: column '{column}' holds a value of the form {form_of(value)}; "
+            f"expected {expected}: correct it, leave it blank, or fetch the table again"
+        )
+
+
+def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
+    """Return for each column with bounds the rows outside of them, and the bounds in words."""
+    kinds = {name: BOUNDS[kind] for name, kind in table.columns.items() if kind in BOUNDS}
+    return {
+        c: ((nw.col(c) < least) | (nw.col(c) > most), f"{least} to {most}")
+        for c, (least, most) in (kinds | dict[str, Any](table.ranges)).items()
+    }
+
+
+def _count(rows: Frame, conditions: dict[str, Condition]) -> dict[str, int]:
+    """Count all rows (``rows``), and those with each condition."""
+    counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
+    return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
+
+
+def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:
+    """Return expressions that count the rows with each condition."""
+    return {
+        name: nw.when(expression(where)).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
+        for name, where in conditions.items()
+    }
+
+
+def gives_event(fact: Fact) -> nw.Expr:
+    """Return the condition of a row that gives an event of a fact, false where undecided."""
+    return reduce(and_, map(holds, conditions_of(fact)), nw.lit(value=True))
+
+
+def conditions_of(fact: Fact) -> list[Condition]:
+    """Return the conditions of a row that gives an event of a fact."""
+    known: list[Condition] = [~nw.col(column).is_null() for column in fact.needs()]
+    return known if fact.where is None else [*known, fact.where]
+
+
+def holds(condition: Condition) -> nw.Expr:
+    """Return the condition, false where it cannot be decided because a column is blank."""
+    return nw.coalesce(expression(condition), nw.lit(value=False))

@@ -1,0 +1,232 @@
+"""The shards of a data set: distinct events, sorted, each subject in one file.
+
+Many events are first spread over buckets of subjects on disk, in one pass; then a few buckets at a
+time are sorted in memory, counted and written, so that the size of memory does not bound the data.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import meds.schema
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+from sequela.files import whole
+from sequela.formats.columns import column_of, nulls_of, values_of
+from sequela.tables.engine import Engine
+from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
+
+BUCKET_EVENTS = 2_500_000
+ROW_GROUP = 122_880  # rows that a reader takes at once; DuckDB reads several side by side
+MOST = 2**63 - 1
+
+Frame = nw.LazyFrame[Any]
+Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The written shards.
+
+    Attributes:
+        ids: int64 (subject,), sorted.
+        split: int8 (subject,), index in ``SPLITS``.
+        made: (number of the table, code) to the number of events from its rows.
+        kept: The same to the number of events on disk, duplicates counted once.
+        files: The shards.
+    """
+
+    ids: NDArray[np.int64]
+    split: NDArray[np.int8]
+    made: Counter[tuple[int, str]]
+    kept: Counter[tuple[int, str]]
+    files: tuple[Path, ...]
+
+    def of_table(self, number: int) -> tuple[int, int]:
+        """Count the events of a table, and those of them on disk."""
+        codes = [key for key in self.made if key[0] == number]
+        return sum(self.made[key] for key in codes), sum(self.kept[key] for key in codes)
+
+    def of_codes(self) -> list[tuple[str, int]]:
+        """List each code and the number of its events on disk, sorted by code."""
+        codes: Counter[str] = Counter()
+        for (_, code), events in self.kept.items():
+            codes[code] += events
+        return sorted(codes.items())
+
+
+def write_shards(
+    events: Sequence[Frame], expected: int, engine: Engine, out: Path, split: Split
+) -> Shards:
+    """Write ``out/data/{train,tuning,held_out}/N.parquet``.
+
+    Args:
+        events: The events of each fact: MEDS columns, ``visit_id``, and ``table``, the number of
+            the table.
+        expected: The largest possible number of events.
+        engine: The engine; it drops all tables that it keeps.
+        out: The data set.
+        split: Function from subjects to their index in ``SPLITS``.
+    """
+    buckets = _prime(-(-expected // BUCKET_EVENTS))
+    # The second modulus makes engines and Python agree on the buckets of negative ids.
+    bucket = (nw.col("subject_id") % buckets + buckets) % buckets
+    work = partial(_write_bucket, out=out, split=split)
+    frames = [each.with_columns(bucket=bucket) for each in events]
+    found = engine.map_parts(frames, "bucket", buckets, work)
+    ids = np.concatenate([np.empty(0, np.int64), *(each.ids for each in found)])
+    if not len(ids):
+        raise DataError("no row gave an event: the tables are empty, or not those of this source")
+    order = np.argsort(ids)
+    return Shards(
+        ids[order],
+        np.concatenate([each.split for each in found])[order],
+        sum((each.made for each in found), Counter()),
+        sum((each.kept for each in found), Counter()),
+        tuple(file for each in found for file in each.files),
+    )
+
+
+def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shards:
+    if not len(table):
+        return Shards(np.empty(0, np.int64), np.empty(0, np.int8), Counter(), Counter(), ())
+    if lost := table["subject_id"].null_count:
+        raise DataError(f"{lost} events have no subject_id: fill it in, or fetch the tables again")
+    table, codes = _with_numbered_codes(table)
+    rows, copies = distinct_rows(table)
+    made = _count(table, codes)
+    kept = made - _count(table.take(column_of(copies)), codes)
+    ids, counts = _runs(values_of(table["subject_id"])[rows])
+    part = split(ids)
+    part_of_row = np.repeat(part, counts)
+    files = []
+    for index in np.flatnonzero(np.bincount(part)).tolist():
+        path = out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet"
+        with whole(path, lasting=False) as new:  # a cluster may try a task twice
+            _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == index], new)
+        files.append(path)
+    return Shards(ids, part, made, kept, tuple(files))
+
+
+def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Return the table with codes as indices of the distinct ones, which are sorted, and these."""
+    column = table["code"].combine_chunks()
+    order = pc.sort_indices(column.dictionary)
+    place = np.empty(len(order), np.int32)
+    place[values_of(order)] = np.arange(len(order), dtype=np.int32)
+    codes = column.dictionary.take(order).cast(pa.string())
+    numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
+    place_of_codes = table.column_names.index("code")
+    return table.set_column(place_of_codes, "code", numbered), codes.to_pylist()
+
+
+def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the order of events by all columns, without duplicates.
+
+    Subject, time and code separate nearly all events. They become one integer, whose sort is
+    several times faster than sorting columns; the others decide between the remaining ties.
+
+    Args:
+        events: ``EVENT_COLUMNS``, the codes as indices of sorted ones, and ``table``.
+
+    Returns:
+        The distinct rows in their order, and the rows that are copies of one of them.
+    """
+    packed = _packed(_key(events[name]) for name in EVENT_COLUMNS[:3])
+    order = np.argsort(packed)
+    ranked = packed[order]
+    same = ranked[1:] == ranked[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = order[tied]
+    rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))
+    keys = [packed[rows], *(_key(column) for column in rest.columns)]
+    within = np.lexsort(keys[::-1])
+    order[tied] = rows[within]
+    equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
+    again = tied[1:][equal]
+    return np.delete(order, again), order[again]
+
+
+def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct values of a sorted array, and their counts."""
+    first = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+    return values[first], np.diff(first, append=len(values))
+
+
+def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return integers in the order of a column's values, nulls first."""
+    if pa.types.is_dictionary(column.type):
+        return values_of(column.combine_chunks().indices).astype(np.int64)
+    key, nulls = values_of(column), nulls_of(column)
+    if key.dtype.kind == "f":
+        bits = key.view(np.int32)
+        key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers
+    key = key.astype(np.int64)
+    known = key[~nulls] if nulls.any() else key
+    if not len(known):
+        return np.zeros(len(key), np.int64)
+    low = int(known.min())
+    if pa.types.is_timestamp(column.type):  # whole seconds or minutes need fewer bits
+        key, low = (key - low) // max(int(np.gcd.reduce(known - low)), 1), 0
+    return np.where(nulls, low - 1, key) if nulls.any() else key
+
+
+def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Pack keys into one integer a row that sorts as they do, the first of them first."""
+    packed, width = np.zeros(1, np.int64), 1
+    for key in keys:
+        low = int(key.min())
+        values, span = key, int(key.max()) - low + 1
+        if width * span > MOST:
+            (packed, width), (values, span), low = _ranked(packed), _ranked(key), 0
+        packed = packed * span + (values - low)
+        width *= span
+    return packed
+
+
+def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Rank values, 0 for the smallest, and count the distinct values."""
+    found = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
+    values = values_of(found.dictionary)
+    ranks = np.empty(len(values), np.int64)
+    ranks[np.argsort(values)] = np.arange(len(values))
+    return ranks[values_of(found.indices)], len(values)
+
+
+def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
+    """Write a shard; sorted columns compress better without a dictionary."""
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=["code"]) as writer:
+        for first in range(0, len(rows), ROW_GROUP):
+            group = events.take(column_of(rows[first : first + ROW_GROUP]))
+            writer.write_table(group.cast(SCHEMA))  # only the codes of these rows
+
+
+def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
+    """Count the rows by (number of the table, code)."""
+    table = values_of(events["table"]).astype(np.int64)
+    counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
+    found = np.flatnonzero(counts)
+    pairs = zip(*np.divmod(found, len(codes)), counts[found].tolist(), strict=True)
+    return Counter({(int(of), codes[place]): rows for of, place, rows in pairs})
+
+
+def _prime(least: int) -> int:
+    """Return the smallest prime, or 1, that is not below ``least``: ids often share small factors.
+
+    Example:
+        >>> [_prime(n) for n in (0, 1, 2, 4, 8, 14)]
+        [1, 1, 2, 5, 11, 17]
+    """
+    number = max(least, 1)
+    while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        number += 1
+    return number

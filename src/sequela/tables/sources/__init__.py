@@ -1,0 +1,1 @@
+"""Published hospital databases, each as a source of tables."""

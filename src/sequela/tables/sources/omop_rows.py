@@ -1,0 +1,326 @@
+"""The rows of OMOP's tables: their times, persons, visits, concepts and values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+
+from sequela.tables.declarations import Frames
+from sequela.tables.declared.expressions import end_of_day
+from sequela.tables.rows import holds
+
+Frame = nw.LazyFrame[Any]
+
+STAYS = {
+    9201: "inpatient visit",
+    262: "emergency room and inpatient visit",
+    8717: "inpatient hospital",
+    8971: "inpatient psychiatric facility",
+    32037: "intensive care",
+    581379: "inpatient critical care facility",
+}
+ICU = {
+    32037: "intensive care",
+    581379: "inpatient critical care facility",
+    40481392: "medical ICU",
+    4305366: "surgical ICU",
+    4149943: "cardiac ICU",
+    763903: "trauma ICU",
+}
+DIED = 4216643  # the concept 'patient died'
+DIED_WORDS = ("DIED", "EXPIRED", "DEAD", "DECEASED", "DEAD/EXPIRED")
+SEXES = {8507: "M", 8532: "F"}
+RACES = {
+    8527: "WHITE",
+    8516: "BLACK/AFRICAN AMERICAN",
+    8515: "ASIAN",
+    8657: "AMERICAN INDIAN/ALASKA NATIVE",
+    8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
+}
+HISPANIC = 38003563
+CONCEPTS = ("concept", "2b_concept")
+"""The tables of concepts; the second is the demo of MIMIC-IV's name for its own concepts."""
+FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # other sources' names
+LIMIT_OF = {4171756: "//<", 4171754: "//<=", 4172704: "//>", 4171755: "//>="}
+"""The operators of a measurement by which its number is a limit; 4172703, '=', is none."""
+DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
+TWO_DIGITS = 10
+LONG_DEAD = "60d"
+"""Time after a death from which rows are implausible: the check plausibleBeforeDeath of OHDSI's
+Data Quality Dashboard, https://ohdsi.github.io/DataQualityDashboard/."""
+
+
+def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
+    """Return the first word whose condition holds; null where none does."""
+    found: nw.Expr = nw.lit(None, nw.String())
+    for word, where in reversed(list(conditions.items())):
+        found = nw.when(where).then(nw.lit(word)).otherwise(found)
+    return found
+
+
+def named(column: str, words: Mapping[int, str]) -> nw.Expr:
+    """Return the word of a concept; null for any other."""
+    return one_of({word: nw.col(column) == number for number, word in words.items()})
+
+
+def concepts(frames: Frames) -> Frame | None:
+    """Return all concepts: ``concept_id``, ``concept_code``, ``code``, ``words``."""
+    found = [frames[name] for name in CONCEPTS if name in frames]
+    if not found:
+        return None
+    first = found[0]
+    for more in found[1:]:
+        first = nw.concat([first, more.join(first, on="concept_id", how="anti")])
+    vocabulary, written = nw.col("vocabulary_id"), nw.col("concept_code")
+    family = nw.coalesce(
+        one_of({ours: vocabulary == theirs for theirs, ours in FAMILIES.items()}), vocabulary
+    )
+    dotless = nw.when(vocabulary.is_in([*DOTTED])).then(
+        written.str.replace_all(".", "", literal=True)
+    )
+    code = nw.concat_str([family, nw.lit("//"), nw.coalesce(dotless, written)])
+    return first.filter(nw.col("concept_id") != 0).select(
+        "concept_id", "concept_code", code=code, words=nw.col("concept_name")
+    )
+
+
+def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
+    """Add ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
+    known = concepts(frames)
+    if known is None:
+        blank = nw.lit(None, nw.String())
+        return rows.with_columns(**{f"{name}_{each}": blank for each in ("code", "words", "own")})
+    right = known.select(
+        nw.col("concept_id").alias(column),
+        nw.col("code").alias(f"{name}_code"),
+        nw.col("words").alias(f"{name}_words"),
+        nw.col("concept_code").alias(f"{name}_own"),
+    )
+    return rows.join(right, on=column, how="left")
+
+
+def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Frame:
+    """Add the ``ancestor`` of a concept, or the concept where none is so many levels above.
+
+    Among several at that level the one with the lowest number is used. ``coarser`` is true where
+    there is one.
+    """
+    above = frames["concept_ancestor"].filter(
+        nw.col("min_levels_of_separation") == levels, nw.col("ancestor_concept_id") != 0
+    )
+    right = above.group_by("descendant_concept_id").agg(above=nw.col("ancestor_concept_id").min())
+    right = right.select("above", **{column: nw.col("descendant_concept_id")})
+    return rows.join(right, on=column, how="left").with_columns(
+        ancestor=nw.coalesce("above", column), coarser=~nw.col("above").is_null()
+    )
+
+
+def with_values(rows: Frame, frames: Frames) -> Frame:
+    """Add the ``unit``, and ``code_and_value`` of rows whose value is not a number."""
+    rows = with_concept(rows, frames, "unit_concept_id", "unit")
+    rows = with_concept(rows, frames, "value_as_concept_id", "value")
+    value = nw.coalesce("value_as_string", "value_words")
+    both = nw.concat_str([nw.col("code"), nw.lit("//"), value])
+    return rows.with_columns(
+        unit=nw.coalesce("unit_own", "unit_source_value"),
+        code_and_value=nw.coalesce(both, nw.col("code")),
+    )
+
+
+def with_person(rows: Frame, frames: Frames) -> Frame:
+    """Add ``subject_id``, ``known_person`` (null if unknown) and ``long_dead``, after death."""
+    rows = rows.with_columns(subject_id=nw.col("person_id"))
+    persons = frames["person"].select("person_id", known_person=nw.col("person_id"))
+    if "death" in frames:
+        deaths = valid_deaths(frames).select("person_id", long_dead=nw.col("death_known"))
+        persons = persons.join(deaths, on="person_id", how="left")
+        later = nw.col("long_dead").dt.offset_by(LONG_DEAD)
+    else:
+        later = nw.lit(None, nw.Datetime("us"))
+    return rows.join(persons.with_columns(long_dead=later), on="person_id", how="left")
+
+
+def with_visit(rows: Frame, frames: Frames) -> Frame:
+    """Add the person, the start and the end of the visit, if there is one, and ``visit_id``."""
+    rows = rows.with_columns(visit_id=nw.col("visit_occurrence_id"))
+    visits = timed_visits(frames["visit_occurrence"]).select(
+        "visit_occurrence_id", "visit_start", "visit_end", visit_person="person_id"
+    )
+    return rows.join(visits, on="visit_occurrence_id", how="left")
+
+
+def timed_visits(visits: Frame) -> Frame:
+    """Add ``visit_start`` and ``visit_end``; an end before the start is ``reversed``, and unknown.
+
+    A date without a time is a whole day.
+    """
+    rows = with_own_time(
+        visits, "visit_start_date", "visit_start_datetime", late=False, name="visit_start"
+    )
+    rows = with_own_time(rows, "visit_end_date", "visit_end_datetime", late=True, name="visit_end")
+    end = nw.col("visit_end")
+    reverse = holds(end < nw.col("visit_start"))
+    return rows.with_columns(reversed=reverse, visit_end=nw.when(~reverse).then(end))
+
+
+def timed_deaths(frames: Frames) -> Frame:
+    """Add to deaths ``death_known``, ``unborn`` and ``again``: a later death of the person.
+
+    ``again`` counts neither deaths before birth nor those whose date and datetime differ.
+    """
+    rows = with_own_time(
+        frames["death"], "death_date", "death_datetime", late=True, name="death_known"
+    )
+    births = with_birth(frames["person"]).select("person_id", "birth")
+    rows = rows.join(births, on="person_id", how="left")
+    unborn = holds(nw.col("death_known") < nw.col("birth"))
+    rows = rows.with_columns(unborn=unborn)
+    firsts = rows.filter(~nw.col("unborn")).group_by("person_id")
+    rows = rows.join(firsts.agg(first=nw.col("death_known").min()), on="person_id", how="left")
+    again = holds(nw.col("death_known") > nw.col("first"))
+    return rows.with_columns(again=again)
+
+
+def valid_deaths(frames: Frames) -> Frame:
+    """Return ``death_known`` and ``clock`` of the persons with a valid death, one row each."""
+    valid = timed_deaths(frames).filter(
+        ~nw.col("unborn"), ~nw.col("again"), ~nw.col("death_known").is_null()
+    )
+    return valid.group_by("person_id").agg(nw.col("death_known").min(), nw.col("clock").max())
+
+
+def with_birth(persons: Frame) -> Frame:
+    """Add ``birth`` to persons: the first of the month or year where no more is known."""
+
+    def two(column: str) -> nw.Expr:
+        number = nw.coalesce(nw.col(column), nw.lit(1))
+        text = number.cast(nw.String())
+        return nw.when(number < TWO_DIGITS).then(nw.concat_str([nw.lit("0"), text])).otherwise(text)
+
+    day = nw.concat_str(
+        [nw.col("year_of_birth").cast(nw.String()), nw.lit("-"), two("month_of_birth"),
+         nw.lit("-"), two("day_of_birth"), nw.lit(" 00:00:00")]
+    )  # fmt: skip
+    return persons.with_columns(
+        birth=nw.coalesce(nw.col("birth_datetime"), day.cast(nw.Datetime("us")))
+    )
+
+
+def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = "own") -> Frame:
+    """Add the rows' own time, and ``clock``: whether it has a time of day.
+
+    Midnight is a date without a time, as OMOP prescribes for sources that have none, in each row
+    by itself: the row's time is then the end of the day (``late``) or its beginning.
+
+    Args:
+        rows: Rows of a table.
+        date: Column of the day.
+        time: Column of the time.
+        late: Whether a day alone means its end.
+        name: Name of the added column. It is null, and ``NAME_apart`` true, where date and time
+            are more than a day apart (a day is a difference of time zones).
+    """
+    clock = nw.col(time).dt.truncate("1d") != nw.col(time)
+    before, after = (nw.col(date).dt.offset_by(days) for days in ("-1d", "2d"))
+    apart = (nw.col(time) < before) | (nw.col(time) >= after)
+    joined = rows.with_columns(
+        clock=holds(clock), day=nw.coalesce(date, time),
+        **{f"{name}_apart": holds(apart)},
+    )  # fmt: skip
+    day = end_of_day("day") if late else nw.col("day")
+    own = nw.when(nw.col("clock")).then(nw.col(time)).otherwise(day)
+    return joined.with_columns(**{name: nw.when(~nw.col(f"{name}_apart")).then(own)}).drop("day")
+
+
+def persons(frame: Frame, _: Frames) -> Frame:
+    """Add ``birth``, ``sex`` and ``ethnicity`` to persons."""
+    hispanic = nw.when(nw.col("ethnicity_concept_id") == HISPANIC).then(nw.lit("HISPANIC/LATINO"))
+    return with_birth(frame).with_columns(
+        subject_id=nw.col("person_id"),
+        sex=nw.coalesce(named("gender_concept_id", SEXES), nw.col("gender_source_value")),
+        ethnicity=nw.coalesce(
+            hispanic, named("race_concept_id", RACES), nw.col("race_source_value"),
+            nw.col("ethnicity_source_value"),
+        ),
+    )  # fmt: skip
+
+
+def visits(frame: Frame, frames: Frames) -> Frame:
+    """Add to visits whether they are hospital stays, and how they ended."""
+    rows = with_person(timed_visits(frame), frames)
+    rows = rows.with_columns(
+        visit_id=nw.col("visit_occurrence_id"),
+        from_where=nw.coalesce("admitted_from_source_value", "admitting_source_value"),
+        to_where=nw.coalesce("discharged_to_source_value", "discharge_to_source_value"),
+        to_concept=nw.coalesce("discharged_to_concept_id", "discharge_to_concept_id"),
+        from_concept=nw.coalesce("admitted_from_concept_id", "admitting_source_concept_id"),
+    )
+    by_concept = nw.col("visit_concept_id").is_in([*STAYS])
+    by_source = ~nw.col("from_where").is_null() | (nw.coalesce("from_concept", nw.lit(0)) > 0)
+    said = nw.col("to_where").str.to_uppercase().is_in([*DIED_WORDS])
+    rows = rows.with_columns(
+        stay_by_concept=holds(by_concept),
+        stay_by_source=by_source,
+        told=~nw.col("to_where").is_null() | (nw.coalesce("to_concept", nw.lit(0)) > 0),
+        said_died=holds(said | (nw.col("to_concept") == DIED)),
+    )
+    return with_ending(rows, frames)
+
+
+def with_ending(rows: Frame, frames: Frames) -> Frame:
+    """Add ``expired`` and ``alive`` to visits; both are false where the ending is unknown.
+
+    The visit's own record counts first. A death on record counts if it is in the visit; a death on
+    the last day, without a time, only where the visit does not record where the person went.
+    """
+    end = nw.col("visit_end")
+    if "death" not in frames:
+        return rows.with_columns(
+            expired=nw.col("said_died"), alive=nw.col("told") & ~nw.col("said_died")
+        )
+    deaths = valid_deaths(frames).select("person_id", death="death_known", death_clock="clock")
+    rows = rows.join(deaths, on="person_id", how="left")
+    since = nw.col("death") >= nw.col("visit_start")
+    timed = nw.col("death_clock") & (nw.col("death") <= end)
+    day_before = nw.col("death") < end.dt.truncate("1d")
+    same_day = (nw.col("death").dt.truncate("1d") == end.dt.truncate("1d")) & ~nw.col("told")
+    dated = ~nw.col("death_clock") & (day_before | same_day)
+    inside = holds(since & (timed | dated))
+    expired = nw.col("said_died") | inside
+    return rows.with_columns(expired=expired, alive=~expired & ~end.is_null())
+
+
+def dead(_: Frame, frames: Frames) -> Frame:
+    """Return deaths of known persons."""
+    return with_person(timed_deaths(frames), frames)
+
+
+def observed(frame: Frame, frames: Frames) -> Frame:
+    """Return periods of observation of persons without a recorded death."""
+    rows = with_person(frame, frames)
+    if "death" in frames:
+        deaths = frames["death"].select("person_id", died=nw.lit(1)).unique()
+        rows = rows.join(deaths, on="person_id", how="left")
+    else:
+        rows = rows.with_columns(died=nw.lit(None, nw.Int64()))
+    return rows.with_columns(until=end_of_day("observation_period_end_date"))
+
+
+def wards(frame: Frame, frames: Frames) -> Frame:
+    """Return parts of visits with the ``ward``, and whether it is an intensive care unit."""
+    rows = with_visit(with_person(frame, frames), frames)
+    rows = with_own_time(
+        rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered"
+    )
+    rows = with_own_time(
+        rows, "visit_detail_end_date", "visit_detail_end_datetime", late=True, name="left"
+    )
+    if "care_site" in frames:
+        sites = frames["care_site"].select("care_site_id", ward=nw.col("care_site_name"))
+        rows = rows.join(sites, on="care_site_id", how="left")
+    else:
+        rows = rows.with_columns(ward=nw.lit(None, nw.String()))
+    return rows.with_columns(
+        unit=nw.coalesce(nw.col("ward"), named("visit_detail_concept_id", ICU)),
+        icu=holds(nw.col("visit_detail_concept_id").is_in([*ICU])),
+    )

@@ -1,0 +1,269 @@
+"""PhysioNet/CinC Challenge 2012: 48 hours of intensive care, one text file per stay.
+
+The times its facts were known are in ``declared/physionet2012.toml``.
+
+The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the
+package is one Parquet file: a row a stay, its measurements as lists.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from pyarrow import parquet
+
+from sequela.errors import DataError, DataNotFoundError, form_of, without_values
+from sequela.formats import opened
+from sequela.formats.csv_files import check_separator
+from sequela.tables.declarations import Batches
+from sequela.tables.declared.source import published
+
+SETS = ("a", "b", "c")
+DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
+
+PARAMETERS = (
+    "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
+    "Creatinine", "DiasABP", "FiO2", "GCS", "Glucose", "HCO3", "HCT", "HR", "K", "Lactate", "MAP",
+    "MechVent", "Mg", "NIDiasABP", "NIMAP", "NISysABP", "Na", "PaCO2", "PaO2", "Platelets",
+    "RespRate", "SaO2", "SysABP", "Temp", "TroponinI", "TroponinT", "Urine", "WBC", "pH",
+)  # fmt: skip
+"""The parameters of a record: its id, the descriptors and the variables."""
+PUBLISHED = {"a": (4_000, 1_757_980)}
+"""The published sets: number of records, and of the rows of all of them."""
+LIMITS = {
+    "Age": (0, 120), "Gender": (0, 1), "ICUType": (1, 4), "MechVent": (0, 1), "Temp": (-50, 60),
+}  # fmt: skip
+"""The smallest and the largest value of a parameter."""
+ANY_LIMITS = (0, 100_000)
+"""The limits of every other parameter: there are typing errors among the published values (a pH of
+735), but no impossible ones."""
+
+Member = tuple[str, bytes]
+
+_EXPECTED = "a text file of the challenge as published"
+_CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
+_CELLS = {
+    pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
+    pa.string(): ("[A-Za-z0-9]+", "the name of a variable"),
+    pa.float64(): (_NUMBER, "a number"),
+    pa.int64(): ("-?[0-9]{1,15}", "a whole number, or -1 where it is not known"),
+}
+
+
+def read(root: Path) -> Batches:
+    """Read the tables ``records`` and ``outcomes`` of all sets of a folder, or of the excerpt."""
+    if root.suffix == ".parquet":
+        yield from _excerpt(root)
+        return
+    sets = [name for name in SETS if _outcomes(root, name).is_file()]
+    if not sets:
+        raise DataNotFoundError(
+            f"{root}: no Outcomes-a.txt; expected it next to set-a (a folder, .zip or .tar.gz)"
+        )
+    outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
+    for path, table in zip(_paths(root, sets), outcomes, strict=True):
+        if not len(table):
+            raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
+        if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
+            raise DataError(f"{path}: found a score below -1, expected 0 or more: fetch it again")
+        died = pc.is_in(table["in_hospital_death"], pa.array([0, 1]))
+        if not pc.all(died).as_py():
+            line = pc.index(died, value=False).as_py() + 2
+            raise DataError(
+                f"{path}, line {line}: In-hospital_death neither 0 nor 1; expected one of them: "
+                "fetch it again"
+            )
+    yield "outcomes", pa.concat_tables(outcomes).to_reader()
+    schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
+    yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
+
+
+def read_unlabelled(root: Path) -> Batches:
+    """Read sets without known outcomes: the table ``outcomes`` is empty then."""
+    if root.suffix == ".parquet" or any(_outcomes(root, name).is_file() for name in SETS):
+        yield from read(root)
+        return
+    sets = [name for name in SETS if any(p.exists() for p in _set_places(root, name))]
+    if not sets:
+        raise DataNotFoundError(f"{root}: no set-a; expected a folder, .zip or .tar.gz of records")
+    yield "outcomes", pa.schema(_schema(OUTCOMES)).empty_table().to_reader()
+    schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
+    yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
+
+
+def _excerpt(file: Path) -> Batches:
+    """Read the two tables of the excerpt."""
+    try:
+        stays = parquet.read_table(file).combine_chunks()
+        outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
+        lists = {name: stays[name].chunk(0) for name, _ in _schema(RECORDS)}
+        of_stay = next(iter(lists.values())).value_parent_indices()
+        columns = {name: each.flatten() for name, each in lists.items()}
+        records = pa.table({"recordid": stays["recordid"].take(of_stay), **columns})
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise DataError(
+            f"{file} is not the excerpt of PhysioNet 2012 ({error}): expected the Parquet file "
+            "that ships with sequela; install sequela again, or name the folder of the published "
+            "files"
+        ) from error
+    yield "outcomes", outcomes.to_reader()
+    yield "records", records.to_reader()
+
+
+def _paths(root: Path, sets: Iterable[str]) -> list[Path]:
+    return [_outcomes(root, name) for name in sets]
+
+
+def _outcomes(root: Path, name: str) -> Path:
+    return root / f"Outcomes-{name}.txt"
+
+
+def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    for name in sets:
+        seen: dict[int, int] = {}
+        for member, content in _members(root, name):
+            stem = Path(member).stem
+            if not re.fullmatch("[0-9]{1,15}", stem):
+                raise DataError(f"{member}: expected a record named by its RecordID, as 132539.txt")
+            record_id = int(stem)
+            if record_id in seen:
+                raise DataError(f"{member} is a second {stem} in this set; remove one of them")
+            table = _table(member, content, RECORDS)
+            _check_record(member, record_id, table)
+            seen[record_id] = len(table)
+            ids = pa.array([record_id] * len(table), pa.int64())
+            yield from table.add_column(0, "recordid", ids).to_batches()
+        published, rows = PUBLISHED.get(name, (0, 0))
+        if len(seen) == published and sum(seen.values()) != rows:
+            raise DataError(
+                f"{root}/set-{name}: found {sum(seen.values()):,} rows in its {published:,} "
+                f"records, expected {rows:,}, as published: a record was cut; fetch the set again"
+            )
+
+
+def _check_record(place: str, record_id: int, table: pa.Table) -> None:
+    """Check that a record has its id, and plausible values, or raise a DataError with the row."""
+    parameter, value = table["parameter"], table["value"]
+    first = parameter[0].as_py() if len(table) else "nothing"
+    if first != "RecordID":
+        raise DataError(
+            f"{place}, line 2: found {first}, expected the record's RecordID: fetch the set again"
+        )
+    least, most = ANY_LIMITS
+    wrong = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
+    for name, (least, most) in {**LIMITS, "RecordID": (record_id, record_id)}.items():
+        out = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
+        wrong = pc.if_else(pc.equal(parameter, name), out, wrong)
+    unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS)))
+    wrong = pc.and_not(wrong, unknown)
+    closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
+    wrong = pc.or_(wrong, pc.and_(closed, pc.not_equal(value, pc.floor(value))))
+    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(PARAMETERS))))
+    if not pc.any(wrong, min_count=0).as_py():
+        return
+    row = pc.index(wrong, value=True).as_py()
+    name = parameter[row].as_py()
+    least, most = LIMITS.get(name, ANY_LIMITS)
+    expected = f"{least} to {most}" if name in PARAMETERS else "a variable of the challenge"
+    expected = "the number in the record's name" if name == "RecordID" else expected
+    raise DataError(
+        f"{place}, line {row + 2}: found {name} of the form "
+        f"{form_of(f'{value[row].as_py():g}')}, expected {expected}: "
+        "fetch the set again"
+    )
+
+
+def _members(root: Path, name: str) -> Iterator[Member]:
+    """Yield name and content of each record of a set, from a folder or an archive."""
+    places = _set_places(root, name)
+    place = next((each for each in places if each.exists()), None)
+    if place is None:
+        raise DataNotFoundError(f"{places[0]}: not there, nor as .zip or .tar.gz")
+    remedy = "fetch the set again"
+    for member, content in opened.members(place, _EXPECTED, remedy, lambda n: n.endswith(".txt")):
+        yield f"{place}/{member}", content
+
+
+def _set_places(root: Path, name: str) -> list[Path]:
+    return [root / f"set-{name}{end}" for end in ("", ".zip", ".tar.gz")]
+
+
+def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.DataType]]:
+    return list(columns.values())
+
+
+def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
+    """Parse a published CSV text with our names of its columns."""
+    types = {name: kind for name, (_, kind) in columns.items()}
+    text = opened.as_text(content, place, _EXPECTED, ended=True)
+    header, _, rows = text.partition("\n")
+    if header.rstrip("\r") != ",".join(columns) or not _form(tuple(types.values())).fullmatch(rows):
+        raise DataError(_problem(place, text, types))
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(text.encode()),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types, include_columns=list(columns), null_values=[]
+            ),
+        )
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{place}: {without_values(error)}; expected {_EXPECTED}: fetch it again"
+        ) from None
+    return table.rename_columns([ours for ours, _ in columns.values()])
+
+
+@cache
+def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
+    """Return the pattern of all rows of a published text: no field is blank."""
+    cells = ",".join(f"(?:{_CELLS[kind][0]})" for kind in kinds)
+    return re.compile(rf"(?:{cells}\r?\n)*")
+
+
+def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
+    """Describe the error in a CSV text, with its line."""
+    expected = ",".join(types)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        return f"{place}: not a CSV file ({error}); expected {expected}: fetch it again"
+    names = rows[0] if rows else []
+    check_separator(place, names)
+    if missing := [name for name in types if name not in names]:
+        return f"{place}: no column '{missing[0]}' (found: {', '.join(names) or 'nothing'})"
+    if names != list(types):
+        return f"{place}, line 1: found {','.join(names)}; expected {expected}: fetch it again"
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            return f"{place}, line {line}: {len(row)} columns; expected {len(names)}"
+        for (name, kind), value in zip(types.items(), row, strict=True):
+            form, words = _CELLS[kind]
+            if not re.fullmatch(form, value):
+                found = f"holds a value of the form {form_of(value)}"
+                return f"{place}, line {line}: column '{name}' {found}; expected {words}"
+    return f"{place}: not in the form in which it was published; fetch it again"
+
+
+RECORDS = {
+    "Time": ("time", pa.large_string()),
+    "Parameter": ("parameter", pa.string()),
+    "Value": ("value", pa.float64()),
+}
+OUTCOMES = {
+    "RecordID": ("recordid", pa.int64()),
+    "SAPS-I": ("saps_i", pa.float64()),
+    "SOFA": ("sofa", pa.float64()),
+    "Length_of_stay": ("length_of_stay", pa.int64()),
+    "Survival": ("survival", pa.int64()),
+    "In-hospital_death": ("in_hospital_death", pa.int64()),
+}
+
+
+SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled)

@@ -1,0 +1,365 @@
+"""The stores of tables: CSV files, Parquet files, Excel workbooks and DuckDB files.
+
+PostgreSQL is in ``postgres.py``. Each value is read as text, and converted to its column's kind
+only if the text is exactly such a value: a column of dates, decimals or text gives the same result
+as a published CSV file, or the same error.
+"""
+
+import io
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import narwhals as nw
+import pyarrow as pa
+
+from sequela.errors import DataError, DataNotFoundError, extra, without_values
+from sequela.files import temporary
+from sequela.formats.csv_files import PLAIN, Format, column_names, header, utf8_copy
+from sequela.formats.opened import content, members, opened
+from sequela.tables.declarations import Kind, Source
+from sequela.tables.engine import (
+    Engine,
+    connect_duckdb,
+    csv_problem,
+    csv_texts,
+    hide_progress,
+    typed_text,
+    wrong_kind,
+)
+from sequela.tables.published import Publication, stem_of
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from python_calamine import CalamineWorkbook
+
+Frame = nw.LazyFrame[Any]
+
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
+DUCKDB_SUFFIXES = (".duckdb", ".db")
+TABLES = """
+    SELECT table_schema, table_name FROM information_schema.tables
+    WHERE lower(table_name) = $1 ORDER BY ALL
+"""
+ROWS = 100_000  # in a batch
+EXCEL = ".xlsx"
+MOST_EXACT = 2.0**53  # of whole numbers in the floats of Excel
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table in a store.
+
+    Attributes:
+        place: The table, for the log.
+        full: The table with its store, for messages.
+        columns: Lower-case names of its columns.
+        scan: Function that reads columns by their kinds, text without outer spaces.
+        files: Its files.
+    """
+
+    place: str
+    full: str
+    columns: Collection[str]
+    scan: Callable[[Mapping[str, Kind], Engine], Frame]
+    files: Sequence[Path] = ()
+
+
+class Store(Protocol):
+    """A place with tables.
+
+    Attributes:
+        place: The store, for messages.
+    """
+
+    place: str
+
+    def table(self, name: str) -> Stored | None:
+        """Find a table by its published name; return ``None`` if it is not there."""
+
+    def close(self) -> None:
+        """Release all resources."""
+
+
+class CsvFiles:
+    """The CSV files of a folder."""
+
+    def __init__(
+        self, root: Path, files: Sequence[Path], publication: Publication, source: Source
+    ) -> None:
+        self.place = str(root)
+        self._root, self._files, self._publication = root, files, publication
+        self._forms = {table.name: table.format for table in source.tables}
+
+    def table(self, name: str) -> Stored | None:
+        """See ``Store``."""
+        path = file_of(name, self._files)
+        if path is None:
+            return None
+        form = self._forms[name]
+        names = header(path, form)
+
+        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
+            self._publication.check_order(name, path, names)
+            return engine.read_csv(path, names, kinds, form)
+
+        return Stored(str(path.relative_to(self._root)), str(path), names, scan, [path])
+
+    def close(self) -> None:
+        """See ``Store``."""
+
+
+class DuckDBFile:
+    """The tables of a DuckDB file, which are read in place and never written."""
+
+    def __init__(self, path: Path, database: str | None = None) -> None:
+        import duckdb
+
+        self.place = str(path)
+        self._forms: Mapping[str, Format] = {}
+        self._failure: type[Exception] = duckdb.Error
+        if database is None:
+            with opened(path, "a DuckDB database"):
+                pass
+        with self._translated(self.place):
+            self._connection = duckdb.connect(database or str(path), read_only=database is None)
+            hide_progress(self._connection)
+
+    def table(self, name: str) -> Stored | None:
+        """See ``Store``."""
+        found = self._find(stem_of(name))
+        if found is None:
+            return None
+        place, rows, files = found
+        form = self._forms.get(stem_of(name), PLAIN)
+        full = f"{self.place}, {place}"
+        columns = [each.lower() for each in rows.columns]
+        if len(set(columns)) < len(columns):
+            raise DataError(
+                f"{full}: two columns have one name in upper and in lower case; expected each once"
+            )
+
+        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
+            typed = (typed_text(n, kind, "the table", form) for n, kind in kinds.items())
+            wanted = ", ".join(typed)
+            try:
+                batches = _as_text(rows).project(wanted).to_arrow_reader(ROWS)
+                return engine.read_batches(name, batches)
+            except Exception as error:
+                if found := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
+                    words = wrong_kind(full, found[1], found[2], kinds[found[1]], form)
+                    raise DataError(words) from None
+                if not isinstance(error, (self._failure, pa.ArrowException, OSError)):
+                    raise
+                raise DataError(_damaged(full, error)) from error
+
+        return Stored(place, full, columns, scan, files)
+
+    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+        """Return the place of a table, its rows and its files."""
+        with self._translated(self.place):
+            places = self._connection.execute(TABLES, [name]).fetchall()
+            chosen = [each for each in places if each[0] == "main"] or places
+            if len(chosen) > 1:
+                where = ", ".join(".".join(each) for each in chosen)
+                raise DataError(
+                    f"{self.place} has {name} more than once ({where}); keep one of them"
+                )
+            if not chosen:
+                return None
+            place = ".".join(map(quoted, chosen[0]))
+            return place, self._connection.sql(f"FROM {place}"), ()
+
+    def close(self) -> None:
+        """See ``Store``."""
+        self._connection.close()
+
+    @contextmanager
+    def _translated(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except self._failure as error:
+            raise DataError(_damaged(place, error)) from error
+
+
+class OtherFiles(DuckDBFile):
+    """The Parquet files of a folder, and the sheets of its Excel workbooks."""
+
+    def __init__(self, root: Path, files: Sequence[Path], source: Source) -> None:
+        super().__init__(root, ":memory:")
+        self._parquet = parquet_files(files, root)
+        self._excel = files if source.name == "tables" else ()
+        self._forms = {
+            stem_of(table.name): Format(date=table.format.date) for table in source.tables
+        }
+
+    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+        files = self._parquet.get(name) or sheets(self._excel).get(name)
+        if not files:
+            return None
+        place = str(files[0].relative_to(self.place))
+        if files[0].parent.suffix.lower() == EXCEL:
+            return place, _sheet(self._connection, files), files
+        with self._translated(", ".join(map(str, files))):
+            return place, _parquet(self._connection, files), files
+
+
+def files_under(root: Path) -> list[Path]:
+    """List the files of a folder and of the folders in it."""
+    if not root.is_dir():
+        state = "a file" if root.exists() else "not there"
+        raise DataNotFoundError(
+            f"{root}: is {state}; expected the folder with the tables: name it with --root"
+        )
+    found = [*root.glob("*"), *root.glob("*/*")]
+    return sorted(path for path in found if not path.is_dir())
+
+
+def is_csv(path: Path) -> bool:
+    """Return whether a file has the name of a CSV file."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def is_duckdb(path: Path) -> bool:
+    """Return whether a path is a DuckDB file, by its name."""
+    return path.is_file() and path.suffix.lower() in DUCKDB_SUFFIXES
+
+
+def file_of(name: str, files: Collection[Path]) -> Path | None:
+    """Return the one CSV file of a table: its folder may be left out, its case may differ."""
+    stem = stem_of(name)
+    wanted = {stem + suffix for suffix in SUFFIXES}
+    found = [path for path in files if path.name.lower() in wanted]
+    for folder in {path.parent for path in found[:1]}:
+        parquet = (path for path in files if path.suffix.lower() == ".parquet")
+        stored = {path if path.parent == folder else path.parent for path in parquet}
+        called = {stem, f"{stem}.parquet"}
+        found += [each for each in stored if each.parent == folder and each.name.lower() in called]
+    if len(found) > 1:
+        names = " and ".join(str(path) for path in found)
+        raise DataError(f"the table {name} is there more than once: {names}; keep one of them")
+    return found[0] if found else None
+
+
+def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
+    """Map lower-case tables to their Parquet files: ``person.parquet``, or all in ``person``."""
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        if path.suffix.lower() != ".parquet":
+            continue
+        alone = [path.stem.lower()]
+        within = [] if path.parent == root else [path.parent.name.lower().removesuffix(".parquet")]
+        for name in dict.fromkeys([*alone, *within]):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def sheets(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Map lower-case tables to sheets of Excel workbooks, as ``hospital.xlsx/Labs``.
+
+    A sheet that is alone has the name of its file.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        if path.suffix.lower() == EXCEL and not path.name.startswith("~$"):  # Excel's lock
+            names = _workbook(path).sheet_names
+            for name in names:
+                table = path.stem if len(names) == 1 else name
+                found.setdefault(re.sub(r"\W+", "_", table.lower()), []).append(path / name)
+    return found
+
+
+def _workbook(path: Path) -> "CalamineWorkbook":
+    with extra("excel", path.name):
+        from python_calamine import CalamineError, CalamineWorkbook
+    expected, remedy = "an Excel workbook (.xlsx)", "save it again, or as csv"
+    for _ in members(path, expected, remedy, wanted=lambda _: False):
+        pass  # each part is whole and of a bounded size
+    try:
+        return CalamineWorkbook.from_filelike(io.BytesIO(content(path, expected, remedy)))
+    except CalamineError as error:
+        raise DataError(
+            f"{path} is not readable ({error}): expected {expected}; {remedy}"
+        ) from None
+
+
+def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
+    """Read a sheet as text: numbers with a decimal point, times in ISO 8601."""
+    if len(places) > 1:
+        raise DataError(f"there are two sheets {' and '.join(map(str, places))}; keep one of them")
+    (place,) = places
+    rows = _workbook(place.parent).get_sheet_by_name(place.name).iter_rows()
+    written = [_cell(value) or "" for value in next(rows, [])]
+    if not any(written):
+        raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")
+    columns: list[list[str | None]] = [[] for _ in written]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(_cell(value))
+    names = column_names(place, written)
+    table = pa.table([pa.array(column, pa.string()) for column in columns], names)
+    return connection.from_arrow(table)
+
+
+def _cell(value: Any) -> str | None:
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_EXACT:
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _damaged(place: str, error: Any) -> str:
+    words = without_values(error)
+    return f"{place}: not readable ({words}); expected a table: write it again"
+
+
+def quoted(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def connection_for(root: Path) -> Iterator["DuckDBPyConnection"]:
+    """Open a connection for the files of a folder, and translate its errors about them."""
+    import duckdb
+
+    with temporary() as work:
+        connection = connect_duckdb(work)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            words = csv_problem(str(error)) or f"{root}: {without_values(error)}"
+            raise DataError(words) from None
+        finally:
+            connection.close()
+
+
+def work_of(connection: "DuckDBPyConnection") -> Path:
+    """Return the work folder of a connection."""
+    return Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+
+
+def text_of(
+    paths: Sequence[Path], connection: "DuckDBPyConnection", form: Format = PLAIN
+) -> tuple[Any, list[str]]:
+    """Read a table as text, and its columns in lower case."""
+    if not is_csv(paths[0]):
+        read = _sheet if paths[0].parent.suffix.lower() == EXCEL else _parquet
+        rows = _as_text(read(connection, paths))
+        return rows, rows.columns
+    names = header(paths[0], form)
+    relation = csv_texts(connection, utf8_copy(paths[0], form, work_of(connection)), names, form)
+    filled = (f'nullif("{name}", \'\') AS "{name}"' for name in names)
+    return relation.project(", ".join(filled)), names
+
+
+def _parquet(connection: "DuckDBPyConnection", paths: Sequence[Path]) -> Any:
+    return connection.read_parquet(list(map(str, paths)), union_by_name=True)
+
+
+def _as_text(rows: Any) -> Any:
+    """Return rows with each value as text, and columns in lower case."""
+    texts = (f"{quoted(name)}::VARCHAR AS {quoted(name.lower())}" for name in rows.columns)
+    return rows.project(", ".join(texts))

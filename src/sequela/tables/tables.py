@@ -1,0 +1,226 @@
+"""The tables of a source, found under a root and read with their declared columns and kinds."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
+from sequela.formats.opened import Sums
+from sequela.tables.declarations import Batches, Kind, Source, Table
+from sequela.tables.engine import Engine
+from sequela.tables.postgres import Database, is_address
+from sequela.tables.published import Publication
+from sequela.tables.spark_tables import SparkTables
+from sequela.tables.stored_tables import (
+    EXCEL,
+    CsvFiles,
+    DuckDBFile,
+    OtherFiles,
+    Store,
+    Stored,
+    files_under,
+    is_csv,
+    is_duckdb,
+)
+
+DTYPES = {
+    Kind.INTEGER: nw.Int64(),
+    Kind.NUMBER: nw.Float64(),
+    Kind.TEXT: nw.String(),
+    Kind.TIME: nw.Datetime("us"),
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables found under a root.
+
+    Attributes:
+        frames: Table to its rows, with all declared columns.
+        places: Table to its place.
+        not_read: Tables that are present but not read.
+        files: Table to its file, where it was read from one.
+        proofs: The same tables to the state of their checksums.
+        publication: The facts about their publication.
+    """
+
+    frames: Mapping[str, nw.LazyFrame[Any]]
+    places: Mapping[str, str]
+    not_read: tuple[str, ...]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    proofs: Mapping[str, str] = field(default_factory=dict)
+    publication: Publication | None = None
+
+
+def read_tables(
+    source: Source,
+    root: Path | str,
+    engine: Engine,
+    only: Collection[str] | None = None,
+    changed: Collection[str] = (),
+) -> Tables:
+    """Read the tables of ``source`` under ``root``.
+
+    Args:
+        source: The declarations.
+        root: Folder with the published files; as text, the address of a PostgreSQL database, or a
+            schema or address that Spark reads.
+        engine: The engine that reads them.
+        only: Names of the tables to read besides the required ones; by default all that are
+            present.
+        changed: Names of tables that were changed after their publication, on purpose.
+    """
+    chosen = _chosen(source, only)
+    check_names(source, changed)
+    if source.reads and isinstance(root, Path):
+        batches = source.reads(root)
+        if batches is not None:
+            return _hand_over(batches, chosen, root, engine)
+    files, publication, stores = _stores(source, root, engine, changed)
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    found: dict[str, Stored] = {}
+    with ExitStack() as opened:
+        for store in stores:
+            opened.callback(store.close)
+        for table in chosen:
+            stored = next(filter(None, (store.table(table.name) for store in stores)), None)
+            if stored is not None:
+                check_columns(table, stored.columns, stored.full)
+                kinds = {n: kind for n, kind in table.columns.items() if n in stored.columns}
+                frames[table.name] = typed_blanks(stored.scan(kinds, engine), table)
+                found[table.name] = stored
+            elif table.required:
+                raise _missing(source, table, stores[0].place, files if publication else None)
+    places = {name: stored.place for name, stored in found.items()}
+    if publication is None:
+        return Tables(frames, places, ())
+    read = {path for stored in found.values() for path in stored.files}
+    csv = {name: each.files[0] for name, each in found.items() if is_csv(each.files[0])}
+    forms = {table.name: table.format for table in chosen}
+    checks = {n: partial(publication.prove, n, path, form=forms[n]) for n, path in csv.items()}
+    kept, proofs = engine.keep_all({name: frames[name] for name in csv}, csv, checks)
+    rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet", ".xlsx"}]
+    not_read = sorted(str(path.relative_to(root)) for path in rest if path not in read)
+    return Tables(frames | kept, places, tuple(not_read), csv, proofs, publication)
+
+
+def _stores(
+    source: Source, root: Path | str, engine: Engine, changed: Collection[str]
+) -> tuple[list[Path], Publication | None, list[Store]]:
+    """Open the stores of a root; for a folder also list its files, and their publication."""
+    if isinstance(root, str):
+        if source.reads:
+            raise SettingError(
+                f"{source.name} is not read from a database or address: name a folder with --root"
+            )
+        return [], None, [Database(root) if is_address(root) else SparkTables(root, engine)]
+    if not source.reads and is_duckdb(root):
+        return [], None, [DuckDBFile(root)]
+    publication = Publication.at(root, source.name, changed)
+    files = files_under(root)
+    stores: list[Store] = [CsvFiles(root, files, publication, source)]
+    if not source.reads and any(path.suffix.lower() in {".parquet", EXCEL} for path in files):
+        stores.append(OtherFiles(root, files, source))
+    return files, publication, stores
+
+
+def typed_blanks(
+    frame: nw.LazyFrame[Any], table: Table, beside: Collection[str] = ()
+) -> nw.LazyFrame[Any]:
+    """Return the declared columns of a table, null where text is empty or the column absent."""
+    present = set(frame.collect_schema().names())
+    columns = {}
+    for name, kind in table.columns.items():
+        column = nw.col(name) if name in present else nw.lit(None, DTYPES[kind])
+        if kind is Kind.TEXT and name in present:
+            column = nw.when(column != "").then(column)
+        columns[name] = column
+    return frame.select(*beside, **columns)
+
+
+def check_names(source: Source, names: Collection[str]) -> None:
+    """Check that a source declares tables of these names, in either case."""
+    declared = [table.name for table in source.tables]
+    for name in names:
+        if name.lower() not in {each.lower() for each in declared}:
+            raise unknown_name("table", name, declared)
+
+
+def check_columns(table: Table, found: Collection[str], place: str) -> None:
+    """Check that all required columns are there."""
+    for column in table.columns:
+        if column in found or column in table.optional:
+            continue
+        near = get_close_matches(column, found, n=1)
+        hint = f"; is it '{near[0]}'?" if near else ""
+        raise DataError(
+            f"{place}: no column '{column}' (found: {', '.join(found)}){hint}; "
+            f"expected the columns of {table.name} as published"
+        )
+
+
+def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
+    """Read tables by the source's own function."""
+    declared = {table.name: table for table in chosen}
+    sums = Sums.beside(root) if root.is_dir() else None
+    place = f"{root} ({sums.check_all()})" if sums else str(root)
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    rest: list[str] = []
+    for name, given in batches:
+        if (table := declared.get(name)) is None:
+            continue
+        if isinstance(given, list):
+            frame = engine.read_parquet(given)
+        else:
+            frame = _read_batches(name, given, engine)
+        names = frame.collect_schema().names()
+        rest += [f"column {column} of {name}" for column in names if column not in table.columns]
+        frames[name] = typed_blanks(frame, table)
+    return Tables(frames, dict.fromkeys(frames, place), tuple(rest))
+
+
+def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
+    """Read batches, and raise their own error instead of the engine's."""
+    errors: list[SequelaError] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from given
+        except SequelaError as error:
+            errors.append(error)
+            raise
+
+    try:
+        reader = pa.RecordBatchReader.from_batches(given.schema, watched())
+        return engine.read_batches(name, reader)
+    except Exception:
+        if errors:
+            raise errors[0] from None
+        raise
+
+
+def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
+    if only is None:
+        return list(source.tables)
+    check_names(source, only)
+    wanted = {name.lower() for name in only}
+    return [t for t in source.tables if t.required or not t.facts or t.name.lower() in wanted]
+
+
+def _missing(
+    source: Source, table: Table, place: str, files: Collection[Path] | None
+) -> DataNotFoundError:
+    data_set, found = source.data_set, ""
+    if files is not None:
+        names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
+        found = f" (as .csv, .csv.gz, .csv.zip or .parquet, in either case; found: {names})"
+    return DataNotFoundError(
+        f"{place}: no table {table.name}{found}; expected {data_set.title}: {data_set.how_to_get}"
+    )

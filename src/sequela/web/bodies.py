@@ -1,0 +1,474 @@
+"""Bodies of requests, read into examples: JSON, binary numbers, Parquet, csv or EDF."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SequelaError, SettingError
+from sequela.files import temporary
+from sequela.formats.opened import json_value
+from sequela.serving.recording import StoredRecording
+from sequela.serving.served import ServedModel
+from sequela.signals.edf import EdfFile
+from sequela.signals.windows import cut_row
+from sequela.web.guards import Limits
+from sequela.web.patients import (
+    COLUMNS,
+    NUMBER,
+    Patient,
+    Reader,
+    patients_of,
+    patients_of_rows,
+)
+
+JSON = "application/json"
+BINARY = "application/octet-stream"
+PARQUET = "application/vnd.apache.parquet"
+CSV = "text/csv"
+EDF = "application/edf"
+_SHOWN = 64
+_CERTAIN = 10
+"""So many numbers from 0 up in a first line are a header."""
+_REAL = {int, float}
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e6
+"""Bounds of a value in µV that is not 0, in bytes whose type and order are not known."""
+
+
+def kinds_of(model: ServedModel) -> tuple[str, ...]:
+    """Return the supported media types."""
+    kinds = {"signal": (JSON, BINARY, PARQUET, CSV, EDF), "records": (JSON, PARQUET, CSV)}
+    return kinds[model.facts.kind]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples to predict for.
+
+    Attributes:
+        inputs: Inputs of :meth:`sequela.serving.served.ServedModel.probabilities`.
+        ids: Ids of the examples.
+        notes: Sentences on the preparation of the body.
+        unknown: Codes of each patient outside the vocabulary.
+        patients: The patients of records.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    ids: Sequence[str]
+    notes: Sequence[str] = ()
+    unknown: Sequence[Sequence[str]] = ()
+    patients: Sequence[Patient] = field(default=())
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.ids)
+
+
+class Bodies:
+    """Reads the bodies of requests to one model.
+
+    A small body may expand: the limit in bytes also bounds its numbers after unpacking and padding.
+    """
+
+    def __init__(self, model: ServedModel, limits: Limits) -> None:
+        self.model, self.numbers = model, limits.bytes
+        self.most, self.longest = limits.examples, limits.length
+        sizes = (getattr(model.facts.takes, name, 0) for name in ("n_chans", "n_times"))
+        self._n_chans, self._n_times = sizes
+
+    def read(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Read the examples of a body."""
+        if not body:
+            raise DataError("the body is empty: expected at least one example")
+        readers = {"signal": self._signals, "records": self._records}
+        found = readers[self.model.facts.kind](kind, body, said)
+        if len(found) > self.most:
+            raise SettingError(
+                f"the body has {len(found):,} examples: expected {self.most:,} at most; send "
+                "several requests"
+            )
+        if not len(found):
+            raise DataError("the body has no example: expected at least one")
+        return found
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.model, self.numbers)
+
+    def _records(self, kind: str, body: bytes, _: Mapping[str, str]) -> Examples:
+        if kind == JSON:
+            said = _value(body)
+            several = isinstance(said, dict) and "patients" in said
+            patients = patients_of(said["patients"] if several else [said])
+        else:
+            patients = patients_of_rows(self._rows(kind, body))
+        longest = max((len(each.visits) for each in patients), default=0)
+        if longest > self.longest or len(patients) > self.most:
+            raise SettingError(
+                f"{len(patients):,} patients with up to {longest:,} visits: expected {self.most:,} "
+                f"and {self.longest:,} at most"
+            )
+        if not patients:
+            raise DataError("the body has no patient: expected at least one")
+        inputs, unknown, notes = self._reader.inputs(patients)
+        return Examples(inputs, _ids([each.id for each in patients]), notes, unknown, patients)
+
+    def read_patients(self, patients: Sequence[Patient]) -> Mapping[str, NDArray[Any]]:
+        """Return the inputs of the model for patients."""
+        return self._reader.inputs(patients, variants=True)[0]
+
+    def _signals(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
+        readers: dict[str, Callable[[bytes, Mapping[str, str]], Examples]] = {
+            JSON: self._of_json,
+            BINARY: self._of_numbers,
+            PARQUET: self._of_parquet,
+            CSV: self._of_csv,
+            EDF: self._of_edf,
+        }
+        return readers[kind](body, said)
+
+    def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
+        """Check the unit, rate and channels of a request."""
+        for name in ("sfreq", "unit"):
+            if said.get(name) in (None, ""):
+                expected = getattr(self.model.signal, name)
+                raise SettingError(
+                    f"the {name} of the signal is missing: expected {name}={expected}"
+                )
+        if not NUMBER.fullmatch(str(said["sfreq"])):
+            raise SettingError("sfreq is not a number: expected samples per second")
+        self.model.check_signal(
+            unit=str(said["unit"]),
+            sfreq=float(said["sfreq"]),
+            n_chans=channels,
+            channels=names,
+        )
+
+    def _examples(self, arrays: Iterable[NDArray[Any]], ids: Sequence[str]) -> Examples:
+        """Make examples of arrays (channel, sample), of several lengths if the model allows it."""
+        arrays = list(arrays)
+        lengths = np.array([each.shape[1] for each in arrays], np.int64)
+        if lengths.max(initial=0) > self.longest:
+            raise SettingError(
+                f"a segment has {lengths.max():,} samples: expected {self.longest:,} at most"
+            )
+        if len(arrays) * self._n_chans * lengths.max(initial=0) > self.numbers:
+            raise SettingError(
+                f"{len(arrays):,} segments of up to {lengths.max():,} samples: expected "
+                f"{self.numbers:,} numbers at most after padding; send long segments alone"
+            )
+        whole = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
+        for row, each in enumerate(arrays):
+            whole[row, :, : each.shape[1]] = each
+        inputs: dict[str, NDArray[Any]] = {"signal": whole}
+        if "lengths" in self.model.inputs:
+            inputs["lengths"] = lengths
+        elif len(set(lengths.tolist())) > 1 or lengths[0] != self._n_times:
+            raise DataError(
+                f"segments have {lengths.min()} to {lengths.max()} samples: expected "
+                f"{self._n_times} of each channel"
+            )
+        return Examples(inputs, ids)
+
+    def _of_json(self, body: bytes, query: Mapping[str, str]) -> Examples:
+        said = _value(body)
+        if not isinstance(said, dict) or not ({"signal", "examples"} & set(said)):
+            raise DataError("the JSON has no signal: expected {signal, sfreq, unit}")
+        several = "examples" in said
+        own = ("examples",) if several else ("signal", "id")
+        only(said, (*own, "sfreq", "unit"), "key")
+        each = (
+            said["examples"] if several else [{n: said[n] for n in ("signal", "id") if n in said}]
+        )
+        if not isinstance(each, list) or not each or len(each) > self.most:
+            raise DataError(f"examples must be a list of 1 to {self.most:,} objects")
+        if not all(isinstance(one, dict) and "signal" in one for one in each):
+            raise DataError("an example is not an object with a signal: expected {signal, id}")
+        for place, one in enumerate(each, 1):
+            only(one, ("signal", "id"), "key", f" in example {place}")
+        arrays = [self._array(one["signal"]) for one in each]
+        self._check({**query, **said}, arrays[0].shape[0])
+        for name in set(query) & set(said):
+            if query[name] != str(said[name]):
+                raise SettingError(
+                    f"the body has {name}={said[name]}, the address {name}={query[name]}: expected "
+                    "one of them"
+                )
+        return self._examples(arrays, _ids([one.get("id", "") for one in each]))
+
+    def _array(self, said: Any) -> NDArray[np.float32]:
+        """Convert nested lists to float32 (channel, sample)."""
+        rows = said if isinstance(said, list) and said and isinstance(said[0], list) else [said]
+        # Checked before numpy, which gives each text of a list as much room as the longest.
+        if not all(isinstance(row, list) and row and set(map(type, row)) <= _REAL for row in rows):
+            raise DataError("a signal is not a list of numbers or of channels: expected one")
+        if len(set(map(len, rows))) > 1:
+            raise DataError("a signal has channels of several lengths: expected one")
+        try:
+            found = np.array(rows, np.float64)
+        except OverflowError:
+            found = np.full((1, 1), np.inf)
+        if not np.all(np.abs(found) <= np.finfo(np.float32).max):  # NaN is not either
+            raise DataError("a signal has a number beyond 3.4e38 or NaN: send µV")
+        return found.astype(np.float32)
+
+    def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Read little-endian float32, example after example, channel after channel."""
+        self._check(said, self._n_chans)
+        size = 4 * self._n_chans * self._n_times
+        if len(body) % size:
+            raise DataError(
+                f"the body has {len(body):,} bytes: expected a multiple of {size:,}, which are "
+                f"{self._n_chans} × {self._n_times} numbers of 4 bytes (little-endian float32)"  # noqa: RUF001
+            )
+        flat = np.frombuffer(body, "<f4")
+        sizes = np.abs(flat[flat != 0])
+        halves = not flat[::2].any() and flat[1::2].any()  # whole numbers of 8 bytes
+        if np.isfinite(flat).all() and (
+            halves or not np.all((sizes >= _SMALLEST) & (sizes <= _LARGEST))
+        ):
+            raise DataError(
+                "the numbers are not plausible in µV (0, or up to 1,000,000): expected "
+                "little-endian float32, not another type or byte order"
+            )
+        whole = flat.reshape(-1, self._n_chans, self._n_times)
+        return self._examples(whole, _numbers(len(whole)))
+
+    def _of_parquet(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Read a column ``signal`` of lists, channel after channel, and an optional ``id``."""
+        table = self._table(body, ("id", "signal"), ("signal",))
+        if table.num_rows > self.most:
+            raise SettingError(f"the table has {table.num_rows:,} rows: expected {self.most:,}")
+        self._check(said, self._n_chans)
+        arrays = []
+        for row in table["signal"].to_pylist():
+            flat = self._array(row if row is not None else [])
+            if flat.shape[0] != 1 or flat.shape[1] % self._n_chans:
+                raise DataError(f"a signal is not a list of samples of {self._n_chans} channel(s)")
+            arrays.append(flat.reshape(self._n_chans, -1))
+        named = "id" in table.column_names
+        ids = _ids(table["id"].to_pylist()) if named else _numbers(len(arrays))
+        return self._examples(arrays, ids)
+
+    def _of_csv(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Read a column per channel; for one channel also a row per segment."""
+        table, names = _numbers_of_csv(body)
+        if self._n_chans == 1 and table.shape[1] == self._n_times:
+            self._check(said, 1)
+            return self._examples(table[:, np.newaxis], _numbers(len(table)))
+        clocks = [i for i, name in enumerate(names) if name.lower() in ("time", "t", "seconds")]
+        kept = [i for i in range(table.shape[1]) if i not in clocks]
+        self._check(said, len(kept), [names[i] for i in kept] if names else [])
+        notes = [f"Left out: the column {names[i]}." for i in clocks]
+        return self._windows(table[:, kept].T, notes)
+
+    def _of_edf(self, body: bytes, _: Mapping[str, str]) -> Examples:
+        """Read an EDF or BDF file with the channels and rate of the model."""
+        signal = self.model.signal
+        with temporary() as folder:
+            path = folder / "recording.edf"
+            path.write_bytes(body)
+            try:
+                recording = StoredRecording.of(EdfFile.open(path), signal, signal.channels)
+                if recording.gaps:
+                    raise DataError(f"{path} has gaps in time: expected none; use sequela scan")
+                self._check({"sfreq": signal.sfreq, "unit": "uV"}, len(recording.names))
+                self._check_count(recording.n_times)
+                array = recording.read(0, recording.n_times)
+            except SequelaError as error:  # without the path and the options of the command line
+                said = str(error).replace(str(path), "the file").replace(" with --channels", "")
+                raise DataError(said) from error
+        notes = [f"{note[:1].upper()}{note[1:]}." for note in recording.notes]
+        return self._windows(array, notes)
+
+    def _check_count(self, n_times: int) -> None:
+        """Check the number of segments of a recording."""
+        count = n_times // self._n_times
+        if not count:
+            raise DataError(
+                f"the recording has {n_times} samples: expected {self._n_times} or more"
+            )
+        if count > self.most:
+            raise SettingError(
+                f"the recording has {count:,} segments: expected {self.most:,} at most; use "
+                "sequela scan for long recordings"
+            )
+
+    def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
+        """Cut a recording (channel, sample) into consecutive segments."""
+        self._check_count(array.shape[1])
+        cut, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
+        left = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
+        return replace(self._examples(cut, _numbers(len(cut))), notes=[*notes, *left])
+
+    def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
+        """Read the rows of a table of coded events."""
+        import csv
+
+        if kind == PARQUET:
+            rows: Sequence[Mapping[str, Any]] = self._table(
+                body, COLUMNS, ("time", "code")
+            ).to_pylist()
+            return rows
+        try:
+            lines = [line for line in csv.reader(io.StringIO(_text(body)), strict=True) if line]
+        except csv.Error as error:
+            raise DataError(f"the body is not csv ({error}): send it again") from error
+        names = [cell.strip() for cell in next(iter(lines), [])]
+        if not {"time", "code"} <= set(names):
+            raise DataError(
+                f"the columns are {', '.join(names)[:_SHOWN]}: expected time and code, and "
+                "optionally subject_id and numeric_value"
+            )
+        only(names, COLUMNS, "column")
+        for place, cells in enumerate(lines[1:], 1):
+            if len(cells) != len(names):
+                raise DataError(
+                    f"row {place} has {len(cells)} cell{'s' * (len(cells) != 1)}: expected "
+                    f"{len(names)}"
+                )
+        return [dict(zip(names, cells, strict=True)) for cells in lines[1:]]
+
+    def _check_bytes(self, size: int) -> None:
+        """Raise an error if a table is too large after unpacking."""
+        if size > self.numbers:
+            raise SettingError(
+                f"the table has {size:,} bytes after unpacking: expected {self.numbers:,} at most; "
+                "send several"
+            )
+
+    def _table(self, body: bytes, columns: Sequence[str], needed: Sequence[str]) -> Any:
+        """Read columns of a Parquet file, after a check of their unpacked size."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            said = pq.read_metadata(io.BytesIO(body))
+            names = said.schema.to_arrow_schema().names
+            if not set(needed) <= set(names):
+                raise DataError(
+                    f"the table has no column {' or '.join(needed)}: expected "
+                    f"{' and '.join(columns)}"
+                )
+            only(names, columns, "column")
+            groups = [said.row_group(i) for i in range(said.num_row_groups)]
+            chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+            wanted = [each for each in chunks if each.path_in_schema.split(".")[0] in columns]
+            texts = {c.path_in_schema for c in wanted if c.physical_type == "BYTE_ARRAY"}
+            if not texts <= set(columns):
+                raise DataError("the table has a list of texts: expected numbers in a signal")
+            self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in wanted))
+            # Dictionaries keep repeated texts once.
+            file = pq.ParquetFile(io.BytesIO(body), metadata=said, read_dictionary=sorted(texts))
+            table = file.read(columns=list(columns))
+            self._check_bytes(sum(map(_bytes_of_texts, table.columns)))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, SequelaError):
+                raise
+            raise DataError(
+                "the body is not a Parquet file, or was truncated: send it again"
+            ) from error
+        return table
+
+
+def _bytes_of_texts(column: Any) -> int:
+    """Count the bytes of a column's texts in all rows; 0 for a column of numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    sizes = [
+        pc.sum(pc.take(pc.binary_length(chunk.dictionary), chunk.indices).cast(pa.int64()))
+        for chunk in column.chunks
+    ]
+    return sum(size.as_py() or 0 for size in sizes)
+
+
+def _value(body: bytes) -> Any:
+    try:
+        return json_value(body)
+    except ValueError as error:
+        raise DataError(f"the body is not JSON ({error}): send it again") from error
+
+
+def _numbers(count: int, first: int = 1) -> list[str]:
+    return [str(place) for place in range(first, first + count)]
+
+
+def _ids(said: Sequence[Any]) -> list[str]:
+    """Return the ids of examples; an example without one is called by its number, from 1."""
+    found = []
+    for place, id_ in enumerate(said, 1):
+        if type(id_) not in (str, int):
+            raise DataError(f"the id of example {place} is not a text: expected one")
+        found.append(str(place) if id_ == "" else str(id_))
+    only(found, found, "id")
+    return found
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def only(names: Iterable[str], known: Sequence[str], kind: str, where: str = "") -> None:
+    """Raise an error if a name is there twice or is not known."""
+    allowed = set(known)
+    for name, count in Counter([*names]).items():
+        if count > 1:
+            raise DataError(f"the {kind} {name[:_SHOWN]} is there twice: expected one")
+        if name not in allowed:
+            expected = ", ".join(known) or "none"
+            raise DataError(f"unknown {kind} {name[:_SHOWN]}{where}: expected {expected}")
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError("the body is not text in UTF-8: expected csv") from error
+
+
+def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
+    """Return float64 (row, column), and the names of the columns from the first line, if any."""
+    lines = [line for line in _text(body).splitlines() if line.strip()]
+    if not lines:
+        raise DataError("the body has no line: expected numbers")
+    between = next((mark for mark in ",;\t" if mark in lines[0]), None)
+    first = [cell.strip().strip('"') for cell in lines[0].split(between)]
+    counted = first == _numbers(len(first), 0)  # as pandas names columns without names
+    if counted and len(first) < _CERTAIN:
+        raise DataError(
+            f"the first line may be a header or a sample ({', '.join(first)}): name the columns, "
+            "or write the samples as 0.0"
+        )
+    names = [] if all(map(NUMBER.fullmatch, first)) and not counted else first
+    if "" in names:
+        raise DataError(
+            f"column {names.index('') + 1} has no name: leave it out if it counts the rows"
+        )
+    if not counted and any(map(_is_number, names)):  # such as nan and 1_0, which are no names
+        raise DataError(f"line 1 is not {len(first)} number(s): expected numbers, or names")
+    only(names, names, "column")
+    rows = []
+    for place, line in enumerate(lines[bool(names) :], 1 + bool(names)):
+        cells = line.split(between)
+        if len(cells) != len(first) or not all(map(NUMBER.fullmatch, cells)):
+            raise DataError(
+                f"line {place} is not {len(first)} number(s): expected a column of numbers for "
+                "each channel"
+            )
+        rows.append([float(cell) for cell in cells])
+    table = np.array(rows, np.float64).reshape(len(rows), len(first))
+    if not np.isfinite(table).all():
+        raise DataError("a number is beyond 1.8e308: send µV")
+    return table, names

@@ -1,0 +1,80 @@
+"""An LSTM on padded steps against one on packed steps, and torch's own dropout."""
+
+import pytest
+import torch
+from tests.models.test_models import PATIENTS, packed
+from tests.models.test_values import LENGTHS, batch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from sequela.cost import account
+from sequela.models import steps
+from sequela.models.dropout import Dropout
+from sequela.models.registry import lookup_network
+from sequela.models.steps import padding_is_faster
+
+GIVEN = {
+    "visits-improved": ({"n_codes": 10}, packed(PATIENTS)),
+    "values-lstm": ({"n_channels": 3, "n_features": 5}, batch(LENGTHS)),
+}
+
+
+def results(name: str) -> tuple[list[type], list[Tensor]]:
+    """What entered the LSTM; logits, and the gradient of each weight."""
+    entry, (sizes, inputs) = lookup_network(name), GIVEN[name]
+    torch.manual_seed(0)
+    model = entry.build(entry.config(**sizes)).eval()
+    entered: list[type] = []
+    lstm = next(each for each in model.modules() if isinstance(each, nn.LSTM))
+    lstm.register_forward_pre_hook(lambda _, args: entered.append(type(args[0])))
+    logits = model(*inputs)
+    logits[:, 1].square().sum().backward()
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    return entered, [logits.detach(), *gradients]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_padded_steps_give_the_logits_and_gradients_of_packed_steps(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, padded = results(name)
+    monkeypatch.setattr(steps, "MOST_STEPS", 0)
+    before, expected = results(name)
+    assert (entered, before) == ([Tensor], [PackedSequence])
+    assert len(padded) > 10
+    torch.testing.assert_close(padded, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "is_padded"),
+    [([3, 3], False), ([3, 2], True), ([5, 1, 1], False), ([4, 2, 1, 1], True)],
+)
+def test_steps_are_padded_only_where_that_is_faster(lengths: list[int], *, is_padded: bool) -> None:
+    sizes = torch.tensor([sum(n > step for n in lengths) for step in range(max(lengths))])
+    assert padding_is_faster(torch.empty(0), sizes) == is_padded
+    assert not padding_is_faster(torch.empty(0, device="meta"), sizes)
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_padding_is_not_counted_as_work(name: str) -> None:
+    entry, (sizes, inputs) = lookup_network(name), GIVEN[name]
+    model = entry.build(entry.config(**sizes))
+    lstm = next(each for each in model.modules() if isinstance(each, nn.LSTM))
+    counted = account(model, inputs, allow_unknown=True)
+    weights = sum(p.numel() for name, p in lstm.named_parameters() if "weight" in name)
+    macs = sum(layer.macs for layer in counted.layers if "lstm" in layer.name)
+    assert macs == weights * int(inputs[-1].sum())
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
+def test_dropout_is_that_of_torch(p: float) -> None:
+    for dtype in (torch.float32, torch.float64):
+        results = []
+        for layer in (Dropout(p), nn.Dropout(p)):
+            torch.manual_seed(0)
+            numbers = torch.randn(7, 3, 50, dtype=dtype, requires_grad=True)
+            dropped = layer(numbers)
+            dropped.square().sum().backward()
+            results.append((dropped.detach(), numbers.grad, torch.rand(1)))
+            assert layer.eval()(numbers) is numbers
+        torch.testing.assert_close(*results, rtol=0, atol=0)

@@ -1,0 +1,166 @@
+"""Spark gives what DuckDB gives, row for row, and finds the same faults."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.rows_hash import rows_hash, shards_of
+
+from sequela.datasets.catalog import EXCERPTS
+from sequela.errors import DataError, SettingError
+from sequela.tables import engine as engine_module
+from sequela.tables import shards
+from sequela.tables.engine import AT_ONCE, DuckDBEngine, check_java, open_engine, side_by_side
+
+ENGINES = {"duckdb": {}, "spark": {"engine": "spark", "master": "local[2]"}}
+
+
+@pytest.mark.usefixtures("quick_java")
+def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
+    mimic3["ADMISSIONS"][0]["diagnosis"] = 'A "QUOTED", DIAGNOSIS\nON TWO LINES'
+    mimic3["DIAGNOSES_ICD"] += [
+        {"subject_id": s, "hadm_id": h, "seq_num": n, "icd9_code": code}
+        for n in range(20)
+        for s, h in ((1, 11), (1, 12), (2, 21), (3, 31), (3, 99), (2, ""))
+        for code in (f"{n:04d}", f"E8{n}", " 401 ", "")
+    ]
+    mimic3["LABEVENTS"] = [
+        {"subject_id": 1, "hadm_id": 11, "itemid": 50801, "charttime": "2130-01-01 08:00:00",
+         "value": v, "valuenum": v, "valueuom": "mmHg"}
+        for v in ("0.1", "12", "1e-3", "", "7.123456789")
+    ]  # fmt: skip
+    del mimic3["ICUSTAYS"]
+    root = write(mimic3, suffix=".csv.gz", upper=True)
+    duck = made("mimic3", root)
+    spark = made("mimic3", root, out="spark", engine="spark")
+    assert spark.rows == duck.rows
+    assert rows_hash(spark.out) == rows_hash(duck.out)
+    assert spark.account.engine == "spark"
+    assert spark.account.tables == duck.account.tables
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_java")
+def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
+    tables = ["ICUSTAYS", "PROCEDURES_ICD"]
+    hashes = {
+        rows_hash(made("mimic3", EXCERPTS / "mimic3", out=name, tables=tables, **settings).out)
+        for name, settings in ENGINES.items()
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_java")
+def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None:
+    mimic3["DIAGNOSES_ICD"][2]["subject_id"] = "two"
+    said = []
+    for engine in ("duckdb", "spark"):
+        with pytest.raises(DataError) as raised:
+            made("mimic3", write(mimic3), engine=engine)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert "line 4: column 'subject_id' holds a value of the form 'aaa'" in said[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_java")
+def test_a_cluster_of_two_workers_writes_the_same_bytes(
+    many_events: Any, write: Any, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark's own standalone cluster: a master, and two workers with a process each."""
+    monkeypatch.setattr(shards, "BUCKET_EVENTS", 700)
+    root = write(many_events, suffix=".csv.gz")
+    duck = made("mimic3", root)
+    cluster = made("mimic3", root, out="spark", engine="spark", master="local-cluster[2,1,1024]")
+    assert shards_of(cluster.out) == shards_of(duck.out)
+    assert cluster.account.tables == duck.account.tables
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (FileNotFoundError(), "Spark needs Java 17 or newer: install it"),
+        ('openjdk version "11.0.2" 2019-01-15', r"\(found: openjdk version \"11.0.2\""),
+        ("no version here", "Spark needs Java 17"),
+    ],
+)
+def test_java_is_missing_or_old(
+    answer: str | Exception, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def java(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if isinstance(answer, Exception):
+            raise answer
+        return subprocess.CompletedProcess(command, 0, "", answer)
+
+    monkeypatch.setattr("sequela.tables.engine.subprocess.run", java)
+    with pytest.raises(SettingError, match=said):
+        check_java()
+    with pytest.raises(SettingError, match=said):
+        open_engine("spark", tmp_path)
+
+
+def test_parts_are_processed_side_by_side_and_stay_in_order() -> None:
+    """At most as many parts as there are threads are begun and not yet yielded."""
+    waiting: set[int] = set()
+
+    def parts() -> Iterator[tuple[int, pa.Table]]:
+        for number in range(20):
+            waiting.add(number)
+            assert len(waiting) <= min(os.cpu_count() or 1, AT_ONCE)
+            yield number, pa.table({})
+
+    last = -1
+    for last in side_by_side(lambda number, _: number, parts()):
+        assert last == min(waiting)
+        waiting.remove(last)
+    assert last == 19
+
+
+def test_damage_that_duckdb_tells_as_a_plain_error_is_refused(tmp_path: Path) -> None:
+    """As of one bit in the metadata of a Parquet file; any other error stays a bug."""
+    engine = open_engine("duckdb", tmp_path)
+    damage = duckdb.Error("Parquet metadata is corrupt. Column has 402 values, row group 400 rows")
+    with pytest.raises(DataError, match=r"Parquet metadata is corrupt"), engine.translated("here"):
+        raise damage
+    bug = duckdb.BinderException("no such column")
+    with pytest.raises(duckdb.BinderException), engine.translated("here"):
+        raise bug
+    engine.close()
+
+
+def joined(engine: DuckDBEngine) -> nw.LazyFrame[Any]:
+    """Rows whose joins need some 60 MB of hash tables."""
+    keys = pa.RecordBatchReader.from_batches(
+        pa.schema([("k", pa.int64())]), [pa.record_batch({"k": np.arange(200_000)})]
+    )
+    rows = engine.read_batches("keys", keys)
+    word = nw.concat_str(nw.col("k").cast(nw.String()), nw.lit("x" * 40))
+    for number in range(4):
+        other = engine.keep(rows.select("k", **{f"word {number}": word}), f"words {number}")
+        rows = rows.join(other, on="k")
+    return rows.with_columns(bucket=nw.col("k") % 3)
+
+
+def test_joins_that_need_more_memory_get_it_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = DuckDBEngine(tmp_path)
+    parts = partial(engine.map_parts, [joined(engine)] * 2, "bucket", 3)
+    try:
+        monkeypatch.setattr(engine_module, "LIMITS", ("15MB", "20MB"))
+        with pytest.raises(duckdb.OutOfMemoryException):
+            parts(lambda i, part: (i, len(part)))
+        monkeypatch.setattr(engine_module, "LIMITS", ("20MB", "1500MB"))
+        found = parts(lambda i, part: (i, len(part)))
+        assert found == [(0, 133334), (1, 133334), (2, 133332)]
+    finally:
+        engine.close()

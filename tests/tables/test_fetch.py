@@ -1,0 +1,312 @@
+"""Fetching, against a local HTTP server that also misbehaves."""
+
+import gc
+import io
+import logging
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pooch
+import pytest
+
+from sequela.datasets.catalog import load_recordings, lookup
+from sequela.datasets.recordings import Recording
+from sequela.errors import DataNotFoundError, DownloadError, UnknownNameError
+from sequela.intake import fetch
+from sequela.signals import bonn
+
+Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+# pooch leaves the answer of a request that failed to the garbage collector, and Python 3.13 warns.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def published(
+    excerpt: dict[str, Recording], as_text: Callable[[Recording], bytes]
+) -> dict[str, dict[str, bytes]]:
+    """The files of each set: the recordings of the excerpt, and made ones in place of the rest."""
+    made = b"".join(b"%d\n" % (value % 100) for value in range(bonn.N_TIMES))
+    return {
+        letter: {
+            f"{letter}{number:03d}.{'TXT' if letter == 'N' else 'txt'}": (
+                as_text(excerpt[f"{letter}{number:03d}"])
+                if f"{letter}{number:03d}" in excerpt
+                else made
+            )
+            for number in range(1, 101)
+        }
+        for letter in "ZONFS"
+    }
+
+
+@pytest.fixture(scope="module")
+def zips(published: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+    return {f"/{letter}.zip": zip_of(files) for letter, files in published.items()}
+
+
+def sent(more: int | None = 0, parts: int = 1, content: bytes | None = None) -> Answer:
+    """All or the first of some parts, under the length that it has, another or none."""
+
+    def answer(request: BaseHTTPRequestHandler, asked: bytes) -> None:
+        whole = asked if content is None else content
+        request.send_response(200)
+        if more is not None:
+            request.send_header("Content-Length", str(len(whole) + more))
+        request.end_headers()
+        request.wfile.write(whole[: len(whole) // parts])
+
+    return answer
+
+
+ANSWERS: dict[str, Answer] = {
+    "broken_off": sent(parts=2),
+    "broken_off_without_a_length": sent(None, parts=2),
+    "length_too_long": sent(1000),
+    "length_too_short": sent(-1000),
+    "web_page": sent(content=b"\n<!DOCTYPE html><title>Checking your browser</title>"),
+    "unavailable": lambda request, _: request.send_error(503),
+    "forbidden": lambda request, _: request.send_error(403),
+    "empty": sent(content=b""),
+}
+
+
+class Server:
+    """Answers from ``zips``; ``answers`` holds for a path what to answer instead, in turn."""
+
+    def __init__(self, zips: dict[str, bytes]) -> None:
+        self.contents = dict(zips)
+        self.answers: dict[str, list[Answer]] = {}
+        self.asked: list[str] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                answers = server.answers.get(self.path) or [sent()]
+                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                answer(self, server.contents[self.path])
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+
+
+@pytest.fixture
+def server(zips: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda _: None))
+    served = Server(zips)
+    thread = threading.Thread(target=served.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    served.http.shutdown()
+    served.http.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def answers_left() -> Iterator[None]:
+    """Collect what pooch leaves while the warning is still ignored."""
+    yield
+    gc.collect()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*"))
+
+
+def test_the_five_files_are_fetched_once_and_then_found(
+    server: Server, no_data: Path, excerpt: dict[str, Recording]
+) -> None:
+    folder = fetch.get("bonn", server.url + "/")
+    assert folder == no_data / "bonn"
+    assert names(no_data) == ["bonn", *(f"bonn/{letter}.zip" for letter in "FNOSZ")]
+    recordings, located = load_recordings("bonn")
+    assert len(recordings) == 500
+    assert "`sequela data get bonn` put under" in located.origin
+    by_id = {each.recording_id: each for each in recordings}
+    for recording_id, known in excerpt.items():
+        np.testing.assert_array_equal(by_id[recording_id].signal, known.signal)
+    server.asked.clear()
+    assert fetch.get("bonn", server.url) == folder
+    assert server.asked == []
+    (folder / "S.zip").unlink()
+    said = rf"S.zip is not .*: it does not exist; delete {folder}"
+    with pytest.raises(DownloadError, match=said):
+        fetch.get("bonn", server.url)
+
+
+def test_each_file_is_a_line_where_there_is_no_terminal(
+    server: Server,
+    no_data: Path,
+    zips: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    pooch.get_logger().setLevel("INFO")
+    fetch.get("bonn", server.url)
+    assert not pooch.get_logger().isEnabledFor(logging.INFO)
+    out, error = capsys.readouterr()
+    sizes = {letter: f"{len(zips[f'/{letter}.zip']):,}" for letter in "ZONFS"}
+    assert out == ""
+    assert error.splitlines() == [f"{s}.zip fetched, {size} bytes" for s, size in sizes.items()]
+
+
+def test_a_terminal_shows_a_progress_bar(
+    server: Server,
+    no_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn: list[tuple[float, float | None]] = []
+    close = fetch._Bar.close
+
+    def record(bar: fetch._Bar) -> None:
+        task = next(each for each in bar._progress.tasks if each.id == bar._task)
+        drawn.append((task.completed, task.total))
+        close(bar)
+
+    monkeypatch.setattr(fetch._Bar, "close", record)
+    fetch.get("bonn", server.url)
+    assert drawn == [(size, size) for size in (len(server.contents[f"/{s}.zip"]) for s in "ZONFS")]
+    assert "━" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("broken_off", "could not be fetched"),
+        ("broken_off_without_a_length", "it is damaged"),
+        ("length_too_long", "could not be fetched"),
+        ("length_too_short", "it is damaged"),
+        ("web_page", "it is a web page, such as sites send to check for a browser"),
+        ("unavailable", "could not be fetched .503"),
+        ("forbidden", "could not be fetched .403"),
+        ("empty", "it is damaged"),
+    ],
+)
+def test_what_the_site_does_wrong_leaves_no_half_file(
+    server: Server, no_data: Path, answer: str, message: str
+) -> None:
+    server.answers["/N.zip"] = [ANSWERS[answer]]
+    with pytest.raises(DownloadError, match=message) as caught:
+        fetch.get("bonn", server.url)
+    place = no_data / "bonn-incomplete"
+    assert f"open {server.url}/N.zip in a browser, save the file as {place / 'N.zip'}" in str(
+        caught.value
+    )
+    assert names(no_data) == ["bonn-incomplete", "bonn-incomplete/O.zip", "bonn-incomplete/Z.zip"]
+    assert "ships with sequela" in lookup("bonn").locate().origin
+    # The next time goes on where this one stopped.
+    del server.answers["/N.zip"]
+    server.asked.clear()
+    fetch.get("bonn", server.url)
+    assert server.asked == ["/N.zip", "/F.zip", "/S.zip"]
+    assert len(names(no_data / "bonn")) == 5
+
+
+@pytest.mark.parametrize(
+    "answer", ["broken_off", "broken_off_without_a_length", "length_too_long", "unavailable"]
+)
+def test_a_passing_fault_is_tried_again(server: Server, no_data: Path, answer: str) -> None:
+    server.answers["/Z.zip"] = [ANSWERS[answer], ANSWERS[answer], sent()]
+    fetch.get("bonn", server.url)
+    assert server.asked.count("/Z.zip") == 3
+    assert len(names(no_data / "bonn")) == 5
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nowhere"])
+def test_nobody_answers(url: str, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetch, "RETRIES", 0)
+    with pytest.raises(DownloadError, match=f"{url}/Z.zip could not be fetched"):
+        fetch.get("bonn", url)
+
+
+def test_other_data_than_published_are_refused(
+    server: Server, no_data: Path, published: dict[str, dict[str, bytes]]
+) -> None:
+    def refuse(files: dict[str, bytes], message: str) -> None:
+        server.contents["/Z.zip"] = zip_of(files)
+        with pytest.raises(DownloadError, match=message):
+            fetch.get("bonn", server.url)
+        assert names(no_data) == ["bonn-incomplete"]
+
+    files = published["Z"]
+    without_one = {name: text for name, text in files.items() if name != "Z050.txt"}
+    refuse(without_one, "it holds 99 recordings, expected 100")
+    one_sample = files["Z001.txt"].replace(b"\n", b"1\n", 1)
+    refuse(files | {"Z001.txt": one_sample}, "recording Z001 is not the one that ships")
+    refuse({**without_one, "Z101.txt": files["Z050.txt"]}, "recording Z050 is not the one")
+    refuse(files | {"Z002.txt": b"1\n2\n"}, r"it/Z002.txt ends at line 2: expected 4,097 samples")
+    refuse(published["O"], r"it/O001.txt is not a recording of set Z")
+
+
+def test_files_put_there_by_hand_are_used(
+    server: Server, no_data: Path, zips: dict[str, bytes]
+) -> None:
+    place = no_data / "bonn-incomplete"
+    place.mkdir(parents=True)
+    for name, content in zips.items():
+        (place / name.lstrip("/")).write_bytes(content)
+    (place / "tmp0123abc").write_bytes(b"left by a download that was killed")
+    assert fetch.get("bonn", server.url) == no_data / "bonn"
+    assert server.asked == []
+    assert names(no_data / "bonn") == [f"{letter}.zip" for letter in "FNOSZ"]
+
+
+def test_a_wrong_file_put_there_by_hand_is_named(server: Server, no_data: Path) -> None:
+    file = no_data / "bonn-incomplete" / "O.zip"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"<html>")
+    with pytest.raises(DownloadError, match=f"O.zip is not .*: it is a web page.*; delete {file}"):
+        fetch.get("bonn", server.url)
+    assert file.read_bytes() == b"<html>"
+
+
+def test_the_publishers_files_are_asked_for_without_a_url(
+    server: Server, no_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(
+        address.startswith(f"https://www.upf.edu/documents/229517819/234490509/{letter}.zip/")
+        for letter, address in fetch.BONN_FILES.items()
+    )
+    addresses = {letter: f"{server.url}/{letter}.zip" for letter in fetch.BONN_FILES}
+    monkeypatch.setattr(fetch, "BONN_FILES", addresses)
+    fetch.get("bonn")
+    assert server.asked == [f"/{letter}.zip" for letter in "ZONFS"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(server: Server, no_data: Path) -> None:
+    no_data.write_text("a file where the folder should be")
+    with pytest.raises(DownloadError, match=r"bonn-incomplete cannot be made \("):
+        fetch.get("bonn", server.url)
+
+
+@pytest.mark.parametrize("name", ["mimic3", "mimic4", "eicu", "physionet2012", "nafld", "meds"])
+def test_data_that_no_command_can_fetch_say_how_to_get_them(name: str, no_data: Path) -> None:
+    with pytest.raises(DataNotFoundError, match=f"{name} cannot be fetched by a command"):
+        fetch.get(name)
+    assert not no_data.exists()
+
+
+def test_unknown_data() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'bonn'"):
+        fetch.get("bon")

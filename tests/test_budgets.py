@@ -1,0 +1,125 @@
+"""The budgets of the code: they may be lowered, and are raised only with a decision record."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from sequela.datasets.catalog import EXCERPTS
+
+LINES, CODE = 59_372, 41_942
+"""All lines of ``src/``, and those that are not docstrings, comments or blank."""
+IMPORTS = 102
+"""Our modules that a run on recordings loads."""
+IMPORTS_OF_THE_COMMAND = 126
+"""Those that ``sequela train`` loads for it."""
+SIBLINGS = 20
+"""Modules of one package, without its subpackages and its ``__init__.py``."""
+UNTYPED = 51
+"""Places with ``dict[str, Any]`` in what reads and shows runs."""
+LOOKUPS = 22
+"""Calls that find a data set by its name, outside of ``datasets``."""
+ASKED = 11
+"""Branches on the kind of data, outside of ``datasets``."""
+KIND = re.compile(
+    r"(?:kind|holds|kind_of\(.*\)) [!=]= \"(?:signal|records|eeg|ehr)\""
+    r"|\bif (?:self\.)?(?:model\.)?facts\.(?:signal|records)\b|\"n_times\" (?:not )?in header"
+)
+SHOWN = ("runs", "analysis", "integrity", "report", "serving", "web")
+HOSPITALS = re.compile(r"sequela\.tables|runs\.records|cohort\.selection")
+SOURCE = Path(__file__).parents[1] / "src"
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def counted(text: str) -> tuple[int, int]:
+    """Return the lines of a module, and those of code."""
+    lines = text.splitlines()
+    left_out = {i for i, line in enumerate(lines, 1) if line.strip()[:1] in ("", "#")}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False):
+            docstring = node.body[0]
+            left_out |= {*range(docstring.lineno, (docstring.end_lineno or 0) + 1)}
+    return len(lines), len(lines) - len(left_out)
+
+
+def test_what_is_code() -> None:
+    text = '"""One.\n\nTwo.\n"""\n\n# three\ndef four() -> int:\n    """Return."""\n    return 4\n'
+    assert counted(text) == (9, 2)
+
+
+def test_the_source_keeps_its_budget() -> None:
+    counts = [counted(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")]
+    lines, code = map(sum, zip(*counts, strict=True))
+    assert lines <= LINES
+    assert code <= CODE
+
+
+def test_no_package_is_a_corridor() -> None:
+    packages = {path.parent for path in SOURCE.rglob("__init__.py")}
+    most = max(len([*folder.glob("*.py")]) - 1 for folder in packages)
+    assert most <= SIBLINGS
+
+
+def test_what_is_shown_is_typed() -> None:
+    texts = (path.read_text("utf-8") for room in SHOWN for path in SOURCE.glob(f"*/{room}/**/*.py"))
+    assert sum(text.count("dict[str, Any]") for text in texts) <= UNTYPED
+
+
+def others() -> list[str]:
+    """Return the text of each module outside of ``datasets``."""
+    paths = (path for path in SOURCE.rglob("*.py") if "datasets" not in path.parts)
+    return [path.read_text("utf-8") for path in paths]
+
+
+def lookups(text: str) -> int:
+    """Count the calls of the catalogue's ``lookup``, by the name that a module has for it."""
+    alone = re.search(r"datasets\.catalog import .*\blookup\b", text)
+    return len(re.findall(r"(?<![.\w])lookup\(" if alone else r"catalog\.lookup\(", text))
+
+
+def test_a_data_set_is_passed_and_its_kind_is_not_asked() -> None:
+    assert lookups("from sequela.datasets.catalog import Located, lookup\nlookup(name).find()") == 1
+    assert lookups("entry = catalog.lookup(name); registry.lookup(name)") == 1
+    assert sum(map(lookups, others())) <= LOOKUPS
+    assert KIND.search('if data_set.holds == "records":')
+    assert sum(len(KIND.findall(text)) for text in others()) <= ASKED
+
+
+def loaded(code: str, *words: object) -> list[str]:
+    """Run a program in a process, and return the modules of ours that it loaded."""
+    shown = """
+import atexit, sys
+show = lambda: print(*(name for name in sys.modules if name.partition(".")[0] == "sequela"))
+atexit.register(show)
+"""
+    command = [sys.executable, "-c", shown + code, *map(str, words)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return printed.splitlines()[-1].split()
+
+
+def test_a_run_on_recordings_loads_no_hospital_tables(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from sequela.config import RunSettings, TrainingSettings
+from sequela.runs.fit import train
+
+one = TrainingSettings(epochs=1)
+settings = RunSettings(model="mlp-baseline", data="bonn", training=one)
+train(settings, Path(sys.argv[1]), root=Path(sys.argv[2]))
+"""
+    found = loaded(code, tmp_path / "run", EXCERPTS / "bonn.parquet")
+    assert len(found) <= IMPORTS
+    assert not [name for name in found if HOSPITALS.search(name)]
+
+
+def test_a_command_loads_no_other_command(tmp_path: Path) -> None:
+    options = ("--root", EXCERPTS / "bonn.parquet", "--epochs", 1, "--out", tmp_path / "run")
+    found = loaded(
+        "from sequela.cli.app import main; main()",
+        *("train", "mlp-baseline", "--data", "bonn", *options),
+    )
+    assert len(found) <= IMPORTS_OF_THE_COMMAND
+    commands = [name for name in found if name.startswith("sequela.cli.commands.")]
+    assert commands == ["sequela.cli.commands.train"]
+    assert not [name for name in found if HOSPITALS.search(name)]

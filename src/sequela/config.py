@@ -39,7 +39,16 @@ def check_target(aim: Aim, target: float | None) -> float:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    """Frozen settings; the text below a field is its description, as in the help."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for each in cls.model_fields.values():
+            each.description = " ".join((each.description or "").split()) or None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -57,76 +66,47 @@ class _Settings(BaseModel):
 class TrainingSettings(_Settings):
     """The settings of training; see ``sequela.training.fit``."""
 
-    epochs: int = Field(default=60, ge=1, description="Train for at most this many epochs.")
-    patience: int = Field(
-        default=15,
-        ge=1,
-        description="Stop after this many epochs without a lower loss on the validation set.",
-    )
-    batch_size: int = Field(default=64, ge=1, description="Batch size.")
-    learning_rate: float = Field(
-        default=1e-3, gt=0, description="Learning rate of Adam; with a schedule, its peak."
-    )
-    schedule: Literal["constant", "one-cycle"] = Field(
-        default="constant",
-        description="Learning rate over time: one-cycle rises over the first tenth of the steps, "
-        "then falls as a cosine to nearly zero.",
-    )
-    clip_norm: float | None = Field(
-        default=None, gt=0, description="Clip the gradient norm to this value."
-    )
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="Decoupled weight decay (AdamW, arXiv 1711.05101)."
-    )
-    label_smoothing: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Label smoothing in the training loss: spread this share of each label over "
-        "all classes (Szegedy 2016).",
-    )
-    average: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Decay of the exponential moving average of the weights, which is evaluated "
-        "and kept; 0 takes the weights themselves.",
-    )
-    class_weights: bool = Field(
-        default=False,
-        description="Weight each class by the inverse of its share in the training set.",
-    )
-    mixed_precision: bool = Field(
-        default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
-    )
-    crops: bool = Field(
-        default=False,
-        description="Cut the training segments anew in each epoch, at any position of a training "
-        "recording; needs a model that reads the signal.",
-    )
-    gain: float = Field(
-        default=0.0,
-        ge=0,
-        description="Multiply each training segment by a random factor; this is the standard "
-        "deviation of its logarithm; needs a model that reads the signal.",
-    )
-    second_target: float = Field(
-        default=0.0,
-        ge=0,
-        description="Weight in the loss of a second target, the logarithm of the days to the next "
-        "discharge or death, for networks that predict it too; it is used in training only.",
-    )
-    refit: bool = Field(
-        default=False,
-        description="Train again on the training and validation sets together, for the best number "
-        "of epochs; the validation numbers stay those of the first training.",
-    )
+    epochs: int = Field(default=60, ge=1)
+    """Train for at most this many epochs."""
+    patience: int = Field(default=15, ge=1)
+    """Stop after this many epochs without a lower loss on the validation set."""
+    batch_size: int = Field(default=64, ge=1)
+    """Batch size."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of Adam; with a schedule, its peak."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """Learning rate over time: one-cycle rises over the first tenth of the steps, then falls as a
+    cosine to nearly zero."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Clip the gradient norm to this value."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay (AdamW, arXiv 1711.05101)."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Label smoothing in the training loss: spread this share of each label over all classes
+    (Szegedy 2016)."""
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights, which is evaluated and kept; 0 takes
+    the weights themselves."""
+    class_weights: bool = False
+    """Weight each class by the inverse of its share in the training set."""
+    mixed_precision: bool = True
+    """Use bfloat16 on GPUs that have it; never on the CPU."""
+    crops: bool = False
+    """Cut the training segments anew in each epoch, at any position of a training recording; needs
+    a model that reads the signal."""
+    gain: float = Field(default=0.0, ge=0)
+    """Multiply each training segment by a random factor; this is the standard deviation of its
+    logarithm; needs a model that reads the signal."""
+    second_target: float = Field(default=0.0, ge=0)
+    """Weight in the loss of a second target, the logarithm of the days to the next discharge or
+    death, for networks that predict it too; it is used in training only."""
+    refit: bool = False
+    """Train again on the training and validation sets together, for the best number of epochs; the
+    validation numbers stay those of the first training."""
 
-    keep: Literal["best", "last"] = Field(
-        default="best",
-        description="Epoch to keep: the best has the lowest loss on the validation set; with last, "
-        "a schedule runs to its end and --patience has no effect.",
-    )
+    keep: Literal["best", "last"] = "best"
+    """Epoch to keep: the best has the lowest loss on the validation set; with last, a schedule runs
+    to its end and --patience has no effect."""
 
     @property
     def varies(self) -> bool:
@@ -137,31 +117,19 @@ class TrainingSettings(_Settings):
 class SequenceSettings(_Settings):
     """The settings that turn events into steps and codes."""
 
-    min_subjects: int = Field(
-        default=1, ge=1, description="Drop codes seen in fewer training subjects than this."
-    )
-    icd_digits: int | None = Field(
-        default=None,
-        ge=0,
-        description="Keep this many characters after the dot of an ICD code; 0 keeps only the "
-        "category (default: all).",
-    )
-    step_hours: float | None = Field(
-        default=None,
-        gt=0,
-        description="Make each step a window of this many hours, counted back from the prediction "
-        "(default: each visit is a step).",
-    )
-    demographics: bool = Field(
-        default=False,
-        description="Add demographics, such as sex and age in decades, to the last step.",
-    )
-    bins: int = Field(
-        default=0,
-        ge=0,
-        description="Turn measurements into this many quantile codes, with quantiles of the "
-        "training set; 0 keeps the names of measurements without their values.",
-    )
+    min_subjects: int = Field(default=1, ge=1)
+    """Drop codes seen in fewer training subjects than this."""
+    icd_digits: int | None = Field(default=None, ge=0)
+    """Keep this many characters after the dot of an ICD code; 0 keeps only the category (default:
+    all)."""
+    step_hours: float | None = Field(default=None, gt=0)
+    """Make each step a window of this many hours, counted back from the prediction (default: each
+    visit is a step)."""
+    demographics: bool = False
+    """Add demographics, such as sex and age in decades, to the last step."""
+    bins: int = Field(default=0, ge=0)
+    """Turn measurements into this many quantile codes, with quantiles of the training set; 0 keeps
+    the names of measurements without their values."""
 
     @field_validator("bins")
     @classmethod
@@ -174,145 +142,83 @@ class SequenceSettings(_Settings):
 class QuestionSettings(_Settings):
     """The task: whom to include and what to predict."""
 
-    task: str = Field(
-        default="in-hospital",
-        description="Task: the outcome and time of prediction; or a TOML file that declares one.",
-    )
-    declared: str | None = Field(
-        default=None, description="The task of a file, as JSON.", json_schema_extra=NO_OPTION
-    )
-    hours: float | None = Field(
-        default=None,
-        ge=0,
-        description="Predict this many hours after the admission or entry (default: set by the "
-        "task).",
-    )
-    horizon_days: float | None = Field(
-        default=None,
-        gt=0,
-        description="Predict the outcome within this many days (default: set by the task).",
-        json_schema_extra={OPTION: "days"},
-    )
-    from_icu: bool = Field(
-        default=False,
-        description="Count from the first ICU admission of the stay, not from the hospital "
-        "admission.",
-    )
-    tables: tuple[str, ...] = Field(
-        default=(),
-        description="Read this table with the required ones; may be repeated (default: all).",
-    )
-    labels: str | None = Field(
-        default=None,
-        description="Take times and labels from this MEDS label file, for example from ACES, "
-        "instead of a task.",
-    )
-    outcome: Text = Field(
-        default=None, description="Name of the outcome in the label file, such as readmitted."
-    )
-    inputs: tuple[str, ...] = Field(
-        default=(),
-        description="Let the model read this family of codes, such as ICD9CM; may be repeated "
-        "(default: those of the task).",
-    )
-    hindsight: bool = Field(
-        default=False,
-        description="Use information from after the prediction, to the end of the stay, "
-        "which leaks by design, to show how much it inflates the score.",
-    )
+    task: str = "in-hospital"
+    """Task: the outcome and time of prediction; or a TOML file that declares one."""
+    declared: str | None = Field(default=None, json_schema_extra=NO_OPTION)
+    """The task of a file, as JSON."""
+    hours: float | None = Field(default=None, ge=0)
+    """Predict this many hours after the admission or entry (default: set by the task)."""
+    horizon_days: float | None = Field(default=None, gt=0, json_schema_extra={OPTION: "days"})
+    """Predict the outcome within this many days (default: set by the task)."""
+    from_icu: bool = False
+    """Count from the first ICU admission of the stay, not from the hospital admission."""
+    tables: tuple[str, ...] = ()
+    """Read this table with the required ones; may be repeated (default: all)."""
+    labels: str | None = None
+    """Take times and labels from this MEDS label file, for example from ACES, instead of a task."""
+    outcome: Text = None
+    """Name of the outcome in the label file, such as readmitted."""
+    inputs: tuple[str, ...] = ()
+    """Let the model read this family of codes, such as ICD9CM; may be repeated (default: those of
+    the task)."""
+    hindsight: bool = False
+    """Use information from after the prediction, to the end of the stay, which leaks by design, to
+    show how much it inflates the score."""
 
 
 class SignalSettings(_Settings):
     """The description of custom recordings: each is an option, and a key of ``signals.toml``."""
 
-    title: Text = Field(
-        default=None,
-        description="Name of the data on pages and cards (default: the name of the file or "
-        "folder).",
-    )
-    id: Text = Field(
-        default=None,
-        description="Column of the id: in a table with one row per sample, the rows of an id are "
-        "one stretch of signal.",
-    )
-    subject: Text = Field(
-        default=None,
-        description="Column of the recorded person; for files, `header`, `folder` (the first in "
-        "the path), or a regular expression with a group that matches it in the path, such as "
-        "'(chb[0-9]+)_'.",
-    )
-    session: Text = Field(
-        default=None,
-        description="Column of the session, which recordings made at the same time share; for "
-        "files, `folder` or a regular expression.",
-    )
-    recording: Text = Field(
-        default=None,
-        description="Column of the recording; for files, a regular expression (default: each file "
-        "is a recording, else each row).",
-    )
-    site: Text = Field(
-        default=None, description="Column of the site; for files, `folder` or a regular expression."
-    )
-    label: Text = Field(default=None, description="Column of the class.")
-    time: Text = Field(
-        default=None,
-        description="Column of the time in seconds: of each sample in a table with one row per "
-        "sample, else of the start of the segment, which orders the segments of a recording.",
-    )
-    channels: tuple[str, ...] = Field(
-        default=(),
-        description="Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that "
-        "all files have).",
-    )
-    samples: Text = Field(
-        default=None,
-        description="Columns of the samples, such as 'X*'; with several channels, such as "
-        "'{channel}_*'; for npz files, the array of signals.",
-    )
-    rate: float | None = Field(
-        default=None, gt=0, description="Samples per second, in Hz, if the file does not state it."
-    )
-    resample: float | None = Field(
-        default=None,
-        gt=0,
-        description="Resample to this rate in Hz, after an anti-alias filter (default: unchanged).",
-    )
-    unit: Literal["µV", "uV", "mV", "V", "nV"] | None = Field(
-        default=None, description="Unit of the samples, if the file does not state it."
-    )
-    window: float | None = Field(
-        default=None, gt=0, description="Seconds of a window (default: each row is a window)."
-    )
-    stride: float | None = Field(
-        default=None,
-        gt=0,
-        description="Seconds from the start of one window to the start of the next (default: the "
-        "length of a window).",
-    )
-    classes: tuple[str, ...] = Field(
-        default=(),
-        description="Classes in order, as in the data, or as NAME=VALUES, such as "
-        "'sleep=N1|N2|N3' (default: all values of the column, sorted).",
-    )
-    omit: tuple[str, ...] = Field(
-        default=(), description="Leave out windows of this class in the data, such as '?'."
-    )
-    events: Text = Field(
-        default=None,
-        description="Source of the events that label the windows of files: `annotations` (in the "
-        "file), `bids`, `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, "
-        "duration and label.",
-    )
-    background: Text = Field(
-        default=None, description="Class of windows without an event (default: they are left out)."
-    )
-    overlap: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="Share of a window that an event must cover to label it.",
-    )
+    title: Text = None
+    """Name of the data on pages and cards (default: the name of the file or folder)."""
+    id: Text = None
+    """Column of the id: in a table with one row per sample, the rows of an id are one stretch of
+    signal."""
+    subject: Text = None
+    """Column of the recorded person; for files, `header`, `folder` (the first in the path), or a
+    regular expression with a group that matches it in the path, such as '(chb[0-9]+)_'."""
+    session: Text = None
+    """Column of the session, which recordings made at the same time share; for files, `folder` or a
+    regular expression."""
+    recording: Text = None
+    """Column of the recording; for files, a regular expression (default: each file is a recording,
+    else each row)."""
+    site: Text = None
+    """Column of the site; for files, `folder` or a regular expression."""
+    label: Text = None
+    """Column of the class."""
+    time: Text = None
+    """Column of the time in seconds: of each sample in a table with one row per sample, else of the
+    start of the segment, which orders the segments of a recording."""
+    channels: tuple[str, ...] = ()
+    """Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that all files
+    have)."""
+    samples: Text = None
+    """Columns of the samples, such as 'X*'; with several channels, such as '{channel}_*'; for npz
+    files, the array of signals."""
+    rate: float | None = Field(default=None, gt=0)
+    """Samples per second, in Hz, if the file does not state it."""
+    resample: float | None = Field(default=None, gt=0)
+    """Resample to this rate in Hz, after an anti-alias filter (default: unchanged)."""
+    unit: Literal["µV", "uV", "mV", "V", "nV"] | None = None
+    """Unit of the samples, if the file does not state it."""
+    window: float | None = Field(default=None, gt=0)
+    """Seconds of a window (default: each row is a window)."""
+    stride: float | None = Field(default=None, gt=0)
+    """Seconds from the start of one window to the start of the next (default: the length of a
+    window)."""
+    classes: tuple[str, ...] = ()
+    """Classes in order, as in the data, or as NAME=VALUES, such as 'sleep=N1|N2|N3' (default: all
+    values of the column, sorted)."""
+    omit: tuple[str, ...] = ()
+    """Leave out windows of this class in the data, such as '?'."""
+    events: Text = None
+    """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
+    `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
+    background: Text = None
+    """Class of windows without an event (default: they are left out)."""
+    overlap: float = Field(default=0.5, gt=0, le=1)
+    """Share of a window that an event must cover to label it."""
 
     @property
     def independent(self) -> SplitUnit:
@@ -357,76 +263,43 @@ def _codes(asked: CohortSettings) -> str:
 class RunSettings(_Settings):
     """All settings that determine the result of a run: the run's ``config.toml``."""
 
-    model: str = Field(description="Model.", json_schema_extra=NO_OPTION)
-    data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
-    split: SplitUnit = Field(
-        default="recording",
-        description="Keep all rows of each subject, session (recordings made at the same time), "
-        "recording or site (hospital) in one set, put the latest predictions in the test set "
-        "(time), or split single rows, which leaks by design (default: the largest known unit).",
-    )
-    folds: int = Field(
-        default=0, ge=0, description="Cross-validate with this many folds (default: one split)."
-    )
-    fold: int = Field(
-        default=0,
-        ge=0,
-        description="Hold out this fold; numbers from `folds` on are folds of the next repeat.",
-        json_schema_extra=NO_OPTION,
-    )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**31,
-        description="Seed of the weights, of the order of the batches and, without --split-seed, "
-        "of the split.",
-    )
-    split_seed: int | None = Field(
-        default=None,
-        ge=0,
-        lt=2**31,
-        description="Seed of the split, to train on one split with several seeds (default: the "
-        "seed).",
-    )
-    fractions: tuple[float, float, float] = Field(
-        default=(0.6, 0.2, 0.2),
-        description="Shares of the training, validation and test set; with folds, the first two "
-        "divide the other folds.",
-    )
-    aim: Aim = Field(
-        default="youden",
-        description="With two classes, choose the decision threshold on the validation set by "
-        "this criterion.",
-    )
-    aim_target: float | None = Field(
-        default=None,
-        validate_default=True,
-        description="Target of the aim: the sensitivity to reach, or the cost of a missed event "
-        "in false alarms (cost_ratio).",
-    )
-    segment: SegmentLength | None = Field(
-        default=None,
-        description="Cut recordings into segments of this many samples; `recording` keeps each "
-        "whole (default: set by the model, else by the data set).",
-    )
-    model_settings: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Changes to the model's config.",
-        json_schema_extra=NO_OPTION,
-    )
-    cohort: CohortSettings | None = Field(
-        default=None, description="The task on hospital records.", json_schema_extra=NO_OPTION
-    )
-    signals: SignalSettings | None = Field(
-        default=None,
-        description="The description of custom recordings.",
-        json_schema_extra=NO_OPTION,
-    )
+    model: str = Field(json_schema_extra=NO_OPTION)
+    """Model."""
+    data: str = Field(json_schema_extra=NO_OPTION)
+    """Data set."""
+    split: SplitUnit = "recording"
+    """Keep all rows of each subject, session (recordings made at the same time), recording or site
+    (hospital) in one set, put the latest predictions in the test set (time), or split single rows,
+    which leaks by design (default: the largest known unit)."""
+    folds: int = Field(default=0, ge=0)
+    """Cross-validate with this many folds (default: one split)."""
+    fold: int = Field(default=0, ge=0, json_schema_extra=NO_OPTION)
+    """Hold out this fold; numbers from `folds` on are folds of the next repeat."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the weights, of the order of the batches and, without --split-seed, of the split."""
+    split_seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Seed of the split, to train on one split with several seeds (default: the seed)."""
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of the training, validation and test set; with folds, the first two divide the other
+    folds."""
+    aim: Aim = "youden"
+    """With two classes, choose the decision threshold on the validation set by this criterion."""
+    aim_target: float | None = Field(default=None, validate_default=True)
+    """Target of the aim: the sensitivity to reach, or the cost of a missed event in false alarms
+    (cost_ratio)."""
+    segment: SegmentLength | None = None
+    """Cut recordings into segments of this many samples; `recording` keeps each whole (default: set
+    by the model, else by the data set)."""
+    model_settings: dict[str, Any] = Field(default_factory=dict, json_schema_extra=NO_OPTION)
+    """Changes to the model's config."""
+    cohort: CohortSettings | None = Field(default=None, json_schema_extra=NO_OPTION)
+    """The task on hospital records."""
+    signals: SignalSettings | None = Field(default=None, json_schema_extra=NO_OPTION)
+    """The description of custom recordings."""
     training: TrainingSettings = Field(
-        default_factory=TrainingSettings,
-        description="The settings of training.",
-        json_schema_extra=NO_OPTION,
+        default_factory=TrainingSettings, json_schema_extra=NO_OPTION
     )
+    """The settings of training."""
 
     @field_validator("segment")
     @classmethod

@@ -16,6 +16,6 @@ def __getattr__(name: str) -> Any:
     """Import the counting function on first use."""
     if name != "account":
         raise AttributeError(f"module 'sequela.cost' has no attribute '{name}'")
-    from sequela.cost import counting
+    from sequela.cost.counting import account
 
-    return counting.account
+    return account

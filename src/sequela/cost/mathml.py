@@ -50,12 +50,9 @@ def _section(layer: LayerCost) -> str:
 
 
 def _lines(lines: list[Line]) -> str:
-    return f"<ul>{''.join(map(_item, lines))}</ul>"
-
-
-def _item(line: Line) -> str:
-    opening = '<li class="part">' if line.part else "<li>"
-    return f"{opening}{escape(line.label)}: {math(line.formula)}</li>"
+    part = ' class="part"'
+    items = (f"<li{part * e.part}>{escape(e.label)}: {math(e.formula)}</li>" for e in lines)
+    return f"<ul>{''.join(items)}</ul>"
 
 
 def _symbol(symbol: Symbol) -> str:

@@ -110,10 +110,11 @@ def _random(value: Any) -> Any:
     return value
 
 
-def matmul_rate(size: int = MATRIX) -> float:
-    """Measure the operations a second of a (size, size) product in float32, one thread."""
-    left, right = _random(torch.empty(size, size)), _random(torch.empty(size, size))
-    return size * size * (2 * size - 1) / _median_seconds("left @ right", left=left, right=right)
+def matmul_rate() -> float:
+    """Measure the operations a second of a product of two large matrices in float32, one thread."""
+    left, right = (_random(torch.empty(MATRIX, MATRIX)) for _ in range(2))
+    seconds = _median_seconds("left @ right", left=left, right=right)
+    return MATRIX * MATRIX * (2 * MATRIX - 1) / seconds
 
 
 def _median_seconds(statement: str, **names: Any) -> float:

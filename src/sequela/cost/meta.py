@@ -38,8 +38,10 @@ def on_meta(model: nn.Module) -> nn.Module:
     for module in model.modules():
         held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
         for value in [value for values in held for value in values.values()]:
-            if isinstance(value, Tensor) and id(value) not in memo:
-                memo[id(value)] = _shape(value)
+            if isinstance(value, nn.Parameter):
+                memo[id(value)] = nn.Parameter(value.detach().to("meta"), value.requires_grad)
+            elif isinstance(value, Tensor):
+                memo[id(value)] = shape_only(value)
     try:
         return copy.deepcopy(model, memo).eval()
     except Exception as error:
@@ -49,21 +51,10 @@ def on_meta(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _shape(value: Tensor) -> Tensor:
-    if isinstance(value, nn.Parameter):
-        return nn.Parameter(value.detach().to("meta"), value.requires_grad)
-    return shape_only(value)  # type: ignore[no-any-return]
-
-
 def shape_only(value: Any) -> Any:
     """Return a floating tensor without its values; anything else unchanged."""
     if is_packed(value):
-        return PackedSequence(
-            shape_only(value.data),
-            value.batch_sizes,
-            value.sorted_indices,
-            value.unsorted_indices,
-        )
+        return value._replace(data=shape_only(value.data))
     if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
         return value.detach().to("meta")
     return value

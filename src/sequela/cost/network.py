@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.features import with_features
-from sequela.cost.ledger import Account, Amount, together
+from sequela.cost.ledger import Account, Amount
 from sequela.errors import SettingError
 from sequela.formats.opened import json_value
 from sequela.models.inputs import kind_of, sizes_of
@@ -70,25 +71,18 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
     whole = replace(whole, inputs=network.described or whole.inputs)
     if network.packed or set(network.lengths) == {network.slots}:
         return whole
-    alone = {
-        length: account(
+    # The useful work of a padded batch is that of each sample alone.
+    useful: defaultdict[str, Amount] = defaultdict(lambda: Amount(0, 0))
+    for length, times in Counter(network.lengths).items():
+        alone = account(
             network.model,
             network.inputs([length]),
             convention=convention,
             allow_unknown=allow_unknown,
         )
-        for length in set(network.lengths)
-    }
-    return _with_useful(whole, [alone[length] for length in network.lengths])
-
-
-def _with_useful(whole: Account, alone: Sequence[Account]) -> Account:
-    """Add to the account of a padded batch the useful work of each sample alone."""
-    useful: dict[str, Amount] = {}
-    for sample in alone:
-        for layer in sample.layers:
-            useful[layer.name] = together([useful.get(layer.name, Amount(0, 0)), layer.useful])
-    layers = (replace(layer, useful=useful.get(layer.name, Amount(0, 0))) for layer in whole.layers)
+        for layer in alone.layers:
+            useful[layer.name] += layer.useful * times
+    layers = (replace(layer, useful=useful[layer.name]) for layer in whole.layers)
     return replace(whole, layers=tuple(layers))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -28,24 +28,12 @@ TWO_CLASSES = Primitive("sigmoid", 5, "p = 1 / (1 + e^-x), and 1 - p: sigmoid 4,
 Layers = dict[str, Layer]
 
 
-class Read(Protocol):
-    """The inputs of a model: their names, their sizes, and the steps of one example."""
+def account_of_reference(name: str, arrays: Arrays, given: Any) -> Account | None:
+    """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule.
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names."""
-
-    @property
-    def shape(self) -> Mapping[str, int]:
-        """Sizes by name."""
-
-    @property
-    def steps(self) -> int:
-        """Visits of one patient; a segment is one step."""
-
-
-def account_of_reference(name: str, arrays: Arrays, given: Read) -> Account | None:
-    """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule."""
+    ``given`` are the inputs of a run: their names ``reads``, their sizes ``shape`` by name, and the
+    ``steps`` of one example, 1 for a segment.
+    """
     layers = LAYERS.get(REFERENCE_MODELS[name].predict)
     return layers and _account(name, layers(arrays), given, "exact")
 
@@ -77,11 +65,11 @@ def account_of_unfitted(
     n = positive("columns", columns.get(reads[0].removeprefix(FEATURES), sizes["n_features"]))
     weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
     visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
-    given: Any = SimpleNamespace(reads=reads, shape=sizes, steps=visits)
+    given = SimpleNamespace(reads=reads, shape=sizes, steps=visits)
     return _account(name, layers({"share": np.zeros(k), "weight": weight}), given, convention)
 
 
-def _account(name: str, layers: Layers, given: Read, convention: str) -> Account:
+def _account(name: str, layers: Layers, given: Any, convention: str) -> Account:
     rules = conventions.convention(convention)
     rows = tuple(
         LayerCost.once(each, layer.kind, rules(layer).work, rules(layer).parameters)

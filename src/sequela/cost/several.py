@@ -22,10 +22,14 @@ def account_of_several(
     free: list[Noted] = []
     unknown = [Noted(each, "", 1) for each in uncounted]
     for model, account in counted.items():
-        layers += [_renamed(layer, model) for layer in account.layers]
+        for layer in account.layers:
+            shared = tuple(replace(each, owner=f"{model}: {each.owner}") for each in layer.shared)
+            layers.append(replace(layer, name=f"{model}: {layer.name}", shared=shared))
         free += [replace(each, place=f"{model} {each.place}".strip()) for each in account.free]
         unknown += [replace(n, place=f"{model} {n.place}".strip()) for n in account.unknown]
-    layers += [_uncounted(model, size) for model, size in uncounted.items()]
+    for model, size in uncounted.items():
+        alone = LayerCost.once(model, "not counted", Work(()), Number(size))
+        layers.append(replace(alone, calls=()))
     accounts = list(counted.values())
     layers.append(LayerCost.once("mean", "mean of probabilities", mean))
     return Account(
@@ -50,13 +54,3 @@ def averaging(models: int, networks: int, classes: int, *, geometric: bool) -> W
         parts.append(Part("exponentials of the means", Cost(k)))
     parts.append(Part("mean of each class", mean_of(m).times(k)))
     return Work((*parts, Part("divided by their sum", Cost(2 * k - 1))))
-
-
-def _renamed(layer: LayerCost, model: str) -> LayerCost:
-    shared = tuple(replace(each, owner=f"{model}: {each.owner}") for each in layer.shared)
-    return replace(layer, name=f"{model}: {layer.name}", shared=shared)
-
-
-def _uncounted(model: str, parameters: int) -> LayerCost:
-    alone = LayerCost.once(model, "not counted", Work(()), Number(parameters))
-    return replace(alone, calls=())

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from sequela.cost.layers.work import Layer
 from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
@@ -68,6 +68,10 @@ class Trace:
     def row(self, name: str, kind: str) -> Row:
         """Return the row of a name, a new one the first time."""
         return self.rows.setdefault(name, Row(name, kind))
+
+    def note(self, operation: str, module: str) -> None:
+        """Note an operation without a rule."""
+        self.unknown[Place(operation, module, _caller())] += 1
 
 
 def trace(
@@ -212,7 +216,13 @@ class _Tracer(TorchDispatchMode):
         if self.hidden:
             return forward(*args, **kwargs)
         if rule is not None and not _vectorised():
-            return self.ruled(name, module, forward, rule, *args, **kwargs)
+            if any(each.is_complex() for each in (*_tensors((args, kwargs)), *module.parameters())):
+                self.seen.note(f"{type(module).__name__} of complex numbers", name)
+            with self.hiding():
+                result = forward(*args, **kwargs)
+                seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
+            self.add_module(name, module, seen)
+            return result
         self.stack.append((name, module))
         before = self.reports
         try:
@@ -224,30 +234,15 @@ class _Tracer(TorchDispatchMode):
             self.seen.free[Place(type(module).__name__, name, "")] += 1
         return result
 
-    def ruled(
-        self,
-        name: str,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        rule: modules.Rule,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """Run a module that has a rule."""
+    def add_module(self, name: str, module: nn.Module, seen: list[modules.Seen]) -> None:
+        """Report a module by the rows of its rule."""
         self.reports += 1
-        if any(each.is_complex() for each in (*_tensors((args, kwargs)), *module.parameters())):
-            place = Place(f"{type(module).__name__} of complex numbers", name, _caller())
-            self.seen.unknown[place] += 1
-        with self.hiding():
-            result = forward(*args, **kwargs)
-            seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
         for part in seen:
             row = self.seen.row((name or type(module).__name__) + part.suffix, part.layer.kind)
             row.layers[part.layer] += 1
             self.own(row, [each for each in part.parameters if id(each) in self.names])
         if all(id(each) in self.names for each in module.parameters()):
             self.covered.update(map(id, module.modules()))
-        return result
 
     def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
         """Record which parameters belong to a row, by their names in the model."""
@@ -311,17 +306,19 @@ class _Tracer(TorchDispatchMode):
             known = KNOWN_SHAPES[base](args)
             if known is not None:
                 return args[0] if name.endswith("_") else known
-        tensors = [*_tensors((args, kwargs))]
+        tensors = _tensors((args, kwargs))
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
-            args, kwargs = tree_map(_to_meta, (args, kwargs))
+            args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
         return func(*args, **kwargs)
 
     def report(self, func: Any, base: str, op: operators.Operation) -> None:
         """Count an operation, or note that it is free or unknown."""
         name, module = self.stack[-1]
         own = func.namespace == "aten"
-        integers = own and base not in operators.PRODUCTS and _integers_only(op)
-        if func.is_view or base in operators.FREE or integers or _computes_nothing(op):
+        integers = own and base not in operators.PRODUCTS
+        integers = integers and all(map(_is_number, (*op.tensors(), *op.results())))
+        of_nothing = any(tensor.numel() == 0 for tensor in op.tensors())  # which adds nothing
+        if func.is_view or base in operators.FREE or integers or of_nothing:
             if not type(module).__module__.startswith("torch.nn."):
                 self.reports += 1
                 self.seen.free[Place(base.strip("_"), name, "")] += 1
@@ -333,7 +330,7 @@ class _Tracer(TorchDispatchMode):
             rule = None
         layers = None if rule is None else rule(op)
         if layers is None:
-            self.seen.unknown[Place(func.name(), name, _caller())] += 1
+            self.seen.note(func.name(), name)
             return
         self.add(layers[0].kind if layers else base, layers)
 
@@ -347,10 +344,8 @@ class _Tracer(TorchDispatchMode):
 
     def feed(self, values: Any) -> None:
         """Mark the inputs of the forward as data."""
-        for value in _leaves(values):
-            for tensor in value if is_packed(value) else [value]:
-                if isinstance(tensor, Tensor):
-                    self.data[_storage(tensor)] = tensor.untyped_storage()
+        for tensor in _tensors(values):
+            self.data[_storage(tensor)] = tensor.untyped_storage()
 
     def follow(self, op: operators.Operation) -> None:
         """Track whether a result is data or a weight: moves, cuts and casts do not change that.
@@ -389,16 +384,6 @@ def _is_number(tensor: Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex())
 
 
-def _integers_only(op: operators.Operation) -> bool:
-    """Return whether an operation handles counts, indices and masks only."""
-    return all(_is_number(tensor) for tensor in (*op.tensors(), *op.results()))
-
-
-def _computes_nothing(op: operators.Operation) -> bool:
-    """Return whether an argument is an empty tensor: a sum of nothing adds nothing."""
-    return any(tensor.numel() == 0 for tensor in op.tensors())
-
-
 def _asks_for_values(error: Exception) -> bool:
     return any(text in str(error) for text in DATA_DEPENDENT)
 
@@ -408,18 +393,9 @@ def _vectorised() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
 
 
-def _to_meta(value: Any) -> Any:
-    return value.to("meta") if isinstance(value, Tensor) else value
-
-
-def _leaves(values: Any) -> Iterator[Any]:
-    found: list[Any] = []
-    tree_map(found.append, values, is_leaf=is_packed)
-    yield from found
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    return (value for value in _leaves(values) if isinstance(value, Tensor))
+def _tensors(values: Any) -> list[Tensor]:
+    """Return the tensors in nested arguments, those of packed sequences too."""
+    return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ loss and the masks of dropout are left out: a few operations for each value.
 from dataclasses import dataclass
 from typing import Any
 
-from sequela.cost.ledger import Account, LayerCost
+from sequela.cost.ledger import Account
 from sequela.cost.rules.primitives import Primitive
 from sequela.errors import unknown_name
 
@@ -74,29 +74,19 @@ def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
     if optimiser not in OPTIMISERS:
         raise unknown_name("optimiser", optimiser, OPTIMISERS)
     update = OPTIMISERS[optimiser]
-    first = next((layer.name for layer in account.layers if _learns(layer)), None)
-    layers = [
-        Backward(layer.name, factor, factor * layer.operations)
-        for layer in account.layers
-        for factor in [_factor(layer, first=layer.name == first)]
-    ]
+    layers, first = [], True
+    for layer in account.layers:
+        learns = layer.parameter_formula.value > 0 and layer.operations > 0
+        recurrent = layer.kind.startswith(("GRU", "LSTM", "RNN"))
+        factor = 2 if learns and (recurrent or not first) else 1
+        layers.append(Backward(layer.name, factor, factor * layer.operations))
+        first = first and not learns
     return TrainingStep(
         optimiser=update,
         forward=account.operations,
         layers=tuple(layers),
         update=update.operations * account.trainable,
     )
-
-
-def _learns(layer: LayerCost) -> bool:
-    return layer.parameter_formula.value > 0 and layer.operations > 0
-
-
-def _factor(layer: LayerCost, *, first: bool) -> int:
-    if not _learns(layer):
-        return 1
-    recurrent = layer.kind.startswith(("GRU", "LSTM", "RNN"))
-    return 1 if first and not recurrent else 2
 
 
 def to_json(step: TrainingStep) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from functools import partial
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.events import create_table, one_row
@@ -179,11 +178,19 @@ def cut(
     """
     passed = partial(cohort.events.passed, "cutting sequences", passes=_PASSES)
     passed(1)
-    _create_asked(connection, cohort.labels, part)
+    examples = column_of(np.arange(len(cohort.labels)))
+    table = cohort.labels.append_column("part", column_of(part))
+    connection.register("asked_rows", table.append_column("example", examples))
+    connection.execute(ASKED)
+    connection.unregister("asked_rows")
     passed(2)
     codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
-    _create_terms(connection, terms)
+    numbers = [*terms.of_code.values()]
+    none = np.array([term is None for term in numbers], np.bool_)
+    number = column_of(np.array([term or 0 for term in numbers], np.int64), none)
+    names = text_column_of([*terms.of_code])
+    create_table(connection, "terms", {"code": names, "term": number})
     connection.execute(VISIBLE)
     passed(3)
     if one_row(connection, ANY_WITHOUT_VISIT)[0]:
@@ -199,9 +206,11 @@ def cut(
     if settings.bins:
         if of_model is None:
             term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
-            _create_edges(connection, *edges(term, value, n, settings.bins))
+            binned, ends = edges(term, value, n, settings.bins)
         else:
-            _create_edges(connection, *_edges_of(of_model, terms, settings.bins))
+            binned, ends = _edges_of(of_model, terms, settings.bins)
+        of_edges = {"term": np.repeat(binned, ends.shape[1]), "edge": ends.ravel()}
+        create_table(connection, "edges", {name: column_of(e) for name, e in of_edges.items()})
         connection.execute(BINS)
     else:
         connection.execute(NO_BINS, bins)
@@ -210,14 +219,6 @@ def cut(
     if settings.demographics:
         connection.execute(DEMOGRAPHICS, bins)
     return terms
-
-
-def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uint8]) -> None:
-    examples = column_of(np.arange(len(labels)))
-    table = labels.append_column("part", column_of(part)).append_column("example", examples)
-    connection.register("asked_rows", table)
-    connection.execute(ASKED)
-    connection.unregister("asked_rows")
 
 
 def _edges_of(
@@ -234,18 +235,3 @@ def _edges_of(
     found = {number[channel]: ends for channel, ends in edges_of if channel in number}
     ends = np.array([*found.values()], np.float64).reshape(-1, bins - 1)
     return np.array([*found], np.int64), ends
-
-
-def _create_edges(
-    connection: Connection, terms: NDArray[np.int64], ends: NDArray[np.floating]
-) -> None:
-    columns = {"term": np.repeat(terms, ends.shape[1]), "edge": ends.ravel()}
-    create_table(connection, "edges", {name: column_of(each) for name, each in columns.items()})
-
-
-def _create_terms(connection: Connection, terms: Terms) -> None:
-    number = [*terms.of_code.values()]
-    none = np.array([term is None for term in number], np.bool_)
-    numbers = column_of(np.array([term or 0 for term in number], np.int64), none)
-    codes = text_column_of([*terms.of_code])
-    create_table(connection, "terms", {"code": codes, "term": numbers})

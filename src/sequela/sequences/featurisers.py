@@ -24,6 +24,7 @@ from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
+    scales_of,
     summaries,
     summary_names,
     summary_table,
@@ -72,10 +73,6 @@ class Operations:
     per_step: str = "0"
 
 
-def _free(_: Mapping[str, int]) -> Operations:
-    return Operations()
-
-
 class Signals(Protocol):
     """Segments of a signal."""
 
@@ -111,7 +108,7 @@ class Featuriser:
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
-    operations: Callable[[Mapping[str, int]], Operations] = field(default_factory=lambda: _free)
+    operations: Callable[[Mapping[str, int]], Operations] = lambda _: Operations()
 
 
 FEATURISERS = Registry("featuriser", Featuriser)
@@ -151,10 +148,7 @@ class Standardised:
         deviation = np.sqrt(variance)
         least = np.finfo(np.float32)  # below which a float32 deviation is rounding, or 0
         deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
-        return {
-            "mean": mean.astype(np.float32),
-            "deviation": np.where(deviation > 0, deviation, 1).astype(np.float32),
-        }
+        return scales_of(mean, deviation)
 
     def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 (row, column), clipped at 5 deviations; 0, the mean, where missing."""
@@ -207,12 +201,10 @@ class Features:
             state |= {f"column {k}": v for k, v in Standardised.learn(table, train_rows).items()}
             if isinstance(table, SparseTable):
                 table = SparseTable(table.cells, table.empty)  # without its cells by column
-        scales = (state["column mean"], state["column deviation"]) if standardise else None
-        return cls(
-            table,
-            {f"{read}:{key}": array for key, array in state.items()},
-            None if scales is None else Standardised(table, *scales),
-        )
+        scaled = None
+        if standardise:
+            scaled = Standardised(table, state["column mean"], state["column deviation"])
+        return cls(table, {f"{read}:{key}": array for key, array in state.items()}, scaled)
 
 
 def _blocks(length: int, width: int) -> list[slice]:
@@ -339,13 +331,6 @@ def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
     return Operations("c·(2·t + k·(t + d + 4·f) + 2·f + 18·t)", symbols)
 
 
-def _minirocket_columns(_: Signals, __: State) -> tuple[Column, ...]:
-    return tuple(
-        Column(f"convolution {i}, share of time above its threshold")
-        for i in range(minirocket.NUMBERS)
-    )
-
-
 def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
     """Count shifted sums of each channel for each dilation, and four channels of a kernel."""
     symbols = {
@@ -359,24 +344,11 @@ def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
     return Operations("c·t·(3 + 8·d) + d·t·k·(4·m - 1) + 2·n·t", symbols)
 
 
-def _presence_columns(source: Sequences, _: State) -> tuple[Column, ...]:
-    return tuple(Column(code) for code in source.vocabulary)
-
-
-def _presence(source: Sequences, _: State) -> "csr_array":
-    return bag_of_codes(source, np.arange(len(source)), "presence")
-
-
 def _often(bag: "csr_array") -> NDArray[np.int64]:
     """Return the columns that are not 0 in enough rows (row, column): int64 (column,), rising."""
     rows = bag.count_nonzero(axis=0)
     most = np.argsort(-rows, kind="stable")[:MOST_CODES]
     return np.sort(most[rows[most] >= LEAST_EXAMPLES])
-
-
-def _counts_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
-    """Learn ``codes``: int64 (column,), rising: those that enough training examples have."""
-    return {"codes": _often(bag_of_codes(source, train_rows))}
 
 
 def _counts_operations(shape: Mapping[str, int]) -> Operations:
@@ -539,57 +511,36 @@ SCORES = {
 """The severity scores by the name of their featuriser, and of the baseline model that reads it."""
 
 
-def _nothing(*_: Any) -> State:
-    return {}
-
-
+_SAMPLES = (_samples_columns, _samples_fit, _samples, _samples_operations)
+_SPECTRUM = (_spectrum_columns, lambda *_: {}, _spectrum, _spectrum_operations)
+_MINIROCKET = (
+    lambda *_: tuple(
+        Column(f"convolution {i}, share of time above its threshold")
+        for i in range(minirocket.NUMBERS)
+    ),
+    lambda source, train_rows: minirocket.learnt(source.signal[train_rows]),
+    lambda source, state: minirocket.transformed(source.signal, state),
+    _minirocket_operations,
+)
+_PRESENCE = (
+    lambda source, _: tuple(map(Column, source.vocabulary)),
+    lambda *_: {},
+    lambda source, _: bag_of_codes(source, np.arange(len(source)), "presence"),
+)
+_COUNTS = (
+    _counts_columns,
+    lambda source, train_rows: {"codes": _often(bag_of_codes(source, train_rows))},
+    _counts,
+    _counts_operations,
+)
+_SUMMARIES = (_summaries_columns, _summaries_fit, _summaries, _summaries_operations)
 for _featuriser in (
-    Featuriser(
-        "samples",
-        "Scaled samples",
-        "signal",
-        _samples_columns,
-        _samples_fit,
-        _samples,
-        _samples_operations,
-    ),
-    Featuriser(
-        "spectrum",
-        "Log spectrum",
-        "signal",
-        _spectrum_columns,
-        _nothing,
-        _spectrum,
-        _spectrum_operations,
-    ),
-    Featuriser(
-        "minirocket",
-        "MiniRocket",
-        "signal",
-        _minirocket_columns,
-        lambda source, train_rows: minirocket.learnt(source.signal[train_rows]),
-        lambda source, state: minirocket.transformed(source.signal, state),
-        _minirocket_operations,
-    ),
-    Featuriser("presence", "Present codes", "records", _presence_columns, _nothing, _presence),
-    Featuriser(
-        "counts",
-        "Counts of codes",
-        "records",
-        _counts_columns,
-        _counts_fit,
-        _counts,
-        _counts_operations,
-    ),
-    Featuriser(
-        "summaries",
-        "Summaries as normal scores",
-        "records",
-        _summaries_columns,
-        _summaries_fit,
-        _summaries,
-        _summaries_operations,
-    ),
+    Featuriser("samples", "Scaled samples", "signal", *_SAMPLES),
+    Featuriser("spectrum", "Log spectrum", "signal", *_SPECTRUM),
+    Featuriser("minirocket", "MiniRocket", "signal", *_MINIROCKET),
+    Featuriser("presence", "Present codes", "records", *_PRESENCE),
+    Featuriser("counts", "Counts of codes", "records", *_COUNTS),
+    Featuriser("summaries", "Summaries as normal scores", "records", *_SUMMARIES),
     *(
         Featuriser(name, of.title, "records", of.columns, of.fit, of.apply, of.operations)
         for name, of in SCORES.items()

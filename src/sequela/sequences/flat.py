@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
@@ -145,13 +144,8 @@ class Sequences:
     def codes_of(self, example: int) -> list[list[str]]:
         """Return the codes of an example as text, step by step; for people and tests."""
         first, last = self.step_offsets[example], self.step_offsets[example + 1]
-        return [
-            [
-                self.vocabulary[i]
-                for i in self.codes[self.code_offsets[s] : self.code_offsets[s + 1]]
-            ]
-            for s in range(first, last)
-        ]
+        steps = np.split(self.codes, self.code_offsets[first : last + 1])[1:-1]
+        return [[self.vocabulary[i] for i in codes] for codes in steps]
 
 
 @dataclass(frozen=True)
@@ -235,14 +229,9 @@ class ArrayFile:
 
     def _write_header(self) -> None:
         # numpy reserves room in the header for the first axis to grow, so its size never changes.
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "shape": (self.length,),
-                "fortran_order": False,
-                "descr": np.lib.format.dtype_to_descr(self.dtype),
-            },
-        )
+        header = {"shape": (self.length,), "fortran_order": False}
+        header["descr"] = np.lib.format.dtype_to_descr(self.dtype)
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 @dataclass
@@ -283,13 +272,8 @@ class SequencesWriter:
 
         ``examples`` has the arrays with one entry an example, as ``subject_id``.
         """
-        pieces = {
-            **examples,
-            "step_time": step_time,
-            "codes": codes,
-            "channels": channels,
-            "values": values,
-        }
+        pieces = {**examples, "step_time": step_time, "codes": codes}
+        pieces |= {"channels": channels, "values": values}
         counts = {
             "step_offsets": ("step_time", steps_per_example),
             "code_offsets": ("codes", codes_per_step),
@@ -300,15 +284,10 @@ class SequencesWriter:
         for name, piece in pieces.items():
             self._files[name].append(piece)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         for file in self._files.values():
             file.close()
-        if error is not None:
+        if kind is not None:
             shutil.rmtree(self._work)
             return
         header = {**self.header, "shapes": {n: f.length for n, f in self._files.items()}}

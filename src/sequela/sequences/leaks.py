@@ -191,8 +191,8 @@ def _told(
     for asked in small_models(sequences, present, rows):
         auroc = tells.told(asked.table, label, subject, least=asked.least, model=asked.model)
         if auroc is not None:
-            check, facts = "inputs that tell the outcome", {"how": asked.words, "auroc": auroc}
-            facts |= {"name": classes[1]}
+            facts = {"how": asked.words, "auroc": auroc, "name": classes[1]}
+            check = "inputs that tell the outcome"
             found.append(Finding(check, "suspicion", ("inputs",), facts=facts))
     return found
 
@@ -210,11 +210,10 @@ def _told_together(
     """
     from sequela.audit import tells
 
-    present, numbers = present[rows], values[rows].astype(np.float64)
+    present = present[rows]
+    numbers = values[rows].astype(np.float64).reshape(len(rows), -1, len(SUMMARIES))
     codes = np.flatnonzero(present.sum(axis=0) >= _RARE)
-    bins, column = tells.binned(
-        numbers.reshape(len(rows), -1, len(SUMMARIES))[:, :, :_OF_VALUES].reshape(len(rows), -1)
-    )
+    bins, column = tells.binned(numbers[:, :, :_OF_VALUES].reshape(len(rows), -1))
     channels = np.array(sequences.channel_names, np.str_)[column // _OF_VALUES]
     names = np.concatenate([np.array(sequences.vocabulary, np.str_)[codes], channels])
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
@@ -256,16 +255,13 @@ def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) ->
     """Find known codes that no training example has."""
     seen = np.zeros(len(sequences.vocabulary), np.bool_)
     seen[in_training] = True
-    foreign = int((~seen[1:]).sum())  # the first is the unknown code
-    if not foreign:
-        return []
-    facts = {"foreign": foreign}
-    return [Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)]
+    facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
+    found = Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)
+    return [found] if facts["foreign"] else []
 
 
 def _later_steps(sequences: Sequences) -> list[Finding]:
     asked = np.repeat(sequences.prediction_time, sequences.lengths)
-    late = int((sequences.step_time > asked).sum())
-    if not late:
-        return []
-    return [Finding("events after the prediction", "leak", ("sequences",), {"steps": late})]
+    late = {"steps": int((sequences.step_time > asked).sum())}
+    found = Finding("events after the prediction", "leak", ("sequences",), late)
+    return [found] if late["steps"] else []

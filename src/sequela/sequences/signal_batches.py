@@ -51,8 +51,7 @@ class SignalBatch:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The arguments of a model's ``forward``, in the order of ``reads``."""
-        found = [getattr(self, read.partition(":")[0]) for read in self.reads]
-        return tuple(found)
+        return tuple(getattr(self, read.partition(":")[0]) for read in self.reads)
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Self:
         """Move the batch to a device."""
@@ -176,11 +175,8 @@ def signal_loader(
 ) -> DataLoader[SignalBatch]:
     """Return a loader of batches, shuffled by ``generator``, or in the given order."""
     dataset = segments if isinstance(segments, SignalDataset) else SignalDataset(segments)
-    order = (
-        SequentialSampler(dataset)
-        if generator is None
-        else RandomSampler(dataset, generator=generator)
-    )
+    drawn = generator is not None
+    order = RandomSampler(dataset, generator=generator) if drawn else SequentialSampler(dataset)
     return DataLoader(
         dataset,
         batch_sampler=BatchSampler(order, batch_size, drop_last=False),

@@ -219,10 +219,15 @@ def channel_scales(
     n = np.maximum(np.bincount(channels, minlength=size), 1)
     mean = np.bincount(channels, values, minlength=size) / n
     deviation = np.sqrt(np.bincount(channels, (values - mean[channels]) ** 2, minlength=size) / n)
-    return {
-        "mean": mean.astype(np.float32),
-        "deviation": np.where(deviation > 0, deviation, 1).astype(np.float32),
-    }
+    return scales_of(mean, deviation)
+
+
+def scales_of(
+    mean: NDArray[np.floating], deviation: NDArray[np.floating]
+) -> dict[str, NDArray[np.float32]]:
+    """Return means and deviations (column,) as float32; a deviation of 0 becomes 1."""
+    deviation = np.where(deviation > 0, deviation, 1)
+    return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32)}
 
 
 def static_names(sequences: Sequences) -> list[str]:

@@ -1,7 +1,7 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,6 +205,7 @@ def evaluate(
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
     example = np.char.mod("%d", np.arange(len(labels)))
     group = example if groups is None else np.asarray(groups).astype(np.str_)
+    whole = bool(np.ndim(recordings) or recordings)
     predictions = Predictions(
         example_id=example,
         group_id=group,
@@ -213,11 +214,8 @@ def evaluate(
         label=labels,
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
+        recording_id=np.asarray(recordings).astype(np.str_) if np.ndim(recordings) else None,
     )
-    if np.ndim(recordings):
-        ids = np.asarray(recordings).astype(np.str_)
-        predictions = replace(predictions, recording_id=ids)
-    whole = bool(np.ndim(recordings) or recordings)
     numbers = summarise(predictions, seed=seed, recordings=whole)
     return Evaluation(predictions, numbers, Bootstrap(classes_fixed=whole))
 
@@ -228,9 +226,8 @@ def _axes(ax: "Axes | None", x: str, y: str, *, diagonal: bool = True) -> "Axes"
         try:
             from matplotlib import pyplot as plt
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                "plots need matplotlib: run `pip install matplotlib`"
-            ) from error
+            hint = "plots need matplotlib: run `pip install matplotlib`"
+            raise MissingExtraError(hint) from error
         ax = plt.subplots()[1]
     ax.set(xlabel=x, ylabel=y)
     if diagonal:

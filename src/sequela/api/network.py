@@ -144,9 +144,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             SequelaError: If settings or models do not fit, or there are too few groups.
         """
         if groups is None and self.tuning_fraction is not None:
-            warn_without_groups(
-                "both the training and the validation or test set: scores are too high"
-            )
+            places = "both the training and the validation or test set"
+            warn_without_groups(f"{places}: scores are too high")
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
         self.classes_, labels = self._labels(y, len(examples))
@@ -169,17 +168,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             with _seeded(seed), _on(self.device):
                 model = self._built()
                 order = torch.Generator().manual_seed(seed)
-                size = how.batch_size
-                history = fit(
+                return model, fit(
                     model,
-                    loader(rows, batch_size=size, generator=order),
+                    loader(rows, batch_size=how.batch_size, generator=order),
                     None if aside is None else loader(aside, batch_size=_PREDICTION_BATCH),
                     how,
                     metrics={"accuracy": correct},
                     class_weight=self._class_weight(labels[train]),
                     on_epoch=_print_epoch if self.verbose else lambda _: None,
                 )
-            return model, history
 
         model, self.history_ = fitted(train, tuning, settings)
         if settings.refit and self.tuning_fraction is not None:
@@ -346,12 +343,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         examples: Any,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        *,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        weight: NDArray[np.float32] | None = None,
+        weight: Any,
+        **how: Any,
     ) -> DataLoader[Any]:
-        """Make batches of some examples for ``fit``."""
+        """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``."""
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
@@ -388,10 +383,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""
+        name = type(self).__name__
         if y is None:
-            raise DataError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
+            raise DataError(f"{name} requires y to be passed, but the target y is None")
         y = one_column(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
@@ -399,7 +393,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < _FEWEST_CLASSES:
             raise DataError(
-                f"{type(self).__name__} needs examples of two classes or more, but y holds 1 class "
+                f"{name} needs examples of two classes or more, but y holds 1 class "
                 f"({_plain(classes[0])!r})"
             )
         return classes, labels.astype(np.int64)
@@ -434,8 +428,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         sizes = {name: shape[name] for name in sizes_of(self._reads())}
         named = self._named()
         if not isinstance(named, str):
-            made: nn.Module = named(**sizes, **changes)
-            return made
+            return named(**sizes, **changes)
         entry = lookup_network(named)
         return entry.build(entry.config(**{**sizes, **changes}))
 
@@ -523,15 +516,9 @@ def _plain(value: Any) -> Any:
 def _as_json(name: str, value: Any) -> Any:
     """Return a value as JSON stores it; raise a SettingError if it is neither numbers nor text."""
     try:
-        return json.loads(json.dumps(value, default=_number))
-    except (TypeError, ValueError) as error:
+        return json.loads(json.dumps(value, default=lambda number: number.item()))
+    except (TypeError, ValueError, AttributeError) as error:
         raise SettingError(
             f"{name} = {value!r} cannot be saved: expected numbers and text "
             "(random_state: a whole number or None)"
         ) from error
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(type(value))

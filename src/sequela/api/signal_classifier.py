@@ -137,31 +137,26 @@ class SignalClassifier(NetworkClassifier):
 
     def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
         """Return all inputs of some examples."""
-        described = self._features(examples)
-        features = (
-            torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
-            if described and described.standardised
-            else None
-        )
+        described, features = self._features(examples), None
+        if described and described.standardised:
+            features = torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
         scaled = torch.from_numpy(self.scaling_.apply(examples))
         return SignalBatch(scaled, torch.from_numpy(labels), features, self._reads())
 
     def _loader(
         self,
-        examples: NDArray[np.float32],
+        examples: Any,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        *,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        weight: NDArray[np.float32] | None = None,
+        weight: Any,
+        **how: Any,
     ) -> DataLoader[Any]:
         batch = self._batch(examples[rows], labels[rows])
         if weight is not None:
             batch = replace(batch, weight=torch.from_numpy(weight[rows]))
-        gain = self._training_settings().gain
+        gain, generator = self._training_settings().gain, how.get("generator")
         dataset = VariedDataset(batch, generator, gain=gain) if generator and gain else batch
-        return signal_loader(dataset, batch_size=batch_size, generator=generator)
+        return signal_loader(dataset, **how)
 
     def _batches(
         self, examples: NDArray[np.float32], size: int

@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
@@ -140,17 +139,15 @@ class VisitClassifier(NetworkClassifier):
 
     def _loader(
         self,
-        examples: Examples,
+        examples: Any,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        *,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        weight: NDArray[np.float32] | None = None,
+        weight: Any,
+        **how: Any,
     ) -> DataLoader[Any]:
         visits = self._visits(examples).under(self.vocabulary_, labels)
         dataset = VisitDataset(visits, rows, weight=None if weight is None else weight[rows])
-        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+        return visit_loader(dataset, **how)
 
     def _batches(
         self, examples: Examples, size: int

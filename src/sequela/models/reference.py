@@ -243,51 +243,34 @@ def loaded(content: bytes) -> "HistGradientBoostingClassifier":
     return model
 
 
-def _share_parameters(arrays: Arrays) -> int:
-    return arrays["share"].size
-
-
-def _boosting_parameters(arrays: Arrays) -> int:
-    """Return an upper limit: trees may have fewer leaves than they are allowed."""
-    return int(arrays["trees"][0]) * NUMBERS_OF_A_TREE
-
-
-_CLASS_SHARES = (_shares, _predict_shares, _share_parameters)
-_STANDARDISED = (_standardised_linear, _predict_standardised, _linear_parameters)
-_TREES = (_boosting, _predict_boosting, _boosting_parameters)
+_CLASS_SHARES = (_shares, _predict_shares, lambda arrays: arrays["share"].size)
+_LINEAR = (_linear, _predict_linear, _linear_parameters)
+# An upper limit: trees may have fewer leaves than they are allowed.
+_TREES = (_boosting, _predict_boosting, lambda of: int(of["trees"][0]) * NUMBERS_OF_A_TREE)
+_SPECTRAL, _WIDE, _SUMMARIES = (
+    (partial(_standardised_linear, penalties=each), _predict_standardised, _linear_parameters)
+    for each in (SPECTRAL_PENALTIES, MINIROCKET_PENALTIES, INVERSE_PENALTIES)
+)
 
 REFERENCE_MODELS = Registry("reference model", ReferenceModel)
 REFERENCE_MODELS |= {
     "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES),
     "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES),
     "logistic-regression": ReferenceModel(
-        "Logistic regression",
-        ("features:samples", "features:presence"),
-        _linear,
-        _predict_linear,
-        _linear_parameters,
+        "Logistic regression", ("features:samples", "features:presence"), *_LINEAR
     ),
     "boosting": ReferenceModel("Boosting", ("features:counts",), *_TREES),
     "spectral-logistic-regression": ReferenceModel(
-        "Spectral logistic regression", ("features:spectrum",), *_STANDARDISED
+        "Spectral logistic regression", ("features:spectrum",), *_SPECTRAL
     ),
-    "minirocket": ReferenceModel(
-        "MiniRocket",
-        ("features:minirocket",),
-        partial(_standardised_linear, penalties=MINIROCKET_PENALTIES),
-        _predict_standardised,
-        _linear_parameters,
-    ),
+    "minirocket": ReferenceModel("MiniRocket", ("features:minirocket",), *_WIDE),
     "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
     "summaries-logistic-regression": ReferenceModel(
-        "Logistic regression on summaries",
-        ("features:summaries",),
-        partial(_standardised_linear, penalties=INVERSE_PENALTIES),
-        *_STANDARDISED[1:],
+        "Logistic regression on summaries", ("features:summaries",), *_SUMMARIES
     ),
     "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
     **{
-        name: ReferenceModel(score.title, (f"features:{name}",), *_STANDARDISED)
+        name: ReferenceModel(score.title, (f"features:{name}",), *_SPECTRAL)
         for name, score in SCORES.items()
     },
 }

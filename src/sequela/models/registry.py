@@ -82,9 +82,8 @@ class ModelEntry:
         try:
             return config_class(**changes)
         except TypeError as error:
-            raise SettingError(
-                f"{config_class.__name__} does not take these settings: {error}"
-            ) from error
+            name = config_class.__name__
+            raise SettingError(f"{name} does not take these settings: {error}") from error
 
     def build(self, config: Any = None) -> "nn.Module":
         """Build a new model, with weights drawn from torch's global generator."""
@@ -214,62 +213,31 @@ for _name, _class, _title, _how in (
     _made_by = f"sequela.models.spectral:{_class}"
     _training = SPECTRAL.model_copy(update=_how)
     MODELS.add(ModelEntry(("signal",), _made_by, _title, training=_training), _name)
+WHOLE = {"epochs": 80, "patience": 80, "batch_size": 32, "learning_rate": 3e-3, "average": 0.98}
 MODELS.add(
     ModelEntry(
         ("signal",),
         "sequela.models.recording:RecordingAttention",
         "Recording attention",
-        training=TrainingSettings(
-            epochs=80,
-            patience=80,
-            batch_size=32,
-            learning_rate=3e-3,
-            schedule="one-cycle",
-            weight_decay=0.05,
-            label_smoothing=0.05,
-            average=0.98,
-            gain=0.05,
-            refit=True,
-        ),
+        training=SPECTRAL.model_copy(update={**WHOLE, "crops": False, "keep": "best"}),
         segment="recording",
     ),
     "recording-attention",
 )
-MODELS.add(
-    ModelEntry(
-        ("values", "gaps", "features:summaries"),
-        "sequela.models.values:ValuesLSTM",
-        "Values LSTM",
-        recurrent=True,
-        training=TrainingSettings(
-            epochs=10,
-            learning_rate=3e-3,
-            schedule="one-cycle",
-            clip_norm=1.0,
-            weight_decay=0.1,
-            label_smoothing=0.02,
-            average=0.98,
-            second_target=0.3,
-            refit=True,
-        ),
-    ),
-    "values-lstm",
+RECORDS = TrainingSettings(
+    learning_rate=3e-3, schedule="one-cycle", clip_norm=1.0, label_smoothing=0.02, refit=True
 )
-MODELS.add(
-    ModelEntry(
-        ("codes", "gaps", "features:summaries"),
-        "sequela.models.visits_attention:VisitsAttention",
-        "Visits attention",
-        training=TrainingSettings(
-            epochs=30,
-            learning_rate=3e-3,
-            schedule="one-cycle",
-            clip_norm=1.0,
-            weight_decay=1.0,
-            label_smoothing=0.02,
-            average=0.95,
-            refit=True,
-        ),
-    ),
-    "visits-attention",
-)
+VALUES = {"epochs": 10, "weight_decay": 0.1, "average": 0.98, "second_target": 0.3}
+CODES = {"epochs": 30, "weight_decay": 1.0, "average": 0.95}
+for _name, _read, _made_by, _title, _how in (
+    ("values-lstm", "values", "values:ValuesLSTM", "Values LSTM", VALUES),
+    ("visits-attention", "codes", "visits_attention:VisitsAttention", "Visits attention", CODES),
+):
+    _entry = ModelEntry(
+        (_read, "gaps", "features:summaries"),
+        f"sequela.models.{_made_by}",
+        _title,
+        recurrent=_read == "values",
+        training=RECORDS.model_copy(update=_how),
+    )
+    MODELS.add(_entry, _name)

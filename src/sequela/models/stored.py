@@ -14,6 +14,7 @@ from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
 from sequela.formats.opened import content, json_value
 
+_DAMAGE = (SafetensorError, SequelaError, KeyError, TypeError, ValueError, AttributeError)
 _KEY = "sequela"
 _SEAL = "sha256"
 _SIZE = 8  # bytes that hold the length of the header
@@ -39,19 +40,12 @@ def read(
         given = content(path, expected, remedy)
         described, data = _parts(given)
         metadata = described["__metadata__"]
-        _check_seal(metadata, described, data)
-        header = {**json_value(metadata[_KEY], finite=False)}
-        return header, load(given)
+        if metadata.get(_SEAL) not in (None, _seal(described, data)):
+            raise ValueError("it was changed: its SHA-256 differs")
+        return {**json_value(metadata[_KEY], finite=False)}, load(given)
     except DataNotFoundError as error:
         raise RunError(f"{path}: not found; expected {expected}") from error
-    except (
-        SafetensorError,
-        SequelaError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+    except _DAMAGE as error:
         raise RunError(f"{path}: damaged, or not {expected} ({error}); {remedy}") from error
 
 
@@ -64,13 +58,6 @@ def _parts(given: bytes) -> tuple[dict[str, Any], memoryview]:
     if not isinstance(described, dict):
         raise TypeError("it does not begin with a JSON object")
     return described, memoryview(given)[_SIZE + length :]  # a copy would double the memory
-
-
-def _check_seal(
-    metadata: Mapping[str, Any], described: Mapping[str, Any], data: memoryview
-) -> None:
-    if metadata.get(_SEAL) not in (None, _seal(described, data)):
-        raise ValueError("it was changed: its SHA-256 differs")
 
 
 def _seal(described: Mapping[str, Any], data: memoryview) -> str:

@@ -181,11 +181,11 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         DataError: If all examples or none have the event.
     """
     judged = event(predictions)
-    if judged.happened.all() or not judged.happened.any():
+    if len(np.unique(judged.happened)) == 1:
         raise DataError(
             "the event happened in all examples or in none: a calibration line needs both"
         )
-    logits = _logit(judged.chance)[:, None]
+    logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))[:, None]
     line = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(logits, judged.happened)
     return CalibrationLine(
         slope=float(line.coef_[0, 0]),
@@ -193,8 +193,3 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         observed=float(judged.happened.mean()),
         expected=float(judged.chance.mean()),
     )
-
-
-def _logit(chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    kept = chance.clip(_EPSILON, 1 - _EPSILON)
-    return np.asarray(logit(kept), dtype=np.float64)

@@ -41,16 +41,14 @@ def paired_difference(
     both = statistic.difference(statistic_of(name, one), statistic_of(name, other))
     stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
     found = distributions(both, rng, how, stratum)
-    if len(found) != 1 or found[0] is None:
+    if len(found) != 1 or (only := found[0]) is None:
         raise DataError(
             f"{name} is not defined on these predictions, so it has no difference: "
             "choose another metric"
         )
-    low, high = found[0].bounds(how.level)
-    within = " within strata" * how.classes_fixed
-    method = f"paired {how.method} bootstrap over groups{within}"
-    interval = Interval(low, high, how.level, method, len(found[0].values), both.n_groups)
-    return Difference(found[0].estimate, interval, found[0].p_value())
+    method = f"paired {how.method} bootstrap over groups{' within strata' * how.classes_fixed}"
+    interval = Interval(*only.bounds(how.level), how.level, method, len(only.values), both.n_groups)
+    return Difference(only.estimate, interval, only.p_value())
 
 
 def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> Difference:
@@ -105,14 +103,10 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar:
     right, other_right = (some.predicted == some.label for some in (one, other))
     only_one = int(np.sum(right & ~other_right))
     only_other = int(np.sum(other_right & ~right))
-    return _mcnemar(only_one, only_other)
-
-
-def _mcnemar(only_one: int, only_other: int) -> McNemar:
-    discordant, fewer = only_one + only_other, min(only_one, only_other)
-    exact = min(1.0, 2 * stats.binom.cdf(fewer, discordant, 0.5))
-    mid = 2 * stats.binom.cdf(fewer, discordant, 0.5) - stats.binom.pmf(fewer, discordant, 0.5)
-    return McNemar(only_one, only_other, float(exact), float(min(1.0, mid)))
+    fewer, by_chance = min(only_one, only_other), stats.binom(only_one + only_other, 0.5)
+    both = 2 * by_chance.cdf(fewer)
+    exact, mid = min(1.0, both), min(1.0, both - by_chance.pmf(fewer))
+    return McNemar(only_one, only_other, float(exact), float(mid))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

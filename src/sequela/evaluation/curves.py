@@ -126,7 +126,7 @@ def roc_curve(
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    bare, places = _points_of_roc(predictions), _FALSE_POSITIVE_RATES
+    bare, places = _bare("roc", predictions), _FALSE_POSITIVE_RATES
     return _with_band(bare, places, sensitivity_at(predictions, places), predictions, rng, how)
 
 
@@ -148,7 +148,7 @@ def precision_recall_curve(
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    bare, places = _points_of_precision(predictions), _RECALLS
+    bare, places = _bare("precision-recall", predictions), _RECALLS
     return _with_band(bare, places, precision_at(predictions, places), predictions, rng, how)
 
 
@@ -161,7 +161,7 @@ def roc_over_models(
     :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
     """
     places = _FALSE_POSITIVE_RATES
-    parts = tuple(_points_of_roc(one.held_out) for one in judged)
+    parts = tuple(_bare("roc", one.held_out) for one in judged)
     y, low, high = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
     points = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
     return _mean_curve(parts, points, (places, *_rising(low, high)), judged, rng, how)
@@ -176,7 +176,7 @@ def precision_recall_over_models(
     interpolated between thresholds (:func:`precision_between`). There is no band where a fold has
     found no event yet, or misses none.
     """
-    parts = tuple(_points_of_precision(one.held_out) for one in judged)
+    parts = tuple(_bare("precision-recall", one.held_out) for one in judged)
     y, low, high = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
     fewest = min(len(_with_event(one.held_out)) for one in judged)
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
@@ -259,37 +259,19 @@ def _mean_curve(
     )
 
 
-def _points_of_roc(predictions: Predictions) -> Curve:
-    """Compute a ROC curve without its band."""
+def _bare(kind: Kind, predictions: Predictions) -> Curve:
+    """Compute a curve without its band, beginning with no alarm."""
     metrics.refuse_one_class(predictions)
-    points = sklearn_metrics.roc_curve(
-        predictions.label, predictions.score, drop_intermediate=False
-    )
-    return _bare("roc", predictions, points)
-
-
-def _points_of_precision(predictions: Predictions) -> Curve:
-    """Compute a precision-recall curve without its band, beginning with no alarm."""
-    metrics.refuse_one_class(predictions)
-    precision, recall, thresholds = sklearn_metrics.precision_recall_curve(
-        predictions.label, predictions.score
-    )
-    points = (recall[::-1], precision[::-1], np.concatenate([[np.inf], thresholds[::-1]]))
-    return _bare("precision-recall", predictions, points)
-
-
-def _bare(
-    kind: Kind,
-    predictions: Predictions,
-    points: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]],
-) -> Curve:
-    x, y, threshold = (np.asarray(one, dtype=np.float64) for one in points)
+    both = predictions.label, predictions.score
+    if kind == "roc":
+        points = sklearn_metrics.roc_curve(*both, drop_intermediate=False)
+    else:
+        y, x, thresholds = (each[::-1] for each in sklearn_metrics.precision_recall_curve(*both))
+        points = (x, y, np.concatenate([[np.inf], thresholds]))
     nothing = np.zeros(0)
     return Curve(
         kind,
-        x,
-        y,
-        threshold,
+        *(np.asarray(one, dtype=np.float64) for one in points),
         *(nothing, nothing, nothing),
         area=Estimate(np.nan, None),
         frequency=float(np.mean(predictions.label == 1)),
@@ -357,23 +339,21 @@ def _over_thresholds(
 
     Behind each number are the groups with events times one of ``shares``.
     """
+
+    def cumulated(sums: Values) -> Values:
+        """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""
+        return np.pad(np.cumsum(sums.T, axis=1), ((0, 0), (1, 0)))
+
     group = predictions.group_index
     is_event = predictions.label == 1
     scores = -statistic.coarse(is_event, predictions.score)
     sums_at = statistic.sums_at_scores(is_event, scores, group)
     trials = np.ceil(shares * len(_with_event(predictions))).astype(np.int64)
     return Statistic(
-        lambda weights: value(*map(_cumulated, sums_at(weights))),
+        lambda weights: value(*map(cumulated, sums_at(weights))),
         int(group.max()) + 1,
         tuple(trials.tolist()),
     )
-
-
-def _cumulated(sums: Values) -> Values:
-    """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""
-    reached = np.zeros((sums.shape[1], len(sums) + 1))
-    np.cumsum(sums.T, axis=1, out=reached[:, 1:])
-    return reached
 
 
 def _with_band(
@@ -406,12 +386,13 @@ def _band(
 ) -> tuple[Values, Values]:
     """Return pointwise bounds, NaN where most resamples are undefined or groups are too few."""
     trials = np.array(at.trials)
+    none = np.full(len(trials), np.nan)
     if at.n_groups < 2:  # noqa: PLR2004
-        return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
+        return none, none
     values = np.concatenate([at(w) for w in resampled_weights(stratum, how.resamples, rng)])
     values = values[~np.isnan(values).any(axis=1)]  # resamples without one of the classes
     if 2 * len(values) < how.resamples:
-        return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
+        return none, none
     tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
     low, high = np.quantile(values, [1 - tail, tail], axis=0)
     for place, value in enumerate(at.estimate.tolist()):

@@ -52,16 +52,13 @@ def areas(
     of_negatives /= n_negative
     cross = of_positives.T @ of_negatives
     everyone = len(np.union1d(*groups))
+    first, second, both = (n / (n - 1) for n in (*map(len, groups), everyone))  # unbiased
     covariance = (
-        _unbiased(len(groups[0])) * of_positives.T @ of_positives
-        + _unbiased(len(groups[1])) * of_negatives.T @ of_negatives
-        + _unbiased(everyone) * (cross + cross.T)
+        first * of_positives.T @ of_positives
+        + second * of_negatives.T @ of_negatives
+        + both * (cross + cross.T)
     )
     return Areas(area, covariance, trials, everyone)
-
-
-def _unbiased(count: int) -> float:
-    return count / (count - 1)
 
 
 def delong_interval(predictions: Predictions, level: float = 0.95) -> Interval:

@@ -169,14 +169,13 @@ def distributions(
         stratum = np.zeros(statistic.n_groups, dtype=np.int64)
     if np.bincount(stratum).min() < 2:  # noqa: PLR2004
         raise DataError("a stratum has one group, which cannot vary: join it with another")
-    drawn = [statistic(weights) for weights in resampled_weights(stratum, how.resamples, rng)]
-    without = [statistic(weights) for weights in jackknife_weights(stratum)]
-    values, left_out = (_columns(np.concatenate(parts)) for parts in (drawn, without))
+    weights = (resampled_weights(stratum, how.resamples, rng), jackknife_weights(stratum))
+    rows = (np.concatenate([statistic(some) for some in each]) for each in weights)
+    values, left_out = (each.reshape(len(each), -1).T for each in rows)  # (number, row)
+    point = np.atleast_1d(statistic.estimate).tolist()
     return [
         Distribution.of(*numbers, how.method)
-        for numbers in zip(
-            np.atleast_1d(statistic.estimate).tolist(), values, left_out, strict=True
-        )
+        for numbers in zip(point, values, left_out, strict=True)
     ]
 
 
@@ -243,11 +242,6 @@ def metric_interval(
     classes = class_strata(predictions.label, predictions.group_index)
     stratum = classes if how.classes_fixed else None
     return interval(statistic_of(name, predictions), rng, how, stratum)
-
-
-def _columns(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transpose (row,) or (row, number) to (number, row)."""
-    return rows.reshape(len(rows), -1).T
 
 
 def _interval(

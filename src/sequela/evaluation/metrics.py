@@ -242,9 +242,14 @@ def _observed_minus_expected(predictions: Predictions) -> Statistic:
     return statistic.mean(judged.happened - judged.chance, judged.group)
 
 
-def _alarm_rate(predictions: Predictions) -> Statistic:
-    alarm = predictions.score >= 0.5  # noqa: PLR2004
-    return statistic.share(alarm, np.ones_like(alarm), predictions.group_index)
+def alarms_at(threshold: float) -> Callable[[Predictions], Statistic]:
+    """Return the share of examples that raise an alarm at a threshold, as a statistic."""
+
+    def alarms(predictions: Predictions) -> Statistic:
+        alarm = predictions.score >= threshold
+        return statistic.share(alarm, np.ones_like(alarm), predictions.group_index)
+
+    return alarms
 
 
 _SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
@@ -371,7 +376,7 @@ for _metric in (
         "alarms per example",
         "share of examples that raise an alarm at the threshold, 0.5 if none is given",
         alarm_rate,
-        _alarm_rate,
+        alarms_at(0.5),
         better="",
         needs="two classes",
         **_SHARE,

@@ -342,8 +342,7 @@ def _trials(statistics: Sequence[Statistic], design: Design) -> list[int]:
     """Count the groups behind each number, over all folds of a repeat; 0 if not a probability."""
     given = np.array([one.trials or [0] * one.estimate.size for one in statistics])
     each = given.sum(axis=0) * design.count(1) // len(statistics)
-    trials: list[int] = np.where((given > 0).all(axis=0), each, 0).tolist()
-    return trials
+    return [*np.where((given > 0).all(axis=0), each, 0).tolist()]
 
 
 def _swing(
@@ -443,7 +442,10 @@ def _training(found: _Found, design: Design) -> tuple[float | None, float]:
     seed, between = None, 0.0
     several = [(p, d) for p, d in zip(point, drawn, strict=True) if len(p) > 1]
     if several:
-        beyond = [p.var(ddof=1) - _apart_on_draws(p, d) for p, d in several]
+        # Less the mean variance between seeds of the effect of each draw.
+        beyond = [
+            p.var(ddof=1) - float(_mean((d - p[:, None]).var(axis=0, ddof=1))) for p, d in several
+        ]
         seed = max(0.0, float(np.mean(beyond))) / len(found.point)
     repeat = np.array([repeat for repeat, _ in cells])
     means = np.array([each.mean() for each in point])
@@ -456,11 +458,6 @@ def _training(found: _Found, design: Design) -> tuple[float | None, float]:
     if beyond:
         between = max(0.0, float(np.mean(beyond))) / len(means)
     return seed, between
-
-
-def _apart_on_draws(point: Values, drawn: Values) -> float:
-    """Compute the mean variance between seeds (seed, resample) of the effect of each draw."""
-    return float(_mean((drawn - point[:, None]).var(axis=0, ddof=1)))
 
 
 def _split_up(found: _Found, design: Design, total: float, seed: float | None) -> Variance:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure.disclosure import hidden_cells, is_small
 from sequela.errors import DataError
-from sequela.evaluation import statistic
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
-from sequela.evaluation.metrics import named, statistic_of
+from sequela.evaluation.metrics import alarms_at, named, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Judged, Place, metric_across_folds
 
@@ -105,17 +104,13 @@ def subgroups(
             chosen = predictions.where(rows)
             by = None if model is None else model[rows]
             one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
-            if one.alarm_rate and threshold and _few_alarms(chosen, threshold, smallest):
-                one = replace(one, alarm_rate=None)
+            if one.alarm_rate and threshold:  # the rate would reveal a small count
+                alarms = int((chosen.score >= threshold.value).sum())
+                if any(is_small(n, smallest) for n in (alarms, chosen.n_examples - alarms)):
+                    one = replace(one, alarm_rate=None)
             found.append(replace(one, cell=None) if value in uncounted else one)
         found += [Subgroup(attribute, "", None, {}, None, None) for _ in small]
     return found
-
-
-def _few_alarms(predictions: Predictions, threshold: Threshold, smallest: int) -> bool:
-    """Return whether the rate of alarms would reveal a small count."""
-    alarms = int((predictions.score >= threshold.value).sum())
-    return any(is_small(n, smallest) for n in (alarms, predictions.n_examples - alarms))
 
 
 def _hidden(
@@ -158,10 +153,7 @@ def _subgroup(
     (apart,) = estimates(statistic_of("observed_minus_expected", predictions), rng, how)
     alarm_rate = None
     if threshold is not None:
-        alarm = predictions.score >= threshold.value
-        (alarm_rate,) = estimates(
-            statistic.share(alarm, np.ones_like(alarm), predictions.group_index), rng, how
-        )
+        (alarm_rate,) = estimates(alarms_at(threshold.value)(predictions), rng, how)
     return Subgroup(*key, _cell(predictions), found, apart, alarm_rate)
 
 

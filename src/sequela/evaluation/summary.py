@@ -53,10 +53,11 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
         out where one is missing.
     """
     possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
+    ids = predictions.recording_id  # where groups are not recordings
     numbers: dict[str, Any] = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
-        **_recordings(predictions),
+        **({} if ids is None else {"recordings": len(np.unique(ids))}),
         **{m.key: _or_none(m.value(predictions)) for m in possible},
         "per_class_recall": [
             _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
@@ -74,12 +75,6 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
         if key == "accuracy":
             numbers["interval"] = found.interval and found.interval.method_record()
     return numbers
-
-
-def _recordings(predictions: Predictions) -> dict[str, int]:
-    """Count recordings, where groups are not recordings."""
-    ids = predictions.recording_id
-    return {} if ids is None else {"recordings": len(np.unique(ids))}
 
 
 def operating_points(
@@ -108,17 +103,12 @@ def points(
     made: list[dict[str, Any]] = []
     for place, threshold in enumerate(thresholds):
         point = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
-        made.append(point | {"confusion": _alarms(held_out, threshold)})
+        cell = 2 * held_out.label + (held_out.score >= threshold.value)  # true class, then alarm
+        counts = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
+        made.append(point | {"confusion": counts})
         for rate in found[place * len(_NAMES) : (place + 1) * len(_NAMES)]:
             made[-1] |= rate
     return made
-
-
-def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
-    """Count by true class (rows) and alarm (columns)."""
-    cell = 2 * held_out.label + (held_out.score >= threshold.value)
-    counts: list[list[int]] = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
-    return counts
 
 
 def _number(name: str, estimate: Estimate) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Only the threshold is chosen, on the validation set. The predictions are read fr
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,7 @@ def _check_same_data(group: Sequence[RunFolder]) -> None:
         what = None
         if first.data.question != other.data.question:
             what = f"have different questions ({first.data.question}; {other.data.question})"
-        elif _digest(first) != _digest(other) or not _same_examples(first, other):
+        elif not _same_data(first, other):
             what = "have different data: other files, or other settings of the records"
         if what:
             raise RunError(
@@ -99,15 +98,10 @@ def _check_same_data(group: Sequence[RunFolder]) -> None:
             )
 
 
-def _digest(run: RunFolder) -> Any:
-    return run.json("split.json").get("data_sha256")
-
-
-def _same_examples(one: RunFolder, other: RunFolder) -> bool:
-    return all(
-        np.array_equal(getattr(one.predictions, name), getattr(other.predictions, name))
-        for name in _SAME
-    )
+def _same_data(*runs: RunFolder) -> bool:
+    digest, other = (run.json("split.json").get("data_sha256") for run in runs)
+    arrays = ([getattr(run.predictions, name) for name in _SAME] for run in runs)
+    return digest == other and all(map(np.array_equal, *arrays))
 
 
 def _names(runs: Sequence[Run], group: Sequence[RunFolder]) -> list[str]:

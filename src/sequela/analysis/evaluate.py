@@ -53,16 +53,20 @@ def evaluate_run(
         opened = open_held_out(folder, "evaluate").to_dict()
         data = folder.settings.data
         return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
-    if folder.first.path != path:
+    run = only_model(folder, "to apply it to other data")
+    data = data or run.settings.data
+    numbers = _on_other(run, data, root, labels, trust_code=trust_code)
+    return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
+
+
+def only_model(folder: Run, purpose: str) -> RunFolder:
+    """Return the run of a folder, or raise an error if the folder has a run for each fold."""
+    if folder.first.path != folder.path:
         raise SettingError(
-            f"{path} has {len(folder.runs)} models, one per fold or seed: name one of them, such "
-            f"as {folder.first.path.name}, to apply it to other data"
+            f"{folder.path} has {len(folder.runs)} models, one per fold or seed: name one of them, "
+            f"such as {folder.first.path.name}, {purpose}"
         )
-    data = data or folder.settings.data
-    numbers = _on_other(folder.first, data, root, labels, trust_code=trust_code)
-    if "origin" in numbers:
-        numbers["origin"] = public(numbers["origin"])
-    return {"run": path.name, "data": data, **numbers}
+    return folder.first
 
 
 def _own(folder: Run) -> dict[str, Any]:

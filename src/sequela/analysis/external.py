@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.analysis.evaluate import judge_other, predict_other
+from sequela.analysis.evaluate import judge_other, only_model, predict_other
 from sequela.cohort.split import PARTS
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
@@ -21,7 +22,7 @@ from sequela.integrity.openings import open_held_out
 from sequela.models import reference
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.runs.data import Examples
-from sequela.runs.find import Run, named_runs
+from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord
 from sequela.runs.released import public
@@ -51,8 +52,8 @@ class Side:
         everybody: Predictions for all people of the side, to describe them.
         attributes: Known attributes of the people: str (example,) by name.
         predictions: The predictions that are evaluated.
-        numbers: Their estimate of each metric that is defined.
         unknown_codes: The share of codes outside the vocabulary; ``None`` without codes.
+        seed: The seed of the intervals.
     """
 
     title: str
@@ -60,8 +61,18 @@ class Side:
     everybody: Predictions
     attributes: Mapping[str, NDArray[np.str_]]
     predictions: Predictions
-    numbers: Mapping[str, Estimate]
     unknown_codes: float | None
+    seed: int
+
+    @cached_property
+    def numbers(self) -> Mapping[str, Estimate]:
+        """The estimate of each metric that is defined."""
+        found = {}
+        for name in (*JUDGED, *CALIBRATED):
+            if METRICS[name].can_be_had(self.predictions, whole_groups=False):
+                rng = np.random.default_rng(self.seed)
+                (found[name],) = estimates(statistic_of(name, self.predictions), rng)
+        return found
 
 
 @dataclass(frozen=True)
@@ -120,8 +131,7 @@ def judge_elsewhere(
     See :func:`sequela.analysis.evaluate.evaluate_run`. Without ``data`` and ``root``, a run that
     was split by site is evaluated on its test sites.
     """
-    (found,) = named_runs([path])
-    run = _alone(found)
+    run = only_model(named_runs([path])[0], "for an external validation")
     opened = open_held_out(run, "evaluate").sentences
     if data is None and root is None and labels is None:
         return _held_out_sites(run, opened)
@@ -134,28 +144,17 @@ def judge_elsewhere(
         described = DataRecord.model_validate(other.describe())
         unknown = _unknown(described, "held_out")
         updated = _updated(predictions, run.settings.seed, fresh)
-    away = _side(title, "all new people", predictions, attributes, predictions, run, unknown)
+    seed = run.settings.seed
+    away = Side(title, "all new people", predictions, attributes, predictions, unknown, seed)
     held_out = run.predictions.part("held_out")
     if np.isin(predictions.example_id, held_out.example_id).any():
         home = _tuning(run, run.data.title, f"its validation set, {CHOSE}")
     else:
-        called = "its own test set"
-        home = _side(
-            run.data.title, called, run.predictions, run.attributes, held_out, run,
-            _unknown(run.data, "held_out"),
-        )  # fmt: skip
+        names, unknown = (run.data.title, "its own test set"), _unknown(run.data, "held_out")
+        home = Side(*names, run.predictions, run.attributes, held_out, unknown, seed)
     origin = public(numbers["origin"])
     said = {"run": path.name, "data": name, **numbers, "origin": origin}
     return External(run, home, away, updated, said, (run.data, described), origin, opened)
-
-
-def _alone(found: Run) -> RunFolder:
-    if found.first.path != found.path:
-        raise SettingError(
-            f"{found.path} has {len(found.runs)} models, one per fold or seed: name one of them, "
-            f"such as {found.first.path.name}, for an external validation"
-        )
-    return found.first
 
 
 def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
@@ -171,12 +170,12 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
     home = _tuning(
         run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
     )
-    unknown = _unknown(run.data, "held_out")
+    unknown, seed = _unknown(run.data, "held_out"), run.settings.seed
     return External(
         run,
         home,
-        _side(f"the test sites of {title}", "all new people", away, there, away, run, unknown),
-        _updated(away, run.settings.seed, None),
+        Side(f"the test sites of {title}", "all new people", away, there, away, unknown, seed),
+        _updated(away, seed, None),
         run.test,
         (run.data,),
         opened=opened,
@@ -188,38 +187,14 @@ def _tuning(run: RunFolder, title: str, judged: str) -> Side:
     rest = run.predictions.split != "held_out"
     who = {name: values[rest] for name, values in run.attributes.items()}
     everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
-    return _side(title, judged, everybody, who, tuning, run, _unknown(run.data, "tuning"))
+    unknown = _unknown(run.data, "tuning")
+    return Side(title, judged, everybody, who, tuning, unknown, run.settings.seed)
 
 
 def _unknown(data: DataRecord, part: str) -> float | None:
     """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
     share = data.sequences.unknown.get(part, {}).get("share") if data.sequences else None
     return None if share is None else float(share)
-
-
-def _side(
-    title: str,
-    judged: str,
-    everybody: Predictions,
-    attributes: Mapping[str, NDArray[np.str_]],
-    predictions: Predictions,
-    run: RunFolder,
-    unknown: float | None,
-) -> Side:
-    seed = run.settings.seed
-    return Side(
-        title, judged, everybody, attributes, predictions, _numbers(predictions, seed), unknown
-    )
-
-
-def _numbers(predictions: Predictions, seed: int) -> dict[str, Estimate]:
-    """Compute each metric that is defined, with its interval."""
-    found = {}
-    for name in (*JUDGED, *CALIBRATED):
-        if METRICS[name].can_be_had(predictions, whole_groups=False):
-            rng = np.random.default_rng(seed)
-            (found[name],) = estimates(statistic_of(name, predictions), rng)
-    return found
 
 
 @dataclass(frozen=True)

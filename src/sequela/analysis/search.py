@@ -113,8 +113,7 @@ class Search:
             load_if_exists=True,
             sampler=_ByNumber(self.settings.seed),
             pruner=optuna.pruners.MedianPruner(
-                n_startup_trials=_STARTUP,
-                n_warmup_steps=max(self.settings.training.epochs // 4, 1),
+                n_startup_trials=_STARTUP, n_warmup_steps=max(self.settings.training.epochs // 4, 1)
             ),
         )
         question = json.dumps(self.question, sort_keys=True)
@@ -240,23 +239,18 @@ def address(storage: str | None, out: Path) -> str:
     ``storage`` is ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME`` (default: a file next to
     the run folder).
     """
+    # A file's name may have signs that addresses use, and the library fills in {SCHEMA_VERSION}.
     if storage is None:
-        return _of_file(str(out.with_name(f"{out.name}.db")))
+        return _SQLITE + quote(str(out.with_name(f"{out.name}.db")))
     kind, _, rest = storage.partition("://")
     if kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return _of_file(rest[1:])
+        return _SQLITE + quote(rest[1:])
     if kind in ("postgresql", "postgres") and rest:
         return f"postgresql+psycopg://{rest}"
     raise SettingError(
         f"--storage {_without_password(storage)} cannot be used: expected "
         "sqlite:///FILE or postgresql://USER@HOST/NAME"
     )
-
-
-def _of_file(path: str) -> str:
-    """Return the address of a SQLite file, whose name may have signs that addresses use."""
-    # The library fills in {SCHEMA_VERSION}, so brackets are written as percent signs.
-    return _SQLITE + quote(path)
 
 
 def _check_file(storage: str) -> None:
@@ -314,7 +308,7 @@ def _plain_errors(storage: str) -> Iterator[None]:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        if not _of_database(error):
+        if isinstance(error, RuntimeError) and "runtime optuna version" not in str(error):
             raise
         why = str(error.__cause__ or error).splitlines()[0].replace(storage, "")
         raise SettingError(
@@ -323,12 +317,6 @@ def _plain_errors(storage: str) -> Iterator[None]:
         ) from error
     finally:
         optuna.logging.set_verbosity(said)
-
-
-def _of_database(error: BaseException) -> bool:
-    """Return ``True`` for an error of a database, also if the library wraps it."""
-    kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
-    return isinstance(error, kinds) or "runtime optuna version" in str(error)
 
 
 def _without_password(storage: str) -> str:

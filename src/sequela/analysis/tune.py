@@ -65,16 +65,11 @@ def tune(
         named = name or f"{settings.model} on {settings.data}"
         search = Search(settings, entry, data, given, space, where, named)
         found = search.run(trials, on_trial, on_wait)
-        with FileLock(_lock_of(out)):
-            return fit.train(
-                search.best(found),
-                out,
-                root=root,
-                work=work,
-                resume=True,
-                on_epoch=on_epoch,
-                beside={FILE: found},
-            )
+        # One process of this machine trains the run.
+        lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
+        options = {"root": root, "work": work, "resume": True, "on_epoch": on_epoch}
+        with FileLock(Path(gettempdir()) / lock):
+            return fit.train(search.best(found), out, **options, beside={FILE: found})
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
@@ -92,9 +87,3 @@ def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
     if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
         raise RunError(f"{folder.path}: is not empty; choose another --out")
     return False
-
-
-def _lock_of(out: Path) -> Path:
-    """Return the path of the lock for training the run, one process of this machine at a time."""
-    name = sha256(str(out.resolve()).encode()).hexdigest()[:16]
-    return Path(gettempdir()) / f"sequela-{name}.lock"

@@ -26,8 +26,7 @@ HideBelow = Annotated[
 """The option of every command that writes for others."""
 Json = Annotated[bool, Parameter(help="Print JSON.")]
 Root = Annotated[
-    Path | None,
-    Parameter(help="Folder or file of the data (default: the usual search path)."),
+    Path | None, Parameter(help="Folder or file of the data (default: the usual search path).")
 ]
 TrustCode = Annotated[
     bool, Parameter(help="Allow the import of a model that is a class of a file or module.")

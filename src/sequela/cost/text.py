@@ -15,12 +15,7 @@ WORDS = {
 HEADER = ("layer", "kind", "parameters", "operations", "MACs")
 
 
-_TEXT = (
-    "{}, convention {}, input {}",
-    "LOWER BOUND: no rule for {}",
-    "free: {}",
-    "{}",
-)
+_TEXT = ("{}, convention {}, input {}", "LOWER BOUND: no rule for {}", "free: {}", "{}")
 _MARKDOWN = (
     "### {}\n\nConvention `{}`, input `{}`.",
     "**Lower bound**: no rule for {}.",
@@ -126,11 +121,7 @@ def _report(report: ReportCount) -> str:
     terms = [line for omission in report.omissions for line in explain(omission)]
     missing = f"the report leaves out {more[0]:,} parameters and {more[1]:,} operations:"
     return "\n".join(
-        [
-            _columns(rows),
-            missing,
-            *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms),
-        ]
+        [_columns(rows), missing, *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms)]
     )
 
 

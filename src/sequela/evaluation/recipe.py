@@ -26,13 +26,7 @@ from scipy.special import expit, logit
 
 from sequela.errors import DataError
 from sequela.evaluation.comparison import aligned
-from sequela.evaluation.intervals import (
-    DEFAULT,
-    Bootstrap,
-    Distribution,
-    Interval,
-    exact_interval,
-)
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Distribution, Interval, exact_interval
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights

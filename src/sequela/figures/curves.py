@@ -63,12 +63,7 @@ def learning_curve(
         base.transform_filter(alt.datum.epoch == last)
         .transform_calculate(name="datum.part == 'train' ? 'training' : 'validation'")
         .mark_text(align="left", dx=4, fontSize=11)
-        .encode(
-            x="epoch:Q",
-            y=f"{number}:Q",
-            text="name:N",
-            color=alt.Color("part:N", legend=None),
-        )
+        .encode(x="epoch:Q", y=f"{number}:Q", text="name:N", color=alt.Color("part:N", legend=None))
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())

@@ -164,11 +164,7 @@ def declaration(
 
 
 def _problem(
-    error: ValidationError,
-    of: type[Any],
-    value: Any,
-    expected: str,
-    hidden: Collection[str],
+    error: ValidationError, of: type[Any], value: Any, expected: str, hidden: Collection[str]
 ) -> str:
     """Describe an error in one line: a misspelt key, else the innermost value that does not fit."""
     first = min(error.errors(), key=lambda each: (each["type"] not in _MISSPELT, -len(each["loc"])))
@@ -237,10 +233,7 @@ def as_text(
 
 
 def members(
-    path: Path,
-    expected: str,
-    remedy: str = REMEDY,
-    wanted: Callable[[str], bool] = lambda _: True,
+    path: Path, expected: str, remedy: str = REMEDY, wanted: Callable[[str], bool] = lambda _: True
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file in a folder, zip or tar file, sorted in the first two.
 

@@ -37,10 +37,7 @@ def verify(run: Run, *, intervals: bool = False) -> None:
         return
     for each in run.runs:
         found = summarise_parts(
-            each.predictions,
-            each.settings,
-            recordings=each.data.classes_fixed,
-            intervals=intervals,
+            each.predictions, each.settings, recordings=each.data.classes_fixed, intervals=intervals
         )
         path = each.path / METRICS
         words = same_words(each)

@@ -4,13 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.config import (
-    CohortSettings,
-    RunSettings,
-    SignalSettings,
-    TrainingSettings,
-    options,
-)
+from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings, options
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.find import Run
 from sequela.runs.members import members_of

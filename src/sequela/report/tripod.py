@@ -11,13 +11,7 @@ from sequela.datasets import catalog
 from sequela.models.registry import MODELS
 from sequela.report.commands import commands
 from sequela.report.entry import Entry
-from sequela.report.sentences import (
-    KEPT,
-    how_split,
-    parts_in_words,
-    performance,
-    periods_in_words,
-)
+from sequela.report.sentences import KEPT, how_split, parts_in_words, performance, periods_in_words
 
 SOURCE = "Collins et al., BMJ 2024;385:e078378"
 

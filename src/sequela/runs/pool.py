@@ -67,12 +67,7 @@ class PlannedRun:
         else:
             RunFolder(self.path).check_free(self.settings, resume=True)
 
-    def train(
-        self,
-        *,
-        on_run: OnRun = lambda *_: None,
-        **options: Any,
-    ) -> Run:
+    def train(self, *, on_run: OnRun = lambda *_: None, **options: Any) -> Run:
         """Train the run, or all folds, with the options of :func:`sequela.runs.fit.train`."""
         if self.of_many:
             return cross_validate(

@@ -11,14 +11,7 @@ from sequela.evaluation.decision import Operation, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import Metric, reported, statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import (
-    Design,
-    Judged,
-    Place,
-    RecipeNumber,
-    across_folds,
-    over_models,
-)
+from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
 from sequela.runs.folder import RunFolder, places
 
@@ -165,10 +158,7 @@ def _written(
         found[name] = number.value
         if number.interval:
             least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
-            found[f"{name}_ci"] = [
-                max(number.interval.low, least),
-                min(number.interval.high, most),
-            ]
+            found[f"{name}_ci"] = [max(number.interval.low, least), min(number.interval.high, most)]
         found[f"{name}_folds"] = number.n_models
     return found
 

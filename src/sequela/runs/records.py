@@ -24,13 +24,7 @@ from sequela.config import CohortSettings, RunSettings, SequenceSettings, Traini
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
-from sequela.evaluation.attribution import (
-    STEPS,
-    Attribution,
-    attribute_record,
-    contrast,
-    number_of,
-)
+from sequela.evaluation.attribution import STEPS, Attribution, attribute_record, contrast, number_of
 from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.models.defaults import Default, default_for
@@ -42,12 +36,7 @@ from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
-from sequela.sequences.visit_batches import (
-    BesideCodes,
-    VisitBatch,
-    VisitDataset,
-    visit_loader,
-)
+from sequela.sequences.visit_batches import BesideCodes, VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import Vocabulary
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -234,10 +234,7 @@ def _samples(source: Signals, state: State) -> NDArray[np.float32]:
 
 
 def _samples_operations(shape: Mapping[str, int]) -> Operations:
-    symbols = {
-        "c": (shape["n_chans"], "channels"),
-        "t": (shape["n_times"], "samples of a channel"),
-    }
+    symbols = {"c": (shape["n_chans"], "channels"), "t": (shape["n_times"], "samples of a channel")}
     return Operations("2·c·t", symbols)
 
 

@@ -83,9 +83,7 @@ def _taken(cells: Any, lines: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
 
 
 def bag_of_codes(
-    sequences: Sequences,
-    examples: NDArray[np.int64],
-    count: Literal["steps", "presence"] = "steps",
+    sequences: Sequences, examples: NDArray[np.int64], count: Literal["steps", "presence"] = "steps"
 ) -> "csr_array":
     """Count in how many steps of an example each code occurs.
 

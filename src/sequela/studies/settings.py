@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sequela.config import (
-    CohortSettings,
-    RunSettings,
-    SegmentLength,
-    SignalSettings,
-    SplitUnit,
-)
+from sequela.config import CohortSettings, RunSettings, SegmentLength, SignalSettings, SplitUnit
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
@@ -80,11 +74,7 @@ def run_settings(
 
 
 def default_run(
-    settings: RunSettings,
-    training: Mapping[str, Any],
-    *,
-    root: Path | None,
-    work: Path,
+    settings: RunSettings, training: Mapping[str, Any], *, root: Path | None, work: Path
 ) -> tuple[Default, RunSettings]:
     """Return the default model for the data of a run, and the settings of its run."""
     found = default_of(settings, root, work)

@@ -6,13 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sequela.config import (
-    CohortSettings,
-    RunSettings,
-    SignalSettings,
-    SplitUnit,
-    TrainingSettings,
-)
+from sequela.config import CohortSettings, RunSettings, SignalSettings, SplitUnit, TrainingSettings
 from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
 

@@ -6,11 +6,7 @@ from sequela.cli.names import HideBelow
 
 
 def report(
-    runs: list[Path],
-    /,
-    *,
-    out: Path = Path("report.html"),
-    hide_below: HideBelow = None,
+    runs: list[Path], /, *, out: Path = Path("report.html"), hide_below: HideBelow = None
 ) -> None:
     """Build one HTML page from run folders; the data are not needed.
 

@@ -5,14 +5,7 @@ from pathlib import Path
 from sequela.cli.names import HideBelow
 
 
-def share(
-    run: Path,
-    /,
-    *,
-    out: Path,
-    model: bool = False,
-    hide_below: HideBelow = None,
-) -> None:
+def share(run: Path, /, *, out: Path, model: bool = False, hide_below: HideBelow = None) -> None:
     """Export the parts of a run that are safe to publish: page, card and numbers, checked.
 
     A run folder contains data of single people and must not be published. This command writes the

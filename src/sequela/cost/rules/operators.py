@@ -375,11 +375,7 @@ RULES: dict[str, Rule] = {
         for dimensions in (1, 2, 3)
     },
     **dict.fromkeys(
-        (
-            "native_batch_norm",
-            "_native_batch_norm_legit",
-            "_native_batch_norm_legit_no_training",
-        ),
+        ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),
         batch_norm,
     ),
     "native_layer_norm": layer_norm,
@@ -393,8 +389,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
     # Free, unless values are added to those there.
     **dict.fromkeys(
-        ("index_put", "_index_put_impl"),
-        lambda op: scattered_sum(op) if op["accumulate"] else [],
+        ("index_put", "_index_put_impl"), lambda op: scattered_sum(op) if op["accumulate"] else []
     ),
 }
 

@@ -100,11 +100,7 @@ class Figure:
 
     def save(self, path: Path | str) -> Path:
         """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet."""
-        forms = {
-            ".svg": lambda: self._standalone().encode(),
-            ".png": self.png,
-            ".json": self._json,
-        }
+        forms = {".svg": lambda: self._standalone().encode(), ".png": self.png, ".json": self._json}
         return table.write(Path(path), forms, self.rows)
 
     def _json(self) -> bytes:

@@ -16,15 +16,7 @@ import narwhals as nw
 from sequela.datasets import codes
 from sequela.errors import SettingError, unknown_name
 from sequela.tables.account import LEAKS
-from sequela.tables.declarations import (
-    Condition,
-    Fact,
-    Frames,
-    Kind,
-    Source,
-    Table,
-    never_blank,
-)
+from sequela.tables.declarations import Condition, Fact, Frames, Kind, Source, Table, never_blank
 from sequela.tables.sources.omop_rows import (
     CONCEPTS,
     LIMIT_OF,
@@ -176,11 +168,7 @@ class Omop:
             key=(f"{domain.table}_id",),
             optional=frozenset(columns) - needed,
             prepare=self._prepared(domain),
-            aside={
-                **OF_A_VISIT,
-                **implausible("own"),
-                NO_END: "unended",
-            },
+            aside={**OF_A_VISIT, **implausible("own"), NO_END: "unended"},
             notes=self._notes(domain),
             checks=never_blank("person_id", f"{start}_date", show="person_id"),
             describes={"{code}": "words"},

@@ -233,12 +233,7 @@ def concept_table(name: str) -> Table:
     """Declare a table of concepts."""
     return Table(
         name,
-        {
-            "concept_id": INTEGER,
-            "concept_name": TEXT,
-            "vocabulary_id": TEXT,
-            "concept_code": TEXT,
-        },
+        {"concept_id": INTEGER, "concept_name": TEXT, "vocabulary_id": TEXT, "concept_code": TEXT},
         key=("concept_id",),
         unused="names codes",
     )

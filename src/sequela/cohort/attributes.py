@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from sequela.cohort.events import Events
 from sequela.datasets.codes import ETHNICITY, ICU_ADMISSION, SEX, SITE
-from sequela.tables.engine import MEMORY_LIMIT
 
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
 AGE_BANDS = (18, 40, 65, 80)
@@ -32,15 +31,13 @@ GROUP BY a.example
 """
 
 
-def attributes_of(
-    events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
-) -> dict[str, NDArray[np.str_]]:
+def attributes_of(events: Events, labels: pa.Table) -> dict[str, NDArray[np.str_]]:
     """Return sex, ethnicity and the last ICU of each example, where known.
 
     For each attribute that the data have: str (example,), empty where it is not known.
     """
     found = {}
-    with events.connect(memory_limit) as connection:
+    with events.connect() as connection:
         for name, family in FAMILIES.items():
             query = LAST if family == ICU_ADMISSION else OF_SUBJECT
             values = _values(connection, labels, query, family)
@@ -49,14 +46,12 @@ def attributes_of(
     return found
 
 
-def sites_of(
-    events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
-) -> NDArray[np.str_]:
+def sites_of(events: Events, labels: pa.Table) -> NDArray[np.str_]:
     """Return the hospital of each example: the last on record by the prediction time.
 
     Str (example,): the code's text after ``HOSPITAL//``, empty where no hospital is on record.
     """
-    with events.connect(memory_limit) as connection:
+    with events.connect() as connection:
         values = _values(connection, labels, LAST, SITE)
     return np.full(len(labels), "") if values is None else values
 

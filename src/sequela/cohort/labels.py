@@ -1,5 +1,6 @@
 """Labels in the MEDS label schema: the subjects, prediction times and outcomes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,7 @@ def read_labels(path: Path) -> pa.Table:
     The file has ``subject_id``, ``prediction_time`` and ``boolean_value``, or ``integer_value`` of
     0 and 1; the other value columns of the schema are ignored.
     """
-    table = _table(path)
-    return _typed(
-        {name: table[name] for name in KEY} | {"boolean_value": _truth(table, path)}, path
-    )
+    return _typed(path, _truth)
 
 
 def checksum_notes(path: Path) -> list[str]:
@@ -51,13 +49,11 @@ def read_times(path: Path) -> pa.Table:
 
     All labels of the result are false.
     """
-    table = _table(path)
-    nothing = pa.array(np.zeros(len(table), np.bool_))
-    return _typed({name: table[name] for name in KEY} | {"boolean_value": nothing}, path)
+    return _typed(path, lambda table, _: pa.array(np.zeros(len(table), np.bool_)))
 
 
-def _table(path: Path) -> pa.Table:
-    """Read a table with subjects and times."""
+def _typed(path: Path, label: Callable[[pa.Table, Path], Any]) -> pa.Table:
+    """Read a table with subjects and times, and return it with its labels as ``SCHEMA``, sorted."""
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
@@ -71,11 +67,7 @@ def _table(path: Path) -> pa.Table:
                 "labels have the columns of the MEDS label schema"
             )
     _check_zone(table["prediction_time"].type, path)
-    return table
-
-
-def _typed(columns: dict[str, Any], path: Path) -> pa.Table:
-    """Return columns as ``SCHEMA``, sorted."""
+    columns = {name: table[name] for name in KEY} | {"boolean_value": label(table, path)}
     for name, column in columns.items():
         if column.null_count:
             raise DataError(

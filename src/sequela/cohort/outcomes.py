@@ -223,20 +223,12 @@ def of_labels(name: str = "") -> Outcome:
 
     ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral.
     """
-    one, many, classes = "event", "events", ("no event", "event")
+    words = ("the label of a file", "event", "events", ("no event", "event"))
     if name:
-        one, many, classes = name, name, (f"not {name}", name)
+        words = (name, name, name, (f"not {name}", name))
     # A positive label after a death cannot be about the future.
-    death = ANY_DEATH
-    return Outcome(
-        name or "the label of a file",
-        one,
-        many,
-        classes,
-        known=death.known,
-        known_words=death.known_words,
-        leave_out=death.leave_out,
-    )
+    death = {each: getattr(ANY_DEATH, each) for each in ("known", "known_words", "leave_out")}
+    return Outcome(*words, **death)
 
 
 OUTCOMES = Registry("outcome", Outcome)

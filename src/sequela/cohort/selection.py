@@ -27,7 +27,6 @@ from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import ENTRY, families_where
 from sequela.errors import DataError
 from sequela.formats.columns import values_of
-from sequela.tables.engine import MEMORY_LIMIT
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -191,7 +190,7 @@ class Cohort:
         return replace(self, labels=labels, flow=flow)
 
 
-def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
+def select_cohort(events: Events, task: Task) -> Cohort:
     """Build the cohort of a task.
 
     Raises:
@@ -201,22 +200,19 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
 
     def choose(connection: Connection) -> tuple[pa.Table, Flow]:
         create_candidates(connection, task, events)
-        if task.horizon_days is not None and not _any_follow_up(connection):
+        (followed,) = one_row(connection, "SELECT count(follow_up_end) FROM subjects")
+        if task.horizon_days is not None and not followed:
             notes.append(NO_FOLLOW_UP.format(assumed=task.outcome.assumed))
         flow = _apply_rules(connection, task, tuple(notes))
         if task.hindsight:
             connection.execute(LOOK_BACK)
         return chosen_labels(connection, "label"), flow
 
-    return _cohort(events, task, choose, memory_limit)
+    return _cohort(events, task, choose)
 
 
 def cohort_of_labels(
-    events: Events,
-    path: Path,
-    task: Task | None = None,
-    outcome: str = "",
-    memory_limit: str = MEMORY_LIMIT,
+    events: Events, path: Path, task: Task | None = None, outcome: str = ""
 ) -> Cohort:
     """Build the cohort of a label file, for example one that ACES made.
 
@@ -236,17 +232,14 @@ def cohort_of_labels(
         _check_subjects(connection, labels, path)
         return labels, flow
 
-    return _cohort(events, task, given, memory_limit)
+    return _cohort(events, task, given)
 
 
 def _cohort(
-    events: Events,
-    task: Task,
-    label: Callable[[Connection], tuple[pa.Table, Flow]],
-    memory_limit: str,
+    events: Events, task: Task, label: Callable[[Connection], tuple[pa.Table, Flow]]
 ) -> Cohort:
     """Build a cohort with labels that are made or checked while the events are open."""
-    with events.connect(memory_limit) as connection:
+    with events.connect() as connection:
         events.passed(_WORK, 1, _PASSES)
         create_stays(connection)
         events.passed(_WORK, 2, _PASSES)
@@ -281,7 +274,6 @@ def create_candidates(
     """
     stay_base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
-    trigger = TRIGGERS[task.trigger]
     if task.outcome.events or ON_RECORD in task.exclude:
         names = {"families": [*task.outcome.families], "names": [*task.outcome.events]}
         connection.execute(OUTCOME_EVENTS, names)
@@ -290,7 +282,7 @@ def create_candidates(
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
-            trigger=trigger,
+            trigger=TRIGGERS[task.trigger],
             label=task.outcome.label_expression if labelled else "NULL::BOOLEAN",
             status="expired" if task.of_stays else "label",
         ),
@@ -398,8 +390,3 @@ def _check_subjects(connection: Connection, labels: pa.Table, path: Path) -> Non
             f"{path} has labels for {strangers} subjects that the events do not have; "
             "labels and events must be of the same data set"
         )
-
-
-def _any_follow_up(connection: Connection) -> bool:
-    query = "SELECT count(*) > 0 FROM subjects WHERE follow_up_end IS NOT NULL"
-    return bool(one_row(connection, query)[0])

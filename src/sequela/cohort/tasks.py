@@ -204,6 +204,7 @@ OF_STAYS = (
     "deaths-before-admission",
 )
 """The rules that every task of hospital stays applies first, in this order."""
+_AFTER_A_STAY = (*OF_STAYS, "blank-status", "died-in-hospital", "dead-at-prediction")
 
 
 def in_hospital(hours: float = 24) -> Task:
@@ -233,13 +234,7 @@ def post_discharge(days: float = 365) -> Task:
         trigger="discharge",
         outcome=DEATH_WITHIN_HORIZON,
         horizon_days=days,
-        exclude=(
-            *OF_STAYS,
-            "blank-status",
-            "died-in-hospital",
-            "dead-at-prediction",
-            "censored-before-horizon",
-        ),
+        exclude=(*_AFTER_A_STAY, "censored-before-horizon"),
     )
 
 
@@ -269,14 +264,7 @@ def readmission(days: float = 30) -> Task:
         trigger="discharge",
         outcome=READMISSION,
         horizon_days=days,
-        exclude=(
-            *OF_STAYS,
-            "blank-status",
-            "died-in-hospital",
-            "dead-at-prediction",
-            "overlapping-stays",
-            "censored-before-horizon",
-        ),
+        exclude=(*_AFTER_A_STAY, "overlapping-stays", "censored-before-horizon"),
     )
 
 

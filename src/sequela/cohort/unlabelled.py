@@ -23,7 +23,6 @@ from sequela.cohort.selection import (
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError, SettingError
-from sequela.tables.engine import MEMORY_LIMIT
 
 _LEFT_OUT = """
 SELECT subject_id, visit_id, prediction_time, reason FROM chosen
@@ -59,9 +58,7 @@ class Unlabelled:
     notes: tuple[str, ...]
 
 
-def ask_without_labels(
-    events: Events, task: Task, times: Path | None = None, memory_limit: str = MEMORY_LIMIT
-) -> Unlabelled:
+def ask_without_labels(events: Events, task: Task, times: Path | None = None) -> Unlabelled:
     """Build the cohort of a task without its outcome, which may be in the future.
 
     Rules that need the future (``later`` in :data:`sequela.cohort.rules.RULES`) are not applied.
@@ -77,7 +74,7 @@ def ask_without_labels(
         )
     task, notes = in_known_order(events, task)
     task = replace(task, exclude=tuple(n for n in task.exclude if not RULES[n].later))
-    with events.connect(memory_limit) as connection:
+    with events.connect() as connection:
         create_stays(connection)
         if times is None:
             labels, left_out = _of_task(connection, events, task)

@@ -22,26 +22,21 @@ def learning_curve(
     epoch that was kept, by the setting ``keep`` of the run.
     """
     kept = kept_epoch(history, keep)
+    values = [r.loss if number == "loss" else r.metrics[number] for r in history]
     rows = [
-        {
-            "epoch": r.epoch,
-            "part": r.part,
-            number: r.loss if number == "loss" else r.metrics[number],
-        }
-        for r in history
+        {"epoch": r.epoch, "part": r.part, number: value}
+        for r, value in zip(history, values, strict=True)
     ]
     last = max(r.epoch for r in history)
     scale = alt.Scale(zero=False)
     base = alt.Chart(alt.Data(values=rows))
+    colours = alt.Scale(domain=_PARTS, range=[SECOND, FIRST])
+    dashes = alt.Scale(domain=_PARTS, range=[[5, 3], [1, 0]])
     lines = base.mark_line(strokeWidth=2).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6)),
         y=alt.Y(f"{number}:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
-        color=alt.Color(
-            "part:N", scale=alt.Scale(domain=_PARTS, range=[SECOND, FIRST]), legend=None
-        ),
-        strokeDash=alt.StrokeDash(
-            "part:N", scale=alt.Scale(domain=_PARTS, range=[[5, 3], [1, 0]]), legend=None
-        ),
+        color=alt.Color("part:N", scale=colours, legend=None),
+        strokeDash=alt.StrokeDash("part:N", scale=dashes, legend=None),
     )
     step = max(1, last // _MARKED)
     marked = [
@@ -49,21 +44,16 @@ def learning_curve(
         for r, row in zip(history, rows, strict=True)
         if r.epoch % step == 0
     ]
-    points = (
-        alt.Chart(alt.Data(values=marked))
-        .mark_point(size=80, opacity=0, filled=True, aria=True)
-        .encode(x="epoch:Q", y=f"{number}:Q", description="hover:N")
-    )
-    rule = (
-        alt.Chart(alt.Data(values=[{"epoch": kept}]))
-        .mark_rule(color=INK, strokeDash=[1, 3])
-        .encode(x="epoch:Q")
-    )
+    axes = {"x": "epoch:Q", "y": f"{number}:Q"}
+    points = alt.Chart(alt.Data(values=marked)).encode(**axes, description="hover:N")
+    points = points.mark_point(size=80, opacity=0, filled=True, aria=True)
+    rule = alt.Chart(alt.Data(values=[{"epoch": kept}])).encode(x="epoch:Q")
+    rule = rule.mark_rule(color=INK, strokeDash=[1, 3])
     names = (
         base.transform_filter(alt.datum.epoch == last)
         .transform_calculate(name="datum.part == 'train' ? 'training' : 'validation'")
         .mark_text(align="left", dx=4, fontSize=11)
-        .encode(x="epoch:Q", y=f"{number}:Q", text="name:N", color=alt.Color("part:N", legend=None))
+        .encode(**axes, text="name:N", color=alt.Color("part:N", legend=None))
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())

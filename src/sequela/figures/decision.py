@@ -76,19 +76,11 @@ def _rows(name: str, curve: NetBenefit) -> list[dict[str, Any]]:
 
 
 def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any]:
+    percent = alt.Axis(format=".0%", tickCount=6)
+    benefit = "net benefit (true positives per example)"
     return {
-        "x": alt.X(
-            "threshold:Q",
-            title="threshold probability",
-            scale=scales["x"],
-            axis=alt.Axis(format=".0%", tickCount=6),
-        ),
-        "y": alt.Y(
-            f"{y}:Q",
-            title="net benefit (true positives per example)",
-            scale=scales["y"],
-            axis=alt.Axis(tickCount=5),
-        ),
+        "x": alt.X("threshold:Q", title="threshold probability", scale=scales["x"], axis=percent),
+        "y": alt.Y(f"{y}:Q", title=benefit, scale=scales["y"], axis=alt.Axis(tickCount=5)),
     }
 
 
@@ -100,19 +92,18 @@ def _reference_lines(
     (_, end), (lowest, _) = (scales[axis].to_dict()["domain"] for axis in "xy")
     nobody = [{"threshold": at, "net_benefit": 0} for at in (0, end)]
     # Where it leaves the picture, or at its end.
-    at = max(
-        (r for r in everybody if r["net_benefit"] > 0.6 * lowest), key=lambda r: r["threshold"]
-    )
+    drawn = [r for r in everybody if r["net_benefit"] > 0.6 * lowest]
+    at = max(drawn, key=lambda r: r["threshold"])
     inside = at["threshold"] < end / 2
     beside: dict[str, Any] = {"align": "left", "dx": 6} if inside else {"align": "right", "dx": -6}
     style: dict[str, Any] = {"color": INK, "strokeWidth": 1.25, "clip": True}
+    axes = _axes(scales)
+    on_all, on_none = (alt.Chart(alt.Data(values=r)).encode(**axes) for r in (everybody, nobody))
     return [
-        alt.Chart(alt.Data(values=everybody))
-        .mark_line(strokeDash=[3, 2], **style)
-        .encode(**_axes(scales)),
-        alt.Chart(alt.Data(values=nobody)).mark_line(**style).encode(**_axes(scales)),
-        haloed([{**at, "text": "act on all"}], _axes(scales), **beside),
-        haloed([{**nobody[1], "text": "act on none"}], _axes(scales), align="right", dy=9),
+        on_all.mark_line(strokeDash=[3, 2], **style),
+        on_none.mark_line(**style),
+        haloed([{**at, "text": "act on all"}], axes, **beside),
+        haloed([{**nobody[1], "text": "act on none"}], axes, align="right", dy=9),
     ]
 
 

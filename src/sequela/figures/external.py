@@ -28,12 +28,9 @@ def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
         for at in curve
     ]
     sizes = sorted({row["people"] for row in rows})
-    people = alt.X(
-        "people:Q",
-        title="people used for fitting",
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=sizes, format=",d", labelOverlap=True),
-    )
+    scale = alt.Scale(type="log", nice=False)
+    axis = alt.Axis(values=sizes, format=",d", labelOverlap=True)
+    people = alt.X("people:Q", title="people used for fitting", scale=scale, axis=axis)
 
     def axes(column: str) -> dict[str, Any]:
         loss = alt.Y(f"{column}:Q", title="log loss", scale=alt.Scale(zero=False))

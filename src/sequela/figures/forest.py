@@ -124,10 +124,7 @@ def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[a
     """Draw the reference line, broken where the texts are."""
     if scale.reference is None:
         return []
-    pieces = [
-        {"x": scale.reference, "y": r["y"] - 10, "y2": r["y"] + 8}
-        for r in data
-        if r["value"] is not None
-    ]
+    places = [r["y"] for r in data if r["value"] is not None]
+    pieces = [{"x": scale.reference, "y": y_ - 10, "y2": y_ + 8} for y_ in places]
     base = alt.Chart(alt.Data(values=pieces)).encode(x="x:Q", y=y, y2="y2:Q")
     return [base.mark_rule(color=INK, strokeWidth=1.25)]

@@ -28,17 +28,13 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     names = list(dict.fromkeys(r["leak"] for r in data))
     # Fonts differ: a name must not begin left of the picture.
     axis = alt.Axis(minExtent=_LETTER * max(map(len, order)))
+    legend = alt.Legend(orient="top", direction="vertical")
     colours = alt.Scale(domain=names, range=_COLOURS[-len(names) :])
+    shapes = alt.Scale(domain=names, range=_SHAPES[-len(names) :])
     base = alt.Chart(alt.Data(values=data)).encode(
         y=alt.Y("model:N", sort=order, title=None, axis=axis),
         yOffset=alt.YOffset("leak:N", sort=names),
-        color=alt.Color(
-            "leak:N",
-            sort=names,
-            title=None,
-            scale=colours,
-            legend=alt.Legend(orient="top", direction="vertical"),
-        ),
+        color=alt.Color("leak:N", sort=names, title=None, scale=colours, legend=legend),
     )
     unit = ", percentage points" if how.points else ""
     factor = 100 if how.points else 1
@@ -53,9 +49,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
         x="at:Q",
         description="hover:N",
-        shape=alt.Shape(
-            "leak:N", sort=names, scale=alt.Scale(domain=names, range=_SHAPES[-len(names) :])
-        ),
+        shape=alt.Shape("leak:N", sort=names, scale=shapes),
     )
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[2, 3])
     height = (_ROW + _MORE * (len(names) - 1)) * len(order)

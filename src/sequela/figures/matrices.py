@@ -17,35 +17,20 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     for true, line in zip(classes, counts, strict=True):
         total = sum(line)
         rows += [
-            {
-                "true": true,
-                "predicted": predicted,
-                "count": count,
-                "share": count / total if total else 0.0,
-            }
-            for predicted, count in zip(classes, line, strict=True)
+            {"true": true, "predicted": name, "count": n, "share": n / total if total else 0.0}
+            for name, n in zip(classes, line, strict=True)
         ]
     order = list(classes)
     drawn = [{**r, "hover": f"{r['true']} as {r['predicted']}: {r['share']:.1%}"} for r in rows]
+    across = alt.Axis(labelAngle=-35, grid=False, domain=False, ticks=False)
+    down = alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20)
     base = alt.Chart(alt.Data(values=drawn)).encode(
-        x=alt.X(
-            "predicted:N",
-            sort=order,
-            title="predicted",
-            axis=alt.Axis(labelAngle=-35, grid=False, domain=False, ticks=False),
-        ),
-        y=alt.Y(
-            "true:N",
-            sort=order,
-            title="true",
-            axis=alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20),
-        ),
+        x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
+        y=alt.Y("true:N", sort=order, title="true", axis=down),
     )
+    shade = alt.Scale(domain=[0, 1], range=[0.0, 0.6])
     cells = base.mark_rect(color=FIRST, aria=True).encode(
-        description="hover:N",
-        fillOpacity=alt.FillOpacity(
-            "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.0, 0.6]), legend=None
-        ),
+        description="hover:N", fillOpacity=alt.FillOpacity("share:Q", scale=shade, legend=None)
     )
     text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     size = 42 * len(order)

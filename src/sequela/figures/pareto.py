@@ -95,7 +95,10 @@ def accuracy_against_operations(
         shape=alt.condition("isValid(datum.operations)", alt.value("circle"), alt.value("diamond")),
         description="hover:N",
     )
-    layers = [bars, line, points, *_names(data, scales, x, width), *_strip(others)]
+    layers = [bars, line, points, *_names(data, scales, x, width)]
+    if others:
+        at = {"x": alt.value(4), "y": alt.value(_HEIGHT - 8)}
+        layers.append(haloed([{"text": "operations not counted"}], at, align="left"))
     said = "; ".join(r["hover"] for r in data)
     best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
     text = f"Test-set {number} against operations. {said}.{best}"
@@ -166,11 +169,3 @@ def _names(
         haloed([{**r, "text": r["model"]}], axes, align=at.align, dx=at.dx, dy=at.dy)
         for r, at in zip(data, labels, strict=True)
     ]
-
-
-def _strip(others: Sequence[dict[str, Any]]) -> list[alt.LayerChart]:
-    """Draw the label of the strip."""
-    if not others:
-        return []
-    axes = {"x": alt.value(4), "y": alt.value(_HEIGHT - 8)}
-    return [haloed([{"text": "operations not counted"}], axes, align="left")]

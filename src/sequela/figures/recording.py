@@ -91,7 +91,8 @@ def near(
         )
     ]
     x = _time(first, last, "seconds")
-    scale = _scale(signal)
+    low, high = np.nanpercentile(signal, [1, 99], axis=1)
+    scale = max(float(np.median(high - low)), 1.0)  # µV, into which most of the signal fits
     places = {name: -place for place, name in enumerate(names)}
     drawn = [
         {
@@ -103,28 +104,14 @@ def near(
         for value in (row["low"], row["high"])
     ]
     labels = " : ".join(f"datum.value == {-place} ? {name!r}" for place, name in enumerate(names))
+    lanes = alt.Scale(domain=[-len(names), 1], nice=False)
+    axis = alt.Axis(values=[*places.values()], labelExpr=f"{labels} : ''", grid=False)
+    title = f"Signal; the distance between channels is {scale:.0f} µV"
+    size = {"width": _WIDTH, "height": max(90, 26 * len(names))}
     traces = (
-        alt.Chart(
-            alt.Data(values=drawn),
-            title=f"Signal; the distance between channels is {scale:.0f} µV",
-            width=_WIDTH,
-            height=max(90, 26 * len(names)),
-        )
+        alt.Chart(alt.Data(values=drawn), title=title, **size)
         .mark_line(color=INK, strokeWidth=0.7, clip=True)
-        .encode(
-            x=x(),
-            y=alt.Y(
-                "y:Q",
-                title=None,
-                scale=alt.Scale(domain=[-len(names), 1], nice=False),
-                axis=alt.Axis(
-                    values=[-place for place in range(len(names))],
-                    labelExpr=f"{labels} : ''",
-                    grid=False,
-                ),
-            ),
-            detail="of:N",
-        )
+        .encode(x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail="of:N")
     )
     charts = [traces, _chances(chances, scored, x), _spans(scored, x, 1, span)]
     text = (
@@ -170,41 +157,23 @@ def _traces(
     ]
 
 
-def _scale(signal: NDArray[np.floating[Any]]) -> float:
-    """Return the distance between channels in µV, into which most of a signal fits."""
-    low, high = np.nanpercentile(signal, [1, 99], axis=1)
-    return max(float(np.median(high - low)), 1.0)
-
-
 def _time(first: float, last: float, unit: str) -> Any:
     """Return a function that makes the time axis; only the last chart has its title."""
 
-    def x(field: str = "time:Q", *, title: bool = False) -> alt.X:
+    def x(*, title: bool = False) -> alt.X:
         axis = alt.Axis(title=f"{unit} from the start" if title else None, tickCount=10)
-        return alt.X(field, axis=axis, scale=alt.Scale(domain=[first, last], nice=False))
+        return alt.X("time:Q", axis=axis, scale=alt.Scale(domain=[first, last], nice=False))
 
     return x
 
 
 def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerChart:
-    line = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_line(color=FIRST, strokeWidth=1.5, interpolate="step", clip=True)
-        .encode(
-            x=x(),
-            y=alt.Y(
-                "probability:Q",
-                title=None,
-                scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(tickCount=2, format=".0%"),
-            ),
-        )
-    )
-    rule = (
-        alt.Chart(alt.Data(values=[{"at": scored.threshold}]))
-        .mark_rule(color=SECOND, strokeDash=[5, 3])
-        .encode(y="at:Q")
-    )
+    percent = alt.Axis(tickCount=2, format=".0%")
+    y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=percent)
+    line = alt.Chart(alt.Data(values=rows)).encode(x=x(), y=y)
+    line = line.mark_line(color=FIRST, strokeWidth=1.5, interpolate="step", clip=True)
+    rule = alt.Chart(alt.Data(values=[{"at": scored.threshold}])).encode(y="at:Q")
+    rule = rule.mark_rule(color=SECOND, strokeDash=[5, 3])
     title = f"Probability of {scored.event}; dashed: the threshold"
     return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
 

@@ -54,14 +54,13 @@ def reliability_curves(
     counted = [r for r in rows if r["what"] == "histogram"]
     end = _end(reliable)
     layers = [
-        _ideal(end),
+        named_line((0, 0), (end, end), "perfect", (0.85 * end, 0.85 * end), angle=315, dy=12),
         *series.bands(reliable, _axes(end, "low")),
         series.lines(reliable, _axes(end)),
         *_points_of(reliable, series, end),
     ]
-    top = alt.LayerChart(layer=layers)
     chart = alt.vconcat(
-        top.properties(width=_SIDE, height=_SIDE),
+        alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE),
         _counts(counted, series).properties(width=_SIDE, height=56),
         spacing=16,
     )
@@ -127,22 +126,13 @@ def _axes(end: float, y: str = "happened") -> dict[str, Any]:
     }
 
 
-def _ideal(end: float) -> alt.LayerChart:
-    place = 0.85 * end
-    return named_line((0, 0), (end, end), "perfect", (place, place), angle=315, dy=12)
-
-
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
     drawn = [{**r, "hover": _hover(r)} for r in rows]
     base = alt.Chart(alt.Data(values=drawn)).encode(**_axes(end), description="hover:N")
+    look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
         base.transform_filter(alt.datum.model == name).mark_point(
-            filled=True,
-            aria=True,
-            size=45,
-            opacity=1,
-            color=series.colour_of(name),
-            shape=series.shape_of(name),
+            **look, color=series.colour_of(name), shape=series.shape_of(name)
         )
         for name in series.names
     ]

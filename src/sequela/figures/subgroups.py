@@ -43,7 +43,8 @@ def subgroup_forest(
         if one.attribute != attribute:
             attribute = one.attribute
             lines.append(Line(attribute, heading=True))
-        estimate = _estimate(one, metric)
+        of_threshold = metric in ("alarm_rate", "observed_minus_expected")
+        estimate = getattr(one, metric) if of_threshold else one.metrics.get(metric)
         words = _words(one, estimate, how.form, event, unit)
         lines.append(Line(words, estimate))
         sentences.append(f"{attribute} {words}")
@@ -57,14 +58,6 @@ def subgroup_forest(
     scale = Scale([how.title], how.axis, reference, how.bounds)
     text = f"{how.title} by subgroup, with intervals. {'; '.join(sentences)}."
     return forest(lines, scale, text=text, rows=rows)
-
-
-def _estimate(one: Subgroup, metric: str) -> Estimate | None:
-    if metric == "alarm_rate":
-        return one.alarm_rate
-    if metric == "observed_minus_expected":
-        return one.observed_minus_expected
-    return one.metrics.get(metric)
 
 
 def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:

@@ -29,19 +29,13 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
     ordered = sorted(rows, key=lambda row: float(row[unit]))
     drawn = [{**row, "hover": _hover(row, metric, unit)} for row in ordered]
     series = Series(list(dict.fromkeys(row["model"] for row in rows)), "model")
+    sizes = alt.Axis(values=sorted({row[unit] for row in rows}), format=",d")
+    scale = alt.Scale(zero=False)
+    padded = alt.Scale(zero=False, padding=12)
+    ticks = alt.Axis(format=how.axis, tickCount=5)
     axes = {
-        "x": alt.X(
-            f"{unit}:Q",
-            title=f"{unit} in training",
-            scale=alt.Scale(zero=False, padding=12),
-            axis=alt.Axis(values=sorted({row[unit] for row in rows}), format=",d"),
-        ),
-        "y": alt.Y(
-            f"{metric}:Q",
-            title=f"test-set {how.title}",
-            scale=alt.Scale(zero=False),
-            axis=alt.Axis(format=how.axis, tickCount=5),
-        ),
+        "x": alt.X(f"{unit}:Q", title=f"{unit} in training", scale=padded, axis=sizes),
+        "y": alt.Y(f"{metric}:Q", title=f"test-set {how.title}", scale=scale, axis=ticks),
     }
     layers: list[Any] = [series.lines(drawn, axes)]
     for name in series.names:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sequela.disclosure.disclosure import HIDDEN, is_small, shown
+from sequela.disclosure.disclosure import HIDDEN, has_small, shown
 from sequela.errors import DataError, RunError, SettingError, SplitError
 from sequela.evaluation.comparison import (
     Difference,
@@ -91,9 +91,8 @@ def released_comparison(found: Comparison, hide_below: int | None = None) -> Com
     """Return the comparison without small counts of people."""
     smallest, runs = smallest_shown(found.data, hide_below), []
     for run in found.runs:
-        few = run.mcnemar and any(
-            is_small(n, smallest) for n in (run.mcnemar.only_one, run.mcnemar.only_other)
-        )
+        test = run.mcnemar
+        few = test and has_small((test.only_one, test.only_other), smallest)
         runs.append(replace(run, mcnemar=HIDDEN) if few else run)
     return replace(
         found,
@@ -183,22 +182,15 @@ def _value(folder: Run, metric: Metric) -> float:
 
 
 def _compared(first: Run, other: Run, metric: Metric) -> Compared:
-    value = _value(other, metric)
+    found = Compared(other.path.name, other.settings.model, _value(other, metric))
     if first.of_many:
-        return Compared(
-            other.path.name,
-            other.settings.model,
-            value,
-            over_models(judged(other.runs), judged(first.runs), metric.name, first),
-        )
+        apart = over_models(judged(other.runs), judged(first.runs), metric.name, first)
+        return replace(found, difference=apart)
     one, two = _held_out(other), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
-    how = bootstrap_of(first.first)
-    return Compared(
-        other.path.name,
-        other.settings.model,
-        value,
-        paired_difference(metric.name, one, two, rng, how),
+    return replace(
+        found,
+        difference=paired_difference(metric.name, one, two, rng, bootstrap_of(first.first)),
         delong=paired_delong(one, two) if len(one.classes) == _TWO else None,
         mcnemar=_mcnemar_of_groups(one, two),
     )

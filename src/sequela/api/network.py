@@ -458,7 +458,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
 
 def _print_epoch(history: History) -> None:
-    """Print the losses of the last epoch."""
     losses = {each.part: each.loss for each in history[-2:] if each.epoch == history[-1].epoch}
     validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
     print(f"epoch {history[-1].epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - asked for by ``verbose``

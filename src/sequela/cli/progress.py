@@ -156,5 +156,4 @@ def _stage(training: "Training") -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Write minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

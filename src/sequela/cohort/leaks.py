@@ -222,7 +222,6 @@ def _early_codes(
 
 
 def _codes_read(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
-    """Return the codes that the task reads."""
     codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
     return [code for code in codes if not task.inputs or family_of(code).name in task.families]
 

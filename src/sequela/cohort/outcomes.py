@@ -231,17 +231,8 @@ def of_labels(name: str = "") -> Outcome:
     return Outcome(*words, **death)
 
 
+_DEATHS = (DEATH_IN_STAY, DEATH_WITHIN_HORIZON, DEATH_IN_ANY_STAY, ANY_DEATH)
+_OTHERS = (READMISSION, ICU_TRANSFER, stay_of_more_than(7))
 OUTCOMES = Registry("outcome", Outcome)
-OUTCOMES |= {
-    outcome.label: outcome
-    for outcome in (
-        DEATH_IN_STAY,
-        DEATH_WITHIN_HORIZON,
-        DEATH_IN_ANY_STAY,
-        ANY_DEATH,
-        READMISSION,
-        ICU_TRANSFER,
-        stay_of_more_than(7),
-    )
-}
+OUTCOMES |= {outcome.label: outcome for outcome in (*_DEATHS, *_OTHERS)}
 """The outcomes of the tasks here, by label: a run's files hold only the label of these."""

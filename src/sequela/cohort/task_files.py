@@ -72,7 +72,6 @@ class DeclaredTask(_Part):
         return Task(outcome=outcome, exclude=exclude, **same)
 
     def _usual(self, *, own: bool) -> tuple[str, ...]:
-        """Return the usual rules of such a task."""
         rules: tuple[str, ...] = OF_STAYS
         if self.trigger in {"entry", "last event"}:
             rules = _OF_SUBJECTS

@@ -307,7 +307,6 @@ def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
 
 
 def _check(name: str, task: Task) -> None:
-    """Check a new task."""
     TASKS.check_new(name, taken=[LABEL_FILE])
     if OUTCOMES.get(task.label, task.outcome) != task.outcome:
         raise SettingError(
@@ -317,15 +316,8 @@ def _check(name: str, task: Task) -> None:
 
 
 TASKS = Registry("task", Task, _check)
-for _task in (
-    in_hospital,
-    post_discharge,
-    landmark,
-    readmission,
-    length_of_stay,
-    icu_transfer,
-    report_2019,
-):
+_DEATH = (in_hospital, post_discharge, landmark)
+for _task in (*_DEATH, readmission, length_of_stay, icu_transfer, report_2019):
     TASKS.add(_task())
 
 

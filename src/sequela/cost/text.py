@@ -58,19 +58,9 @@ def render(account: Account, form: str, *, derivation: bool = False) -> str:
 
 def _table(account: Account) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [HEADER]
-    rows += [
-        (
-            layer.name,
-            layer.kind,
-            f"{layer.parameters:,}",
-            f"{layer.operations:,}",
-            f"{layer.macs:,}",
-        )
-        for layer in account.layers
-    ]
     total = "at least" if account.lower_bound else "total"
-    sums = (account.parameters, account.operations, account.macs)
-    rows.append((total, "", *(f"{number:,}" for number in sums)))
+    for name, kind, of in [*((e.name, e.kind, e) for e in account.layers), (total, "", account)]:
+        rows.append((name, kind, f"{of.parameters:,}", f"{of.operations:,}", f"{of.macs:,}"))
     return rows
 
 

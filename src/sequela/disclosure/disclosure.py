@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 INTERNAL = "internal: holds data of single people; `sequela share` copies what may be shown"
 """The mark in a run's internal files."""
@@ -45,6 +45,11 @@ def is_small(count: int, smallest: int) -> bool:
         [False, True, True, False]
     """
     return 0 < count < smallest
+
+
+def has_small(counts: ArrayLike, smallest: int) -> bool:
+    """Return whether any count of people is too small to be shown."""
+    return bool(_any_small(np.ravel(counts), smallest))
 
 
 def shown(count: int, smallest: int) -> Any:

@@ -93,19 +93,10 @@ def ranked(
     subjects = np.bincount([place for _, place in whose], minlength=size)
     shown = np.flatnonzero(subjects >= smallest)
     order = shown[np.argsort(-absolute[shown], kind="stable")]
-    return Importance(
-        what,
-        tuple(
-            CodeImportance(
-                names[i],
-                int(subjects[i]),
-                float(absolute[i] / examples),
-                float(summed[i] / present[i]),
-            )
-            for i in order
-        ),
-        int(((subjects > 0) & (subjects < smallest)).sum()),
-        examples,
-        float(np.median(errors)),
-        float(np.max(errors)),
-    )
+    codes = []
+    for i in order:
+        means = float(absolute[i] / examples), float(summed[i] / present[i])
+        codes.append(CodeImportance(names[i], int(subjects[i]), *means))
+    hidden = int(((subjects > 0) & (subjects < smallest)).sum())
+    ends = float(np.median(errors)), float(np.max(errors))
+    return Importance(what, tuple(codes), hidden, examples, *ends)

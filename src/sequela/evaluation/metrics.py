@@ -259,7 +259,6 @@ _TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "op
 
 
 def _check(_: str, metric: Metric) -> None:
-    """Check a new metric: its name, and its key."""
     taken = {*_TAKEN, *METRICS, *(other.key for other in METRICS.values())}
     for name in (metric.name, metric.key):
         if not (name.isidentifier() and name == name.lower()) or name.endswith(("_ci", "_folds")):

@@ -227,22 +227,12 @@ def across_folds(
     left_out = _values(statistics, design.members, without)
     swing = _swing(statistics, tuning, design, weights, drawn)
     trials = _trials(statistics, design)
-    return [
-        _number(
-            _Found(
-                point[:, i],
-                drawn[..., i],
-                _mean(left_out[..., i]),
-                float(swing[i]) * correction,
-                trials[i],
-                degrees,
-            ),
-            design,
-            correction,
-            how,
-        )
-        for i in range(point.shape[1])
-    ]
+    numbers = []
+    for i in range(point.shape[1]):
+        without, spread = _mean(left_out[..., i]), float(swing[i]) * correction
+        found = _Found(point[:, i], drawn[..., i], without, spread, trials[i], degrees)
+        numbers.append(_number(found, design, correction, how))
+    return numbers
 
 
 def metric_across_folds(
@@ -501,7 +491,6 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
 
 
 def _method(design: Design, how: Bootstrap) -> str:
-    """Describe the method of the interval."""
     names = ("repeat", "fold", "seed")
     counts = [(design.count(what), name) for what, name in enumerate(names)]
     said = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"

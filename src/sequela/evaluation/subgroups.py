@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SMALLEST_CELL
-from sequela.disclosure.disclosure import hidden_cells, is_small
+from sequela.disclosure.disclosure import has_small, hidden_cells
 from sequela.errors import DataError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
@@ -106,7 +106,7 @@ def subgroups(
             one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
             if one.alarm_rate and threshold:  # the rate would reveal a small count
                 alarms = int((chosen.score >= threshold.value).sum())
-                if any(is_small(n, smallest) for n in (alarms, chosen.n_examples - alarms)):
+                if has_small((alarms, chosen.n_examples - alarms), smallest):
                     one = replace(one, alarm_rate=None)
             found.append(replace(one, cell=None) if value in uncounted else one)
         found += [Subgroup(attribute, "", None, {}, None, None) for _ in small]

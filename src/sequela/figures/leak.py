@@ -61,7 +61,6 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
 
 
 def _hover(row: dict[str, Any], metric: str) -> str:
-    """Describe a point in words."""
     how = named(metric)
     value, low, high = (how.apart(row[name]) for name in ("difference", "low", "high"))
     return f"{row['model']}, {row['leak']}: {value} ({low} to {high})"

@@ -108,7 +108,6 @@ def accuracy_against_operations(
 
 
 def _hover(row: dict[str, Any], form: str) -> str:
-    """Describe a point in words."""
     found = f"{row['model']}: {written(row['accuracy'], form)} "
     found += within(row["low"], row["high"], form)
     many = row["operations"]
@@ -125,7 +124,6 @@ def _places(others: int, counted: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
-    """Return the ends of both axes."""
     at = [math.log10(r["at"]) for r in data]
     ends = min(r["low"] for r in data), max(r["high"] for r in data)
     margin = 0.08 * (ends[1] - ends[0] or 1)

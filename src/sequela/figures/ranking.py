@@ -167,7 +167,6 @@ def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
 
 
 def _chance(curve: Curve) -> alt.LayerChart:
-    """Draw the line of a random ranking."""
     if curve.kind == "roc":
         return named_line((0, 0), (1, 1), "chance", (0.8, 0.8), angle=315, dy=12)
     level = curve.frequency
@@ -204,7 +203,6 @@ def _points(
 
 
 def _hover(row: dict[str, Any], look: _Look) -> str:
-    """Describe a point in words."""
     return f"{row['label']}; {row['what']}: {_rates(row, look)}"
 
 

@@ -139,7 +139,6 @@ def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[a
 
 
 def _hover(row: dict[str, Any]) -> str:
-    """Describe a point in words."""
     return f"{row['model']}: {row['chance']:.1%} predicted, {row['happened']:.1%} observed"
 
 

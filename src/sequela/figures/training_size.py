@@ -53,7 +53,6 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
 
 
 def _hover(row: dict[str, Any], metric: str, unit: str) -> str:
-    """Describe a point in words."""
     form = named(metric).form
     value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
     return f"{row['model']}, {row[unit]:,} {unit}: {value}"

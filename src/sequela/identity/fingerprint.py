@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -87,19 +87,11 @@ class Content:
     def to_json(self) -> dict[str, Any]:
         """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
         of_place, of_mark = _LAYOUT[self.kind]
-        marks = self.mark.astype(of_mark)
-        return {
-            "kind": self.kind,
-            "units": {
-                name: b64encode(
-                    self.place[first:end].astype("<u4").tobytes() * bool(of_place)
-                    + marks[first:end].tobytes()
-                ).decode()
-                for name, first, end in zip(
-                    self.units, self.offsets[:-1], self.offsets[1:], strict=True
-                )
-            },
-        }
+        marks, units = self.mark.astype(of_mark), {}
+        for name, (first, end) in zip(self.units, pairwise(self.offsets), strict=True):
+            places = self.place[first:end].astype("<u4").tobytes() * bool(of_place)
+            units[name] = b64encode(places + marks[first:end].tobytes()).decode()
+        return {"kind": self.kind, "units": units}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

@@ -111,7 +111,6 @@ NOT_TRAINED: Mapping[str, str] = {
 
 
 def _check(name: str, entry: Entry) -> None:
-    """Check the name and the inputs of a new model."""
     MODELS.check_new(name, taken=[*REFERENCE_MODELS, *NOT_TRAINED])
     one_by_one = ((each,) for each in entry.reads)
     for reads in (entry.reads,) if isinstance(entry, ModelEntry) else one_by_one:

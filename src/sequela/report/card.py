@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from sequela.disclosure.disclosure import as_json
@@ -16,6 +16,7 @@ from sequela.evaluation.number import number, within
 from sequela.integrity.openings import open_held_out
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures
+from sequela.report.page import open_templates
 from sequela.report.sections import probabilities
 from sequela.report.sentences import KEPT, hides, how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
@@ -91,9 +92,7 @@ def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
 
 
 def _content(entry: Entry) -> dict[str, object]:
-    """Return the values of the template."""
-    run = entry.run
-    data = entry.data
+    run, data = entry.run, entry.data
     groups = probabilities.groups(entry) if entry.two else []
     return {
         "entry": entry,
@@ -118,7 +117,6 @@ def _content(entry: Entry) -> dict[str, object]:
 
 
 def _with_interval(estimate: Estimate | None) -> str:
-    """Write a number with its interval, or a dash."""
     if estimate is None:
         return number(None)
     interval = estimate.interval
@@ -153,14 +151,7 @@ def _one_line(text: str) -> str:
 
 def _templates() -> Environment:
     """Open the templates, which escape all values as Markdown."""
-    environment = Environment(
-        loader=PackageLoader("sequela.report"),
-        autoescape=True,
-        finalize=markdown,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"with_interval": _with_interval, "number": number}
+    environment = open_templates(finalize=markdown, keep_trailing_newline=True)
+    environment.filters["with_interval"] = _with_interval
     environment.globals["share"] = _share
     return environment

@@ -81,10 +81,6 @@ def _lines(folder: Run) -> list[str]:
     return lines
 
 
-def _segment(settings: RunSettings) -> str:
-    return "" if settings.segment is None else f" --segment {settings.segment}"
-
-
 def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     """Return the command of one run, with a note if no option sets some of its settings."""
     usual = training_of(settings.model, {})
@@ -116,9 +112,10 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         said += f" --folds {settings.folds}"
         said += f" --repeats {repeats}" * (repeats > 1)
     said += f" --seeds {seeds}" * (seeds > 1)
+    segment = "" if settings.segment is None else f" --segment {settings.segment}"
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
-        f"--seed {settings.seed}{_split_seed(settings)}{_segment(settings)}{said}"
+        f"--seed {settings.seed}{_split_seed(settings)}{segment}{said}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -148,11 +149,8 @@ def _search(run: Run, out: Path, smallest: int) -> Iterator[str]:
             elif names and names.search(part):
                 problem = f"a name that fewer than {smallest} people have"
         if people and path.name == NUMBERS:
-            counts = [
-                n
-                for place, n in _leaves(json.loads(path.read_text("utf-8")))
-                if place[-1] in _COUNTS
-            ]
+            leaves = _leaves(json.loads(path.read_text("utf-8")))
+            counts = [n for place, n in leaves if place[-1] in _COUNTS]
             if any(isinstance(n, int) and is_small(n, smallest) for n in counts):
                 problem = f"a count of fewer than {smallest} people"
         if problem:
@@ -162,11 +160,9 @@ def _search(run: Run, out: Path, smallest: int) -> Iterator[str]:
 
 def _ids(run: Run) -> set[bytes]:
     """Return the ids of examples, subjects and groups that are too long to occur by chance."""
-    found: set[str] = set()
-    for each in run.runs:
-        predictions = each.predictions
-        for ids in (predictions.example_id, predictions.subject_id, predictions.group_id):
-            found |= set(np.unique(ids).tolist())
+    of_runs = [each.predictions for each in run.runs]
+    ids = [each for p in of_runs for each in (p.example_id, p.subject_id, p.group_id)]
+    found = np.unique(np.concatenate(ids)).tolist()
     return {one.encode() for one in found if len(one) >= _SHORTEST_ID}
 
 
@@ -181,15 +177,12 @@ def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
             (found if few else common).add(value)
     found |= {code for code, people in _people_of_codes(run).items() if people < smallest}
     title = json.dumps(run.data.task or "")
-    found = {name for name in found - common - _own_words() if name not in title}
+    templates = (Path(__file__).parent / "templates").iterdir()
+    # Page and card have the words of the templates, whoever the people are.
+    own = {word for each in templates for word in re.findall(r"\w+", each.read_text("utf-8"))}
+    found = {name for name in found - common - own if name not in title}
     words = [re.escape(name.encode()) for name in sorted(found) if len(name) >= _SHORTEST_NAME]
     return re.compile(rb"(?<!\w)(?:" + b"|".join(words) + rb")(?!\w)") if words else None
-
-
-def _own_words() -> set[str]:
-    """Return the words of the templates, which page and card have whoever the people are."""
-    files = (Path(__file__).parent / "templates").iterdir()
-    return {word for each in files for word in re.findall(r"\w+", each.read_text("utf-8"))}
 
 
 def _people_of_codes(run: Run) -> Counter[str]:
@@ -267,10 +260,7 @@ def _texts_of_png(content: bytes) -> Iterator[bytes]:
     """Yield the text chunks of a PNG, unpacked where they are compressed."""
     place = 8
     while place + 8 <= len(content):
-        size, kind = (
-            int.from_bytes(content[place : place + 4], "big"),
-            content[place + 4 : place + 8],
-        )
+        size, kind = struct.unpack_from(">I4s", content, place)
         data = content[place + 8 : place + 8 + size]
         if kind in (b"zTXt", b"iTXt") and b"x" in data:
             packed = data[data.index(b"x", data.index(b"\0")) :]

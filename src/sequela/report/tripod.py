@@ -87,7 +87,6 @@ def checklist(entry: Entry) -> Checklist:
 
 
 def _values(entry: Entry) -> dict[str, object]:
-    """Return the values of the templates."""
     data, run = entry.data, entry.run
     listed = catalog.DATA_SETS.get(data.name)
     parts = "; ".join(f"{name}: {held}" for name, held in parts_in_words(entry))

@@ -372,7 +372,6 @@ def _said(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, object]:
-    """Flatten nested settings by their own names."""
     flat: dict[str, object] = {}
     for name, value in values.items():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}

@@ -203,7 +203,6 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
     if not _is_plain(path):
         raise RunError(f"{path}: it is a link or not a file, and a run has files only: remove it")
     with path.open("rb") as file:

@@ -107,14 +107,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of the processes.
+    """The state of the processes, of which so many runs can be trained at once.
 
-    Attributes:
-        planned: All runs.
-        finished: The finished runs, in the order of their end.
-        seconds: Training time of each run that was trained now, by its path.
-        training: The runs in training.
-        processes: Number of runs that can be trained at once.
+    The finished runs are in the order of their end; ``seconds`` are the training time of each run
+    that was trained now, by its path.
     """
 
     planned: tuple[PlannedRun, ...]

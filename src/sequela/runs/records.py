@@ -111,7 +111,6 @@ def _attributes(cohort: Cohort, sequences: Sequences) -> dict[str, NDArray[np.st
 
 
 def _facts(data: Examples) -> dict[str, Any]:
-    """Describe the cohort and its sequences."""
     cohort, sequences, site = data.cohort, data.arrays, data.site
     header, outcome = sequences.header, cohort.task.outcome
     return {
@@ -151,7 +150,6 @@ def _measured(sequences: Sequences) -> dict[str, float]:
 
 
 def _steps(lengths: NDArray[np.int64]) -> dict[str, object]:
-    """Describe the distribution of the number of steps."""
     return {
         "share_of_one": float(np.mean(lengths == 1)),
         "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
@@ -169,7 +167,6 @@ def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:
 
 
 def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
-    """List the codes that most training subjects have."""
     subjects = np.asarray(sequences.header["training_subjects"])
     order = np.argsort(-subjects, kind="stable")[:n]
     return [

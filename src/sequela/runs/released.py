@@ -15,12 +15,12 @@ import numpy as np
 from sequela.audit.finding import counted, without_numbers
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets import catalog
-from sequela.disclosure.disclosure import HIDDEN, apply, hidden_cells, is_small, shown
+from sequela.disclosure.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.find import Run
 from sequela.runs.leaks import KINDS, sentences
-from sequela.runs.record import DataRecord, Numbers, Part, Point, Record, RunRecord, Traces
+from sequela.runs.record import DataRecord, Numbers, Part, Record, RunRecord, Traces
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
@@ -82,14 +82,13 @@ class Released:
         """
         run = self.run.first
         counts = {name: part.examples for name, part in run.metrics.parts.items()}
-        right = [
-            (round(each.metrics["accuracy"] * counts[each.part]), counts[each.part])
+        totals = [
+            (each.metrics["accuracy"], counts[each.part])
             for each in run.history
             if "accuracy" in each.metrics and each.part in counts
         ]
-        few = any(
-            is_small(n, self.smallest) or is_small(total - n, self.smallest) for n, total in right
-        )
+        right = [(round(share * total), total) for share, total in totals]
+        few = has_small([(n, total - n) for n, total in right], self.smallest)
         return [replace(each, metrics={}) for each in run.history] if few else run.history
 
     @property
@@ -100,8 +99,7 @@ class Released:
     @property
     def of_few(self) -> bool:
         """``True`` if a class has too few people in the test set to show its frequency."""
-        counts = [sum(row) for row in self.run.test.confusion]
-        return any(is_small(count, self.smallest) for count in counts)
+        return has_small([sum(row) for row in self.run.test.confusion], self.smallest)
 
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
@@ -143,8 +141,7 @@ def released_data(data: DataRecord, smallest: int) -> DataRecord:
     if data.counts:
         found["counts"] = apply(data.counts, hidden_cells(data.counts, smallest))
     if data.positives is not None:
-        negatives = data.examples - data.positives
-        small = is_small(data.positives, smallest) or is_small(negatives, smallest)
+        small = has_small((data.positives, data.examples - data.positives), smallest)
         found["positives"] = HIDDEN if small else data.positives
     if data.parts:
         found["parts"] = _released_parts(data.parts, smallest)
@@ -190,10 +187,9 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
         step["removed"] = HIDDEN if hide[place] else exact["removed"]
         step["left"] = HIDDEN if within and place < last else exact["left"]
         apart = (exact["positives"], exact["removed"] - exact["positives"])
-        if hide[place] or any(is_small(each, smallest) for each in apart):
+        if hide[place] or has_small(apart, smallest):
             step["positives"] = HIDDEN if exact["removed"] else 0
-    negatives = flow["examples"] - flow["positives"]
-    small = is_small(flow["positives"], smallest) or is_small(negatives, smallest)
+    small = has_small((flow["positives"], flow["examples"] - flow["positives"]), smallest)
     return {
         **flow,
         "candidates": HIDDEN if unknown else flow["candidates"],
@@ -201,49 +197,40 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
         "examples": shown(flow["examples"], smallest),
         "subjects": shown(flow["subjects"], smallest),
         "positives": HIDDEN if small else flow["positives"],
-        "notes": [_released_note(note, smallest) for note in flow["notes"]],
+        "notes": [
+            f"{counted(int(count), smallest)} {rest}" if count.isdigit() else note
+            for note in flow["notes"]
+            for count, _, rest in [note.partition(" ")]  # a note may begin with a count of examples
+        ],
     }
-
-
-def _released_note(note: str, smallest: int) -> str:
-    """Hide a small count of examples, with which a note on a cohort begins."""
-    count, _, rest = note.partition(" ")
-    return f"{counted(int(count), smallest)} {rest}" if count.isdigit() else note
 
 
 def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
     """Return the numbers of a set, without small counts and numbers computed from them."""
     known = [name for name in ("examples", "groups", "recordings") if name in numbers]
     found = {name: shown(numbers[name], smallest) for name in known}
-    if _has_small(numbers.confusion, smallest):
+    if has_small(numbers.confusion, smallest):
         found["confusion"] = HIDDEN
         found["per_class_recall"] = [HIDDEN for _ in numbers.per_class_recall]
         safe = {metric.key for metric in METRICS.values() if not metric.reveals}
         revealing = [name for name, of in numbers.items() if isinstance(of, float)]
         found |= _hidden(numbers, [name for name in revealing if name not in safe])
         right = sum(row[place] for place, row in enumerate(numbers.confusion))
-        wrong = sum(map(sum, numbers.confusion)) - right
-        if is_small(right, smallest) or is_small(wrong, smallest):
+        if has_small((right, sum(map(sum, numbers.confusion)) - right), smallest):
             found |= _hidden(numbers, ["accuracy"])
     if numbers.get("recording_accuracy") is not None:
         recordings = numbers.get("recordings", numbers.groups)
         right = round(recordings * numbers["recording_accuracy"])
-        if is_small(right, smallest) or is_small(recordings - right, smallest):
+        if has_small((right, recordings - right), smallest):
             found |= _hidden(numbers, ["recording_accuracy"])
     if points := numbers.operating_points:
-        found["operating_points"] = [_released_point(point, smallest) for point in points]
+        found["operating_points"] = [  # a small cell hides all, as any rate would reveal it
+            point.replace(confusion=HIDDEN, **_hidden(point, _RATES))
+            if has_small(point.confusion, smallest)
+            else point
+            for point in points
+        ]
     return numbers.replace(**found)
-
-
-def _released_point(point: Point, smallest: int) -> Point:
-    """Return the rates at a threshold; a small cell hides all, as any rate would reveal it."""
-    if not _has_small(point.confusion, smallest):
-        return point
-    return point.replace(confusion=HIDDEN, **_hidden(point, _RATES))
-
-
-def _has_small(matrix: Sequence[Sequence[int]], smallest: int) -> bool:
-    return any(is_small(count, smallest) for row in matrix for count in row)
 
 
 def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:

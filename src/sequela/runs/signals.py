@@ -160,7 +160,6 @@ class SignalInputs:
         return SignalBatch(signal, torch.zeros(1), features, self.reads).inputs
 
     def _segments(self, rows: NDArray[np.int64]) -> SignalSource:
-        """Return some of the segments."""
         labels = torch.from_numpy(self.data.labels[rows])
         table = self.described.standardised if self.described else None
         features = torch.from_numpy(table.rows(rows)) if table else None

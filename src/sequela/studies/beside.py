@@ -5,7 +5,7 @@ with the best models of each kind on the same test examples.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sequela.analysis.compare import compare_opened
@@ -69,23 +69,10 @@ class Beside:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison for ``results.json``."""
-        return {
-            "model": self.model,
-            self.metric: self.value,
-            "beside": [
-                {
-                    "model": each.model,
-                    "kind": each.kind,
-                    "difference": each.difference,
-                    "ci": list(each.interval),
-                    "p_value": each.p_value,
-                    "better": each.better,
-                    "operations_ratio": each.operations,
-                }
-                for each in self.rivals
-            ],
-            "sentence": self.sentence,
-        }
+        names = {"interval": "ci", "operations": "operations_ratio"}
+        rivals = [{names.get(k, k): v for k, v in asdict(each).items()} for each in self.rivals]
+        found = {"model": self.model, self.metric: self.value, "beside": rivals}
+        return {**found, "sentence": self.sentence}
 
 
 def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:

@@ -122,6 +122,8 @@ def _study(file: StudyFile, path: Path) -> Study:
     networks = [name for name in file.models if name in MODELS]
     usual = {name: MODELS[name].training.model_dump() for name in networks}
     as_stated: dict[str, Any] = {each.name: getattr(file, each.name) for each in fields(StudyKeys)}
+    first = (*data, *(one.data for one in cohorts))[0]
+    signals = SignalSettings.of(**file.signals)
     return Study(
         **as_stated,
         data=data,
@@ -129,7 +131,7 @@ def _study(file: StudyFile, path: Path) -> Study:
         primary=_preferred(file.primary) or tuple(((one, ""), 1) for one in data),
         hindsight=_preferred(file.hindsight),
         asked=_asked(file, cohorts),
-        splits=file.splits or _usual_splits(file, data or tuple(one.data for one in cohorts)),
+        splits=file.splits or (catalog.lookup(first).usual_split(signals),),
         training={
             name: TrainingSettings.of(**{**usual[name], **file.training.get(name, {})})
             for name in networks
@@ -155,11 +157,6 @@ def _asked(
     own: dict[str | Question, Mapping[str, Any]] = {}
     own.update((name, one) for name, one in said.items())
     return own | {one.question: one.asked for one in cohorts if one.asked}
-
-
-def _usual_splits(file: StudyFile, data: tuple[str, ...]) -> tuple[SplitUnit, ...]:
-    """Return the split by the largest unit that is known."""
-    return (catalog.lookup(data[0]).usual_split(SignalSettings.of(**file.signals)),)
 
 
 def _check_names(file: StudyFile) -> None:

@@ -64,13 +64,8 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
     as_rerun = all(_is_as_declared(study, run) for run in honest)
     measured = measured_reruns(study.name, honest[0].data) if as_rerun else {}
     return [
-        Judged(
-            verdict,
-            row.get(verdict.claim.id),
-            reported.get(verdict.claim.id),
-            _same(verdict, measured),
-        )
-        for verdict in _verdicts(study, honest).values()
+        Judged(verdict, row.get(claim), reported.get(claim), _same(verdict, measured))
+        for claim, verdict in _verdicts(study, honest).items()
     ]
 
 

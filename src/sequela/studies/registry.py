@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def _check(name: str, study: Study) -> None:
-    """Check a new study, and the names in it."""
     STUDIES.check_new(name)
     if not study.questions() or not (study.training or study.reference_models):
         raise SettingError(

@@ -140,11 +140,6 @@ def _recall_change(claim: Claim, fold: Fold, part: str, _: float | None) -> Stat
     return ratio(change, among, before.group_index)
 
 
-def _training_accuracy(run: RunFolder) -> float:
-    accuracy: float = run.metrics.parts.train["accuracy"]
-    return accuracy
-
-
 def _moved(one: Statistic, by: float) -> Statistic:
     return Statistic(lambda weights: one(weights) + by, one.n_groups)
 
@@ -155,15 +150,15 @@ def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     change = ratio(
         _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
     )
-    return _moved(change, _training_accuracy(fold[1]) - _training_accuracy(fold[0]))
+    small, large = (run.metrics.parts.train["accuracy"] for run in fold)
+    return _moved(change, large - small)
 
 
 def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """Return test over training: a model under-fits if a larger one does better on unseen data."""
     small, large = fold
-    return _moved(
-        statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small)
-    )
+    unseen = statistic_of("accuracy", large.predictions.part(part))
+    return _moved(unseen, -small.metrics.parts.train["accuracy"])
 
 
 def asymmetry(confusion: Values) -> Values:
@@ -194,12 +189,8 @@ def _asymmetry_change(_: Claim, fold: Fold, part: str, __: float | None) -> Stat
 def _recalls(predictions: Predictions, threshold: float) -> Statistic:
     """Return the shares of class 1 at or above a threshold, and of class 0 below it."""
     alarm, event = predictions.score >= threshold, predictions.label == 1
-    return stacked(
-        [
-            share(alarm, event, predictions.group_index),
-            share(~alarm, ~event, predictions.group_index),
-        ]
-    )
+    group = predictions.group_index
+    return stacked([share(alarm, event, group), share(~alarm, ~event, group)])
 
 
 def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> Statistic:
@@ -212,8 +203,7 @@ def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> St
 
 def _smaller_recall(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     (run,) = fold
-    chosen = run.test.operating_points[1].threshold
-    both = _recalls(run.predictions.part(part), chosen)
+    both = _recalls(run.predictions.part(part), run.test.operating_points[1].threshold)
     return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
 
 

@@ -144,7 +144,8 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 def _measured(claim: Claim, runs: Sequence[Run]) -> list[_Measured]:
     """Measure the number of a claim; at both ends of the report's prevalence if it differs."""
-    shares = claim.prevalence if _is_weighted(claim, runs[0]) else (None,)
+    counts, (low, high) = runs[0].data.counts, claim.prevalence
+    shares = (None,) if low <= counts[1] / sum(counts) <= high else (low, high)
     return [_Measured(_number(claim, runs, share), share) for share in shares]
 
 
@@ -217,12 +218,6 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
         return f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} are too few."
     reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
     return next(filter(None, reasons), "")
-
-
-def _is_weighted(claim: Claim, run: Run) -> bool:
-    """Return whether class 1 has another share than in the report, and the number depends on it."""
-    counts, (low, high) = run.data.counts, claim.prevalence
-    return (low, high) != (0, 1) and not low <= counts[1] / sum(counts) <= high
 
 
 def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:

@@ -68,8 +68,10 @@ def fit(
     Raises:
         RunError: If asked to resume without a complete checkpoint.
     """
-    if not resume:
-        _fit_scales(model, train)
+    learn_scales: Any = getattr(model, "fit_scales", None)
+    if learn_scales and not resume:
+        with torch.no_grad():
+            learn_scales(batch.inputs for batch in train)
     run = _Fit.prepared(model, train, tuning, settings, metrics, class_weight, share_batches)
     history: History = []
     best: dict[str, Tensor] = {}
@@ -91,13 +93,6 @@ def fit(
     model.load_state_dict(best)
     model.eval()
     return history
-
-
-def _fit_scales(model: Any, train: DataLoader[Any]) -> None:
-    """Let a model with its own scales learn them from the training set."""
-    if hasattr(model, "fit_scales"):
-        with torch.no_grad():
-            model.fit_scales(batch.inputs for batch in train)
 
 
 @dataclass(frozen=True)
@@ -259,7 +254,6 @@ def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
 
 
 def _schedule(adam: AdamW, settings: TrainingSettings, *, steps: int) -> lr_scheduler.LRScheduler:
-    """Schedule the learning rate over the steps of a fit."""
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate
         rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one

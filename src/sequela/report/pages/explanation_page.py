@@ -80,7 +80,6 @@ def up_and_down(
 
 
 def _example(each: Explained, place: int, *, ids: bool, smallest: int) -> dict[str, object]:
-    """Return the values of the template on one example."""
     picture, tables = None, []
     if each.signal is not None and each.sfreq is not None:
         picture = svg(signal_attribution(each.signal, each.sfreq, each.numbers), f"segment-{place}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.analysis.external import AS_IT_IS, CALIBRATED, JUDGED, External, Side, Updated
-from sequela.disclosure.disclosure import is_small, shown
+from sequela.disclosure.disclosure import has_small, is_small, shown
 from sequela.evaluation.calibration import calibration_line, reliability
 from sequela.evaluation.event import event
 from sequela.evaluation.external import difference, person
@@ -33,11 +33,8 @@ _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningle
 class Row:
     """A row of the table that describes both populations.
 
-    Attributes:
-        what: Such as ``age``.
-        value: Such as ``40 to 64``; empty for a row of one number.
-        home: The value in the development data, in words.
-        away: The value in the new data, in words.
+    ``value`` is such as ``40 to 64``, and empty for a row of one number. The numbers of both sides,
+    the development data and the new data, are in words.
     """
 
     what: str
@@ -108,8 +105,7 @@ def _said(metric: Metric, found: Estimate) -> str:
 
 def _few(predictions: Predictions, smallest: int) -> bool:
     """Return ``True`` if a class has too few examples to show numbers that reveal their count."""
-    counts = np.bincount(predictions.label, minlength=len(predictions.classes))
-    return any(is_small(n, smallest) for n in counts.tolist())
+    return has_small(np.bincount(predictions.label, minlength=len(predictions.classes)), smallest)
 
 
 def _few_of_a_half(found: External, updated: Updated, smallest: int) -> bool:
@@ -119,19 +115,18 @@ def _few_of_a_half(found: External, updated: Updated, smallest: int) -> bool:
         np.bincount(each.label, minlength=classes)
         for each in (updated.judged[AS_IT_IS], found.away.predictions)
     )
-    counts = [*judged.tolist(), *(everybody - judged).tolist()]
-    return any(is_small(n, smallest) for n in counts) or not judged.all()
+    return has_small([judged, everybody - judged], smallest) or not judged.all()
 
 
 def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
-    """Return the rows that describe the people of both sides."""
     home, away = found.home, found.away
+    both = (home.everybody, away.everybody)
+    counts = {
+        "examples": [each.n_examples for each in both],
+        "people": [len(np.unique(person(each))) for each in both],
+    }
     rows = [
-        Row(name, "", *(_count(each, smallest) for each in pair))
-        for name, pair in {
-            "examples": (home.everybody.n_examples, away.everybody.n_examples),
-            "people": (_n_people(home), _n_people(away)),
-        }.items()
+        Row(name, "", *(_count(each, smallest) for each in pair)) for name, pair in counts.items()
     ]
     if not few:
         rows += _of_events(home, away)
@@ -146,16 +141,11 @@ def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
 
 def _of_events(home: Side, away: Side) -> list[Row]:
     """Return the rows on the frequency of classes and the spread of predictions."""
-    classes = home.everybody.classes
-    pairs = [
-        [np.mean(side.everybody.label == index) for side in (home, away)]
-        for index in range(len(classes))
-    ]
-    listed = pairs if len(classes) > _TWO else pairs[1:]
-    names = classes if len(classes) > _TWO else classes[1:]
+    classes, sides = home.everybody.classes, (home, away)
     rows = [
-        Row("share of the class", name, *map(_share, pair))
-        for name, pair in zip(names, listed, strict=True)
+        Row("share of the class", name, *(_share(np.mean(s.everybody.label == i)) for s in sides))
+        for i, name in enumerate(classes)
+        if i or len(classes) > _TWO
     ]
     chances = [event(side.predictions).chance for side in (home, away)]
     rows.append(Row("mean predicted probability", "", *(_share(each.mean()) for each in chances)))
@@ -165,7 +155,10 @@ def _of_events(home: Side, away: Side) -> list[Row]:
 
 def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Row]:
     """Return the share of each value of an attribute; rare values are pooled."""
-    sides = [(_values(side, name), _whose(side)) for side in (home, away)]
+    sides = [
+        (np.where((own := side.attributes[name]) == "", UNKNOWN, own), person(side.everybody))
+        for side in (home, away)
+    ]
     values = sorted({each for given, _ in sides for each in np.unique(given).tolist()})
     counts = np.array(
         [[len(np.unique(whose[given == v])) for given, whose in sides] for v in values], np.int64
@@ -204,19 +197,6 @@ def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
     return pooled
 
 
-def _values(side: Side, name: str) -> NDArray[np.str_]:
-    given = side.attributes[name]
-    return np.where(given == "", UNKNOWN, given)
-
-
-def _whose(side: Side) -> NDArray[np.str_]:
-    return person(side.everybody)
-
-
-def _n_people(side: Side) -> int:
-    return len(np.unique(_whose(side)))
-
-
 def _count(n: int, smallest: int) -> str:
     return number(shown(n, smallest), ",.0f")
 
@@ -226,7 +206,6 @@ def _share(value: float | None) -> str:
 
 
 def _measures(found: External, smallest: int) -> list[dict[str, str]]:
-    """Return each metric on both sides, and the difference."""
     rows = []
     for name in (*JUDGED, *CALIBRATED):
         home, away = found.home.numbers.get(name), found.away.numbers.get(name)
@@ -234,25 +213,19 @@ def _measures(found: External, smallest: int) -> list[dict[str, str]]:
             continue
         metric, apart = METRICS[name], difference(away, home)
         span = apart.interval
-        rows.append(
-            {
-                "title": metric.title,
-                "home": _said(metric, home),
-                "away": _said(metric, away),
-                "apart": number(apart.value, "+.3f"),
-                "within": within(span.low, span.high, "+.3f") if span else "",
-            }
-        )
+        row = {"title": metric.title, "home": _said(metric, home), "away": _said(metric, away)}
+        row["apart"] = number(apart.value, "+.3f")
+        row["within"] = within(span.low, span.high, "+.3f") if span else ""
+        rows.append(row)
     return [*rows, *_lines(found)]
 
 
 def _counts_few(found: External, smallest: int) -> bool:
     """Return ``True`` if an accuracy reveals that a model is right or wrong for few people."""
     right = [
-        (int((side.predictions.predicted == side.predictions.label).sum()), side.predictions)
-        for side in (found.home, found.away)
+        each.predicted == each.label for each in (found.home.predictions, found.away.predictions)
     ]
-    return any(is_small(n, smallest) or is_small(of.n_examples - n, smallest) for n, of in right)
+    return has_small([[each.sum(), (~each).sum()] for each in right], smallest)
 
 
 def _lines(found: External) -> list[dict[str, str]]:
@@ -285,7 +258,6 @@ def _event(found: External) -> str:
 
 
 def _updated(found: External, smallest: int) -> dict[str, object]:
-    """Return the values of the template on recalibration."""
     updated = found.updated
     assert updated is not None  # noqa: S101 - checked by the caller
     names = ("log_loss", "brier_score", "observed_minus_expected")

@@ -47,6 +47,7 @@ def build_scan(
         key=lambda each: -each[0],
     )  # fmt: skip
     drawn = {(place, row) for _, place, row in confident[:_DRAWN]}
+    several = f"{len(scans)} recordings" if len(scans) > 1 else "a recording"
     sections = [
         _section(one, place, None if known is None else known[place], drawn)
         for place, one in enumerate(scans)
@@ -54,7 +55,7 @@ def build_scan(
     return write_page(
         "scan.html.j2",
         out,
-        title=f"{scans[0].event.capitalize()} in {_several(len(scans))}",
+        title=f"{scans[0].event.capitalize()} in {several}",
         about=about,
         sections=sections,
         scores=scores,
@@ -65,37 +66,21 @@ def build_scan(
     )
 
 
-def _several(count: int) -> str:
-    return f"{count} recordings" if count > 1 else "a recording"
-
-
 def _section(
     scan: "Scan", place: int, known: Sequence[Span] | None, drawn: set[tuple[int, int]]
 ) -> Section:
-    scored = Scored(
-        scan.times,
-        scan.probability,
-        scan.range,
-        scan.threshold,
-        scan.event,
-        [(each.onset, each.onset + each.duration) for each in scan.events],
-        known,
+    spans = [(each.onset, each.onset + each.duration) for each in scan.events]
+    arrays = scan.times, scan.probability, scan.range
+    scored = Scored(*arrays, scan.threshold, scan.event, spans, known)
+    overview = picture(
+        whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."
     )
-    return Section(
-        scan.path.name,
-        scan,
-        picture(whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."),
-        [
-            (
-                clock(event.onset),
-                event,
-                _near(scan, scored, event, f"event-{place + 1}-{row + 1}")
-                if (place, row) in drawn
-                else None,
-            )
-            for row, event in enumerate(scan.events)
-        ],
-    )
+    events = []
+    for row, event in enumerate(scan.events):
+        name = f"event-{place + 1}-{row + 1}"
+        enlarged = _near(scan, scored, event, name) if (place, row) in drawn else None
+        events.append((clock(event.onset), event, enlarged))
+    return Section(scan.path.name, scan, overview, events)
 
 
 def _near(scan: "Scan", scored: Scored, event: "Found", name: str) -> Picture:

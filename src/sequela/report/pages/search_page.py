@@ -66,7 +66,6 @@ def _drawn(found: Mapping[str, Any]) -> list[Markup]:
 
 
 def _words(range_: Mapping[str, Any]) -> str:
-    """Return a range in words."""
     said = range_["attributes"]
     if "choices" in said:
         return ", ".join(map(str, said["choices"]))

@@ -262,8 +262,8 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     found = [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in leaking[:1]]
     if main.quick:
         found.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
-    if few := _few_tested(main):
-        found.append((few, "Intervals of so few are unreliable."))
+    if isinstance(count := main.best.test.groups, Hidden) or count < _FEW:
+        found.append((_tested(main), "Intervals of so few are unreliable."))
     if main.too_few:
         found.append((_capital(main.too_few), f"The smallest class has {main.rarer_shown}."))
     if unbeaten := standing.unbeaten:
@@ -288,17 +288,10 @@ def caveats(content: Content) -> list[tuple[str, str]]:
 
 
 def _tested(main: "Group") -> str:
-    """Return how many groups the test sets have."""
     sets = "The test sets together have" if main.first.folds else "The test set has"
     count, smallest = main.best.test.groups, main.best.smallest
     many = f"fewer than {smallest}" if isinstance(count, Hidden) else f"{count:,}"
     return f"{sets} {many} {main.data.unit}{'s' * (count != 1)}"
-
-
-def _few_tested(main: "Group") -> str:
-    """Return how many groups the test sets have, if these are few."""
-    count = main.best.test.groups
-    return _tested(main) if isinstance(count, Hidden) or count < _FEW else ""
 
 
 def _capital(text: str) -> str:

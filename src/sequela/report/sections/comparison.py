@@ -142,23 +142,16 @@ class Standing:
     @property
     def data(self) -> str:
         """The rows as a csv link."""
-        return as_link(
-            [
-                {
-                    "model": row.entry.title,
-                    self.metric.name: row.value,
-                    "low": row.interval and row.interval[0],
-                    "high": row.interval and row.interval[1],
-                    "difference_from_best": row.apart
-                    and row.apart.difference
-                    and row.apart.difference.value,
-                    "parameters": row.parameters,
-                    "operations": row.entry.run.facts.operations,
-                    "train_seconds": row.train_seconds,
-                }
-                for row in self.rows
-            ]
-        )
+        rows = []
+        for row in self.rows:
+            low, high = row.interval or (None, None)
+            apart = row.apart and row.apart.difference
+            numbers = {self.metric.name: row.value, "low": low, "high": high}
+            costs = {"parameters": row.parameters, "operations": row.entry.run.facts.operations}
+            costs["train_seconds"] = row.train_seconds
+            difference = {"difference_from_best": apart and apart.value}
+            rows.append({"model": row.entry.title, **numbers, **difference, **costs})
+        return as_link(rows)
 
     def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:
         """Return the picture of all models: their number against their operations."""

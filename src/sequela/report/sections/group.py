@@ -21,12 +21,8 @@ TOO_FEW = "too few examples of a class to conclude"
 class Group:
     """The runs of one question: one cohort, or one data set.
 
-    Attributes:
-        study: Its study.
-        key: Its name in ``results.json``.
-        plain: Its networks and baseline models, without a leak.
-        weighted: Its networks trained with weighted classes.
-        leaking: Its models run with a leak, to show how much it inflates the score.
+    ``key`` is its name in ``results.json``. Its runs are ``plain`` networks and baseline models,
+    networks with ``weighted`` classes, and models with a leak, to show how much it inflates scores.
     """
 
     study: Study
@@ -152,7 +148,6 @@ def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         if titles[entry.title] > 1:
             alone = folders[path.name] == 1
             called = path.name if alone else f"{path.parent.name}/{path.name}"
-            found.append(replace(entry, called=called, number=number))
-        else:
-            found.append(entry)
+            entry = replace(entry, called=called, number=number)  # noqa: PLW2901
+        found.append(entry)
     return tuple(found)

@@ -14,13 +14,8 @@ BETTER, WORSE, UNKNOWN = "yes", "no, worse", "inconclusive"
 class Improvement:
     """A baseline and its improved model, evaluated on the same test set.
 
-    Attributes:
-        title: The title of the family.
-        metric: The name of the metric.
-        baseline: The first one's number.
-        improved: The second one's, with the paired difference.
-        cost: The operations of the improved model divided by those of the baseline; ``None`` where
-            these are not counted, or none.
+    ``improved`` has the paired difference; ``cost`` is the operations of the improved model divided
+    by those of the baseline, ``None`` where these are not counted, or none.
     """
 
     title: str

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import Hidden, apply, is_small
+from sequela.disclosure.disclosure import Hidden, apply, has_small
 from sequela.errors import DataError
 from sequela.evaluation.calibration import (
     brier_score,
@@ -101,13 +101,10 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
 def one_against_rest(entry: Entry, prefix: str) -> Picture:
     """Draw ROC curves of one model with several classes, each class against all others."""
     predictions = held_out(entry.run)
+    against = {name: predictions.against_rest(name) for name in predictions.classes}
     curves = {
-        name: coarse(
-            roc_curve(predictions.against_rest(name), _rng(entry.run)),
-            predictions.against_rest(name),
-            entry.smallest,
-        )
-        for name in predictions.classes
+        name: coarse(roc_curve(each, _rng(entry.run)), each, entry.smallest)
+        for name, each in against.items()
     }
     drawn = ranking(curves, event="one class against the rest")
     caption = f"{entry.title}: ROC curve of each class against all others together."
@@ -198,7 +195,7 @@ def sets(entry: Entry) -> dict[str, object]:
     counts = np.bincount(held_out(run).label, minlength=len(of_class))
     covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
     few = [
-        any(is_small(n, entry.smallest) for n in (some, whole - some))
+        has_small((some, whole - some), entry.smallest)
         for some, whole in zip(covered.tolist(), counts.tolist(), strict=True)
     ]
     return {
@@ -220,19 +217,14 @@ def sets(entry: Entry) -> dict[str, object]:
 
 def groups(entry: Entry) -> list[Subgroup]:
     """Compute the performance of a model of two classes by subgroup, for known attributes."""
-    run = entry.run
-    predictions = run.predictions
-    inside = predictions.split == "held_out"
-    attributes = {name: values[inside] for name, values in run.attributes.items()}
-    point = entry.test.operating_points[1]
-    threshold = Threshold(point.threshold, point.chosen_for)
-    names = [headline(predictions.classes).name]
+    run, point = entry.run, entry.test.operating_points[1]
+    inside = run.predictions.split == "held_out"
     return subgroups(
-        predictions.part("held_out"),
-        attributes,
-        names,
+        held_out(run),
+        {name: values[inside] for name, values in run.attributes.items()},
+        [headline(run.predictions.classes).name],
         _rng(run),
-        threshold=threshold,
+        threshold=Threshold(point.threshold, point.chosen_for),
         model=_model(run) if run.of_many else None,
         smallest=entry.smallest,
     )
@@ -253,6 +245,7 @@ def by_group(entry: Entry, prefix: str) -> dict[str, object] | None:
     if not any(one.value for one in found):
         return None
     many = entry.data.outcome.many if entry.data.outcome else ""
+    drawn = (headline(entry.data.classes).name, "observed_minus_expected", "alarm_rate")
     return {
         "pictures": [
             picture(
@@ -260,11 +253,7 @@ def by_group(entry: Entry, prefix: str) -> dict[str, object] | None:
                 f"{prefix}subgroups-{metric}",
                 f"{named(metric).heading} of {entry.title}, by subgroup, with 95 % intervals.",
             )
-            for metric in (
-                headline(entry.data.classes).name,
-                "observed_minus_expected",
-                "alarm_rate",
-            )
+            for metric in drawn
         ],
         "smallest": entry.smallest,
         "suppressed": sum(not one.value for one in found),

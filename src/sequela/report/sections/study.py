@@ -41,10 +41,8 @@ def content(
     cohorts = cohorts_of(study, runs)
     groups = [Group.of(study, key, some, hide_below) for key, some in cohorts.items()]
     main = groups[0]
-    judged = sorted(
-        judge_study(study, list(cohorts.values())),
-        key=lambda each: ANSWERS.index(each.main.verdict),
-    )
+    judged = judge_study(study, list(cohorts.values()))
+    judged.sort(key=lambda each: ANSWERS.index(each.main.verdict))
     again = commands(runs)
     panels = _panels(main)
     notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
@@ -112,18 +110,13 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
 
 def _imbalance(entry: Entry) -> dict[str, Any]:
     """Draw confusion matrices of a network at 0.5 and at the chosen threshold."""
-    points = [
-        {
-            **point,
-            "matrix": picture(
-                confusion_matrix(point.confusion, entry.data.classes),
-                f"{entry.key}-matrix-{number}",
-            )
-            if not isinstance(point.confusion, Hidden)
-            else None,
-        }
-        for number, point in enumerate(entry.test.operating_points)
-    ]
+    points = []
+    for number, point in enumerate(entry.test.operating_points):
+        matrix = None
+        if not isinstance(point.confusion, Hidden):
+            drawn = confusion_matrix(point.confusion, entry.data.classes)
+            matrix = picture(drawn, f"{entry.key}-matrix-{number}")
+        points.append({**point, "matrix": matrix})
     return {"entry": entry, "points": points}
 
 

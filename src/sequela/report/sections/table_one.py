@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.split import SETS
-from sequela.disclosure.disclosure import hidden_cells, is_small
+from sequela.disclosure.disclosure import has_small, hidden_cells
 from sequela.evaluation.subgroups import UNKNOWN
 from sequela.report.entry import Entry
 
@@ -17,10 +17,8 @@ from sequela.report.entry import Entry
 class Line:
     """One row of the table.
 
-    Attributes:
-        name: The thing that is counted.
-        counts: The count of each class; ``None`` where they are hidden.
-        shares: The counts as shares of the class; ``None`` for the counts of the whole.
+    ``counts`` are of each class, ``None`` where they are hidden; ``shares`` are these as shares of
+    the class, ``None`` for the counts of the whole.
     """
 
     name: str
@@ -50,22 +48,20 @@ def table_one(entry: Entry) -> TableOne | None:
     see :mod:`sequela.evaluation.subgroups`.
     """
     predictions, smallest = entry.run.predictions, entry.smallest
-    classes = predictions.classes
+    label, classes = predictions.label, predictions.classes
     n = len(classes)
     held_out = predictions.split == "held_out"
-    label = predictions.label
-    groups = (
-        predictions.group_id if (predictions.subject_id == "").any() else predictions.subject_id
-    )
+    unknown = (predictions.subject_id == "").any()
+    groups = predictions.group_id if unknown else predictions.subject_id
     cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
-    if any(is_small(count, smallest) for count in cells.ravel().tolist()):
+    if has_small(cells, smallest):
         return None
     whole = cells.sum(0)
     example, unit = entry.data.example, entry.data.unit
     first = [Line(f"{example}s", tuple(whole.tolist()))]
     if len(np.unique(groups)) < len(groups):
         of_class = [len(np.unique(groups[label == one])) for one in range(n)]
-        if not any(is_small(count, smallest) for count in of_class):
+        if not has_small(of_class, smallest):
             first.append(Line(f"{'subject' if unit == 'site' else unit}s", tuple(of_class)))
     if not held_out.all():
         parts = np.array(
@@ -101,7 +97,7 @@ def _of_attribute(
         of_class = [count for r in inside for count in np.bincount(label[r], minlength=n).tolist()]
         cells.append(people + of_class)
     table = np.array(cells)
-    small = [any(is_small(count, smallest) for count in row) for row in cells]
+    small = [has_small(row, smallest) for row in cells]
     counts = table[:, 2:].reshape(len(names), 2, n).sum(1)
     hide = hidden_cells(table, smallest).tolist()
     for name, few, out, own in zip(names, small, hide, counts, strict=True):

@@ -23,20 +23,18 @@ def trust(contents: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> list[tu
     prints = {
         group.data.title: Opening.of(group.first, "report").population[:16] for group in groups
     }
+    predictions = [Opening.of(run, "report").predictions for run in runs]  # in the page's order
     return [
         ("First evaluation on the test set", f"{since} (UTC)."),
         ("Version", f"sequela {environment['sequela']}."),
         ("Commit", f"{commit}."),
         ("Data", "; ".join(f"{title}: {digest}" for title, digest in prints.items()) + "."),
         ("Evaluations on the test set", opened),
-        ("Checksum of all predictions", _checksum(runs)),
+        (
+            "Checksum of all predictions",
+            hashlib.sha256("\n".join(predictions).encode()).hexdigest(),
+        ),
     ]
-
-
-def _checksum(runs: Sequence[Run]) -> str:
-    """Return the SHA-256 over the predictions of all runs, in the order of the page."""
-    digests = [Opening.of(run, "report").predictions for run in runs]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def documentation() -> str:

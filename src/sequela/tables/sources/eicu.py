@@ -107,15 +107,8 @@ def on_unit(offsets: list[str], derived: Mapping[str, nw.Expr]) -> Prepare:
     """Join a table to its unit stays; ``known`` is the latest of its ``offsets``."""
 
     def prepare(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-        stays = units(frames).select(
-            "patientunitstayid",
-            "stay_id",
-            "subject_id",
-            "visit_id",
-            "unit_admission",
-            "hospital_discharge",
-            "after_a_day",
-        )
+        ids = ("patientunitstayid", "stay_id", "subject_id", "visit_id")
+        stays = units(frames).select(*ids, "unit_admission", "hospital_discharge", "after_a_day")
         joined = frame.join(stays, on="patientunitstayid", how="left")
         joined = joined.with_columns(**derived) if derived else joined
         for offset in offsets:

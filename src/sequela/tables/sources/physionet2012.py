@@ -67,8 +67,9 @@ def read(root: Path) -> Batches:
         raise DataNotFoundError(
             f"{root}: no Outcomes-a.txt; expected it next to set-a (a folder, .zip or .tar.gz)"
         )
-    outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
-    for path, table in zip(_paths(root, sets), outcomes, strict=True):
+    paths = [_outcomes(root, name) for name in sets]
+    outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in paths]
+    for path, table in zip(paths, outcomes, strict=True):
         if not len(table):
             raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
         if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
@@ -115,10 +116,6 @@ def _excerpt(file: Path) -> Batches:
         ) from error
     yield "outcomes", outcomes.to_reader()
     yield "records", records.to_reader()
-
-
-def _paths(root: Path, sets: Iterable[str]) -> list[Path]:
-    return [_outcomes(root, name) for name in sets]
 
 
 def _outcomes(root: Path, name: str) -> Path:

@@ -187,13 +187,8 @@ def apache(
 ) -> Table:
     """Declare a table of the first day's values, of which blank and -1 are not measured.
 
-    Args:
-        name: Name of the table.
-        what: Description.
-        columns: Column to the last part of its code, which names the unit.
-        why: The reason for the time at which they were known.
-        further: Columns that make no event.
-        more: Further attributes of the table.
+    ``columns`` map to the last part of their code, which names the unit; ``why`` is the reason for
+    the time at which they were known, and ``further`` columns make no event.
     """
     facts = measured(what, "APACHE", columns, *AFTER_A_DAY, why, f"!= {MISSING}")
     notes = {f"{c} is -1 (not measured): no event": f"{c} == {MISSING}" for c in columns}
@@ -294,13 +289,10 @@ PATIENT = Table(
     required=True,
     prepare=patient,
     ranges={
-        "patienthealthsystemstayid": (0, 10**12 - 1),
-        "hospitaladmitoffset": WITHIN_A_CENTURY,
-        "hospitaldischargeyear": (1990, 2100),
-        "hospitaldischargeoffset": WITHIN_A_CENTURY,
-        "unitdischargeoffset": WITHIN_A_CENTURY,
-        "admissionheight": (0, MOST_NUMBER),
-        "admissionweight": (0, MOST_NUMBER),
+        "patienthealthsystemstayid": (0, 10**12 - 1), "hospitaldischargeyear": (1990, 2100),
+        **dict.fromkeys(("hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"),
+                        WITHIN_A_CENTURY),
+        **dict.fromkeys(("admissionheight", "admissionweight"), (0, MOST_NUMBER)),
     },
     checks=(
         *(
@@ -317,75 +309,40 @@ PATIENT = Table(
         ),
         in_order("unit_admission", "unit_discharge", "patientunitstayid", share=0.005),
         *never_blank(
-            "patienthealthsystemstayid",
-            "hospitaladmitoffset",
-            "hospitaldischargeyear",
-            "hospitaldischargeoffset",
-            "unitdischargeoffset",
-            show="patientunitstayid",
+            "patienthealthsystemstayid", "hospitaladmitoffset", "hospitaldischargeyear",
+            "hospitaldischargeoffset", "unitdischargeoffset", show="patientunitstayid",
         ),
-        Check(
-            "hospital discharge before hospital admission",
-            "hospitaldischargeoffset < hospitaladmitoffset",
-            "patientunitstayid",
-            "correct the offsets, or fetch the table again",
-            share=0.005,
-        ),
-        Check(
-            "hospitaldischargestatus neither Alive nor Expired",
-            "hospitaldischargestatus not in ('Alive', 'Expired')",
-            "patientunitstayid",
-            "leave it blank where the outcome is not known",
-        ),
+        Check("hospital discharge before hospital admission",
+              "hospitaldischargeoffset < hospitaladmitoffset", "patientunitstayid",
+              "correct the offsets, or fetch the table again", share=0.005),
+        Check("hospitaldischargestatus neither Alive nor Expired",
+              "hospitaldischargestatus not in ('Alive', 'Expired')", "patientunitstayid",
+              "leave it blank where the outcome is not known"),
     ),
     notes={f"age '{OLD_AGE}' is read as {OLD_AGE_READ_AS}": f"age == '{OLD_AGE}'"},
 )  # fmt: skip
 
 APACHE = {
-    "intubated": "intubated",
-    "vent": "ventilated",
-    "dialysis": "dialysis",
-    "eyes": "GCS eyes",
-    "motor": "GCS motor",
-    "verbal": "GCS verbal",
-    "meds": "GCS not measurable for medication",
-    "urine": "urine//mL per day",
-    "wbc": "white cells//1000 per uL",
-    "temperature": "temperature//C",
-    "respiratoryrate": "respiratory rate//per min",
-    "sodium": "sodium//mmol per L",
-    "heartrate": "heart rate//per min",
-    "meanbp": "mean blood pressure//mmHg",
-    "ph": "pH",
-    "hematocrit": "hematocrit//%",
-    "creatinine": "creatinine//mg per dL",
-    "albumin": "albumin//g per dL",
-    "pao2": "PaO2//mmHg",
-    "pco2": "PaCO2//mmHg",
-    "bun": "urea nitrogen//mg per dL",
-    "glucose": "glucose//mg per dL",
-    "bilirubin": "bilirubin//mg per dL",
-    "fio2": "FiO2//%",
-}
+    "intubated": "intubated", "vent": "ventilated", "dialysis": "dialysis",
+    "eyes": "GCS eyes", "motor": "GCS motor", "verbal": "GCS verbal",
+    "meds": "GCS not measurable for medication", "urine": "urine//mL per day",
+    "wbc": "white cells//1000 per uL", "temperature": "temperature//C",
+    "respiratoryrate": "respiratory rate//per min", "sodium": "sodium//mmol per L",
+    "heartrate": "heart rate//per min", "meanbp": "mean blood pressure//mmHg", "ph": "pH",
+    "hematocrit": "hematocrit//%", "creatinine": "creatinine//mg per dL",
+    "albumin": "albumin//g per dL", "pao2": "PaO2//mmHg", "pco2": "PaCO2//mmHg",
+    "bun": "urea nitrogen//mg per dL", "glucose": "glucose//mg per dL",
+    "bilirubin": "bilirubin//mg per dL", "fio2": "FiO2//%",
+}  # fmt: skip
 APACHE_CONTEXT = {
-    "aids": "AIDS",
-    "hepaticfailure": "hepatic failure",
-    "lymphoma": "lymphoma",
-    "metastaticcancer": "metastatic cancer",
-    "leukemia": "leukemia",
-    "immunosuppression": "immunosuppression",
-    "cirrhosis": "cirrhosis",
-    "diabetes": "diabetes",
-    "electivesurgery": "elective surgery",
-    "activetx": "active treatment",
-    "readmit": "readmitted to the unit",
-    "visitnumber": "number of the unit stay",
-    "midur": "myocardial infarction in the last 6 months",
-    "thrombolytics": "thrombolysis",
-    "ventday1": "ventday1",
-    "oobventday1": "oobventday1",
-    "oobintubday1": "oobintubday1",
-}
+    "aids": "AIDS", "hepaticfailure": "hepatic failure", "lymphoma": "lymphoma",
+    "metastaticcancer": "metastatic cancer", "leukemia": "leukemia",
+    "immunosuppression": "immunosuppression", "cirrhosis": "cirrhosis", "diabetes": "diabetes",
+    "electivesurgery": "elective surgery", "activetx": "active treatment",
+    "readmit": "readmitted to the unit", "visitnumber": "number of the unit stay",
+    "midur": "myocardial infarction in the last 6 months", "thrombolytics": "thrombolysis",
+    "ventday1": "ventday1", "oobventday1": "oobventday1", "oobintubday1": "oobintubday1",
+}  # fmt: skip
 """The columns of ``apachePredVar`` that are in no other table. The columns ``diedinhospital`` and
 ``dischargelocation`` reveal the outcome and are not read."""
 

@@ -39,6 +39,7 @@ from sequela.tables.sources.omop_tables import (
     PERSON,
     VISITS,
     WARDS,
+    columns_of,
     concept_table,
     implausible,
 )
@@ -78,16 +79,11 @@ NO_END = "its type is billing, and its visit has no end: when it was known is no
 
 @dataclass(frozen=True)
 class Domain:
-    """A table of clinical events, and the prefixes of its columns.
+    """A table of clinical events, what a row of it is, and the prefixes of its columns.
 
-    Attributes:
-        table: Its name.
-        name: Prefix of its columns: ``condition`` of ``condition_concept_id``.
-        what: Description of a row.
-        start: Prefix of its date and time.
-        by_type: Whether a row of unknown type becomes known only at the end of the visit: a drug or
-            a measurement is known when it is given or taken, whatever its type.
-        values: Whether a row holds a value.
+    They are ``name``, such as ``condition`` of ``condition_concept_id``, and ``start`` of its date
+    and time. With ``by_type``, a row of unknown type becomes known only at the end of the visit: a
+    drug or a measurement is known when it is given or taken, whatever its type.
     """
 
     table: str
@@ -125,41 +121,23 @@ DOMAINS = (
 
 @dataclass(frozen=True)
 class Omop:
-    """The options for reading the tables.
+    """The options for reading the tables."""
 
-    Attributes:
-        source_codes: Code by the source concept (``ICD10CM``) before the standard one (``SNOMED``).
-        as_recorded: Date each row at its start. It leaks.
-        ancestors: Number of levels above the standard concept that codes it.
-    """
-
-    source_codes: bool = False
-    as_recorded: bool = False
-    ancestors: int = 0
+    source_codes: bool = False  # code by source concept (``ICD10CM``) before standard (``SNOMED``)
+    as_recorded: bool = False  # date each row at its start, which leaks
+    ancestors: int = 0  # levels above the standard concept that codes a row
 
     def table(self, domain: Domain) -> Table:
         """Declare a table of clinical events."""
         name, start = domain.name, domain.start
-        columns = {
-            f"{domain.table}_id": INTEGER,
-            "person_id": INTEGER,
-            f"{name}_concept_id": INTEGER,
-            f"{start}_date": TIME,
-            f"{start}_datetime": TIME,
-            f"{name}_type_concept_id": INTEGER,
-            "visit_occurrence_id": INTEGER,
-            f"{name}_source_value": TEXT,
-            f"{name}_source_concept_id": INTEGER,
-        }
+        names = [f"{domain.table}_id", "person_id", f"{name}_concept_id"]
+        names += [f"{start}_date", f"{start}_datetime", f"{name}_type_concept_id"]
+        names += ["visit_occurrence_id", f"{name}_source_value", f"{name}_source_concept_id"]
         if domain.values:
-            columns |= {
-                "value_as_number": NUMBER,
-                "value_as_string": TEXT,
-                "value_as_concept_id": INTEGER,
-                "unit_concept_id": INTEGER,
-                "unit_source_value": TEXT,
-                **({"operator_concept_id": INTEGER} if domain.table == "measurement" else {}),
-            }
+            names += ["value_as_number", "value_as_string", "value_as_concept_id"]
+            names += ["unit_concept_id", "unit_source_value"]
+            names += ["operator_concept_id"] * (domain.table == "measurement")
+        columns = columns_of(*names)
         needed = {f"{name}_concept_id", f"{start}_date", f"{name}_type_concept_id", "person_id"}
         return Table(
             domain.table,
@@ -284,19 +262,11 @@ def with_type(rows: Frame, domain: Domain) -> Frame:
 
 def declared(how: Omop) -> Source:
     """Return the source, read in a given way."""
+    events = (how.table(domain) for domain in DOMAINS)
+    concepts = (*map(concept_table, CONCEPTS), *((ANCESTORS,) if how.ancestors else ()))
     return Source(
         name="omop",
-        tables=(
-            PERSON,
-            VISITS,
-            WARDS,
-            *(how.table(domain) for domain in DOMAINS),
-            DEATHS,
-            PERIODS,
-            CARE_SITES,
-            *(concept_table(name) for name in CONCEPTS),
-            *((ANCESTORS,) if how.ancestors else ()),
-        ),
+        tables=(PERSON, VISITS, WARDS, *events, DEATHS, PERIODS, CARE_SITES, *concepts),
         not_read=NOT_READ,
         dated_by_row=True,
         leaks=ON_PURPOSE if how.as_recorded else "",

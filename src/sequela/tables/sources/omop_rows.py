@@ -11,32 +11,22 @@ from sequela.tables.rows import holds
 
 Frame = nw.LazyFrame[Any]
 
+_INTENSIVE = {32037: "intensive care", 581379: "inpatient critical care facility"}
 STAYS = {
-    9201: "inpatient visit",
-    262: "emergency room and inpatient visit",
-    8717: "inpatient hospital",
-    8971: "inpatient psychiatric facility",
-    32037: "intensive care",
-    581379: "inpatient critical care facility",
-}
+    9201: "inpatient visit", 262: "emergency room and inpatient visit", 8717: "inpatient hospital",
+    8971: "inpatient psychiatric facility", **_INTENSIVE,
+}  # fmt: skip
 ICU = {
-    32037: "intensive care",
-    581379: "inpatient critical care facility",
-    40481392: "medical ICU",
-    4305366: "surgical ICU",
-    4149943: "cardiac ICU",
+    **_INTENSIVE, 40481392: "medical ICU", 4305366: "surgical ICU", 4149943: "cardiac ICU",
     763903: "trauma ICU",
-}
+}  # fmt: skip
 DIED = 4216643  # the concept 'patient died'
 DIED_WORDS = ("DIED", "EXPIRED", "DEAD", "DECEASED", "DEAD/EXPIRED")
 SEXES = {8507: "M", 8532: "F"}
 RACES = {
-    8527: "WHITE",
-    8516: "BLACK/AFRICAN AMERICAN",
-    8515: "ASIAN",
-    8657: "AMERICAN INDIAN/ALASKA NATIVE",
-    8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
-}
+    8527: "WHITE", 8516: "BLACK/AFRICAN AMERICAN", 8515: "ASIAN",
+    8657: "AMERICAN INDIAN/ALASKA NATIVE", 8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
+}  # fmt: skip
 HISPANIC = 38003563
 CONCEPTS = ("concept", "2b_concept")
 """The tables of concepts; the second is the demo of MIMIC-IV's name for its own concepts."""
@@ -210,15 +200,9 @@ def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = 
     """Add the rows' own time, and ``clock``: whether it has a time of day.
 
     Midnight is a date without a time, as OMOP prescribes for sources that have none, in each row
-    by itself: the row's time is then the end of the day (``late``) or its beginning.
-
-    Args:
-        rows: Rows of a table.
-        date: Column of the day.
-        time: Column of the time.
-        late: Whether a day alone means its end.
-        name: Name of the added column. It is null, and ``NAME_apart`` true, where date and time
-            are more than a day apart (a day is a difference of time zones).
+    by itself: the row's time is then the end of the day (``late``) or its beginning. The added
+    column ``name`` is null, and ``NAME_apart`` true, where date and time are more than a day apart
+    (a day is a difference of time zones).
     """
     clock = nw.col(time).dt.truncate("1d") != nw.col(time)
     before, after = (nw.col(date).dt.offset_by(days) for days in ("-1d", "2d"))

@@ -23,6 +23,14 @@ OF_A_VISIT: dict[str, Condition] = {
 }
 
 
+_KINDS = {"id": INTEGER, "birth": INTEGER, "number": NUMBER, "date": TIME, "datetime": TIME}
+
+
+def columns_of(*names: str) -> dict[str, Kind]:
+    """Return columns with their kinds, which the last words of their names state in this model."""
+    return {name: _KINDS.get(name.rpartition("_")[2], TEXT) for name in names}
+
+
 def implausible(*times: str) -> dict[str, Condition]:
     """Return reasons to set a row aside for one of its times; the first dates the row."""
     apart = " or ".join(f"{time}_apart" for time in times)
@@ -30,22 +38,20 @@ def implausible(*times: str) -> dict[str, Condition]:
 
 
 IS_STAY = "(stay_by_concept or stay_by_source)"
+_OF_A_PERSON = (
+    "month_of_birth", "day_of_birth", "birth_datetime", "race_concept_id", "ethnicity_concept_id",
+    "gender_source_value", "race_source_value", "ethnicity_source_value",
+)  # fmt: skip
+_VISIT_TIMES = ("visit_start_date", "visit_start_datetime", "visit_end_date", "visit_end_datetime")
+_WHERE = (
+    "admitting_source_concept_id", "admitting_source_value", "admitted_from_concept_id",
+    "admitted_from_source_value", "discharge_to_concept_id", "discharge_to_source_value",
+    "discharged_to_concept_id", "discharged_to_source_value",
+)  # fmt: skip
 
 PERSON = Table(
     "person",
-    {
-        "person_id": INTEGER,
-        "gender_concept_id": INTEGER,
-        "year_of_birth": INTEGER,
-        "month_of_birth": INTEGER,
-        "day_of_birth": INTEGER,
-        "birth_datetime": TIME,
-        "race_concept_id": INTEGER,
-        "ethnicity_concept_id": INTEGER,
-        "gender_source_value": TEXT,
-        "race_source_value": TEXT,
-        "ethnicity_source_value": TEXT,
-    },
+    columns_of("person_id", "gender_concept_id", "year_of_birth", *_OF_A_PERSON),
     (
         Fact("birth", codes.BIRTH, "birth",
              "at birth; on the first of the year or month where no more is known",
@@ -56,11 +62,7 @@ PERSON = Table(
     ),
     key=("person_id",),
     required=True,
-    optional=frozenset(
-        {"month_of_birth", "day_of_birth", "birth_datetime", "race_concept_id",
-         "ethnicity_concept_id", "gender_source_value", "race_source_value",
-         "ethnicity_source_value"}
-    ),
+    optional=frozenset(_OF_A_PERSON),
     prepare=persons,
     ranges={"year_of_birth": (1700, 2250), "month_of_birth": (1, 12), "day_of_birth": (1, 31)},
     checks=never_blank("year_of_birth", show="person_id"),
@@ -68,23 +70,7 @@ PERSON = Table(
 
 VISITS = Table(
     "visit_occurrence",
-    {
-        "visit_occurrence_id": INTEGER,
-        "person_id": INTEGER,
-        "visit_concept_id": INTEGER,
-        "visit_start_date": TIME,
-        "visit_start_datetime": TIME,
-        "visit_end_date": TIME,
-        "visit_end_datetime": TIME,
-        "admitting_source_concept_id": INTEGER,
-        "admitting_source_value": TEXT,
-        "admitted_from_concept_id": INTEGER,
-        "admitted_from_source_value": TEXT,
-        "discharge_to_concept_id": INTEGER,
-        "discharge_to_source_value": TEXT,
-        "discharged_to_concept_id": INTEGER,
-        "discharged_to_source_value": TEXT,
-    },
+    columns_of("visit_occurrence_id", "person_id", "visit_concept_id", *_VISIT_TIMES, *_WHERE),
     (
         Fact("admission to a hospital", codes.ADMISSION + "//{visit_concept_id|UNKNOWN}",
              "visit_start", "at the start of the visit", "registered then", where=IS_STAY),
@@ -103,12 +89,7 @@ VISITS = Table(
     ),
     key=("visit_occurrence_id",),
     required=True,
-    optional=frozenset(
-        {"visit_start_datetime", "visit_end_datetime",
-         "admitting_source_concept_id", "admitting_source_value", "admitted_from_concept_id",
-         "admitted_from_source_value", "discharge_to_concept_id", "discharge_to_source_value",
-         "discharged_to_concept_id", "discharged_to_source_value"}
-    ),
+    optional=frozenset({"visit_start_datetime", "visit_end_datetime", *_WHERE}),
     prepare=visits,
     aside={**OF_A_PERSON, **implausible("visit_start", "visit_end")},
     checks=(
@@ -131,17 +112,11 @@ VISITS = Table(
 
 WARDS = Table(
     "visit_detail",
-    {
-        "visit_detail_id": INTEGER,
-        "person_id": INTEGER,
-        "visit_detail_concept_id": INTEGER,
-        "visit_detail_start_date": TIME,
-        "visit_detail_start_datetime": TIME,
-        "visit_detail_end_date": TIME,
-        "visit_detail_end_datetime": TIME,
-        "care_site_id": INTEGER,
-        "visit_occurrence_id": INTEGER,
-    },
+    columns_of(
+        "visit_detail_id", "person_id", "visit_detail_concept_id", "visit_detail_start_date",
+        "visit_detail_start_datetime", "visit_detail_end_date", "visit_detail_end_datetime",
+        "care_site_id", "visit_occurrence_id",
+    ),
     (
         Fact("intensive care begins", codes.ICU_ADMISSION + "//{unit|UNKNOWN}", "entered",
              "on entering the unit", "registered then", where="icu"),
@@ -168,12 +143,7 @@ DEATHS = Table(
     ),
     optional=frozenset({"death_datetime"}),
     prepare=dead,
-    aside={
-        **OF_A_PERSON,
-        APART: "death_known_apart",
-        UNBORN: "unborn",
-        AGAIN: "again",
-    },
+    aside={**OF_A_PERSON, APART: "death_known_apart", UNBORN: "unborn", AGAIN: "again"},
     checks=never_blank("person_id", "death_date", show="person_id"),
 )  # fmt: skip
 
@@ -198,32 +168,22 @@ CARE_SITES = Table(
 )
 
 NOT_READ = {
-    "cdm_source": "describes the data set",
-    "concept_ancestor": "read with --ancestors",
+    "cdm_source": "describes the data set", "concept_ancestor": "read with --ancestors",
     "concept_relationship": "the tables name the concepts themselves",
     "concept_synonym": "other words for concepts",
-    "condition_era": "derived from condition_occurrence",
-    "cost": "what was paid",
-    "dose_era": "derived from drug_exposure",
-    "drug_era": "derived from drug_exposure",
-    "episode": "derived from other tables",
-    "location": "addresses",
-    "note": "free text of clinicians",
-    "note_nlp": "derived from notes",
-    "payer_plan_period": "insurance",
-    "provider": "who treated",
-    "vocabulary": "describes the vocabularies",
-    "2b_vocabulary": "describes the vocabularies",
-}
+    "condition_era": "derived from condition_occurrence", "cost": "what was paid",
+    "dose_era": "derived from drug_exposure", "drug_era": "derived from drug_exposure",
+    "episode": "derived from other tables", "location": "addresses",
+    "note": "free text of clinicians", "note_nlp": "derived from notes",
+    "payer_plan_period": "insurance", "provider": "who treated",
+    "vocabulary": "describes the vocabularies", "2b_vocabulary": "describes the vocabularies",
+}  # fmt: skip
 
 
 ANCESTORS = Table(
     "concept_ancestor",
-    {
-        "ancestor_concept_id": INTEGER,
-        "descendant_concept_id": INTEGER,
-        "min_levels_of_separation": INTEGER,
-    },
+    columns_of("ancestor_concept_id", "descendant_concept_id")
+    | {"min_levels_of_separation": INTEGER},
     required=True,
     unused="names coarser concepts",
 )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.attributes import sites_of
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import Split, at_first, divided_by_time, draw, periods
+from sequela.cohort.split import Split, at_first, divided_by_time, draw_for, periods
 from sequela.config import RunSettings
 from sequela.datasets import catalog
 from sequela.datasets.codes import SITE
@@ -44,15 +44,7 @@ def divide(cohort: Cohort, settings: RunSettings) -> Division:
                 "data cannot be split by site: use --split subject"
             )
     ids = {"row": cohort.example_id, "subject": cohort.subject_id.astype(np.str_)}
-    split, part = draw(
-        label=cohort.label,
-        ids=ids if site is None else {**ids, "site": site},
-        unit=settings.split,
-        seed=settings.seed_of_split,
-        fractions=settings.fractions,
-        folds=settings.folds,
-        fold=settings.fold,
-    )
+    split, part = draw_for(settings, cohort.label, ids if site is None else {**ids, "site": site})
     return Division(cohort, split, part, site)
 
 
@@ -68,14 +60,9 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
         return cohort, None
     kept = known.copy()
     kept[known] = at_first(cohort.subject_id[known].astype(np.str_), site[known])
-    removed = {
-        "site not known": ("no hospital is on record", ~known),
-        "another site": (
-            "the subject was first seen at another site; subjects and sites stay whole",
-            known & ~kept,
-        ),
-    }
-    return cohort.only(kept, removed), site[kept]
+    other = "the subject was first seen at another site; subjects and sites stay whole"
+    removed = {"site not known": ("no hospital is on record", ~known)}
+    return cohort.only(kept, {**removed, "another site": (other, known & ~kept)}), site[kept]
 
 
 def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
@@ -84,13 +71,8 @@ def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
     time = values_of(cohort.labels["prediction_time"])
     part = periods(subject, time, settings.fractions)
     kept = at_first(subject, part)
-    removed = {
-        "a later period": (
-            "the subject was first seen in an earlier period; subjects and periods stay whole",
-            ~kept,
-        )
-    }
-    cohort = cohort.only(kept, removed)
+    earlier = "the subject was first seen in an earlier period; subjects and periods stay whole"
+    cohort = cohort.only(kept, {"a later period": (earlier, ~kept)})
     split = divided_by_time(
         label=cohort.label,
         subject=subject[kept],

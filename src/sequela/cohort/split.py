@@ -20,7 +20,7 @@ from sequela.identity.fingerprint import Content, copies
 from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 
 if TYPE_CHECKING:
-    from sequela.config import SplitUnit
+    from sequela.config import RunSettings, SplitUnit
 
 PARTS = ("train", "tuning", "held_out")
 """The parts of a split, by index."""
@@ -291,24 +291,27 @@ def draw(
         other = "subject" if unit == "site" else "recording"
         instead = "fewer folds" if folds else f"another seed, or a split by {other}"
         _check_classes(label, part, instead)
-    kinds = [kind for kind in ids if kind != "row" or unit == "row"]
-    split = Split(
-        unit=unit,
-        seed=seed,
-        fractions=fractions,
-        n_examples=_counts(part),
-        ids={kind: _hashed_parts(ids[kind], part) for kind in kinds},
-        key=own().name,
-    )
-    return split.check(), part
+    kept = {kind: each for kind, each in ids.items() if kind != "row" or unit == "row"}
+    return _proven(part, kept, unit=unit, seed=seed, fractions=fractions), part
 
 
-def _counts(part: NDArray[np.int64]) -> dict[str, int]:
-    return {name: int((part == i).sum()) for i, name in enumerate(PARTS)}
+def draw_for(
+    settings: "RunSettings", label: NDArray[np.int64], ids: Mapping[str, Ids]
+) -> tuple[Split, NDArray[np.int64]]:
+    """Draw the split that the settings of a run name; see :func:`draw`."""
+    how: dict[str, Any] = {name: getattr(settings, name) for name in ("fractions", "folds", "fold")}
+    return draw(label=label, ids=ids, unit=settings.split, seed=settings.seed_of_split, **how)
 
 
-def _hashed_parts(ids: Ids, part: NDArray[np.int64]) -> dict[str, list[str]]:
-    return {name: own().distinct(ids[part == i]) for i, name in enumerate(PARTS)}
+def _proven(part: NDArray[np.int64], ids: Mapping[str, Ids], **how: Any) -> Split:
+    """Build a split with its proof: the hashed ids of each part."""
+    rows = {name: part == i for i, name in enumerate(PARTS)}
+    hashed = {
+        kind: {name: own().distinct(each[inside]) for name, inside in rows.items()}
+        for kind, each in ids.items()
+    }
+    counts = {name: int(inside.sum()) for name, inside in rows.items()}
+    return Split(n_examples=counts, ids=hashed, key=own().name, **how).check()
 
 
 def _check_fractions(fractions: tuple[float, float, float]) -> None:
@@ -382,19 +385,12 @@ def divided_by_time(
     """
     _check_classes(label, part, "a split by subject")
     ends = {name: time[part == i] for i, name in enumerate(PARTS)}
-    split = Split(
-        unit="time",
-        seed=seed,
-        fractions=fractions,
-        n_examples=_counts(part),
-        ids={"subject": _hashed_parts(subject, part)},
-        times={
-            name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
-            for name, t in ends.items()
-        },
-        key=own().name,
-    )
-    return split.check()
+    times = {
+        name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
+        for name, t in ends.items()
+    }
+    how: dict[str, Any] = {"unit": "time", "seed": seed, "fractions": fractions, "times": times}
+    return _proven(part, {"subject": subject}, **how)
 
 
 def _drawn(

@@ -7,14 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sequela.cohort.outcomes import OUTCOMES, Outcome, stay_of_more_than
 from sequela.cohort.rules import CENSORED, ON_RECORD
-from sequela.cohort.tasks import OF_STAYS, TASKS, History, Task, Trigger, task_named
+from sequela.cohort.tasks import OF_STAYS, OF_SUBJECTS, TASKS, History, Task, Trigger, task_named
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.formats import opened
 
 SUFFIX = ".toml"
 _STAY = re.compile(r"a stay of more than ([0-9]{1,4}(?:\.[0-9]{1,4})?) days")
 _EXPECTED = "a task in TOML (docs/tasks.md)"
-_OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
 
 
 class _Part(BaseModel):
@@ -74,7 +73,7 @@ class DeclaredTask(_Part):
     def _usual(self, *, own: bool) -> tuple[str, ...]:
         rules: tuple[str, ...] = OF_STAYS
         if self.trigger in {"entry", "last event"}:
-            rules = _OF_SUBJECTS
+            rules = OF_SUBJECTS
         if self.trigger in {"admission", "ICU admission"}:
             rules += ("no-discharge", "shorter-than-window")
         if self.trigger == "discharge":

@@ -197,44 +197,31 @@ class Task:
 
 
 OF_STAYS = (
-    "no-trigger-time",
-    "minors",
-    "organ-donors",
-    "negative-stays",
-    "deaths-before-admission",
-)
+    "no-trigger-time", "minors", "organ-donors", "negative-stays", "deaths-before-admission",
+)  # fmt: skip
 """The rules that every task of hospital stays applies first, in this order."""
 _AFTER_A_STAY = (*OF_STAYS, "blank-status", "died-in-hospital", "dead-at-prediction")
+OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
+"""The usual rules of a task of subjects."""
 
 
 def in_hospital(hours: float = 24) -> Task:
     """Predict death in the stay, ``hours`` after its admission; 0 predicts at admission."""
-    return Task(
-        name="in-hospital",
-        trigger="admission",
-        hours=hours,
-        outcome=DEATH_IN_STAY,
-        exclude=(*OF_STAYS, "blank-status", "shorter-than-window"),
-    )
+    rules = (*OF_STAYS, "blank-status", "shorter-than-window")
+    return Task("in-hospital", "admission", DEATH_IN_STAY, hours=hours, exclude=rules)
 
 
 def with_hindsight(task: Task) -> Task:
     """Return the task with the whole stay as input, to show how much that inflates the score."""
-    return replace(
-        task,
-        hindsight=True,
-        leaks="it reads data recorded up to the end of the stay, when the outcome was known",
-    )
+    leaks = "it reads data recorded up to the end of the stay, when the outcome was known"
+    return replace(task, hindsight=True, leaks=leaks)
 
 
 def post_discharge(days: float = 365) -> Task:
     """Predict death within ``days`` of a discharge alive."""
+    rules = (*_AFTER_A_STAY, "censored-before-horizon")
     return Task(
-        name="post-discharge",
-        trigger="discharge",
-        outcome=DEATH_WITHIN_HORIZON,
-        horizon_days=days,
-        exclude=(*_AFTER_A_STAY, "censored-before-horizon"),
+        "post-discharge", "discharge", DEATH_WITHIN_HORIZON, horizon_days=days, exclude=rules
     )
 
 
@@ -247,47 +234,26 @@ def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: st
         outcome=DEATH_WITHIN_HORIZON,
         horizon_days=horizon_days,
         entry_code=entry_code,
-        exclude=(
-            "no-trigger-time",
-            "minors",
-            "dead-at-prediction",
-            "follow-up-ended",
-            "censored-before-horizon",
-        ),
+        exclude=(*OF_SUBJECTS, "censored-before-horizon"),
     )
 
 
 def readmission(days: float = 30) -> Task:
     """Predict an admission within ``days`` of a discharge alive, whatever its reason."""
-    return Task(
-        name="readmission-30d",
-        trigger="discharge",
-        outcome=READMISSION,
-        horizon_days=days,
-        exclude=(*_AFTER_A_STAY, "overlapping-stays", "censored-before-horizon"),
-    )
+    rules = (*_AFTER_A_STAY, "overlapping-stays", "censored-before-horizon")
+    return Task("readmission-30d", "discharge", READMISSION, horizon_days=days, exclude=rules)
 
 
 def length_of_stay(days: float = 7, hours: float = 24) -> Task:
     """Predict a stay of more than ``days``, ``hours`` after its admission."""
-    return Task(
-        name="length-of-stay-7d",
-        trigger="admission",
-        hours=hours,
-        outcome=stay_of_more_than(days),
-        exclude=(*OF_STAYS, "no-discharge", "shorter-than-window"),
-    )
+    outcome, rules = stay_of_more_than(days), (*OF_STAYS, "no-discharge", "shorter-than-window")
+    return Task("length-of-stay-7d", "admission", outcome, hours=hours, exclude=rules)
 
 
 def icu_transfer(hours: float = 24) -> Task:
     """Predict the first admission to intensive care later in the stay."""
-    return Task(
-        name="icu-transfer",
-        trigger="admission",
-        hours=hours,
-        outcome=ICU_TRANSFER,
-        exclude=(*OF_STAYS, "no-discharge", "shorter-than-window", "already-in-icu"),
-    )
+    rules = (*OF_STAYS, "no-discharge", "shorter-than-window", "already-in-icu")
+    return Task("icu-transfer", "admission", ICU_TRANSFER, hours=hours, exclude=rules)
 
 
 def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.cohort.split import PARTS, Split, draw
+from sequela.cohort.split import PARTS, Split, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
@@ -226,15 +226,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
             f"--aim is an option for two classes, but {settings.data} has "
             f"{len(segments.classes)}: leave it out"
         )
-    split, part = draw(
-        label=segments.label,
-        ids=ids_of(segments),
-        unit=settings.split,
-        seed=settings.seed_of_split,
-        fractions=settings.fractions,
-        folds=settings.folds,
-        fold=settings.fold,
-    )
+    split, part = draw_for(settings, segments.label, ids_of(segments))
     return from_recordings(
         segments,
         Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train"))),

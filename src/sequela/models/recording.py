@@ -141,31 +141,18 @@ class Attention(nn.Module):
 
 @dataclass(frozen=True)
 class RecordingAttentionConfig(SignalConfig):
-    """The config: attention to the spectra of segments, and statistics of the whole.
+    """The config: attention to the spectra of segments, and statistics of the whole."""
 
-    Attributes:
-        n_times: Samples of a recording.
-        segment: Samples of a segment whose spectrum is computed.
-        heads: Weighted means over segments.
-        tapers: Tapers of spectra.
-        scales: Time scales, each twice as coarse as the one before it.
-        lags: Lags of autocorrelation and of differences of samples.
-        stretch: In training each recording is cut to a random stretch, at least this share of it.
-        hidden: Units of each hidden layer.
-        feature_dropout: Dropout before the first hidden layer.
-        dropout: Dropout after each hidden layer.
-    """
-
-    n_times: int = 4097
-    segment: int = 178
-    heads: int = 2
-    tapers: int = 4
-    scales: int = 5
-    lags: int = 16
-    stretch: float = 0.7
-    hidden: tuple[int, ...] = (128, 64)
-    feature_dropout: float = 0.1
-    dropout: float = 0.3
+    n_times: int = 4097  # samples of a recording
+    segment: int = 178  # samples of a segment whose spectrum is computed
+    heads: int = 2  # weighted means over segments
+    tapers: int = 4  # of spectra
+    scales: int = 5  # of time, each twice as coarse as the one before it
+    lags: int = 16  # of autocorrelation and of differences of samples
+    stretch: float = 0.7  # in training each recording is cut to a random share, at least this one
+    hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer
+    feature_dropout: float = 0.1  # before the first hidden layer
+    dropout: float = 0.3  # after each hidden layer
 
 
 class RecordingAttention(nn.Module):

@@ -172,40 +172,25 @@ class Standardise(nn.Module):
 class SpectralMLPConfig(SignalConfig):
     """The config: fixed features of each channel, and the hidden layers after them.
 
-    Attributes:
-        tapers: Tapers of the spectrum.
-        bandwidth: Time-bandwidth of the tapers.
-        windows: Windows over which the spectrum is averaged.
-        window: Samples of such a window; 0 is the whole segment.
-        bands: Bands of the spectrum; 0 keeps each frequency.
-        cepstrum: Cepstral coefficients.
-        autocorrelation: Lags of the autocorrelation.
-        lags: Differences of samples at these lags.
-        reflections: Order of the autoregression.
-        envelopes: Bands with features of their power over time.
-        quantiles: Quantiles of samples and of their differences.
-        hidden: Units of each hidden layer.
-        dropout: Dropout after each hidden layer.
-        members: Networks after the features; their probabilities are averaged.
-        share: Share of the features that each member reads, drawn at random (Ho 1998, The random
-            subspace method for constructing decision forests).
+    The features of a member are drawn at random (Ho 1998, The random subspace method for
+    constructing decision forests).
     """
 
-    tapers: int = 4
-    bandwidth: float = BANDWIDTH
-    windows: int = 1
-    window: int = 0
-    bands: int = 0
-    cepstrum: int = 20
-    autocorrelation: int = 0
-    lags: tuple[int, ...] = tuple(range(1, 9))
-    reflections: int = 0
-    envelopes: int = 0
-    quantiles: int = 0
-    hidden: tuple[int, ...] = (128, 64)
-    dropout: float = 0.25
-    members: int = 1
-    share: float = 1.0
+    tapers: int = 4  # of the spectrum
+    bandwidth: float = BANDWIDTH  # time-bandwidth of the tapers
+    windows: int = 1  # over which the spectrum is averaged
+    window: int = 0  # samples of such a window; 0 is the whole segment
+    bands: int = 0  # of the spectrum; 0 keeps each frequency
+    cepstrum: int = 20  # coefficients
+    autocorrelation: int = 0  # lags of it
+    lags: tuple[int, ...] = tuple(range(1, 9))  # of differences of samples
+    reflections: int = 0  # order of the autoregression
+    envelopes: int = 0  # bands with features of their power over time
+    quantiles: int = 0  # of samples and of their differences
+    hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer
+    dropout: float = 0.25  # after each hidden layer
+    members: int = 1  # networks after the features; their probabilities are averaged
+    share: float = 1.0  # of the features that each member reads
 
 
 class SpectralMLP(nn.Module):
@@ -219,17 +204,9 @@ class SpectralMLP(nn.Module):
                 f"a segment has n_times={n_times}, but a spectrum needs at least {_FEWEST} "
                 "samples: give longer segments, or choose another model (mlp-improved)"
             )
-        spectrum = LogSpectrum(
-            n_times,
-            config.tapers,
-            bandwidth=config.bandwidth,
-            windows=config.windows,
-            window=config.window,
-            bands=config.bands,
-            cepstrum=config.cepstrum,
-            autocorrelation=config.autocorrelation,
-        )
-        described: dict[str, Described] = {"spectrum": spectrum}
+        names = ("bandwidth", "windows", "window", "bands", "cepstrum", "autocorrelation")
+        how = {name: getattr(config, name) for name in names}
+        described: dict[str, Described] = {"spectrum": LogSpectrum(n_times, config.tapers, **how)}
         if config.lags:
             described["lags"] = LagMoments(config.lags)
         if config.reflections:

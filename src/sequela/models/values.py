@@ -19,29 +19,17 @@ from sequela.sequences.featurisers import CLIP
 
 @dataclass(frozen=True)
 class ValuesLSTMConfig:
-    """The shapes of inputs and logits, and the sizes of the two branches.
+    """The shapes of inputs and logits, and the sizes of the two branches."""
 
-    Attributes:
-        n_channels: Measurements of a step.
-        n_features: Summaries of an example.
-        n_outputs: Classes.
-        hidden: Units of the LSTM.
-        members: Parallel small networks, which share the LSTM (see ``members.py``).
-        summary: Units of each member on summaries.
-        dropout: Dropout before each member's output.
-        input_dropout: Dropout of the summaries.
-        memory_days: The age in days at which an old value's age counts as 1 - 1/e.
-    """
-
-    n_channels: int = 38
-    n_features: int = 322
-    n_outputs: int = 2
-    hidden: int = 32
-    members: int = 4
-    summary: int = 32
-    dropout: float = 0.3
-    input_dropout: float = 0.5
-    memory_days: float = 1 / 3
+    n_channels: int = 38  # measurements of a step
+    n_features: int = 322  # summaries of an example
+    n_outputs: int = 2  # classes
+    hidden: int = 32  # units of the LSTM
+    members: int = 4  # parallel small networks, which share the LSTM (see ``members.py``)
+    summary: int = 32  # units of each member on summaries
+    dropout: float = 0.3  # before each member's output
+    input_dropout: float = 0.5  # of the summaries
+    memory_days: float = 1 / 3  # the age at which an old value's age counts as 1 - 1/e
 
 
 class ValuesLSTM(nn.Module):

@@ -17,15 +17,10 @@ from sequela.models.steps import last_real, padding_is_faster
 
 @dataclass(frozen=True)
 class VisitsConfig:
-    """The shapes of inputs and logits.
+    """The shapes of inputs and logits."""
 
-    Attributes:
-        n_codes: Size of the vocabulary, the unknown code included.
-        n_outputs: Classes.
-    """
-
-    n_codes: int = 911
-    n_outputs: int = 2
+    n_codes: int = 911  # size of the vocabulary, the unknown code included
+    n_outputs: int = 2  # classes
 
 
 class MultiHotLinear(nn.Module):

@@ -19,27 +19,16 @@ from sequela.models.visits import MultiHotLinear
 
 @dataclass(frozen=True)
 class VisitsAttentionConfig:
-    """The shapes of inputs and logits, and sizes.
+    """The shapes of inputs and logits, and sizes."""
 
-    Attributes:
-        n_codes: Size of the vocabulary, the unknown code included.
-        n_features: Summaries of an example.
-        n_outputs: Classes.
-        embed: Numbers of a visit.
-        members: Parallel small networks.
-        summary: Units of each member on summaries.
-        dropout: Dropout before each member's output, and of visits.
-        input_dropout: Dropout of summaries.
-    """
-
-    n_codes: int = 911
-    n_features: int = 256
-    n_outputs: int = 2
-    embed: int = 8
-    members: int = 4
-    summary: int = 16
-    dropout: float = 0.5
-    input_dropout: float = 0.8
+    n_codes: int = 911  # size of the vocabulary, the unknown code included
+    n_features: int = 256  # summaries of an example
+    n_outputs: int = 2  # classes
+    embed: int = 8  # numbers of a visit
+    members: int = 4  # parallel small networks
+    summary: int = 16  # units of each member on summaries
+    dropout: float = 0.5  # before each member's output, and of visits
+    input_dropout: float = 0.8  # of summaries
 
 
 class VisitsAttention(nn.Module):

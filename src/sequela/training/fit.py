@@ -151,25 +151,17 @@ class _Fit:
         data_order = train.generator
         model, _, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
         average = average.to(accelerator.device)
+        weights: Any = (list(average.module.parameters()), list(raw_model.parameters()))
+        buffers = (list(average.module.buffers()), list(raw_model.buffers()))
+        weight = None if class_weight is None else class_weight.to(accelerator.device)
         # Processes train on equally many batches; the validation set is used as it is, without
         # duplicates.
         accelerator.even_batches = False
+        judged = None if tuning is None else accelerator.prepare(tuning)
+        raw = raw_model, raw_adam, raw_schedule, data_order
+        prepared = model, schedule, train, judged
         return cls(
-            accelerator,
-            settings,
-            raw_model,
-            raw_adam,
-            raw_schedule,
-            data_order,
-            average,
-            (list(average.module.parameters()), list(raw_model.parameters())),
-            (list(average.module.buffers()), list(raw_model.buffers())),
-            model,
-            schedule,
-            train,
-            None if tuning is None else accelerator.prepare(tuning),
-            metrics,
-            None if class_weight is None else class_weight.to(accelerator.device),
+            accelerator, settings, *raw, average, weights, buffers, *prepared, metrics, weight
         )
 
     def restore(self, saved: Checkpoint) -> None:

@@ -24,16 +24,10 @@ from sequela.formats.opened import json_value
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True)
 class EpochRecord:
-    """One part of the data in one epoch.
+    """One part of the data in one epoch, counted from 1: its wall-clock time and its means.
 
-    Attributes:
-        epoch: Counted from 1.
-        part: ``train`` or ``tuning``. ``train`` is measured while the weights still move (and with
-            dropout on), ``tuning`` after the epoch.
-        loss: Mean of the loss over the examples (weighted where classes are weighted).
-        seconds: Wall-clock time.
-        metrics: Means over the examples, by name.
-        learning_rate: Learning rate at the end of the epoch.
+    The part ``train`` is measured while the weights still move (and with dropout on), ``tuning``
+    after the epoch. The loss is weighted where classes are; the learning rate is that at the end.
     """
 
     epoch: PositiveInt

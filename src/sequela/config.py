@@ -247,11 +247,6 @@ class CohortSettings(SequenceSettings, QuestionSettings):
     """The task and the sequences of a run on hospital tables."""
 
 
-def _asks(asked: QuestionSettings) -> str:
-    """Return the task, or the outcome of a label file."""
-    return (asked.outcome or "labels of a file") if asked.labels else asked.task
-
-
 def _codes(asked: CohortSettings) -> str:
     """Return the level to which ICD codes are cut; nothing if they are not."""
     digits = asked.icd_digits
@@ -353,14 +348,13 @@ class RunSettings(_Settings):
             >>> RunSettings(model="gru-improved", data="bonn", split="row").title
             'gru-improved, bonn by row'
         """
-        asked = self.cohort
-        by = "" if asked and self.split == "subject" else f" by {self.split}"
-        where = f"{_asks(asked)} of {self.data}{by}{_codes(asked)}" if asked else f"{self.data}{by}"
+        where, by, asked = self.data, f" by {self.split}", self.cohort
+        if asked:
+            task = (asked.outcome or "labels of a file") if asked.labels else asked.task
+            where, by = f"{task} of {self.data}", by * (self.split != "subject") + _codes(asked)
         weighted = ", weighted" * self.training.class_weights
-        return (
-            f"{self.model}, "
-            f"{where}{weighted}{', with later information' * bool(asked and asked.hindsight)}"
-        )
+        later = ", with later information" * bool(asked and asked.hindsight)
+        return f"{self.model}, {where}{by}{weighted}{later}"
 
     def to_toml(self) -> str:
         """Return the settings as TOML; ``None`` is left out."""

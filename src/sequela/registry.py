@@ -13,10 +13,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 class Registry(dict[str, T]):
     """Things of one kind by name, in the order in which they were added.
 
-    Attributes:
-        kind: The kind, in messages.
-        of: The class of the entries.
-        check: Function that raises an error for a new name or entry that does not fit.
+    ``check`` raises an error for a new name or entry that does not fit.
     """
 
     def __init__(

@@ -30,18 +30,13 @@ _TWO = 2
 
 @dataclass(frozen=True)
 class Compared:
-    """One run, compared with the first.
+    """One run by the name of its folder, compared with the first on the test set.
 
-    Attributes:
-        name: The name of the run's folder.
-        model: The name of the model.
-        value: Its number on the test set.
-        difference: That number minus the first run's, paired; ``None`` for the first run itself.
-        corrected_p: The p-value corrected for the number of comparisons (Holm).
-        delong: The difference of AUROC by DeLong, where there are two classes and one split.
-        mcnemar: McNemar's test over whole groups; ``None`` where groups have examples of several
-            classes, or there are folds.
-        same: Whether it has the same probabilities as the first run: the same model twice.
+    The difference is its value minus the first run's, paired; ``None`` for the first run itself.
+    The p-value is corrected for the number of comparisons (Holm). The difference of AUROC by DeLong
+    is known for two classes and one split, McNemar's test over whole groups where these have
+    examples of one class, and there are no folds. With the ``same`` probabilities as the first run,
+    it is the same model twice.
     """
 
     name: str

@@ -28,19 +28,12 @@ Attribute = Callable[[int, Tensor], Attribution]
 
 @dataclass(frozen=True)
 class Explained:
-    """One example.
+    """One example, the reason for its choice, its part of the split, and its true class.
 
-    Attributes:
-        example_id: As in ``predictions.parquet``.
-        why: The reason for its choice.
-        part: Its part of the split.
-        label: The true class.
-        chances: The predicted probability of each class.
-        numbers: Attributions by the name of a number of the model, for example ``logit of
-            seizure``: values (n_chans, n_times) of a segment, (code,) of a record.
-        signal: float32 (n_chans, n_times) in µV, for a segment.
-        sfreq: Samples per second in Hz, for a segment.
-        codes: Codes, measurements and features of a record, in the order of the values.
+    ``chances`` are the predicted probabilities of the classes, ``numbers`` the attributions by the
+    name of a number of the model, for example ``logit of seizure``: values (n_chans, n_times) of a
+    segment, (code,) of a record. A segment has a signal, float32 (n_chans, n_times) in µV, and its
+    samples per second in Hz; a record has codes, measurements and features in the values' order.
     """
 
     example_id: str
@@ -118,18 +111,12 @@ def explain(
         def attribute(row: int, weights: Tensor) -> Any:
             return given.attribution(model, row, weights, steps)
 
-        return Explanation(
-            folder,
-            data.origin,
-            tuple(
-                Explained(
-                    **_explained(predictions, row, why, classes, attribute),
-                    **given.describe_example(row),
-                )
-                for row, why in wanted.items()
-            ),
-            given.importance(model, smallest_shown(folder.data, hide_below)),
-        )
+        shown = []
+        for row, why in wanted.items():
+            own = _explained(predictions, row, why, classes, attribute)
+            shown.append(Explained(**own, **given.describe_example(row)))
+        ranking = given.importance(model, smallest_shown(folder.data, hide_below))
+        return Explanation(folder, data.origin, tuple(shown), ranking)
 
 
 def informative(predictions: Predictions) -> dict[int, str]:

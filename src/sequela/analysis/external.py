@@ -46,14 +46,9 @@ _FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their o
 class Side:
     """The people of one side: the development data, or the new data.
 
-    Attributes:
-        title: The name of the data.
-        judged: The people whose predictions are evaluated, in words.
-        everybody: Predictions for all people of the side, to describe them.
-        attributes: Known attributes of the people: str (example,) by name.
-        predictions: The predictions that are evaluated.
-        unknown_codes: The share of codes outside the vocabulary; ``None`` without codes.
-        seed: The seed of the intervals.
+    Those whose predictions are evaluated are ``judged``, in words; ``everybody`` are predictions
+    for all, to describe them, and ``attributes`` what is known of all: str (example,) by name.
+    ``unknown_codes`` is the share of codes outside the vocabulary; ``None`` without codes.
     """
 
     title: str
@@ -77,14 +72,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Updated:
-    """The effect of recalibration on half of the new people on the other half.
+    """The effect of recalibration on half of the new people (so many ``people``) on the others.
 
-    Attributes:
-        people: Number of people in the half used for fitting.
-        judged: Predictions of each way for the other half by name, first those of the unchanged
-            model.
-        lines: The change of the logit for each way with two classes.
-        curve: The performance of each way over the number of people.
+    ``judged`` are the predictions of each way for the others, first those of the unchanged model;
+    ``lines`` the change of the logit with two classes, ``curve`` the performance over the people.
     """
 
     people: int
@@ -95,17 +86,11 @@ class Updated:
 
 @dataclass(frozen=True)
 class External:
-    """The external validation of a model.
+    """The external validation of a model on the data of its development and on new data.
 
-    Attributes:
-        run: The run.
-        home: The development data.
-        away: The new data.
-        updated: The recalibration; ``None`` where the new people are too few for two halves.
-        numbers: The result of :func:`sequela.analysis.evaluate.evaluate_run`.
-        data: The descriptions of both data.
-        origin: The place of the new data, in words; empty for the run's own data.
-        opened: Sentences on the number of evaluations on the run's test set.
+    The recalibration is ``None`` where the new people are too few for two halves; ``numbers`` are
+    the result of :func:`sequela.analysis.evaluate.evaluate_run`, ``data`` the descriptions of both
+    data. The origin of the run's own data is empty.
     """
 
     run: RunFolder

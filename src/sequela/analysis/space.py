@@ -38,13 +38,10 @@ def defaults_of(entry: ModelEntry, settings: RunSettings) -> dict[str, object]:
 
 
 def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()) -> Space:
-    """Return the ranges of a search, by the name of the setting.
+    """Return the ranges of a search by the name of the setting; the run is within usual ranges.
 
-    Args:
-        entry: The network.
-        settings: The settings of the run, which are within the usual ranges.
-        asked: The settings to search, as ``NAME=LOW..HIGH`` or ``NAME=A,B,C`` (default: learning
-            rate, batch size, weight decay, schedule, and the sizes and dropout of the network).
+    The settings to search are written ``NAME=LOW..HIGH`` or ``NAME=A,B,C`` (default: learning rate,
+    batch size, weight decay, schedule, and the sizes and dropout of the network).
     """
     defaults = defaults_of(entry, settings)
     if not asked:

@@ -1,6 +1,7 @@
 """A run with tuned settings: a search, then training with the best settings."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
@@ -67,9 +68,9 @@ def tune(
         found = search.run(trials, on_trial, on_wait)
         # One process of this machine trains the run.
         lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
-        options = {"root": root, "work": work, "resume": True, "on_epoch": on_epoch}
+        best, again = search.best(found), partial(fit.train, root=root, work=work, resume=True)
         with FileLock(Path(gettempdir()) / lock):
-            return fit.train(search.best(found), out, **options, beside={FILE: found})
+            return again(best, out, on_epoch=on_epoch, beside={FILE: found})
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:

@@ -59,13 +59,10 @@ class Calls:
 class LayerCost:
     """The cost of one layer, or of one operation between layers.
 
-    Attributes:
-        parameters: Parameters counted here; the formula has those of ``shared`` too.
-        calls: The work of its calls, on the input as passed.
-        useful: The part of the work on real steps.
-        executed: The work on a padded batch.
-        embedding_sum: The work for the same result as a sum of rows, for a Linear on a multi-hot
-            input.
+    Its formula has the parameters of ``shared`` too, which are not counted here. ``calls`` are the
+    work on the input as passed, ``useful`` its part on real steps, ``executed`` the work on a
+    padded batch, and ``embedding_sum`` that for the same result as a sum of rows, for a Linear on a
+    multi-hot input.
     """
 
     name: str
@@ -176,15 +173,10 @@ class ReportCount:
 class Account:
     """The account of a model's cost.
 
-    Attributes:
-        model: Name of the model.
-        convention: Name of the counting convention.
-        inputs: Shapes of the input.
-        layers: The layers in the order of their first call; parameters without a call last.
-        trainable: Number of parameters that training changes.
-        free: Operations that are known to be free.
-        unknown: Operations without a rule; if there are any, the account is a lower bound.
-        report: The count of the report of 2019, where there is one.
+    The layers are in the order of their first call, parameters without a call last. Training
+    changes so many ``trainable`` parameters. Some operations are known to be ``free``; if some are
+    ``unknown``, as they have no rule, the account is a lower bound. There may be a count of the
+    report of 2019.
     """
 
     model: str

@@ -59,14 +59,9 @@ class Network:
 
 def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
     """Count a network, with useful and executed work counted separately."""
-    whole = account(
-        network.model,
-        network.inputs(network.lengths),
-        convention=convention,
-        name=network.name,
-        padded_rows=len(network.lengths) * network.slots if network.packed else None,
-        allow_unknown=allow_unknown,
-    )
+    counted = partial(account, network.model, convention=convention, allow_unknown=allow_unknown)
+    rows = len(network.lengths) * network.slots if network.packed else None
+    whole = counted(network.inputs(network.lengths), name=network.name, padded_rows=rows)
     whole = with_features(whole, network.reads, network.sizes, network.lengths)
     whole = replace(whole, inputs=network.described or whole.inputs)
     if network.packed or set(network.lengths) == {network.slots}:
@@ -74,13 +69,7 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
     # The useful work of a padded batch is that of each sample alone.
     useful: defaultdict[str, Amount] = defaultdict(lambda: Amount(0, 0))
     for length, times in Counter(network.lengths).items():
-        alone = account(
-            network.model,
-            network.inputs([length]),
-            convention=convention,
-            allow_unknown=allow_unknown,
-        )
-        for layer in alone.layers:
+        for layer in counted(network.inputs([length])).layers:
             useful[layer.name] += layer.useful * times
     layers = (replace(layer, useful=useful[layer.name]) for layer in whole.layers)
     return replace(whole, layers=tuple(layers))

@@ -57,9 +57,11 @@ def render(account: Account, form: str, *, derivation: bool = False) -> str:
 
 
 def _table(account: Account) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [HEADER]
     total = "at least" if account.lower_bound else "total"
-    for name, kind, of in [*((e.name, e.kind, e) for e in account.layers), (total, "", account)]:
+    counted: list[tuple[str, str, LayerCost | Account]]
+    counted = [*((each.name, each.kind, each) for each in account.layers), (total, "", account)]
+    rows: list[Sequence[str]] = [HEADER]
+    for name, kind, of in counted:
         rows.append((name, kind, f"{of.parameters:,}", f"{of.operations:,}", f"{of.macs:,}"))
     return rows
 

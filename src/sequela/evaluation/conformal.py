@@ -107,14 +107,9 @@ def check_coverage(
     is_class = predictions.label[:, None] == np.arange(len(predictions.classes))
     size = sets.sum(axis=1)
     covered = statistic.ratio(holds * of_group, of_group, group)
-    every = np.ones_like(holds)
-    both = statistic.stacked(
-        [
-            statistic.Statistic(covered.value, covered.n_groups, (covered.n_groups,)),
-            statistic.mean(size, group),
-            statistic.share(size == 0, every, group),
-            statistic.share(holds[:, None], is_class, group),
-        ]
-    )
+    covered = statistic.Statistic(covered.value, covered.n_groups, (covered.n_groups,))
+    empties = statistic.share(size == 0, np.ones_like(holds), group)
+    by_class = statistic.share(holds[:, None], is_class, group)
+    both = statistic.stacked([covered, statistic.mean(size, group), empties, by_class])
     coverage, mean_size, empty, *of_class = estimates(both, rng, how)
     return Coverage(rule.promised, coverage, tuple(of_class), mean_size, empty)

@@ -268,10 +268,11 @@ def _bare(kind: Kind, predictions: Predictions) -> Curve:
     else:
         y, x, thresholds = (each[::-1] for each in sklearn_metrics.precision_recall_curve(*both))
         points = (x, y, np.concatenate([[np.inf], thresholds]))
+    x, y, thresholds = (np.asarray(one, dtype=np.float64) for one in points)
     nothing = np.zeros(0)
     return Curve(
         kind,
-        *(np.asarray(one, dtype=np.float64) for one in points),
+        *(x, y, thresholds),
         *(nothing, nothing, nothing),
         area=Estimate(np.nan, None),
         frequency=float(np.mean(predictions.label == 1)),

@@ -253,6 +253,8 @@ def alarms_at(threshold: float) -> Callable[[Predictions], Statistic]:
 
 
 _SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
+_REPORTED: dict[str, Any] = {"reported": True, "reveals": False}
+_RANKED: dict[str, Any] = {"needs": "two classes", **_REPORTED}
 
 _TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
 """The other keys among a run's numbers."""
@@ -281,10 +283,8 @@ for _metric in (
         "share of examples whose most probable class is the true one",
         accuracy,
         _accuracy,
-        **_SHARE,
+        **(_SHARE | _REPORTED),
         hub="accuracy",
-        reported=True,
-        reveals=False,
     ),
     Metric(
         "recording_accuracy",
@@ -293,9 +293,7 @@ for _metric in (
         recording_accuracy,
         lambda predictions: _accuracy(predictions.by_recording()),
         needs="whole groups",
-        **_SHARE,
-        reported=True,
-        reveals=False,
+        **(_SHARE | _REPORTED),
     ),
     Metric(
         "auroc",
@@ -304,11 +302,9 @@ for _metric in (
         "counted 0.5 (Hanley & McNeil 1982)",
         auroc,
         _ranked(statistic.auroc),
-        needs="two classes",
+        **_RANKED,
         chance=0.5,
         hub="roc_auc",
-        reported=True,
-        reveals=False,
     ),
     Metric(
         "average_precision",
@@ -316,10 +312,8 @@ for _metric in (
         "sum over thresholds of (gain in recall) x precision, not interpolated",
         average_precision,
         _ranked(statistic.average_precision),
-        needs="two classes",
+        **_RANKED,
         hub="average_precision",
-        reported=True,
-        reveals=False,
     ),
     Metric(
         "log_loss",
@@ -331,9 +325,8 @@ for _metric in (
         better="lower",
         bounds=(0.0, float("inf")),
         key="loss",
-        reported=True,
         interval=False,
-        reveals=False,
+        **_REPORTED,
     ),
     Metric(
         "balanced_accuracy",

@@ -240,18 +240,14 @@ class Predictions:
             raise RunError(str(error)) from error
         try:
             classes = tuple(json_value((table.schema.metadata or {})[CLASSES_KEY]))
-            return cls(
-                **{
-                    name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)
-                    for column, name in (_COLUMNS | _RECORDING).items()
-                    if column in table.column_names or column in _COLUMNS
-                },
-                label=table["label"].to_numpy(),
-                probabilities=np.stack(
-                    [table[f"p_{index}"].to_numpy() for index in range(len(classes))], axis=1
-                ),
-                classes=classes,
-            )
+            texts: dict[str, Any] = {
+                name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)
+                for column, name in (_COLUMNS | _RECORDING).items()
+                if column in table.column_names or column in _COLUMNS
+            }
+            chances = [table[f"p_{index}"].to_numpy() for index in range(len(classes))]
+            numbers = {"label": table["label"].to_numpy(), "probabilities": np.stack(chances, 1)}
+            return cls(**texts, **numbers, classes=classes)
         except KeyError as error:
             raise RunError(
                 f"{path} lacks {error}: it is not a file of predictions; train again"

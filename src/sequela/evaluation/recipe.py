@@ -156,12 +156,8 @@ class Design:
             stratum = class_strata(np.concatenate([each.label for each in everything]), group)
         looks = [one.tuning for one in judged if one.tuning is not None]
         known = len(looks) == len(judged) and all(np.isin(e.group_id, ids).all() for e in looks)
-        return cls(
-            tuple(members(each) for each in everything),
-            tuple(one.place for one in judged),
-            stratum,
-            tuple(members(each) for each in looks) if known else (),
-        )
+        places, inside = tuple(one.place for one in judged), tuple(map(members, everything))
+        return cls(inside, places, stratum, tuple(map(members, looks)) if known else ())
 
     @property
     def n_groups(self) -> int:
@@ -229,8 +225,8 @@ def across_folds(
     trials = _trials(statistics, design)
     numbers = []
     for i in range(point.shape[1]):
-        without, spread = _mean(left_out[..., i]), float(swing[i]) * correction
-        found = _Found(point[:, i], drawn[..., i], without, spread, trials[i], degrees)
+        means, spread = _mean(left_out[..., i]), float(swing[i]) * correction
+        found = _Found(point[:, i], drawn[..., i], means, spread, trials[i], degrees)
         numbers.append(_number(found, design, correction, how))
     return numbers
 
@@ -300,12 +296,11 @@ def _values(
     statistics: Sequence[Statistic], members: Sequence[Index], weights: Sequence[Values]
 ) -> Values:
     """Compute each model's numbers under weights of all groups: (model, resample, number)."""
-    return np.stack(
-        [
-            np.concatenate([one(chunk[:, groups]).reshape(len(chunk), -1) for chunk in weights])
-            for one, groups in zip(statistics, members, strict=True)
-        ]
-    )
+    numbers = []
+    for one, groups in zip(statistics, members, strict=True):
+        rows = [one(chunk[:, groups]).reshape(len(chunk), -1) for chunk in weights]
+        numbers.append(np.concatenate(rows))
+    return np.stack(numbers)
 
 
 def _mean(values: Values) -> Values:

@@ -17,14 +17,10 @@ _LETTER = 5.7  # pixels: a picture is as wide as its longest text
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the plot.
+    """One line of the plot: words above the bar of a number, or alone, as a heading or not.
 
-    Attributes:
-        words: The text above the bar.
-        estimate: The number; ``None`` for a line of text alone.
-        heading: Whether the text is the heading of the lines below.
-        hollow: Whether the point is hollow, to show an inconclusive difference.
-        second: Whether it is a diamond in the second colour, such as for all subgroups together.
+    A ``hollow`` point shows an inconclusive difference; a ``second`` one is a diamond in the second
+    colour, such as for all subgroups together.
     """
 
     words: str

@@ -107,9 +107,9 @@ def near(
     lanes = alt.Scale(domain=[-len(names), 1], nice=False)
     axis = alt.Axis(values=[*places.values()], labelExpr=f"{labels} : ''", grid=False)
     title = f"Signal; the distance between channels is {scale:.0f} µV"
-    size = {"width": _WIDTH, "height": max(90, 26 * len(names))}
+    height = max(90, 26 * len(names))
     traces = (
-        alt.Chart(alt.Data(values=drawn), title=title, **size)
+        alt.Chart(alt.Data(values=drawn), title=title, width=_WIDTH, height=height)
         .mark_line(color=INK, strokeWidth=0.7, clip=True)
         .encode(x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail="of:N")
     )

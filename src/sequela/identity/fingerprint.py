@@ -75,14 +75,9 @@ class Content:
     def of(self, units: Sequence[str]) -> Self:
         """Return the content of some units, in the given order."""
         kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
-        marks = kept[self.unit]
-        return type(self)(
-            self.kind,
-            tuple(np.array(self.units, np.str_)[kept].tolist()),
-            (np.cumsum(kept) - 1)[self.unit[marks]],
-            self.place[marks],
-            self.mark[marks],
-        )
+        marks, names = kept[self.unit], tuple(np.array(self.units, np.str_)[kept].tolist())
+        unit = (np.cumsum(kept) - 1)[self.unit[marks]]
+        return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
 
     def to_json(self) -> dict[str, Any]:
         """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
@@ -106,13 +101,9 @@ class Content:
             first = of_place * count
             places.append(np.frombuffer(held[:first], "<u4") if first else np.zeros(count, "<u4"))
             marks.append(np.frombuffer(held[first:], of_mark))
-        return cls(
-            kind,
-            tuple(units),
-            np.repeat(np.arange(len(units)), counts),
-            np.concatenate(places).astype(np.int64),
-            np.concatenate(marks).astype(np.uint64),
-        )
+        place = np.concatenate(places).astype(np.int64)
+        mark = np.concatenate(marks).astype(np.uint64)
+        return cls(kind, tuple(units), np.repeat(np.arange(len(units)), counts), place, mark)
 
 
 @dataclass(frozen=True)
@@ -144,13 +135,10 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
         marks_of.setdefault(name, []).append(marks)
         begin[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
     counts = [sum(map(len, several)) for several in marks_of.values()]
-    return Content(
-        "signal",
-        tuple(marks_of),
-        np.repeat(np.arange(len(counts)), counts),
-        np.concatenate([np.empty(0, np.int64), *chain(*places_of.values())]),
-        np.concatenate([np.empty(0, np.uint64), *chain(*marks_of.values())]),
-    )
+    place = np.concatenate([np.empty(0, np.int64), *chain(*places_of.values())])
+    mark = np.concatenate([np.empty(0, np.uint64), *chain(*marks_of.values())])
+    unit = np.repeat(np.arange(len(counts)), counts)
+    return Content("signal", tuple(marks_of), unit, place, mark)
 
 
 def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:

@@ -63,24 +63,19 @@ class Opening:
     @classmethod
     def of(cls, run: Run, command: Command) -> Self:
         """Make the entry of a run."""
-        runs = run.runs
-        split = run.first.split
+        split, files = run.first.split, [each.path / "predictions.parquet" for each in run.runs]
+        parts = [each.predictions.part("held_out") for each in run.runs]
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
             model=run.settings.model,
             run=run.path.resolve().name,
-            predictions=_of_all(
-                hashlib.sha256((each.path / "predictions.parquet").read_bytes()).hexdigest()
-                for each in runs
-            ),
+            predictions=_of_all(_sha256(each.read_bytes()) for each in files),
             data=run.settings.data,
             population=_digest(_ids(run.first.predictions, split.whose)),
             unit=split.unit,
             seed=split.seed,
-            held_out=_of_all(
-                _digest(_ids(each.predictions.part("held_out"), split.whole)) for each in runs
-            ),
+            held_out=_of_all(_digest(_ids(each, split.whole)) for each in parts),
         )
 
     @property
@@ -169,11 +164,8 @@ def openings(run: Run) -> Openings:
         if wrong:
             damage.append(f"The log {whose} {wrong}: evaluations may be missing here.")
     same = [entry for entry in found.values() if entry.held_out == own.held_out]
-    others = [
-        entry
-        for entry in found.values()
-        if (entry.population, entry.unit) == (own.population, own.unit)
-    ]
+    kind = (own.population, own.unit)
+    others = [each for each in found.values() if (each.population, each.unit) == kind]
     return Openings(
         times=len(same),
         models=len({entry.predictions for entry in same}),

@@ -79,10 +79,8 @@ def _facts(run: RunFolder) -> dict[str, dict[str, object]]:
 
 
 def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str, *, words: bool) -> None:
-    different = next(differences(stated, found, words=words), None)
-    if different is None:
-        return
-    raise RunError(f"{path}: {in_words(different, given_by)}")
+    if different := next(differences(stated, found, words=words), None):
+        raise RunError(f"{path}: {in_words(different, given_by)}")
 
 
 def in_words(difference: tuple[str, Any, Any], given_by: str) -> str:

@@ -17,12 +17,10 @@ from sequela.studies.study import Study
 
 @dataclass(frozen=True)
 class Entry(Released):
-    """One run on a page, as far as it may be shown.
+    """One run on a page, as far as it may be shown; on its own page it has no study.
 
-    Attributes:
-        study: The start of its ids and the report's numbers on the model; none on its own page.
-        called: The name of its folder where another run on the page has the same model.
-        number: Its place on the page, in that case.
+    Where another run on the page has the same model, it is ``called`` by the name of its folder,
+    and has a number, its place on the page.
     """
 
     study: Study | None = None

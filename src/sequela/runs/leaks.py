@@ -14,20 +14,12 @@ from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import work_beside
 
 _OF_A_TASK = (
-    "declared leak",
-    "known outcome",
-    "codes from the future",
-    "undeclared codes",
-    "times that tell the outcome",
-    "columns that reveal the outcome",
-    "codes that tell the outcome",
-    "inputs that tell the outcome",
-    "an input that outweighs the others",
-    "times before the end",
-    "destinations before the discharge",
-    "words of the outcome",
+    "declared leak", "known outcome", "codes from the future", "undeclared codes",
+    "times that tell the outcome", "columns that reveal the outcome", "codes that tell the outcome",
+    "inputs that tell the outcome", "an input that outweighs the others", "times before the end",
+    "destinations before the discharge", "words of the outcome",
     "codes dated at the beginning of the stay",
-)
+)  # fmt: skip
 _OF_ROWS = ("overlapping groups", "simultaneous recordings")
 KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
@@ -76,11 +68,8 @@ def each_once(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 class Leaks:
     """The leaks and suspicions of a run.
 
-    Attributes:
-        planned: Whether the run was made to show a leak: its task declares one, or it is split by
-            rows.
-        found: Findings in words that do not follow from such a plan, leaks first; of all folds,
-            each once.
+    It is ``planned`` to show a leak if its task declares one, or it is split by rows. ``found`` are
+    the findings that do not follow from such a plan in words, leaks first, each once.
     """
 
     planned: bool

@@ -29,12 +29,10 @@ _REMEDY = "put the original back, or train again"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of a finished folder.
+    """The content of a finished folder, by path in it.
 
-    Attributes:
-        files: The SHA-256 of each file, by its path in the folder.
-        folders: The seal of each subfolder with its own manifest, by its path.
-        added: The SHA-256 of each page or card that a command wrote into the finished folder.
+    It has the SHA-256 of each file, the seal of each subfolder with its own manifest, and the
+    SHA-256 of each page or card that a command ``added`` to the finished folder.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -95,10 +93,8 @@ class Manifest:
 class Change:
     """A file that differs from the manifest.
 
-    Attributes:
-        path: The file.
-        what: ``changed``, ``missing`` or ``added``.
-        harmful: Whether a run with it is refused; an added page is harmless.
+    A file is ``changed``, ``missing`` or ``added``. A run with a harmful change is refused; an
+    added page is harmless.
     """
 
     path: Path

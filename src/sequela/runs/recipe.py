@@ -55,6 +55,8 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
     once = [test for test, place in zip(tests, at, strict=True) if place[0] == place[2] == 0]
     numbers = _numbers(runs, intervals=intervals)
     how = numbers["accuracy"].interval
+    counts = [name for name in ("examples", "groups", "recordings") if name in tests[0]]
+    spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -64,19 +66,10 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "train_seconds": sum(run.metrics.train_seconds for run in runs),
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
-            "examples": sum(test.examples for test in once),
-            **{
-                each: sum(test[each] for test in once)
-                for each in ("groups", "recordings")
-                if each in tests[0]
-            },
+            **{each: sum(test[each] for test in once) for each in counts},
             "confusion": _summed([test.confusion for test in once]),
             "per_class_recall": mean_recalls(tests),
-            **(
-                {"interval": how and how.method_record(), **_variance(numbers, at)}
-                if intervals
-                else {}
-            ),
+            **(spread if intervals else {}),
             "operating_points": _operations(runs, intervals=intervals),
         },
     }

@@ -105,10 +105,8 @@ class Released:
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
     """Return the smallest count of people that an output for others shows.
 
-    Args:
-        data: A run's description of its data.
-        hide_below: The number that the user chose; without it, 10, or 1 where the licence of the
-            data is open. It is always 1 where nobody is counted.
+    It is the number that the user chose, ``hide_below``; without it, 10, or 1 where the licence of
+    the data is open. It is always 1 where nobody is counted.
     """
     if not of_people(data):
         return 1

@@ -194,6 +194,7 @@ def _vocabulary(
     measured = {term: of_channel.get(each) for term, each in enumerate(terms.names)}
     _create_places(connection, "channels", "term", measured)
     shares = {PARTS[p]: (n, lost) for p, n, lost in connection.execute(SHARES).fetchall()}
+    (empty,) = one_row(connection, "SELECT count(*) FROM steps WHERE kind IS NULL")
     return {
         **of_model.to_dict(),
         "training_subjects": subjects,
@@ -201,9 +202,7 @@ def _vocabulary(
             part: {"codes": n, "unknown": lost, "share": lost / n}
             for part, (n, lost) in sorted(shares.items())
         },
-        "examples_without_events": one_row(
-            connection, "SELECT count(*) FROM steps WHERE kind IS NULL"
-        )[0],
+        "examples_without_events": empty,
     }
 
 
@@ -259,11 +258,10 @@ def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
     within = {"first": origin, "end": origin + n}
     of_step, codes = _distinct(connection.execute(CODES, within).fetchnumpy())
     values = connection.execute(VALUES, within).fetchnumpy()
+    lengths = np.bincount(steps["example"] - of["first"], minlength=of["end"] - of["first"])
     return {
         "examples": columns,
-        "steps_per_example": np.bincount(
-            steps["example"] - of["first"], minlength=of["end"] - of["first"]
-        ),
+        "steps_per_example": lengths,
         "step_time": steps["step_time"],
         "codes_per_step": np.bincount(of_step - origin, minlength=n),
         "codes": codes,

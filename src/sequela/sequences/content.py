@@ -41,16 +41,11 @@ def _of_block(sequences: Sequences, how: Pseudonyms) -> Content:
     step, codes = step[known], sequences.codes[known].astype(np.int64)
     bits = np.ascontiguousarray(sequences.values).view(np.int32).astype(np.int64)
     channels = sequences.channels.astype(np.int64)
-    return of_records(
-        how.each(subjects.astype(np.str_)).tolist(),
-        np.concatenate([of_step[step], of_step[measured]]),
-        np.concatenate(
-            [
-                tokens(sequences.vocabulary, codes, days[step], how=how),
-                tokens(sequences.channel_names, channels, days[measured], bits, how=how),
-            ]
-        ),
-    )
+    of_codes = tokens(sequences.vocabulary, codes, days[step], how=how)
+    of_values = tokens(sequences.channel_names, channels, days[measured], bits, how=how)
+    whose = np.concatenate([of_step[step], of_step[measured]])
+    ids = how.each(subjects.astype(np.str_)).tolist()
+    return of_records(ids, whose, np.concatenate([of_codes, of_values]))
 
 
 def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:

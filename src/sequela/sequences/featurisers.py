@@ -509,7 +509,7 @@ SCORES = {
 
 
 _SAMPLES = (_samples_columns, _samples_fit, _samples, _samples_operations)
-_SPECTRUM = (_spectrum_columns, lambda *_: {}, _spectrum, _spectrum_operations)
+_SPECTRUM: Any = (_spectrum_columns, lambda *_: {}, _spectrum, _spectrum_operations)
 _MINIROCKET = (
     lambda *_: tuple(
         Column(f"convolution {i}, share of time above its threshold")
@@ -519,7 +519,7 @@ _MINIROCKET = (
     lambda source, state: minirocket.transformed(source.signal, state),
     _minirocket_operations,
 )
-_PRESENCE = (
+_PRESENCE: Any = (
     lambda source, _: tuple(map(Column, source.vocabulary)),
     lambda *_: {},
     lambda source, _: bag_of_codes(source, np.arange(len(source)), "presence"),

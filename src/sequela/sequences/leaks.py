@@ -231,17 +231,11 @@ def form_of(sequences: Sequences) -> NDArray[np.float64]:
     asked = sequences.prediction_time
     first, end = sequences.step_offsets[:-1], sequences.step_offsets[1:]
     seconds = asked.astype("datetime64[s]").astype(np.int64)
-    return np.column_stack(
-        [
-            np.diff(sequences.code_offsets[sequences.step_offsets]),
-            sequences.lengths,
-            np.diff(sequences.value_offsets[sequences.step_offsets]),
-            (asked - sequences.step_time[first]) / _HOUR,
-            (asked - sequences.step_time[end - 1]) / _HOUR,
-            seconds % 86400 / 3600,
-            seconds // 86400 % 7,
-        ]
-    ).astype(np.float64)
+    offsets = (sequences.code_offsets, sequences.value_offsets)
+    codes, values = (np.diff(each[sequences.step_offsets]) for each in offsets)
+    hours = [(asked - sequences.step_time[step]) / _HOUR for step in (first, end - 1)]
+    clock = [seconds % 86400 / 3600, seconds // 86400 % 7]
+    return np.column_stack([codes, sequences.lengths, values, *hours, *clock]).astype(np.float64)
 
 
 def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:

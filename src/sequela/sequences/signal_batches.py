@@ -72,11 +72,9 @@ class SignalBatch:
 class SignalSource:
     """Some segments of a signal, read and scaled batch by batch: it may be larger than memory.
 
-    Attributes:
-        source: float32 (row, n_chans, n_times) in µV, in memory or in a file.
-        scaling: The scaling of the signal.
-        rows: int64 (segment,), their rows in ``source``.
-        others: Their labels and features, without samples.
+    ``source`` is float32 (row, n_chans, n_times) in µV, in memory or in a file, with the scaling of
+    the signal; ``rows`` are their rows in it, int64 (segment,), and ``others`` their labels and
+    features, without samples.
     """
 
     source: NDArray[np.float32]
@@ -118,12 +116,10 @@ class SignalDataset(Dataset[SignalBatch]):
 class VariedDataset(SignalDataset):
     """Training segments that vary each time: another cut, and a little louder or quieter.
 
-    Args:
-        segments: Segments in the order of time.
-        generator: Generator of the variations.
-        stretch: int64 (segment,), rising: segments with one number follow each other without a gap
-            and have one class, so that a segment may be cut anywhere in them; ``None`` cuts none.
-        gain: Standard deviation of the logarithm of the factor of a segment.
+    The segments are in the order of time. ``stretch`` is int64 (segment,), rising: segments with
+    one number follow each other without a gap and have one class, so that a segment may be cut
+    anywhere in them; ``None`` cuts none. The factors of segments have a logarithm with the standard
+    deviation ``gain``.
     """
 
     def __init__(

@@ -301,11 +301,8 @@ class BucketSampler(Sampler[list[int]]):
         drawn = torch.randperm(n, generator=self.generator).numpy()
         size = self.pool * self.batch_size
         pools = [drawn[i : i + size] for i in range(0, n, size)]
-        batches = [
-            batch
-            for rows in pools
-            for batch in self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
-        ]
+        ordered = (rows[np.argsort(self.lengths[rows], kind="stable")] for rows in pools)
+        batches = [batch for rows in ordered for batch in self._cut(rows)]
         order = torch.randperm(len(batches), generator=self.generator).tolist()
         # Of batches that are not full, Accelerate divides only the last one among processes.
         together = distributed.is_available() and distributed.is_initialized()

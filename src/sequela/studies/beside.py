@@ -21,17 +21,12 @@ from sequela.studies.verdicts import LEVEL
 
 @dataclass(frozen=True)
 class Rival:
-    """A model that the default model is compared with.
+    """A model that the default model is compared with, the best of a kind.
 
-    Attributes:
-        model: Its name.
-        kind: The group it is the best of, in words.
-        difference: The default model's value minus its own.
-        interval: The 95 % interval of the difference.
-        p_value: Two-sided p-value, corrected for the number of rivals (Holm).
-        better: Whether the default model is significantly better or worse; ``None`` if neither.
-        operations: Its operations divided by those of the default model; ``None`` where they are
-            not counted.
+    The difference is the default model's value minus its own, with a 95 % interval; the p-value is
+    two-sided and corrected for the number of rivals (Holm). The default model is significantly
+    ``better`` or worse, ``None`` if neither. ``operations`` are its own divided by those of the
+    default model; ``None`` where they are not counted.
     """
 
     model: str

@@ -17,11 +17,9 @@ from sequela.runs.recipe import bootstrap_of, judged
 
 @dataclass(frozen=True)
 class Inflation:
-    """The score of a model with a leak minus its score without.
+    """The score of a model with a leak minus its score without, with a 95 % interval.
 
-    Attributes:
-        interval: 95 %.
-        paired: Whether both are on the same examples; the test sets of two single splits differ.
+    Both are on the same examples if ``paired``; the test sets of two single splits differ.
     """
 
     value: float

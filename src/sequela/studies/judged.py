@@ -19,15 +19,12 @@ SAME_DATA = ("name", "examples", "counts")
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and its verdicts.
+    """The verdicts on a claim, ``None`` where it was not run so.
 
-    Attributes:
-        main: The verdict on the study's own question and split.
-        by_row: The verdict on a split by row, which leaks; ``None`` where there is none.
-        as_reported: The verdict on the report's own question; ``None`` where only the main one was
-            run.
-        reruns: Number of reruns with other seeds that gave the main verdict on the same data, and
-            their total; ``None`` where that was not measured, or the runs are quick.
+    They are on the study's own question and split, on a split by row, which leaks, and on the
+    report's own question. ``reruns`` are the number of reruns with other seeds that gave the main
+    verdict on the same data, and their total; ``None`` where that was not measured, or for quick
+    runs.
     """
 
     main: Verdict

@@ -43,17 +43,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Number:
-    """A number that claims can be about.
+    """A number of so many ``models`` that claims can be about.
 
-    Attributes:
-        of: Function from a claim, the runs of its models on one fold, the name of a part, and the
-            share of class 1 to weight to, if it differs from the data's: the number as a statistic
-            of the part's groups.
-        models: Number of models.
-        form: Format in a sentence, in Python's notation; if empty, the format of the claim's
-            metric.
-        points: Whether it is a difference of shares, in percentage points.
-        paired: Whether it is a difference of two models on the same examples.
+    ``of`` makes it, as a statistic of the groups of a part, from a claim, the runs of its models on
+    one fold, the name of the part, and the share of class 1 to weight to, if it differs from the
+    data's. It has the format ``form``, or that of the claim's metric. It may be a difference of
+    shares, in percentage points, or of two models on the same examples (``paired``).
     """
 
     of: Callable[[Claim, Fold, str, float | None], Statistic]

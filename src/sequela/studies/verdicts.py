@@ -38,16 +38,11 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim.
+    """The verdict on a claim, one of ``ANSWERS``.
 
-    Attributes:
-        claim: The claim of the report.
-        verdict: One of ``ANSWERS``.
-        reason: What the interval and the p-value show, or why the claim cannot be tested.
-        interval_verdict: ``supported``, ``contradicted`` or ``open``, from the 95 % interval alone;
-            ``not testable here`` where there is none.
-        measured: The number with its interval; empty where there is none.
-        asked: The number as claimed; empty where there is none.
+    The reason is what the interval and the p-value show, or why the claim cannot be tested. From
+    the 95 % interval alone it is ``supported``, ``contradicted`` or ``open``, or ``not testable
+    here``. The number with its interval and the number as claimed are empty where there is none.
     """
 
     claim: Claim

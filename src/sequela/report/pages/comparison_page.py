@@ -37,16 +37,12 @@ def build_comparison(found: Comparison, out: Path, hide_below: int | None = None
     """Write the page. The same runs give the same bytes on one machine."""
     found = released_comparison(found, hide_below)
     first, *others = found.runs
-    picture = differences(
-        {
-            run.name: replace(run.difference, p_value=run.corrected_p)
-            for run in others
-            if run.difference and run.corrected_p is not None
-        },
-        first=first.name,
-        metric=found.metric,
-        p_name="p (Holm)",
-    )
+    apart = {
+        run.name: replace(run.difference, p_value=run.corrected_p)
+        for run in others
+        if run.difference and run.corrected_p is not None
+    }
+    picture = differences(apart, first=first.name, metric=found.metric, p_name="p (Holm)")
     return write_page(
         "comparison.html.j2",
         out,

@@ -34,12 +34,8 @@ def build_explanation(
 ) -> Path:
     """Write the page. The same run and data give the same bytes on one machine.
 
-    Args:
-        found: The explanation.
-        out: The page; written under a temporary name, then renamed.
-        ids: Whether to show ids of examples, days of codes and names of rare codes, for internal
-            use only.
-        hide_below: See :func:`sequela.runs.released.smallest_shown`.
+    With ``ids``, it shows ids of examples, days of codes and names of rare codes, for internal use
+    only. For ``hide_below`` see :func:`sequela.runs.released.smallest_shown`.
     """
     entry = Entry(found.run, hide_below=hide_below)
     return write_page(

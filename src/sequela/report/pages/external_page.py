@@ -177,15 +177,10 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Row
 
 
 def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
-    """Choose the values to pool, so that no row describes few people.
+    """Choose the values to pool, so that no row describes few people: bool (value,).
 
-    Args:
-        counts: int64 (value, side): numbers of people.
-        smallest: The smallest count that is shown.
-
-    Returns:
-        bool (value,): values with a small count, and the next rarest values until the pool is
-        large enough on each side.
+    ``counts`` are numbers of people, int64 (value, side). Values with a small count are pooled, and
+    the next rarest values until the pool is large enough on each side.
     """
     small = (counts > 0) & (counts < smallest)
     pooled: NDArray[np.bool_] = np.asarray(small.any(axis=1))
@@ -260,20 +255,16 @@ def _event(found: External) -> str:
 def _updated(found: External, smallest: int) -> dict[str, object]:
     updated = found.updated
     assert updated is not None  # noqa: S101 - checked by the caller
-    names = ("log_loss", "brier_score", "observed_minus_expected")
-    table = [
-        {
-            "title": way,
-            "numbers": [number(METRICS[name].value(said), METRICS[name].table if name !=
-                        "observed_minus_expected" else "+.3f") for name in names],
-            "line": updated.lines.get(way),
-        }
-        for way, said in updated.judged.items()
-    ]  # fmt: skip
+    forms = {name: METRICS[name].table for name in ("log_loss", "brier_score")}
+    forms["observed_minus_expected"] = "+.3f"
+    table = []
+    for way, said in updated.judged.items():
+        numbers = [number(METRICS[name].value(said), form) for name, form in forms.items()]
+        table.append({"title": way, "numbers": numbers, "line": updated.lines.get(way)})
     return {
         "people": _count(updated.people, smallest),
         "table": table,
-        "heads": [METRICS[name].heading for name in names],
+        "heads": [METRICS[name].heading for name in forms],
         "reliability": _reliability(found, updated, smallest),
         "learning": picture(
             curves_of_people(updated.curve),

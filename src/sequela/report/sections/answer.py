@@ -147,12 +147,8 @@ def tests_claims(content: Content) -> bool:
 
 def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
     """Return the cards on data, best model, cost and limitations, each for all studies."""
-    makers = {
-        "Data": _data,
-        "Best model": _best,
-        "Cost of the best model": _cost,
-        "Limitations": _caveat,
-    }
+    titles = ("Data", "Best model", "Cost of the best model", "Limitations")
+    makers = dict(zip(titles, (_data, _best, _cost, _caveat), strict=True))
     alone = len(contents) == 1
     return [
         (title, [make("" if alone else content["study"].title, content) for content in contents])

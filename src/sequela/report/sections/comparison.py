@@ -22,16 +22,11 @@ _MARGIN = 0.04
 
 @dataclass(frozen=True)
 class Row:
-    """One model in the plot.
+    """One model in the plot, its number on the test set and the 95 % interval.
 
-    Attributes:
-        entry: The run.
-        value: Its number on the test set.
-        interval: 95 %; ``None`` where it has none.
-        models: The number of each fold, repeat and seed, where there are several; models with too
-            few people of a class in the test set are left out.
-        apart: Its paired difference from the best; ``None`` for the best itself, and where the
-            two cannot be compared.
+    ``models`` are the numbers of each fold, repeat and seed, where there are several, without those
+    with too few people of a class in the test set. ``apart`` is its paired difference from the
+    best; ``None`` for the best itself, and where the two cannot be compared.
     """
 
     entry: Entry
@@ -59,13 +54,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Standing:
-    """The models of a question, the best first.
+    """The models of a question, ranked by a metric; operations are counted for an ``example``.
 
-    Attributes:
-        rows: The models.
-        best: The best model; ``None`` where its number is hidden.
-        metric: The metric that ranks them.
-        example: The unit of data that the operations are counted for.
+    The best model is ``None`` where its number is hidden.
     """
 
     rows: tuple[Row, ...]
@@ -146,11 +137,18 @@ class Standing:
         for row in self.rows:
             low, high = row.interval or (None, None)
             apart = row.apart and row.apart.difference
-            numbers = {self.metric.name: row.value, "low": low, "high": high}
-            costs = {"parameters": row.parameters, "operations": row.entry.run.facts.operations}
-            costs["train_seconds"] = row.train_seconds
-            difference = {"difference_from_best": apart and apart.value}
-            rows.append({"model": row.entry.title, **numbers, **difference, **costs})
+            rows.append(
+                {
+                    "model": row.entry.title,
+                    self.metric.name: row.value,
+                    "low": low,
+                    "high": high,
+                    "difference_from_best": apart and apart.value,
+                    "parameters": row.parameters,
+                    "operations": row.entry.run.facts.operations,
+                    "train_seconds": row.train_seconds,
+                }
+            )
         return as_link(rows)
 
     def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:

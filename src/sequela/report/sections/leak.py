@@ -14,16 +14,11 @@ from sequela.studies.inflation import Inflation, inflation
 
 @dataclass(frozen=True)
 class Planned:
-    """A leak that is run on purpose.
+    """A leak that is run on purpose: the words of its section, its picture and its sentences.
 
-    Attributes:
-        heading: The heading of its section.
-        honest: The name of the runs without it; ``{split}`` is their split.
-        leaking: For each kind of leak, the name of its runs in the picture.
-        caption: The caption of the picture.
-        note: A description of the comparison.
-        runs: The runs that leak, as the end of a sentence.
-        adds: The leak ``{leak}``, as the beginning of a sentence.
+    ``honest`` is the name of the runs without it, where ``{split}`` is their split, and ``leaking``
+    for each kind of leak the name of its runs. ``runs`` ends a sentence with the runs that leak,
+    and ``adds`` begins one with the leak ``{leak}``.
     """
 
     heading: str

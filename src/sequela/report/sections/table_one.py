@@ -28,12 +28,9 @@ class Line:
 
 @dataclass(frozen=True)
 class TableOne:
-    """The table.
+    """The table, with a column for each class; the first lines describe all data.
 
-    Attributes:
-        classes: The columns.
-        lines: The rows of each attribute; the first rows describe all data.
-        hidden: Number of values that are not named, because few people have them.
+    So many values are ``hidden``, because few people have them.
     """
 
     classes: tuple[str, ...]

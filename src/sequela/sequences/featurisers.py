@@ -24,6 +24,8 @@ from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
+    channel_scales,
+    static_table,
     summaries,
     summary_names,
     summary_table,
@@ -213,6 +215,18 @@ class Features:
             {f"{read}:{key}": array for key, array in state.items()},
             None if scales is None else Standardised(table, *scales),
         )
+
+
+def scales_of(
+    sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
+    """Learn the scales of values and static columns from the training examples."""
+    learnt = {}
+    if "values" in reads:
+        learnt["values"] = channel_scales(sequences, train_rows)
+    if "static" in reads:
+        learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
+    return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}
 
 
 def _blocks(length: int, width: int) -> list[slice]:

@@ -17,6 +17,7 @@ from sequela.version import __version__
 from sequela.web.answers import Answers, Job, Reply
 from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, kinds_of
 from sequela.web.described import described
+from sequela.web.example import Example, example_of
 from sequela.web.guards import BUSY, SMALL, Guard, Limits, to_json
 from sequela.web.lanes import Lane, Process
 from sequela.web.metrics import Metrics
@@ -47,6 +48,11 @@ class Service:
         self.large = Lane(large, observe, most=1, seconds=None)
 
     @cached_property
+    def example(self) -> Example | None:
+        """The example to try."""
+        return example_of(self.model)
+
+    @cached_property
     def card(self) -> dict[str, object]:
         """The metadata of the model, without fingerprints and fitted featurisers."""
         about = self.model.about
@@ -61,8 +67,15 @@ class Service:
         return {
             **told,
             "fingerprint": about["fingerprint"]["sha256"],
+            "example": self.example and {"name": self.example.name, "about": self.example.about},
             "serves": {"version": __version__, "media_types": list(self.kinds)},
         }
+
+    async def send_example(self) -> Response:
+        """Return the example."""
+        if self.example is None:
+            raise Refusal(404, "this model has no example: none of its codes is frequent")
+        return Response(self.example.body, media_type=self.example.kind)
 
     async def answer(self, request: Request) -> Response:
         """Handle a request with a body.
@@ -137,6 +150,8 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
     @app.get("/v1/model", **told["/v1/model"])
     async def model() -> Response:
         return _json(service.card)
+
+    app.add_api_route("/v1/example", service.send_example, **told["/v1/example"])
 
     @app.get("/health", **told["/health"])
     async def health() -> Response:

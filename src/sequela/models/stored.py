@@ -14,6 +14,8 @@ from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
 from sequela.formats.opened import content, json_value
 
+Tensors = dict[str, Any]
+"""Arrays of numpy, or tensors of torch, by name."""
 _KEY = "sequela"
 _SEAL = "sha256"
 _SIZE = 8  # bytes that hold the length of the header
@@ -36,7 +38,7 @@ def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> 
 
 def read(
     path: Path, expected: str = "a saved model", remedy: str = "save it again"
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], Tensors]:
     """Read the header and the tensors of a file of :func:`write`, and verify its SHA-256.
 
     The tensors are numpy arrays, or of torch if numpy lacks a type, such as bfloat16.
@@ -73,7 +75,7 @@ def _saved(tensors: Mapping[str, Any], metadata: dict[str, str]) -> bytes:
     return save({n: t.detach().cpu().contiguous() for n, t in given.items()}, metadata)
 
 
-def _loaded(given: bytes) -> dict[str, Any]:
+def _loaded(given: bytes) -> Tensors:
     try:
         return dict(arrays_file.load(given))
     except KeyError:  # of a type

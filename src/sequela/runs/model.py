@@ -115,7 +115,7 @@ class TrainedModel:
         return {k: np.asarray(v) for k, v in self.tensors.items() if k.startswith(before)}
 
     @property
-    def _own(self) -> dict[str, Any]:
+    def _own(self) -> stored.Tensors:
         learnt = self.state
         return {name: tensor for name, tensor in self.tensors.items() if name not in learnt}
 
@@ -234,9 +234,9 @@ def _trained(
 
 def in_one_file(
     folders: Sequence[RunFolder], mean: Mean
-) -> tuple[dict[str, Any], dict[str, object]]:
+) -> tuple[stored.Tensors, dict[str, object]]:
     """Combine the models of several runs on the same data into tensors and header of one file."""
-    tensors: dict[str, Any] = {}
+    tensors: stored.Tensors = {}
     members, of_data = [], []
     for number, folder in enumerate(folders):
         header, theirs = stored.read(folder.path / FILE)

@@ -181,26 +181,27 @@ class Answers:
             "agreement": None,
             "stable": None,
         }
-        if examples.recording:
-            signal = examples.inputs["signal"]
-            parts, agreement = occlusion.over_neighbours(
-                lambda copies: self._probabilities({"signal": copies})[:, of],
-                signal.swapaxes(0, 1).reshape(signal.shape[1], -1),
-                row,
-                signal.shape[2],
-            )
-            if agreement is not None:
-                stable = agreement >= occlusion.STABLE
-                told |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
-            return {**told, "parts": parts}
         if examples.patients:
             others, parts = occlusion.without_codes(examples.patients[row])
-            inputs = self._bodies.read_patients(others) if others else None
+            inputs = self._bodies.read_patients(others) if others else {}
+            after = self._probabilities(inputs)
+            return {**told, "parts": occlusion.moved(before, after, parts, of)}
+        signal = examples.inputs["signal"]
+        if examples.recording:
+            whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
         else:
-            one = {name: array[row : row + 1] for name, array in examples.inputs.items()}
-            inputs, parts = occlusion.without_pieces(one)
-        after = self._probabilities(inputs or {})
-        return {**told, "parts": occlusion.moved(before, after, parts, of)}
+            length = examples.inputs.get("lengths", [signal.shape[2]] * len(signal))[row]
+            whole, row = signal[row, :, :length], 0
+        parts, agreement = occlusion.over_neighbours(
+            lambda copies: self._probabilities({"signal": copies})[:, of],
+            whole,
+            row,
+            signal.shape[2] if examples.recording else whole.shape[1],
+        )
+        if agreement is not None:
+            stable = agreement >= occlusion.STABLE
+            told |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
+        return {**told, "parts": parts}
 
     def _probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Predict in batches: float32 (example, class)."""

@@ -17,7 +17,7 @@ from sequela.version import __version__
 from sequela.web.answers import Answers, Job, Reply
 from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, kinds_of
 from sequela.web.described import described
-from sequela.web.example import Example, example_of
+from sequela.web.example import example_of
 from sequela.web.guards import BUSY, SMALL, Guard, Limits, to_json
 from sequela.web.lanes import Lane, Process
 from sequela.web.metrics import Metrics
@@ -38,7 +38,7 @@ class Service:
     def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
         model = replace(model, name="the model")  # hides its path
         self.model, self.limits, self.metrics = model, limits, Metrics()
-        self.kinds = kinds_of(model)
+        self.kinds, self.example = kinds_of(model), example_of(model)
         small, large = (
             Process(Answers(model, limits, batch, small), limits.bytes * memory)
             for small, memory in zip((True, False), _MEMORY, strict=True)
@@ -46,11 +46,6 @@ class Service:
         observe = self.metrics.batch.observe
         self.small = Lane(small, observe, most=batch, seconds=limits.seconds / 2)
         self.large = Lane(large, observe, most=1, seconds=None)
-
-    @cached_property
-    def example(self) -> Example | None:
-        """The example to try."""
-        return example_of(self.model)
 
     @cached_property
     def card(self) -> dict[str, object]:

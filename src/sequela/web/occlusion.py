@@ -19,24 +19,10 @@ MOST = 400
 """Most codes of a patient that are removed, the latest first."""
 
 Inputs = Mapping[str, NDArray[Any]]
+Parts = list[dict[str, Any]]
 
 
-def without_pieces(inputs: Inputs) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
-    """Copy a segment many times, each time with one piece flat at the channel's mean.
-
-    Returns:
-        The inputs of all copies, and first sample, end and channel of each piece.
-    """
-    signal = inputs["signal"][0]
-    length = int(inputs["lengths"][0]) if "lengths" in inputs else signal.shape[1]
-    parts = _parts(len(signal), length)
-    found: dict[str, NDArray[Any]] = {"signal": _flat(signal, length, parts)}
-    if "lengths" in inputs:
-        found["lengths"] = np.full(len(parts), length, np.int64)
-    return found, parts
-
-
-def _parts(n_chans: int, length: int) -> list[dict[str, int]]:
+def _parts(n_chans: int, length: int) -> Parts:
     edges = np.linspace(0, length, min(PIECES, length) + 1).astype(int)
     return [
         {"channel": channel, "first": int(first), "end": int(end)}
@@ -45,24 +31,15 @@ def _parts(n_chans: int, length: int) -> list[dict[str, int]]:
     ]
 
 
-def _flat(
-    signal: NDArray[Any], length: int, parts: Sequence[Mapping[str, int]], shift: int = 0
-) -> NDArray[Any]:
-    """Copy a segment, each time with one part at the channel's mean: (part, n_chans, n_times)."""
-    whole = np.repeat(signal[None], len(parts), axis=0)
-    for row, part in enumerate(parts):
-        of = part["channel"]
-        whole[row, of, part["first"] - shift : part["end"] - shift] = signal[of, :length].mean()
-    return whole
-
-
 def over_neighbours(
     chance: Callable[[NDArray[Any]], NDArray[np.float32]],
     recording: NDArray[Any],
     row: int,
     n_times: int,
-) -> tuple[list[dict[str, Any]], float | None]:
+) -> tuple[Parts, float | None]:
     """Explain a segment of a recording, averaged over shifted segments that share its pieces.
+
+    A piece is removed by making it flat, at the mean of the channel.
 
     Args:
         chance: Predicts the probability of a class (copy,) for copies (copy, n_chans, n_times).
@@ -86,8 +63,11 @@ def over_neighbours(
             if shift <= each["first"] and each["end"] <= shift + n_times
         ]
         segment = recording[:, first : first + n_times]
-        copies = _flat(segment, n_times, [parts[place] for place in inside], shift)
-        chances = chance(np.concatenate([segment[None], copies])).astype(np.float64)
+        copies = np.repeat(segment[None], 1 + len(inside), axis=0)
+        for copy, part in zip(copies[1:], (parts[place] for place in inside), strict=True):
+            of = part["channel"]
+            copy[of, part["first"] - shift : part["end"] - shift] = segment[of].mean()
+        chances = chance(copies).astype(np.float64)
         found[number, inside] = chances[0] - chances[1:]
     found = found[np.isfinite(found).any(1)]
     shared = np.isfinite(found[1:]).any(0)
@@ -99,10 +79,10 @@ def over_neighbours(
     return _with_raised(parts, np.nanmean(found, 0)), agreement
 
 
-def without_codes(patient: Patient) -> tuple[list[Patient], list[dict[str, Any]]]:
+def without_codes(patient: Patient) -> tuple[list[Patient], Parts]:
     """Copy a patient many times, each time without one code or measurement of one visit."""
     patients: list[Patient] = []
-    parts: list[dict[str, Any]] = []
+    parts: Parts = []
     asked = patient.time or max(visit.time for visit in patient.visits)
     for place, visit in sorted(enumerate(patient.visits), key=lambda each: -each[0]):
         for code in [*dict.fromkeys(visit.codes), *visit.values]:
@@ -125,7 +105,7 @@ def moved(
     after: NDArray[np.float32],
     parts: Sequence[Mapping[str, Any]],
     of: int,
-) -> list[dict[str, Any]]:
+) -> Parts:
     """Compute how much each part raised the probability of a class, in the order of the parts.
 
     Args:
@@ -137,9 +117,7 @@ def moved(
     return _with_raised(parts, before[of] - after[:, of])
 
 
-def _with_raised(
-    parts: Sequence[Mapping[str, Any]], raised: NDArray[np.floating[Any]]
-) -> list[dict[str, Any]]:
+def _with_raised(parts: Sequence[Mapping[str, Any]], raised: NDArray[np.floating[Any]]) -> Parts:
     """Add the contribution of each part (part,) to its description."""
     return [
         {**part, "raised": round(each, 6)}

@@ -20,7 +20,7 @@ from tests.serving.web.conftest import SAID, body, client, problem
 
 from sequela.datasets.recordings import Recording
 from sequela.runs.folder import RunFolder
-from sequela.serving.about import RecordsOfTraining, Signal
+from sequela.serving.about import Signal
 from sequela.serving.served import ServedModel
 from sequela.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.web.example import example_of
@@ -463,18 +463,17 @@ def test_a_model_of_other_recordings_has_a_made_up_example() -> None:
     facts = {"unit": "µV", "sfreq": 100, "n_chans": 2, "n_times": 200, "any_length": False}
     scaling = {"mean": [0.0] * 2, "std": [1.0] * 2}
     signal = Signal.model_validate({**facts, "scaling": scaling, "channels": ["C3", "C4"]})
-    model: Any = SimpleNamespace(facts=SimpleNamespace(kind="signal"), signal=signal)
+    model: Any = SimpleNamespace(facts=SimpleNamespace(kind="signal", takes=signal))
     example = example_of(model)
     assert example is not None
     lines = example.body.decode().splitlines()
     assert (lines[0], len(lines)) == ("C3,C4", 2401)
-    assert "It is not EEG" in example.about
+    assert "not EEG" in example.about
 
 
 def test_a_model_whose_codes_are_rare_has_no_example(visits: ServedModel) -> None:
-    rare = visits.records.model_copy(update={"training": RecordsOfTraining()})
-    about = visits.facts.model_copy(update={"records": rare}).model_dump(exclude_none=True)
-    with client(replace(visits, about=about)) as of:
+    records = {**visits.about["records"], "training": {"codes": {}}}
+    with client(replace(visits, about={**visits.about, "records": records})) as of:
         assert of.get("/v1/model").json()["example"] is None
         assert "no example" in problem(of.get("/v1/example"), 404)
 

@@ -12,8 +12,9 @@ from tests.cost.tally import Made
 from torch import nn
 
 from sequela.cost import account
-from sequela.cost.network import count, loaded, network, parse_lengths, parse_settings, registered
+from sequela.cost.network import count, loaded, network, parse_lengths, registered
 from sequela.cost.record import load, save, to_json
+from sequela.cost.sizes import parse_settings
 from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError
 
 X = torch.zeros(1, 4)

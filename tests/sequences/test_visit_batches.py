@@ -16,6 +16,7 @@ from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from sequela.models.registry import lookup_network
+from sequela.sequences.featurisers import learn_scales
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import (
     BesideCodes,
@@ -263,7 +264,7 @@ def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Meas
     with TemporaryDirectory() as folder:
         sequences = write_measured(Path(folder) / "s", measured)
         train = np.arange((len(measured) + 1) // 2)
-        scales = BesideCodes.learn(sequences, train, reads)
+        scales = learn_scales(sequences, train, reads)
         beside = BesideCodes(sequences, reads, scales)
         batch = VisitDataset(sequences, beside=beside)[range(len(measured))]
     values, mask, gaps, static, sizes = batch.inputs

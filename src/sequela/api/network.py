@@ -266,8 +266,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "learnt": self._learnt(),
             "content": self.content_.to_json(),
         }
-        learnt = {name: torch.from_numpy(array) for name, array in self.state_.items()}
-        stored.write(Path(path), {**self.module_.state_dict(), **learnt}, header)
+        stored.write(Path(path), {**self.module_.state_dict(), **self.state_}, header)
 
     @classmethod
     def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
@@ -303,12 +302,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             loaded.feature_names_in_ = np.array(header["feature_names"], object)
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
         # Qualified names have no colon.
-        loaded.state_ = {name: t.numpy() for name, t in tensors.items() if ":" in name}
+        loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
-        weights = {name: t for name, t in tensors.items() if name not in loaded.state_}
+        weights = {n: torch.as_tensor(t) for n, t in tensors.items() if n not in loaded.state_}
         loaded.module_.load_state_dict(weights)
         loaded.module_.eval()
         return loaded

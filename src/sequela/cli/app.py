@@ -84,7 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OF_TRAINING:
             raise
-        _refuse(str(MissingExtraError.of("train", "reading or training a network")), 2)
+        network = MissingExtraError.of("train", "reading or training a network")
+        _refuse(f"{network}; baseline models need no extra: spectral-boosting, boosting...", 2)
     except KeyboardInterrupt:
         _interrupted()
     except BrokenPipeError:

@@ -14,10 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
-
 if TYPE_CHECKING:
     from sequela.cost.network import Network
 
@@ -58,6 +54,8 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
 
     A network that is not ``sized`` is measured on its given input only.
     """
+    import torch
+
     peak_rate = matmul_rate()
     model = copy.deepcopy(network.model).eval()
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
@@ -77,18 +75,20 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
 def microseconds_of_one(model: Callable[..., Any], example: Sequence[Any]) -> float:
     """Measure the median time of one example in microseconds, with torch as it is set."""
     taken = []
-    with torch.inference_mode():
-        for _ in range(CALLS):
-            started = time.perf_counter()
-            model(*example)
-            taken.append(time.perf_counter() - started)
+    for _ in range(CALLS):
+        started = time.perf_counter()
+        model(*example)
+        taken.append(time.perf_counter() - started)
     return statistics.median(taken[1:]) * 1e6  # the first call fills the caches
 
 
-def peak_of_one(predict: Callable[[], Any]) -> int:
-    """Measure the most memory that one prediction holds at once, of torch and numpy, in bytes."""
+def peak_of_one(predict: Callable[[], Any], *, tensors: bool) -> int:
+    """Measure the most memory that one prediction holds at once, of numpy and torch, in bytes."""
     tracemalloc.start()
     try:
+        if not tensors:
+            predict()
+            return tracemalloc.get_traced_memory()[1]
         return peak_bytes(predict, ()) + tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -105,13 +105,17 @@ def executed_operations(network: "Network", lengths: Sequence[int]) -> int:
 
 
 def _random(value: Any) -> Any:
-    if isinstance(value, Tensor) and value.is_floating_point():
+    import torch
+
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
         return torch.randn(value.shape, generator=torch.Generator().manual_seed(0))
     return value
 
 
 def matmul_rate() -> float:
     """Measure the operations a second of a product of two large matrices in float32, one thread."""
+    import torch
+
     left, right = (_random(torch.empty(MATRIX, MATRIX)) for _ in range(2))
     seconds = _median_seconds("left @ right", left=left, right=right)
     return MATRIX * MATRIX * (2 * MATRIX - 1) / seconds
@@ -126,6 +130,8 @@ def _median_seconds(statement: str, **names: Any) -> float:
 
 def peak_bytes(model: Callable[..., Any], inputs: Sequence[Any]) -> int:
     """Measure the most memory that one forward pass holds at once, by torch's own allocator."""
+    from torch.profiler import ProfilerActivity, profile
+
     # The profiler reports its start and end on stderr.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:

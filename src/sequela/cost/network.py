@@ -14,21 +14,18 @@ from torch import Tensor, nn
 from sequela.cost import account
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account, Amount
+from sequela.cost.sizes import SIZES, VISITS, at_most, positive
 from sequela.errors import SettingError
-from sequela.formats.opened import json_value
 from sequela.models.inputs import kind_of, sizes_of
 from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, ModelEntry, lookup_network
 from sequela.sequences.signal_batches import SignalBatch
 from sequela.sequences.visit_batches import VisitBatch
 
-VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
 MOST_SEQUENCES = 10_000
 """The limit for the sequences of a batch; each is a Python object."""
-MOST_NUMBERS = 50_000_000
-"""The limit for the numbers of an input whose values count, such as the codes of all visits."""
 _LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 
@@ -130,18 +127,6 @@ def registered(
     )
 
 
-SIZES = {
-    "n_chans": 1,
-    "n_times": 178,
-    "n_codes": 911,
-    "n_channels": 10,
-    "n_static": 3,
-    "n_features": 100,
-    "n_outputs": 2,
-}
-"""Sizes for models whose config does not set them, for counting without data."""
-
-
 def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
     """Return the config of a network, and the sizes of its inputs."""
     asked = settings
@@ -231,31 +216,6 @@ def parse_lengths(text: str) -> tuple[int, ...]:
     if (n := int(last) - int(first) + 1 if dots else len(found)) > MOST_SEQUENCES:
         raise SettingError(f"there are {n:,} lengths: expected {MOST_SEQUENCES:,} at most")
     return tuple(found)
-
-
-def parse_settings(text: str) -> dict[str, Any]:
-    """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs."""
-    try:
-        values = json_value(text)
-    except ValueError as error:
-        raise SettingError(f"--kwargs is not JSON ({error}): write '{{\"hidden\": 64}}'") from error
-    if not isinstance(values, dict):
-        raise SettingError(f'--kwargs must be a JSON object like {{"hidden": 64}}, not {text}')
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-
-
-def positive(what: str, number: int) -> int:
-    """Return the number; raise a SettingError if it is below one, or not a whole number."""
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
-    return at_most(what, number)
-
-
-def at_most(what: str, number: int) -> int:
-    """Return the number; raise a SettingError if it is above ``MOST_NUMBERS``."""
-    if number > MOST_NUMBERS:
-        raise SettingError(f"{what} must be at most {MOST_NUMBERS:,}, not {number:,}")
-    return number
 
 
 def loaded(

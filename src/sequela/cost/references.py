@@ -11,9 +11,9 @@ from sequela.cost.layers.dense import dense, embedding
 from sequela.cost.layers.rows import elementwise, reduction
 from sequela.cost.layers.work import Layer
 from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.network import SIZES, VISITS, positive
 from sequela.cost.rules import conventions
 from sequela.cost.rules.primitives import Primitive
+from sequela.cost.sizes import SIZES, VISITS, positive
 from sequela.errors import SettingError
 from sequela.models import reference
 from sequela.models.inputs import kind_of

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -131,8 +130,11 @@ def _data_again(folder: RunFolder, root: Path | None, work: Path) -> "tuple[Exam
 
 def _differences(folder: RunFolder, data: Examples) -> Iterator[str]:
     """Yield sentences on differences of a run from its data and model."""
-    torch.set_num_threads(1)
     model, metrics = trained(folder), folder.path / METRICS
+    if any(leaf.is_network for leaf in model.leaves):
+        import torch
+
+        torch.set_num_threads(1)
     again = _plain(data.header)
     for difference in differences(
         {name: model.header.get(name) for name in again}, again, words=True

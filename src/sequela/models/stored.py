@@ -6,24 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors import numpy as arrays_file
 
 from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
 from sequela.formats.opened import content, json_value
 
+Tensors = dict[str, Any]
+"""Arrays of numpy, or tensors of torch, by name."""
 _DAMAGE = (SafetensorError, SequelaError, KeyError, TypeError, ValueError, AttributeError)
 _KEY = "sequela"
 _SEAL = "sha256"
 _SIZE = 8  # bytes that hold the length of the header
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a model with its SHA-256; the file holds no code, so reading it runs none."""
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    described, data = _parts(save(on_cpu, {_KEY: json.dumps(header, ensure_ascii=False)}))
+def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """Write a model with its SHA-256; the file holds no code, so reading it runs none.
+
+    Tensors are of torch or numpy; the bytes are the same.
+    """
+    saved = _saved(tensors, {_KEY: json.dumps(header, ensure_ascii=False)})
+    described, data = _parts(saved)
     # The library writes several entries in random order: the same model would give other bytes.
     described["__metadata__"][_SEAL] = _seal(described, data)
     text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
@@ -34,19 +39,43 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
 
 def read(
     path: Path, expected: str = "a saved model", remedy: str = "save it again"
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the header and the tensors of a file of :func:`write`, and verify its SHA-256."""
+) -> tuple[dict[str, Any], Tensors]:
+    """Read the header and the tensors of a file of :func:`write`, and verify its SHA-256.
+
+    The tensors are numpy arrays, or of torch if numpy lacks a type, such as bfloat16.
+    """
     try:
         given = content(path, expected, remedy)
         described, data = _parts(given)
         metadata = described["__metadata__"]
         if metadata.get(_SEAL) not in (None, _seal(described, data)):
             raise ValueError("it was changed: its SHA-256 differs")
-        return {**json_value(metadata[_KEY], finite=False)}, load(given)
+        return {**json_value(metadata[_KEY], finite=False)}, _loaded(given)
     except DataNotFoundError as error:
         raise RunError(f"{path}: not found; expected {expected}") from error
     except _DAMAGE as error:
         raise RunError(f"{path}: damaged, or not {expected} ({error}); {remedy}") from error
+
+
+def _saved(tensors: Mapping[str, Any], metadata: dict[str, str]) -> bytes:
+    """Return the bytes of a safetensors file; torch is needed only for its tensors."""
+    arrays = {n: np.asarray(t, order="C") for n, t in tensors.items() if isinstance(t, np.ndarray)}
+    if len(arrays) == len(tensors):
+        return arrays_file.save(arrays, metadata)
+    import torch
+    from safetensors.torch import save
+
+    given = {**tensors, **{name: torch.tensor(array) for name, array in arrays.items()}}
+    return save({n: t.detach().cpu().contiguous() for n, t in given.items()}, metadata)
+
+
+def _loaded(given: bytes) -> Tensors:
+    try:
+        return dict(arrays_file.load(given))
+    except KeyError:  # of a type
+        from safetensors.torch import load
+
+        return dict(load(given))
 
 
 def _parts(given: bytes) -> tuple[dict[str, Any], memoryview]:

@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sequela.version import __version__
@@ -20,12 +20,20 @@ def environment() -> dict[str, str | int | None]:
         "sequela": __version__,
         **({"commit": commit} if commit else {}),
         "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
+        **{name: found for name in _LIBRARIES if (found := _version(name))},
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "torch_threads": 1,
     }
+
+
+def _version(library: str) -> str:
+    """Return the version of a library; empty for one of an extra that is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache

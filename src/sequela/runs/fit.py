@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
 
 from sequela.config import RunSettings, TrainingSettings
-from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
@@ -34,10 +31,10 @@ from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, Inputs, TrainedModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
-from sequela.training import checkpoint as checkpoints
-from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch, to_lines
-from sequela.training.totals import correct
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 OnEpoch = Callable[[History], None]
 
@@ -64,8 +61,11 @@ def train(
         SequelaError: If the model or data are unknown or not found, if ``out`` is taken, if another
             process writes to it, or if the run to resume was started on other data.
     """
-    torch.set_num_threads(1)
     entry, reads = entry_for(settings)
+    if isinstance(entry, ModelEntry):
+        import torch
+
+        torch.set_num_threads(1)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
     if processes != 1:
@@ -116,7 +116,7 @@ class _Run:
 class _Trained:
     """The result of training, with the validation predictions (example, class) before a refit."""
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Any]
     header: Mapping[str, Any]
     facts: Mapping[str, Any]
     tuning: NDArray[np.float32] | None = None
@@ -139,7 +139,7 @@ def _finish(run: _Run, *, resume: bool, processes: int, on_epoch: OnEpoch) -> No
             **data.header,
             **trained.header,
         }
-        tensors = {**trained.tensors, **_as_tensors(run.given.state)}
+        tensors = {**trained.tensors, **run.given.state}
         model = TrainedModel(settings.model, run.entry, header, tensors)
         probabilities = model.probabilities(run.given)
         if trained.tuning is not None:
@@ -153,10 +153,6 @@ def _finish(run: _Run, *, resume: bool, processes: int, on_epoch: OnEpoch) -> No
         folder.write(TRACES, traces)
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
     seal(folder.path)
-
-
-def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
@@ -186,7 +182,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         "epochs": 0,
         "best_epoch": 0,
     }
-    return _Trained(_as_tensors(arrays), {}, facts)
+    return _Trained(arrays, {}, facts)
 
 
 def _fit_network(
@@ -226,14 +222,18 @@ def _fit_network(
     return _Trained(tensors, {"config": as_json(config)}, facts, tuning)
 
 
-def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
+def cost_of(name: str, model: "nn.Module", given: Inputs) -> Account:
     """Count the cost of one example for a run's network, including its features."""
+    from sequela.cost import account
+
     cost = account(model, given.example, name=name, allow_unknown=True)
     return with_features(cost, given.reads, given.shape, (given.steps,))
 
 
-def of_network(model: nn.Module, given: Inputs) -> dict[str, float]:
+def of_network(model: "nn.Module", given: Inputs) -> dict[str, float]:
     """Measure the time and memory of one prediction of a network, including its features."""
+    import torch
+
     network, none = copy.deepcopy(model).cpu().eval(), np.empty(0, np.int64)
     weights = (*network.parameters(), *network.buffers())
 
@@ -241,17 +241,23 @@ def of_network(model: nn.Module, given: Inputs) -> dict[str, float]:
         Features.of(given.reads, given.alone, none, given.state, standardise=True)
         network(*given.example)
 
-    return of_one(predict_one, sum(t.numel() * t.element_size() for t in weights))
+    with torch.inference_mode():
+        held = sum(t.numel() * t.element_size() for t in weights)
+        return of_one(predict_one, held, tensors=True)
 
 
-def of_one(predict: Callable[[], object], weights: int) -> dict[str, float]:
+def of_one(
+    predict: Callable[[], object], weights: int, *, tensors: bool = False
+) -> dict[str, float]:
     """Measure the time and memory of one prediction, on one thread."""
     taken = round(microseconds_of_one(predict, ()), 1)
-    return {"inference_us": taken, "memory_bytes": weights + peak_of_one(predict)}
+    return {"inference_us": taken, "memory_bytes": weights + peak_of_one(predict, tensors=tensors)}
 
 
-def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:
+def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> "nn.Module":
     """Build a network with the initial weights of a run."""
+    import torch
+
     torch.manual_seed(settings.seed_of_training)
     return entry.build(config_of(entry, settings, given))
 
@@ -260,7 +266,7 @@ def learn(
     settings: RunSettings,
     data: Examples,
     given: Inputs,
-    model: nn.Module,
+    model: "nn.Module",
     how: TrainingSettings,
     *,
     again: bool = False,
@@ -270,6 +276,12 @@ def learn(
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
     """Fit a network on the training set, and evaluate it on the validation set."""
+    import torch
+
+    from sequela.training import checkpoint as checkpoints
+    from sequela.training.fit import fit
+    from sequela.training.totals import correct
+
     order = torch.Generator().manual_seed(settings.seed_of_training)
     at_once = prediction_batch(given.shape) // processes * processes
     call = partial(
@@ -291,8 +303,10 @@ def learn(
     return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
 
 
-def _class_weight(data: Examples) -> Tensor:
+def _class_weight(data: Examples) -> "Tensor":
     """Compute weights (class,) that give each class the same share of the loss."""
+    import torch
+
     labels = data.labels[data.rows("train")]
     counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
     return counts.sum() / (len(counts) * counts)

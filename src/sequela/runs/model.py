@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from sequela.config import RunSettings
 from sequela.datasets import catalog
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
-from sequela.models.bounded import bounded
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
@@ -21,6 +19,8 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.inside import refuse_code
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sequela.runs.records import VisitInputs
     from sequela.runs.signals import SignalInputs
 
@@ -85,12 +85,12 @@ def as_json(config: Any) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The trained model of a run; its tensors include the fitted preprocessing."""
+    """The trained model of a run; its tensors, of numpy or torch, include the preprocessing."""
 
     name: str
     entry: Entry
     header: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Any]
 
     @classmethod
     def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
@@ -112,17 +112,17 @@ class TrainedModel:
     def state(self) -> dict[str, NDArray[Any]]:
         """The fitted preprocessing: arrays whose names begin with an input and a colon."""
         before = tuple(f"{read}:" for read in self.reads)
-        return {k: v.numpy() for k, v in self.tensors.items() if k.startswith(before)}
+        return {k: np.asarray(v) for k, v in self.tensors.items() if k.startswith(before)}
 
     @property
-    def _own(self) -> dict[str, Tensor]:
+    def _own(self) -> stored.Tensors:
         learnt = self.state
         return {name: tensor for name, tensor in self.tensors.items() if name not in learnt}
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays that a reference model predicts from."""
-        return {name: tensor.numpy() for name, tensor in self._own.items()}
+        return {name: np.asarray(tensor) for name, tensor in self._own.items()}
 
     @property
     def is_network(self) -> bool:
@@ -140,21 +140,26 @@ class TrainedModel:
         recurrent = isinstance(self.entry, ModelEntry) and self.entry.recurrent
         return recurrent and "n_times" in self.header
 
-    def network(self, needed_for: str) -> nn.Module:
+    def network(self, needed_for: str) -> "nn.Module":
         """Build the network, ready to predict."""
         if isinstance(self.entry, ReferenceModel):
             raise SettingError(
                 f"{self.name} is a baseline model, but {needed_for} needs a network, for example "
                 "gru-improved or visits-improved"
             )
-        held = sum(tensor.nbytes for tensor in self._own.values())
+        import torch
+
+        from sequela.models.bounded import bounded
+
+        own = {name: torch.as_tensor(tensor) for name, tensor in self._own.items()}
+        held = sum(tensor.nbytes for tensor in own.values())
         try:
             with bounded(self.name, TIMES_HELD * held + BESIDE):
                 model = self.entry.build(self.entry.config(**self.header["config"]))
         except ModelError as error:
             raise RunError(f"{FILE} has {held:,} bytes of weights, but {error}") from error
         try:
-            model.load_state_dict(self._own)
+            model.load_state_dict(own)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise RunError(
@@ -213,7 +218,7 @@ def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _trained(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    header: Mapping[str, Any], tensors: Mapping[str, Any]
 ) -> TrainedModel | TrainedEnsemble:
     name = header["model"]
     if name != ENSEMBLE:
@@ -229,9 +234,9 @@ def _trained(
 
 def in_one_file(
     folders: Sequence[RunFolder], mean: Mean
-) -> tuple[dict[str, Tensor], dict[str, object]]:
+) -> tuple[stored.Tensors, dict[str, object]]:
     """Combine the models of several runs on the same data into tensors and header of one file."""
-    tensors: dict[str, Tensor] = {}
+    tensors: stored.Tensors = {}
     members, of_data = [], []
     for number, folder in enumerate(folders):
         header, theirs = stored.read(folder.path / FILE)

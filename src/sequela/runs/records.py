@@ -5,14 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.division import Division, by_site, divide
@@ -24,20 +21,26 @@ from sequela.config import CohortSettings, RunSettings, SequenceSettings, Traini
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
-from sequela.evaluation.attribution import STEPS, Attribution, attribute_record, contrast, number_of
-from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.models.defaults import Default, default_for
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
-from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
+from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
-from sequela.sequences.visit_batches import BesideCodes, VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+
+    from sequela.evaluation.attribution import Attribution
+    from sequela.evaluation.importance import Importance, Of
+    from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TWO = 2
@@ -99,7 +102,7 @@ def _inputs(
     stored: Mapping[str, NDArray[Any]] | None,
 ) -> "VisitInputs":
     """Prepare the inputs of a model, with its stored scales or those of the training set."""
-    learnt = BesideCodes.learn(data.arrays, data.rows("train"), reads) if stored is None else stored
+    learnt = learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored
     return VisitInputs(data, reads, features, learnt)
 
 
@@ -231,11 +234,13 @@ class VisitInputs:
         return int(self.data.arrays.lengths[self._typical])
 
     @property
-    def example(self) -> tuple[Tensor, ...]:
+    def example(self) -> "tuple[Tensor, ...]":
         """Inputs of the typical example."""
         return self._dataset()[[self._typical]].inputs
 
-    def _dataset(self, rows: NDArray[np.int64] | None = None) -> VisitDataset:
+    def _dataset(self, rows: NDArray[np.int64] | None = None) -> "VisitDataset":
+        from sequela.sequences.visit_batches import BesideCodes, VisitDataset
+
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows)
         table = self.described.standardised if self.described else None
@@ -246,16 +251,22 @@ class VisitInputs:
         self,
         part: str,
         batch_size: int,
-        generator: torch.Generator | None = None,
+        generator: "torch.Generator | None" = None,
         training: TrainingSettings | None = None,
-    ) -> DataLoader[VisitBatch]:
+    ) -> "DataLoader[VisitBatch]":
         """Load batches of a set, in random order if ``generator`` is given."""
+        from sequela.sequences.visit_batches import visit_loader
+
         del training  # it varies signals only
         dataset = self._dataset(self.data.rows(part))
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+    def probabilities(self, model: "nn.Module") -> NDArray[np.float32]:
         """Predict probabilities of all examples with a network: float32 (example, class)."""
+        import torch
+
+        from sequela.sequences.visit_batches import visit_loader
+
         device = next(model.parameters()).device
         found = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
         model.eval()
@@ -279,7 +290,7 @@ class VisitInputs:
         channels = tuple(f"{name} (value)" for name in sequences.channel_names)
         return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
 
-    def _moving(self, row: int, batch: VisitBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _moving(self, row: int, batch: "VisitBatch") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the index of the name and the visit of each input of a record."""
         sequences, heads = self.data.arrays, {each.partition(":")[0] for each in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
@@ -302,9 +313,11 @@ class VisitInputs:
         return np.concatenate(places), np.concatenate(where)
 
     def attribution(
-        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
-    ) -> Attribution:
+        self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
+    ) -> "Attribution":
         """Attribute a number of a model to the inputs of a record: values (input,)."""
+        from sequela.evaluation.attribution import attribute_record
+
         return attribute_record(model, self._dataset()[[row]], weights, steps)
 
     def describe_example(self, row: int) -> dict[str, Any]:
@@ -321,14 +334,17 @@ class VisitInputs:
         )
         return {"codes": tuple(found)}
 
-    def importance(self, model: nn.Module, smallest: int) -> Importance:
+    def importance(self, model: "nn.Module", smallest: int) -> "Importance":
         """Rank the inputs of a model by importance over the test set."""
+        from sequela.evaluation.attribution import STEPS, attribute_record, contrast, number_of
+        from sequela.evaluation.importance import importance_of_codes, ranked
+
         rows, dataset = self.data.rows("held_out"), self._dataset()
         what = number_of(self.data.classes, self.data.classes[1])
         if self.reads == ("codes",):  # faster: many patients at once
             return importance_of_codes(model, self.data.arrays, rows, what, smallest)
 
-        def found() -> Iterator[Of]:
+        def found() -> "Iterator[Of]":
             for row in rows.tolist():
                 batch = dataset[[row]]
                 one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sequela.cohort.split import PARTS, Split, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
@@ -19,17 +16,21 @@ from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
 from sequela.identity.pseudonyms import own
 from sequela.models.defaults import DEFAULTS, Default
-from sequela.models.registry import ModelEntry, lookup
+from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.signal_batches import SignalBatch, SignalSource, VariedDataset, signal_loader
 from sequela.signals.segments import Segments, content_of, cut, of_windows, stretches
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+
     from sequela.evaluation.attribution import Attribution
+    from sequela.sequences.signal_batches import SignalBatch, SignalSource
 
 _TWO = 2
 _NAMED = ("recording", "session", "subject")
@@ -153,13 +154,21 @@ class SignalInputs:
         return first
 
     @property
-    def example(self) -> tuple[Tensor, ...]:
+    def example(self) -> "tuple[Tensor, ...]":
         """The inputs of one segment, of which only the shape matters."""
+        import torch
+
+        from sequela.sequences.signal_batches import SignalBatch
+
         features = torch.zeros(1, self.features.shape[1])
         signal = torch.zeros(1, *self.data.arrays.signal.shape[1:])
         return SignalBatch(signal, torch.zeros(1), features, self.reads).inputs
 
-    def _segments(self, rows: NDArray[np.int64]) -> SignalSource:
+    def _segments(self, rows: NDArray[np.int64]) -> "SignalSource":
+        import torch
+
+        from sequela.sequences.signal_batches import SignalBatch, SignalSource
+
         labels = torch.from_numpy(self.data.labels[rows])
         table = self.described.standardised if self.described else None
         features = torch.from_numpy(table.rows(rows)) if table else None
@@ -170,10 +179,14 @@ class SignalInputs:
         self,
         part: str,
         batch_size: int,
-        generator: torch.Generator | None = None,
+        generator: "torch.Generator | None" = None,
         training: TrainingSettings | None = None,
-    ) -> DataLoader[SignalBatch]:
+    ) -> "DataLoader[SignalBatch]":
         """Load batches of a set, in random order if ``generator`` is given."""
+        import torch
+
+        from sequela.sequences.signal_batches import VariedDataset, signal_loader
+
         rows = self.data.rows(part)
         segments = self._segments(rows)
         if training and training.varies and generator:
@@ -183,8 +196,10 @@ class SignalInputs:
             return signal_loader(varied, batch_size=batch_size, generator=generator)
         return signal_loader(segments, batch_size=batch_size, generator=generator)
 
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+    def probabilities(self, model: "nn.Module") -> NDArray[np.float32]:
         """Predict probabilities of all segments with a network: float32 (segment, class)."""
+        import torch
+
         device = next(model.parameters()).device
         model.eval()
         said, segments = [], self._segments(np.arange(len(self.data.labels)))
@@ -196,7 +211,7 @@ class SignalInputs:
         return found
 
     def attribution(
-        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+        self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
     ) -> "Attribution":
         """Attribute a number of a model to the samples of a segment: (n_chans, n_times)."""
         from sequela.evaluation.attribution import attribute_signal
@@ -204,7 +219,7 @@ class SignalInputs:
         signal = self._segments(np.array([row])).of([0]).signal[0]
         return attribute_signal(model, signal, weights, steps)
 
-    def importance(self, model: nn.Module, smallest: int) -> None:
+    def importance(self, model: "nn.Module", smallest: int) -> None:
         """Return nothing, as samples have no names to be ranked by."""
 
     def describe_example(self, row: int) -> dict[str, Any]:
@@ -216,7 +231,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     """Read, cut and split the data of a run."""
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
-    entry = lookup(settings.model, "signal")
+    entry = _entry(settings)
     own = entry.segment if isinstance(entry, ModelEntry) else None
     segments, origin = segments_of(
         data_set, root, settings.signals, settings.segment, own, work=work
@@ -235,6 +250,13 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
         split=split.holding(content_of(segments)),
         part=part,
     )
+
+
+def _entry(settings: RunSettings) -> Entry:
+    """Look up the model of a run; for an ensemble, its first member, which reads the same data."""
+    if settings.model == ENSEMBLE:
+        return _entry(RunSettings.of(**settings.model_settings["members"][0]["settings"]))
+    return lookup(settings.model, "signal")
 
 
 def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> Default:

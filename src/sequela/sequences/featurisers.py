@@ -24,7 +24,9 @@ from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
+    channel_scales,
     scales_of,
+    static_table,
     summaries,
     summary_names,
     summary_table,
@@ -205,6 +207,18 @@ class Features:
         if standardise:
             scaled = Standardised(table, state["column mean"], state["column deviation"])
         return cls(table, {f"{read}:{key}": array for key, array in state.items()}, scaled)
+
+
+def learn_scales(
+    sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
+    """Learn the scales of values and static columns from the training examples."""
+    learnt = {}
+    if "values" in reads:
+        learnt["values"] = channel_scales(sequences, train_rows)
+    if "static" in reads:
+        learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
+    return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}
 
 
 def _blocks(length: int, width: int) -> list[slice]:

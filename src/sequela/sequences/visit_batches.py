@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
 from sequela.sequences.signal_batches import as_it_is
-from sequela.sequences.tables import channel_scales, last_values, static_table
+from sequela.sequences.tables import last_values, static_table
 
 TENSORS = {
     "codes": ("codes", "offsets"),
@@ -175,18 +175,6 @@ class BesideCodes:
         """The static columns of all examples."""
         table = static_table(self.sequences)
         return Standardised(table, self.scales["static:mean"], self.scales["static:deviation"])
-
-    @staticmethod
-    def learn(
-        sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
-    ) -> dict[str, NDArray[Any]]:
-        """Learn the scales of values and static columns from the training examples."""
-        learnt = {}
-        if "values" in reads:
-            learnt["values"] = channel_scales(sequences, train_rows)
-        if "static" in reads:
-            learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
-        return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}
 
     def of(
         self, examples: NDArray[np.int64], visits: NDArray[np.int64], ranks: NDArray[np.int64]

@@ -19,7 +19,7 @@ from sequela.serving.scored import (
     seen_in_words,
     write_mean,
 )
-from sequela.serving.served import ServedModel, load
+from sequela.serving.served import ServedModel
 from sequela.signals.edf import SUFFIXES
 
 _SCORING: dict[str, ModuleType] = {"signal": signal_input, "records": record_input}
@@ -130,7 +130,9 @@ def predict_data(
     """
     place, moments = (None if each is None else Path(each) for each in (path, times))
     own = SignalSettings.of(**{key: value for key, value in signals.items() if value is not None})
-    models = [load(each, trust_code=trust_code, isolated=True) for each in folds_of(Path(model))]
+    from sequela.serving.baselines import open_model
+
+    models = [open_model(each, trust_code=trust_code) for each in folds_of(Path(model))]
     return predict_mean(models, Asked(place, data, own, moments), Path(out), done)
 
 

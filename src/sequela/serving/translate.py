@@ -4,7 +4,7 @@ The model is one torch module, which torch's exporter traces (decision 25).
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from sequela.errors import ModelError
 from sequela.files import temporary
-from sequela.models.reference import ReferenceModel, loaded
-from sequela.models.registry import ModelEntry
+from sequela.models.reference import ReferenceModel
 from sequela.runs.model import TrainedEnsemble, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
 from sequela.serving import references, signal_tables
+from sequela.serving.baselines import Shape, shapes_of, takes_lengths
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
@@ -28,7 +28,6 @@ _LEAST = 1e-7
 """As in :func:`sequela.runs.model.averaged`."""
 _TRACED = 3
 """Examples, steps and codes of the inputs that are traced."""
-Shape = tuple[int | str, ...]
 
 
 def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
@@ -70,7 +69,7 @@ def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
 
 def _add_shapes(shapes: dict[str, Shape], model: TrainedModel) -> None:
     """Add the inputs of a model; a size is fixed if any model needs a fixed size."""
-    for name, shape in _shapes_of(model):
+    for name, shape in shapes_of(model):
         known = shapes.get(name, shape)
         both = list(zip(known, shape, strict=True))
         if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
@@ -78,38 +77,6 @@ def _add_shapes(shapes: dict[str, Shape], model: TrainedModel) -> None:
                 f"the models read {name} in two shapes, {known} and {shape}: export each alone"
             )
         shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
-
-
-def _shapes_of(model: TrainedModel) -> Iterator[tuple[str, Shape]]:
-    """Yield the inputs of one model: fixed sizes, and names of variable sizes."""
-    header = model.header
-    if "n_times" in header:
-        times = "time" if model.any_length else header["n_times"]
-        yield "signal", ("batch", header["n_chans"], times)
-    for read in model.reads:
-        if read == "codes":
-            yield read, ("batch", "visit", "place")
-        elif read == "gaps":
-            yield read, ("batch", "visit")
-        elif read == "values":
-            yield read, ("batch", "visit", header["config"]["n_channels"])
-        elif "n_times" not in header:
-            yield read, ("batch", _columns(model))
-    if _takes_lengths(model):
-        yield "lengths", ("batch",)
-
-
-def _columns(model: TrainedModel) -> int:
-    """Return the number of columns of a table of features."""
-    if isinstance(model.entry, ModelEntry):
-        return int(model.header["config"]["n_features"])
-    if "weight" in model.arrays:
-        return int(model.arrays["weight"].shape[1])
-    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_)
-
-
-def _takes_lengths(model: TrainedModel) -> bool:
-    return model.any_length or (model.is_network and "n_times" not in model.header)
 
 
 class _Part(nn.Module):
@@ -146,7 +113,7 @@ class _Part(nn.Module):
         if isinstance(model.entry, ReferenceModel):
             return references.TRANSLATIONS[model.entry.predict](model.arrays, _table(model, inputs))
         taken = [_input(model, read, inputs) for read in model.reads]
-        if _takes_lengths(model):
+        if takes_lengths(model):
             taken.append(inputs["lengths"])
         logits: Tensor = getattr(self.network, "padded", self.network)(*taken)
         return logits.softmax(1)

@@ -60,9 +60,9 @@ class Checkpoint:
                 group, _, name = key.partition("/")
                 if group == "optimiser":
                     index, _, slot = name.partition("/")
-                    slots.setdefault(int(index), {})[slot] = tensor
+                    slots.setdefault(int(index), {})[slot] = torch.as_tensor(tensor)
                 else:
-                    groups[group][name] = tensor
+                    groups[group][name] = torch.as_tensor(tensor)
             optimiser, schedule = header["optimiser"], header["schedule"]
             records = [record(values) for values in header["history"]]
         except (KeyError, TypeError, ValueError) as error:

@@ -19,6 +19,8 @@ from sequela.web.guards import Limits, to_json
 from sequela.web.problems import PROBLEM, Refusal, document
 
 T = TypeVar("T")
+_METHOD = "occlusion: each part is removed alone, and the prediction is repeated"
+_AVERAGED = f"{_METHOD}; mean of the segment and of segments shifted by up to a third of it"
 Row = dict[str, object]
 SMALL = 262_144
 """Most numbers of a request that is answered together with others."""
@@ -110,6 +112,7 @@ class Answers:
                 "promised": self.model.facts.calibration.conformal.promised,
                 "model": self.model.facts.run.sha256,
                 "notes": list(examples.notes),
+                **self._recording(examples, found),
                 "predictions": self._predictions(examples, found),
             }
         return Reply(200, to_json(content), examples=len(examples))
@@ -133,6 +136,21 @@ class Answers:
             for id_, place, chances, members, codes in rows
         ]
 
+    def _recording(
+        self, examples: Examples, found: NDArray[np.float32]
+    ) -> dict[str, dict[str, object]]:
+        """Return the prediction for a whole recording: the mean over its segments."""
+        if not examples.recording:
+            return {}
+        chances = found.mean(0, dtype=np.float64)
+        probabilities = dict(zip(self.model.classes, chances.tolist(), strict=True))
+        return {
+            "recording": {
+                "prediction": self.model.classes[int(chances.argmax())],
+                "probabilities": probabilities,
+            }
+        }
+
     def _parquet(self, examples: Examples, found: NDArray[np.float32]) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -155,24 +173,44 @@ class Answers:
             raise Refusal(422, f"unknown class: expected {', '.join(self.model.classes)}")
         before = found[row]
         of = int(np.argmax(before)) if name is None else self.model.classes.index(name)
-        if examples.patients:
-            others, parts = occlusion.without_codes(examples.patients[row])
-            inputs = self._bodies.read_patients(others) if others else None
-        else:
-            one = {name: array[row : row + 1] for name, array in examples.inputs.items()}
-            inputs, parts = occlusion.without_pieces(one)
-        after: Any = np.empty((0, len(before)), np.float32)
-        if inputs:
-            ((after,), _) = predicted(self.model, [inputs], self.most)
-        if isinstance(after, Exception):
-            raise after
-        return {
+        told: dict[str, object] = {
             "id": examples.ids[row],
             "class": self.model.classes[of],
             "probability": float(before[of]),
-            "method": "occlusion: each part is removed alone, and the prediction is repeated",
-            "parts": occlusion.moved(before, after, parts, of),
+            "method": _METHOD,
+            "agreement": None,
+            "stable": None,
         }
+        if examples.patients:
+            others, parts = occlusion.without_codes(examples.patients[row])
+            inputs = self._bodies.read_patients(others) if others else {}
+            after = self._probabilities(inputs)
+            return {**told, "parts": occlusion.moved(before, after, parts, of)}
+        signal = examples.inputs["signal"]
+        if examples.recording:
+            whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
+        else:
+            length = examples.inputs.get("lengths", [signal.shape[2]] * len(signal))[row]
+            whole, row = signal[row, :, :length], 0
+        parts, agreement = occlusion.over_neighbours(
+            lambda copies: self._probabilities({"signal": copies})[:, of],
+            whole,
+            row,
+            signal.shape[2] if examples.recording else whole.shape[1],
+        )
+        if agreement is not None:
+            stable = agreement >= occlusion.STABLE
+            told |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
+        return {**told, "parts": parts}
+
+    def _probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Predict in batches: float32 (example, class)."""
+        if not inputs:
+            return np.empty((0, len(self.model.classes)), np.float32)
+        ((found,), _) = predicted(self.model, [inputs], self.most)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _view(self, examples: Examples, found: NDArray[np.float32]) -> dict[str, object]:
         """Return the content of a body as the page draws it, with predictions."""
@@ -184,6 +222,7 @@ class Answers:
             told |= {"sfreq": self.model.signal.sfreq, "n_times": whole.shape[2]}
             points = max(_DRAWN, min(_NEAR * len(whole), _MOST // whole.shape[1]))
             told["channels"] = [_drawn(whole[:, k], points) for k in range(whole.shape[1])]
+        told |= self._recording(examples, found)
         return {**told, "predictions": self._predictions(examples, found)}
 
 

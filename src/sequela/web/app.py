@@ -17,6 +17,7 @@ from sequela.version import __version__
 from sequela.web.answers import Answers, Job, Reply
 from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, kinds_of
 from sequela.web.described import described
+from sequela.web.example import example_of
 from sequela.web.guards import BUSY, SMALL, Guard, Limits, to_json
 from sequela.web.lanes import Lane, Process
 from sequela.web.metrics import Metrics
@@ -37,7 +38,7 @@ class Service:
     def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
         model = replace(model, name="the model")  # hides its path
         self.model, self.limits, self.metrics = model, limits, Metrics()
-        self.kinds = kinds_of(model)
+        self.kinds, self.example = kinds_of(model), example_of(model)
         small, large = (
             Process(Answers(model, limits, batch, small), limits.bytes * memory)
             for small, memory in zip((True, False), _MEMORY, strict=True)
@@ -61,8 +62,15 @@ class Service:
         return {
             **told,
             "fingerprint": about["fingerprint"]["sha256"],
+            "example": self.example and {"name": self.example.name, "about": self.example.about},
             "serves": {"version": __version__, "media_types": list(self.kinds)},
         }
+
+    async def send_example(self) -> Response:
+        """Return the example."""
+        if self.example is None:
+            raise Refusal(404, "this model has no example: none of its codes is frequent")
+        return Response(self.example.body, media_type=self.example.kind)
 
     async def answer(self, request: Request) -> Response:
         """Handle a request with a body.
@@ -137,6 +145,8 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
     @app.get("/v1/model", **told["/v1/model"])
     async def model() -> Response:
         return _json(service.card)
+
+    app.add_api_route("/v1/example", service.send_example, **told["/v1/example"])
 
     @app.get("/health", **told["/health"])
     async def health() -> Response:

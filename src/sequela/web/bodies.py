@@ -56,6 +56,7 @@ class Examples:
         notes: Sentences on the preparation of the body.
         unknown: Codes of each patient outside the vocabulary.
         patients: The patients of records.
+        recording: Whether the examples are the consecutive segments of one recording.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -63,6 +64,7 @@ class Examples:
     notes: Sequence[str] = ()
     unknown: Sequence[Sequence[str]] = ()
     patients: Sequence[Patient] = field(default=())
+    recording: bool = False
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -304,7 +306,8 @@ class Bodies:
         self._check_count(array.shape[1])
         cut, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
         left = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
-        return replace(self._examples(cut, _numbers(len(cut))), notes=[*notes, *left])
+        found = self._examples(cut, _numbers(len(cut)))
+        return replace(found, notes=[*notes, *left], recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
         """Read the rows of a table of coded events."""

@@ -88,6 +88,7 @@ class Lane:
         self._process, self._observe, self._most, self._seconds = process, observe, most, seconds
         self._waiting: asyncio.Queue[tuple[Job, asyncio.Future[Reply | None]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._work: asyncio.Future[Replies]  # in a thread, which cannot be cancelled
 
     def __len__(self) -> int:
         """Return the number of waiting requests."""
@@ -101,17 +102,22 @@ class Lane:
 
     def start(self) -> None:
         """Start to process requests."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(self._exchange(())))
 
     async def stop(self) -> None:
         """Stop, and end the process."""
         if self._task is not None:
             self._task.cancel()
             self._process.end()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.gather(self._task, self._work, return_exceptions=True)
+            self._process.end()  # it had just started
 
-    async def _run(self) -> None:
-        await asyncio.to_thread(self._process.exchange, ())  # it starts
+    def _exchange(self, jobs: Sequence[Job]) -> asyncio.Future[Replies]:
+        self._work = asyncio.ensure_future(asyncio.to_thread(self._process.exchange, jobs))
+        return asyncio.shield(self._work)
+
+    async def _run(self, started: asyncio.Future[Replies]) -> None:
+        await started
         while True:
             batch = [await self._waiting.get()]
             size = len(batch[0][0].body)
@@ -122,7 +128,7 @@ class Lane:
             if not batch:
                 continue
             jobs, answers = zip(*batch, strict=True)
-            work = asyncio.ensure_future(asyncio.to_thread(self._process.exchange, jobs))
+            work = self._exchange(jobs)
             left: asyncio.Future[Any] = asyncio.gather(*answers, return_exceptions=True)
             first: set[asyncio.Future[Any]] = {work, left}
             await asyncio.wait(first, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)

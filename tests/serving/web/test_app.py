@@ -2,9 +2,13 @@
 
 import io
 import json
+import multiprocessing
 import re
+import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +20,12 @@ from tests.serving.web.conftest import SAID, body, client, problem
 
 from sequela.datasets.recordings import Recording
 from sequela.runs.folder import RunFolder
+from sequela.serving.about import Signal
 from sequela.serving.served import ServedModel
 from sequela.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
+from sequela.web.example import example_of
 from sequela.web.guards import Limits
+from sequela.web.occlusion import over_neighbours
 
 TOKEN = "s3cret-s3cret-s3"  # noqa: S105
 QUERY = "?sfreq=173.61&unit=uV"
@@ -396,3 +403,85 @@ def test_what_moved_a_segment(asked: TestClient, segment: list[float], eeg: Serv
     for wrong in ("1", "-1", "x", "9" * 99, "00", "0" * 9 + "1", "\u0660"):
         reply = post(asked, body(segment), path=f"/v1/explain?example={wrong}")
         assert "example must be 0 to 0" in problem(reply, 422)
+
+
+def test_a_recording_has_the_mean_of_its_segments(asked: TestClient, segment: list[float]) -> None:
+    whole = "\n".join(map(str, segment * 3)).encode()
+    for path in ("predict", "view"):
+        reply = post(asked, whole, CSV, f"/v1/{path}{QUERY}")
+        found = reply.json()["recording"]
+        mean = chances(reply).mean(0)
+        assert [*found["probabilities"].values()] == pytest.approx(mean.tolist())
+        assert found["probabilities"][found["prediction"]] == pytest.approx(mean.max())
+        assert "recording" not in post(asked, body(segment), path=f"/v1/{path}").json()
+
+
+def test_a_recording_is_explained_over_neighbours(asked: TestClient, segment: list[float]) -> None:
+    whole = "\n".join(map(str, segment * 3)).encode()
+    found = post(asked, whole, CSV, f"/v1/explain{QUERY}&example=1").json()
+    assert -1 <= found["agreement"] <= 1
+    assert found["stable"] == (found["agreement"] >= 0.7)
+    assert "shifted" in found["method"]
+    assert len(found["parts"]) == 24
+    alone = post(asked, body(segment), path="/v1/explain").json()
+    assert (alone["agreement"], alone["stable"]) == (None, None)
+
+
+def test_contributions_are_stable_if_they_stay_at_their_time() -> None:
+    recording = np.zeros((1, 720), np.float32)
+    recording[0, 250:262], recording[0, 320:335] = 1, 2  # in pieces of 10 samples
+
+    def of_time(copies: Any) -> Any:
+        return copies[:, 0].mean(1)
+
+    def of_place(copies: Any) -> Any:
+        return copies[:, 0, 80:90].mean(1)
+
+    parts, agreement = over_neighbours(of_time, recording, 1, 240)
+    assert agreement is not None
+    assert agreement > 0.95
+    assert max(parts, key=lambda each: each["raised"])["first"] == 80
+    _, agreement = over_neighbours(of_place, recording, 1, 240)
+    assert agreement is not None
+    assert agreement < 0.3
+    assert over_neighbours(of_time, recording[:, :240], 0, 240)[1] is None
+    assert over_neighbours(of_time, 0 * recording, 1, 240)[1] == 0
+
+
+def test_the_example_can_be_predicted(asked: TestClient, asked_of_visits: TestClient) -> None:
+    for of, query in ((asked, QUERY), (asked_of_visits, "")):
+        card, example = of.get("/v1/model").json(), of.get("/v1/example")
+        assert card["example"]["about"].endswith(".")
+        kind = example.headers["content-type"].partition(";")[0]
+        found = post(of, example.content, kind, f"/v1/predict{query}").json()
+        assert found["predictions"]
+        assert not found["predictions"][0].get("unknown_codes")
+        assert found.get("recording", {}).get("prediction") in (None, "seizure")
+
+
+def test_a_model_of_other_recordings_has_a_made_up_example() -> None:
+    facts = {"unit": "µV", "sfreq": 100, "n_chans": 2, "n_times": 200, "any_length": False}
+    scaling = {"mean": [0.0] * 2, "std": [1.0] * 2}
+    signal = Signal.model_validate({**facts, "scaling": scaling, "channels": ["C3", "C4"]})
+    model: Any = SimpleNamespace(facts=SimpleNamespace(kind="signal", takes=signal))
+    example = example_of(model)
+    assert example is not None
+    lines = example.body.decode().splitlines()
+    assert (lines[0], len(lines)) == ("C3,C4", 2401)
+    assert "not EEG" in example.about
+
+
+def test_a_model_whose_codes_are_rare_has_no_example(visits: ServedModel) -> None:
+    records = {**visits.about["records"], "training": {"codes": {}}}
+    with client(replace(visits, about={**visits.about, "records": records})) as of:
+        assert of.get("/v1/model").json()["example"] is None
+        assert "no example" in problem(of.get("/v1/example"), 404)
+
+
+def test_a_server_that_stops_at_once_leaves_no_process(eeg: ServedModel) -> None:
+    before = {each.pid for each in multiprocessing.active_children()}
+    for _ in range(3):
+        with client(eeg):
+            pass
+    time.sleep(1)  # in which a late one would have started
+    assert {each.pid for each in multiprocessing.active_children()} <= before

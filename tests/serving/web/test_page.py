@@ -1,5 +1,6 @@
 """The page in a real browser, as a person uses it: keyboard, errors, phone, both colour schemes."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +11,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from sequela.datasets.recordings import Recording
-from sequela.serving.served import ServedModel
+from sequela.serving.served import ServedModel, load
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
 
 
 @pytest.fixture(scope="module")
-def address(eeg: ServedModel, running: Callable[..., Any]) -> Iterator[str]:
-    with running(eeg) as page:
+def address(file: Path, running: Callable[..., Any]) -> Iterator[str]:
+    """A linear model of the spectrum, whose explanations are stable."""
+    with running(load(file)) as page:
         yield page
 
 
@@ -75,11 +77,25 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         assert page.locator("#place option").count() == 23
         expect(page.locator("#chances tbody tr")).to_have_count(5)
         expect(page.locator("#set")).to_contain_text("90.0 % of such sets contain")
+        expect(page.locator("#whole-said")).to_contain_text("seizure: ")
+        expect(page.locator("#whole-said")).to_contain_text("the mean of 23 segments")
         whole, near = page.locator("#picture svg").all()
-        expect(whole).to_have_attribute("aria-label", _holds("23.6 s"))
-        expect(near).to_have_attribute("aria-label", _holds("segment 1 of 23: 1.03 s"))
+        expect(whole).to_have_attribute("aria-label", _holds("all 23.6 s"))
+        expect(whole).to_contain_text("20 s")
+        expect(whole).to_contain_text("µV")
+        expect(near).to_have_attribute("aria-label", _holds("segment 1 of 23, 1.03 s"))
+        expect(near).to_contain_text("0.6 s")
         page.click("#after")
         expect(page.locator("#place")).to_have_value("1")
+        box = page.locator("#course svg").bounding_box()
+        assert box
+        page.mouse.click(box["x"] + 0.99 * box["width"], box["y"] + box["height"] / 3)
+        expect(page.locator("#place")).to_have_value("22")
+        expect(near).to_contain_text("23 s")
+        page.select_option("#class", "eyes open")
+        course = page.locator("#course svg")
+        expect(course).to_have_attribute("aria-label", _holds("Probability of eyes open in each"))
+        page.select_option("#place", "1")
         page.click("#explain")
         expect(page.locator("#moved tbody tr")).to_have_count(10)
         bars = page.locator("#picture .up, #picture .down")
@@ -156,8 +172,8 @@ def test_a_person_without_a_mouse_pastes_and_reads(
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#said")).to_contain_text("seizure")
-        page.keyboard.press("Tab")
-        page.keyboard.press("Tab")
+        for _ in range(5):  # two downloads, the class, the segment, and the next one
+            page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#place")).to_have_value("1")
 
@@ -197,3 +213,56 @@ def test_no_view_has_a_violation(
         page.click("#explain")
         expect(page.locator("#moved tbody tr")).to_have_count(10)
         assert violations(page, width) == []
+
+
+def test_an_example_is_tried_and_its_predictions_are_saved(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    with opened(browser, address) as page:
+        expect(page.locator("#example")).to_contain_text("Andrzejak")
+        page.fill("#sfreq", "256", force=True)  # of another file
+        page.click("#try")
+        expect(page.locator("#whole-said")).to_contain_text("seizure: ")
+        saved = {}
+        for kind in ("csv", "json"):
+            with page.expect_download() as waiting:
+                page.click(f"#save-{kind}")
+            assert waiting.value.suggested_filename == f"S001-predictions.{kind}"
+            waiting.value.save_as(tmp_path / kind)
+            saved[kind] = (tmp_path / kind).read_text("utf-8")
+        told = json.loads(saved["json"])
+        rows = list(csv.DictReader(saved["csv"].splitlines()))
+        assert [row["id"] for row in rows] == [*map(str, range(1, 24)), "recording (mean)"]
+        assert [row["start_seconds"] for row in rows[:2]] == ["0.000", "1.025"]
+        for row, one in zip(rows, [*told["predictions"], told["recording"]], strict=True):
+            assert row["prediction"] == one["prediction"]
+            assert float(row["p_seizure"]) == one["probabilities"]["seizure"]
+
+
+def test_a_made_up_patient_is_tried(browser: Browser, of_visits: str) -> None:
+    with opened(browser, of_visits, 360) as page:
+        page.click("#try")
+        expect(page.locator("#picture li")).to_have_count(2)
+        expect(page.locator("#whole")).to_be_hidden()
+        expect(page.locator(".unknown")).to_have_count(0)
+        assert violations(page, 360) == []
+
+
+def test_an_explanation_that_is_noise_is_not_shown(
+    browser: Browser, eeg: ServedModel, running: Callable[..., Any], files: dict[str, Path]
+) -> None:
+    with running(eeg) as address, opened(browser, address) as page:
+        page.set_input_files("#file", files["seizure"])
+        page.click("button[type=submit]")
+        page.click("#explain")
+        expect(page.locator("#moved")).to_contain_text("No explanation is shown: if the segment")
+        expect(page.locator("#picture .up, #picture .down")).to_have_count(0)
+        page.set_input_files("#file", [])
+        page.click("summary")
+        lines = files["seizure"].read_text("utf-8").splitlines()
+        one = {"signal": [*map(float, lines[:178])], "sfreq": 173.61, "unit": "uV"}
+        page.fill("#text", json.dumps(one))
+        page.click("button[type=submit]")
+        expect(page.locator("#whole")).to_be_hidden()
+        page.click("#explain")
+        expect(page.locator("#moved")).to_contain_text("explained only with those around it")

@@ -12,4 +12,4 @@ def test_nothing_that_is_asked_breaks_the_server(
     kind: str, eeg: ServedModel, visits: ServedModel
 ) -> None:
     with running(eeg if kind == "signal" else visits) as address:
-        assert len(ask_all(address)) == 6
+        assert len(ask_all(address)) == 7

@@ -79,9 +79,9 @@ def cost(
     check_names(model, data)
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training
-    from sequela.cost.network import count, network, parse_lengths, parse_settings
     from sequela.cost.record import to_json
     from sequela.cost.references import account_of_unfitted
+    from sequela.cost.sizes import parse_settings
     from sequela.cost.text import render
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
@@ -97,6 +97,8 @@ def cost(
         _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
         account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
     else:
+        from sequela.cost.network import count, network, parse_lengths
+
         counted = network(
             model,
             shapes=input_ or (),

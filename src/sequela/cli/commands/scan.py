@@ -53,7 +53,7 @@ def scan(
     from rich.progress import Progress
 
     from sequela.files import require_file, whole
-    from sequela.serving import load
+    from sequela.serving.baselines import open_model
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
     from sequela.serving.szcore import scores
@@ -64,7 +64,7 @@ def scan(
             require_file(each)
     how = Scanning(event, step, smooth, threshold, shortest, gap, channels)
     console = Console(soft_wrap=True)
-    served = load(model, trust_code=trust_code, isolated=True)
+    served = open_model(model, trust_code=trust_code)
     event = looked_for(served, event)
     known = None if truth is None else known_events(truth, recordings, event)
     found = []

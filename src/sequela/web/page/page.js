@@ -3,11 +3,13 @@
 const $ = (id) => document.getElementById(id);
 const KINDS = { csv: "text/csv", txt: "text/csv", json: "application/json", edf: "application/edf",
   bdf: "application/edf", parquet: "application/vnd.apache.parquet" };
-const WIDE = 800, HIGH = 120;
-let model = null, asked = null, answer = null, place = 0, explained = false;
+// Sizes of a picture in pixels: its plot, and the axes to the left and below.
+const HIGH = 120, LEFT = 72, TOP = 8, BELOW = 22;
+let WIDE = 700;
+let model = null, asked = null, answer = null, place = 0, explained = false, found = null;
 
 function made(name, attributes = {}, text = "") {
-  const svg = ["svg", "path", "rect", "title"].includes(name);
+  const svg = ["svg", "path", "rect", "text"].includes(name);
   const one = svg ? document.createElementNS("http://www.w3.org/2000/svg", name)
     : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
@@ -16,7 +18,7 @@ function made(name, attributes = {}, text = "") {
 }
 const percent = (value) => (value > 0 && value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`);
 
-async function call(path, options = {}) {
+async function send(path, options = {}) {
   const token = $("token").value.trim();
   const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
   let reply;
@@ -25,11 +27,12 @@ async function call(path, options = {}) {
   } catch {
     throw new Error("The server does not respond. Is it still running?");
   }
-  const said = await reply.json();
   if (reply.status === 401) $("token-row").hidden = false;
-  if (!reply.ok) throw new Error(said.detail || said.title);
-  return said;
+  if (reply.ok) return reply;
+  const said = await reply.json();
+  throw new Error(said.detail || said.title);
 }
+const call = async (path, options) => (await send(path, options)).json();
 
 async function readModel() {
   model = await call("v1/model");
@@ -41,7 +44,22 @@ async function readModel() {
     ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
     : "A patient's coded visits as JSON, or as csv with the columns time and code.";
   if (signal) { $("sfreq").value = model.signal.sfreq; $("unit").value = model.signal.unit; }
+  $("try").hidden = !model.example;
+  $("example").textContent = model.example ? `The example: ${model.example.about}` : "";
   showCard();
+}
+
+async function tryExample() {
+  $("error").textContent = "";
+  try {
+    const held = new DataTransfer();
+    held.items.add(new File([await (await send("v1/example")).text()], model.example.name));
+    if (model.kind === "signal") { $("sfreq").value = model.signal.sfreq; $("unit").value = model.signal.unit; }
+    chosen(held.files);
+    await ask();
+  } catch (error) {
+    $("error").textContent = error.message;
+  }
 }
 
 function costOf(cost) {
@@ -93,7 +111,7 @@ async function ask(event) {
     const units = new URLSearchParams(model?.kind === "signal" && kind !== KINDS.json
       ? { sfreq: $("sfreq").value, unit: $("unit").value } : {});
     if (!model) await readModel();
-    asked = { body, kind, units };
+    asked = { body, kind, units, name: (file ? file.name : "text").replace(/\.[^.]*$/, "") };
     answer = await call(`v1/view?${units}`, { method: "POST", body, headers: { "content-type": kind } });
     const many = answer.predictions.length;
     $("status").textContent = `${many} prediction${many === 1 ? "" : "s"}.`;
@@ -112,11 +130,23 @@ function showAll() {
   const several = answer.predictions.length > 1;
   $("choose").hidden = !several;
   $("place-label").textContent = answer.patients ? "Patient" : "Segment";
+  $("one").textContent = answer.patients ? "One patient" : "One segment";
+  $("whole").hidden = !(answer.recording && several);
+  if (answer.recording) showWhole();
   $("place").replaceChildren(...answer.predictions.map((one, i) =>
     made("option", { value: i }, `${one.id}: ${one.prediction}, ${percent(one.probabilities[one.prediction])}`)));
   $("result").hidden = false;
   show(0);
   $("result").focus();
+}
+
+function showWhole() {
+  const { prediction, probabilities } = answer.recording, all = answer.predictions;
+  const same = all.filter((one) => one.prediction === prediction).length;
+  $("whole-said").textContent = `${prediction}: ${percent(probabilities[prediction])}, the mean of ${all.length} segments. It is the most probable class in ${same} of them.`;
+  $("class").replaceChildren(...Object.entries(probabilities).map(([name, chance]) =>
+    made("option", { value: name }, `${name} (mean ${percent(chance)})`)));
+  $("class").value = prediction;
 }
 
 function show(next) {
@@ -141,38 +171,86 @@ function show(next) {
     ? `Prediction set: {${one.set.join(", ")}}. For new examples like those of the validation set, ${promised} of such sets contain the true class.`
     : `Prediction set: empty. The example is unlike those of the validation set, for which ${promised} of the sets contain the true class.`;
   if (!explained) $("moved").replaceChildren();
-  $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.flatMap(trace)));
+  found = null;
+  draw();
   if (explained) explain();
 }
 
-// The path of the spans of a channel, from one point up to another.
-function drawn(channel, first, last) {
-  const least = channel.least.slice(first, last), greatest = channel.greatest.slice(first, last);
-  const low = Math.min(...least), high = Math.max(...greatest), span = high - low || 1;
-  const y = (value) => ((HIGH * (high - value)) / span).toFixed(1);
-  const x = (i) => ((WIDE * i) / Math.max(least.length - 1, 1)).toFixed(1);
-  const d = least.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value)}L${x(i)} ${y(greatest[i])}`).join("");
-  return { path: made("path", { class: "trace", d }), low, high };
+function draw() {
+  WIDE = Math.max(220, Math.min($("result").clientWidth, 832) - LEFT - 4);
+  const one = answer.predictions[place];
+  $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.flatMap(trace)));
+  if (!$("whole").hidden) $("course").replaceChildren(course($("class").value));
+  if (found) drawMoved();
 }
 
-function plot(id, label) {
-  return made("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", id, "aria-label": label });
+// Round numbers from low to high, about as many as asked for.
+function ticks(low, high, count) {
+  const least = (high - low) / count, power = 10 ** Math.floor(Math.log10(least));
+  const step = power * [1, 2, 5, 10].find((each) => each * power >= least * 0.999);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(6));
+}
+
+// A picture with axes: seconds from first to last, and values from low to high.
+function plot(id, label, [first, last], [low, high], unit) {
+  const svg = made("svg", { viewBox: `${-LEFT} ${-TOP} ${WIDE + LEFT + 4} ${HIGH + TOP + BELOW}`, role: "img", id, "aria-label": label });
+  for (const value of ticks(low, high, 3)) {
+    const y = (HIGH * (high - value)) / (high - low);
+    svg.append(made("path", { class: "grid", d: `M0 ${y.toFixed(1)}H${WIDE}` }),
+      made("text", { x: -6, y: y + 4, "text-anchor": "end" }, `${value} ${unit}`));
+  }
+  for (const value of ticks(first, last, Math.max(3, Math.round(WIDE / 90)))) {
+    const x = (WIDE * (value - first)) / (last - first);
+    svg.append(made("path", { class: "grid", d: `M${x.toFixed(1)} ${HIGH}v5` }),
+      made("text", { x, y: HIGH + 18, "text-anchor": x < 10 ? "start" : x > WIDE - 10 ? "end" : "middle" }, `${value} s`));
+  }
+  return svg;
+}
+
+const seconds = () => answer.n_times / answer.sfreq;
+const marked = () => made("rect", { class: "mark", x: (WIDE * place) / answer.predictions.length, y: 0, width: WIDE / answer.predictions.length, height: HIGH });
+
+// Spans of a channel, from one point up to another, as a picture of some seconds.
+function drawn(id, label, channel, points, times) {
+  const least = channel.least.slice(...points), greatest = channel.greatest.slice(...points);
+  const at = (list, most) => list.reduce((a, b) => (most ? Math.max(a, b) : Math.min(a, b)));
+  let low = at(least, false), high = at(greatest, true);
+  const range = `${low.toFixed(0)} to ${high.toFixed(0)} ${model.signal.unit}`;
+  if (low === high) [low, high] = [low - 1, high + 1];
+  const svg = plot(id, `${label}, ${range}`, times, [low, high], model.signal.unit);
+  const y = (value) => ((HIGH * (high - value)) / (high - low)).toFixed(1);
+  const x = (i) => ((WIDE * i) / Math.max(least.length - 1, 1)).toFixed(1);
+  const d = least.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value)}L${x(i)} ${y(greatest[i])}`).join("");
+  svg.append(made("path", { class: "trace", d }));
+  return caption(`${label}, ${range}`, svg);
 }
 
 function trace(channel, number) {
-  const points = channel.least.length, all = answer.predictions.length;
+  const points = channel.least.length, all = answer.predictions.length, length = seconds();
   const name = model.signal.channels[number] || `Channel ${number + 1}`;
-  const seconds = answer.n_times / answer.sfreq;
-  const range = (one) => `${one.low.toFixed(0)} to ${one.high.toFixed(0)} ${model.signal.unit}`;
-  const near = drawn(channel, Math.floor((points * place) / all), Math.ceil((points * (place + 1)) / all));
-  const close = plot(`channel-${number}`, `${name}, segment ${place + 1} of ${all}: ${seconds.toFixed(2)} s, ${range(near)}`);
-  close.append(near.path);
-  if (all === 1) return [caption(`${name}: ${seconds.toFixed(2)} s, ${range(near)}`, close)];
-  const whole = drawn(channel, 0, points);
-  const svg = plot(`whole-${number}`, `${name}: ${(all * seconds).toFixed(1)} s, ${range(whole)}; segment ${place + 1} of ${all} is marked`);
-  svg.append(made("rect", { class: "mark", x: (WIDE * place) / all, y: 0, width: WIDE / all, height: HIGH }), whole.path);
-  return [caption(`${name}: all ${(all * seconds).toFixed(1)} s, ${range(whole)}; segment ${place + 1} is marked`, svg),
-    caption(`${name}: segment ${place + 1}, ${seconds.toFixed(2)} s, ${range(near)}`, close)];
+  const first = answer.recording ? place * length : 0;
+  const near = drawn(`channel-${number}`, `${name}: segment ${place + 1} of ${all}, ${length.toFixed(2)} s`, channel,
+    [Math.floor((points * place) / all), Math.ceil((points * (place + 1)) / all)], [first, first + length]);
+  if (all === 1) return [near];
+  const whole = drawn(`whole-${number}`, `${name}: all ${(all * length).toFixed(1)} s; segment ${place + 1} is marked`, channel,
+    [0, points], [0, all * length]);
+  whole.querySelector("svg").append(marked());
+  return [whole, near];
+}
+
+// The probability of a class over the time of a recording; a click shows the segment.
+function course(name) {
+  const chances = answer.predictions.map((one) => one.probabilities[name]), all = chances.length;
+  const label = `Probability of ${name} in each of ${all} segments of ${seconds().toFixed(2)} s; segment ${place + 1} is marked`;
+  const svg = plot("course-picture", label, [0, all * seconds()], [0, 100], "%");
+  const d = chances.map((chance, i) => `${i ? "V" : "M0 "}${(HIGH * (1 - chance)).toFixed(1)}H${((WIDE * (i + 1)) / all).toFixed(1)}`).join("");
+  svg.append(marked(), made("path", { class: "course", d }));
+  svg.addEventListener("click", (event) => {
+    const box = svg.getBoundingClientRect(), scale = box.width / (WIDE + LEFT + 4);
+    show(Math.floor((all * ((event.clientX - box.left) / scale - LEFT)) / WIDE));
+  });
+  return caption(label, svg);
 }
 
 function caption(text, svg) {
@@ -206,8 +284,8 @@ async function explain() {
   try {
     const query = new URLSearchParams(asked.units);
     query.set("example", place);
-    const found = await call(`v1/explain?${query}`, { method: "POST", body: asked.body, headers: { "content-type": asked.kind } });
-    if (here()) showMoved(found);
+    const said = await call(`v1/explain?${query}`, { method: "POST", body: asked.body, headers: { "content-type": asked.kind } });
+    if (here()) showMoved(said);
   } catch (error) {
     if (!here()) return;
     $("moved").textContent = "";
@@ -215,18 +293,28 @@ async function explain() {
   }
 }
 
-function showMoved(found) {
-  const ranked = [...found.parts].sort((a, b) => Math.abs(b.raised) - Math.abs(a.raised));
-  if (!answer.patients) {
-    const most = Math.abs(ranked[0]?.raised) || 1;
-    for (const old of document.querySelectorAll("#picture .up, #picture .down")) old.remove();
-    for (const part of found.parts) {
-      const svg = $(`channel-${part.channel}`), wide = WIDE / answer.n_times;
-      const high = (HIGH / 2) * Math.abs(part.raised) / most;
-      svg.prepend(made("rect", { class: part.raised > 0 ? "up" : "down", width: wide * (part.end - part.first),
-        x: wide * part.first, y: part.raised > 0 ? HIGH / 2 - high : HIGH / 2, height: high }));
-    }
+// Bars in the picture of the segment: up for parts that raised the probability, down for others.
+function drawMoved() {
+  if (answer.patients) return;
+  const most = Math.max(...found.parts.map((part) => Math.abs(part.raised))) || 1;
+  for (const part of found.parts) {
+    const wide = WIDE / answer.n_times, high = ((HIGH / 2) * Math.abs(part.raised)) / most;
+    $(`channel-${part.channel}`).prepend(made("rect", { class: part.raised > 0 ? "up" : "down", width: wide * (part.end - part.first),
+      x: wide * part.first, y: part.raised > 0 ? HIGH / 2 - high : HIGH / 2, height: high }));
   }
+}
+
+function showMoved(said) {
+  if (!answer.patients && !said.stable) {
+    const why = said.agreement === null
+      ? "A segment is explained only with those around it: choose a whole recording."
+      : `No explanation is shown: if the segment begins a little earlier or later, other parts matter (correlation ${said.agreement.toFixed(2)}).`;
+    $("moved").replaceChildren(made("p", {}, why));
+    return;
+  }
+  found = said;
+  drawMoved();
+  const ranked = [...found.parts].sort((a, b) => Math.abs(b.raised) - Math.abs(a.raised));
   const table = made("table");
   table.append(made("caption", {}, `Contributions to the probability of ${found.class}, ${percent(found.probability)}`));
   const head = made("tr");
@@ -235,14 +323,35 @@ function showMoved(found) {
   top.append(head);
   const body = made("tbody");
   for (const part of ranked.slice(0, 10)) {
-    const row = made("tr"), second = (sample) => (sample / answer.sfreq).toFixed(2);
+    const row = made("tr"), second = (sample) => ((answer.recording ? place * seconds() : 0) + sample / answer.sfreq).toFixed(2);
     const name = answer.patients ? `${part.code}, ${part.time}`
       : `${second(part.first)} to ${second(part.end)} s${answer.channels.length > 1 ? `, channel ${part.channel + 1}` : ""}`;
     row.append(made("th", { scope: "row" }, name), made("td", {}, `${part.raised > 0 ? "−" : "+"}${(100 * Math.abs(part.raised)).toFixed(2)} points`));
     body.append(row);
   }
   table.append(top, body);
-  $("moved").replaceChildren(table, made("p", { class: "note" }, `${answer.patients ? "" : "In the picture of the segment, bars up mark parts that raised the probability, and bars down parts that lowered it. "}Each part was removed alone. If two parts carry the same information, removing one changes little.`));
+  $("moved").replaceChildren(table, made("p", { class: "note" }, `${answer.patients ? "" : `In the picture of the segment, bars up mark parts that raised the probability, and bars down parts that lowered it. Changes are means over this segment and segments that begin up to a third earlier or later (correlation ${found.agreement.toFixed(2)}). `}Each part was removed alone. If two parts carry the same information, removing one changes little.`));
+}
+
+function save(end, kind, text) {
+  const link = made("a", { href: URL.createObjectURL(new Blob([text], { type: kind })), download: `${asked.name}-predictions.${end}` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function saveCsv() {
+  const cell = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const start = (i) => (answer.recording ? [(i * seconds()).toFixed(3)] : []);
+  const names = Object.keys(answer.predictions[0].probabilities);
+  const head = ["id", ...(answer.recording ? ["start_seconds"] : []), "prediction", ...names.map((name) => `p_${name}`), "prediction_set"];
+  const rows = answer.predictions.map((one, i) => [one.id, ...start(i), one.prediction, ...names.map((name) => one.probabilities[name]), one.set.join(" | ")]);
+  if (answer.recording) rows.push(["recording (mean)", "", answer.recording.prediction, ...names.map((name) => answer.recording.probabilities[name]), ""]);
+  save("csv", "text/csv", [head, ...rows].map((row) => row.map((value) => cell(String(value))).join(",")).join("\n") + "\n");
+}
+
+function saveJson() {
+  const { recording, predictions, notes } = answer;
+  save("json", "application/json", JSON.stringify({ model: model.run.sha256, file: asked.name, notes, recording, predictions }, null, 1));
 }
 
 function chosen(files) {
@@ -263,6 +372,11 @@ $("file").addEventListener("change", () => chosen());
 $("text").addEventListener("input", () => { $("units").hidden = model?.kind !== "signal" || kindOf("", $("text").value) === KINDS.json; });
 $("token").addEventListener("change", () => start());
 $("explain").addEventListener("click", explain);
+$("try").addEventListener("click", tryExample);
+$("save-csv").addEventListener("click", saveCsv);
+$("save-json").addEventListener("click", saveJson);
+$("class").addEventListener("change", draw);
+window.addEventListener("resize", () => { if (!$("result").hidden) draw(); });
 $("before").addEventListener("click", () => show(place - 1));
 $("after").addEventListener("click", () => show(place + 1));
 $("place").addEventListener("change", () => show(Number($("place").value)));

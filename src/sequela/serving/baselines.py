@@ -1,0 +1,109 @@
+"""Prediction with the baseline models of a run, as they were trained: without torch and ONNX."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.models.reference import ReferenceModel, loaded
+from sequela.models.registry import ModelEntry
+from sequela.runs.model import TrainedEnsemble, TrainedModel, averaged, trained
+from sequela.sequences.featurisers import Features
+from sequela.serving import about as metadata
+from sequela.serving.export import describe, run_to_export
+from sequela.serving.served import ServedModel, load
+
+Shape = tuple[int | str, ...]
+
+
+def open_model(path: Path, *, trust_code: bool = False) -> ServedModel:
+    """Load a model to predict on files; see :func:`sequela.serving.served.load`.
+
+    A run of baseline models predicts as it was trained. All other models run in a separate process.
+    """
+    if path.is_dir():
+        folder = run_to_export(path)
+        model = trained(folder, trust_code=trust_code)
+        if not any(leaf.is_network for leaf in model.leaves):
+            about = json.loads(metadata.as_text(describe(folder, model)))
+            session: Any = BaselineSession(model)
+            return ServedModel(str(path), about, session)
+    return load(path, trust_code=trust_code, isolated=True)
+
+
+@dataclass(frozen=True)
+class BaselineSession:
+    """An ``InferenceSession`` of baseline models: the part of its interface that is used here."""
+
+    model: TrainedModel | TrainedEnsemble
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        """Return name, type and shape of each input."""
+        shapes = dict(shape for leaf in self.model.leaves for shape in shapes_of(leaf))
+        kinds = {"codes": "tensor(int64)"}
+        return [
+            SimpleNamespace(name=name, type=kinds.get(name, "tensor(float)"), shape=shape)
+            for name, shape in shapes.items()
+        ]
+
+    def run(self, _: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Compute the probabilities."""
+        return [_probabilities(self.model, inputs)]
+
+
+def _probabilities(
+    model: TrainedModel | TrainedEnsemble, inputs: Mapping[str, NDArray[Any]]
+) -> NDArray[np.float32]:
+    """Predict probabilities: float32 (example, class)."""
+    if isinstance(model, TrainedEnsemble):
+        members = [_probabilities(each, inputs) for each in model.members]
+        return averaged(members, model.header["mean"])
+    assert isinstance(model.entry, ReferenceModel)  # noqa: S101 - for the type checker
+    (read,), rows = model.reads, np.arange(len(next(iter(inputs.values()))))
+    if read in ("signal", "codes"):  # which such a model ignores
+        table: Any = np.empty((len(rows), 0), np.float32)
+    elif "signal" in inputs:
+        source = SimpleNamespace(signal=inputs["signal"], sfreq=model.header["sfreq"])
+        described = Features.of(model.reads, source, rows, model.state, standardise=False)
+        table = described and described.table
+    else:
+        table = inputs[read]
+    return model.entry.predict(model.arrays, table).astype(np.float32)
+
+
+def shapes_of(model: TrainedModel) -> Iterator[tuple[str, Shape]]:
+    """Yield the inputs of one model: fixed sizes, and names of variable sizes."""
+    header = model.header
+    if "n_times" in header:
+        times = "time" if model.any_length else header["n_times"]
+        yield "signal", ("batch", header["n_chans"], times)
+    for read in model.reads:
+        if read == "codes":
+            yield read, ("batch", "visit", "place")
+        elif read == "gaps":
+            yield read, ("batch", "visit")
+        elif read == "values":
+            yield read, ("batch", "visit", header["config"]["n_channels"])
+        elif "n_times" not in header:
+            yield read, ("batch", _columns(model))
+    if takes_lengths(model):
+        yield "lengths", ("batch",)
+
+
+def _columns(model: TrainedModel) -> int:
+    """Return the number of columns of a table of features."""
+    if isinstance(model.entry, ModelEntry):
+        return int(model.header["config"]["n_features"])
+    if "weight" in model.arrays:
+        return int(model.arrays["weight"].shape[1])
+    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_)
+
+
+def takes_lengths(model: TrainedModel) -> bool:
+    """Return whether a network takes the number of samples or visits of each example."""
+    return model.any_length or (model.is_network and "n_times" not in model.header)

@@ -296,7 +296,14 @@ class SignalSettings(_Settings):
         "'sleep=N1|N2|N3' (default: all values of the column, sorted).",
     )
     omit: tuple[str, ...] = Field(
-        default=(), description="Leave out windows of this class in the data, such as '?'."
+        default=(),
+        description="Leave out windows of this class in the data, such as '?'; in a table with one "
+        "row per patient, this column.",
+    )
+    format: tuple[str, ...] = Field(
+        default=(),
+        description="Key and value of the form of a csv file with one row per patient, if its cells "
+        "do not show it, such as 'decimal=,' or 'date=%d/%m/%Y'; may be repeated.",
     )
     events: Text = Field(
         default=None,

@@ -242,6 +242,14 @@ _EVENTS = Table(
 )
 
 
+def text_ids(path: Path, rows: Rows) -> dict[str, str]:
+    """Return the patients whose id is not a number: the id by the number that stands for it."""
+    id_ = _cell(str(rows.settings.id))
+    with _people(path, rows.settings, _form(path, _seen(path), rows)) as connection:
+        asked = f"SELECT DISTINCT subject_id::VARCHAR, {id_} FROM people"  # noqa: S608
+        return {number: text for number, text in connection.execute(asked).fetchall()}
+
+
 def _seen(path: Path) -> Seen:
     """Inspect the one table of a file; once for each state of it."""
     if path.is_dir():
@@ -351,7 +359,7 @@ def _inputs(path: Path, seen: Seen, rows: Rows) -> tuple[Inputs, list[str]]:
         kind = "dates" if column.kind is Kind.TIME else "numbers" if number else "words"
         (left_out.setdefault(why, []) if why else found[kind]).append(column.name)
     notes = [
-        f"not read: {', '.join(columns)} ({len(columns)} column{'s' * (len(columns) > 1)}), {why}"
+        f"not read: {', '.join(columns)} ({why})"
         for why, columns in left_out.items()
     ]
     if not any(found.values()):

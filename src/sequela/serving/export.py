@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sequela.cohort.split import Split
-from sequela.config import SMALLEST_CELL
+from sequela.config import SMALLEST_CELL, SignalSettings
 from sequela.errors import RunError, extra
 from sequela.evaluation.conformal import fit_conformal
 from sequela.evaluation.predictions import Predictions
@@ -140,8 +140,14 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         tables=list(cohort.tables) if cohort else [],
         training=codes_of(folder.data),
         values=_values(model),
+        **_rows(folder.settings.signals),
     )
     return {"records": records, "features": _features(model)}
+
+
+def _rows(described: SignalSettings | None) -> dict[str, Any]:
+    """Return the description of a table with one row per patient."""
+    return {"rows": described.model_dump(mode="json", exclude_defaults=True)} if described else {}
 
 
 _TAKES = {"signal": _signal, "records": _records}

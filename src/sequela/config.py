@@ -302,8 +302,8 @@ class SignalSettings(_Settings):
     )
     format: tuple[str, ...] = Field(
         default=(),
-        description="Key and value of the form of a csv file with one row per patient, if its cells "
-        "do not show it, such as 'decimal=,' or 'date=%d/%m/%Y'; may be repeated.",
+        description="Form of a table with one row per patient, where its cells do not show it, as "
+        "KEY=VALUE: 'decimal=,' or 'date=%d/%m/%Y'; may be repeated.",
     )
     events: Text = Field(
         default=None,

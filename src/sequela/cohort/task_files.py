@@ -63,9 +63,7 @@ class DeclaredTask(_Part):
         of_stays = self.trigger not in {"entry", "last event"}
         own = isinstance(self.outcome, DeclaredOutcome)
         outcome = (
-            self.outcome.outcome(
-                self.horizon_days, of_stays=of_stays, of_row=self.history == "row"
-            )
+            self.outcome.outcome(self.horizon_days, of_stays=of_stays, of_row=self.history == "row")
             if isinstance(self.outcome, DeclaredOutcome)
             else _ready(self.outcome)
         )

@@ -46,8 +46,8 @@ class Task:
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
-        history: ``record``: all visits so far are steps; ``stay``: only the current one; ``row``: it
-            is a row of a table with one row per patient.
+        history: ``record``: all visits so far are steps; ``stay``: only the current one; ``row``:
+            only the row of a table with one row per patient.
         entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
             it, else for the first event after birth.
         hindsight: Keep the same candidates, but read their stay to its end, after the prediction

@@ -124,6 +124,12 @@ def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
             proposal.key(key, None, needed[key])
 
 
+def has_samples(path: Path, names: Sequence[str]) -> bool:
+    """Return whether the columns of a table hold samples: lists, or many of one name."""
+    lists = tables.columns_of(path)[1] if path.suffix.lower() == ".parquet" else set()
+    return bool(lists or _numbered(names))
+
+
 def _numbered(names: Sequence[str]) -> str | None:
     """Return the pattern of many columns that have one name and a number each."""
     stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())

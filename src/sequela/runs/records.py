@@ -32,8 +32,8 @@ from sequela.evaluation.attribution import (
     number_of,
 )
 from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
-from sequela.intake.one_row import Rows, rows_of_model
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
+from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models.defaults import Default, default_for
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder

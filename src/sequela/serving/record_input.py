@@ -87,7 +87,9 @@ def score(
         subjects = sequences.subject_id[rows]
         names = called(subjects.astype(np.str_).tolist())
         ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
-        ids = [f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)]
+        ids = [
+            f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)
+        ]
         scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
         done(int(rows[-1] + 1) / len(sequences))
     notes = [*located.notes, *([] if table else asked.notes)]  # which are of times in the future

@@ -14,7 +14,7 @@ from sequela.config import (
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
-from sequela.intake.one_row import ROW_BINS, described, with_task
+from sequela.intake.one_row import described, with_task
 from sequela.models.defaults import Default
 from sequela.runs.data import default_of
 from sequela.studies.registry import asked_of, training_of
@@ -131,7 +131,7 @@ def _cohort_asked(
             )
         asked = {n: value for n, value in records.items() if n not in _AIMS}
         if data_set.rows and signals:
-            asked = {"bins": ROW_BINS, **with_task(asked, signals)}
+            asked = with_task(asked, signals)
         return asked_of(data_set.name, asked)
     # For a user's own recordings, the classes are known once they are read.
     two = data_set.windows or len(data_set.recordings.classes) == 2  # noqa: PLR2004

@@ -127,7 +127,7 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         label = _cell(roles["label"])
         asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
         values = [str(value) for (value,) in connection.execute(asked).fetchall()]
-    form = [f"{key}={getattr(table.form, key)}" for key in _OF_CELLS if key in seen.form]
+    form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     known = {
         "classes": _classes(found, values),
         "format": (*dict.fromkeys((*given.format, *form)),),
@@ -182,6 +182,20 @@ def text_ids(path: Path, rows: Rows) -> dict[str, str]:
     with _Table(path, rows).people() as connection:
         asked = f"SELECT DISTINCT subject_id::TEXT, {_cell(str(rows.settings.id))} FROM people"  # noqa: S608
         return dict(connection.execute(asked).fetchall())
+
+
+def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
+    """Read the rows of other data as coded events, each row as another patient, with its age."""
+    table = _Table(path, rows)
+    own = f"code = '{AGE}' OR starts_with(code, '{CELL}//')"
+    with table.people() as connection:
+        asked = f"SELECT visit_id, {_cell(str(rows.settings.id))} FROM people ORDER BY 1"  # noqa: S608
+        ids = dict(connection.execute(asked).fetchall())
+        if len({*ids.values()}) < len(ids):
+            ids = {row: f"{id_}, row {row}" for row, id_ in ids.items()}
+        query = f"SELECT * FROM ({table.query(labelled=False)}) WHERE {own} ORDER BY visit_id, code"  # noqa: S608
+        found = connection.sql(query).to_arrow_table().to_pylist()
+    return [{**each, "subject_id": ids[each["visit_id"]]} for each in found if each["time"]]
 
 
 def proposed(path: Path) -> str:
@@ -426,13 +440,16 @@ class _Table:
         """Return the events of all rows, with their labels or without."""
         if labelled and not self.seen.named(str(self.rows.settings.label)):
             raise DataError(f"{self.path}: no column '{self.rows.settings.label}', the label")
-        query = " UNION ALL ".join(
+        with self.people() as connection:
+            yield "data", connection.sql(self.query(labelled=labelled)).to_arrow_reader(ROWS)
+
+    def query(self, *, labelled: bool) -> str:
+        """Return SQL of the events of all rows."""
+        return " UNION ALL ".join(
             f"SELECT subject_id, visit_id, {time} AS time, {code} AS code, "  # noqa: S608
             f"({value})::DOUBLE AS numeric_value FROM people WHERE {where}"
             for time, code, value, where in self._parts(labelled=labelled)
         )
-        with self.people() as connection:
-            yield "data", connection.sql(query).to_arrow_reader(ROWS)
 
     def _parts(self, *, labelled: bool) -> Iterator[tuple[str, str, str, str]]:
         """Yield SQL of events: time, code, number, and the rows that have one."""

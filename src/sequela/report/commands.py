@@ -113,6 +113,8 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         training=changes,
         signals=settings.signals,
     )
+    if settings.cohort and settings.signals:  # they define the task
+        sayable = {n: v for n, v in sayable.items() if n not in {"task", "declared"}}
     if "declared" in sayable:  # the reader needs the file of the task
         sayable = {**sayable, "task": f"{sayable['task']}.toml"}
         del sayable["declared"]

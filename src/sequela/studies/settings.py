@@ -65,6 +65,11 @@ def run_settings(
     """
     aims = {name: value for name, value in records.items() if name in _AIMS}
     data_set = catalog.lookup(data)
+    if signals and data_set.rows and split in {"time", "site"} and not getattr(signals, split):
+        raise SettingError(
+            f"--split {split} needs the column of the {split}: name it with --{split}, or split by "
+            "subject"
+        )
     return RunSettings.of(
         model=model,
         data=data,

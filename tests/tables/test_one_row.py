@@ -24,7 +24,7 @@ def events(path: Path, work: Path, given: SignalSettings = GIVEN) -> list[tuple[
     located = events_of("table", path, work, rows=Rows(described(path, given)))
     with duckdb.connect() as connection:
         found = connection.execute(
-            "SELECT subject_id, visit_id, time, code, numeric_value "
+            "SELECT subject_id, visit_id, time, code, numeric_value "  # noqa: S608
             f"FROM read_parquet('{located.path}/data/**/*.parquet') ORDER BY ALL"
         )
         return found.fetchall()

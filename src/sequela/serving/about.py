@@ -109,7 +109,7 @@ class Records(_Part):
     tables: list[str]
     training: RecordsOfTraining
     values: Measured | None
-    rows: dict[str, Any] = {}
+    rows: Mapping[str, Any] = {}
 
     @property
     def words(self) -> Vocabulary:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sequela.cohort.split import Split
-from sequela.config import SMALLEST_CELL, SignalSettings
+from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError, extra
 from sequela.evaluation.conformal import fit_conformal
 from sequela.evaluation.predictions import Predictions
@@ -131,7 +131,7 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
 
 
 def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    header, cohort = model.header, folder.settings.cohort
+    header, cohort, table = model.header, folder.settings.cohort, folder.settings.signals
     records = Records(
         task=header["task"],
         settings=header["sequences"],
@@ -140,14 +140,9 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         tables=list(cohort.tables) if cohort else [],
         training=codes_of(folder.data),
         values=_values(model),
-        **_rows(folder.settings.signals),
+        **({"rows": table.model_dump(mode="json", exclude_defaults=True)} if table else {}),
     )
     return {"records": records, "features": _features(model)}
-
-
-def _rows(described: SignalSettings | None) -> dict[str, Any]:
-    """Return the description of a table with one row per patient."""
-    return {"rows": described.model_dump(mode="json", exclude_defaults=True)} if described else {}
 
 
 _TAKES = {"signal": _signal, "records": _records}

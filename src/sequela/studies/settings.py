@@ -14,7 +14,6 @@ from sequela.config import (
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
-from sequela.intake.one_row import described, with_task
 from sequela.models.defaults import Default
 from sequela.runs.data import default_of
 from sequela.studies.registry import asked_of, training_of
@@ -113,6 +112,8 @@ def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> Sign
     data_set = catalog.lookup(data)
     _check_signals(data_set, said)
     if data_set.rows:
+        from sequela.intake.one_row import described
+
         return described(data_set.locate(root).path, SignalSettings.of(**said))
     if not data_set.windows:
         return None
@@ -136,6 +137,8 @@ def _cohort_asked(
             )
         asked = {n: value for n, value in records.items() if n not in _AIMS}
         if data_set.rows and signals:
+            from sequela.intake.one_row import with_task
+
             asked = with_task(asked, signals)
         return asked_of(data_set.name, asked)
     # For a user's own recordings, the classes are known once they are read.

@@ -233,7 +233,8 @@ class SignalSettings(_Settings):
     id: Text = Field(
         default=None,
         description="Column of the id: in a table with one row per sample, the rows of an id are "
-        "one stretch of signal.",
+        "one stretch of signal; in a table with one row per patient, those of an id are one "
+        "patient.",
     )
     subject: Text = Field(
         default=None,
@@ -254,11 +255,12 @@ class SignalSettings(_Settings):
     site: Text = Field(
         default=None, description="Column of the site; for files, `folder` or a regular expression."
     )
-    label: Text = Field(default=None, description="Column of the class.")
+    label: Text = Field(default=None, description="Column of the class, or of the outcome.")
     time: Text = Field(
         default=None,
         description="Column of the time in seconds: of each sample in a table with one row per "
-        "sample, else of the start of the segment, which orders the segments of a recording.",
+        "sample, else of the start of the segment, which orders the segments of a recording; in a "
+        "table with one row per patient, column of the date and time of the prediction.",
     )
     channels: tuple[str, ...] = Field(
         default=(),
@@ -293,7 +295,8 @@ class SignalSettings(_Settings):
     classes: tuple[str, ...] = Field(
         default=(),
         description="Classes in order, as in the data, or as NAME=VALUES, such as "
-        "'sleep=N1|N2|N3' (default: all values of the column, sorted).",
+        "'sleep=N1|N2|N3' (default: all values of the column, sorted); of two classes of patients, "
+        "the event is last.",
     )
     omit: tuple[str, ...] = Field(
         default=(),

@@ -34,11 +34,12 @@ def rows(count: int = 240, seed: int = 1) -> list[Row]:
     return found
 
 
-def write(path: Path, some: Sequence[Mapping[str, str]], **form: str) -> Path:
-    """Write rows as csv: ``delimiter``, and ``encoding``."""
-    encoding = form.pop("encoding", "utf-8")
+def write(
+    path: Path, some: Sequence[Mapping[str, str]], delimiter: str = ",", encoding: str = "utf-8"
+) -> Path:
+    """Write rows as csv."""
     with path.open("w", encoding=encoding, newline="") as file:
-        table = csv.DictWriter(file, [*some[0]], lineterminator="\n", **form)
+        table = csv.DictWriter(file, [*some[0]], delimiter=delimiter, lineterminator="\n")
         table.writeheader()
         table.writerows(some)
     return path

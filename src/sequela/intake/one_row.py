@@ -459,16 +459,18 @@ class _Table:
             code, number, where = self._event(name, kind)
             yield "moment", code, number, f"{_cell(name)} <> '' AND {where}"
         # For subgroups, splits and labels; no model reads these.
-        for name, family in ((settings.site, SITE), ("sex", SEX), ("gender", SEX)):
-            if name and (name == settings.site or name in kinds) and self.seen.named(name):
-                yield "moment", f"'{family}//' || {_cell(name)}", "NULL", f"{_cell(name)} <> ''"
+        attributes = [(name, SEX) for name in ("sex", "gender") if name in kinds]
+        if settings.site and self.seen.named(settings.site):
+            attributes.append((settings.site, SITE))
+        for name, family in attributes:
+            yield "moment", f"'{family}//' || {_cell(name)}", "NULL", f"{_cell(name)} <> ''"
         if kinds.get("age") is Kind.NUMBER:
             age = self._value("age", Kind.NUMBER)
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
-        for text, number in _two(settings).found.items() if labelled else ():
+        for text, place in _two(settings).found.items() if labelled else ():
             where = f"{_cell(str(settings.label))} = '{text.replace(chr(39), chr(39) * 2)}'"
-            later, code = "moment + INTERVAL 500 MILLISECOND", (ALIVE, EXPIRED)[number]
-            yield later, f"'{code}'", "NULL", where
+            outcome = f"'{(ALIVE, EXPIRED)[place]}'"
+            yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
 
     def _event(self, name: str, kind: Kind) -> tuple[str, str, str]:
         """Return SQL of the code and the number of a cell, and of the cells that are read."""

@@ -166,7 +166,7 @@ def _boosting(examples: Examples, seed: int) -> Arrays:
         n_iter_no_change=20,
         random_state=seed,
     )
-    seen = table[rows]
+    seen: Any = table[rows]
     empty = np.isnan(seen).all(axis=0)  # such as the age of records without one, which has no bins
     seen = np.where(empty, 0, seen) if empty.any() else seen
     model.fit(seen, labels[rows], X_val=table[tuning], y_val=labels[tuning])

@@ -118,7 +118,8 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
     if len({*roles.values()}) < len(roles):
         said = ", ".join(f"--{key} {name}" for key, name in roles.items())
         raise SettingError(f"{said} name one column twice: expected another column for each")
-    if "time" in roles and _column(seen, roles["time"]).kind is not Kind.TIME:
+    time = seen.named(roles.get("time", ""))
+    if time and time.kind is not Kind.TIME:
         raise DataError(f"{path}: column '{roles['time']}' of --time does not hold times alone")
     omit = tuple(_named("omit", name, seen) for name in given.omit)
     found = given.model_copy(update={**roles, "omit": omit, "title": given.title or seen.name})
@@ -251,10 +252,6 @@ def _named(option: str, said: str, seen: Seen) -> str:
     return names[name]
 
 
-def _column(seen: Seen, name: str) -> Column:
-    return next(column for column in seen.columns if column.name == name)
-
-
 def _two(settings: SignalSettings) -> Classes:
     """Return the two classes with their values; what is left out are columns, not classes."""
     return Classes.of(settings.model_copy(update={"omit": ()}))
@@ -276,6 +273,8 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
             f"column '{label}' of --label has {len(values)} values ({shown}): expected two; choose "
             "another column, or join values, as in --classes 'low=1|2,high=3'"
         )
+    if re.search("[,|=]", "".join(values)):
+        raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
     for pairs in (_PLAIN, _NAMED):
         for negative, event in (values, values[::-1]):
             if f"{negative}/{event}".lower() in pairs.split():
@@ -353,7 +352,8 @@ class _Table:
         out = {*self._left_out, *(getattr(settings, key) for key in ROLES)}
         left = [column for column in self.seen.columns if column.name not in out]
         if not left:
-            raise DataError(f"{self.path}: no column is left to learn from: {self._left_out}")
+            why = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
+            raise DataError(f"{self.path}: no column is left to learn from ({why or 'add one'})")
         number = {Kind.INTEGER: Kind.NUMBER}
         return {c.name: Kind.NUMBER if c.cells else number.get(c.kind, c.kind) for c in left}
 
@@ -459,7 +459,7 @@ class _Table:
             code, number, where = self._event(name, kind)
             yield "moment", code, number, f"{_cell(name)} <> '' AND {where}"
         # For subgroups, splits and labels; no model reads these.
-        attributes = [(name, SEX) for name in ("sex", "gender") if name in kinds]
+        attributes = [(name, SEX) for name in kinds if name in {"sex", "gender"}]
         if settings.site and self.seen.named(settings.site):
             attributes.append((settings.site, SITE))
         for name, family in attributes:

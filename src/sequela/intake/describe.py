@@ -27,11 +27,9 @@ def describe(path: Path, show: Callable[[str], None] = lambda _: None) -> tuple[
         return propose_tables(path, show), of_tables.NAME
     from sequela.intake.describe_signals import has_samples, propose
 
-    if path.is_file() and path.name.lower().endswith(_TABLES):
-        columns = one_row.inspected(path).columns
-        command = "" if has_samples(path, [c.name for c in columns]) else one_row.proposed(path)
-        if command:
-            return command, ""
+    table = path.is_file() and path.name.lower().endswith(_TABLES)
+    if table and not has_samples(path) and (command := one_row.proposed(path)):
+        return command, ""
     return propose(path), of_signals.NAME
 
 

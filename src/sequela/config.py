@@ -173,7 +173,7 @@ class SignalSettings(_Settings):
     """Name of the data on pages and cards (default: the name of the file or folder)."""
     id: Text = None
     """Column of the id: in a table with one row per sample, the rows of an id are one stretch of
-    signal."""
+    signal; in a table with one row per patient, those of an id are one patient."""
     subject: Text = None
     """Column of the recorded person; for files, `header`, `folder` (the first in the path), or a
     regular expression with a group that matches it in the path, such as '(chb[0-9]+)_'."""
@@ -186,10 +186,11 @@ class SignalSettings(_Settings):
     site: Text = None
     """Column of the site; for files, `folder` or a regular expression."""
     label: Text = None
-    """Column of the class."""
+    """Column of the class, or of the outcome."""
     time: Text = None
     """Column of the time in seconds: of each sample in a table with one row per sample, else of the
-    start of the segment, which orders the segments of a recording."""
+    start of the segment, which orders the segments of a recording; in a table with one row per
+    patient, column of the date and time of the prediction."""
     channels: tuple[str, ...] = ()
     """Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that all files
     have)."""
@@ -209,9 +210,13 @@ class SignalSettings(_Settings):
     window)."""
     classes: tuple[str, ...] = ()
     """Classes in order, as in the data, or as NAME=VALUES, such as 'sleep=N1|N2|N3' (default: all
-    values of the column, sorted)."""
+    values of the column, sorted); of two classes of patients, the event is last."""
     omit: tuple[str, ...] = ()
-    """Leave out windows of this class in the data, such as '?'."""
+    """Leave out windows of this class in the data, such as '?'; in a table with one row per patient,
+    this column."""
+    format: tuple[str, ...] = ()
+    """Form of a table with one row per patient, where its cells do not show it, as KEY=VALUE:
+    'decimal=,' or 'date=%d/%m/%Y'; may be repeated."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
     `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""

@@ -9,7 +9,7 @@ from sequela.errors import DataNotFoundError, SettingError, UnknownNameError
 
 
 def test_the_data_names_are_those_of_the_design() -> None:
-    names = "bonn uci-seizure signals mimic3 mimic4 eicu physionet2012 nafld omop meds tables"
+    names = "bonn uci-seizure signals mimic3 mimic4 eicu physionet2012 nafld omop meds tables table"
     assert list(DATA_SETS) == names.split()
 
 
@@ -17,10 +17,16 @@ def test_the_data_names_are_those_of_the_design() -> None:
 def test_entries_are_whole(name: str) -> None:
     data_set = DATA_SETS[name]
     assert all([data_set.title, data_set.licence, data_set.size, data_set.how_to_get])
-    assert data_set.homepage.startswith("https://") is (name not in {"signals", "tables"})
-    assert bool(data_set.citation) is (name not in {"meds", "omop", "signals", "tables"})
+    assert data_set.homepage.startswith("https://") is (name not in {"signals", "table", "tables"})
+    assert bool(data_set.citation) is (name not in {"meds", "omop", "signals", "table", "tables"})
     assert (data_set.kind == "eeg") is bool(data_set.reads or data_set.windows)
-    functions = (data_set.reads, data_set.signals, data_set.windows, data_set.fetches)
+    functions = (
+        data_set.reads,
+        data_set.signals,
+        data_set.rows,
+        data_set.windows,
+        data_set.fetches,
+    )
     for function in filter(None, functions):
         assert isinstance(function, str)
         module, attribute = function.split(":")

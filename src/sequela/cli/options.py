@@ -91,7 +91,9 @@ else:
         RUN: RunSettings,
         Group("Training", sort_key=2): TrainingSettings,
         Group("Hospital records", sort_key=3): CohortSettings,
-        Group("Your own recordings (signals)", sort_key=4): SignalSettings,
+        Group(
+            "Your own recordings (signals) or table of patients (table)", sort_key=4
+        ): SignalSettings,
     }
     Asked = options(_SETTINGS, default_of, first=(FIRST, ("task", "folds", "epochs")))
     AskedOfSearch = options(_SETTINGS, default_of, first=(FIRST, ("task",)))

@@ -23,8 +23,8 @@ class FlowStep:
 class Flow:
     """From candidates to examples, in the manner of a CONSORT diagram.
 
-    A candidate is a ``unit``: ``hospital stays``, ``subjects`` or ``labels``. Rules that removed
-    nothing are among the steps too. ``notes`` are needed to interpret the counts.
+    A candidate is a ``unit``: ``hospital stays``, ``rows``, ``subjects`` or ``labels``. Rules that
+    removed nothing are among the steps too. ``notes`` are needed to interpret the counts.
     """
 
     unit: str

@@ -10,19 +10,23 @@ from sequela.cohort.task_files import task_said
 from sequela.cohort.tasks import Task, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
+from sequela.intake.one_row import Rows
 from sequela.tables.events import events_of
 
 
-def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Cohort:
+def ask(
+    data: str, asked: CohortSettings, root: Path | None, work: Path, rows: Rows | None = None
+) -> Cohort:
     """Build the cohort of a task, or of a label file, from the events of a data set.
 
-    Events that are built from tables are kept in the folder ``work``.
+    Events that are built from tables are kept in the folder ``work``. ``rows`` describes a table
+    with one row per patient.
     """
     task = task_asked(asked)
-    located = events_of(data, root, work / "events", asked.tables)
+    located = events_of(data, root, work / "events", asked.tables, rows=rows)
     events = open_events(located.path, located.origin)
     if asked.labels is None:
-        return select_cohort(events, task)
+        return replace(select_cohort(events, task), notes=located.notes)
     return cohort_of_labels(events, Path(asked.labels), task, asked.outcome or "")
 
 

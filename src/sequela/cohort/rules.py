@@ -82,6 +82,13 @@ RULES: Mapping[str, Rule] = {
         "without a label an example is of no use in training or evaluation",
         later=True,
     ),
+    "no-label": Rule(
+        "the label is blank",
+        "status IS NULL",
+        "subjects",
+        "without a label an example is of no use in training or evaluation",
+        later=True,
+    ),
     "died-in-hospital": Rule("died in this stay", "expired", "stays", _NO_FUTURE),
     "no-discharge": Rule(
         "not recorded when the stay ended", "discharged IS NULL", "stays", later=True

@@ -132,6 +132,7 @@ class Cohort:
 
     ``labels`` are ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
     Labels were made, and sequences will be, from ``events``. ``leaks`` reveal the outcome.
+    ``notes`` are sentences on what was read of a user's own table.
     """
 
     events: Events
@@ -139,6 +140,7 @@ class Cohort:
     labels: pa.Table
     flow: Flow
     leaks: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -260,7 +262,7 @@ def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
             f"{task.name} needs {whole}, and these data do not give the order of a subject's "
             "stays; choose a task about single stays, such as in-hospital"
         )
-    if events.stays_in_order or task.history == "stay":
+    if events.stays_in_order or task.history != "record":
         return task, []
     return replace(task, history="stay"), [NOT_IN_ORDER]
 
@@ -322,7 +324,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     }
     whys = [f"{n}: {named[n].why}." for n, (_, left_out, _) in steps.items() if left_out]
     return Flow.of(
-        "hospital stays" if task.of_stays else "subjects",
+        task.candidates,
         steps,
         counts=(counts[0], counts[1], counts[2]),
         notes=(*notes, *(why for why in whys if not why.endswith(": ."))),

@@ -28,11 +28,11 @@ class DeclaredOutcome(_Part):
     many: str = ""
     classes: tuple[str, str] | None = None
 
-    def outcome(self, days: float | None, *, of_stays: bool) -> Outcome:
-        """Build the outcome, within the stay or within a horizon."""
+    def outcome(self, days: float | None, *, of_stays: bool, of_row: bool = False) -> Outcome:
+        """Build the outcome, within the stay, within a horizon, or in a row of a table."""
         within = "the stay" if days is None else "the horizon"
         return Outcome(
-            label=f"{self.one} within {within}",
+            label=self.one if of_row else f"{self.one} within {within}",
             one=self.one,
             many=self.many or f"examples with {self.one}",
             classes=self.classes or (f"no {self.one}", self.one),
@@ -62,7 +62,7 @@ class DeclaredTask(_Part):
         of_stays = self.trigger not in {"entry", "last event"}
         own = isinstance(self.outcome, DeclaredOutcome)
         outcome = (
-            self.outcome.outcome(self.horizon_days, of_stays=of_stays)
+            self.outcome.outcome(self.horizon_days, of_stays=of_stays, of_row=self.history == "row")
             if isinstance(self.outcome, DeclaredOutcome)
             else _ready(self.outcome)
         )

@@ -21,7 +21,7 @@ from sequela.errors import SettingError, unknown_name
 from sequela.registry import Registry
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
-History = Literal["record", "stay"]
+History = Literal["record", "stay", "row"]
 
 LABEL_FILE = "labels"
 """Name of a task with times and labels from a file: its trigger and rules are not used."""
@@ -46,7 +46,8 @@ class Task:
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
-        history: ``record``: all visits so far are steps; ``stay``: only the current one.
+        history: ``record``: all visits so far are steps; ``stay``: only the current one; ``row``:
+            only the row of a table with one row per patient.
         entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
             it, else for the first event after birth.
         hindsight: Keep the same candidates, but read their stay to its end, after the prediction
@@ -130,7 +131,16 @@ class Task:
         """
         if self.name == LABEL_FILE:
             return "example"
+        if self.history == "row":
+            return "row"
         return "stay" if self.of_stays else "patient"
+
+    @property
+    def candidates(self) -> str:
+        """The kind of the candidates, in words."""
+        if self.history == "row":
+            return "rows"
+        return "hospital stays" if self.of_stays else "subjects"
 
     @property
     def needs_spans(self) -> bool:
@@ -152,6 +162,8 @@ class Task:
         )
         if self.name == LABEL_FILE:
             return f"the labels of a file, each predicted at its own time from {known}"
+        if self.history == "row":
+            return f"{self.label}, predicted from the other cells of its row"
         first = "the first ICU admission of each stay"
         trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
         trigger = first if self.trigger == "ICU admission" else trigger

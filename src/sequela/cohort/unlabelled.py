@@ -89,7 +89,7 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
                 "or at the task of the model"
             )
         notes += _open(connection, labels)
-    unit = "labels" if of_file else "hospital stays" if task.of_stays else "subjects"
+    unit = "labels" if of_file else task.candidates
     counts = (len(labels), len(labels["subject_id"].unique()), 0)
     flow = Flow.of(unit, {}, counts=counts, notes=tuple(notes))
     return Unlabelled(Cohort(events, task, labels, flow, ()), left_out, tuple(notes))

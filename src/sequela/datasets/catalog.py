@@ -41,6 +41,8 @@ class DataSet:
         source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
         declares: Function from the path of the tables to their declaration, as ``module:function``,
             in place of ``source``; empty where that is used.
+        rows: Function from the path of a table with one row per patient, and its description by
+            options, to its declaration, in place of ``source``; empty where that is used.
         windows: Function that reads windows of recordings by a declaration, as ``module:function``,
             in place of ``reads`` and ``signals``; empty where these are used.
         fetches: Function that downloads it, as ``module:function``; empty if there is none.
@@ -63,6 +65,7 @@ class DataSet:
     signals: str | Signals = ""
     source: Any = ""
     declares: str = ""
+    rows: str = ""
     windows: str = ""
     fetches: str = ""
     excerpt: str = ""
@@ -180,10 +183,12 @@ class Located:
     Attributes:
         path: The folder or file.
         origin: A description shown with its numbers, as a part of a sentence.
+        notes: Sentences on what is read and what is not.
     """
 
     path: Path
     origin: str
+    notes: tuple[str, ...] = ()
 
 
 _BONN_CITATION = (
@@ -400,6 +405,13 @@ DATA_SETS |= {
             "name the folder of its tables with --root, and declare them in tables.toml next to "
             "them (docs/tables.md)"
         ),
+    ),
+    "table": DataSet(
+        title="Table with one row per patient",
+        kind="ehr",
+        units=("subject", "site", "time"),
+        rows="sequela.intake.one_row:declared",
+        how_to_get="name its file with --root, and its columns with --label and --id",
     ),
 }
 

@@ -38,6 +38,7 @@ AGE = "AGE"
 SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
 SITE = "HOSPITAL"
+CELL = "CELL"
 
 BILLED_CODE = "BILLED"
 
@@ -163,6 +164,7 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("EICU_APACHE_DX", "admission diagnosis of the APACHE score", ()),
     ("NAFLD_CASE", "enters with NAFLD", ()),
     ("NAFLD_DX", "dated event of the NAFLD cohort", ()),
+    (CELL, "cell of a table with one row per patient", ()),
 )
 
 FAMILIES = (

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sequela.datasets.catalog import DATA_SETS
+from sequela.intake import one_row
 from sequela.intake.describe_tables import propose as propose_tables
 from sequela.intake.describe_tables import shown
 from sequela.signals import declaration as of_signals
@@ -12,16 +13,23 @@ from sequela.tables.declared import declaration as of_tables
 from sequela.tables.stored_tables import EXCEL, SUFFIXES, files_under
 
 _SEVERAL = 2
+_TABLES = (*SUFFIXES, ".parquet", EXCEL)
 
 
 def describe(path: Path, show: Callable[[str], None] = lambda _: None) -> tuple[str, str]:
-    """Describe data: a declaration, and the name of its file."""
+    """Describe data: a declaration, and the name of its file.
+
+    A table with one row per patient has no file of this kind, and gets a command with options.
+    """
     if str(path) in DATA_SETS and not path.exists():
         return shown(str(path)), of_tables.NAME
     if holds_tables(path):
         return propose_tables(path, show), of_tables.NAME
-    from sequela.intake.describe_signals import propose
+    from sequela.intake.describe_signals import has_samples, propose
 
+    table = path.is_file() and path.name.lower().endswith(_TABLES)
+    if table and not has_samples(path) and (command := one_row.proposed(path)):
+        return command, ""
     return propose(path), of_signals.NAME
 
 
@@ -31,5 +39,4 @@ def holds_tables(path: Path) -> bool:
         return False
     if (path / of_signals.NAME).exists():
         return False
-    ends = (*SUFFIXES, ".parquet", EXCEL)
-    return sum(file.name.lower().endswith(ends) for file in files_under(path)) >= _SEVERAL
+    return sum(file.name.lower().endswith(_TABLES) for file in files_under(path)) >= _SEVERAL

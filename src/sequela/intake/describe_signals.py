@@ -1,5 +1,6 @@
 """Declarations proposed from recordings; open decisions are marked."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import tomlkit
 from sequela.config import SignalSettings
 from sequela.errors import SequelaError
 from sequela.formats import arrays
-from sequela.formats.opened import DECIDE, OPTIONAL
+from sequela.formats.opened import DECIDE, OPTIONAL, opened
 from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
 from sequela.signals.edf import EdfFile
@@ -122,6 +123,16 @@ def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
             proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
         elif key in needed:
             proposal.key(key, None, needed[key])
+
+
+def has_samples(path: Path) -> bool:
+    """Return whether the columns of a table hold samples: lists, or many of one name."""
+    if path.suffix.lower() == ".parquet":
+        names, lists = tables.columns_of(path)
+        return bool(lists or _numbered(names))
+    with opened(path, "a table") as stream:
+        first = stream.readline().decode("utf-8", "replace")
+    return _numbered([name.strip('" ') for name in re.split("[,;|\t]", first.strip())]) is not None
 
 
 def _numbered(names: Sequence[str]) -> str | None:

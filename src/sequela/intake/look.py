@@ -134,10 +134,14 @@ class Seen:
 
 
 def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]:
-    """Inspect the tables of a folder."""
-    files = files_under(root)
+    """Inspect the tables of a folder, or of a file."""
+    files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
-    tables = {**sheets(files), **parquet_files(files, root), **csv}
+    tables = {
+        **sheets(files),
+        **parquet_files(files, root if root.is_dir() else root.parent),
+        **csv,
+    }
     if not tables:
         raise DataNotFoundError(
             f"{root}: no table there; expected files that end in .csv, .csv.gz, .csv.zip, .parquet "

@@ -166,7 +166,10 @@ def _boosting(examples: Examples, seed: int) -> Arrays:
         n_iter_no_change=20,
         random_state=seed,
     )
-    model.fit(table[rows], labels[rows], X_val=table[tuning], y_val=labels[tuning])
+    seen: Any = table[rows]
+    empty = np.isnan(seen).all(axis=0)  # such as the age of records without one, which has no bins
+    seen = np.where(empty, 0, seen) if empty.any() else seen
+    model.fit(seen, labels[rows], X_val=table[tuning], y_val=labels[tuning])
     trees = model.n_iter_ * model.n_trees_per_iteration_
     return {"skops": np.frombuffer(dumped(model), np.uint8), "trees": np.array([trees])}
 

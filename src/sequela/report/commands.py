@@ -92,6 +92,8 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     records = _records(settings)
     # No option leaves out something that the study has.
     sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
+    if settings.cohort and settings.signals:  # these define the task
+        sayable = {n: v for n, v in sayable.items() if n not in {"task", "declared"}}
     plain = run_settings(
         settings.model,
         settings.data,

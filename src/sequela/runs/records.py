@@ -22,6 +22,7 @@ from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
+from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models.defaults import Default, default_for
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
@@ -132,6 +133,7 @@ def _facts(data: Examples) -> dict[str, Any]:
         "task": cohort.task.to_dict(),
         "question": cohort.task.describe(),
         "flow": cohort.flow.to_dict(),
+        **({"notes": [*cohort.notes]} if cohort.notes else {}),
         "sequences": {
             "settings": header["settings"],
             "codes": len(sequences.vocabulary),
@@ -358,7 +360,8 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     asked = settings.cohort or CohortSettings()
     folder = work / "sequences" / _name(settings, asked)
     cut = sequence_settings(asked)
-    divided = divide(ask(settings.data, asked, root, work), settings)
+    rows = Rows(settings.signals) if settings.signals else None
+    divided = divide(ask(settings.data, asked, root, work, rows), settings)
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
@@ -404,7 +407,8 @@ def load_other(
     asked = _asked_of_other(settings, labels)
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
-    cohort = ask(name, asked if same else all_tables, root, work)
+    rows = rows_of_model(settings.signals, data_set, header)
+    cohort = ask(name, asked if same else all_tables, root, work, rows)
     site = None
     if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)

@@ -197,7 +197,7 @@ def cut(
         create_stays(connection)
         connection.execute(PLACE)
         connection.execute("DELETE FROM visible WHERE place IS NULL")
-    if cohort.task.history == "stay":
+    if cohort.task.history != "record":
         connection.execute(ONLY_CURRENT)
     if settings.step_hours is not None:
         connection.execute(WINDOWS, {"window": round(settings.step_hours * 3_600_000_000)})

@@ -89,7 +89,8 @@ class Records(_Part):
     """The input of a model of records.
 
     It has the settings of sequences, the edges of the bins of measurements, the number of unknown
-    codes of each set, the requested tables, and mean and deviation of measured values in training.
+    codes of each set, the requested tables, and mean and deviation of measured values in training;
+    for a table with one row per patient, also the options that describe it.
     """
 
     units: ClassVar = "patients"
@@ -108,6 +109,7 @@ class Records(_Part):
     tables: list[str]
     training: RecordsOfTraining
     values: Measured | None
+    rows: Mapping[str, Any] = {}
 
     @property
     def words(self) -> Vocabulary:

@@ -131,7 +131,8 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
 
 
 def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    header, cohort = model.header, folder.settings.cohort
+    header, cohort, table = model.header, folder.settings.cohort, folder.settings.signals
+    rows: Any = {"rows": table.model_dump(mode="json", exclude_defaults=True)} if table else {}
     records = Records(
         task=header["task"],
         settings=header["sequences"],
@@ -140,6 +141,7 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         tables=list(cohort.tables) if cohort else [],
         training=codes_of(folder.data),
         values=_values(model),
+        **rows,
     )
     return {"records": records, "features": _features(model)}
 

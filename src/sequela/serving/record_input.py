@@ -1,7 +1,8 @@
 """Prediction on hospital records, with the task and vocabulary of a model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from sequela.cohort.unlabelled import LeftOut, ask_without_labels
 from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
+from sequela.intake.one_row import rows_of_model, text_ids
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences, examples_of
 from sequela.serving.drift import patients_of
@@ -30,7 +32,7 @@ _PATIENTS = 5_000
 
 def check(signals: SignalSettings, _: Path | None) -> None:
     """Raise a SettingError for options of other data."""
-    if options := sorted(signals.model_dump(exclude_defaults=True)):
+    if options := sorted(signals.model_dump(exclude_defaults=True).keys() - {"id", "time"}):
         raise SettingError(f"--{options[0]} is for signals, but the model reads hospital records")
 
 
@@ -43,7 +45,7 @@ def score(
     scored: Scored,
     data_set: DataSet,
     path: Path | None,
-    _: SignalSettings,
+    signals: SignalSettings,
     times: Path | None,
     work: Path,
     done: Callable[[float | None], None],
@@ -56,11 +58,17 @@ def score(
     reads, known, name = scored.model.records, scored.known, data_set.name
     tables = tuple(reads.tables) if name == scored.model.facts.training.name else ()
     done(None)
-    located = events_of(name, path, work / "events", tables, labelled=False)
+    table = rows_of_model(_described(reads.rows, signals), data_set, reads.words.to_dict())
+    located = events_of(name, path, work / "events", tables, labelled=False, rows=table)
+    texts = text_ids(path, table) if path and table else {}
+
+    def called(subjects: Iterable[str]) -> list[str]:
+        return [texts.get(each, each) for each in subjects]
+
     events = open_events(located.path, located.origin)
     asked = ask_without_labels(events, Task.from_dict(reads.task), times)
     for each in asked.left_out:
-        _refuse(scored, each)
+        _refuse(scored, each, *called([str(each.subject_id)]))
     done(None)
     sequences = build_sequences(
         asked.cohort,
@@ -72,16 +80,19 @@ def score(
     for rows in patients_of(sequences, _PATIENTS):
         some = examples_of(sequences, rows)
         scored.drift.see_records(some)
-        scored.recognise(known.records(some))
-        scored.recognise(known.names(np.unique(some.subject_id).astype(np.str_).tolist()))
+        scored.recognise(called(known.records(some)))
+        scored.recognise(called(known.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     wide = max(1, len(reads.channels))
     for rows in _batches(sequences, wide):
         subjects = sequences.subject_id[rows]
-        names = subjects.astype(np.str_).tolist()
+        names = called(subjects.astype(np.str_).tolist())
         ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
+        ids = [
+            f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)
+        ]
         scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
         done(int(rows[-1] + 1) / len(sequences))
-    notes = list(asked.notes)
+    notes = [*located.notes, *([] if table else asked.notes)]  # which are of times in the future
     if empty := sequences.header["examples_without_events"]:
         notes.append(
             f"examples without an event by the time of prediction: {empty:,} (they are scored too)"
@@ -90,8 +101,15 @@ def score(
     return notes, unknown
 
 
-def _refuse(scored: Scored, left_out: LeftOut) -> None:
-    subject = str(left_out.subject_id)
+def _described(rows: Mapping[str, Any], given: SignalSettings) -> SignalSettings | None:
+    """Return the description of a model's table of one row per patient, with other columns."""
+    said = given.model_dump(exclude_defaults=True)
+    if said and not rows:
+        raise SettingError(f"--{min(said)} is not for hospital records: leave it out")
+    return SignalSettings.of(**{**rows, **said}) if rows else None
+
+
+def _refuse(scored: Scored, left_out: LeftOut, subject: str) -> None:
     id_ = ""
     if left_out.time is not None:
         (id_,) = example_ids(

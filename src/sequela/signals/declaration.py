@@ -53,6 +53,8 @@ def _check(settings: SignalSettings, place: Path) -> None:
             f"{where}a class of windows without an event ({settings.background}), and no events: "
             "give their place with --events"
         )
+    if settings.format:
+        raise SettingError(f"{where}--format is for tables with one row per patient: leave it out")
     Classes.of(settings)
 
 

@@ -28,7 +28,7 @@ def resumed_settings(
     own = {name: value for name, value in records.items() if name in _AIMS}
     asked = {name: value for name, value in records.items() if name not in _AIMS}
     data_set = catalog.lookup(begun.data)
-    _cohort_asked(data_set, records)
+    _cohort_asked(data_set, records, signals=begun.signals)
     tables = {"training": training, "cohort": asked, "signals": signals or {}}
     _check_signals(data_set, tables["signals"])
     values = begun.model_dump()
@@ -58,6 +58,11 @@ def run_settings(
     """
     aims = {name: value for name, value in records.items() if name in _AIMS}
     data_set = catalog.lookup(data)
+    if signals and data_set.rows and split in {"time", "site"} and not getattr(signals, split):
+        raise SettingError(
+            f"--split {split} needs the column of the {split}: name it with --{split}, or split by "
+            "subject"
+        )
     return RunSettings.of(
         model=model,
         data=data,
@@ -67,7 +72,7 @@ def run_settings(
         **({"fractions": fractions} if fractions else {}),
         segment=segment,
         **aims,
-        cohort=_cohort_asked(data_set, records, segment),
+        cohort=_cohort_asked(data_set, records, segment, signals),
         training=training_of(model, training),
         signals=signals,
     )
@@ -84,18 +89,22 @@ def default_run(
 
 def _check_signals(data_set: DataSet, said: Mapping[str, Any]) -> None:
     """Raise a SettingError for options of user's own recordings with other data."""
-    if said and not data_set.windows:
+    if said and not (data_set.windows or data_set.rows):
         name = next(iter(said))
         raise SettingError(
-            f"--{name} is an option for your own recordings (--data signals), and {data_set.name} "
-            "is published in one form: leave it out"
+            f"--{name} is an option for your own recordings (--data signals) or table (--data "
+            f"table), and {data_set.name} is published in one form: leave it out"
         )
 
 
 def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> SignalSettings | None:
-    """Return the declaration of a user's own recordings; ``None`` for other data."""
+    """Return the declaration of a user's own recordings or table; ``None`` for other data."""
     data_set = catalog.lookup(data)
     _check_signals(data_set, said)
+    if data_set.rows:
+        from sequela.intake.one_row import described
+
+        return described(data_set.locate(root).path, SignalSettings.of(**said))
     if not data_set.windows:
         return None
     from sequela.signals.declaration import declared
@@ -104,7 +113,10 @@ def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> Sign
 
 
 def _cohort_asked(
-    data_set: DataSet, records: Mapping[str, Any], segment: SegmentLength | None = None
+    data_set: DataSet,
+    records: Mapping[str, Any],
+    segment: SegmentLength | None = None,
+    signals: SignalSettings | None = None,
 ) -> CohortSettings | None:
     """Return the task of hospital records; ``None`` for recordings, which have own classes."""
     if data_set.holds == "records":
@@ -113,7 +125,12 @@ def _cohort_asked(
                 f"--segment cuts recordings, and {data_set.name} holds hospital records: leave it "
                 "out"
             )
-        return asked_of(data_set.name, {n: value for n, value in records.items() if n not in _AIMS})
+        asked = {n: value for n, value in records.items() if n not in _AIMS}
+        if data_set.rows and signals:
+            from sequela.intake.one_row import with_task
+
+            asked = with_task(asked, signals)
+        return asked_of(data_set.name, asked)
     # For a user's own recordings, the classes are known once they are read.
     two = data_set.windows or len(data_set.recordings.classes) == 2  # noqa: PLR2004
     for name in records:

@@ -291,6 +291,7 @@ class Source:
         leaks: How the data leak the outcome, where the tables are read so on purpose.
         ways: Function that returns the source read in another way, where there are several.
         title: Name of the data on pages and cards, where it differs from the catalogue's.
+        notes: Sentences on what is read and what is not.
     """
 
     name: str
@@ -304,6 +305,7 @@ class Source:
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
     title: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def data_set(self) -> DataSet:

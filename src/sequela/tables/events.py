@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from sequela.datasets import catalog
 from sequela.datasets.catalog import Located
@@ -26,6 +27,7 @@ def events_of(
     tables: Collection[str] = (),
     *,
     labelled: bool = True,
+    rows: Any = None,
 ) -> Located:
     """Return the place of a data set's events, and build them if they are not there yet.
 
@@ -39,6 +41,7 @@ def events_of(
         tables: Tables to read besides the required ones; if empty, all that are present.
         labelled: Whether outcomes are required. If not, rows that become known at the end of a stay
             are not required either: any number may be set aside.
+        rows: Description of a table with one row per patient.
 
     Returns:
         The MEDS data set, and a description of the data's place.
@@ -49,7 +52,7 @@ def events_of(
         if not data_set.declares:
             check_names(source_of(name), tables)
         return located
-    source = source_of(name, located.path)
+    source = source_of(name, located.path, rows)
     if not labelled:
         source = without_outcomes(source)
     check_names(source, tables)
@@ -59,6 +62,7 @@ def events_of(
         "tables": [*tables],
         "labelled": labelled,
         "code": _code_digest(source),
+        "rows": repr(rows),
     }
     if not _is_made_from(out, made_from):
         shutil.rmtree(out, ignore_errors=True)
@@ -66,7 +70,7 @@ def events_of(
         build(source, located.path, out, tables=tables or None, allow_set_aside=aside)
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
-    return Located(out, located.origin)
+    return Located(out, located.origin, source.notes)
 
 
 def is_built(name: str, root: Path) -> bool:

@@ -20,9 +20,15 @@ def hospitals() -> list[str]:
     return [name for name, entry in DATA_SETS.items() if entry.source]
 
 
-def source_of(name: str, place: Path | str | None = None) -> Source:
-    """Return the declarations of a hospital data set."""
+def source_of(name: str, place: Path | str | None = None, rows: Any = None) -> Source:
+    """Return the declarations of a hospital data set.
+
+    ``rows`` describes a table with one row per patient: see :class:`sequela.intake.one_row.Rows`.
+    """
     entry = lookup(name)
+    if entry.rows:
+        of_rows: Source = loaded(entry.rows)(place, rows)
+        return of_rows
     if entry.declares:
         if not isinstance(place, Path):
             raise SettingError(

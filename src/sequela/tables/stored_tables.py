@@ -341,6 +341,11 @@ def work_of(connection: "DuckDBPyConnection") -> Path:
     return Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
 
 
+def paths_of(path: Path) -> Sequence[Path]:
+    """Return a file as :func:`text_of` takes it: for a workbook, its only sheet."""
+    return next(iter(sheets([path]).values()), [path])
+
+
 def text_of(
     paths: Sequence[Path], connection: "DuckDBPyConnection", form: Format = PLAIN
 ) -> tuple[Any, list[str]]:

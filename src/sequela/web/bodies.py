@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.config import SignalSettings
+from sequela.datasets.codes import AGE
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
 from sequela.formats.opened import json_value
+from sequela.intake.one_row import Rows, coded
 from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
@@ -107,6 +110,8 @@ class Bodies:
             said = _value(body)
             several = isinstance(said, dict) and "patients" in said
             patients = patients_of(said["patients"] if several else [said])
+        elif kind == CSV and self.model.records.rows and not _is_coded(body):
+            patients = self._of_cells(body)
         else:
             patients = patients_of_rows(self._rows(kind, body))
         longest = max((len(each.visits) for each in patients), default=0)
@@ -119,6 +124,21 @@ class Bodies:
             raise DataError("the body has no patient: expected at least one")
         inputs, unknown, notes = self._reader.inputs(patients)
         return Examples(inputs, _ids([each.id for each in patients]), notes, unknown, patients)
+
+    def _of_cells(self, body: bytes) -> list[Patient]:
+        """Read a csv file with one row per patient, as the model was trained on."""
+        facts = self.model.records
+        described = Rows(SignalSettings.of(**facts.rows), (*facts.vocabulary,), (*facts.channels,))
+        with temporary() as folder:
+            path = folder / "body.csv"
+            path.write_bytes(body)
+            try:
+                rows = coded(path, described)
+            except SequelaError as error:
+                raise DataError(str(error).replace(str(path), "the body")) from error
+        ages = {row["subject_id"]: row["numeric_value"] for row in rows if row["code"] == AGE}
+        patients = patients_of_rows([row for row in rows if row["code"] != AGE])
+        return [each.model_copy(update={"age": ages.get(each.id)}) for each in patients]
 
     def read_patients(self, patients: Sequence[Patient]) -> Mapping[str, NDArray[Any]]:
         """Return the inputs of the model for patients."""
@@ -377,6 +397,12 @@ class Bodies:
                 "the body is not a Parquet file, or was truncated: send it again"
             ) from error
         return table
+
+
+def _is_coded(body: bytes) -> bool:
+    """Return whether the first line of a csv file names the columns of coded events."""
+    first = body.partition(b"\n")[0].decode("utf-8-sig", "replace")
+    return {"time", "code"} <= {name.strip() for name in first.split(",")}
 
 
 def _bytes_of_texts(column: Any) -> int:

@@ -61,15 +61,16 @@ def describe(
 ) -> None:
     """Propose a declaration for your own data, or print the declaration of a data set.
 
-    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`. Lines that need a
-    decision are marked with DECIDE. Until all are decided, the commands that read the data print
-    the next of these lines.
+    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`; for a table with
+    one row per patient, a command is printed. Lines that need a decision are marked with DECIDE.
+    Until all are decided, the commands that read the data print the next of these lines.
 
     Example: `sequela data describe path/to/tables --write`
 
     Args:
-        path: Table of segments; folder of EDF, BDF or BIDS recordings; folder of hospital tables;
-            or a published data set that is declared in such a file, such as `mimic3`.
+        path: Table of segments, or with one row per patient; folder of EDF, BDF or BIDS
+            recordings; folder of hospital tables; or a published data set that is declared in such
+            a file, such as `mimic3`.
         write: Write the declaration to its place next to the data; a file that is there is kept.
         out: Write the declaration to this file (default: print it).
     """
@@ -86,6 +87,11 @@ def describe(
     with console.status("") as status:
         say = status.update if console.is_terminal else partial(console.print, markup=False)
         text, name = proposal(path, say)
+    if not name and (write or out is not None):
+        raise SettingError(
+            f"{path} has one row per patient, which options describe, not a file: leave --write "
+            "and --out out"
+        )
     root = path if path.is_dir() else path.parent
     place = root / name if write else out
     if place is None:

@@ -1,0 +1,485 @@
+"""A table with one row per patient or admission: its columns, its classes, and its events.
+
+A row becomes a hospital stay that is predicted on at its own time. A number becomes a measurement,
+a word a code, a date the days from it to the time of the row, and a blank cell no event. Scales are
+learnt from the training set, as for other records (decision 32).
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sequela.config import QuestionSettings, SignalSettings
+from sequela.datasets.catalog import DataSet
+from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SITE, body_of
+from sequela.errors import DataError, SettingError, unknown_name
+from sequela.formats.csv_files import PLAIN, Format
+from sequela.formats.opened import DECIDE
+from sequela.intake.look import Column, Seen, look
+from sequela.signals.declaration import Classes
+from sequela.tables.declarations import Batches, Kind, Source
+from sequela.tables.engine import typed_text
+from sequela.tables.meds import SOURCE
+from sequela.tables.stored_tables import ROWS, connection_for, is_csv, paths_of, quoted, text_of
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ROLES = ("label", "id", "time", "site")
+_KEYS = {*ROLES, "title", "classes", "omit", "format"}
+_PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
+_NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
+"""Pairs of classes whose second is the event; the first ones need the name of the label."""
+_OF_CELLS = ("decimal", "thousands", "date")
+"""The keys of a form that other data share with the training."""
+_TWO, _FEW = 2, 20
+_FREE = 0.5  # share of the filled cells of a column of free text that differ
+BINS = 8
+"""The codes of a number, for models that read codes only."""
+_DAYS = "days"
+_START = "TIMESTAMP '2000-01-01'"
+"""The time of all rows without a column of time."""
+_PEOPLE = """
+CREATE TABLE people AS SELECT *, begun + to_seconds(
+    row_number() OVER (PARTITION BY subject_id, begun ORDER BY visit_id) - 1
+) AS moment FROM (
+    SELECT *, rowid + 1 AS visit_id, {begun} AS begun,
+        CASE WHEN regexp_full_match({id}, '0|[1-9][0-9]{{0,17}}') THEN {id}::BIGINT
+        ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
+    FROM cells
+)"""
+_NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
+_PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
+_OUTCOME = re.compile("label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$")
+_BEGUN = re.compile("admi|arriv|begin|start|index|visit")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The description of a table, as :func:`described` returns it, and what a model reads of it.
+
+    ``vocabulary`` and ``channels`` are the codes and measurements of the model; empty in training.
+    """
+
+    settings: SignalSettings
+    vocabulary: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> dict[str, Kind]:
+        """The kinds of the columns that the model reads; empty in training."""
+        found = {body_of(code).split("//")[0]: Kind.TEXT for code in self.vocabulary[1:]}
+        for code in self.channels:
+            name, *days = body_of(code).split("//")
+            found[name] = Kind.TIME if days else Kind.NUMBER
+        return found
+
+
+def rows_of_model(
+    settings: SignalSettings | None, data_set: DataSet, words: Mapping[str, Any]
+) -> Rows | None:
+    """Return the description of other data for a model, by its header; ``None`` for other data."""
+    if not data_set.rows:
+        return None
+    if settings is None:
+        raise SettingError(
+            f"{data_set.name} has one row per patient, and the model was trained on other records: "
+            "expected records like these, such as meds"
+        )
+    return Rows(settings, tuple(words["vocabulary"]), tuple(words["channels"]))
+
+
+def described(path: Path, given: SignalSettings) -> SignalSettings:
+    """Return the description of a table: its columns by their names there, and its two classes.
+
+    Raises:
+        SettingError: If an option is missing, or names a column or class that is not there.
+        DataError: If the table cannot be read for certain.
+    """
+    for name in given.model_dump(exclude_defaults=True).keys() - _KEYS:
+        raise SettingError(
+            f"--{name} is for recordings: expected options of a table with one row per patient, "
+            f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
+        )
+    seen = inspected(path)
+    for key, what in (("label", "outcome"), ("id", "patient")):
+        if getattr(given, key) is None:
+            names = ", ".join(column.name for column in seen.columns)
+            raise SettingError(f"--{key} is missing: name the column of the {what}, one of {names}")
+    roles = {key: _named(key, said, seen) for key in ROLES if (said := getattr(given, key))}
+    if len({*roles.values()}) < len(roles):
+        said = ", ".join(f"--{key} {name}" for key, name in roles.items())
+        raise SettingError(f"{said} name one column twice: expected another column for each")
+    time = seen.named(roles.get("time", ""))
+    if time and time.kind is not Kind.TIME:
+        raise DataError(f"{path}: column '{roles['time']}' of --time does not hold times alone")
+    omit = tuple(_named("omit", name, seen) for name in given.omit)
+    found = given.model_copy(update={**roles, "omit": omit, "title": given.title or seen.name})
+    table = _Table(path, Rows(found))
+    with table.opened() as connection:
+        label = _cell(roles["label"])
+        asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
+        values = [str(value) for (value,) in connection.execute(asked).fetchall()]
+    form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
+    known = {
+        "classes": _classes(found, values),
+        "format": (*dict.fromkeys((*given.format, *form)),),
+    }
+    return found.model_copy(update=known)
+
+
+def with_task(said: Mapping[str, Any], settings: SignalSettings) -> dict[str, Any]:
+    """Add to settings of records the task: to predict the label of a row from its other cells."""
+    classes = _two(settings).names
+    name = re.sub("[^a-z0-9]+", "-", str(settings.label).lower()).strip("-")
+    outcome = {"one": classes[1], "codes": [EXPIRED], "classes": classes}
+    declared = {
+        "name": "label" if name in {"", "labels"} else name,
+        "trigger": "admission",
+        "history": "row",
+        "inputs": [CELL],
+        "rules": ["no-trigger-time", "no-label"],
+        "outcome": {**outcome, "many": f"rows of class '{classes[1]}'"},
+    }
+    task = {"task": declared["name"], "declared": json.dumps(declared)}
+    for key in QuestionSettings.model_fields:
+        if said.get(key, task.get(key)) != task.get(key):
+            raise SettingError(
+                f"--{key.replace('_', '-')} is for hospital tables: the task of a table with one "
+                "row per patient is its --label; leave it out"
+            )
+    return {"bins": BINS, **said, **task}
+
+
+def declared(path: Path, rows: Rows | None) -> Source:
+    """Return the declaration of a table with one row per patient: its cells as events."""
+    if rows is None:
+        raise SettingError(
+            "the columns of a table with one row per patient are named by options: use `sequela "
+            f"train auto --data table --root {path} --label COLUMN --id COLUMN`"
+        )
+    table = _Table(path, rows)
+    return Source(
+        name="table",
+        tables=SOURCE.tables[:1],
+        reads=lambda _: table.events(labelled=True),
+        reads_unlabelled=lambda _: table.events(labelled=False),
+        dated_by_row=True,
+        title=rows.settings.title or "",
+        notes=tuple(table.notes()),
+    )
+
+
+def text_ids(path: Path, rows: Rows) -> dict[str, str]:
+    """Return the ids of patients by the number that stands for each in events."""
+    with _Table(path, rows).people() as connection:
+        asked = f"SELECT DISTINCT subject_id::TEXT, {_cell(str(rows.settings.id))} FROM people"  # noqa: S608
+        return dict(connection.execute(asked).fetchall())
+
+
+def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
+    """Read the rows of other data as coded events, each row as another patient, with its age."""
+    table = _Table(path, rows)
+    own = f"code = '{AGE}' OR starts_with(code, '{CELL}//')"
+    with table.people() as connection:
+        asked = f"SELECT visit_id, {_cell(str(rows.settings.id))} FROM people ORDER BY 1"  # noqa: S608
+        ids = dict(connection.execute(asked).fetchall())
+        if len({*ids.values()}) < len(ids):
+            ids = {row: f"{id_}, row {row}" for row, id_ in ids.items()}
+        query = f"SELECT * FROM ({table.query(labelled=False)}) WHERE {own} ORDER BY visit_id, code"  # noqa: S608
+        found = connection.sql(query).to_arrow_table().to_pylist()
+    return [{**each, "subject_id": ids[each["visit_id"]]} for each in found if each["time"]]
+
+
+def proposed(path: Path) -> str:
+    """Propose the command for a file with one row per patient; empty for other data.
+
+    In such a table a column of people has another value in most rows, and another one two values.
+    """
+    seen = inspected(path)
+    people = [c for c in seen.columns if _PERSON.fullmatch(c.name) and c.distinct > _FREE * c.rows]
+    two = [c for c in seen.columns if c.distinct == _TWO]
+    two.sort(key=lambda column: not _OUTCOME.search(column.name))
+    if not (people and two):
+        return ""
+    times = [c for c in seen.columns if c.kind is Kind.TIME and _BEGUN.search(c.name)]
+    sites = [c for c in seen.columns if re.fullmatch("site|hospital|center|centre", c.name)]
+    named = ", ".join(column.name for column in two)
+    lines = [
+        f"# {path.name}: {seen.rows:,} rows, one per patient or admission",
+        *(f"# {column.name}: {column.describe()}" for column in seen.columns),
+        *(f"# {DECIDE}: {doubt} Answer with --format KEY=VALUE" for doubt in seen.doubts),
+        f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
+    ]
+    chosen = {"label": two, "id": people, "time": times, "site": sites}
+    options = "".join(f" --{key} {columns[0].name}" for key, columns in chosen.items() if columns)
+    command = f"sequela train auto --data table --root {quote(str(path))}{options}"
+    return "\n".join([*lines, command, ""])
+
+
+def inspected(path: Path) -> Seen:
+    """Inspect the one table of a file; once for each state of it."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
+    state = path.stat()
+    return _looked(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=2)
+def _looked(path: Path, *_: int) -> Seen:
+    found = look(path)
+    if len(found) > 1:
+        names = ", ".join(table.name for table in found)
+        raise DataError(f"{path} has {len(found)} sheets ({names}): save the one to read as a file")
+    if not found[0].rows:
+        raise DataError(f"{path} has no row below its header: expected one row per patient")
+    return found[0]
+
+
+def _named(option: str, said: str, seen: Seen) -> str:
+    """Return the name of a column as it is read: in lower case, without other signs."""
+    names = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in seen.columns}
+    if (name := re.sub(r"\W+", "_", said.strip().lower())) not in names:
+        raise unknown_name(f"column of --{option}:", said, names.values())
+    return names[name]
+
+
+def _two(settings: SignalSettings) -> Classes:
+    """Return the two classes with their values; what is left out are columns, not classes."""
+    return Classes.of(settings.model_copy(update={"omit": ()}))
+
+
+def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
+    """Return the two classes as NAME=VALUES, the event last."""
+    label, shown = settings.label, ", ".join(values[:_FEW]) + ", ..." * (len(values) > _FEW)
+    if settings.classes:
+        classes = _two(settings)
+        if {*values} - {*classes.found} or len(classes.names) != _TWO:
+            raise SettingError(
+                f"--classes {','.join(settings.classes)}: expected two classes with all values of "
+                f"{label} ({shown}), the event last, as in --classes 'low=1|2,high=3'"
+            )
+        return settings.classes
+    if len(values) != _TWO:
+        raise DataError(
+            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; choose "
+            "another column, or join values, as in --classes 'low=1|2,high=3'"
+        )
+    if re.search("[,|=]", "".join(values)):
+        raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
+    for pairs in (_PLAIN, _NAMED):
+        for negative, event in (values, values[::-1]):
+            if f"{negative}/{event}".lower() in pairs.split():
+                names = (f"not {label}", label) if pairs is _PLAIN else (negative, event)
+                return f"{names[0]}={negative}", f"{names[1]}={event}"
+    raise DataError(
+        f"column '{label}' has the values {values[0]} and {values[1]}, and it is not clear which "
+        f"is the event: name it last, as in --classes '{values[0]},{values[1]}'"
+    )
+
+
+def _why_not(column: Column) -> str:
+    """Return why a column tells a model nothing; empty for the others."""
+    if column.distinct <= 1 and column.filled in {0, column.rows}:
+        return "all cells are equal" if column.filled else "all cells are blank"
+    if column.kind is Kind.INTEGER and column.unique and column.rows > _FEW:
+        counted = float(column.most) - float(column.least) + 1 == column.rows
+        return "numbers of rows or people" * bool(counted or _NUMBERED.fullmatch(column.name))
+    text = column.kind is Kind.TEXT and not column.cells
+    free = text and column.distinct > max(_FEW, _FREE * column.filled)
+    return "nearly all texts differ, as in free text or ids" * free
+
+
+def _cell(name: str) -> str:
+    """Return SQL of the text of a cell."""
+    return quoted(f"cell {name}")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A described table, to be read as events."""
+
+    path: Path
+    rows: Rows
+
+    @property
+    def seen(self) -> Seen:
+        return inspected(self.path)
+
+    @property
+    def form(self) -> Format:
+        """The form of the file; numbers and dates of other data are as those of the training."""
+        said = dict(each.partition("=")[::2] for each in self.rows.settings.format)
+        if self.rows.known:
+            said = {key: getattr(PLAIN, key) for key in _OF_CELLS} | said
+        for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
+            if "UTF-8" not in doubt and not any(key in doubt for key in said):
+                raise DataError(
+                    f"{self.path}: a person must still decide: {doubt}; answer with --format "
+                    "KEY=VALUE, such as --format decimal=, or --format date=%d/%m/%Y"
+                )
+        form = {**self.seen.form, **said}
+        if not is_csv(self.path):  # numbers of other files have one form
+            form = {"date": form.get("date", PLAIN.date)}
+        if form.get("thousands") == form.get("decimal", PLAIN.decimal):
+            del form["thousands"]
+        try:
+            return TypeAdapter(Format).validate_python(form)
+        except ValidationError as error:
+            key, why = error.errors()[0]["loc"], error.errors()[0]["msg"]
+            raise SettingError(f"--format {'.'.join(map(str, key))}: {why}") from error
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The columns that are read: numbers, times or words."""
+        settings, names = self.rows.settings, [column.name for column in self.seen.columns]
+        if known := self.rows.known:
+            wanted = (*known, settings.id, settings.time)
+            if lacking := [str(name) for name in wanted if name and name not in names]:
+                raise DataError(
+                    f"{self.path}: no column {', '.join(lacking)} (found: {', '.join(names)}); "
+                    "expected the columns that the model was trained on"
+                )
+            return known
+        out = {*self._left_out, *(getattr(settings, key) for key in ROLES)}
+        left = [column for column in self.seen.columns if column.name not in out]
+        if not left:
+            why = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
+            raise DataError(f"{self.path}: no column is left to learn from ({why or 'add one'})")
+        number = {Kind.INTEGER: Kind.NUMBER}
+        return {c.name: Kind.NUMBER if c.cells else number.get(c.kind, c.kind) for c in left}
+
+    @property
+    def _left_out(self) -> dict[str, str]:
+        settings = self.rows.settings
+        roles = {getattr(settings, key) for key in ROLES}
+        why = {column.name: _why_not(column) for column in self.seen.columns}
+        why |= dict.fromkeys(settings.omit, "--omit")
+        return {name: reason for name, reason in why.items() if reason and name not in roles}
+
+    @contextmanager
+    def opened(self) -> "Iterator[DuckDBPyConnection]":
+        """Open the table ``cells``: its text, each name with a prefix."""
+        with connection_for(self.path) as connection:
+            relation, names = text_of(paths_of(self.path), connection, self.form)
+            renamed = (f"trim({quoted(name)}) AS {_cell(name)}" for name in names)
+            relation.project(", ".join(renamed)).create("cells")
+            yield connection
+
+    @contextmanager
+    def people(self) -> "Iterator[DuckDBPyConnection]":
+        """Open the cells with ``visit_id``, ``subject_id`` and ``moment``, the time of a row.
+
+        A whole number is the id of a patient; of another text, it is half of its MD5. The second
+        row of a patient at one time is one second later.
+        """
+        settings, id_ = self.rows.settings, _cell(str(self.rows.settings.id))
+        begun = self._value(settings.time, Kind.TIME) if settings.time else _START
+        with self.opened() as connection:
+            blank = f"SELECT count(*) FROM cells WHERE coalesce({id_}, '') = ''"  # noqa: S608
+            if count := connection.execute(blank).fetchall()[0][0]:
+                raise DataError(
+                    f"{self.path}: column '{settings.id}' of --id is blank in {count} of "
+                    f"{self.seen.rows:,} rows: name these patients, or remove the rows"
+                )
+            connection.execute(_PEOPLE.format(id=id_, begun=begun))
+            yield connection
+
+    def _value(self, name: str, kind: Kind) -> str:
+        """Return SQL of the number or time in a cell; null where there is none."""
+        return typed_text(f"cell {name}", kind, None, self.form).rpartition(" AS ")[0]
+
+    def notes(self) -> Iterator[str]:
+        """Yield sentences on what is not read: columns, rows, and cells."""
+        settings, rows = self.rows.settings, self.seen.rows
+        out = {} if self.rows.known else self._left_out
+        for reason in dict.fromkeys(out.values()):
+            yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
+        blank = f"coalesce({_cell(str(settings.label))}, '') = ''"
+        with self.people() as connection:
+
+            def count(where: str, what: str = "*") -> int:
+                query = f"SELECT count({what}) FROM people WHERE {where}"  # noqa: S608
+                return int(connection.execute(query).fetchall()[0][0])
+
+            if (people := count("true", "DISTINCT subject_id")) < rows:
+                yield f"{rows:,} rows of {people:,} patients, who stay whole in a split"
+            if not self.rows.known and (n := count(blank)):
+                yield f"rows without a label ({settings.label}), left out: {n:,}"
+            if n := count("moment IS NULL"):
+                yield f"rows without a time ({settings.time}), left out: {n:,}"
+            for name, kind in self.kinds.items():
+                if kind is not Kind.TEXT:
+                    yield from self._notes_of(name, kind, count)
+
+    def _notes_of(self, name: str, kind: Kind, count: Callable[[str], int]) -> Iterator[str]:
+        """Yield sentences on the cells of a column of numbers or times."""
+        value, filled = self._value(name, kind), f"{_cell(name)} <> ''"
+        others = count(f"{filled} AND {value} IS NULL")
+        if others and others == count(filled):
+            raise DataError(
+                f"{self.path}: no cell of column '{name}' is a {kind} in the form of the training "
+                f"(decimal {self.form.decimal!r}, date {self.form.date})"
+            )
+        if others:
+            yield f"cells of {name} that are not a {kind}, read as words: {others:,}"
+        if kind is Kind.TIME and (later := count(f"{value} > moment")):
+            yield f"dates of {name} after the time of the row, not read: {later:,}"
+        if kind is Kind.TIME and not self.rows.settings.time:
+            yield f"dates of {name} are read as days up to 2000-01-01 (no --time is named)"
+
+    def events(self, *, labelled: bool) -> Batches:
+        """Return the events of all rows, with their labels or without."""
+        if labelled and not self.seen.named(str(self.rows.settings.label)):
+            raise DataError(f"{self.path}: no column '{self.rows.settings.label}', the label")
+        with self.people() as connection:
+            yield "data", connection.sql(self.query(labelled=labelled)).to_arrow_reader(ROWS)
+
+    def query(self, *, labelled: bool) -> str:
+        """Return SQL of the events of all rows."""
+        return " UNION ALL ".join(
+            f"SELECT subject_id, visit_id, {time} AS time, {code} AS code, "  # noqa: S608
+            f"({value})::DOUBLE AS numeric_value FROM people WHERE {where}"
+            for time, code, value, where in self._parts(labelled=labelled)
+        )
+
+    def _parts(self, *, labelled: bool) -> Iterator[tuple[str, str, str, str]]:
+        """Yield SQL of events: time, code, number, and the rows that have one."""
+        settings, kinds = self.rows.settings, self.kinds
+        yield "moment", f"'{ADMISSION}'", "NULL", "true"
+        for name, kind in kinds.items():
+            code, number, where = self._event(name, kind)
+            yield "moment", code, number, f"{_cell(name)} <> '' AND {where}"
+        # For subgroups, splits and labels; no model reads these.
+        attributes = [(name, SEX) for name in kinds if name in {"sex", "gender"}]
+        if settings.site and self.seen.named(settings.site):
+            attributes.append((settings.site, SITE))
+        for name, family in attributes:
+            yield "moment", f"'{family}//' || {_cell(name)}", "NULL", f"{_cell(name)} <> ''"
+        if kinds.get("age") is Kind.NUMBER:
+            age = self._value("age", Kind.NUMBER)
+            yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
+        for text, place in _two(settings).found.items() if labelled else ():
+            where = f"{_cell(str(settings.label))} = '{text.replace(chr(39), chr(39) * 2)}'"
+            outcome = f"'{(ALIVE, EXPIRED)[place]}'"
+            yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
+
+    def _event(self, name: str, kind: Kind) -> tuple[str, str, str]:
+        """Return SQL of the code and the number of a cell, and of the cells that are read."""
+        code, value = f"{CELL}//{name}".replace("'", "''"), self._value(name, kind)
+        word = f"'{code}//' || {_cell(name)}"
+        if kind is Kind.TEXT:
+            return word, "NULL", "true"
+        if kind is Kind.NUMBER:
+            return f"CASE WHEN {value} IS NULL THEN {word} ELSE '{code}' END", value, "true"
+        days, dated = f"(epoch(moment) - epoch({value})) / 86400", f"'{code}//{_DAYS}'"
+        kept = f"coalesce({value} <= moment, true)"
+        return f"CASE WHEN {value} IS NULL THEN {word} ELSE {dated} END", days, kept

@@ -1,0 +1,127 @@
+"""A table with one row per patient, from the command line to the served model."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.cli.calls import Refused, ran, status
+from tests.serving.web.conftest import client
+from tests.tables.one_row import changed, rows, without, write
+
+from sequela.runs.find import open_run
+from sequela.serving.served import load
+
+COLUMNS = ("--label", "died", "--id", "patient", "--time", "admitted", "--site", "site")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the default model on a table."""
+    folder = tmp_path_factory.mktemp("row")
+    table = write(folder / "patients.csv", rows())
+    data = ("--data", "table", "--root", table, *COLUMNS)
+    ran("train", "auto", *data, "--epochs", "2", "--out", folder / "run")
+    return folder / "run"
+
+
+def test_a_table_trains_the_default_model(trained: Path) -> None:
+    run = open_run(trained)
+    assert run.settings.model == "values-lstm"
+    assert run.data.question == "died, predicted from the other cells of its row"
+    assert run.data.example == "row"
+    assert run.data.notes == ["not read: remark (nearly all texts differ, as in free text or ids)"]
+    assert not run.metrics.leaks
+    assert run.data.flow is not None
+    assert run.data.flow["unit"] == "rows"
+    vocabulary = str(run.data.sequences)
+    assert "CELL//ward//Höhe" in vocabulary
+    assert not [word for word in ("P00", "remark", "HOSPITAL", "died") if word in vocabulary]
+
+
+def test_page_and_card(trained: Path, tmp_path: Path) -> None:
+    ran("evaluate", trained)
+    ran("report", trained, "--out", tmp_path / "page.html")
+    ran("card", trained, "--out", tmp_path / "card.md")
+    page, card = (tmp_path / name for name in ("page.html", "card.md"))
+    for text in (page.read_text("utf-8"), card.read_text("utf-8")):
+        assert "P001" not in text
+        assert "--data table" in text
+        assert "--label died" in text
+        assert "--task" not in text
+        assert "stays" not in text
+
+
+def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = changed(
+        without(rows(20, seed=9), "died", "site"), "Patient", *(f"N{i}" for i in range(20))
+    )
+    path = write(tmp_path / "new.csv", changed(new, "ward", "attic"))
+    ran("export", trained, "--out", tmp_path / "model.onnx")
+    capsys.readouterr()
+    ran("predict", tmp_path / "model.onnx", path, "--out", tmp_path / "one.parquet")
+    assert "unknown codes: 2" in capsys.readouterr().out  # each ward, of four or five cells
+    ran("predict", trained, path, "--out", tmp_path / "two.parquet")
+    one, two = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    assert sorted(one["subject"].to_pylist()) == sorted(f"N{i}" for i in range(20))
+    assert one.equals(two)
+    pytest.importorskip("fastapi")
+    with client(load(tmp_path / "model.onnx")) as asked:
+        header = {"content-type": "text/csv"}
+        reply = asked.post("/v1/predict", content=path.read_bytes(), headers=header)
+        assert reply.status_code == 200, reply.text
+        served = {p["id"]: p["probabilities"]["died"] for p in reply.json()["predictions"]}
+        for subject, probability in zip(
+            one["subject"].to_pylist(), one["p_1"].to_pylist(), strict=True
+        ):
+            assert served[subject] == pytest.approx(probability, abs=1e-5)
+        less = write(tmp_path / "less.csv", without(new, "ward", "sex")).read_bytes()
+        problem = asked.post("/v1/predict", content=less, headers=header)
+        assert problem.status_code in {400, 422}
+        assert "the body: no column" in problem.json()["detail"]
+
+
+def test_known_patients_are_marked(trained: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "known.csv", without(rows(), "died"))
+    ran("predict", trained, path, "--out", tmp_path / "out.parquet")
+    split = pq.read_table(tmp_path / "out.parquet")["split"].to_pylist()
+    assert split.count("train") == 240 - 48
+
+
+def test_a_copy_of_the_label_is_found(tmp_path: Path) -> None:
+    some = [{**row, "end": "07" if row["died"] == "yes" else "01"} for row in rows(120)]
+    table = write(tmp_path / "leak.csv", without(some, "age"))  # and no row has an age
+    data = ("--data", "table", "--root", table, *COLUMNS)
+    ran("train", "summaries-boosting", *data, "--out", tmp_path / "run")
+    assert "CELL//end" in str(open_run(tmp_path / "run").metrics.suspicions)
+
+
+def test_splits(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write(
+        tmp_path / "a.csv", changed(rows(80), "Patient", *(f"P{i // 2}" for i in range(80)))
+    )
+    data = ("train", "prevalence", "--data", "table", "--root", table)
+    for split in ("time", "site"):
+        ran(*data, *COLUMNS, "--split", split, "--out", tmp_path / split)
+        assert open_run(tmp_path / split).data.unit == {"time": "subject", "site": "site"}[split]
+    capsys.readouterr()
+    few = ("--label", "died", "--id", "patient")
+    said = refused(*data, *few, "--split", "time", "--out", tmp_path / "x")
+    assert "--split time needs the column of the time: name it with --time" in said
+    said = refused(*data, *few, "--split", "site", "--out", tmp_path / "x")
+    assert "--split site needs the column of the site: name it with --site" in said
+
+
+def test_mistakes(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write(tmp_path / "a.csv", rows(30))
+    data = ("train", "auto", "--data", "table", "--root", table)
+    assert "--id is missing: name the column of the patient" in refused(*data, "--label", "died")
+    assert "--task is for hospital tables" in refused(*data, *COLUMNS, "--task", "in-hospital")
+    said = refused("train", "auto", "--data", "bonn", "--label", "x")
+    assert "your own recordings (--data signals) or table (--data table)" in said
+    said = refused("data", "check", "table", "--root", table)
+    assert "are named by options: use `sequela train auto --data table" in said
+    said = refused("data", "describe", table, "--write")
+    assert "which options describe, not a file" in said
+    capsys.readouterr()
+    assert status("data", "describe", table) == 0
+    assert "\nsequela train auto --data table --root" in capsys.readouterr().out

@@ -1,0 +1,219 @@
+"""A table with one row per patient: its description, its events, and what is not read."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.tables.one_row import Row, changed, rows, without, write
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, SequelaError, SettingError
+from sequela.intake.describe import describe
+from sequela.intake.one_row import Rows, coded, described, with_task
+from sequela.tables.events import events_of
+
+GIVEN = SignalSettings(label="died", id="patient", time="admitted", site="site")
+WORDS = ("", "CELL//age", "CELL//crp_mg_l_", "CELL//sex//F", "CELL//ward//surgery")
+
+
+def events(path: Path, work: Path, given: SignalSettings = GIVEN) -> list[tuple[object, ...]]:
+    """The events of a table, sorted."""
+    located = events_of("table", path, work, rows=Rows(described(path, given)))
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "SELECT subject_id, visit_id, time, code, numeric_value "  # noqa: S608
+            f"FROM read_parquet('{located.path}/data/**/*.parquet') ORDER BY ALL"
+        )
+        return found.fetchall()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write(tmp_path / "patients.csv", rows(60))
+
+
+def test_cells_become_events(table: Path, tmp_path: Path) -> None:
+    first = rows(60)[0]
+    found = [e for e in events(table, tmp_path / "work") if e[1] == 1]
+    codes = {str(code): value for _, _, _, code, value in found}
+    assert codes["CELL//age"] == float(first["age"]) == codes["AGE"]
+    assert codes["CELL//crp_mg_l_"] == pytest.approx(float(first["CRP (mg/L)"]))
+    assert {f"CELL//sex//{first['sex']}", f"HOSPITAL//{first['site']}"} <= codes.keys()
+    gap = datetime.fromisoformat(first["admitted"]) - datetime.fromisoformat(first["last visit"])
+    assert codes["CELL//last_visit//days"] == pytest.approx(gap / timedelta(days=1))
+    assert not [code for code in codes if "remark" in code or "died" in code or "patient" in code]
+
+
+def test_other_forms_give_the_same_events(table: Path, tmp_path: Path) -> None:
+    def german(row: Row) -> Row:
+        day, _, hour = row["admitted"].partition(" ")
+        crp = row["CRP (mg/L)"].replace(".", ",")
+        times = {
+            "admitted": ".".join(day.split("-")[::-1]) + f" {hour}",
+            "last visit": ".".join(row["last visit"].split("-")[::-1]),
+        }
+        return {**row, **times, "CRP (mg/L)": crp}
+
+    wanted = events(table, tmp_path / "csv")
+    other = [german(row) for row in rows(60)]
+    excel = write(tmp_path / "excel.csv", other, delimiter=";", encoding="latin-1")
+    assert events(excel, tmp_path / "excel") == wanted
+    settings = described(excel, GIVEN)
+    assert settings.format == ("decimal=,", "date=%d.%m.%Y")
+    columns: dict[str, list[Any]] = {n: [row[n] or None for row in rows(60)] for n in rows(1)[0]}
+    columns["age"] = [int(age) for age in columns["age"]]
+    pq.write_table(pa.table(columns), tmp_path / "patients.parquet")
+    found = events(tmp_path / "patients.parquet", tmp_path / "parquet")
+    assert [e[:3] for e in found] == [e[:3] for e in wanted]
+
+
+def test_what_is_not_read_is_told(tmp_path: Path) -> None:
+    some = changed(changed(rows(60), "died", "", "", "yes", "no"), "admitted", "", "2021-01-01")
+    some = changed(some, "last visit", "2020-01-01", "2020-01-02", "2023-05-05", "2020-01-03")
+    some = [{**row, "constant": "1", "empty": "", "mrn": str(9000 + 7 * i)}
+            for i, row in enumerate(some)]  # fmt: skip
+    path = write(tmp_path / "a.csv", changed(some, "CRP (mg/L)", "<0.1", "positiv", "3", "4"))
+    rest = SignalSettings(**GIVEN.model_dump(exclude_defaults=True), omit=("ward",))
+    located = events_of("table", path, tmp_path / "work", rows=Rows(described(path, rest)))
+    assert set(located.notes) == {
+        "not read: remark (nearly all texts differ, as in free text or ids)",
+        "not read: constant (all cells are equal)",
+        "not read: empty (all cells are blank)",
+        "not read: mrn (numbers of rows or people)",
+        "not read: ward (--omit)",
+        "rows without a label (died), left out: 2",
+        "rows without a time (admitted), left out: 1",
+        "cells of crp_mg_l_ that are not a number, read as words: 2",
+        "dates of last_visit after the time of the row, not read: 1",
+    }
+
+
+def test_rows_of_one_patient_have_times_of_their_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(9), "Patient", "007", "7", "7", "P1"))
+    given = SignalSettings(label="died", id="PATIENT")
+    times = {
+        (e[0], e[2]) for e in events(path, tmp_path / "w", given) if e[3] == "HOSPITAL_ADMISSION"
+    }
+    assert len(times) == 9
+    assert sorted(Counter(subject for subject, _ in times).values()) == [1, 2, 6]
+    assert 7 in {subject for subject, _ in times}
+    assert {str(time)[:17] for _, time in times} == {"2000-01-01 00:00:"}
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (("0", "1"), ("not died=0", "died=1")),
+        (("TRUE", "false"), ("not died=false", "died=TRUE")),
+        (("Died", "Alive"), ("Alive=Alive", "Died=Died")),
+        (("nein", "ja"), ("not died=nein", "died=ja")),
+    ],
+)
+def test_the_event_is_known(
+    values: tuple[str, str], classes: tuple[str, str], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(30), "died", *values))
+    settings = described(path, GIVEN)
+    assert settings.classes == classes
+    assert described(path, settings) == settings
+    assert with_task({}, settings)["task"] == "died"
+
+
+def test_an_unclear_form_is_asked(tmp_path: Path) -> None:
+    some = changed(rows(30), "last visit", "03/04/2019", "05/06/2019")
+    path = write(tmp_path / "a.csv", some)
+    with pytest.raises(DataError, match="a person must still decide: is the day first in last_vis"):
+        described(path, GIVEN)
+    said = GIVEN.model_copy(update={"format": ("date=%d/%m/%Y",)})
+    assert described(path, said).format == ("date=%d/%m/%Y",)
+    with pytest.raises(SettingError, match="--format dat: Unexpected keyword"):
+        described(path, GIVEN.model_copy(update={"format": ("dat=%d/%m/%Y", "date=%d/%m/%Y")}))
+
+
+def test_other_data_are_read_by_the_words_of_a_model(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", rows(30))
+    model = Rows(described(path, GIVEN), WORDS, ("CELL//age", "CELL//crp_mg_l_"))
+    other = without(rows(3, seed=2), "died", "remark", "last visit")
+    found = coded(write(tmp_path / "new.csv", changed(other, "ward", "attic")), model)
+    assert {row["code"] for row in found if row["subject_id"] == "P001"} == {
+        "AGE", "CELL//age", "CELL//crp_mg_l_", f"CELL//sex//{other[1]['sex']}", "CELL//ward//attic",
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"no column ward \(found: patient, admitted, age"):
+        coded(write(tmp_path / "less.csv", without(other, "ward")), model)
+    commas = changed(other, "CRP (mg/L)", "3,5")
+    with pytest.raises(DataError, match="no cell of column 'crp_mg_l_' is a number in the form"):
+        events_of(
+            "table", write(tmp_path / "c.csv", commas), tmp_path / "w", labelled=False, rows=model
+        )
+
+
+def test_describe_proposes_the_command(table: Path, tmp_path: Path) -> None:
+    text, name = describe(table)
+    assert not name
+    assert "# ward: 3 values: Höhe, medicine, surgery\n" in text
+    assert "# DECIDE: which is the outcome: died, sex?" in text
+    assert text.endswith(
+        f"sequela train auto --data table --root {table} --label died --id patient --time admitted "
+        "--site site\n"
+    )
+    samples = [{f"x{n}": "1.5" for n in range(20)} | {"patient": str(i), "stage": "ab"[i % 2]}
+               for i in range(6)]  # fmt: skip
+    assert describe(write(tmp_path / "samples.csv", samples))[1] == "signals.toml"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"label": None},
+            "--label is missing: name the column of the outcome, one of patient, adm",
+        ),
+        ({"id": None}, "--id is missing: name the column of the patient"),
+        ({"label": "dead"}, "unknown column of --label: 'dead': did you mean 'died'?"),
+        ({"id": "died"}, "name one column twice"),
+        ({"time": "age"}, "column 'age' of --time does not hold times alone"),
+        ({"omit": ("no",)}, "unknown column of --omit: 'no'"),
+        ({"label": "ward"}, "column 'ward' of --label has 3 values"),
+        ({"label": "sex"}, "the values F and M, and it is not clear which is the event"),
+        ({"classes": ("no", "maybe")}, "expected two classes with all values of died (no, yes)"),
+        ({"classes": ("a=no|yes",)}, "there is one class, a"),
+        ({"rate": 100.0}, "--rate is for recordings: expected options of a table with one row"),
+        ({"format": ("decimal=x",)}, "--format decimal: Input should be '.' or ','"),
+    ],
+)
+def test_wrong_options(given: dict[str, object], words: str, table: Path) -> None:
+    with pytest.raises(SequelaError) as caught:
+        described(table, GIVEN.model_copy(update=given))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_tables(tmp_path: Path) -> None:
+    def refused(some: list[Row], given: SignalSettings = GIVEN) -> str:
+        path = write(tmp_path / "a.csv", some)
+        with pytest.raises(SequelaError) as caught:
+            events_of("table", path, tmp_path / "w", rows=Rows(described(path, given)))
+        return str(caught.value)
+
+    assert "column 'patient' of --id is blank in 1 of 30 rows" in refused(
+        changed(rows(30), "Patient", "", "P2")
+    )
+    said = refused(changed(rows(30), "died", "well, alive", "dead"))
+    assert "has the values dead, well, alive: write them without , | and =" in said
+    assert "has 1 values (no)" in refused(changed(rows(30), "died", "no"))
+    assert "has 0 values" in refused(changed(rows(30), "died", ""))
+    only = without(rows(30), "age", "sex", "ward", "CRP (mg/L)", "last visit")
+    assert "no column is left to learn from" in refused(only)
+    path = write(tmp_path / "none.csv", rows(1))
+    path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
+    with pytest.raises(DataError, match="has no row below its header"):
+        described(path, GIVEN)
+    with pytest.raises(DataError, match="is a folder: name the file"):
+        described(tmp_path, GIVEN)
+    with pytest.raises(SettingError, match="--hours is for hospital tables"):
+        with_task({"hours": 2}, SignalSettings(label="died", classes=("no", "yes")))

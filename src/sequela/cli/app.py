@@ -1,7 +1,10 @@
 """The command ``sequela``: its subcommands and its error messages."""
 
 import os
+import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -53,6 +56,9 @@ for _place, (_command, _words) in enumerate(_COMMANDS):
     app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
 
 
+_DATABASE = re.compile("(--root=)?(odbc:|postgres(ql)?://)", re.IGNORECASE)
+_READ_DATABASES = ("build", "data")
+"""The commands that read a database."""
 _OF_TRAINING = ("torch", "accelerate")
 """Libraries of the extra ``train``."""
 _MEMORY = (
@@ -72,6 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for argument in words:
             _check_utf8(argument)
+        _check_addresses(words)
         if not words or words[0].startswith("-") or words[0] not in app:
             for name in _SUMMARISED:  # the list of commands needs their summaries
                 app[name]
@@ -121,6 +128,17 @@ def _check_utf8(argument: str) -> None:
         raise SettingError(
             f"'{shown}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
         ) from None
+
+
+def _check_addresses(words: Sequence[str]) -> None:
+    """Raise a SettingError, which does not show it, for a database where a file is expected."""
+    for before, word in pairwise(("", *words)):
+        address = _DATABASE.match(word) and before != "--storage"
+        if address and words[0] not in _READ_DATABASES:
+            raise SettingError(
+                f"{words[0]} does not read a database: run `sequela build` with this --root first, "
+                "and name the folder of its --out with --root, and --data meds"
+            )
 
 
 def _refuse(message: str, status: int) -> NoReturn:

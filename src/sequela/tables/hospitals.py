@@ -56,7 +56,8 @@ def place_of(
 ) -> tuple[Path | str, str]:
     """Return the place of a hospital data set, for Spark or not, and a description of it."""
     if root is not None and (is_address(root) or is_odbc(root)):
-        return in_schema(root, schema), "an ODBC source" if is_odbc(root) else "a PostgreSQL database"
+        kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
+        return in_schema(root, schema), kind
     if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
         return str(root), f"the tables that Spark finds at {root}"
     if schema is not None:

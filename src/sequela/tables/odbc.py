@@ -10,15 +10,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, SettingError, extra, without_values
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    SequelaError,
+    SettingError,
+    extra,
+    without_values,
+)
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import Engine
 from sequela.tables.odbc_process import HEADER, MOST_TEXT, PASSWORD
@@ -52,7 +60,7 @@ _MARKS = ('""', "``", "[]")  # around names: most databases; MySQL; SQL Server, 
 
 def is_odbc(root: object) -> bool:
     """Return whether a root names a database with an ODBC driver."""
-    return isinstance(root, str) and root.startswith(PREFIX)
+    return isinstance(root, str) and root[: len(PREFIX)].lower() == PREFIX
 
 
 def harmless(address: str) -> str:
@@ -67,7 +75,7 @@ def harmless(address: str) -> str:
 
 
 def _pairs(address: str) -> list[tuple[str, str]]:
-    text = address.removeprefix(PREFIX)
+    text = address[len(PREFIX) :]
     if not text.strip() or _PAIR.sub("", text).strip("; "):
         raise SettingError(
             "--root odbc: is not followed by a connection string; expected keys and values with "
@@ -226,25 +234,27 @@ class OdbcDatabase(DuckDBFile):
         return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _send(self, request: object) -> None:
-        assert self._process.stdin is not None
         self._error = None
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the next line tells why
+        into = cast("IO[bytes]", self._process.stdin)
+        with suppress(BrokenPipeError):  # the next message is its end
+            into.write(json.dumps(request).encode() + b"\n")
+            into.flush()
 
-    def _receive(self, problem: str, kind: type[DataError | DataNotFoundError] = DataError) -> bytes:
+    def _receive(self, problem: str, kind: type[SequelaError] = DataError) -> bytes:
         """Return the content of the next message, empty at the end, or raise its error."""
-        assert self._process.stdout is not None
-        header = self._process.stdout.read(HEADER.size)
+        out = cast("IO[bytes]", self._process.stdout)
+        header = out.read(HEADER.size)
         sign, size = HEADER.unpack(header) if len(header) == HEADER.size else (b"", 0)
-        content = self._process.stdout.read(size)
-        if sign in (b"", b"E"):
-            words = self._words(content.decode()) if sign else (
-                f"the driver ended with status {self._process.wait()}, as when a connection is lost"
+        content = out.read(size)
+        if sign == b"E":
+            self._error = kind(f"{self.place} {problem}: {self._words(content.decode())}")
+            raise self._error
+        if sign == b"":
+            status = self._process.wait()
+            self._error = kind(
+                f"{self.place} {problem}: the driver ended with status {status}, as it does where "
+                "the connection is lost; run the command again"
             )
-            self._error = kind(f"{self.place} {problem}: {words}")
             raise self._error
         return content
 

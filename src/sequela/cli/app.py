@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -56,9 +55,9 @@ for _place, (_command, _words) in enumerate(_COMMANDS):
     app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
 
 
-_DATABASE = re.compile("(--root=)?(odbc:|postgres(ql)?://)", re.IGNORECASE)
-_READ_DATABASES = ("build", "data")
-"""The commands that read a database."""
+_DATABASE = re.compile("(--root=)?((odbc:)|postgres(ql)?://)", re.IGNORECASE)
+_READS_DATABASES = ("build", "data check")
+_READS_ODBC = (*_READS_DATABASES, "data describe")
 _OF_TRAINING = ("torch", "accelerate")
 """Libraries of the extra ``train``."""
 _MEMORY = (
@@ -76,9 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
     print_plainly()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        for argument in words:
+        for before, argument in pairwise(["", *words]):
             _check_utf8(argument)
-        _check_addresses(words)
+            if before != "--storage":
+                _check_database(" ".join(words[:2]), argument)
         if not words or words[0].startswith("-") or words[0] not in app:
             for name in _SUMMARISED:  # the list of commands needs their summaries
                 app[name]
@@ -130,15 +130,14 @@ def _check_utf8(argument: str) -> None:
         ) from None
 
 
-def _check_addresses(words: Sequence[str]) -> None:
-    """Raise a SettingError, which does not show it, for a database where a file is expected."""
-    for before, word in pairwise(("", *words)):
-        address = _DATABASE.match(word) and before != "--storage"
-        if address and words[0] not in _READ_DATABASES:
-            raise SettingError(
-                f"{words[0]} does not read a database: run `sequela build` with this --root first, "
-                "and name the folder of its --out with --root, and --data meds"
-            )
+def _check_database(command: str, argument: str) -> None:
+    """Raise a SettingError, without the password, for a database that a command does not read."""
+    kind = _DATABASE.match(argument)
+    if kind and not command.startswith(_READS_ODBC if kind[3] else _READS_DATABASES):
+        raise SettingError(
+            f"`sequela {command}` does not read this database: run `sequela build NAME --root "
+            "ADDRESS --out FOLDER` first, then use that folder with --data meds --root FOLDER"
+        )
 
 
 def _refuse(message: str, status: int) -> NoReturn:

@@ -1,36 +1,36 @@
 """The declaration of data at a path, or of a published data set."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from sequela.datasets.catalog import DATA_SETS
-from sequela.errors import SettingError
+from sequela.files import make_folder, temporary
 from sequela.intake.describe_tables import propose as propose_tables
 from sequela.intake.describe_tables import shown
 from sequela.signals import declaration as of_signals
 from sequela.signals import folders
 from sequela.tables.declared import declaration as of_tables
-from sequela.tables.odbc import is_odbc
-from sequela.tables.postgres import is_address
+from sequela.tables.odbc import OdbcDatabase, is_odbc
 from sequela.tables.stored_tables import EXCEL, SUFFIXES, files_under
 
+HEAD = 100_000
+"""The rows that are read of a table of a database: a table may have billions."""
 _SEVERAL = 2
 
 
 def describe(place: Path | str, show: Callable[[str], None] = lambda _: None) -> tuple[str, str]:
-    """Describe data: a declaration, and the name of its file.
-
-    Args:
-        place: Path of the data, name of a data set, or address of a database with an ODBC driver.
-        show: Function that shows a line about the progress.
-    """
+    """Describe data at a path or in a database: a declaration, and the name of its file."""
     if is_odbc(place):
-        return propose_tables(place, show), of_tables.NAME
-    if is_address(place):
-        raise SettingError(
-            "a PostgreSQL address is not described; expected one of its ODBC driver, such as "
-            "'odbc:Driver=PostgreSQL Unicode;Server=...;Database=...'"
-        )
+        with temporary() as work, closing(OdbcDatabase(str(place))) as database:
+            folder = work / "database"
+            make_folder(folder)
+            for _, name in database.tables:
+                show(f"{name}: reading the first {HEAD:,} rows")
+                pq.write_table(database.head(name, HEAD), folder / f"{name}.parquet")
+            return propose_tables(folder, show), of_tables.NAME
     path = Path(place)
     if str(path) in DATA_SETS and not path.exists():
         return shown(str(path)), of_tables.NAME

@@ -12,10 +12,9 @@ import tomlkit
 from sequela.errors import SettingError
 from sequela.formats.csv_files import PLAIN
 from sequela.formats.opened import DECIDE
-from sequela.intake.look import HEAD, Column, Seen, look, look_at
+from sequela.intake.look import Column, Seen, look
 from sequela.tables.declarations import Kind
 from sequela.tables.declared.source import READ_TIMES, place_of
-from sequela.tables.odbc import harmless
 
 _ID = r"(_?(id|nr|no|num|number|key))?"
 _PERSON = re.compile(rf"(patient|subject|person|pat|client|mrn|pid){_ID}")
@@ -54,19 +53,17 @@ def declared_names() -> list[str]:
     return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
-def propose(root: Path | str, show: Callable[[str], None] = lambda _: None) -> str:
-    """Propose a ``tables.toml`` for the tables of a folder, or of a database by its address.
+def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:
+    """Propose a ``tables.toml`` for the tables of a folder.
 
     Open decisions are marked; a build refuses a declaration with marks.
     """
-    if isinstance(root, Path):
-        return _Proposal(root.name, look(root, show)).text()
-    return _Proposal(harmless(root), look_at(root, show)).text()
+    return _Proposal(root, look(root, show)).text()
 
 
 @dataclass
 class _Proposal:
-    name: str
+    root: Path
     tables: Sequence[Seen]
     lines: list[str] = field(default_factory=list)
     person: str = ""
@@ -79,10 +76,10 @@ class _Proposal:
         self.person, self.people = self._role(_PERSON, ("birth", "sex"))
         self.stay, self.stays = self._role(_STAY, ("admitted", "discharged"))
         self.lines += [
-            f"# Proposed from the tables in {self.name}. Ranges and values below are of your",
+            f"# Proposed from the tables in {self.root.name}. Ranges and values below are of your",
             "# data: delete the comments before you share this file.",
             "",
-            f"title = {_quoted(self.name)}",
+            f"title = {_quoted(self.root.name)}",
             "",
         ]
         shown = Counter(pair for table in self.tables for pair in table.form.items())
@@ -141,8 +138,7 @@ class _Proposal:
         ]
 
     def _table(self, table: Seen) -> None:
-        first = ", the first ones" * (table.rows == HEAD)
-        self.lines += [f"# {table.rows:,} rows{first}", f"[tables.{_key(table.name)}]"]
+        self.lines += [f"# {table.rows:,} rows", f"[tables.{_key(table.name)}]"]
         role = self.people is table or self.stays is table
         named = {self.person, self.stay}
         key = next((c.name for c in table.columns if c.unique and c.name not in named), None)

@@ -4,7 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,7 +14,6 @@ from sequela.formats.csv_files import PLAIN, SEPARATORS, Date, Format, utf8, utf
 from sequela.formats.opened import opened
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import FORMS, usual_text
-from sequela.tables.odbc import OdbcDatabase
 from sequela.tables.stored_tables import (
     connection_for,
     files_under,
@@ -54,8 +53,6 @@ _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others a
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6
 """Bytes of a table from which on its progress is shown."""
-HEAD = 100_000
-"""The rows of a table of a database that are read: many have more than a person waits for."""
 _KEPT = (Kind.INTEGER, Kind.TIME)
 
 
@@ -150,59 +147,25 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
         return [_seen(name, paths, connection, show) for name, paths in sorted(tables.items())]
 
 
-def look_at(address: str, show: Callable[[str], None] = lambda _: None) -> list[Seen]:
-    """Inspect the first 100,000 rows of each table of a database, or of one schema of it."""
-    tables = []
-    with (
-        closing(OdbcDatabase(address)) as database,
-        connection_for(Path(database.place)) as connection,
-    ):
-        for name in sorted(name.lower() for _, name in database.tables):
-            show(f"{name}: reading")
-            rows = database.head(name, HEAD)
-            names = [each.lower() for each in rows.column_names]
-            relation = connection.from_arrow(rows.rename_columns(names))
-            seen = _inspected(name, relation, names, connection, lambda _: None, {}, [], csv=False)
-            tables.append(seen)
-    if not tables:
-        raise DataNotFoundError(f"{database.place}: no table there that this user may read")
-    return tables
-
-
 def _seen(
     name: str,
     paths: Sequence[Path],
     connection: "DuckDBPyConnection",
     show: Callable[[str], None],
 ) -> Seen:
-    """Inspect a table in files."""
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
         show(f"{name}: reading")
     csv = is_csv(paths[0])
     form, doubts = _sniffed(paths[0], connection) if csv else ({}, [])
     relation, names = text_of(paths, connection, Format(**form))
-    say = show if large else lambda _: None
-    return _inspected(name, relation, names, connection, say, form, doubts, csv=csv)
-
-
-def _inspected(
-    name: str,
-    relation: Any,
-    names: Sequence[str],
-    connection: "DuckDBPyConnection",
-    show: Callable[[str], None],
-    form: dict[str, Any],
-    doubts: list[str],
-    *,
-    csv: bool,
-) -> Seen:
     view = f"table {name}"
     relation.create(view)
     rows = int(connection.table(f'"{view}"').count("*").fetchall()[0][0])
     columns = []
     for number, each in enumerate(names, start=1):
-        show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
+        if large:
+            show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
         columns.append(_column(each, view, rows, connection))
     if csv:
         _add_numbers(form, columns, doubts)

@@ -4,12 +4,12 @@ The tables are never written. A connection string may hold a password, so messag
 only what ``harmless`` keeps of it.
 """
 
-import json
 import os
+import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +29,7 @@ from sequela.errors import (
 )
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import Engine
-from sequela.tables.odbc_process import HEADER, MOST_TEXT, PASSWORD
+from sequela.tables.odbc_process import MOST_TEXT, PASSWORD
 from sequela.tables.stored_tables import DuckDBFile, Frame, Stored
 
 PREFIX = "odbc:"
@@ -112,12 +112,11 @@ class OdbcDatabase(DuckDBFile):
         with extra("odbc", "--root odbc:..."):
             version("arrow-odbc")
         super().__init__(Path(), ":memory:")
-        self.place = harmless(address)
+        self.place, self._secrets = harmless(address), _secrets(pairs)
         self._schema = {key.lower(): value for key, value in pairs}.get(SCHEMA)  # the last one
-        self._secrets = _secrets(pairs)
         self._marks: Sequence[str] = _MARKS
-        self._error: Exception | None = None
-        self._process = subprocess.Popen(  # noqa: S603 - this Python
+        self._error: SequelaError | None = None
+        self._process = subprocess.Popen(  # noqa: S603 (this Python)
             [sys.executable, "-P", "-c", _COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -126,7 +125,7 @@ class OdbcDatabase(DuckDBFile):
         try:
             # Without a ';' at its end, the library appends the password to the last value.
             self._send("".join(f"{key}={value};" for key, value in pairs if key.lower() != SCHEMA))
-            self._receive("cannot be reached", DataNotFoundError)
+            self._receive(DataNotFoundError)
         except BaseException:
             self.close()
             raise
@@ -138,8 +137,8 @@ class OdbcDatabase(DuckDBFile):
         Raises:
             DataNotFoundError: If no table is in the named schema.
         """
-        pairs = self._first_of(_LISTS)[1].read_all().to_pydict().values()
-        found = [(schema or "", name) for schema, name in zip(*pairs, strict=True)]
+        columns = self._first_of(_LISTS)[1].read_all().to_pydict().values()
+        found = [(schema or "", name) for schema, name in zip(*columns, strict=True)]
         found = [each for each in found if each[0].lower() not in _SYSTEM]
         if self._schema is None:
             return found
@@ -147,8 +146,8 @@ class OdbcDatabase(DuckDBFile):
         if not chosen:
             others = ", ".join(sorted({schema for schema, _ in found})) or "none"
             raise DataNotFoundError(
-                f"{self.place} shows no table in a schema {self._schema} (found: {others}): "
-                "correct --schema, or give the user the right to read it"
+                f"{self.place} shows no table in this schema (found: {others}): correct its name, "
+                "or give the user the right to read it"
             )
         return chosen
 
@@ -167,10 +166,9 @@ class OdbcDatabase(DuckDBFile):
 
         return replace(stored, scan=scan)
 
-    def head(self, name: str, rows: int) -> pa.Table | None:
-        """Read the first rows of a table, all columns as text."""
-        found = self._find(name.lower())
-        return found and self._rows(f"SELECT * FROM {found[0]}", most=rows).read_all()  # noqa: S608
+    def head(self, name: str, rows: int) -> pa.Table:
+        """Return the first rows of a table that is there, all columns as text."""
+        return self._rows(f"SELECT * FROM {self._opened(name)[0]}", most=rows).read_all()  # noqa: S608
 
     def close(self) -> None:
         """See ``Store``."""
@@ -179,37 +177,39 @@ class OdbcDatabase(DuckDBFile):
         super().close()
 
     def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
-        found = [each for each in self.tables if each[1].lower() == name]
+        try:
+            place, columns = self._opened(name)
+        except DataError as error:
+            # Some databases list only what the user may read.
+            if any(name == table.lower() for _, table in self.tables) or _refused(error):
+                raise
+            return None
+        return place, self._connection.from_arrow(columns), ()
+
+    def _opened(self, name: str) -> tuple[str, pa.Table]:
+        """Return a table's quoted name, and its columns without rows."""
+        found = [each for each in self.tables if each[1].lower() == name.lower()]
         if len(found) > 1:
-            schemas = ", ".join(schema for schema, _ in found)
             raise DataError(
-                f"{self.place} has {name} in several schemas ({schemas}): choose one with "
-                f"--schema {found[0][0]}"
+                f"{self.place} has {name} in several schemas ({', '.join(s for s, _ in found)}): "
+                f"choose one with --schema {found[0][0]}, or with Schema={found[0][0]} in --root"
             )
         names = found[0] if found else (self._schema or "", name)
         places = [".".join(_quoted(n, marks) for n in names if n) for marks in self._marks]
-        try:
-            number, rows = self._first_of([f"SELECT * FROM {p} WHERE 1 = 0" for p in places])  # noqa: S608
-        except DataError as error:
-            if found or _FORBIDDEN.search(str(error)):  # some list only what the user may read
-                raise
-            return None
+        number, rows = self._first_of([f"SELECT * FROM {each} WHERE 1 = 0" for each in places])  # noqa: S608
         self._marks = [self._marks[number]]
-        return places[number], self._connection.from_arrow(rows.read_all()), ()
+        return places[number], rows.read_all()
 
     def _selected(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Any:
-        names = [name for name in rows.columns if name.lower() in kinds]
-        wanted = ", ".join(_quoted(name, self._marks[0]) for name in names)
-        numbers = [name for name in names if kinds[name.lower()] is Kind.NUMBER]
-        batches = self._rows(f"SELECT {wanted} FROM {place}", numbers)  # noqa: S608 (are quoted)
-        # SQL Server and Oracle write times with more digits than microseconds.
-        texts = (
-            rf"regexp_replace({quoted}, '([.]\d{{6}})\d+$', '\1') AS {quoted}"
-            if kinds[name.lower()] is Kind.TIME
-            else quoted
-            for name, quoted in ((name, _quoted(name, '""')) for name in names)
-        )
-        return self._connection.from_arrow(batches).project(", ".join(texts))
+        names = {name: kinds[name.lower()] for name in rows.columns if name.lower() in kinds}
+        wanted = ", ".join(_quoted(name, *self._marks) for name in names)
+        numbers = [name for name, kind in names.items() if kind is Kind.NUMBER]
+        batches = self._rows(f"SELECT {wanted} FROM {place}", numbers)  # noqa: S608 (is quoted)
+        # SQL Server and Oracle write times with more digits than those of microseconds.
+        cut = r"regexp_replace({0}, '([.]\d{{6}})\d+$', '\1') AS {0}"
+        texts = [(cut if kind is Kind.TIME else "{0}", name) for name, kind in names.items()]
+        typed = (text.format(_quoted(name, '""')) for text, name in texts)
+        return self._connection.from_arrow(batches).project(", ".join(typed))
 
     def _first_of(self, queries: Sequence[str]) -> tuple[int, pa.RecordBatchReader]:
         """Return the number and the rows of the first query that the database understands."""
@@ -219,44 +219,35 @@ class OdbcDatabase(DuckDBFile):
                 return number, self._rows(query)
             except DataError as error:
                 errors.append(error)
-        raise next((e for e in errors if _FORBIDDEN.search(str(e))), errors[0])
+        raise next(filter(_refused, errors), errors[0])
 
     def _rows(
         self, query: str, numbers: Sequence[str] = (), most: int | None = None
     ) -> pa.RecordBatchReader:
-        self._send({"query": query, "numbers": numbers, "most": most})
-        schema = pa.ipc.read_schema(pa.py_buffer(self._receive("is not readable")))
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            while content := self._receive("is not readable"):
-                yield pa.ipc.read_record_batch(pa.py_buffer(content), schema)
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
+        self._send((query, numbers, most))
+        schema = self._receive()
+        return pa.RecordBatchReader.from_batches(schema, iter(self._receive, None))
 
     def _send(self, request: object) -> None:
         self._error = None
-        into = cast("IO[bytes]", self._process.stdin)
-        with suppress(BrokenPipeError):  # the next message is its end
-            into.write(json.dumps(request).encode() + b"\n")
+        with suppress(BrokenPipeError):  # the next message is the end
+            pickle.dump(request, into := cast("IO[bytes]", self._process.stdin))
             into.flush()
 
-    def _receive(self, problem: str, kind: type[SequelaError] = DataError) -> bytes:
-        """Return the content of the next message, empty at the end, or raise its error."""
-        out = cast("IO[bytes]", self._process.stdout)
-        header = out.read(HEADER.size)
-        sign, size = HEADER.unpack(header) if len(header) == HEADER.size else (b"", 0)
-        content = out.read(size)
-        if sign == b"E":
-            self._error = kind(f"{self.place} {problem}: {self._words(content.decode())}")
-            raise self._error
-        if sign == b"":
+    def _receive(self, kind: type[SequelaError] = DataError) -> Any:
+        """Return the next message of the process, or raise its error."""
+        try:
+            message = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301 (is ours)
+        except (EOFError, pickle.UnpicklingError):
             status = self._process.wait()
-            self._error = kind(
-                f"{self.place} {problem}: the driver ended with status {status}, as it does where "
-                "the connection is lost; run the command again"
+            message = (
+                f"the driver ended with status {status}, as it does where the connection is lost; "
+                "run the command again"
             )
+        if isinstance(message, str):
+            self._error = kind(f"{self.place} is not readable: {self._words(message)}")
             raise self._error
-        return content
+        return message
 
     def _words(self, error: str) -> str:
         if _TOO_LONG in error:
@@ -268,6 +259,8 @@ class OdbcDatabase(DuckDBFile):
         words = " ".join(words.split())
         for secret in self._secrets:
             words = words.replace(secret, "***")
-        if state.startswith(_OF_VALUES):
-            words = without_values(words)
-        return words + _HINTS.get(state, "")
+        return (without_values(words) if state[:2] == _OF_VALUES else words) + _HINTS.get(state, "")
+
+
+def _refused(error: Exception) -> bool:
+    return bool(_FORBIDDEN.search(str(error)))

@@ -1,96 +1,88 @@
 """A process that reads a database through its ODBC driver.
 
-A driver is native code of others, and the library ends its process where a handle of a lost
-connection cannot be freed. So only this process ends, and the main one reports it.
+A driver is native code of others, and the library aborts where a handle of a lost connection cannot
+be freed: this process ends, and the main one reports it.
 """
 
-import json
 import os
-import struct
+import pickle
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
 PASSWORD = "SEQUELA_ODBC_PASSWORD"  # noqa: S105 (is the name of a variable)
-HEADER = struct.Struct("<cQ")  # the kind of a message, and the bytes after this header
-PATIENCE = 15  # seconds for a login
-MOST_TEXT = 8192  # bytes of a value, where the driver knows no limit; a longer one is an error
-BATCH = 65_535  # rows
-MOST_BYTES = 1 << 25  # of the two buffers that the driver fills
-# What a database does not know is an error there, and is left out: others understand it.
+MOST_TEXT = 8192  # bytes of a value, where a driver knows no limit; a longer one is an error
+# A database refuses what it does not know.
 SESSION = (
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # of the standard
-    "SET SESSION TRANSACTION READ ONLY",  # MySQL and MariaDB
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # standard SQL
+    "SET SESSION TRANSACTION READ ONLY",  # MySQL
     "PRAGMA query_only = 1",  # SQLite
     "SET TIME ZONE 'UTC'",
 )
 
 
 def work() -> None:
-    """Connect to the database of the first line of standard input; return the rows of the others.
+    """Connect to the first pickled object of standard input; write the results of the others.
 
-    A row of standard input is a JSON object. The messages on standard output are a schema (``S``),
-    its batches (``B``), and the end (``.``) or an error (``E``).
+    An object on standard output is a schema, a batch of rows, ``None`` at the end of both, or the
+    text of an error.
     """
-    messages = os.fdopen(os.dup(1), "wb")
+    results, connection = os.fdopen(os.dup(1), "wb"), None
     os.dup2(2, 1)  # a driver may print
-
-    def send(kind: bytes, content: bytes = b"") -> None:
-        messages.write(HEADER.pack(kind, len(content)) + content)
-        messages.flush()
-
-    connection = None
-    for line in sys.stdin.buffer:
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)  # noqa: S301 (is from the main process)
+        except EOFError:
+            return
         try:
             if connection is None:
-                connection = _connect(json.loads(line))
+                connection = _connected(request)
             else:
-                for message in _rows(connection, **json.loads(line)):
-                    send(*message)
-            send(b".")
-        except Exception as error:  # noqa: BLE001 - the main process raises it
-            send(b"E", str(error).encode())
+                for each in _rows(connection, *request):
+                    pickle.dump(each, results)
+            pickle.dump(None, results)
+        except Exception as error:  # noqa: BLE001 (the main process raises it)
+            pickle.dump(str(error), results)
+        results.flush()
 
 
-def _connect(address: str) -> Any:
+def _connected(address: str) -> Any:
     from arrow_odbc import Error, connect
 
-    password = os.environ.get(PASSWORD)
-    connection = connect(address, password=password, login_timeout_sec=PATIENCE)
+    connection = connect(address, password=os.environ.get(PASSWORD), login_timeout_sec=15)
     for statement in SESSION:
         with suppress(Error):
             connection.execute(statement)
     return connection
 
 
-def _rows(connection: Any, query: str, numbers: list[str], most: int | None) -> Any:
-    """Yield the messages of a query, with all columns as text but for floats in ``numbers``.
+def _rows(
+    connection: Any, query: str, numbers: Sequence[str], most: int | None
+) -> Iterator[pa.Schema | pa.RecordBatch]:
+    """Yield the schema and the rows of a query: floats in the columns ``numbers``, else text.
 
-    Drivers round decimals, cut whole numbers to 32 bits and read other text as NULL, but give the
-    text of a value as it is, or an error.
+    Drivers round decimals, cut integers to 32 bits and turn a wrong date into NULL. As text they
+    give each value as it is, or an error.
     """
 
     def exact(schema: pa.Schema) -> pa.Schema:
-        floats = {
-            name for name in numbers if pa.types.is_floating(schema.field(name).type)
-        }  # a driver's "float" may have 64 bits
-        kinds = (pa.float64() if name in floats else pa.string() for name in schema.names)
+        floats = [f.name in numbers and pa.types.is_floating(f.type) for f in schema]
+        kinds = [pa.float64() if each else pa.string() for each in floats]
         return pa.schema(list(zip(schema.names, kinds, strict=True)))
 
     batches = connection.read_arrow_batches(
         query,
+        batch_size=most or 65_535,
         max_text_size=MOST_TEXT,
-        max_bytes_per_batch=MOST_BYTES,
-        batch_size=most or BATCH,
+        max_bytes_per_batch=1 << 25,
         map_schema=exact,
-        fetch_concurrently=False,  # else a lost connection has no message
+        fetch_concurrently=False,  # else the error of a lost connection is lost too
     )
-    yield b"S", batches.schema.serialize().to_pybytes()
-    rows = 0
+    yield batches.schema
     for batch in batches:
-        yield b"B", batch.serialize().to_pybytes()
-        rows += batch.num_rows
-        if most is not None and rows >= most:
-            break
+        yield batch
+        if most is not None:
+            return

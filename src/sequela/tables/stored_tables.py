@@ -1,8 +1,8 @@
 """The stores of tables: CSV files, Parquet files, Excel workbooks and DuckDB files.
 
-PostgreSQL is in ``postgres.py``, and databases with an ODBC driver are in ``odbc.py``. Each value is
-read as text, and converted to its column's kind only if the text is exactly such a value: a column
-of dates, decimals or text gives the same result as a published CSV file, or the same error.
+PostgreSQL is in ``postgres.py``, other databases in ``odbc.py``. Each value is read as text, and
+converted to its column's kind only if the text is exactly such a value: a column of dates, decimals
+or text gives the same result as a published CSV file, or the same error.
 """
 
 import io

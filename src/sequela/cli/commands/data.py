@@ -56,7 +56,6 @@ def describe(
     place: Annotated[str, Parameter(name="PATH")],
     /,
     *,
-    schema: str | None = None,
     write: bool = False,
     out: Path | None = None,
 ) -> None:
@@ -70,9 +69,8 @@ def describe(
 
     Args:
         place: Table of segments; folder of EDF, BDF or BIDS recordings; folder of hospital tables;
-            address of a database (`odbc:DSN=hospital`), of whose tables the first 100,000 rows are
+            database (`odbc:DSN=hospital;Schema=ward`), of whose tables the first 100,000 rows are
             read; or a published data set that is declared in such a file, such as `mimic3`.
-        schema: Schema of the database that holds the tables (default: all).
         write: Write the declaration to its place next to the data; a file that is there is kept.
         out: Write the declaration to this file (default: print it).
     """
@@ -82,20 +80,15 @@ def describe(
     from sequela.files import whole
     from sequela.formats.opened import DECIDE
     from sequela.intake.describe import describe as proposal
-    from sequela.tables.odbc import is_odbc
-    from sequela.tables.postgres import in_schema
+    from sequela.tables.tables import shown
 
-    database = is_odbc(place)
-    if schema is not None and not database:
-        raise SettingError(f"--schema {schema} is of a database at odbc:...: leave it out")
-    source = in_schema(place, schema) if database else place
-    path = Path(place)
-    if write and (out is not None or database or not path.exists()):
+    path = Path(place)  # is not there for a database
+    if write and (out is not None or not path.exists()):
         raise SettingError("--write is for data at a path, and without --out: leave one out")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status("") as status:
         say = status.update if console.is_terminal else partial(console.print, markup=False)
-        text, name = proposal(source, say)
+        text, name = proposal(place, say)
     root = path if path.is_dir() else path.parent
     file = root / name if write else out
     if file is None:
@@ -108,13 +101,11 @@ def describe(
     marks = [str(n) for n, line in enumerate(text.splitlines(), start=1) if DECIDE in line]
     todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), "
     task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
-    todo = todo if marks else ""
-    if database:
-        print(f"{file}: {todo}then run `sequela {task} --declaration {file}` with the same --root")
-        return
     where = "" if file == root / name else f"save it as {root / name}, "
-    said = f"{where}{todo}then run `sequela {task} --root {path}`"
-    print(f"{file}: {said if path.exists() else f'the declaration of {path}'}")
+    said = f"{where}{todo if marks else ''}then run `sequela {task} --root {path}`"
+    if not path.exists():
+        said = f"the declaration of {shown(place)}; `sequela build tables --declaration` reads it"
+    print(f"{file}: {said}")
 
 
 @data_app.command

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -75,10 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     print_plainly()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        for before, argument in pairwise(["", *words]):
-            _check_utf8(argument)
-            if before != "--storage":
-                _check_database(" ".join(words[:2]), argument)
+        _check_arguments(words)
         if not words or words[0].startswith("-") or words[0] not in app:
             for name in _SUMMARISED:  # the list of commands needs their summaries
                 app[name]
@@ -117,6 +115,13 @@ def _interrupted() -> NoReturn:
     hint = "run the same command again to continue (sequela train: with --resume)"
     print(f"sequela: interrupted; {hint}", file=sys.stderr)
     sys.exit(130)
+
+
+def _check_arguments(words: Sequence[str]) -> None:
+    for before, argument in pairwise(["", *words]):
+        _check_utf8(argument)
+        if before != "--storage":
+            _check_database(" ".join(words[:2]), argument)
 
 
 def _check_utf8(argument: str) -> None:

@@ -128,7 +128,7 @@ def check(
 
     Args:
         name: Data set of `sequela data list`.
-        root: Folder, file or PostgreSQL address of the data (default: the usual search path).
+        root: Folder, file or database address of the data (default: the usual search path).
         changed: Accept that this hospital table was changed on purpose after its publication: it
             is not compared with the published table; may be repeated.
         allow_set_aside: Accept that more than 5 % of the rows of this hospital table are set

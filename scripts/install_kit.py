@@ -1,10 +1,11 @@
-"""Install Sequela from a kit, without internet, and run the quick study.
+"""Install Sequela from a kit, without internet, and write a first page.
 
     python3 install.py FOLDER
 
 `make kit` copies this file into the kit as `install.py`. It compares all files of the kit with
-their SHA-256, makes an environment in the new folder FOLDER, installs the wheels of the kit, and
-writes the page of the quick study, `FOLDER/reproduction/report.html`. Only FOLDER is written.
+their SHA-256, makes an environment in the new folder FOLDER, installs the wheels of the kit,
+trains a model on the EEG in the kit, and writes its page, `FOLDER/first/page.html`. Only FOLDER is
+written.
 """
 
 import argparse
@@ -20,6 +21,11 @@ from pathlib import Path
 SUMS, MACHINE = "SHA256SUMS", "machine.txt"
 PROGRAMS = "Scripts" if os.name == "nt" else "bin"
 BLOCK = 1 << 20
+CHECK = (
+    ("train", "auto", "--data", "bonn", "--out", "first/run"),
+    ("report", "first/run", "--out", "first/page.html"),
+    ("verify", "first/run"),
+)
 LEFT_OUT = ("PYTHONPATH", "SEQUELA_DATA", "SEQUELA_PLUGINS")  # the study is of the kit's own data
 
 
@@ -82,7 +88,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="a new folder for the environment")
-    parser.add_argument("--no-study", action="store_true", help="install only")
+    parser.add_argument("--no-check", action="store_true", help="install only")
     options = parser.parse_args()
     kit, folder = Path(__file__).resolve().parent, options.folder.resolve()
     begin = time.monotonic()
@@ -94,11 +100,11 @@ def main() -> None:
     print(f"{SUMS}: all files are as listed; its own SHA-256 is {check(kit)}")
     programs = install(kit, folder)
     print(f"installed in {folder} after {time.monotonic() - begin:.0f} s")
-    if not options.no_study:
-        run(programs / "sequela", "reproduce", "--quick", folder=folder)
-        run(programs / "sequela", "verify", "reproduction", folder=folder)
-        page = folder / "reproduction" / "report.html"
-        print(f"the page of the quick study, after {time.monotonic() - begin:.0f} s: {page}")
+    if not options.no_check:
+        for words in CHECK:
+            run(programs / "sequela", *words, folder=folder)
+        page = folder / "first" / "page.html"
+        print(f"the first page, after {time.monotonic() - begin:.0f} s: {page}")
     print(f"documentation: {kit / 'docs' / 'index.html'}\nthe command: {programs / 'sequela'}")
 
 

@@ -20,7 +20,7 @@ NOTE = """Sequela, for {machine}, without internet.
 
     python3 install.py FOLDER
 
-installs it into the new folder FOLDER and writes the page of the quick study. docs/offline.html has
+installs it into the new folder FOLDER, trains a model and writes its page. docs/offline.html has
 the details.
 """
 

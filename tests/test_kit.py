@@ -83,13 +83,12 @@ def test_pip_reads_no_index(kit: Path, monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(install_kit, "__file__", str(kit / "install.py"))
     monkeypatch.setattr(sys, "argv", ["install.py", str(tmp_path / "new")])
     install_kit.main()
-    pip, study, verify = ([str(word) for word in words] for words in commands)
+    pip, *check = ([str(word) for word in words] for words in commands)
     programs = tmp_path / "new" / install_kit.PROGRAMS
     options = ["--no-index", "--find-links", str(kit / "wheels"), "--require-hashes", "--no-deps"]
     assert pip[:3] == [str(programs / "python"), "-m", "pip"]
     assert pip[-7:] == [*options, "-r", str(kit / "requirements.txt")]
-    assert study == [str(programs / "sequela"), "reproduce", "--quick"]
-    assert verify == [str(programs / "sequela"), "verify", "reproduction"]
+    assert check == [[str(programs / "sequela"), *words] for words in install_kit.CHECK]
     # This Python's pip accepts the wheel by its hash, and refuses another one.
     dry = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", *pip[5:]]
     assert subprocess.run(dry, capture_output=True, check=False).returncode == 0

@@ -42,8 +42,9 @@ _ERROR = re.compile(r"State: (\w*), Native error: -?\d+, Message: (.*)", re.DOTA
 _OF_VALUES = "22"  # SQL states about a value, which the server quotes
 _TOO_LONG = "too large to be written into the allocated buffer"
 _HINTS = {
-    "IM002": "; `odbcinst -q -s` lists the names of data sources, `odbcinst -q -d` the drivers",
-    "01000": "; install the driver: `odbcinst -q -d` lists those that are there",
+    "State: IM002": "; `odbcinst -q -s` lists the data sources, `odbcinst -q -d` the drivers",
+    "Can't open lib": "; install the driver: `odbcinst -q -d` lists those that are there",
+    "libodbc": "; install the driver manager (Debian: unixodbc)",
 }
 _FORBIDDEN = re.compile("permission|denied|privilege|authorized", re.IGNORECASE)
 _COMMAND = "from sequela.tables.odbc_process import work; work()"
@@ -259,7 +260,8 @@ class OdbcDatabase(DuckDBFile):
         words = " ".join(words.split())
         for secret in self._secrets:
             words = words.replace(secret, "***")
-        return (without_values(words) if state[:2] == _OF_VALUES else words) + _HINTS.get(state, "")
+        hint = next((hint for sign, hint in _HINTS.items() if sign in error), "")
+        return (without_values(words) if state[:2] == _OF_VALUES else words) + hint
 
 
 def _refused(error: Exception) -> bool:

@@ -78,7 +78,7 @@ def test_a_changed_kit_is_refused(kit: Path) -> None:
 
 def test_pip_reads_no_index(kit: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     commands: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(install_kit.venv, "create", lambda folder, **_: folder.mkdir())
+    monkeypatch.setattr("venv.create", lambda folder, **_: folder.mkdir())
     monkeypatch.setattr(install_kit, "run", lambda *words, **_: commands.append(words))
     monkeypatch.setattr(install_kit, "__file__", str(kit / "install.py"))
     monkeypatch.setattr(sys, "argv", ["install.py", str(tmp_path / "new")])

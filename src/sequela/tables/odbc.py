@@ -163,7 +163,7 @@ class OdbcDatabase(DuckDBFile):
             except Exception:
                 if self._error is None:
                     raise
-                raise self._error from None  # the engine shows it within an error of its own
+                raise self._error from None  # the engine hides it in another error
 
         return replace(stored, scan=scan)
 

@@ -22,6 +22,7 @@ from tests.tables import hospital
 from sequela.errors import DataError, DataNotFoundError, MissingExtraError, SettingError
 from sequela.tables import odbc, odbc_process
 from sequela.tables.build import build
+from sequela.tables.declarations import Kind
 from sequela.tables.hospitals import source_of
 from sequela.tables.odbc import OdbcDatabase, harmless
 from sequela.tables.postgres import in_schema
@@ -140,7 +141,7 @@ def test_values_are_exact(load: Any, postgres: str, monkeypatch: pytest.MonkeyPa
     with closing(OdbcDatabase(f"{postgres};UID=reader")) as database:
         labs = database.head("labs", 5)
         place, rows, _ = database._find("labs") or ("", None, ())
-        kinds = {"f": odbc.Kind.NUMBER, "dec": odbc.Kind.NUMBER, "at": odbc.Kind.TIME}
+        kinds = {"f": Kind.NUMBER, "dec": Kind.NUMBER, "at": Kind.TIME}
         selected = database._selected(rows, place, kinds).fetchall()
         with pytest.raises(DataError, match="read-only transaction"):
             database._rows("CREATE TABLE cdm.t (a int)")
@@ -342,7 +343,7 @@ def test_times_of_more_digits(sqlite: Any) -> None:
     with closing(OdbcDatabase(place)) as database:
         found = database._find("t")
         assert found is not None
-        rows = database._selected(found[1], found[0], {"at": odbc.Kind.TIME}).fetchall()
+        rows = database._selected(found[1], found[0], {"at": Kind.TIME}).fetchall()
     assert rows == [("2020-01-02 03:04:05.123456",), ("2020-01-02",)]
     with pytest.raises(SettingError, match="is not a name of a schema"):
         in_schema(place, "cdm;PWD=x")

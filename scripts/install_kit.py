@@ -97,9 +97,9 @@ def main() -> None:
     wanted = (kit / MACHINE).read_text("utf-8").strip()
     if wanted != machine():
         sys.exit(f"this kit is for {wanted}; this is {machine()}: make a kit on such a machine")
-    print(f"{SUMS}: all files are as listed; its own SHA-256 is {check(kit)}")
+    print(f"{SUMS}: all files are as listed; its own SHA-256 is {check(kit)}", flush=True)
     programs = install(kit, folder)
-    print(f"installed in {folder} after {time.monotonic() - begin:.0f} s")
+    print(f"installed in {folder} after {time.monotonic() - begin:.0f} s", flush=True)
     if not options.no_check:
         for words in CHECK:
             run(programs / "sequela", *words, folder=folder)

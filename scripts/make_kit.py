@@ -20,8 +20,8 @@ NOTE = """Sequela, for {machine}, without internet.
 
     python3 install.py FOLDER
 
-installs it into the new folder FOLDER, trains a model and writes its page. docs/offline.html has
-the details.
+installs it into the new folder FOLDER, trains a model and writes its page. The details are in
+docs/docs/offline.html; docs/index.html is the first page of the documentation.
 """
 
 

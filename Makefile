@@ -13,7 +13,7 @@ TESTS ?= --level usual
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test quick benchmarks lint docs dist release lock clean
+.PHONY: reproduce test quick benchmarks lint docs dist kit release lock clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -47,6 +47,11 @@ dist: .venv/runtime
 	build/dist/bin/python -m build --outdir dist .
 	build/dist/bin/cyclonedx-py environment --of JSON --output-file dist/sbom.json $(BIN)/python
 
+# A folder that installs Sequela without internet, for this Python and platform: docs/offline.md.
+kit: dist docs
+	rm -rf kit
+	build/dist/bin/python -m scripts.make_kit dist/*.whl build/docs kit $(EXTRAS:%=--extras %)
+
 # Each file of the release, installed in an environment of its own, runs the quick study.
 release: dist
 	build/dist/bin/python scripts/check_release.py dist
@@ -79,4 +84,4 @@ lock:
 	$(COMPILE) --upgrade -o .ci/readers.lock .ci/readers.in
 
 clean:
-	rm -rf .venv build dist docs/reference
+	rm -rf .venv build dist kit docs/reference

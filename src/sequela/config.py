@@ -212,8 +212,8 @@ class SignalSettings(_Settings):
     """Classes in order, as in the data, or as NAME=VALUES, such as 'sleep=N1|N2|N3' (default: all
     values of the column, sorted); of two classes of patients, the event is last."""
     omit: tuple[str, ...] = ()
-    """Leave out windows of this class in the data, such as '?'; in a table with one row per patient,
-    this column."""
+    """Leave out windows of this class in the data, such as '?'; in a table with one row per
+    patient, this column."""
     format: tuple[str, ...] = ()
     """Form of a table with one row per patient, where its cells do not show it, as KEY=VALUE:
     'decimal=,' or 'date=%d/%m/%Y'; may be repeated."""

@@ -278,7 +278,7 @@ def test_what_a_store_may_hold_that_cannot_be_read(
     assert "no table person (as .csv, .csv.gz, .csv.zip or .parquet" in refused(
         tmp_path / "parquet"
     )
-    assert "--schema cdm is of a PostgreSQL database" in refused(root, "--schema", "cdm")
+    assert "--schema cdm is of a database" in refused(root, "--schema", "cdm")
 
 
 def test_rows_of_strangers_are_named(omop: Any, write: Any, tmp_path: Path) -> None:

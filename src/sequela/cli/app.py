@@ -1,7 +1,10 @@
 """The command ``sequela``: its subcommands and its error messages."""
 
 import os
+import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -53,6 +56,9 @@ for _place, (_command, _words) in enumerate(_COMMANDS):
     app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
 
 
+_DATABASE = re.compile("(--root=)?((odbc:)|postgres(ql)?://)", re.IGNORECASE)
+_READS_DATABASES = ("build", "data check")
+_READS_ODBC = (*_READS_DATABASES, "data describe")
 _OF_TRAINING = ("torch", "accelerate")
 """Libraries of the extra ``train``."""
 _MEMORY = (
@@ -70,8 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     print_plainly()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        for argument in words:
-            _check_utf8(argument)
+        _check_arguments(words)
         if not words or words[0].startswith("-") or words[0] not in app:
             for name in _SUMMARISED:  # the list of commands needs their summaries
                 app[name]
@@ -113,6 +118,13 @@ def _interrupted() -> NoReturn:
     sys.exit(130)
 
 
+def _check_arguments(words: Sequence[str]) -> None:
+    for before, argument in pairwise(["", *words]):
+        _check_utf8(argument)
+        if before != "--storage":
+            _check_database(" ".join(words[:2]), argument)
+
+
 def _check_utf8(argument: str) -> None:
     """Raise a SettingError for an argument whose bytes are not UTF-8: no file is written so."""
     try:
@@ -122,6 +134,16 @@ def _check_utf8(argument: str) -> None:
         raise SettingError(
             f"'{shown}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
         ) from None
+
+
+def _check_database(command: str, argument: str) -> None:
+    """Raise a SettingError, without the password, for a database that a command does not read."""
+    kind = _DATABASE.match(argument)
+    if kind and not command.startswith(_READS_ODBC if kind[3] else _READS_DATABASES):
+        raise SettingError(
+            f"`sequela {command}` does not read this database: run `sequela build NAME --root "
+            "ADDRESS --out FOLDER` first, then use that folder with --data meds --root FOLDER"
+        )
 
 
 def _refuse(message: str, status: int) -> NoReturn:

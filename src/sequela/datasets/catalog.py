@@ -381,7 +381,7 @@ DATA_SETS |= {
         homepage="https://ohdsi.github.io/CommonDataModel/",
         how_to_get=(
             "name the folder of its tables (.csv, .csv.gz, .csv.zip or .parquet), its DuckDB file "
-            "or its PostgreSQL address with --root (an open demo of 100 patients: "
+            "or its PostgreSQL or ODBC address with --root (an open demo of 100 patients: "
             "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
         ),
     ),

@@ -2,7 +2,7 @@
 
 A row becomes a hospital stay that is predicted on at its own time. A number becomes a measurement,
 a word a code, a date the days from it to the time of the row, and a blank cell no event. Scales are
-learnt from the training set, as for other records (decision 32).
+learnt from the training set, as for other records (decision 33).
 """
 
 import json

@@ -27,7 +27,7 @@ from sequela.tables.meds_events import (
 from sequela.tables.published import is_open
 from sequela.tables.rows import TableRows
 from sequela.tables.shards import write_shards
-from sequela.tables.tables import Tables, check_names, read_tables
+from sequela.tables.tables import Tables, check_names, read_tables, shown
 
 
 def build(
@@ -47,7 +47,7 @@ def build(
 
     Args:
         source: The declarations.
-        root: Folder with the published tables; as text, the address of a PostgreSQL database, or a
+        root: Folder with the published tables; as text, the address of a database, or a
             schema or address that Spark reads.
         out: Folder to write; it must not exist, or be empty.
         engine: ``duckdb`` or ``spark``.
@@ -65,7 +65,7 @@ def build(
         opened = open_engine(engine, work, master, spark)
         try:
             check_names(source, allow_set_aside)
-            with opened.translated(str(root)):
+            with opened.translated(shown(root)):
                 read = read_tables(source, root, opened, tables, changed)
                 given = root if isinstance(root, Path) else None
                 allowed = frozenset(map(str.lower, allow_set_aside))

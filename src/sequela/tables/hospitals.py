@@ -10,6 +10,7 @@ from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
 from sequela.errors import SettingError
 from sequela.tables.account import Account
 from sequela.tables.declarations import Source
+from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
 WAYS = ("codes", "ancestors", "dated_as_recorded")
@@ -60,14 +61,15 @@ def place_of(
     name: str, root: str | None, schema: str | None = None, *, spark: bool = False
 ) -> tuple[Path | str, str]:
     """Return the place of a hospital data set, for Spark or not, and a description of it."""
-    if root is not None and is_address(root):
-        return in_schema(root, schema), "a PostgreSQL database"
+    if root is not None and (is_address(root) or is_odbc(root)):
+        kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
+        return in_schema(root, schema), kind
     if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
         return str(root), f"the tables that Spark finds at {root}"
     if schema is not None:
         raise SettingError(
-            f"--schema {schema} is of a PostgreSQL database: name it with --root "
-            "postgresql://..., or leave --schema out"
+            f"--schema {schema} is of a database: name it with --root postgresql://... or "
+            "odbc:..., or leave --schema out"
         )
     located = lookup(name).locate(None if root is None else Path(root))
     return located.path, located.origin

@@ -15,6 +15,7 @@ import narwhals as nw
 from sequela.errors import DataError, DataNotFoundError, SettingError, extra, without_values
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import Engine
+from sequela.tables.odbc import SCHEMA, is_odbc
 from sequela.tables.published import stem_of
 from sequela.tables.stored_tables import Stored, quoted
 
@@ -58,8 +59,17 @@ def in_schema(address: str, schema: str | None) -> str:
         raise SettingError(
             f"--schema {schema!r} is not a name of a schema: letters, digits and '_'"
         )
+    if is_odbc(address):
+        return f"{address};{SCHEMA}={schema}"
     joint = "&" if urlsplit(address).query else "?"
     return f"{address}{joint}options=-csearch_path%3D{schema}"
+
+
+def database_of(address: str) -> str:
+    """Return the name and the host of a database, for messages."""
+    parts = urlsplit(address)
+    host = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
+    return f"the database {parts.path.strip('/') or 'of that user'} at {host}"
 
 
 class Database:
@@ -79,8 +89,7 @@ class Database:
         parts = urlsplit(address)
         self._secrets = _secrets(address)
         self._in_named = "search_path" in unquote(parts.query)
-        host = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
-        self.place = f"the database {parts.path.strip('/') or 'of that user'} at {host}"
+        self.place = database_of(address)
         self._failure: type[Exception] = dbapi.Error
         patience = "" if "connect_timeout" in parts.query else "connect_timeout=10"
         joint = "&" if parts.query else "?"

@@ -1,8 +1,8 @@
 """The stores of tables: CSV files, Parquet files, Excel workbooks and DuckDB files.
 
-PostgreSQL is in ``postgres.py``. Each value is read as text, and converted to its column's kind
-only if the text is exactly such a value: a column of dates, decimals or text gives the same result
-as a published CSV file, or the same error.
+PostgreSQL is in ``postgres.py``, other databases in ``odbc.py``. Each value is read as text, and
+converted to its column's kind only if the text is exactly such a value: a column of dates, decimals
+or text gives the same result as a published CSV file, or the same error.
 """
 
 import io
@@ -146,7 +146,8 @@ class DuckDBFile:
             typed = (typed_text(n, kind, "the table", form) for n, kind in kinds.items())
             wanted = ", ".join(typed)
             try:
-                batches = _as_text(rows).project(wanted).to_arrow_reader(ROWS)
+                texts = _as_text(self._selected(rows, place, kinds))
+                batches = texts.project(wanted).to_arrow_reader(ROWS)
                 return engine.read_batches(name, batches)
             except Exception as error:
                 if found := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
@@ -172,6 +173,10 @@ class DuckDBFile:
                 return None
             place = ".".join(map(quoted, chosen[0]))
             return place, self._connection.sql(f"FROM {place}"), ()
+
+    def _selected(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Any:  # noqa: ARG002
+        """Return the rows of a table with at least these columns."""
+        return rows
 
     def close(self) -> None:
         """See ``Store``."""

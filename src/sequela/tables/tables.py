@@ -15,7 +15,8 @@ from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingEr
 from sequela.formats.opened import Sums
 from sequela.tables.declarations import Batches, Kind, Source, Table
 from sequela.tables.engine import Engine
-from sequela.tables.postgres import Database, is_address
+from sequela.tables.odbc import OdbcDatabase, harmless, is_odbc
+from sequela.tables.postgres import Database, database_of, is_address
 from sequela.tables.published import Publication
 from sequela.tables.spark_tables import SparkTables
 from sequela.tables.stored_tables import (
@@ -70,7 +71,7 @@ def read_tables(
 
     Args:
         source: The declarations.
-        root: Folder with the published files; as text, the address of a PostgreSQL database, or a
+        root: Folder with the published files; as text, the address of a database, or a
             schema or address that Spark reads.
         engine: The engine that reads them.
         only: Names of the tables to read besides the required ones; by default all that are
@@ -120,6 +121,8 @@ def _stores(
             raise SettingError(
                 f"{source.name} is not read from a database or address: name a folder with --root"
             )
+        if is_odbc(root):
+            return [], None, [OdbcDatabase(root)]
         return [], None, [Database(root) if is_address(root) else SparkTables(root, engine)]
     if not source.reads and is_duckdb(root):
         return [], None, [DuckDBFile(root)]
@@ -129,6 +132,13 @@ def _stores(
     if not source.reads and any(path.suffix.lower() in {".parquet", EXCEL} for path in files):
         stores.append(OtherFiles(root, files, source))
     return files, publication, stores
+
+
+def shown(root: Path | str) -> str:
+    """Return a root for messages, of an address without user and password."""
+    if is_odbc(root):
+        return harmless(str(root))
+    return database_of(str(root)) if is_address(root) else str(root)
 
 
 def typed_blanks(

@@ -35,10 +35,10 @@ def build(
     Args:
         name: Data set of hospital tables: one of kind EHR in `sequela data list`.
         out: Folder to write to; it must be new or empty.
-        root: Folder of the published files, or address of a PostgreSQL database that holds them
-            (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass); with Spark
-            also a schema (`catalog.schema`) or an address (`s3a://...`); default: the usual search
-            path.
+        root: Folder of the published files, or address of a database that holds them
+            (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass; or
+            `odbc:DSN=hospital;UID=user`, password in SEQUELA_ODBC_PASSWORD); with Spark also a
+            schema (`catalog.schema`) or an address (`s3a://...`); default: the usual search path.
         engine: Engine for the table work: duckdb (in this process) or spark.
         master: Address of the master of a Spark cluster, such as `spark://host:7077`.
         seed: Seed of the split into train, tuning and held_out.
@@ -53,7 +53,7 @@ def build(
             many levels above it (table concept_ancestor).
         dated_as_recorded: For omop: date each row at its start, although bills are written after
             the discharge, which leaks by design, to show how much it inflates the score.
-        schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
+        schema: Schema of the database that holds the tables (default: the search path).
         declaration: For tables: the file that declares them (default: tables.toml next to them).
         title: Name of the data on pages and cards (default: the name of the data set or of the
             declaration).

@@ -53,7 +53,7 @@ def get(
 
 @data_app.command
 def describe(
-    path: Path,
+    place: Annotated[str, Parameter(name="PATH")],
     /,
     *,
     write: bool = False,
@@ -68,9 +68,10 @@ def describe(
     Example: `sequela data describe path/to/tables --write`
 
     Args:
-        path: Table of segments, or with one row per patient; folder of EDF, BDF or BIDS
-            recordings; folder of hospital tables; or a published data set that is declared in such
-            a file, such as `mimic3`.
+        place: Table of segments, or with one row per patient; folder of EDF, BDF or BIDS
+            recordings; folder of hospital tables; database (`odbc:DSN=hospital;Schema=ward`), of
+            whose tables the first 100,000 rows are read; or a published data set that is declared
+            in such a file, such as `mimic3`.
         write: Write the declaration to its place next to the data; a file that is there is kept.
         out: Write the declaration to this file (default: print it).
     """
@@ -80,33 +81,37 @@ def describe(
     from sequela.files import whole
     from sequela.formats.opened import DECIDE
     from sequela.intake.describe import describe as proposal
+    from sequela.tables.tables import shown
 
+    path = Path(place)  # is not there for a database
     if write and (out is not None or not path.exists()):
         raise SettingError("--write is for data at a path, and without --out: leave one out")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status("") as status:
         say = status.update if console.is_terminal else partial(console.print, markup=False)
-        text, name = proposal(path, say)
+        text, name = proposal(place, say)
     if not name and (write or out is not None):
         raise SettingError(
-            f"{path} has one row per patient, which options describe, not a file: leave --write "
+            f"{place} has one row per patient, which options describe, not a file: leave --write "
             "and --out out"
         )
     root = path if path.is_dir() else path.parent
-    place = root / name if write else out
-    if place is None:
+    file = root / name if write else out
+    if file is None:
         print(text, end="")
         return
-    if write and place.exists():
-        raise OutputError(f"{place} is there already: edit it, or name another file with --out")
-    with whole(place) as partly:
+    if write and file.exists():
+        raise OutputError(f"{file} is there already: edit it, or name another file with --out")
+    with whole(file) as partly:
         partly.write_text(text, encoding="utf-8")
     marks = [str(n) for n, line in enumerate(text.splitlines(), start=1) if DECIDE in line]
     todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), "
     task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
-    where = "" if place == root / name else f"save it as {root / name}, "
+    where = "" if file == root / name else f"save it as {root / name}, "
     said = f"{where}{todo if marks else ''}then run `sequela {task} --root {path}`"
-    print(f"{place}: {said if path.exists() else f'the declaration of {path}'}")
+    if not path.exists():
+        said = f"the declaration of {shown(place)}; `sequela build tables --declaration` reads it"
+    print(f"{file}: {said}")
 
 
 @data_app.command
@@ -129,7 +134,7 @@ def check(
 
     Args:
         name: Data set of `sequela data list`.
-        root: Folder, file or PostgreSQL address of the data (default: the usual search path).
+        root: Folder, file or database address of the data (default: the usual search path).
         changed: Accept that this hospital table was changed on purpose after its publication: it
             is not compared with the published table; may be repeated.
         allow_set_aside: Accept that more than 5 % of the rows of this hospital table are set

@@ -1,0 +1,268 @@
+"""Databases with an ODBC driver as a root: ``odbc:`` and a connection string.
+
+The tables are never written. A connection string may hold a password, so messages and logs have
+only what ``harmless`` keeps of it.
+"""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa
+
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    SequelaError,
+    SettingError,
+    extra,
+    without_values,
+)
+from sequela.tables.declarations import Kind
+from sequela.tables.engine import Engine
+from sequela.tables.odbc_process import MOST_TEXT, PASSWORD
+from sequela.tables.stored_tables import DuckDBFile, Frame, Stored
+
+PREFIX = "odbc:"
+SCHEMA = "schema"  # our own key of a connection string
+HARMLESS = ("dsn", "driver", "server", "servername", "host", "port", "database", "dbq", SCHEMA)
+_PAIR = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{]*)\s*(?:;|$)")
+_SECRET = re.compile("pw|pass|secret|token|key|cred")
+_LEAST = 4  # characters of the value of another key that is hidden in messages
+_ERROR = re.compile(r"State: (\w*), Native error: -?\d+, Message: (.*)", re.DOTALL)
+_OF_VALUES = "22"  # SQL states about a value, which the server quotes
+_TOO_LONG = "too large to be written into the allocated buffer"
+_HINTS = {
+    "State: IM002": "; `odbcinst -q -s` lists the data sources, `odbcinst -q -d` the drivers",
+    "Can't open lib": "; install the driver: `odbcinst -q -d` lists those that are there",
+    "libodbc": "; install the driver manager (Debian: unixodbc)",
+}
+_FORBIDDEN = re.compile("permission|denied|privilege|authorized", re.IGNORECASE)
+_COMMAND = "from sequela.tables.odbc_process import work; work()"
+# One of these lists the tables: most databases; SQLite; Oracle; Db2.
+_LISTS = (
+    "SELECT table_schema, table_name FROM information_schema.tables",
+    "SELECT NULL, name FROM sqlite_master WHERE type IN ('table', 'view')",
+    "SELECT owner, table_name FROM all_tables UNION SELECT owner, view_name FROM all_views",
+    "SELECT tabschema, tabname FROM syscat.tables",
+)
+_SYSTEM = ("information_schema", "performance_schema", "pg_catalog", "mysql", "sys", "system")
+_MARKS = ('""', "``", "[]")  # around names: most databases; MySQL; SQL Server, by its settings
+
+
+def is_odbc(root: object) -> bool:
+    """Return whether a root names a database with an ODBC driver."""
+    return isinstance(root, str) and root[: len(PREFIX)].lower() == PREFIX
+
+
+def harmless(address: str) -> str:
+    """Return the parts of a connection string that name the database.
+
+    Example:
+        >>> harmless("odbc:DSN=hospital;UID=reader;PWD={a;b}")
+        'the database DSN=hospital'
+    """
+    known = [f"{key}={value}" for key, value in _pairs(address) if key.lower() in HARMLESS]
+    return f"the database {';'.join(known)}"
+
+
+def _pairs(address: str) -> list[tuple[str, str]]:
+    text = address[len(PREFIX) :]
+    if not text.strip() or _PAIR.sub("", text).strip("; "):
+        raise SettingError(
+            "--root odbc: is not followed by a connection string; expected keys and values with "
+            "';' between them, such as DSN=hospital or Driver=...;Server=...;Database=...; write a "
+            "value that holds ';' or '{' in braces"
+        )
+    return _PAIR.findall(text)
+
+
+def _secrets(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the values that no message may hold, longest first."""
+    values = {os.environ.get(PASSWORD, "")}
+    for key, value in pairs:
+        known = key.lower() in HARMLESS or key.lower() == "uid"
+        if _SECRET.search(key.lower()) or (not known and len(value) >= _LEAST):
+            values |= {value, value.strip("{}").replace("}}", "}")}
+    return sorted(filter(None, values), key=len, reverse=True)
+
+
+def _quoted(name: str, marks: str) -> str:
+    return marks[0] + name.replace(marks[1], marks[1] * 2) + marks[1]
+
+
+class OdbcDatabase(DuckDBFile):
+    """A connection to a database, which is only read: see ``odbc_process``.
+
+    Attributes:
+        place: The database without user and password, for messages and logs.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Connect to ``odbc:CONNECTION STRING``, in which ``Schema=`` limits the tables."""
+        pairs = _pairs(address)
+        with extra("odbc", "--root odbc:..."):
+            version("arrow-odbc")
+        super().__init__(Path(), ":memory:")
+        self.place, self._secrets = harmless(address), _secrets(pairs)
+        self._schema = {key.lower(): value for key, value in pairs}.get(SCHEMA)  # the last one
+        self._marks: Sequence[str] = _MARKS
+        self._error: SequelaError | None = None
+        self._process = subprocess.Popen(  # noqa: S603 (this Python)
+            [sys.executable, "-P", "-c", _COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            # Without a ';' at its end, the library appends the password to the last value.
+            self._send("".join(f"{key}={value};" for key, value in pairs if key.lower() != SCHEMA))
+            self._receive(DataNotFoundError)
+        except BaseException:
+            self.close()
+            raise
+
+    @cached_property
+    def tables(self) -> list[tuple[str, str]]:
+        """The schemas and tables that the user may see, of the named schema or of all.
+
+        Raises:
+            DataNotFoundError: If no table is in the named schema.
+        """
+        columns = self._first_of(_LISTS)[1].read_all().to_pydict().values()
+        found = [(schema or "", name) for schema, name in zip(*columns, strict=True)]
+        found = [each for each in found if each[0].lower() not in _SYSTEM]
+        if self._schema is None:
+            return found
+        chosen = [each for each in found if each[0].lower() == self._schema.lower()]
+        if not chosen:
+            others = ", ".join(sorted({schema for schema, _ in found})) or "none"
+            raise DataNotFoundError(
+                f"{self.place} shows no table in this schema (found: {others}): correct its name, "
+                "or give the user the right to read it"
+            )
+        return chosen
+
+    def table(self, name: str) -> Stored | None:
+        """See ``Store``."""
+        if (stored := super().table(name)) is None:
+            return None
+
+        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
+            try:
+                return stored.scan(kinds, engine)
+            except Exception:
+                if self._error is None:
+                    raise
+                raise self._error from None  # the engine hides it in another error
+
+        return replace(stored, scan=scan)
+
+    def head(self, name: str, rows: int) -> pa.Table:
+        """Return the first rows of a table that is there, all columns as text."""
+        return self._rows(f"SELECT * FROM {self._opened(name)[0]}", most=rows).read_all()  # noqa: S608
+
+    def close(self) -> None:
+        """See ``Store``."""
+        self._process.kill()
+        self._process.communicate()
+        super().close()
+
+    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+        try:
+            place, columns = self._opened(name)
+        except DataError as error:
+            # Some databases list only what the user may read.
+            if any(name == table.lower() for _, table in self.tables) or _refused(error):
+                raise
+            return None
+        return place, self._connection.from_arrow(columns), ()
+
+    def _opened(self, name: str) -> tuple[str, pa.Table]:
+        """Return a table's quoted name, and its columns without rows."""
+        found = [each for each in self.tables if each[1].lower() == name.lower()]
+        if len(found) > 1:
+            raise DataError(
+                f"{self.place} has {name} in several schemas ({', '.join(s for s, _ in found)}): "
+                f"choose one with --schema {found[0][0]}, or with Schema={found[0][0]} in --root"
+            )
+        names = found[0] if found else (self._schema or "", name)
+        places = [".".join(_quoted(n, marks) for n in names if n) for marks in self._marks]
+        number, rows = self._first_of([f"SELECT * FROM {each} WHERE 1 = 0" for each in places])  # noqa: S608
+        self._marks = [self._marks[number]]
+        return places[number], rows.read_all()
+
+    def _selected(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Any:
+        names = {name: kinds[name.lower()] for name in rows.columns if name.lower() in kinds}
+        wanted = ", ".join(_quoted(name, *self._marks) for name in names)
+        numbers = [name for name, kind in names.items() if kind is Kind.NUMBER]
+        batches = self._rows(f"SELECT {wanted} FROM {place}", numbers)  # noqa: S608 (is quoted)
+        # SQL Server and Oracle write times with more digits than those of microseconds.
+        cut = r"regexp_replace({0}, '([.]\d{{6}})\d+$', '\1') AS {0}"
+        texts = [(cut if kind is Kind.TIME else "{0}", name) for name, kind in names.items()]
+        typed = (text.format(_quoted(name, '""')) for text, name in texts)
+        return self._connection.from_arrow(batches).project(", ".join(typed))
+
+    def _first_of(self, queries: Sequence[str]) -> tuple[int, pa.RecordBatchReader]:
+        """Return the number and the rows of the first query that the database understands."""
+        errors = []
+        for number, query in enumerate(queries):
+            try:
+                return number, self._rows(query)
+            except DataError as error:
+                errors.append(error)
+        raise next(filter(_refused, errors), errors[0])
+
+    def _rows(
+        self, query: str, numbers: Sequence[str] = (), most: int | None = None
+    ) -> pa.RecordBatchReader:
+        self._send((query, numbers, most))
+        schema = self._receive()
+        return pa.RecordBatchReader.from_batches(schema, iter(self._receive, None))
+
+    def _send(self, request: object) -> None:
+        self._error = None
+        with suppress(BrokenPipeError):  # the next message is the end
+            pickle.dump(request, into := cast("IO[bytes]", self._process.stdin))
+            into.flush()
+
+    def _receive(self, kind: type[SequelaError] = DataError) -> Any:
+        """Return the next message of the process, or raise its error."""
+        try:
+            message = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301 (is ours)
+        except (EOFError, pickle.UnpicklingError):
+            status = self._process.wait()
+            message = (
+                f"the driver ended with status {status}, as it does where the connection is lost; "
+                "run the command again"
+            )
+        if isinstance(message, str):
+            self._error = kind(f"{self.place} is not readable: {self._words(message)}")
+            raise self._error
+        return message
+
+    def _words(self, error: str) -> str:
+        if _TOO_LONG in error:
+            return (
+                f"a value is longer than its column's type, or than {MOST_TEXT} bytes; give the "
+                "column a longer type in a view (SQLite: add BigInt=1), or do not declare it"
+            )
+        state, words = found.groups() if (found := _ERROR.search(error)) else ("", error)
+        words = " ".join(words.split())
+        for secret in self._secrets:
+            words = words.replace(secret, "***")
+        hint = next((hint for sign, hint in _HINTS.items() if sign in error), "")
+        return (without_values(words) if state[:2] == _OF_VALUES else words) + hint
+
+
+def _refused(error: Exception) -> bool:
+    return bool(_FORBIDDEN.search(str(error)))

@@ -1,0 +1,88 @@
+"""A process that reads a database through its ODBC driver.
+
+A driver is native code of others, and the library aborts where a handle of a lost connection cannot
+be freed: this process ends, and the main one reports it.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+
+PASSWORD = "SEQUELA_ODBC_PASSWORD"  # noqa: S105 (is the name of a variable)
+MOST_TEXT = 8192  # bytes of a value, where a driver knows no limit; a longer one is an error
+# A database refuses what it does not know.
+SESSION = (
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # standard SQL
+    "SET SESSION TRANSACTION READ ONLY",  # MySQL
+    "PRAGMA query_only = 1",  # SQLite
+    "SET TIME ZONE 'UTC'",
+)
+
+
+def work() -> None:
+    """Connect to the first pickled object of standard input; write the results of the others.
+
+    An object on standard output is a schema, a batch of rows, ``None`` at the end of both, or the
+    text of an error.
+    """
+    results, connection = os.fdopen(os.dup(1), "wb"), None
+    os.dup2(2, 1)  # a driver may print
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)  # noqa: S301 (is from the main process)
+        except EOFError:
+            return
+        try:
+            if connection is None:
+                connection = _connected(request)
+            else:
+                for each in _rows(connection, *request):
+                    pickle.dump(each, results)
+            pickle.dump(None, results)
+        except Exception as error:  # noqa: BLE001 (the main process raises it)
+            pickle.dump(str(error), results)
+        results.flush()
+
+
+def _connected(address: str) -> Any:
+    from arrow_odbc import Error, connect
+
+    connection = connect(address, password=os.environ.get(PASSWORD), login_timeout_sec=15)
+    for statement in SESSION:
+        with suppress(Error):
+            connection.execute(statement)
+    return connection
+
+
+def _rows(
+    connection: Any, query: str, numbers: Sequence[str], most: int | None
+) -> Iterator[pa.Schema | pa.RecordBatch]:
+    """Yield the schema and the rows of a query: floats in the columns ``numbers``, else text.
+
+    Drivers round decimals, cut integers to 32 bits and turn a wrong date into NULL. As text they
+    give each value as it is, or an error.
+    """
+
+    def exact(schema: pa.Schema) -> pa.Schema:
+        floats = [f.name in numbers and pa.types.is_floating(f.type) for f in schema]
+        kinds = [pa.float64() if each else pa.string() for each in floats]
+        return pa.schema(list(zip(schema.names, kinds, strict=True)))
+
+    batches = connection.read_arrow_batches(
+        query,
+        batch_size=most or 65_535,
+        max_text_size=MOST_TEXT,
+        max_bytes_per_batch=1 << 25,
+        map_schema=exact,
+        fetch_concurrently=False,  # else the error of a lost connection is lost too
+    )
+    yield batches.schema
+    for batch in batches:
+        yield batch
+        if most is not None:
+            return

@@ -1,12 +1,21 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
+import codecs
 import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
@@ -254,11 +263,20 @@ class SignalSettings(_Settings):
     site: Text = Field(
         default=None, description="Column of the site; for files, `folder` or a regular expression."
     )
-    label: Text = Field(default=None, description="Column of the class.")
+    label: Text = Field(
+        default=None,
+        description="Column of the class; for files, also `folder` or a regular expression.",
+    )
+    listing: Text = Field(
+        default=None,
+        description="Table in a folder of files that names them, one a row, in a column `file` or "
+        "`name`: label, subject, session, recording and site may then be its columns.",
+    )
     time: Text = Field(
         default=None,
         description="Column of the time in seconds: of each sample in a table with one row per "
-        "sample, else of the start of the segment, which orders the segments of a recording.",
+        "sample, else of the start of the segment, which orders the segments of a recording. In a "
+        "csv file of one recording also in another unit, as in 'time [ms]', or a date and time.",
     )
     channels: tuple[str, ...] = Field(
         default=(),
@@ -290,6 +308,15 @@ class SignalSettings(_Settings):
         description="Seconds from the start of one window to the start of the next (default: the "
         "length of a window).",
     )
+    separator: Literal[",", ";", "\t", "|"] = Field(
+        default=",", description="Sign between two cells of a csv file."
+    )
+    decimal: Literal[".", ","] = Field(
+        default=".", description="Decimal mark of the numbers in a csv file."
+    )
+    encoding: str = Field(
+        default="utf-8", description="Encoding of the text of a csv file, such as latin-1."
+    )
     classes: tuple[str, ...] = Field(
         default=(),
         description="Classes in order, as in the data, or as NAME=VALUES, such as "
@@ -318,6 +345,22 @@ class SignalSettings(_Settings):
     def independent(self) -> SplitUnit:
         """The default unit of a split: the largest known unit."""
         return "subject" if self.subject else "session" if self.session else "recording"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_format(cls, said: Any) -> Any:
+        """Read the form of csv files from a table ``[format]``, as hospital tables have it."""
+        if isinstance(said, dict) and isinstance(said.get("format"), dict):
+            return {key: value for key, value in said.items() if key != "format"} | said["format"]
+        return said
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError(f"{error}; expected a name such as latin-1 or cp1252") from error
 
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod

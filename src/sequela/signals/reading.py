@@ -46,7 +46,7 @@ def read(
     title = settings.title or path.resolve().name.partition(".")[0]
     with StoredShelf(work) as shelf:
         cutter = Cutter(settings, segment, shelf)
-        if folders.is_recording(path) or folders.has_recordings(path):
+        if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
             return folders.read(path, cutter, shelf, title)
         return Reader(table_of(path), cutter).windows(shelf, title)
 
@@ -77,7 +77,7 @@ def cut_unlabelled(
         update={name: fields[name].default for name in _OF_CLASSES}
     )
     cutter = Cutter(settings, segment, shelf)
-    if folders.is_recording(path) or folders.has_recordings(path):
+    if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
         folders.cut_all(path, cutter, done)
     else:
         Reader(table_of(path), cutter).cut_unlabelled(refuse, done)

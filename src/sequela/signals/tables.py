@@ -1,7 +1,7 @@
 """Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SettingError, form_of, without_values
+from sequela.errors import DataError, SettingError, without_values
+from sequela.errors import form_of as shape_of
 from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
-from sequela.formats.csv_files import check_separator, rows_of
+from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
                 "correct channels"
             )
         return Layout(called, (), long=False)
-    names, lists = columns_of(path)
+    names, lists = columns_of(path, form_of(settings))
     for key in KEYS:
         column = getattr(settings, key)
         if column is not None and column not in names:
@@ -136,12 +137,17 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
     return Layout(channels, tuple(columns), long=False)
 
 
-def columns_of(path: Path) -> tuple[list[str], set[str]]:
+def form_of(settings: SignalSettings) -> Format:
+    """Return the declared form of csv files."""
+    return Format(settings.separator, settings.decimal, encoding=settings.encoding)
+
+
+def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
     """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
-        with rows_of(path) as rows:
+        with rows_of(path, form) as rows:
             names: list[str] = next(rows, [])
-        check_separator(path, names)
+        check_separator(path, names, form.separator)
         for name in names:
             if names.count(name) > 1:
                 raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
@@ -180,9 +186,8 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
     said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
-    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
-    for batch in read(path, list(dict.fromkeys(columns)), set(said.values())):
-        texts = {key: _texts(batch[column]) for key, column in said.items()}
+    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form_of(settings)):
+        texts = {key: as_texts(batch[column]) for key, column in said.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
 
@@ -195,29 +200,41 @@ def n_rows_of(path: Path) -> int | None:
         return int(file.metadata.num_rows)
 
 
-def _parquet_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+def batches(
+    path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
+) -> Iterator["pa.Table"]:
+    """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
+    if path.name.lower().endswith(".parquet"):
+        return _parquet_batches(path, columns)
+    return _csv_batches(path, columns, texts, form)
+
+
+def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator["pa.Table"]:
     import pyarrow as pa
 
-    del texts
     with _parquet(path) as file:
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
+        for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
             yield pa.Table.from_batches([batch])
 
 
-def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+def _csv_batches(
+    path: Path, columns: Sequence[str], texts: Collection[str], form: Format
+) -> Iterator["pa.Table"]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:
         with (
-            opened.opened(path, EXPECTED, REMEDY) as stream,
+            utf8(path, EXPECTED, form) as stream,
             arrow_csv.open_csv(
                 stream,
                 arrow_csv.ReadOptions(use_threads=False),
-                convert_options=arrow_csv.ConvertOptions(
+                arrow_csv.ParseOptions(delimiter=form.separator, quote_char=form.quote),
+                arrow_csv.ConvertOptions(
+                    decimal_point=form.decimal,
                     column_types=types,
-                    include_columns=columns,
+                    include_columns=[*columns],
                     null_values=["", "NA", "NaN", "nan"],
                     strings_can_be_null=False,
                 ),
@@ -228,12 +245,15 @@ def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["p
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DataError):
             raise
-        raise _first_fault(path, columns, texts, str(error)) from None
+        raise _first_fault(path, columns, texts, form, str(error)) from None
 
 
-def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -> DataError:
+def _first_fault(
+    path: Path, columns: Collection[str], texts: Collection[str], form: Format, reason: str
+) -> DataError:
     """Find the first error in a csv file, slowly, line by line."""
-    with rows_of(path) as lines:
+    mark = "comma" if form.decimal == "," else "point"
+    with rows_of(path, form) as lines:
         names = next(lines)
         for fields in lines:
             place = f"{path} line {lines.line_num}"
@@ -243,17 +263,19 @@ def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -
                     f"{REMEDY}"
                 )
             for name, written in zip(names, fields, strict=False):
-                if name in columns and name not in texts and not _is_number(written):
+                number = form.plain(written, "number")
+                if name in columns and name not in texts and not is_number(number):
                     return DataError(
                         f"{place}: column {name} holds a value of the form "
-                        f"{form_of(written)}; expected a number, with a point; {REMEDY}"
+                        f"{shape_of(written)}; expected a number, with a {mark}; {REMEDY}"
                     )
     return DataError(
         f"{path} cannot be read ({without_values(reason)}): expected {EXPECTED}; {REMEDY}"
     )
 
 
-def _is_number(written: str) -> bool:
+def is_number(written: str) -> bool:
+    """Return whether a text is a number, or empty."""
     try:
         float(written or "nan")
     except ValueError:
@@ -261,7 +283,7 @@ def _is_number(written: str) -> bool:
     return True
 
 
-def _texts(column: Any) -> list[str]:
+def as_texts(column: Any) -> list[str]:
     """Return values as text; whole numbers without a point; missing ones empty."""
     return [
         ""
@@ -345,11 +367,10 @@ def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
     return Rows(1, said, list(signal.astype(np.float64, copy=False)))
 
 
-def texts_of(path: Path, column: str) -> Iterator[str]:
+def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
     """Yield the values of a column of a csv or Parquet file, as text."""
-    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
-    for batch in read(path, [column], {column}):
-        yield from _texts(batch[column])
+    for batch in batches(path, [column], {column}, form):
+        yield from as_texts(batch[column])
 
 
 def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
@@ -362,7 +383,7 @@ def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
             found.append(np.nan)
         if not np.isfinite(found[-1]):
             raise DataError(
-                f"{path} row {first + row}: a time of the form {form_of(written)}; expected "
+                f"{path} row {first + row}: a time of the form {shape_of(written)}; expected "
                 f"seconds, as a number with a point; {REMEDY}"
             )
     return found

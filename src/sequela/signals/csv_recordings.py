@@ -204,7 +204,8 @@ def _seconds(
     if len(bad := np.flatnonzero(~np.isfinite(found))):
         raise DataError(
             f"{path} row {bad[0] + 1}: a time of the form {form_of(texts[bad[0]])}; expected a "
-            f"number, or a date and time such as 2026-01-31 10:00:00.004; {REMEDY}"
+            f"number with the decimal mark '{form.decimal}', or a date and time such as "
+            f"2026-01-31 10:00:00.004; {REMEDY}"
         )
     if len(found) == 1 and rate is None:
         raise DataError(f"{path}: one row; expected several, or the rate with --rate")
@@ -249,13 +250,14 @@ def _pieces(
     first, last = max(parts, key=lambda part: part[1] - part[0])
     sfreq = rate or _rate(times[first:last])
     for a, b in parts:
-        at = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
-        uneven = np.flatnonzero((at > _HALF / sfreq) | (np.diff(times[a:b], prepend=times[a]) < 0))
+        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
+        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
+        uneven = np.flatnonzero(off > _HALF / sfreq)
         if len(uneven) or (b - a == 1 and len(parts) > 1):
-            row = a + int(uneven[0] if len(uneven) else 0)
+            row = a + int(uneven[0] if len(uneven) else a == 0)
             raise DataError(
                 f"{path} row {row + 1}: irregular times: {times[row] - times[row - 1]:.6g} s after "
-                f"the row before; expected {1 / sfreq:.6g} s in all rows, except at gaps; resample "
+                f"the row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample "
                 "it, or correct the times"
             )
     start = times[0]

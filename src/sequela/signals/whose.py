@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.formats import opened
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import check_separator, rows_of
@@ -66,6 +66,8 @@ def listing(
     if settings.listing is None:
         return {}
     place = (root if root.is_dir() else root.parent) / settings.listing
+    if not place.is_file():
+        raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
     form = form_of(settings)
     known = {each: name for name, path in files.items() for each in (name, path.name, path.stem)}
     found: dict[str, dict[str, str]] = {}

@@ -1,0 +1,120 @@
+"""Files of MNE: FIF (raw and epochs), BrainVision and EEGLAB."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, MissingExtraError
+from sequela.intake.describe_signals import propose
+from sequela.signals.reading import read
+
+mne = pytest.importorskip("mne")
+RATE = 128
+SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background="none", window=1)
+
+
+def raw(seed: int, **about: Any) -> Any:
+    """Make four seconds of two channels in V, with a seizure in the second half."""
+    signal = np.random.default_rng(seed).normal(scale=20e-6, size=(3, 4 * RATE))
+    info = mne.create_info(["C3", "C4", "heart"], RATE, ["eeg", "eeg", "misc"])
+    found = mne.io.RawArray(signal, info, verbose="error", **about)
+    return found.set_annotations(mne.Annotations([2.0], [2.0], ["seizure"]))
+
+
+def test_raw_files(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        raw(seed, first_samp=640).save(tmp_path / f"{seed}_raw.fif", fmt="double", verbose="error")
+    found = read(tmp_path, SEIZURES)
+    assert (found.sfreq, found.channels) == (RATE, ("C3", "C4"))
+    assert found.label.tolist() == [0, 0, 1, 1] * 2
+    expected = (raw(1).get_data()[:2] * 1e6).astype(np.float32)
+    assert (np.hstack(found.signal[:4]) == expected).all()
+    assert '\nevents = "annotations"\n' in propose(tmp_path)
+
+
+def test_epochs_files(tmp_path: Path) -> None:
+    signal = np.random.default_rng(0).normal(scale=20e-6, size=(6, 2, 100))
+    info = mne.create_info(["C3", "C4"], 100, "eeg")
+    events = np.column_stack(
+        [np.arange(6) * 50, np.zeros(6, int), [1, 2, 1, 2, 2, 1]]
+    )  # overlapping
+    for name in "ab":
+        epochs = mne.EpochsArray(
+            signal, info, events, event_id={"left": 1, "right": 2}, verbose="error"
+        )
+        epochs.save(tmp_path / f"{name}-epo.fif", fmt="double", verbose="error")
+    found = read(tmp_path)
+    assert found.classes == ("left", "right")
+    assert found.label.tolist() == [0, 1, 0, 1, 1, 0] * 2
+    assert found.recording_id.tolist() == ["a-epo"] * 6 + ["b-epo"] * 6
+    assert (found.signal[:6] == (signal * 1e6).astype(np.float32)).all()
+    halves = read(tmp_path, SignalSettings(window=0.5))
+    assert halves.signal.shape == (24, 2, 50)
+
+
+BRAINVISION = """Brain Vision Data Exchange Header File Version 1.0
+[Common Infos]
+Codepage=UTF-8
+DataFile={name}.eeg
+MarkerFile={name}.vmrk
+DataFormat=BINARY
+DataOrientation=MULTIPLEXED
+NumberOfChannels=2
+SamplingInterval=10000
+[Binary Infos]
+BinaryFormat=IEEE_FLOAT_32
+[Channel Infos]
+Ch1=C3,,1,µV
+Ch2=C4,,1,µV
+"""
+MARKERS = """Brain Vision Data Exchange Marker File, Version 1.0
+[Common Infos]
+Codepage=UTF-8
+DataFile={name}.eeg
+[Marker Infos]
+Mk1=New Segment,,1,1,0,20260101000000000000
+Mk2=Comment,seizure,201,200,0
+"""
+
+
+def test_brainvision(tmp_path: Path) -> None:
+    signal = np.random.default_rng(0).normal(scale=20, size=(2, 400)).astype(np.float32)
+    for name in "ab":
+        (tmp_path / f"{name}.vhdr").write_text(BRAINVISION.format(name=name), "utf-8")
+        (tmp_path / f"{name}.vmrk").write_text(MARKERS.format(name=name), "utf-8")
+        (tmp_path / f"{name}.eeg").write_bytes(signal.T.tobytes())
+    found = read(tmp_path, SEIZURES.model_copy(update={"classes": ("seizure=Comment/seizure",)}))
+    assert (found.sfreq, found.label.tolist()) == (100, [0, 0, 1, 1] * 2)
+    np.testing.assert_allclose(np.hstack(found.signal[:4]), signal, rtol=1e-6)
+
+
+def test_eeglab(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    signal = np.random.default_rng(0).normal(scale=20, size=(2, 400))
+    event = {"type": ["seizure", "boundary"], "latency": [201.0, 301.0], "duration": [200.0, 0.0]}
+    events = np.array(
+        [tuple(v[i] for v in event.values()) for i in range(2)], [(k, object) for k in event]
+    )
+    channels = np.array([("C3",), ("C4",)], [("labels", object)])
+    eeg = {"nbchan": 2, "srate": 100.0, "pnts": 400, "trials": 1, "xmin": 0.0, "xmax": 3.99, "data": signal,
+           "chanlocs": channels, "event": events, "epoch": [], "setname": "a", "ref": "common"}  # fmt: skip
+    for name in "ab":
+        savemat(tmp_path / f"{name}.set", {"EEG": eeg})
+    found = read(tmp_path, SEIZURES)
+    assert found.label.tolist() == [0, 0, 1, 1] * 2
+    np.testing.assert_allclose(np.hstack(found.signal[:4]), signal, rtol=1e-6)
+    assert "2 gaps in time; no window spans one" in found.notes
+
+
+def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.fif").write_bytes(b"no recording at all")
+    with pytest.raises(DataError, match="a.fif cannot be read .* expected a recording or epochs"):
+        read(tmp_path, SEIZURES)
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingExtraError, match=r"reading a.fif needs an extra: .*sequela\[mne\]"):
+        read(tmp_path, SEIZURES)

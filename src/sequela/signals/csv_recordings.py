@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ FILE = ("file", "filename", "file_name", "name", "recording", "datei")
 """The usual names of a column with the names of files."""
 SAID = ("label", "subject", "session", "recording", "site")
 """The keys of a declaration that may name a column."""
-_TIME = re.compile(r"time|times|timestamp|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
+_TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
 _UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|_(s|ms|us|µs|sec|[uµmn]?V))")
 _ID = re.compile(r"(^|_)(id|nr|no|patient|subject|person|case|stay)(_|$)", re.IGNORECASE)
 _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
@@ -41,10 +40,6 @@ _SLOWEST = 10
 """Hz below which times without a unit are not taken for seconds."""
 _LOOK, _ROWS, _FEWEST = 1 << 16, 50, 16
 """The bytes and rows that are looked at to recognise a recording, and the fewest rows of one."""
-_GAP, _HALF = 1.5, 0.5  # sample steps
-_DIGITS = 4
-_FINEST = 1e-6
-"""The steps in seconds to which times are rounded at most."""
 
 
 def is_csv(path: Path) -> bool:
@@ -103,7 +98,7 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     sfreq, pieces = settings.rate or 0.0, (Piece(0, n_times, 0.0),)
     if time is not None:
         times = _seconds(path, time, read[time], form, settings.rate)
-        sfreq, pieces = _pieces(path, times, settings.rate)
+        sfreq, pieces = tables.pieces_of(path, times, settings.rate)
     at = np.concatenate([start + np.arange(b - a) / sfreq for a, b, start in pieces])
     label = said.pop("label", None)
     units = [parted(name) for name in columns]
@@ -231,50 +226,3 @@ def _converted(texts: Sequence[str], kind: str) -> NDArray[Any]:
             return np.array(["nan" if kind == "float64" else "NaT"], kind)
         half = len(texts) // 2
         return np.concatenate([_converted(some, kind) for some in (texts[:half], texts[half:])])
-
-
-def _pieces(
-    path: Path, times: NDArray[np.float64], rate: float | None
-) -> tuple[float, tuple[Piece, ...]]:
-    """Return the rate and the pieces without a gap; raise at the first irregular row."""
-    steps = np.diff(times)
-    if (steps <= 0).any():
-        row = int(np.flatnonzero(steps <= 0)[0]) + 2
-        raise DataError(
-            f"{path} row {row}: its time is not after the time of the row before; expected rising "
-            f"times; {REMEDY}"
-        )
-    step = 1 / rate if rate else float(np.median(steps))
-    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
-    parts = [*pairwise(bounds)]
-    first, last = max(parts, key=lambda part: part[1] - part[0])
-    sfreq = rate or _rate(times[first:last])
-    for a, b in parts:
-        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
-        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
-        uneven = np.flatnonzero(off > _HALF / sfreq)
-        if len(uneven) or (b - a == 1 and len(parts) > 1):
-            row = a + int(uneven[0] if len(uneven) else a == 0)
-            raise DataError(
-                f"{path} row {row + 1}: irregular times: {times[row] - times[row - 1]:.6g} s after "
-                f"the row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample "
-                "it, or correct the times"
-            )
-    start = times[0]
-    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
-
-
-def _rate(times: NDArray[np.float64]) -> float:
-    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
-    if len(times) == 1:
-        return 1.0
-    times = times - times[0]
-    sfreq = (len(times) - 1) / float(times[-1])
-    ticks = (10.0**-n for n in range(7))
-    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 1e-4)), _FINEST)
-    at = np.arange(len(times))
-    for digits in range(_DIGITS + 1):
-        near = round(sfreq, digits)
-        if near and np.abs(times - at / near).max() <= tick * (1 + 1e-6):
-            return near
-    return sfreq

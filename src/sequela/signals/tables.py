@@ -18,6 +18,7 @@ from sequela.errors import form_of as shape_of
 from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
+from sequela.signals.edf import Piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
 _CHANNEL = "{channel}"
+_GAP, _HALF = 1.5, 0.5  # sample steps
+_DIGITS = 4
+_FINEST = 1e-6
+"""The smallest step in seconds to which times are taken to be rounded."""
 _TWO = 2
 
 
@@ -373,12 +378,12 @@ def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
         yield from as_texts(batch[column])
 
 
-def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
+def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
     """Parse times in seconds."""
-    found = []
+    found, form = [], form_of(settings)
     for row, written in enumerate(said):
         try:
-            found.append(float(written))
+            found.append(float(form.plain(written, "number")))
         except ValueError:
             found.append(np.nan)
         if not np.isfinite(found[-1]):
@@ -389,13 +394,52 @@ def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
     return found
 
 
-def rate_of(times: Sequence[float], path: Path) -> float:
-    """Return the rate in Hz of the times of samples, by their median step."""
-    steps = np.array([later - earlier for earlier, later in pairwise(times)])
-    step = float(np.median(steps)) if len(steps) else 0.0
-    if step <= 0:
+def pieces_of(
+    path: Path, times: NDArray[np.float64], rate: float | None, first_row: int = 1
+) -> tuple[float, tuple[Piece, ...]]:
+    """Find the rate in Hz and the pieces without a gap in times of samples, in seconds.
+
+    Raises:
+        DataError: At the first row whose time is off by half a sample and does not begin a piece.
+    """
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0]) + 1 + first_row
         raise DataError(
-            f"{path}: the first times do not rise; expected rising seconds in each id; or give the "
-            "rate with --rate"
+            f"{path} row {row}: its time is not after the time of the row before; expected rising "
+            f"times; {REMEDY}"
         )
-    return round(1 / step, 4)
+    step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
+    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
+    parts = [*pairwise(bounds)]
+    first, last = max(parts, key=lambda part: part[1] - part[0])
+    sfreq = rate or _rate(times[first:last])
+    for a, b in parts:
+        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
+        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
+        uneven = np.flatnonzero(off > _HALF / sfreq)
+        if len(uneven) or (b - a == 1 and len(parts) > 1):
+            row = a + int(uneven[0] if len(uneven) else a == 0)
+            raise DataError(
+                f"{path} row {row + first_row}: irregular times: {times[row] - times[row - 1]:.6g} s after "
+                f"the row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample "
+                "it, or correct the times"
+            )
+    start = times[0]
+    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
+
+
+def _rate(times: NDArray[np.float64]) -> float:
+    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
+    if len(times) == 1:
+        return 1.0
+    times = times - times[0]
+    sfreq = (len(times) - 1) / float(times[-1])
+    ticks = (10.0**-n for n in range(7))
+    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 1e-4)), _FINEST)
+    at = np.arange(len(times))
+    for digits in range(_DIGITS + 1):
+        near = round(sfreq, digits)
+        if near and np.abs(times - at / near).max() <= tick * (1 + 1e-6):
+            return near
+    return sfreq

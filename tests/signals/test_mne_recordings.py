@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, MissingExtraError
+from sequela.errors import DataError, MissingExtraError, SettingError
 from sequela.intake.describe_signals import propose
 from sequela.signals.reading import read
 
@@ -101,8 +101,9 @@ def test_eeglab(tmp_path: Path) -> None:
         [tuple(v[i] for v in event.values()) for i in range(2)], [(k, object) for k in event]
     )
     channels = np.array([("C3",), ("C4",)], [("labels", object)])
-    eeg = {"nbchan": 2, "srate": 100.0, "pnts": 400, "trials": 1, "xmin": 0.0, "xmax": 3.99, "data": signal,
-           "chanlocs": channels, "event": events, "epoch": [], "setname": "a", "ref": "common"}  # fmt: skip
+    eeg = {"nbchan": 2, "srate": 100.0, "pnts": 400, "trials": 1, "xmin": 0.0, "xmax": 3.99}
+    eeg |= {"data": signal, "chanlocs": channels, "event": events, "epoch": [], "setname": "a"}
+    eeg["ref"] = "common"
     for name in "ab":
         savemat(tmp_path / f"{name}.set", {"EEG": eeg})
     found = read(tmp_path, SEIZURES)
@@ -113,8 +114,32 @@ def test_eeglab(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.fif").write_bytes(b"no recording at all")
-    with pytest.raises(DataError, match="a.fif cannot be read .* expected a recording or epochs"):
+    with pytest.raises(DataError, match=r"a\.fif cannot be read .* expected a recording or epochs"):
         read(tmp_path, SEIZURES)
     monkeypatch.setitem(sys.modules, "mne", None)
     with pytest.raises(MissingExtraError, match=r"reading a.fif needs an extra: .*sequela\[mne\]"):
         read(tmp_path, SEIZURES)
+
+
+def test_epochs_are_examples_of_a_classifier_and_of_an_audit() -> None:
+    pytest.importorskip("torch")
+    import sequela
+
+    signal = np.random.default_rng(0).normal(scale=20e-6, size=(40, 2, 50))
+    signal[::2] *= 5
+    events = np.column_stack([np.arange(40) * 50, np.zeros(40, int), [1, 2] * 20])
+    info = mne.create_info(["C3", "C4"], 50, "eeg")
+    names = {"left": 1, "right": 2}
+    epochs = mne.EpochsArray(signal, info, events, event_id=names, verbose="error")
+    fitted = [
+        sequela.SignalClassifier("mlp-baseline", epochs=2, random_state=0).fit(
+            each, events[:, 2], groups=np.arange(40)
+        )
+        for each in (epochs, signal * 1e6)
+    ]
+    first, second = (each.predict_proba(epochs) for each in fitted)
+    assert (first == second).all()
+    with pytest.raises(SettingError, match="RawArray is one recording; expected examples: cut it"):
+        fitted[0].predict(raw(1))
+    found = sequela.audit(epochs, splits=[[*range(20)], [*range(20, 40)]])
+    assert found.inputs[0].taken_for == "40 rows: label: label; 8 other columns"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SettingError, extra, without_values
+from sequela.errors import DataError, extra, without_values
 from sequela.formats.opened import opened
 from sequela.signals.edf import Piece
 from sequela.signals.events import Event
@@ -118,15 +118,3 @@ def _units(found: Any) -> tuple[str, ...]:
 
 def _patient(found: Any) -> str:
     return str((found.info["subject_info"] or {}).get("his_id") or "")
-
-
-def examples_of(given: Any) -> Any:
-    """Return the samples of MNE's Epochs in µV (example, n_chans, n_times), others unchanged."""
-    if not hasattr(given, "get_data") or not hasattr(given, "info"):
-        return given
-    if not hasattr(given, "events"):
-        raise SettingError(
-            f"{type(given).__name__} is one recording; expected examples: cut it, for example with "
-            "mne.make_fixed_length_epochs, or save it as .fif and name its folder with root="
-        )
-    return given.get_data(copy=False) * 1e6

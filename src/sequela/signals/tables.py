@@ -421,9 +421,9 @@ def pieces_of(
         if len(uneven) or (b - a == 1 and len(parts) > 1):
             row = a + int(uneven[0] if len(uneven) else a == 0)
             raise DataError(
-                f"{path} row {row + first_row}: irregular times: {times[row] - times[row - 1]:.6g} s after "
-                f"the row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample "
-                "it, or correct the times"
+                f"{path} row {row + first_row}: irregular times: {steps[row - 1]:.6g} s after the "
+                f"row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample it, "
+                "or correct the times"
             )
     start = times[0]
     return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)

@@ -136,8 +136,15 @@ def of_path(
         row = people[bids_subject(root, file.path, people)]
         if how in row:
             return row[how]
+    return _in_path(inside.as_posix(), file, key, how, row)
+
+
+def _in_path(
+    inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str] | None
+) -> str:
+    """Return what a regular expression finds in the path of a file."""
     try:
-        match = re.search(how, inside.as_posix())
+        match = re.search(how, inside)
     except re.error as error:
         raise SettingError(
             f"{key} is '{how}', which is not a regular expression ({error}); correct it"

@@ -309,7 +309,7 @@ def test_recordings_of_several_formats_in_a_folder(edf: Edf, tmp_path: Path) -> 
     edf("a.edf")
     (tmp_path / "patients.csv").write_text("age,sex\n70,f\n80,m\n", "utf-8")
     written(tmp_path / "b.csv")
-    with pytest.raises(DataError, match=r"several formats \(b.csv, a.edf\); expected one format"):
+    with pytest.raises(DataError, match=r"several formats \(a.edf, b.csv\); expected one format"):
         read(tmp_path, FOLDER)
     with pytest.raises(SequelaError, match="several formats"):
         describe(tmp_path)

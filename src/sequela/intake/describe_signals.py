@@ -204,7 +204,10 @@ def _of_csv(
             proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
     if "label" not in proposal.keys and not events:
         pattern, counts = _classes_in_names(path, recorded)
-        why = f"by the names of the files: {counted([*counts.elements()])}" if pattern else ""
+        why = (
+            f"by the names of the files: {counted([*counts.elements()])}: are these classes?"
+            * bool(pattern)
+        )
         proposal.key("label", pattern, why or "no column and no name of a file has a class")
     own = {k: v for k in roles if (v := proposal.keys.get(k, (None,))[0]) in names}
     return settings.model_copy(update={**inside, **own}), texts

@@ -118,10 +118,11 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
 
 def first_rows(path: Path) -> tuple[list[str], list[list[str]], Format]:
     """Return the header, whole first rows, and the probable form of a csv file."""
-    with opened(path, EXPECTED) as stream:
-        lines = stream.read(_LOOK).decode("latin-1").splitlines()[: _ROWS + 2]
-    separator = max(SEPARATORS, key=(lines or [""])[0].count)
-    names, *rows = csv.reader(lines or [""], delimiter=separator)
+    lines = [""]
+    with suppress(SequelaError), opened(path, EXPECTED) as stream:
+        lines = stream.read(_LOOK).decode("latin-1").splitlines()[: _ROWS + 2] or lines
+    separator = max(SEPARATORS, key=lines[0].count)
+    names, *rows = csv.reader((each.replace('"', "") for each in lines), delimiter=separator)
     decimal = "," if separator != "," and re.search("[0-9],[0-9]", "".join(lines[1:])) else "."
     whole = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
     return names, whole, Format(separator, decimal)
@@ -170,11 +171,11 @@ def _read(
     """Return some columns (signal, time) from a row up to another."""
     status = path.stat()
     chosen = tuple(columns[i] for i in signals)
-    return _samples(path, chosen, form, (status.st_mtime_ns, status.st_size))[:, first:last]
+    return samples(path, chosen, form, (status.st_mtime_ns, status.st_size))[:, first:last]
 
 
 @lru_cache(maxsize=1)
-def _samples(
+def samples(
     path: Path, columns: tuple[str, ...], form: Format, _: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Return columns of a file (column, row); those of the last file are kept."""

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,10 @@ NAMED = 10
 """The least count of a label that notes and messages name: rarer ones may be free text."""
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
-    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
+    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
+    r"LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
 )
-"""The names of channels with other signals."""
+"""The names of channels with other signals, and of columns without one."""
 
 
 def is_recording(path: Path, settings: SignalSettings | None = None) -> bool:
@@ -73,14 +74,12 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
     binary = [each for each in inside if _is_binary(each)]
     texts = [each for each in inside if each not in {*binary}]
     kinds = {each.suffix.lower() in SUFFIXES: each for each in binary}
-    recorded = (
-        next((e for e in texts if csv_recordings.looks_recorded(e)), None) if binary else None
-    )
-    if len(kinds) > 1 or recorded:
-        one, other = recorded or kinds[True], binary[0] if recorded else kinds[False]
+    recorded = (e for e in texts if csv_recordings.looks_recorded(e)) if binary else ()
+    several = [*kinds.values(), *islice(recorded, 1)]
+    if len(several) > 1:
         raise DataError(
-            f"{root}: recordings of several formats ({one.name}, {other.name}); expected one "
-            "format; move the others to another folder"
+            f"{root}: recordings of several formats ({several[0].name}, {several[1].name}); "
+            "expected one format; move the others to another folder"
         )
     return binary or (texts if _are_recordings(texts, settings) else [])
 
@@ -368,6 +367,7 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Clas
         events = [replace(e, onset=e.onset - piece.offset) for e in recording.events]
         offset = recording.offset + piece.offset
         cutter.stretch(replace(piece, whose=recording.whose, offset=offset), events, classes)
+    csv_recordings.samples.cache_clear()
 
 
 def stretches_of(

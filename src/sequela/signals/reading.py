@@ -94,7 +94,8 @@ def table_of(path: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(each.name for each in found[:8]) or "none"
         raise DataError(
-            f"{path}: found {names}; expected one table of segments; name it with --root"
+            f"{path}: found {names}; expected one table of segments; name it with --root, or give "
+            "--time or --rate if each csv file is a recording"
         )
     return found[0]
 

@@ -29,6 +29,8 @@ class SampledFile:
         labelled: True if the annotations are the classes of its samples.
         epochs: True if each piece is an epoch that was cut before.
         assumed: True if the unit of a signal is not recorded.
+        start: None: the start of the recording is not read.
+        header: Empty, as there is no header of EDF.
     """
 
     path: Path

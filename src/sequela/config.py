@@ -275,7 +275,7 @@ class SignalSettings(_Settings):
     time: Text = Field(
         default=None,
         description="Column of the time in seconds: of each sample in a table with one row per "
-        "sample, else of the start of the segment, which orders the segments of a recording. In a "
+        "sample, else of the start of the segment, which orders the segments of a recording; in a "
         "csv file of one recording also in another unit, as in 'time [ms]', or a date and time.",
     )
     channels: tuple[str, ...] = Field(

@@ -57,10 +57,10 @@ def equal(one: Windows, other: Windows) -> bool:
     return all((getattr(one, name) == getattr(other, name)).all() for name in arrays)
 
 
-def folders(root: Path, *, german: bool = False, **how: str) -> Path:
+def folders(root: Path, *, german: bool = False, names: str = "time,C3,C4") -> Path:
     """Write two recordings of each of two classes."""
     for name in ("sick/p1", "sick/p2", "well/p3", "well/p4"):
-        written(root / f"{name}.csv", german=german, **how)
+        written(root / f"{name}.csv", german=german, names=names)
     return root
 
 
@@ -79,8 +79,8 @@ def test_the_windows_are_those_of_the_same_data_as_edf_and_npz(
     assert of_edf.signal.shape[0] == 16
     assert equal(read(tmp_path / "csv", asked), of_edf)
     assert equal(read(tmp_path / "german", asked.model_copy(update=GERMAN)), of_edf)
-    ids = {"y": ["sick", "well"], "id": ["sick/p1", "well/p2"]}
-    np.savez(tmp_path / "own.npz", X=np.stack(signals), **ids)
+    y, ids = ["sick", "well"], ["sick/p1", "well/p2"]
+    np.savez(tmp_path / "own.npz", X=np.stack(signals), y=y, id=ids)
     found = {"label": "y", "recording": "id", "rate": RATE, "channels": ("C3", "C4")}
     assert equal(read(tmp_path / "own.npz", asked.model_copy(update=found)), of_edf)
 

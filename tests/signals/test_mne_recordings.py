@@ -11,10 +11,16 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError, SettingError
 from sequela.intake.describe_signals import propose
 from sequela.signals.reading import read
+from sequela.signals.windows import Windows
 
 mne = pytest.importorskip("mne")
 RATE = 128
 SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background="none", window=1)
+
+
+def joined(found: Windows) -> Any:
+    """Join the four windows of the first recording: float32 (n_chans, time)."""
+    return np.concatenate(list(found.signal[:4]), axis=1)
 
 
 def raw(seed: int, **about: Any) -> Any:
@@ -32,7 +38,7 @@ def test_raw_files(tmp_path: Path) -> None:
     assert (found.sfreq, found.channels) == (RATE, ("C3", "C4"))
     assert found.label.tolist() == [0, 0, 1, 1] * 2
     expected = (raw(1).get_data()[:2] * 1e6).astype(np.float32)
-    assert (np.hstack(found.signal[:4]) == expected).all()
+    assert (joined(found) == expected).all()
     assert '\nevents = "annotations"\n' in propose(tmp_path)
 
 
@@ -52,6 +58,8 @@ def test_epochs_files(tmp_path: Path) -> None:
     assert found.label.tolist() == [0, 1, 0, 1, 1, 0] * 2
     assert found.recording_id.tolist() == ["a-epo"] * 6 + ["b-epo"] * 6
     assert (found.signal[:6] == (signal * 1e6).astype(np.float32)).all()
+    assert not [note for note in found.notes if "gaps" in note]
+    assert '\nclasses = ["left", "right"]\n' in propose(tmp_path)
     halves = read(tmp_path, SignalSettings(window=0.5))
     assert halves.signal.shape == (24, 2, 50)
 
@@ -89,26 +97,37 @@ def test_brainvision(tmp_path: Path) -> None:
         (tmp_path / f"{name}.eeg").write_bytes(signal.T.tobytes())
     found = read(tmp_path, SEIZURES.model_copy(update={"classes": ("seizure=Comment/seizure",)}))
     assert (found.sfreq, found.label.tolist()) == (100, [0, 0, 1, 1] * 2)
-    np.testing.assert_allclose(np.hstack(found.signal[:4]), signal, rtol=1e-6)
+    np.testing.assert_allclose(joined(found), signal, rtol=1e-6)
 
 
 def test_eeglab(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     signal = np.random.default_rng(0).normal(scale=20, size=(2, 400))
-    event = {"type": ["seizure", "boundary"], "latency": [201.0, 301.0], "duration": [200.0, 0.0]}
+    event: dict[str, list[Any]] = {
+        "type": ["seizure", "boundary"],
+        "latency": [201.0, 301.0],
+        "duration": [200.0, 0.0],
+    }
     events = np.array(
         [tuple(v[i] for v in event.values()) for i in range(2)], [(k, object) for k in event]
     )
     channels = np.array([("C3",), ("C4",)], [("labels", object)])
-    eeg = {"nbchan": 2, "srate": 100.0, "pnts": 400, "trials": 1, "xmin": 0.0, "xmax": 3.99}
+    eeg: dict[str, Any] = {
+        "nbchan": 2,
+        "srate": 100.0,
+        "pnts": 400,
+        "trials": 1,
+        "xmin": 0.0,
+        "xmax": 3.99,
+    }
     eeg |= {"data": signal, "chanlocs": channels, "event": events, "epoch": [], "setname": "a"}
     eeg["ref"] = "common"
     for name in "ab":
         savemat(tmp_path / f"{name}.set", {"EEG": eeg})
     found = read(tmp_path, SEIZURES)
     assert found.label.tolist() == [0, 0, 1, 1] * 2
-    np.testing.assert_allclose(np.hstack(found.signal[:4]), signal, rtol=1e-6)
+    np.testing.assert_allclose(joined(found), signal, rtol=1e-6)
     assert "2 gaps in time; no window spans one" in found.notes
 
 
@@ -142,4 +161,4 @@ def test_epochs_are_examples_of_a_classifier_and_of_an_audit() -> None:
     with pytest.raises(SettingError, match="RawArray is one recording; expected examples: cut it"):
         fitted[0].predict(raw(1))
     found = sequela.audit(epochs, splits=[[*range(20)], [*range(20, 40)]])
-    assert found.inputs[0].taken_for == "40 rows: label: label; 8 other columns"
+    assert "taken_for='40 rows: label: label; 8 other columns'" in str(found)

@@ -22,7 +22,7 @@ from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import EXPECTED, is_csv, lists_files, parted, time_of
 from sequela.signals.events import counted
 from sequela.signals.reading import table_of
-from sequela.signals.sampled import SampledFile, SignalFile
+from sequela.signals.sampled import SignalFile
 from sequela.signals.whose import PARTICIPANTS
 
 _LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
@@ -239,7 +239,7 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
         settings, texts = _of_csv(path, files, proposal)
     headers, beside = folders.headers(path, settings)
     seconds = sum(each.seconds - each.gaps for each in headers)
-    n_gaps = sum(len(each.pieces) - 1 for each in headers)
+    n_gaps = sum(len(each.pieces) - 1 for each in headers if not each.epochs)
     proposal.seen.append(
         f"{len(headers):,} recordings, {seconds / 3600:,.2f} hours"
         + f", {n_gaps:,} gaps in time" * bool(n_gaps)
@@ -263,10 +263,15 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     first = {each.rate(each.signals[0]) for each in headers}
     if len(first) > 1:
         proposal.key("resample", min(first), "the files differ in rate: the lowest of them, in Hz")
-    if any(isinstance(each, SampledFile) and each.assumed for each in headers):
+    if any(each.assumed for each in headers):
         proposal.key("unit", "µV", "the files do not name a unit: is it this one?")
     if "subject" not in proposal.keys:
         _subjects(path, headers, proposal)
+    if all(each.epochs for each in headers):
+        labels = [event.label for each in headers for event in each.annotations]
+        why = f"the classes of the epochs: {counted(labels)}; put them in order"
+        proposal.key("classes", tuple(sorted({*labels})), why)
+        return
     if "label" not in proposal.keys:
         _events(path, headers, beside, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")

@@ -19,7 +19,7 @@ from sequela.signals.cutting import Cutter, Stretch, no_subjects
 from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
-from sequela.signals.sampled import SampledFile, SignalFile
+from sequela.signals.sampled import SignalFile
 from sequela.signals.whose import (
     PARTICIPANTS,
     bids_subject,
@@ -97,7 +97,7 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
 def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
     """Cut the recordings in a folder into windows."""
     folder = Folder.open(root, cutter.settings)
-    epochs = all(isinstance(e.file, SampledFile) and e.file.epochs for e in folder.recordings)
+    epochs = all(each.file.epochs for each in folder.recordings)
     if cutter.settings.window is None and cutter.segment is None and not epochs:
         raise SettingError(
             f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
@@ -168,7 +168,7 @@ class Folder:
             settings = settings.model_copy(update={"events": event_files.BIDS})
         files, beside = headers(root, settings)
         rows = listing(root, settings, {_name(root, each.path): each.path for each in files})
-        own_classes = any(isinstance(each, SampledFile) and each.labelled for each in files)
+        own_classes = any(each.labelled for each in files)
         if labelled and not own_classes and settings.label is None and settings.events is None:
             raise SettingError(
                 f"{root}: the class of a window is unknown; name the source of events with "
@@ -182,7 +182,7 @@ class Folder:
         found = []
         for file in files:
             name = _name(root, file.path)
-            in_file = isinstance(file, SampledFile) and file.labelled
+            in_file = labelled and file.labelled
             said = {
                 key: of_path(root, file, key, getattr(settings, key), people, rows.get(name))
                 for key in (*Whose._fields, *(() if in_file else ("label",)))
@@ -217,9 +217,9 @@ def _notes(
         yield f"events of no class are not used: {counted(other, NAMED)}"
     if endless := sum(each.duration is None and each.label in classes.found for each in events):
         yield f"{endless:,} events have no end: the rest of their recordings is left out"
-    if n_gaps := sum(len(each.file.pieces) - 1 for each in found):
+    if n_gaps := sum(len(each.file.pieces) - 1 for each in found if not each.file.epochs):
         yield f"{n_gaps:,} gaps in time; no window spans one"
-    if any(isinstance(each.file, SampledFile) and each.file.assumed for each in found):
+    if any(each.file.assumed for each in found):
         yield "no unit is declared: the samples are assumed to be in µV"
     if chosen:
         yield f"the channels are those that all files have: {', '.join(chosen)}"

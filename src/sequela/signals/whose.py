@@ -167,4 +167,4 @@ def _of_columns(file: SignalFile, key: str, how: str, row: Mapping[str, str] | N
                 f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
             )
         return row[how]
-    return file.attributes.get(key) if isinstance(file, SampledFile) else None
+    return file.attributes.get(key)

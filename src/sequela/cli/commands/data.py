@@ -68,8 +68,9 @@ def describe(
     Example: `sequela data describe path/to/tables --write`
 
     Args:
-        path: Table of segments; folder of EDF, BDF or BIDS recordings; folder of hospital tables;
-            or a published data set that is declared in such a file, such as `mimic3`.
+        path: Table of segments; folder of recordings (EDF, BDF, BIDS, FIF, a csv file of each);
+            folder of hospital tables; or a published data set that is declared in such a file, such
+            as `mimic3`.
         write: Write the declaration to its place next to the data; a file that is there is kept.
         out: Write the declaration to this file (default: print it).
     """

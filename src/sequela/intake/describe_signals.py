@@ -1,6 +1,7 @@
 """Declarations proposed from recordings; open decisions are marked."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,12 +21,16 @@ from sequela.intake.look import look
 from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import EXPECTED, is_csv, lists_files, parted, time_of
+from sequela.signals.declaration import NAME
 from sequela.signals.events import counted
 from sequela.signals.reading import table_of
 from sequela.signals.sampled import SignalFile
 from sequela.signals.whose import PARTICIPANTS
 
-_LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
+_LABELS = (
+    *("label", "class", "stage", "y", "target", "diagnosis", "event", "type"),
+    *("group", "condition", "dx", "klasse", "diagnose", "gruppe"),
+)
 _SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
 _SESSIONS = ("session", "session_id")
 _RECORDINGS = ("recording", "recording_id", "night", "file", "record")
@@ -72,7 +77,8 @@ class Proposal:
 
 def propose(path: Path) -> str:
     """Propose a ``signals.toml`` for the data at a path."""
-    proposal = Proposal()
+    command = f"sequela train auto --data signals --root {shlex.quote(str(path))}"
+    proposal = Proposal([f"Once this is in {NAME} with the data: {command}"])
     if folders.is_recording(path) or folders.has_recordings(path):
         _of_folder(path, proposal)
     else:
@@ -238,17 +244,18 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     if files and is_csv(files[0]):
         settings, texts = _of_csv(path, files, proposal)
     headers, beside = folders.headers(path, settings)
-    seconds = sum(each.seconds - each.gaps for each in headers)
     n_gaps = sum(len(each.pieces) - 1 for each in headers if not each.epochs)
+    rates = Counter(each.rate(i) for each in headers for i in each.signals)
+    seconds = f", {sum(each.seconds - each.gaps for each in headers) / 3600:,.2f} hours"
+    named = ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
+    is_known = "rate" not in proposal.keys
     proposal.seen.append(
-        f"{len(headers):,} recordings, {seconds / 3600:,.2f} hours"
+        f"{len(headers):,} recordings"
+        + seconds * is_known
         + f", {n_gaps:,} gaps in time" * bool(n_gaps)
         + f", {len(beside):,} files of annotations" * bool(beside)
     )
-    rates = Counter(each.rate(i) for each in headers for i in each.signals)
-    proposal.seen.append(
-        "rates of channels: " + ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
-    )
+    proposal.seen += [f"rates of channels: {named}"] * is_known
     counts = Counter(
         name for each in headers for name in {canonical(each.labels[i]) for i in each.signals}
     )

@@ -35,7 +35,7 @@ NAMED = 10
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
-    r"LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
+    r"AUX|ACC|GYR|LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
 )
 """The names of channels with other signals, and of columns without one."""
 
@@ -90,8 +90,9 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
         return False
     if len(texts) > 1 and (settings.rate or settings.time or settings.listing):
         return True
-    recorded = sum(map(csv_recordings.looks_recorded, texts))
-    return recorded * 2 > len(texts)
+    recorded = [each for each in texts if csv_recordings.looks_recorded(each)]
+    listed = [each for each in texts if csv_recordings.lists_files(each)]
+    return len(recorded) * 2 > len(texts) - len(listed)
 
 
 def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:

@@ -436,10 +436,11 @@ def _rate(times: NDArray[np.float64]) -> float:
     times = times - times[0]
     sfreq = (len(times) - 1) / float(times[-1])
     ticks = (10.0**-n for n in range(7))
-    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 1e-4)), _FINEST)
+    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 0.01)), _FINEST)
     at = np.arange(len(times))
-    for digits in range(_DIGITS + 1):
-        near = round(sfreq, digits)
-        if near and np.abs(times - at / near).max() <= tick * (1 + 1e-6):
-            return near
+    for tolerance in (tick * (1 + 1e-6), _HALF / sfreq):  # rounded times, times with a jitter
+        for digits in range(_DIGITS + 1):
+            near = round(sfreq, digits)
+            if near and np.abs(times - at / near).max() <= tolerance:
+                return near
     return sfreq

@@ -131,6 +131,18 @@ def test_eeglab(tmp_path: Path) -> None:
     assert "2 gaps in time; no window spans one" in found.notes
 
 
+def test_a_truncated_file_and_a_missing_one(tmp_path: Path) -> None:
+    raw(1).save(tmp_path / "1_raw.fif", fmt="double", verbose="error")
+    content = (tmp_path / "1_raw.fif").read_bytes()
+    (tmp_path / "1_raw.fif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"1_raw\.fif cannot be read"):
+        read(tmp_path, SEIZURES)
+    (tmp_path / "1_raw.fif").unlink()
+    (tmp_path / "a.vhdr").write_text(BRAINVISION.format(name="a"), "utf-8")
+    with pytest.raises(DataError, match=r"a\.vhdr cannot be read"):
+        read(tmp_path, SEIZURES)
+
+
 def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.fif").write_bytes(b"no recording at all")
     with pytest.raises(DataError, match=r"a\.fif cannot be read .* expected a recording or epochs"):

@@ -202,6 +202,16 @@ def test_the_draft_names_a_table_of_files_and_columns(tmp_path: Path) -> None:
     assert "# rate = " in draft
 
 
+def test_a_file_without_a_form_is_named(tmp_path: Path) -> None:
+    root = folders(tmp_path, german=True)
+    line(root / "sick/p1.csv", 200, "1;2")
+    line(root / "sick/p1.csv", 210, "1")
+    with pytest.raises(
+        DataError, match=r"sick.p1\.csv: its rows have no common form; expected one"
+    ):
+        describe(root)
+
+
 def test_hospital_tables_stay_hospital_tables(tmp_path: Path) -> None:
     rows = [f"{n // 7},{n},{70 + n % 9}" for n in range(60)]
     for name in ("vitals", "labs"):

@@ -13,14 +13,21 @@ from typing import Any
 import tomlkit
 
 from sequela.config import SignalSettings
-from sequela.errors import SequelaError
+from sequela.errors import DataError, SequelaError
 from sequela.files import temporary
 from sequela.formats import arrays, opened
 from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.look import look
 from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
-from sequela.signals.csv_recordings import EXPECTED, is_csv, lists_files, parted, time_of
+from sequela.signals.csv_recordings import (
+    EXPECTED,
+    is_csv,
+    lists_files,
+    looks_recorded,
+    parted,
+    time_of,
+)
 from sequela.signals.declaration import NAME
 from sequela.signals.events import counted
 from sequela.signals.reading import table_of
@@ -174,18 +181,25 @@ def _of_csv(
     """Propose the form, the time and the classes of csv files, one a recording."""
     tables_of = [each for each in files if lists_files(each)]
     recorded = [each for each in files if each not in tables_of]
+    first = next(filter(looks_recorded, recorded))
     with temporary() as work:
-        with opened.opened(recorded[0], EXPECTED) as stream:
+        with opened.opened(first, EXPECTED) as stream:
             (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
-        (head,) = look(work)
+        try:
+            (head,) = look(work)
+        except SequelaError as error:
+            raise DataError(
+                f"{first}: its rows have no common form; expected one separator, and in each row "
+                f"as many cells as in the header; correct it, or write {NAME} yourself"
+            ) from error
     form = {k: v for k, v in head.form.items() if k in SignalSettings.model_fields}
     settings = SignalSettings.of(**form)
     for key, value in form.items():
         if value != SignalSettings.model_fields[key].default:
-            proposal.key(key, value, f"as in {recorded[0].name}")
+            proposal.key(key, value, f"as in {first.name}")
     for doubt in head.doubts:
         proposal.seen.append(f"{DECIDE}: {doubt}")
-    names, _ = tables.columns_of(recorded[0], tables.form_of(settings))
+    names, _ = tables.columns_of(first, tables.form_of(settings))
     texts = {
         canonical(parted(name)[0])
         for name, column in zip(names, head.columns, strict=True)

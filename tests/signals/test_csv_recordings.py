@@ -108,6 +108,23 @@ def test_the_class_and_the_patient_in_columns_and_in_a_table_of_files(tmp_path: 
     assert found.subject_id.tolist() == ["r"] * 4 + ["q"] * 4
 
 
+def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None:
+    for name in ("p1", "p2", "p3"):
+        written(tmp_path / f"{name}.csv", german=True)
+    (tmp_path / "labels.csv").write_text("file,who\np1,q\np2,r\np3,s\n", "utf-8")
+    text = "file;onset;duration;label\np1;0,5;1,0;seizure\np3;2;1;seizure\n"
+    (tmp_path / "events.csv").write_text(text, "utf-8")
+    asked = SignalSettings(
+        listing="labels.csv", subject="who", events="events.csv", classes=("seizure",),
+        background="none", window=1, **GERMAN,
+    )  # fmt: skip
+    found = read(tmp_path, asked)
+    assert found.label.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 1]
+    draft = propose(tmp_path)
+    for name in ('listing = "labels.csv"', 'events = "events.csv"', 'subject = "who"'):
+        assert f"\n{name}\n" in draft
+
+
 def test_units_of_channels(tmp_path: Path) -> None:
     folders(tmp_path / "uv", names="time,C3,C4")
     folders(tmp_path / "mv", names="time,C3 [mV],C4_mV")

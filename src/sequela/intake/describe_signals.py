@@ -22,6 +22,7 @@ from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import (
     EXPECTED,
+    first_rows,
     is_csv,
     lists_files,
     looks_recorded,
@@ -217,7 +218,7 @@ def _of_csv(
     inside = {k: each.relative_to(path).as_posix() for k, each in found.items() if each}
     if listing:
         proposal.key("listing", inside["listing"], "a table of the files, by its columns")
-        names, _ = tables.columns_of(listing, tables.form_of(settings))
+        names = [name.strip() for name in first_rows(listing)[0]]
     roles = {"label": _LABELS, "subject": _SUBJECTS, "session": _SESSIONS, "site": _SITES}
     for key, known in roles.items():
         if (column := _named(known, names)) is not None:

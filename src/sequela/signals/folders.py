@@ -74,7 +74,8 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
     binary = [each for each in inside if _is_binary(each)]
     texts = [each for each in inside if each not in {*binary}]
     kinds = {each.suffix.lower() in SUFFIXES: each for each in binary}
-    recorded = (e for e in texts if csv_recordings.looks_recorded(e)) if binary else ()
+    timed = (e for e in texts if csv_recordings.time_of(csv_recordings.first_rows(e)[0]))
+    recorded = filter(csv_recordings.looks_recorded, timed) if binary else ()
     several = [*kinds.values(), *islice(recorded, 1)]
     if len(several) > 1:
         raise DataError(

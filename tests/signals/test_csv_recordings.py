@@ -114,7 +114,7 @@ def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None
     (tmp_path / "labels.csv").write_text("file,who\np1,q\np2,r\np3,s\n", "utf-8")
     text = "file;onset;duration;label\np1;0,5;1,0;seizure\np3;2;1;seizure\n"
     (tmp_path / "events.csv").write_text(text, "utf-8")
-    asked = SignalSettings(
+    asked = SignalSettings.of(
         listing="labels.csv", subject="who", events="events.csv", classes=("seizure",),
         background="none", window=1, **GERMAN,
     )  # fmt: skip

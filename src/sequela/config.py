@@ -1,12 +1,21 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
+import codecs
 import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
@@ -186,11 +195,15 @@ class SignalSettings(_Settings):
     site: Text = None
     """Column of the site; for files, `folder` or a regular expression."""
     label: Text = None
-    """Column of the class, or of the outcome."""
+    """Column of the class, or of the outcome; for files, also `folder` or a regular expression."""
+    listing: Text = None
+    """Table in a folder of files that names them, one a row, in a column `file` or `name`: label,
+    subject, session, recording and site may then be its columns."""
     time: Text = None
     """Column of the time in seconds: of each sample in a table with one row per sample, else of the
-    start of the segment, which orders the segments of a recording; in a table with one row per
-    patient, column of the date and time of the prediction."""
+    start of the segment, which orders the segments of a recording; in a csv file of one
+    recording also in another unit, as in 'time [ms]', or a date and time; in a table with one row
+    per patient, column of the date and time of the prediction."""
     channels: tuple[str, ...] = ()
     """Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that all files
     have)."""
@@ -208,6 +221,12 @@ class SignalSettings(_Settings):
     stride: float | None = Field(default=None, gt=0)
     """Seconds from the start of one window to the start of the next (default: the length of a
     window)."""
+    separator: Literal[",", ";", "\t", "|"] = ","
+    """Sign between two cells of a csv file."""
+    decimal: Literal[".", ","] = "."
+    """Decimal mark of the numbers in a csv file."""
+    encoding: str = "utf-8"
+    """Encoding of the text of a csv file, such as latin-1."""
     classes: tuple[str, ...] = ()
     """Classes in order, as in the data, or as NAME=VALUES, such as 'sleep=N1|N2|N3' (default: all
     values of the column, sorted); of two classes of patients, the event is last."""
@@ -229,6 +248,22 @@ class SignalSettings(_Settings):
     def independent(self) -> SplitUnit:
         """The default unit of a split: the largest known unit."""
         return "subject" if self.subject else "session" if self.session else "recording"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_format(cls, said: Any) -> Any:
+        """Read the form of csv files from a table ``[format]``, as hospital tables have it."""
+        if isinstance(said, dict) and isinstance(said.get("format"), dict):
+            return {key: value for key, value in said.items() if key != "format"} | said["format"]
+        return said
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError(f"{error}; expected a name such as latin-1 or cp1252") from error
 
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod

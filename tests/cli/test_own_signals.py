@@ -15,6 +15,7 @@ import sequela
 from sequela.config import RunSettings
 from sequela.report.commands import commands
 from sequela.runs.find import open_run
+from sequela.signals.edf import EdfFile
 
 ASKED = ["--label", "stage", "--subject", "patient", "--channels", "C3,C4", "--rate", "128"]
 MODELS = ("mlp-improved", "cnn-baseline", "gru-improved", "spectral-mlp-small", "spectral-boosting")
@@ -143,6 +144,39 @@ def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.Monk
     assert run.data["counts"] == [180, 60]
     ran("report", "run", "--out", "page.html")
     ran("data", "check", "signals", "--root", "eeg")
+
+
+def test_csv_recordings_give_the_predictions_of_the_same_data_as_edf(
+    tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in sorted(of_files(tmp_path / "edf").iterdir()):
+        file = EdfFile.open(path)
+        rows = file.read([0, 1], 0, 64 * 20).T.tolist()
+        lines = [";".join(map(repr, (n / 64, *row))) for n, row in enumerate(rows)]
+        place = tmp_path / "csv" / f"{path.stem}.csv"
+        place.parent.mkdir(exist_ok=True)
+        names = ";".join(["Zeit [s]", *(f"{file.labels[i]} [\N{MICRO SIGN}V]" for i in (0, 1))])
+        text = "\r\n".join([names, *lines]).replace(".", ",") + "\r\n"
+        place.write_bytes(text.encode("latin-1"))
+    events = [f"p{person:02d}_1,8,6,seizure" for person in range(12)]
+    Path("csv/seizures.csv").write_text("\n".join(["file,onset,duration,label", *events]), "utf-8")
+    ran("data", "describe", "csv", "--out", "csv.toml")
+    draft = Path("csv.toml").read_text("utf-8")
+    assert '\nevents = "seizures.csv"\n' in draft
+    asked = ["--subject", "(p[0-9]+)_", "--classes", "seizure", "--background", "none"]
+    asked += ["--window", "1", "--epochs", "2"]
+    form = ["--separator", ";", "--decimal", ",", "--encoding", "latin-1"]
+    train("mlp-baseline", "--root", "edf", "--events", "annotations", *asked, "--out", "one")
+    train(
+        "mlp-baseline", "--root", "csv", "--events", "seizures.csv", *asked, *form, "--out", "two"
+    )
+    for run in ("one", "two"):
+        ran("evaluate", run)
+    one, two = (pq.read_table(f"{run}/predictions.parquet") for run in ("one", "two"))
+    assert one.equals(two)
+    (line,) = commands([open_run(Path("two"))])
+    assert "--separator ';' --decimal , --encoding iso8859-1" in line
 
 
 def test_loaded_in_python(own: Path) -> None:

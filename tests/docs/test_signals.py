@@ -42,8 +42,20 @@ def folder(path: Path) -> None:
         ).write(path / f"p{patient:02d}_1.edf")
 
 
+def csv_files(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    for number in range(12):
+        name, scale = (f"Z{number:03d}", 10) if number % 2 else (f"S{number:03d}", 50)
+        rows = rng.normal(scale=scale, size=(10 * 256, 2)).round(2).tolist()
+        lines = [f"{n / 256:.6f};{a};{b}".replace(".", ",") for n, (a, b) in enumerate(rows)]
+        text = "\n".join(["Zeit [s];Fp1 [\N{MICRO SIGN}V];Fp2 [\N{MICRO SIGN}V]", *lines])
+        (path / f"{name}.csv").write_text(text + "\n", "latin-1")
+
+
 def test_the_page(here: Path) -> None:
     table(here / "own.parquet")
+    csv_files(here / "clinic")
     folder(here / "eeg")
     of_table, of_folder = fences(PAGE, "toml")
     (here / "eeg" / "signals.toml").write_text(of_folder, "utf-8")
@@ -51,6 +63,7 @@ def test_the_page(here: Path) -> None:
     assert open_run(here / "runs/stages").data["classes"] == ["N2", "R", "W"]
     seizures = open_run(here / "runs/seizures").data
     assert (seizures["unit"], seizures["counts"]) == ("subject", [240, 120])
+    assert open_run(here / "runs/csv").data["counts"] == [60, 60]
     assert (here / "seizures.html").exists()
     (here / "signals.toml").write_text(of_table, "utf-8")
     found = read(here / "own.parquet")

@@ -18,6 +18,7 @@ from sequela.audit.fitted import Ids, Rows
 from sequela.errors import DataError, SettingError, extra, unknown_name
 from sequela.files import temporary
 from sequela.formats import opened
+from sequela.formats.arrays import of_epochs
 from sequela.formats.columns import nulls_of, values_of
 from sequela.tables.stored_tables import connection_for, quoted
 
@@ -156,7 +157,8 @@ def _name(given: Any) -> str:
 def _checked(given: Any) -> Any:
     """Return a path that can be read, an array, or a DataFrame."""
     if not isinstance(given, str | Path):
-        given = given if hasattr(given, "columns") else np.asarray(given)
+        known = hasattr(given, "columns") or hasattr(given, "event_id")
+        given = given if known else np.asarray(of_epochs(given))
         if not getattr(given, "ndim", 1):
             raise SettingError(f"{given} is one value; expected a table or an array")
         return given
@@ -210,8 +212,8 @@ def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
         if hasattr(given, "columns"):
             frame = nw.from_native(given, eager_only=True)
             return frame.rename({c: str(c) for c in frame.columns}).to_arrow()
-        if isinstance(given, Path):
-            given, separate = _epochs(given) if _ends(given, ".fif", ".fif.gz") else _archive(given)
+        if isinstance(given, Path) or hasattr(given, "event_id"):
+            given, separate = _archive(given) if _ends(given, ".npy", ".npz") else _epochs(given)
         if given.ndim == 1:
             return pa.table({role: given})
         names = [f"column {i}" for i in range(given.shape[1])]
@@ -255,11 +257,13 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
     return arrays.pop(main), arrays
 
 
-def _epochs(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
+def _epochs(given: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
     """Read the epochs of MNE, with their events as labels and the columns of their metadata."""
-    with extra("mne", "reading .fif"):
-        import mne
-    epochs = mne.read_epochs(path, verbose="error")
+    epochs = given
+    if isinstance(given, Path):
+        with extra("mne", "reading .fif"):
+            import mne
+        epochs = mne.read_epochs(given, verbose="error")
     names = {code: name for name, code in epochs.event_id.items()}
     more = (
         {}

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from sequela.api.network import NetworkClassifier
 from sequela.errors import DataError
+from sequela.formats.arrays import of_epochs
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.models.defaults import AUTO
 from sequela.sequences.featurisers import Features
@@ -34,9 +35,10 @@ class SignalClassifier(NetworkClassifier):
     """A network that classifies segments of a signal, with scikit-learn's interface.
 
     Examples are numbers (example, n_times), one channel, or (example, n_chans, n_times): a numpy
-    array, nested lists, or a pandas or polars frame with one column for each sample. They are
-    scaled by one mean and one standard deviation for each channel, learnt from the training
-    examples; a validation set is held back for choosing the best epoch and for early stopping.
+    array, nested lists, a pandas or polars frame with one column for each sample, or Epochs of MNE,
+    which become µV. They are scaled by one mean and one standard deviation for each channel, learnt
+    from the training examples; a validation set is held back for choosing the best epoch and for
+    early stopping.
 
     Within a cross-validation by group, pass ``groups`` to this classifier too, by scikit-learn's
     metadata routing (``set_fit_request(groups=True)``): its validation set is then drawn by group
@@ -84,6 +86,7 @@ class SignalClassifier(NetworkClassifier):
 
     def _examples(self, X: Any, *, reset: bool) -> NDArray[np.float32]:
         """Return float32 (example, n_chans, n_times)."""
+        X = of_epochs(X)
         if _has_channels(X):
             array = check_array(X, dtype=np.float32, allow_nd=True)
             shape: tuple[int, ...] = array.shape[1:]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError
 from sequela.formats import opened
 
 KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
@@ -95,6 +95,18 @@ def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataErro
     near = get_close_matches(column, names, n=1)
     hint = f"; is it '{near[0]}'?" if near else ""
     return DataError(f"{path}: no column '{column}' (found: {few(names)}){hint}; correct {key}")
+
+
+def of_epochs(given: Any) -> Any:
+    """Return MNE's Epochs as an array (epoch, n_chans, n_times) in µV; anything else unchanged."""
+    if not hasattr(given, "get_data") or not hasattr(given, "ch_names"):
+        return given
+    if not hasattr(given, "events"):
+        raise SettingError(
+            f"{type(given).__name__} is one recording; expected examples: cut it by "
+            "mne.make_fixed_length_epochs, or save it as .fif and train on its folder"
+        )
+    return given.get_data(copy=False) * 1e6
 
 
 def few(names: Sequence[str]) -> str:

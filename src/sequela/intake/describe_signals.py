@@ -1,26 +1,44 @@
 """Declarations proposed from recordings; open decisions are marked."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from sequela.config import SignalSettings
-from sequela.errors import SequelaError
-from sequela.formats import arrays
-from sequela.formats.opened import DECIDE, OPTIONAL, opened
+from sequela.errors import DataError, SequelaError
+from sequela.files import temporary
+from sequela.formats import arrays, opened
+from sequela.formats.opened import DECIDE, OPTIONAL
+from sequela.intake.look import look
 from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
-from sequela.signals.edf import EdfFile
+from sequela.signals.csv_recordings import (
+    EXPECTED,
+    first_rows,
+    is_csv,
+    lists_files,
+    looks_recorded,
+    parted,
+    time_of,
+)
+from sequela.signals.declaration import NAME
 from sequela.signals.events import counted
 from sequela.signals.reading import table_of
+from sequela.signals.sampled import SignalFile
 from sequela.signals.whose import PARTICIPANTS
 
-_LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
+_LABELS = (
+    *("label", "class", "stage", "y", "target", "diagnosis", "event", "type"),
+    *("group", "condition", "dx", "klasse", "diagnose", "gruppe"),
+)
 _SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
 _SESSIONS = ("session", "session_id")
 _RECORDINGS = ("recording", "recording_id", "night", "file", "record")
@@ -29,6 +47,8 @@ _TIMES = ("time", "t", "seconds", "onset", "timestamp")
 _IDS = ("id", "segment", "segment_id")
 _MANY = 16
 """The number of columns with one name and a number from which on they are samples."""
+_HEAD = 2000
+"""The lines of a csv file from which its form is found."""
 _FEW = 20
 """The largest number of classes that are listed."""
 
@@ -65,7 +85,8 @@ class Proposal:
 
 def propose(path: Path) -> str:
     """Propose a ``signals.toml`` for the data at a path."""
-    proposal = Proposal()
+    command = f"sequela train auto --data signals --root {shlex.quote(str(path))}"
+    proposal = Proposal([f"Once this is in {NAME} with the data: {command}"])
     if folders.is_recording(path) or folders.has_recordings(path):
         _of_folder(path, proposal)
     else:
@@ -130,7 +151,7 @@ def has_samples(path: Path) -> bool:
     if path.suffix.lower() == ".parquet":
         names, lists = tables.columns_of(path)
         return bool(lists or _numbered(names))
-    with opened(path, "a table") as stream:
+    with opened.opened(path, "a table") as stream:
         first = stream.readline().decode("utf-8", "replace")
     return _numbered([name.strip('" ') for name in re.split("[,;|\t]", first.strip())]) is not None
 
@@ -165,20 +186,101 @@ def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: P
         proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
+def _of_csv(
+    path: Path, files: Sequence[Path], proposal: Proposal
+) -> tuple[SignalSettings, set[str]]:
+    """Propose the form, the time and the classes of csv files, one a recording."""
+    tables_of = [each for each in files if lists_files(each)]
+    recorded = [each for each in files if each not in tables_of]
+    first = next(filter(looks_recorded, recorded))
+    with temporary() as work:
+        with opened.opened(first, EXPECTED) as stream:
+            (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
+        try:
+            (head,) = look(work)
+        except SequelaError as error:
+            raise DataError(
+                f"{first}: its rows have no common form; expected one separator, and in each row "
+                f"as many cells as in the header; correct it, or write {NAME} yourself"
+            ) from error
+    form = {k: v for k, v in head.form.items() if k in SignalSettings.model_fields}
+    settings = SignalSettings.of(**form)
+    for key, value in form.items():
+        if value != SignalSettings.model_fields[key].default:
+            proposal.key(key, value, f"as in {first.name}")
+    for doubt in head.doubts:
+        proposal.seen.append(f"{DECIDE}: {doubt}")
+    names, _ = tables.columns_of(first, tables.form_of(settings))
+    texts = {
+        canonical(parted(name)[0])
+        for name, column in zip(names, head.columns, strict=True)
+        if column.kind == "text"
+    }
+    time = time_of(names)
+    if time is None:
+        proposal.key("rate", None, "no column has the name of a time")
+        settings = settings.model_copy(update={"rate": 1.0})  # nothing is cut
+    else:
+        proposal.key("time", time, f"by the column's name: is '{time}' the time?")
+    events = next((each for each in tables_of if _is_events(each)), None)
+    listing = next((each for each in tables_of if each != events), None)
+    found = {"events": events, "listing": listing}
+    inside = {k: each.relative_to(path).as_posix() for k, each in found.items() if each}
+    if listing:
+        proposal.key("listing", inside["listing"], "a table of the files, by its columns")
+        names = [name.strip() for name in first_rows(listing)[0]]
+    roles = {"label": _LABELS, "subject": _SUBJECTS, "session": _SESSIONS, "site": _SITES}
+    for key, known in roles.items():
+        if (column := _named(known, names)) is not None:
+            proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
+    if "label" not in proposal.keys and not events:
+        pattern, counts = _classes_in_names(path, recorded)
+        why = (
+            f"by the names of the files: {counted([*counts.elements()])}: are these classes?"
+            * bool(pattern)
+        )
+        proposal.key("label", pattern, why or "no column and no name of a file has a class")
+    own = {k: v for k in roles if (v := proposal.keys.get(k, (None,))[0]) in names}
+    return settings.model_copy(update={**inside, **own}), texts
+
+
+def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Counter[str]]:
+    """Return a regular expression that finds two or more frequent words in the names of files."""
+    for pattern in ("([A-Za-z]+)[^/]*$", "([A-Za-z]+)[0-9_-]*[.]csv", "^([^/]+)/"):
+        found = [re.search(pattern, each.relative_to(path).as_posix()) for each in files]
+        counts = Counter(match[1] for match in found if match)
+        if len(counts) > 1 and min(counts.values()) > 1 and counts.total() == len(files):
+            return pattern, counts
+    return None, Counter()
+
+
+def _is_events(place: Path) -> bool:
+    """Return whether a file is a table of events."""
+    with suppress(SequelaError):
+        event_files.table(place)
+        return True
+    return False
+
+
 def _of_folder(path: Path, proposal: Proposal) -> None:
     """Inspect the files of a folder."""
-    headers, beside = folders.headers(path)
-    seconds = sum(each.seconds - each.gaps for each in headers)
-    n_gaps = sum(len(each.pieces) - 1 for each in headers)
+    files = folders.files_of(path, SignalSettings())
+    settings, texts = SignalSettings(), set[str]()
+    if files and is_csv(files[0]):
+        settings, texts = _of_csv(path, files, proposal)
+    headers, beside = folders.headers(path, settings)
+    n_gaps = sum(len(each.pieces) - 1 for each in headers if not each.epochs)
+    rates = Counter(each.rate(i) for each in headers for i in each.signals)
+    seconds = f", {sum(each.seconds - each.gaps for each in headers) / 3600:,.2f} hours"
+    named = ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
+    is_known = "rate" not in proposal.keys
     proposal.seen.append(
-        f"{len(headers):,} recordings, {seconds / 3600:,.2f} hours"
+        f"{len(headers):,} recordings"
+        + seconds * is_known
         + f", {n_gaps:,} gaps in time" * bool(n_gaps)
         + f", {len(beside):,} files of annotations" * bool(beside)
     )
-    rates = Counter(each.rate(i) for each in headers for i in each.signals)
-    proposal.seen.append(
-        "rates of channels: " + ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
-    )
+    proposal.seen += [f"rates of channels: {named}"] * is_known
     counts = Counter(
         name for each in headers for name in {canonical(each.labels[i]) for i in each.signals}
     )
@@ -186,19 +288,28 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     if some:
         proposal.seen.append(f"channels that not all files have: {', '.join(sorted(some)[:30])}")
     try:
-        common = folders.common(headers)
+        common = tuple(name for name in folders.common(headers) if name not in texts)
         proposal.key("channels", common, "channels of EEG that all files have")
     except SequelaError as error:
         proposal.key("channels", None, " ".join(str(error).split()))
     first = {each.rate(each.signals[0]) for each in headers}
     if len(first) > 1:
         proposal.key("resample", min(first), "the files differ in rate: the lowest of them, in Hz")
-    _subjects(path, headers, proposal)
-    _events(path, headers, beside, proposal)
+    if any(each.assumed for each in headers):
+        proposal.key("unit", "µV", "the files do not name a unit: is it this one?")
+    if "subject" not in proposal.keys:
+        _subjects(path, headers, proposal)
+    if all(each.epochs for each in headers):
+        labels = [event.label for each in headers for event in each.annotations]
+        why = f"the classes of the epochs: {counted(labels)}; put them in order"
+        proposal.key("classes", tuple(sorted({*labels})), why)
+        return
+    if "label" not in proposal.keys:
+        _events(path, headers, beside, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")
 
 
-def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> None:
+def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
     """Propose the subjects, from names of folders and headers."""
     if (path / PARTICIPANTS).exists():
         proposal.seen.append("a folder of BIDS: subjects are those of its paths")
@@ -221,7 +332,7 @@ def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> Non
 
 
 def _events(
-    path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], proposal: Proposal
+    path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile], proposal: Proposal
 ) -> None:
     """Propose the place of events, and their kinds."""
     source = next(_sources(path, headers, beside), None)
@@ -242,7 +353,9 @@ def _events(
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 
-def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) -> Iterator[str]:
+def _sources(
+    path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile]
+) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
     places = {each.path.parent for each in headers}
     if any(event_files.place_of_bids(each.path).exists() for each in headers):
@@ -256,9 +369,7 @@ def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) 
     if beside or any(each.annotations for each in headers):
         yield event_files.ANNOTATIONS
     root = path if path.is_dir() else path.parent
+    recordings = {each.path for each in headers}
     for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):
-        try:
-            event_files.table(place)
-        except SequelaError:
-            continue  # another kind of table; events are only proposed
-        yield place.name
+        if place not in recordings and _is_events(place):  # they are only proposed
+            yield place.name

@@ -195,13 +195,15 @@ def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, An
     place = utf8_copy(path, Format(**form), work_of(connection))
     asked = "SELECT Delimiter, Quote, SkipRows FROM sniff_csv(?, all_varchar = true)"
     separator, quote, skipped = connection.execute(asked, [str(place)]).fetchall()[0]
+    other = max(SEPARATORS, key=first.count)
+    if separator == "," not in first and other in first:  # a decimal comma
+        asked = asked.replace("true", "true, delim = ?")
+        separator, quote, skipped = connection.execute(asked, [str(place), other]).fetchall()[0]
     if skipped:
         raise DataError(
             f"{path}: the first {skipped} lines have other columns than the lines below them; "
             "expected the names of the columns in line 1: delete the lines above them"
         )
-    if separator not in first:  # of a decimal comma, or a file of one column
-        separator = max(SEPARATORS, key=first.count)
     if separator in first:
         form["separator"] = separator
     if quote in {"'", '"'}:

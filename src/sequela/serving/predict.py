@@ -20,7 +20,7 @@ from sequela.serving.scored import (
     write_mean,
 )
 from sequela.serving.served import ServedModel
-from sequela.signals.edf import SUFFIXES
+from sequela.signals.folders import is_recording
 
 _SCORING: dict[str, ModuleType] = {"signal": signal_input, "records": record_input}
 """The module that scores data, by their kind."""
@@ -174,8 +174,7 @@ def _format_of(model: ServedModel, asked: Asked) -> DataSet:
     """Return the format of the data: the given one, else from the path, else as in training."""
     path, name = asked.path, asked.data or model.facts.training.name
     if asked.data is None and path is not None:
-        edf = path.suffix.lower() in SUFFIXES
-        name = "signals" if edf else _SCORING[model.facts.kind].format_of(path, name)
+        name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
     kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
     data_set, reads = lookup(name), model.facts.kind
     if data_set.holds != reads:

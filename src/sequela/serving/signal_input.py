@@ -19,8 +19,7 @@ from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical
 from sequela.signals.cutting import Cutter
 from sequela.signals.declaration import declared
-from sequela.signals.edf import SUFFIXES
-from sequela.signals.folders import has_recordings
+from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
 from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS
@@ -221,7 +220,7 @@ def _own(
             f"the channels are {', '.join(asked)}, but {windows.scored.model.name} reads "
             f"{', '.join(known)}: choose these, in this order"
         )
-    files = path.suffix.lower() in SUFFIXES or has_recordings(path)
+    files = is_recording(path, own) or has_recordings(path, own)
     if not files and own.unit is None:
         raise SettingError(f"{path}: the unit of the samples is unknown: add --unit, such as µV")
     changes: dict[str, object] = {"window": signal.n_times / signal.sfreq}

@@ -9,13 +9,13 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,10 @@ class EdfFile:
     n_records: int
     record_seconds: float
     width: int
+    attributes: ClassVar[Mapping[str, str]] = {}
+    labelled: ClassVar[bool] = False
+    epochs: ClassVar[bool] = False
+    assumed: ClassVar[bool] = False
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -122,7 +122,10 @@ def table(place: Path) -> list[tuple[str, Event, str]]:
     """Read the events of a csv or tsv table: the file of each (empty if none), it, its line."""
     expected = "a table of events with onset, duration (or end) and label"
     text = opened.text(place, expected)
-    separator = "\t" if ".tsv" in place.name.lower() else ","
+    separator = (
+        "\t" if ".tsv" in place.name.lower() else max(",;", key=text.partition("\n")[0].count)
+    )
+    decimal = {";": ","}.get(separator, ".")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     names = [name.strip().lower() for name in next(lines, [])]
     for name in filter(None, names):
@@ -151,9 +154,9 @@ def table(place: Path) -> list[tuple[str, Event, str]]:
         if len(fields) != len(names):
             raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
         said = {what: "" if at is None else fields[at].strip() for what, at in columns.items()}
-        onset = _seconds(said["onset"], where, "onset") or 0.0
-        duration = _seconds(said["duration"], where, "duration", none=True)
-        end = _seconds(said["end"], where, "end", none=True)
+        onset = _seconds(said["onset"].replace(decimal, "."), where, "onset") or 0.0
+        duration = _seconds(said["duration"].replace(decimal, "."), where, "duration", none=True)
+        end = _seconds(said["end"].replace(decimal, "."), where, "end", none=True)
         if duration is None and end is not None:
             duration = end - onset
         if duration is not None and duration < 0:

@@ -1,11 +1,11 @@
-"""Folders of EDF and BDF files, plain or in BIDS layout."""
+"""Folders of files of recordings, plain or in BIDS layout."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,53 +13,94 @@ from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.signals import event_files, siena
+from sequela.signals import csv_recordings, event_files, mne_recordings, siena
 from sequela.signals.channels import Montage, canonical, to_microvolts
 from sequela.signals.cutting import Cutter, Stretch, no_subjects
 from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
-from sequela.signals.whose import PARTICIPANTS, bids_subject, of_path, participants
+from sequela.signals.sampled import SignalFile
+from sequela.signals.whose import (
+    PARTICIPANTS,
+    bids_subject,
+    listing,
+    of_path,
+    participants,
+)
 from sequela.signals.windows import Shelf, Whose, Windows
 
 _BACKGROUND = "background"
 NAMED = 10
 """The least count of a label that notes and messages name: rarer ones may be free text."""
-_OTHER_FORMATS = (".vhdr", ".set")
+EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
-    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
+    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
+    r"AUX|ACC|GYR|LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
 )
-"""The names of channels with other signals."""
+"""The names of channels with other signals, and of columns without one."""
 
 
-def is_recording(path: Path) -> bool:
-    """Return whether a file has the name of a recording."""
-    return path.is_file() and path.suffix.lower() in SUFFIXES
+def is_recording(path: Path, settings: SignalSettings | None = None) -> bool:
+    """Return whether a file has the name of a recording, or is a csv file of one."""
+    if path.is_file() and csv_recordings.is_csv(path):
+        return _are_recordings([path], settings or SignalSettings())
+    return path.is_file() and _is_binary(path)
 
 
-def has_recordings(path: Path) -> bool:
+def has_recordings(path: Path, settings: SignalSettings | None = None) -> bool:
     """Return whether a folder, or a subfolder, holds recordings, or is in BIDS layout."""
-    return path.is_dir() and ((path / PARTICIPANTS).exists() or bool(_files(path)))
+    if not path.is_dir():
+        return False
+    return (path / PARTICIPANTS).exists() or bool(files_of(path, settings or SignalSettings()))
 
 
-def _files(root: Path) -> list[Path]:
+def _is_binary(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or mne_recordings.is_mne(path)
+
+
+def files_of(root: Path, settings: SignalSettings) -> list[Path]:
     """List the recordings at a path, sorted, without hidden folders and derivatives."""
     if root.is_file():
         return [root]
-    return sorted(
+    inside = sorted(
         each
         for each in root.rglob("*")
-        if each.suffix.lower() in SUFFIXES
+        if (_is_binary(each) or csv_recordings.is_csv(each))
+        and each.relative_to(root).as_posix() not in (settings.listing, settings.events)
         and not any(
             part.startswith(".") or part == "derivatives" for part in each.relative_to(root).parts
         )
     )
+    binary = [each for each in inside if _is_binary(each)]
+    texts = [each for each in inside if each not in {*binary}]
+    kinds = {each.suffix.lower() in SUFFIXES: each for each in binary}
+    timed = (e for e in texts if csv_recordings.time_of(csv_recordings.first_rows(e)[0]))
+    recorded = filter(csv_recordings.looks_recorded, timed) if binary else ()
+    several = [*kinds.values(), *islice(recorded, 1)]
+    if len(several) > 1:
+        raise DataError(
+            f"{root}: recordings of several formats ({several[0].name}, {several[1].name}); "
+            "expected one format; move the others to another folder"
+        )
+    return binary or (texts if _are_recordings(texts, settings) else [])
+
+
+def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
+    """Return whether most csv files are a recording each, not tables of segments."""
+    if settings.samples or settings.id:
+        return False
+    if len(texts) > 1 and (settings.rate or settings.time or settings.listing):
+        return True
+    recorded = [each for each in texts if csv_recordings.looks_recorded(each)]
+    listed = [each for each in texts if csv_recordings.lists_files(each)]
+    return len(recorded) * 2 > len(texts) - len(listed)
 
 
 def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
     """Cut the recordings in a folder into windows."""
     folder = Folder.open(root, cutter.settings)
-    if cutter.settings.window is None and cutter.segment is None:
+    epochs = all(each.file.epochs for each in folder.recordings)
+    if cutter.settings.window is None and cutter.segment is None and not epochs:
         raise SettingError(
             f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
         )
@@ -95,7 +136,7 @@ class FileRecording:
             successive files.
     """
 
-    file: EdfFile
+    file: SignalFile
     events: tuple[Event, ...]
     whose: Whose
     offset: float
@@ -127,11 +168,13 @@ class Folder:
         labelled = classes is None
         if labelled and bids and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": event_files.BIDS})
-        files, beside = headers(root)
-        if labelled and settings.label is None and settings.events is None:
+        files, beside = headers(root, settings)
+        rows = listing(root, settings, {_name(root, each.path): each.path for each in files})
+        own_classes = any(each.labelled for each in files)
+        if labelled and not own_classes and settings.label is None and settings.events is None:
             raise SettingError(
                 f"{root}: the class of a window is unknown; name the source of events with "
-                "--events, or give --label folder"
+                "--events, or give --label: a column, `folder`, or a regular expression"
             )
         if settings.events in event_files.OF_SEIZURES and not settings.classes:
             names = (settings.background or _BACKGROUND, event_files.SEIZURE)
@@ -141,15 +184,16 @@ class Folder:
         found = []
         for file in files:
             name = _name(root, file.path)
+            in_file = labelled and file.labelled
             said = {
-                key: of_path(root, file, key, getattr(settings, key), people)
-                for key in (*Whose._fields, "label")
+                key: of_path(root, file, key, getattr(settings, key), people, rows.get(name))
+                for key in (*Whose._fields, *(() if in_file else ("label",)))
             }
             if bids and said["subject"] is None:
                 said["subject"] = bids_subject(root, file.path, people)
-            own = events[name]
-            if said["label"] is not None:
-                own = [Event(0.0, file.seconds, said["label"])]
+            own = [*file.annotations] if in_file else events[name]
+            if label := said.get("label"):
+                own = [Event(0.0, file.seconds, label)]
             check_inside(own, file.seconds, str(file.path))
             of = said["recording"] or name
             whose = Whose(of, said["subject"], said["site"], said["session"])
@@ -175,15 +219,17 @@ def _notes(
         yield f"events of no class are not used: {counted(other, NAMED)}"
     if endless := sum(each.duration is None and each.label in classes.found for each in events):
         yield f"{endless:,} events have no end: the rest of their recordings is left out"
-    if n_gaps := sum(len(each.file.pieces) - 1 for each in found):
+    if n_gaps := sum(len(each.file.pieces) - 1 for each in found if not each.file.epochs):
         yield f"{n_gaps:,} gaps in time; no window spans one"
+    if any(each.file.assumed for each in found):
+        yield "no unit is declared: the samples are assumed to be in µV"
     if chosen:
         yield f"the channels are those that all files have: {', '.join(chosen)}"
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
     """Return the declared classes, or all labels of whole files."""
-    if settings.classes or settings.label:
+    if settings.classes or settings.events is None:
         return Classes.of(settings, labels)
     raise SettingError(
         f"{root}: the events that are classes are unknown (found: {counted(labels, NAMED)}); "
@@ -192,32 +238,50 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     )
 
 
-def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
+def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], list[SignalFile]]:
     """Read the headers of files with signals, and of those that hold only annotations."""
-    files = _files(root)
-    other = [p for p in root.rglob("*_eeg.*") if p.suffix in _OTHER_FORMATS] if not files else []
-    if other:
-        raise DataError(
-            f"{other[0]}: recordings of this format are not read; expected EDF or BDF: convert "
-            "them, for example with mne.export.export_raw"
-        )
+    files = files_of(root, settings)
     if not files:
-        raise DataNotFoundError(f"{root}: no EDF or BDF file; expected some; name another --root")
-    found = [EdfFile.open(each) for each in files]
+        raise DataNotFoundError(f"{root}: no recording; expected {EXPECTED}; name another --root")
+    if tables := [e for e in files if csv_recordings.is_csv(e) and csv_recordings.lists_files(e)]:
+        raise SettingError(
+            f"{tables[0]}: a table of files, next to recordings; name it with --listing, or with "
+            "--events, or move it to another folder"
+        )
+    found = [_opened(each, settings) for each in files]
+    seen: dict[str, SignalFile] = {}
+    for each in found:
+        if (other := seen.setdefault(_name(root, each.path), each)) is not each:
+            raise DataError(
+                f"{each.path}: a second file of the recording {_name(root, each.path)}, next to "
+                f"{other.path.name}; expected one; remove or rename one of them"
+            )
     signals = [each for each in found if each.signals]
     if not signals:
         raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
     return signals, [each for each in found if not each.signals]
 
 
+def _opened(path: Path, settings: SignalSettings) -> SignalFile:
+    """Open a recording by the reader of its format."""
+    if csv_recordings.is_csv(path):
+        return csv_recordings.open_csv(path, settings)
+    if mne_recordings.is_mne(path):
+        return mne_recordings.open_mne(path, settings)
+    return EdfFile.open(path)
+
+
 def _name(root: Path, path: Path) -> str:
     """Return the path of a file in the folder, without its suffix."""
     inside = path.relative_to(root if root.is_dir() else root.parent)
-    return inside.with_suffix("").as_posix()
+    return inside.with_name(re.sub(r"(\.[^.]+?)(\.gz)?$", "", inside.name)).as_posix()
 
 
 def events_of(
-    root: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], settings: SignalSettings
+    root: Path,
+    headers: Sequence[SignalFile],
+    beside: Sequence[SignalFile],
+    settings: SignalSettings,
 ) -> dict[str, list[Event]]:
     """Read the events of each recording, by its name."""
     where = settings.events
@@ -252,7 +316,7 @@ def events_of(
     return event_files.of_table(place, called)
 
 
-def _hypnogram(file: EdfFile, beside: Sequence[EdfFile]) -> tuple[Event, ...]:
+def _hypnogram(file: SignalFile, beside: Sequence[SignalFile]) -> tuple[Event, ...]:
     """Return the annotations for this file in a file without signals.
 
     Sleep-EDF has such files: they are next to the recording, start when it does, and their names
@@ -272,7 +336,7 @@ def _alike(one: str, other: str) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
+def common(headers: Sequence[SignalFile]) -> tuple[str, ...]:
     """Return the EEG channels that all files have, in the order of the first."""
     counts = Counter(name for each in headers for name in set(_eeg(each)))
     found = dict.fromkeys(name for name in _eeg(headers[0]) if counts[name] == len(headers))
@@ -284,7 +348,7 @@ def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _eeg(file: EdfFile) -> list[str]:
+def _eeg(file: SignalFile) -> list[str]:
     """Return the names of channels that hold a voltage, and by their name are EEG."""
     return [
         name
@@ -305,10 +369,11 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Clas
         events = [replace(e, onset=e.onset - piece.offset) for e in recording.events]
         offset = recording.offset + piece.offset
         cutter.stretch(replace(piece, whose=recording.whose, offset=offset), events, classes)
+    csv_recordings.samples.cache_clear()
 
 
 def stretches_of(
-    file: EdfFile,
+    file: SignalFile,
     montage: Montage,
     unit: str | None = None,
     remedy: str = "give it with --unit, or name other channels",

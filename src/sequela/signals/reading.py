@@ -23,8 +23,6 @@ _OF_CLASSES = ("label", "classes", "omit", "events", "background")
 """The keys of a declaration that are only about classes."""
 _OFTEN = 1000
 """The number of rows between reports of progress."""
-_GAP = 1.5
-"""The number of sample steps between two samples above which there is a gap."""
 
 
 def read(
@@ -46,7 +44,7 @@ def read(
     title = settings.title or path.resolve().name.partition(".")[0]
     with StoredShelf(work) as shelf:
         cutter = Cutter(settings, segment, shelf)
-        if folders.is_recording(path) or folders.has_recordings(path):
+        if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
             return folders.read(path, cutter, shelf, title)
         return Reader(table_of(path), cutter).windows(shelf, title)
 
@@ -77,7 +75,7 @@ def cut_unlabelled(
         update={name: fields[name].default for name in _OF_CLASSES}
     )
     cutter = Cutter(settings, segment, shelf)
-    if folders.is_recording(path) or folders.has_recordings(path):
+    if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
         folders.cut_all(path, cutter, done)
     else:
         Reader(table_of(path), cutter).cut_unlabelled(refuse, done)
@@ -96,7 +94,8 @@ def table_of(path: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(each.name for each in found[:8]) or "none"
         raise DataError(
-            f"{path}: found {names}; expected one table of segments; name it with --root"
+            f"{path}: found {names}; expected one table of segments; name it with --root, or give "
+            "--time or --rate if each csv file is a recording"
         )
     return found[0]
 
@@ -212,7 +211,7 @@ class Reader:
         for some in tables.rows(self.path, self.settings, self.layout):
             starts = [0.0] * len(some.signal)
             if "time" in some.said:
-                starts = tables.times_of(some.said["time"], self.path, some.first)
+                starts = tables.times_of(some.said["time"], self.path, some.first, self.settings)
             for number, (signal, start) in enumerate(zip(some.signal, starts, strict=True)):
                 yield Row(
                     f"{self.path} row {some.first + number}",
@@ -271,19 +270,9 @@ class Reader:
                     f"{place}: the rows of its id are of {len(people)} {key}s; expected one, in "
                     f"column {getattr(self.settings, key)}"
                 )
-        sfreq = self.settings.rate or tables.rate_of(times[:1000].tolist(), self.path)
-        steps = np.diff(times)
-        if (steps <= 0).any():
-            row = first.first + int(np.flatnonzero(steps <= 0)[0]) + 1
-            raise DataError(
-                f"{self.path} row {row}: its time is not after that of the row before: "
-                "expected rising times in each id"
-            )
-        gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
-        if len(gaps):
-            self.n_gaps += len(gaps)
-        bounds = [0, *gaps.tolist(), len(times)]
-        for a, b in itertools.pairwise(bounds):
+        sfreq, pieces = tables.pieces_of(self.path, times, self.settings.rate, first.first)
+        self.n_gaps += len(pieces) - 1
+        for a, b, _ in pieces:
             part = signal[a:b].T
             events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b]) if labels else []
             yield (
@@ -345,7 +334,7 @@ def _by_id(path: Path, settings: SignalSettings, layout: tables.Layout) -> Itera
     key = "id" if settings.id else "recording"
     for some in tables.rows(path, settings, layout):
         ids = np.array(some.said[key], np.str_)
-        times = np.array(tables.times_of(some.said["time"], path, some.first))
+        times = np.array(tables.times_of(some.said["time"], path, some.first, settings))
         bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
         signal = np.asarray(some.signal)
         for a, b in itertools.pairwise(bounds):

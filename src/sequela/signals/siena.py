@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sequela.errors import DataError, form_of
 from sequela.formats import opened
-from sequela.signals.edf import EdfFile
 from sequela.signals.event_files import SEIZURE
 from sequela.signals.events import Event
+from sequela.signals.sampled import SignalFile
 
 PATTERN = "Seizures-list-*.txt"
 _NAMED = re.compile(r"^\s*File name:\s*(\S+)", re.IGNORECASE)
@@ -26,7 +26,7 @@ _LATE = 1.0
 """The seconds by which a seizure may end after its recording: the lists have whole seconds."""
 
 
-def of_lists(folder: Path, files: Sequence[EdfFile]) -> dict[str, list[Event]]:
+def of_lists(folder: Path, files: Sequence[SignalFile]) -> dict[str, list[Event]]:
     """Read the seizures in files of a folder, from the list in it.
 
     Names in the lists have errors too: a letter O for a zero, or no number where a patient has one
@@ -52,7 +52,7 @@ def of_lists(folder: Path, files: Sequence[EdfFile]) -> dict[str, list[Event]]:
     return found
 
 
-def _read(place: Path, files: dict[str, EdfFile], found: dict[str, list[Event]]) -> None:
+def _read(place: Path, files: dict[str, SignalFile], found: dict[str, list[Event]]) -> None:
     """Add the seizures of a list; ignore files that are missing."""
     file, start = None, None
     for number, line in enumerate(opened.text(place, "a list of Siena").splitlines(), 1):
@@ -74,7 +74,7 @@ def _read(place: Path, files: dict[str, EdfFile], found: dict[str, list[Event]])
             start = None
 
 
-def _name(listed: str, files: dict[str, EdfFile]) -> str:
+def _name(listed: str, files: dict[str, SignalFile]) -> str:
     """Return the name of the intended file."""
     stem = listed.removesuffix(".edf")
     for each in (listed, listed.replace("PNO", "PN0"), f"{stem.rstrip('-')}-1.edf"):
@@ -98,13 +98,13 @@ def _clock(written: str, where: str) -> int:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _after_start(clock: int, file: EdfFile) -> float:
+def _after_start(clock: int, file: SignalFile) -> float:
     """Return the seconds from the start of a recording, by its header, to a clock time."""
     begun = _clock(file.header[_STARTED].decode("latin-1"), f"{file.path}, header")
     return float((clock - begun) % _DAY)
 
 
-def _seizure(start: float, end: float, file: EdfFile, where: str) -> Event:
+def _seizure(start: float, end: float, file: SignalFile, where: str) -> Event:
     if not start < end <= file.seconds + _LATE:
         raise DataError(
             f"{where}: a seizure of {file.path.name} from {start:g} s to {end:g} s, and the "

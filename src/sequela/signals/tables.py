@@ -1,7 +1,7 @@
 """Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SettingError, form_of, without_values
+from sequela.errors import DataError, SettingError, without_values
+from sequela.errors import form_of as shape_of
 from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
-from sequela.formats.csv_files import check_separator, rows_of
+from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
+from sequela.signals.edf import Piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
 _CHANNEL = "{channel}"
+_GAP, _HALF = 1.5, 0.5  # sample steps
+_DIGITS = 4
+_FINEST = 1e-6
+"""The smallest step in seconds to which times are taken to be rounded."""
 _TWO = 2
 
 
@@ -75,7 +81,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
                 "correct channels"
             )
         return Layout(called, (), long=False)
-    names, lists = columns_of(path)
+    names, lists = columns_of(path, form_of(settings))
     for key in KEYS:
         column = getattr(settings, key)
         if column is not None and column not in names:
@@ -136,12 +142,17 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
     return Layout(channels, tuple(columns), long=False)
 
 
-def columns_of(path: Path) -> tuple[list[str], set[str]]:
+def form_of(settings: SignalSettings) -> Format:
+    """Return the declared form of csv files."""
+    return Format(settings.separator, settings.decimal, encoding=settings.encoding)
+
+
+def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
     """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
-        with rows_of(path) as rows:
+        with rows_of(path, form) as rows:
             names: list[str] = next(rows, [])
-        check_separator(path, names)
+        check_separator(path, names, form.separator)
         for name in names:
             if names.count(name) > 1:
                 raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
@@ -180,9 +191,8 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
     said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
-    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
-    for batch in read(path, list(dict.fromkeys(columns)), set(said.values())):
-        texts = {key: _texts(batch[column]) for key, column in said.items()}
+    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form_of(settings)):
+        texts = {key: as_texts(batch[column]) for key, column in said.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
 
@@ -195,29 +205,41 @@ def n_rows_of(path: Path) -> int | None:
         return int(file.metadata.num_rows)
 
 
-def _parquet_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+def batches(
+    path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
+) -> Iterator["pa.Table"]:
+    """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
+    if path.name.lower().endswith(".parquet"):
+        return _parquet_batches(path, columns)
+    return _csv_batches(path, columns, texts, form)
+
+
+def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator["pa.Table"]:
     import pyarrow as pa
 
-    del texts
     with _parquet(path) as file:
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
+        for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
             yield pa.Table.from_batches([batch])
 
 
-def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
+def _csv_batches(
+    path: Path, columns: Sequence[str], texts: Collection[str], form: Format
+) -> Iterator["pa.Table"]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:
         with (
-            opened.opened(path, EXPECTED, REMEDY) as stream,
+            utf8(path, EXPECTED, form) as stream,
             arrow_csv.open_csv(
                 stream,
                 arrow_csv.ReadOptions(use_threads=False),
-                convert_options=arrow_csv.ConvertOptions(
+                arrow_csv.ParseOptions(delimiter=form.separator, quote_char=form.quote),
+                arrow_csv.ConvertOptions(
+                    decimal_point=form.decimal,
                     column_types=types,
-                    include_columns=columns,
+                    include_columns=[*columns],
                     null_values=["", "NA", "NaN", "nan"],
                     strings_can_be_null=False,
                 ),
@@ -228,12 +250,15 @@ def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["p
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DataError):
             raise
-        raise _first_fault(path, columns, texts, str(error)) from None
+        raise _first_fault(path, columns, texts, form, str(error)) from None
 
 
-def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -> DataError:
+def _first_fault(
+    path: Path, columns: Collection[str], texts: Collection[str], form: Format, reason: str
+) -> DataError:
     """Find the first error in a csv file, slowly, line by line."""
-    with rows_of(path) as lines:
+    mark = "comma" if form.decimal == "," else "point"
+    with rows_of(path, form) as lines:
         names = next(lines)
         for fields in lines:
             place = f"{path} line {lines.line_num}"
@@ -243,17 +268,19 @@ def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -
                     f"{REMEDY}"
                 )
             for name, written in zip(names, fields, strict=False):
-                if name in columns and name not in texts and not _is_number(written):
+                number = form.plain(written, "number")
+                if name in columns and name not in texts and not is_number(number):
                     return DataError(
                         f"{place}: column {name} holds a value of the form "
-                        f"{form_of(written)}; expected a number, with a point; {REMEDY}"
+                        f"{shape_of(written)}; expected a number, with a {mark}; {REMEDY}"
                     )
     return DataError(
         f"{path} cannot be read ({without_values(reason)}): expected {EXPECTED}; {REMEDY}"
     )
 
 
-def _is_number(written: str) -> bool:
+def is_number(written: str) -> bool:
+    """Return whether a text is a number, or empty."""
     try:
         float(written or "nan")
     except ValueError:
@@ -261,7 +288,7 @@ def _is_number(written: str) -> bool:
     return True
 
 
-def _texts(column: Any) -> list[str]:
+def as_texts(column: Any) -> list[str]:
     """Return values as text; whole numbers without a point; missing ones empty."""
     return [
         ""
@@ -345,36 +372,75 @@ def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
     return Rows(1, said, list(signal.astype(np.float64, copy=False)))
 
 
-def texts_of(path: Path, column: str) -> Iterator[str]:
+def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
     """Yield the values of a column of a csv or Parquet file, as text."""
-    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
-    for batch in read(path, [column], {column}):
-        yield from _texts(batch[column])
+    for batch in batches(path, [column], {column}, form):
+        yield from as_texts(batch[column])
 
 
-def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
+def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
     """Parse times in seconds."""
-    found = []
+    found, form = [], form_of(settings)
     for row, written in enumerate(said):
         try:
-            found.append(float(written))
+            found.append(float(form.plain(written, "number")))
         except ValueError:
             found.append(np.nan)
         if not np.isfinite(found[-1]):
             raise DataError(
-                f"{path} row {first + row}: a time of the form {form_of(written)}; expected "
+                f"{path} row {first + row}: a time of the form {shape_of(written)}; expected "
                 f"seconds, as a number with a point; {REMEDY}"
             )
     return found
 
 
-def rate_of(times: Sequence[float], path: Path) -> float:
-    """Return the rate in Hz of the times of samples, by their median step."""
-    steps = np.array([later - earlier for earlier, later in pairwise(times)])
-    step = float(np.median(steps)) if len(steps) else 0.0
-    if step <= 0:
+def pieces_of(
+    path: Path, times: NDArray[np.float64], rate: float | None, first_row: int = 1
+) -> tuple[float, tuple[Piece, ...]]:
+    """Find the rate in Hz and the pieces without a gap in times of samples, in seconds.
+
+    Raises:
+        DataError: At the first row whose time is off by half a sample and does not begin a piece.
+    """
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0]) + 1 + first_row
         raise DataError(
-            f"{path}: the first times do not rise; expected rising seconds in each id; or give the "
-            "rate with --rate"
+            f"{path} row {row}: its time is not after the time of the row before; expected rising "
+            f"times; {REMEDY}"
         )
-    return round(1 / step, 4)
+    step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
+    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
+    parts = [*pairwise(bounds)]
+    first, last = max(parts, key=lambda part: part[1] - part[0])
+    sfreq = rate or _rate(times[first:last])
+    for a, b in parts:
+        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
+        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
+        uneven = np.flatnonzero(off > _HALF / sfreq)
+        if len(uneven) or (b - a == 1 and len(parts) > 1):
+            row = a + int(uneven[0] if len(uneven) else a == 0)
+            raise DataError(
+                f"{path} row {row + first_row}: irregular times: {steps[row - 1]:.6g} s after the "
+                f"row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample it, "
+                "or correct the times"
+            )
+    start = times[0]
+    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
+
+
+def _rate(times: NDArray[np.float64]) -> float:
+    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
+    if len(times) == 1:
+        return 1.0
+    times = times - times[0]
+    sfreq = (len(times) - 1) / float(times[-1])
+    ticks = (10.0**-n for n in range(7))
+    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 0.01)), _FINEST)
+    at = np.arange(len(times))
+    for tolerance in (tick * (1 + 1e-6), _HALF / sfreq):  # rounded times, times with a jitter
+        for digits in range(_DIGITS + 1):
+            near = round(sfreq, digits)
+            if near and np.abs(times - at / near).max() <= tolerance:
+                return near
+    return sfreq

@@ -1,13 +1,18 @@
-"""The subject, site and session of a file, from its path, its header or ``participants.tsv``."""
+"""The subject, site and session of a file, from its path, its header, or a table of files."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sequela.errors import DataError, SettingError
+from sequela.config import SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.formats import opened
-from sequela.signals.edf import EdfFile
+from sequela.formats.arrays import few
+from sequela.formats.csv_files import check_separator, rows_of
+from sequela.signals.csv_recordings import FILE, first_rows
+from sequela.signals.sampled import SampledFile, SignalFile
 
 PARTICIPANTS = "participants.tsv"
 _FOLDER, _HEADER = "folder", "header"
@@ -54,16 +59,64 @@ def bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> st
     return subject
 
 
+def listing(
+    root: Path, settings: SignalSettings, files: Mapping[str, Path]
+) -> dict[str, dict[str, str]]:
+    """Read the rows of a table that lists the files of a folder, by the name of the recording."""
+    if settings.listing is None:
+        return {}
+    place = (root if root.is_dir() else root.parent) / settings.listing
+    if not place.is_file():
+        raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
+    form = replace(first_rows(place)[2], encoding=settings.encoding)  # it may be of other programs
+    known = {each: name for name, path in files.items() for each in (name, path.name, path.stem)}
+    found: dict[str, dict[str, str]] = {}
+    with rows_of(place, form) as rows:
+        names = [each.strip() for each in next(rows, [])]
+        check_separator(place, names, form.separator)
+        column = next((n for n, name in enumerate(names) if name.lower() in FILE), None)
+        if column is None:
+            raise DataError(
+                f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
+                "of each file there"
+            )
+        for fields in filter(any, rows):
+            where, cells = f"{place} line {rows.line_num}", [each.strip() for each in fields]
+            if len(cells) != len(names):
+                raise DataError(f"{where}: {len(cells)} fields; expected {len(names)}")
+            name = known.get(cells[column])
+            if name is None:
+                raise DataError(
+                    f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
+                    f"{next(iter(files))}; delete the line, or correct it"
+                )
+            if name in found:
+                raise DataError(
+                    f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
+                    "the lines"
+                )
+            found[name] = dict(zip(names, cells, strict=True))
+    if missing := [name for name in files if name not in found]:
+        raise DataError(
+            f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "
+            "file to another folder"
+        )
+    return found
+
+
 def of_path(
     root: Path,
-    file: EdfFile,
+    file: SignalFile,
     key: str,
     how: str | None,
     people: Mapping[str, Mapping[str, str]] | None,
+    row: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Return a declared attribute of a file: by its folder, header, path, or participant."""
+    """Return a declared attribute of a file: by a table, its column, folder, header or path."""
     if how is None:
         return None
+    if (said := _of_columns(file, key, how, row)) is not None:
+        return said
     inside = file.path.relative_to(root if root.is_dir() else root.parent)
     if how == _FOLDER:
         if len(inside.parts) < 2:  # noqa: PLR2004
@@ -83,15 +136,35 @@ def of_path(
         row = people[bids_subject(root, file.path, people)]
         if how in row:
             return row[how]
+    return _in_path(inside.as_posix(), file, key, how, row)
+
+
+def _in_path(
+    inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str] | None
+) -> str:
+    """Return what a regular expression finds in the path of a file."""
     try:
-        match = re.search(how, inside.as_posix())
+        match = re.search(how, inside)
     except re.error as error:
         raise SettingError(
             f"{key} is '{how}', which is not a regular expression ({error}); correct it"
         ) from error
     if match is None or not match.re.groups or not match[1]:
+        columns = [*row] if row else [*file.labels] if isinstance(file, SampledFile) else []
+        of_table = f", and there is no such column (found: {few(columns)})" if columns else ""
         raise DataError(
-            f"{file.path}: its path has no {key} as '{how}' finds it; expected a group that "
-            f'matches, or {key} = "folder"'
+            f"{file.path}: its path has no {key} as '{how}' finds it{of_table}; expected a group "
+            f'that matches, or {key} = "folder"'
         )
     return match[1]
+
+
+def _of_columns(file: SignalFile, key: str, how: str, row: Mapping[str, str] | None) -> str | None:
+    """Return an attribute that a column of the table of files, or of the file itself, states."""
+    if row is not None and how in row:
+        if not row[how]:
+            raise DataError(
+                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
+            )
+        return row[how]
+    return file.attributes.get(key)

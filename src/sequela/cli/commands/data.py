@@ -68,10 +68,10 @@ def describe(
     Example: `sequela data describe path/to/tables --write`
 
     Args:
-        place: Table of segments, or with one row per patient; folder of EDF, BDF or BIDS
-            recordings; folder of hospital tables; database (`odbc:DSN=hospital;Schema=ward`), of
-            whose tables the first 100,000 rows are read; or a published data set that is declared
-            in such a file, such as `mimic3`.
+        place: Table of segments, or with one row per patient; folder of recordings (EDF, BDF, BIDS,
+            FIF, a csv file of each); folder of hospital tables; database
+            (`odbc:DSN=hospital;Schema=ward`), of whose tables the first 100,000 rows are read; or a
+            published data set that is declared in such a file, such as `mimic3`.
         write: Write the declaration to its place next to the data; a file that is there is kept.
         out: Write the declaration to this file (default: print it).
     """

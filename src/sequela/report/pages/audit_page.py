@@ -116,7 +116,8 @@ def audit(
 
     Args:
         inputs: A table of examples, or one for each part: paths or DataFrames; or an array (row,
-            column) or (window, channel, time); and files of results (.json).
+            column) or (window, channel, time), or Epochs of MNE with their classes; and files of
+            results (.json).
         y: The class of each row: an array, or a table joined by an id that both have.
         groups: The patient or recording of each row, in the same forms.
         splits: The part of each row: a column, an array of names, a table; a list of index arrays,

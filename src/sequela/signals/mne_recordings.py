@@ -1,0 +1,121 @@
+"""Files that MNE reads: FIF (raw and epochs), BrainVision and EEGLAB."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, extra, without_values
+from sequela.formats.opened import opened
+from sequela.signals.edf import Piece
+from sequela.signals.events import Event
+from sequela.signals.sampled import SampledFile
+
+SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
+_EXPECTED = "a recording or epochs that MNE reads"
+_VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
+"""The kinds of channels that MNE gives in V."""
+_BOUNDARY = "boundary"
+"""The word in an annotation of EEGLAB or MNE where recordings were joined."""
+
+
+def is_mne(path: Path) -> bool:
+    """Return whether a file has the name of a recording that MNE reads."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def open_mne(path: Path, settings: SignalSettings) -> SampledFile:
+    """Read the header and annotations of a file by MNE; its samples are read later."""
+    with opened(path, _EXPECTED), extra("mne", f"reading {path.name}"):
+        import mne
+    is_fif = path.name.lower().endswith((".fif", ".fif.gz"))
+    with _translated(path):
+        if is_fif and mne.what(path) == "epochs":
+            epochs = mne.read_epochs(path, preload=False, verbose="error")
+            return _of_epochs(path, epochs, labelled=not (settings.label or settings.events))
+        return _of_raw(path, mne.io.read_raw(path, verbose="error"))
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Translate MNE's errors about a file; its warnings are about headers that are not used."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImportError as error:
+        raise DataError(
+            f"{path}: reading it needs the package {error.name}; install it with pip"
+        ) from error
+    except Exception as error:  # MNE raises any, also bare ones, for a damaged file
+        raise DataError(
+            f"{path} cannot be read ({without_values(error)}); expected {_EXPECTED}; export it "
+            "again"
+        ) from error
+
+
+def _of_raw(path: Path, raw: Any) -> SampledFile:
+    sfreq, n_times, found = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
+    fields = zip(found.onset, found.duration, found.description, strict=True)
+    events = [Event(max(0.0, float(t) - raw.first_time), float(d), str(x)) for t, d, x in fields]
+    cuts = {round(e.onset * sfreq) for e in events if _BOUNDARY in e.label.lower()}
+    bounds = sorted({0, n_times, *(cut for cut in cuts if 0 < cut < n_times)})
+
+    def read(signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
+        with _translated(path):
+            samples: NDArray[np.float64] = raw.get_data([*signals], first, last, verbose="error")
+        return samples
+
+    return SampledFile(
+        path=path,
+        labels=tuple(raw.ch_names),
+        units=_units(raw),
+        sfreq=sfreq,
+        pieces=tuple(Piece(a, b, a / sfreq) for a, b in pairwise(bounds)),
+        reads=read,
+        annotations=tuple(each for each in events if _BOUNDARY not in each.label.lower()),
+        patient=_patient(raw),
+    )
+
+
+def _of_epochs(path: Path, epochs: Any, *, labelled: bool) -> SampledFile:
+    """Return epochs as pieces one after the other, each an event of its class."""
+    sfreq, n_times = float(epochs.info["sfreq"]), len(epochs.times)
+    names = {code: name for name, code in epochs.event_id.items()}
+    codes = epochs.events[:, 2].tolist()
+    starts = [n * n_times / sfreq for n in range(len(codes))]
+
+    def read(signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
+        a, b = first // n_times, -(-last // n_times)
+        with _translated(path):
+            samples = np.hstack(epochs[a:b].get_data([*signals], verbose="error"))
+        return samples[:, first - a * n_times : last - a * n_times]
+
+    return SampledFile(
+        path=path,
+        labels=tuple(epochs.ch_names),
+        units=_units(epochs),
+        sfreq=sfreq,
+        pieces=tuple(Piece(n * n_times, (n + 1) * n_times, at) for n, at in enumerate(starts)),
+        reads=read,
+        annotations=tuple(
+            Event(at, n_times / sfreq, names[c]) for at, c in zip(starts, codes, strict=True)
+        ),
+        patient=_patient(epochs),
+        labelled=labelled,
+        epochs=True,
+    )
+
+
+def _units(found: Any) -> tuple[str, ...]:
+    return tuple("V" if kind in _VOLTS else "" for kind in found.get_channel_types())
+
+
+def _patient(found: Any) -> str:
+    return str((found.info["subject_info"] or {}).get("his_id") or "")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.sparse import csr_array
 
 from sequela.audit import fitted, overlaps, tells
 from sequela.audit.finding import Code, Finding
@@ -33,6 +34,7 @@ SPLITS = 10
 _BINS, _COPY, _CANDIDATES = 64, 0.95, 8
 _JUDGED, _NEAR = 20_000, 5_000  # rows by which columns are judged, and near copies looked for
 _CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
+_RARE, _OF_FEW = 3, 0.05  # rows that have a code; share of rows that have a rare one
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
@@ -58,6 +60,7 @@ class Foreign:
         signals: (window, channel, time).
         score: Probability of the second class, float64 (row,).
         stated: Numbers of a published result, by name.
+        later: Names of columns whose name or texts say that they are known after the outcome.
     """
 
     table: NDArray[np.floating]
@@ -72,6 +75,7 @@ class Foreign:
     signals: NDArray[Any] | None = None
     score: Scores | None = None
     stated: Mapping[str, float] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
 
     @cached_property
     def group(self) -> Ids:
@@ -131,6 +135,7 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
         ("a split by time", split and timed, _each_split(data, _by_time)),
         ("copies under several ids", alone, _copies(data)),
         ("columns that give the label", data.many and data.names, _columns(data)),
+        ("names and words of the outcome", data.label is not None and data.names, _later(data)),
         ("ids and times that give the label", data.many and named, _identifiers(data)),
         ("times after the prediction", timed and len(data.times) > 1, _times(data)),
         ("duplicated ids", data.score is not None and data.identifiers, _repeated(data)),
@@ -209,6 +214,7 @@ def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
     signals = np.asarray(data.signals)
+    yield from fitted.scaled_windows(signals, rows)
     yield from fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
 
 
@@ -217,7 +223,8 @@ def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
     asked = data.times[str(data.time)]
     (train, before), *others = ((name, asked[chosen]) for name, chosen in rows.items())
     for name, after in others:
-        late = int((before > np.nanmin(after)).sum())
+        same = len(np.unique(after)) < _LEAST  # years, of which none is in two parts
+        late = int((before >= np.nanmin(after) if same else before > np.nanmin(after)).sum())
         place = np.repeat([0, 1], [len(before), len(after)])
         if late and _area(place, np.concatenate([before, after])) >= IN_ORDER:
             counts = {"found": late, "all": len(before)}
@@ -267,6 +274,8 @@ def _columns(data: Foreign) -> Iterator[Found]:
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
         yield Finding("copies of the label", "leak", codes=codes)
+    if data.two:
+        yield from _together(data, rows, copies)
     strong, done = _strong(data, rows, copies), set[int]()
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
@@ -280,6 +289,32 @@ def _columns(data: Foreign) -> Iterator[Found]:
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
             check = "columns that reveal the outcome"
             yield Finding(check, "suspicion", facts=facts, codes=codes), effect
+
+
+def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]:
+    """Find many rare columns of one class, and shares of the outcome in groups of rows."""
+    label, kept = (
+        np.asarray(data.label)[rows],
+        [c for c in range(len(data.names)) if c not in leave],
+    )
+    one = int(label.mean() <= 0.5)  # noqa: PLR2004 - the rarer class
+    table = data.table[rows][:, kept]
+    present = (table != 0) & ~np.isnan(table)
+    rare = np.flatnonzero((present.sum(0) >= _RARE) & (present.mean(0) <= _OF_FEW))
+    if len(rare) >= _OTHERS:
+        classes = (data.classes[1 - one], data.classes[one])
+        binary, group = (label == one).astype(np.int64), data.group[rows]
+        codes = csr_array(present[:, rare].astype(np.float64))
+        yield from tells.many_of_few(codes, binary, classes, group)
+    tested = np.isin(rows, _test(data)[1])
+    names = [data.names[c] for c in kept]
+    yield from tells.averaged_labels(table[tested], names, label[tested], data.classes)
+
+
+def _later(data: Foreign) -> Iterator[Found]:
+    """Find columns whose name or texts say that they are known only after the outcome."""
+    if data.later:
+        yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
 
 
 def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
@@ -394,6 +429,8 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
     rows = _judged(data)
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
+        if _of_outcome(name):  # reported if it is before the prediction
+            continue
         seconds = times[rows].astype("datetime64[s]").astype(np.float64)
         seconds[np.isnat(times[rows])] = np.nan
         numbers |= {name: seconds, f"hour of {name}": seconds % 86400 // 60}
@@ -408,11 +445,17 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
                 break
 
 
+def _of_outcome(name: str) -> bool:
+    return any(word in name.lower() for word in _OUTCOMES)
+
+
 def _times(data: Foreign) -> Iterator[Found]:
     """Find columns with times after the prediction, and outcomes dated before it."""
     asked = data.times[str(data.time)]
     for name, times in data.times.items():
-        outcome = any(word in name.lower() for word in _OUTCOMES)
+        outcome = _of_outcome(name)
+        if "event" in name.lower():  # of a log of events, or an outcome of survival analysis
+            outcome = bool((times > asked).mean() > 0.5)  # noqa: PLR2004
         wrong = int((times < asked if outcome else times > asked).sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
@@ -446,6 +489,10 @@ def _predictions(data: Foreign) -> Iterator[Found]:
     if _area(label[rows], score[rows]) == 1:
         counts = {"found": len(rows)}
         yield Finding("predictions without an error", "suspicion", (part,), counts)
+    if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
+        facts = {"name": data.classes[1]}
+        check = "numbers computed from the labels"
+        yield Finding(check, "suspicion", ("probabilities", part), facts=facts)
     for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue

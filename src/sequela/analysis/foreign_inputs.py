@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sequela.analysis.foreign import Foreign, of_windows
 from sequela.audit.fitted import Ids, Rows
+from sequela.cohort.leaks import OUTCOME_WORDS
 from sequela.errors import DataError, SettingError, extra, unknown_name
 from sequela.files import temporary
 from sequela.formats import opened
@@ -399,7 +400,7 @@ class _Roles:
 
     def identifies(self, name: str) -> bool:
         """Return whether a column names rows: by its name, by texts, or by counting."""
-        if name in self.table.named("identifier"):
+        if any(name in self.table.named(role) for role in ("identifier", *_UNITS)):
             return True
         if name in self.table.texts:
             return len(self.table.texts[name]) > max(_UNIQUE * self.table.rows, _CLASSES)
@@ -413,10 +414,14 @@ def of_table(
     """Take each column of a table for what it is, and return this in words."""
     roles = _Roles(table, chosen)
     split, label = roles.classes("split"), roles.classes("label")
-    usual = [n for n in table.times if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
+    named = [*table.times, *roles.free()]
+    usual = [n for n in named if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
     asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
-    for name in asked:
-        table.times.setdefault(name, table.numbers.get(name, np.empty(0)).astype("datetime64[s]"))
+    if asked and asked[0] not in table.times:  # minutes since the admission, or years
+        timed = table.named("other time")
+        others = [n for n in timed if asked[0] in timed and n in roles.free()]
+        for name in asked + roles.take("times", others):
+            table.times[name] = table.numbers[name].astype("datetime64[s]")
     units, score = roles.units(), roles.score(needed=predictions)
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
     data = Foreign(
@@ -430,11 +435,19 @@ def of_table(
         time=next(iter(asked), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
+        later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
     )
     for place, name in enumerate(data.names):
         data.table[:, place] = table.numbers.pop(name)
     words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
     return data, [*words, f"{len(data.names)} other columns"]
+
+
+def _is_later(name: str, texts: Sequence[str]) -> bool:
+    """Return whether a name or text says that a column is known after the outcome."""
+    named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
+    words = (each.replace("_", " ") for each in (name, *texts[:_CLASSES]))
+    return bool(named or any(map(OUTCOME_WORDS.search, words)))
 
 
 def part_of(value: str) -> int | None:

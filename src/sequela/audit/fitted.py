@@ -71,12 +71,14 @@ def fitted_on_all(
     """Find columns that were scaled, imputed or encoded by numbers of all parts.
 
     The numbers: mean 0 and deviation 1, or median 0 and quartiles 1 apart; extremes of 0 and 1 that
-    one row each has, in two columns; the mean or median of the other values, for a value that is
-    ten times as frequent as any other; the mean of the outcome (labels of 0 and 1) among the rows
-    with each value. All rows have them to rounding, the training rows do not.
+    one row each has, in two columns; no correlation between five columns; the mean or median of the
+    other values, for a value that is ten times as frequent as any other; the mean of the outcome
+    (labels of 0 and 1) among the rows with each value. All rows have them to rounding, the training
+    rows do not.
     """
     sides, rounded = _sides(parts), list[str]()
     found: dict[str, list[str]] = {"scaled": [], "imputed": [], "encoded by the outcome": []}
+    found["replaced by principal components"] = _components(table, names, sides)
     for column, sample, unit in _continuous(table, sides[0]):
         values, name = table[:, column], names[column]
         error = max(_EXACT, 3 * unit / np.sqrt(12 * len(sides[0])))
@@ -93,7 +95,7 @@ def fitted_on_all(
             found["imputed"].append(name)
     found["scaled"] += rounded if len(rounded) > 1 or found["scaled"] else []
     for column, name in enumerate(names if label is not None else ()):
-        fits = [_is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
+        fits = [is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
         if fits[0] and (not fits[1] or len(sides[0]) == len(sides[1])):
             found["encoded by the outcome"].append(name)
     return [
@@ -127,6 +129,21 @@ def _from_extremes(values: Values) -> float:
     return float(not (all(once) and values.min() == 0 and values.max() == 1))
 
 
+def _components(table: Table, names: Sequence[str], sides: tuple[Ids, Ids]) -> list[str]:
+    """Return columns that have mean 0 and no correlation in all rows, but not in the training."""
+    whole, known = (table[rows].astype(np.float64) for rows in sides)
+    error = _EXACT * _LEVELS * whole.std(0)
+    centred = np.flatnonzero((np.abs(whole.mean(0)) <= error) & (error > 0))
+    if len(centred) < _LEVELS:
+        return []
+    off = [
+        np.abs(np.corrcoef(side[:, centred].T) - np.eye(len(centred))).max(1)
+        for side in (whole, known)
+    ]
+    exact = (off[0] <= _EXACT * _LEVELS) & (off[1] > _APART * _EXACT * _LEVELS)
+    return [names[c] for c in centred[exact]] if exact.sum() >= _LEVELS else []
+
+
 def _imputed(values: Table, sample: Values, unit: float, sides: tuple[Ids, Ids]) -> bool:
     """Return whether the most frequent value is the mean or median of the others."""
     each, count = np.unique(sample, return_counts=True)
@@ -143,7 +160,7 @@ def _imputed(values: Table, sample: Values, unit: float, sides: tuple[Ids, Ids])
     return any(_only_all(off(of), others, sides, error) for of in (np.mean, np.median))
 
 
-def _is_encoded(values: Table, label: Ids) -> bool:
+def is_encoded(values: Table, label: Ids) -> bool:
     """Return whether the mean outcomes of the values are on one line, which is not flat."""
     known = ~np.isnan(values)
     if len(np.unique(values[known][:_LOOKED_AT])) > _LOOKED_AT / _LEVELS:
@@ -230,6 +247,19 @@ def overlapping_windows(signals: Table, parts: Rows) -> list[Finding]:
         for rows in [parts[other]]
         if (count := int(shared[i, rows].sum()))
     ]
+
+
+def scaled_windows(signals: Table, parts: Rows) -> list[Finding]:
+    """Find channels that have mean 0 and deviation 1 over all windows, but not over training."""
+    sides, codes = _sides(parts), []
+    for channel in range(signals.shape[1]):
+        some = signals[:, channel].astype(np.float64)
+        means = np.stack([some.mean(1), (some**2).mean(1)])
+        off = [max(abs(m), abs(q - m * m - 1)) for m, q in (means[:, s].mean(1) for s in sides)]
+        if off[0] <= _LEVELS * _EXACT and off[1] > _APART * _LEVELS * _EXACT:
+            codes.append(Code(f"channel {channel + 1}"))
+    facts = {"how": "scaled"}
+    return [Finding("fitted on all rows", "leak", facts=facts, codes=tuple(codes))] if codes else []
 
 
 def _hashes(signal: Table) -> NDArray[np.uint64]:

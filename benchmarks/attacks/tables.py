@@ -117,8 +117,17 @@ def _own(bench: Bench, *, name: str, times: Mapping[str, str]) -> Outcome:
 
 
 def _omop(bench: Bench, *, name: str, within: int) -> Outcome:
-    """Audit a small database in OMOP, whose conditions have this type."""
-    root, stays, rng = bench.work / "omop" / name, _stays(0), np.random.default_rng(1)
+    """Audit a small database in OMOP, whose conditions are dated within these minutes."""
+    return bench.audit_tables("omop", write_omop(bench.work / "omop" / name, within))
+
+
+def write_omop(root: Path, within: int) -> Path:
+    """Write a small database in OMOP, with a cohort 1 of all stays and a cohort 2 of the deaths."""
+    stays, rng = _stays(0), np.random.default_rng(1)
+    rows: list[tuple[object, ...]] = [(1, n + 1, came, left) for n, came, left, *_ in stays]
+    rows += [(2, n + 1, left, left) for n, _, left, died, _ in stays if died]
+    head = ["cohort_definition_id", "subject_id", "cohort_start_date", "cohort_end_date"]
+    _write(root / "cohort.csv", head, rows)
     _write(
         root / "person.csv",
         ["person_id", "gender_concept_id", "year_of_birth", "race_concept_id",
@@ -135,7 +144,7 @@ def _omop(bench: Bench, *, name: str, within: int) -> Outcome:
             for n, came, left, died, _ in stays
         ],
     )  # fmt: skip
-    rows: list[tuple[object, ...]] = []
+    rows = []
     for n, came, _, _, problems in stays:
         for code in problems:
             at = came + timedelta(minutes=int(rng.integers(5, within)) if within else 0)
@@ -154,7 +163,7 @@ def _omop(bench: Bench, *, name: str, within: int) -> Outcome:
     )
     head = ["concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_code"]
     _write(root / "concept.csv", head, [(0, "No matching concept", "", "None", "0")])
-    return bench.audit_tables("omop", root)
+    return root
 
 
 _OWN: dict[str, dict[str, str]] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from sequela.analysis.foreign import Foreign, of_windows
 from sequela.audit.fitted import Ids, Rows
+from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
 from sequela.cohort.leaks import OUTCOME_WORDS
-from sequela.errors import DataError, SettingError, extra, unknown_name
+from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.columns import nulls_of, values_of
@@ -35,6 +37,15 @@ _CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of pr
 _UNIQUE = 0.9  # share of different texts in an identifier
 _BLANK = "'', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None', '?'"
 _OF_FILE = "part of the file"
+_COHORTS = """
+SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
+    bool_or(o.subject_id IS NOT NULL) AS boolean_value
+FROM cohorts AS t LEFT JOIN cohorts AS o
+    ON o.subject_id = t.subject_id AND o.cohort_definition_id::VARCHAR = $outcome
+    AND o.cohort_start_date >= t.cohort_start_date
+    AND o.cohort_start_date <= coalesce(t.cohort_end_date, 'infinity')
+WHERE t.cohort_definition_id::VARCHAR <> $outcome GROUP BY ALL
+"""
 _UNITS = ("patient", "group", "recording", "stay")
 
 
@@ -477,6 +488,34 @@ def _numbers_in(path: Path) -> dict[str, float]:
         raise DataError(f"{path}: {type(found).__name__} at the top; expected an object of numbers")
     numbers = {k: v for k, v in found.items() if type(v) in (int, float)}
     return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
+
+
+def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
+    """Write the labels of a cohort table of OMOP: the prediction is made as a person enters.
+
+    A label is true if the person enters the cohort ``outcome`` from then on, by the end of the
+    other cohort.
+    """
+    source = str(_checked(path)).replace("'", "''")
+    reader = "read_parquet" if _ends(path, ".parquet") else "read_csv"
+    with connection_for(path) as connection:
+        try:
+            connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
+            counted = "SELECT DISTINCT cohort_definition_id FROM cohorts ORDER BY 1"
+            found = [str(each) for (each,) in connection.execute(counted).fetchall()]
+            if len(found) != len(_SIDES) or outcome not in found:
+                raise DataError(
+                    f"{path}: cohorts {', '.join(found)}; expected two, of which --label names "
+                    "the outcome"
+                )
+            labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
+        except duckdb.Error as error:
+            raise DataError(
+                f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
+                "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
+            ) from None
+    write_labels(sorted_labels(labels.cast(SCHEMA)), out)
+    return out
 
 
 def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sequela.analysis.foreign import Effect, find, not_checked
-from sequela.analysis.foreign_inputs import Input, read
+from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
 from sequela.audit.finding import SENTENCES, Finding
 from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
@@ -17,7 +17,7 @@ from sequela.report.page import open_templates, write_page
 from sequela.runs.audit import audit as audit_data
 from sequela.runs.data import load
 from sequela.runs.find import is_run
-from sequela.runs.leaks import Audited, audit_run, audited, status_of
+from sequela.runs.leaks import Audited, audit_run, audited, numbers_of, status_of
 from sequela.signals.declaration import is_declared
 from sequela.studies.settings import run_settings, signals_asked
 
@@ -71,17 +71,22 @@ class Audit:
     @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
-        skipped = [f"not checked: {each}" for each in self.skipped]
-        return [f"{self.summary}: {', '.join(self.checks)}", *skipped]
+        return [f"{self.summary}: {', '.join(self.checks)}", *self._not_checked]
+
+    @property
+    def notes(self) -> list[str]:
+        """The lines below the findings on a page."""
+        return [*self.head, f"checked for: {', '.join(self.checks)}", *self._not_checked]
+
+    @property
+    def _not_checked(self) -> list[str]:
+        return [f"not checked: {each}" for each in self.skipped]
 
     @property
     def summary(self) -> str:
         """The number of findings, of which severity, in how many checks."""
-        kinds = [each.severity for each, _ in self.found]
-        counts = [(kinds.count("leak"), "leak"), (kinds.count("suspicion"), "suspicion")]
-        several = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n)
         groups = f"{len(self.checks)} group{'s' * (len(self.checks) != 1)} of checks"
-        return f"{several or 'nothing found'} in {groups}"
+        return f"{numbers_of([each for each, _ in self.found])} in {groups}"
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the result for JSON."""
@@ -121,7 +126,7 @@ def audit(
         groups: The patient or recording of each row, in the same forms.
         splits: The part of each row: a column, an array of names, a table; a list of index arrays,
             or a splitter of scikit-learn.
-        label: Column of the class.
+        label: Column of the class; of a cohort table of OMOP, the number of the outcome's cohort.
         group: Columns of patients, recordings or other units, the largest first.
         time: Column with the time of the prediction.
         predictions: Probabilities of the second class: an array, or a table with them.
@@ -139,13 +144,14 @@ def audit(
     """
     if page is not None:
         require_file(Path(page), ".html")
+    hidden = SMALLEST_CELL if hide_below is None else hide_below
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
-        if page is not None or any(each is not None for each in (groups, splits, label, time)):
+        if any(each is not None for each in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
-                "leave out everything but labels and root"
+                "leave out everything but labels, label, page and root"
             )
-        return audit_folder(Path(inputs[0]), y, None if root is None else Path(root))
+        return _shown(audit_folder(Path(inputs[0]), y, label, root and Path(root)), page, hidden)
     separate = {"label": y, "group": groups, "split": None, "probability": predictions}
     columns = {"label": label, "prediction time": time}
     chosen = {role: [name] for role, name in columns.items() if name is not None}
@@ -169,22 +175,33 @@ def audit(
         )
     pairs = [f if isinstance(f, tuple) else (f, None) for some in checks.values() for f in some]
     found = sorted(pairs, key=lambda pair: pair[0].severity != "leak")
-    result = Audit(tuple(words), tuple(checks), skipped, tuple(found))
+    return _shown(Audit(tuple(words), tuple(checks), skipped, tuple(found)), page, hidden)
+
+
+def _shown(result: Audit | Audited, page: Path | str | None, hidden: int) -> Audit | Audited:
+    """Write a page, if one is named; return the result."""
     if page is not None:
-        hidden = {
-            "found": result.in_words(SMALLEST_CELL if hide_below is None else hide_below),
-            "summary": result.summary,
-        }
-        write_page("audit.html.j2", Path(page), title="Leak audit", audit=result, **hidden)
+        found, summary = result.in_words(hidden), result.summary
+        write_page(
+            "audit.html.j2", Path(page), title="Leak audit", audit=result, found=found,
+            summary=summary,
+        )  # fmt: skip
     return result
 
 
-def audit_folder(path: Path, labels: Any = None, root: Path | None = None) -> Audited:
-    """Audit a run; or a folder of events with their label file, or of recordings, and a split."""
+def audit_folder(
+    path: Path, labels: Any = None, outcome: str | None = None, root: Path | None = None
+) -> Audited:
+    """Audit a run; or a folder of events with their label file, or of recordings, and a split.
+
+    ``labels`` may also be a cohort table of OMOP, with ``outcome``, the number of a cohort; a table
+    ``cohort`` in the folder is used then if no other is named.
+    """
     if is_run(path):
         return audit_run(path, root)
-    files = {each.name.lower() for each in path.iterdir()}
-    records: Mapping[str, Any] = {} if labels is None else {"labels": str(Path(labels).resolve())}
+    files = {each.name.lower(): each for each in path.iterdir()}
+    if labels is None and outcome is not None:
+        labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
@@ -198,10 +215,13 @@ def audit_folder(path: Path, labels: Any = None, root: Path | None = None) -> Au
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
     signals = signals_asked(name, {}, path)
-    settings = run_settings(model, name, records=records, training={}, signals=signals)
     with temporary() as work:
+        if labels is not None and outcome is not None:
+            labels = labels_of_cohorts(Path(labels), outcome, work / "labels.parquet")
+        records = {} if labels is None else {"labels": str(Path(labels).resolve())}
+        settings = run_settings(model, name, records=records, training={}, signals=signals)
         data = load(settings, path, work)
-        return audited(path, data, [each.in_words() for each in audit_data(data)])
+        return audited(path, data, audit_data(data))
 
 
 def _is_table(given: Any) -> bool:

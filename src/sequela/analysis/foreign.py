@@ -135,7 +135,6 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
         ("a split by time", split and timed, _each_split(data, _by_time)),
         ("copies under several ids", alone, _copies(data)),
         ("columns that give the label", data.many and data.names, _columns(data)),
-        ("names and words of the outcome", data.label is not None and data.names, _later(data)),
         ("ids and times that give the label", data.many and named, _identifiers(data)),
         ("times after the prediction", timed and len(data.times) > 1, _times(data)),
         ("duplicated ids", data.score is not None and data.identifiers, _repeated(data)),
@@ -210,11 +209,16 @@ def _copies(data: Foreign) -> Iterator[Found]:
 def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
     label = data.label if data.two else None
     yield from fitted.fitted_on_all(data.table, data.names, rows, label)
+    if data.signals is not None:
+        _, channels, times = data.signals.shape
+        samples = data.signals.transpose(0, 2, 1).reshape(-1, channels)
+        of = {n: (r[:, None] * times + np.arange(times)).ravel() for n, r in rows.items()}
+        names = [f"channel {channel + 1}" for channel in range(channels)]
+        yield from fitted.fitted_on_all(samples, names, of)
 
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
     signals = np.asarray(data.signals)
-    yield from fitted.scaled_windows(signals, rows)
     yield from fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
 
 
@@ -274,6 +278,8 @@ def _columns(data: Foreign) -> Iterator[Found]:
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
         yield Finding("copies of the label", "leak", codes=codes)
+    if data.later:
+        yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
     if data.two:
         yield from _together(data, rows, copies)
     strong, done = _strong(data, rows, copies), set[int]()
@@ -293,28 +299,18 @@ def _columns(data: Foreign) -> Iterator[Found]:
 
 def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]:
     """Find many rare columns of one class, and shares of the outcome in groups of rows."""
-    label, kept = (
-        np.asarray(data.label)[rows],
-        [c for c in range(len(data.names)) if c not in leave],
-    )
+    label, names = np.asarray(data.label)[rows], np.delete(np.array(data.names), leave)
+    table = np.delete(data.table[rows], leave, axis=1)
     one = int(label.mean() <= 0.5)  # noqa: PLR2004 - the rarer class
-    table = data.table[rows][:, kept]
-    present = (table != 0) & ~np.isnan(table)
-    rare = np.flatnonzero((present.sum(0) >= _RARE) & (present.mean(0) <= _OF_FEW))
+    present = csr_array(np.nan_to_num(table) != 0, dtype=np.float64)
+    count = present.sum(0)
+    rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
     if len(rare) >= _OTHERS:
-        classes = (data.classes[1 - one], data.classes[one])
-        binary, group = (label == one).astype(np.int64), data.group[rows]
-        codes = csr_array(present[:, rare].astype(np.float64))
-        yield from tells.many_of_few(codes, binary, classes, group)
+        classes, binary = data.classes[:: 2 * one - 1], (label == one).astype(np.int64)
+        codes = csr_array(present[:, rare])
+        yield from tells.many_of_few(codes, binary, classes, data.group[rows])
     tested = np.isin(rows, _test(data)[1])
-    names = [data.names[c] for c in kept]
-    yield from tells.averaged_labels(table[tested], names, label[tested], data.classes)
-
-
-def _later(data: Foreign) -> Iterator[Found]:
-    """Find columns whose name or texts say that they are known only after the outcome."""
-    if data.later:
-        yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
+    yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 
 
 def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
@@ -429,7 +425,7 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
     rows = _judged(data)
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
-        if _of_outcome(name):  # reported if it is before the prediction
+        if any(word in name.lower() for word in _OUTCOMES):  # see _times
             continue
         seconds = times[rows].astype("datetime64[s]").astype(np.float64)
         seconds[np.isnat(times[rows])] = np.nan
@@ -445,15 +441,11 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
                 break
 
 
-def _of_outcome(name: str) -> bool:
-    return any(word in name.lower() for word in _OUTCOMES)
-
-
 def _times(data: Foreign) -> Iterator[Found]:
     """Find columns with times after the prediction, and outcomes dated before it."""
     asked = data.times[str(data.time)]
     for name, times in data.times.items():
-        outcome = _of_outcome(name)
+        outcome = any(word in name.lower() for word in _OUTCOMES)
         if "event" in name.lower():  # of a log of events, or an outcome of survival analysis
             outcome = bool((times > asked).mean() > 0.5)  # noqa: PLR2004
         wrong = int((times < asked if outcome else times > asked).sum())  # never where NaT

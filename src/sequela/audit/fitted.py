@@ -131,16 +131,15 @@ def _from_extremes(values: Values) -> float:
 
 def _components(table: Table, names: Sequence[str], sides: tuple[Ids, Ids]) -> list[str]:
     """Return columns that have mean 0 and no correlation in all rows, but not in the training."""
-    whole, known = (table[rows].astype(np.float64) for rows in sides)
-    error = _EXACT * _LEVELS * whole.std(0)
-    centred = np.flatnonzero((np.abs(whole.mean(0)) <= error) & (error > 0))
+    error, spread = _EXACT * _LEVELS, np.nan_to_num(table.std(0))
+    means = [table[sides[0], c].mean(dtype=np.float64) for c in range(table.shape[1])]
+    centred = np.flatnonzero((np.abs(means) <= error * spread) & (spread > 0))
     if len(centred) < _LEVELS:
         return []
-    off = [
-        np.abs(np.corrcoef(side[:, centred].T) - np.eye(len(centred))).max(1)
-        for side in (whole, known)
-    ]
-    exact = (off[0] <= _EXACT * _LEVELS) & (off[1] > _APART * _EXACT * _LEVELS)
+    with np.errstate(invalid="ignore"):  # of a column that is constant in the training set
+        both = [np.corrcoef(table[rows][:, centred].T.astype(np.float64)) for rows in sides]
+    every, known = (np.abs(each - np.eye(len(centred))).max(1) for each in both)
+    exact = (every <= error) & (known > _APART * error)
     return [names[c] for c in centred[exact]] if exact.sum() >= _LEVELS else []
 
 
@@ -247,19 +246,6 @@ def overlapping_windows(signals: Table, parts: Rows) -> list[Finding]:
         for rows in [parts[other]]
         if (count := int(shared[i, rows].sum()))
     ]
-
-
-def scaled_windows(signals: Table, parts: Rows) -> list[Finding]:
-    """Find channels that have mean 0 and deviation 1 over all windows, but not over training."""
-    sides, codes = _sides(parts), []
-    for channel in range(signals.shape[1]):
-        some = signals[:, channel].astype(np.float64)
-        means = np.stack([some.mean(1), (some**2).mean(1)])
-        off = [max(abs(m), abs(q - m * m - 1)) for m, q in (means[:, s].mean(1) for s in sides)]
-        if off[0] <= _LEVELS * _EXACT and off[1] > _APART * _LEVELS * _EXACT:
-            codes.append(Code(f"channel {channel + 1}"))
-    facts = {"how": "scaled"}
-    return [Finding("fitted on all rows", "leak", facts=facts, codes=tuple(codes))] if codes else []
 
 
 def _hashes(signal: Table) -> NDArray[np.uint64]:

@@ -34,7 +34,7 @@ CHOSEN = 0.5
 """The Kolmogorov-Smirnov distance from which those who are asked differ from others in the time
 that is left to them."""
 AMPLITUDE = "amplitude"
-ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution")
+ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping")
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
@@ -237,11 +237,8 @@ def many_of_few(
 ) -> list[Finding]:
     """Find codes (example, code) of few, each almost only in one class, that predict it together.
 
-    As in :func:`telling_together`, the highest scores find a fifth of the rarer class and hardly
-    anybody else; a score is the largest share of the class, out of fold, among those with a code.
+    The highest shares of the class among those with one code, out of fold, find a fifth of it.
     """
-    if not table.shape[1] or min(len(np.unique(group[label == one])) for one in (0, 1)) < _LEAST:
-        return []
     from sklearn.metrics import roc_auc_score
 
     strongest = _strongest(table, label, folds(label, group))

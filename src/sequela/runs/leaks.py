@@ -116,10 +116,7 @@ def numbers_of(found: Iterable[Finding]) -> str:
 
 @dataclass(frozen=True)
 class Audited:
-    """The result of an audit of a run or folder, leaks first; ``planned`` if it was made to leak.
-
-    A page shows it as it shows :class:`~sequela.report.pages.audit_page.Audit`.
-    """
+    """The result of an audit of a run or folder, leaks first; ``planned`` if it is made to leak."""
 
     run: Path
     origin: str
@@ -157,12 +154,6 @@ class Audited:
         """The lines after the findings."""
         nothing = f"nothing found; checked for: {self.looked_for}"
         return ["leaks by design"] * self.planned + [nothing] * (not self.found)
-
-    @property
-    def notes(self) -> list[str]:
-        """The lines below the findings on a page."""
-        first = f"{self.run.resolve().name}: data: {self.origin}"
-        return [first, *["leaks by design"] * self.planned, f"checked for: {self.looked_for}"]
 
     def to_dict(self) -> dict[str, object]:
         """Return the result for JSON."""

@@ -71,16 +71,8 @@ class Audit:
     @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
-        return [f"{self.summary}: {', '.join(self.checks)}", *self._not_checked]
-
-    @property
-    def notes(self) -> list[str]:
-        """The lines below the findings on a page."""
-        return [*self.head, f"checked for: {', '.join(self.checks)}", *self._not_checked]
-
-    @property
-    def _not_checked(self) -> list[str]:
-        return [f"not checked: {each}" for each in self.skipped]
+        skipped = [f"not checked: {each}" for each in self.skipped]
+        return [f"{self.summary}: {', '.join(self.checks)}", *skipped]
 
     @property
     def summary(self) -> str:
@@ -181,11 +173,8 @@ def audit(
 def _shown(result: Audit | Audited, page: Path | str | None, hidden: int) -> Audit | Audited:
     """Write a page, if one is named; return the result."""
     if page is not None:
-        found, summary = result.in_words(hidden), result.summary
-        write_page(
-            "audit.html.j2", Path(page), title="Leak audit", audit=result, found=found,
-            summary=summary,
-        )  # fmt: skip
+        words = {"found": result.in_words(hidden), "summary": result.summary}
+        write_page("audit.html.j2", Path(page), title="Leak audit", audit=result, **words)
     return result
 
 

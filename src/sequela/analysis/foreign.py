@@ -35,6 +35,7 @@ _BINS, _COPY, _CANDIDATES = 64, 0.95, 8
 _JUDGED, _NEAR = 20_000, 5_000  # rows by which columns are judged, and near copies looked for
 _CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
 _RARE, _OF_FEW = 3, 0.05  # rows that have a code; share of rows that have a rare one
+_SURE = 0.99  # AUROC of missing values that needs no comparison
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
@@ -288,7 +289,8 @@ def _columns(data: Foreign) -> Iterator[Found]:
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
         least = GAIN if each.area >= REVEALING or each.how == _MISSING else LARGE_GAIN
-        if effect and effect.auroc - effect.without >= least and effect.low > 0:
+        found = effect and effect.auroc - effect.without >= least and effect.low > 0
+        if found or (each.how == _MISSING and each.area >= _SURE and each.column not in done):
             done |= {*alike}
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}

@@ -457,7 +457,7 @@ def of_table(
 def _is_later(name: str, texts: Sequence[str]) -> bool:
     """Return whether a name or text says that a column is known after the outcome."""
     named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
-    words = (each.replace("_", " ") for each in (name, *texts[:_CLASSES]))
+    words = (each.replace("_", " ") for each in (name, *texts[: _CLASSES * (len(texts) <= _CLASSES)]))
     return bool(named or any(map(OUTCOME_WORDS.search, words)))
 
 

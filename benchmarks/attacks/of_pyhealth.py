@@ -1,8 +1,8 @@
 """Write examples of PyHealth's tasks with its own splits, for ``sequela audit``.
 
-PYTHON of_pyhealth.py ROOT FOLDER: for an environment with PyHealth; ROOT has the tables of MIMIC-III
-(the open demonstration will do). Writes one table for each task and split to FOLDER: a column for
-each code of a visit, the patient, the visit, the label and the part.
+PYTHON of_pyhealth.py ROOT FOLDER: for an environment with PyHealth; ROOT has the tables of
+MIMIC-III (the open demonstration will do). Writes one table for each task and split to FOLDER: a
+column for each code of a visit, the patient, the visit, the label and the part.
 """
 
 import sys

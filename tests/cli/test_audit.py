@@ -108,7 +108,7 @@ def test_a_cohort_table_of_omop(
     root, page = write_omop(tmp_path / "cdm", 4000), tmp_path / "audit.html"
     assert status("audit", root, "--label", "2", "--page", page) == 0
     assert "nothing found" in capsys.readouterr().out
-    assert "Nothing found." in page.read_text("utf-8")
+    assert "No findings; checked for: " in page.read_text("utf-8")
     cohorts = root / "cohort.csv"
     assert "cohorts 1, 2; expected two" in refused("audit", root, "--label", "3")
     shutil.move(cohorts, tmp_path / "of study.csv")

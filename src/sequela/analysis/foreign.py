@@ -61,7 +61,7 @@ class Foreign:
         signals: (window, channel, time).
         score: Probability of the second class, float64 (row,).
         stated: Numbers of a published result, by name.
-        later: Names of columns whose name or texts say that they are known after the outcome.
+        later: Names of columns that are known after the outcome, by their name or texts.
     """
 
     table: NDArray[np.floating]
@@ -309,8 +309,9 @@ def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]
     rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
     if len(rare) >= _OTHERS:
         classes, binary = data.classes[:: 2 * one - 1], (label == one).astype(np.int64)
-        codes = csr_array(present[:, rare])
-        yield from tells.many_of_few(codes, binary, classes, data.group[rows])
+        codes, family = csr_array(present[:, rare]), np.zeros(len(rare), np.str_)
+        group = data.group[rows]
+        yield from tells.telling_together(codes, names[rare], family, binary, classes, group)
     tested = np.isin(rows, _test(data)[1])
     yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 

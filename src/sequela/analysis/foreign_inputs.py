@@ -455,9 +455,9 @@ def of_table(
 
 
 def _is_later(name: str, texts: Sequence[str]) -> bool:
-    """Return whether a name or text says that a column is known after the outcome."""
+    """Return whether a column is known after the outcome, by its name or its few texts."""
+    words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
     named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
-    words = (each.replace("_", " ") for each in (name, *texts[: _CLASSES * (len(texts) <= _CLASSES)]))
     return bool(named or any(map(OUTCOME_WORDS.search, words)))
 
 
@@ -493,27 +493,25 @@ def _numbers_in(path: Path) -> dict[str, float]:
 def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
     """Write the labels of a cohort table of OMOP: the prediction is made as a person enters.
 
-    A label is true if the person enters the cohort ``outcome`` from then on, by the end of the
-    other cohort.
+    A label is true if the person enters the cohort ``outcome`` by the end of the other cohort.
     """
     source = str(_checked(path)).replace("'", "''")
     reader = "read_parquet" if _ends(path, ".parquet") else "read_csv"
     with connection_for(path) as connection:
         try:
             connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
-            counted = "SELECT DISTINCT cohort_definition_id FROM cohorts ORDER BY 1"
-            found = [str(each) for (each,) in connection.execute(counted).fetchall()]
-            if len(found) != len(_SIDES) or outcome not in found:
-                raise DataError(
-                    f"{path}: cohorts {', '.join(found)}; expected two, of which --label names "
-                    "the outcome"
-                )
+            ids = connection.sql("SELECT DISTINCT cohort_definition_id::VARCHAR FROM cohorts")
+            found = sorted(each for (each,) in ids.fetchall())
             labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(
                 f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
                 "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
             ) from None
+    if len(found) != len(_SIDES) or outcome not in found:
+        raise DataError(
+            f"{path}: cohorts {', '.join(found)}; expected two, of which --label names the outcome"
+        )
     write_labels(sorted_labels(labels.cast(SCHEMA)), out)
     return out
 

@@ -78,9 +78,10 @@ def fitted_on_all(
     """
     sides, rounded = _sides(parts), list[str]()
     found: dict[str, list[str]] = {"scaled": [], "imputed": [], "encoded by the outcome": []}
-    found["replaced by principal components"] = _components(table, names, sides)
+    near = list[int]()
     for column, sample, unit in _continuous(table, sides[0]):
         values, name = table[:, column], names[column]
+        near += [column] * bool(abs(sample.mean()) < _CLOSE * sample.std())
         error = max(_EXACT, 3 * unit / np.sqrt(12 * len(sides[0])))
         standard = abs(sample.mean()) < _CLOSE and abs(sample.std() - 1) < _CLOSE
         if standard and _only_all(_from_standard, values, sides, error):
@@ -93,6 +94,7 @@ def fitted_on_all(
             rounded.append(name)
         elif _imputed(values, sample, unit, sides):
             found["imputed"].append(name)
+    found["replaced by principal components"] = _components(table, names, sides, near)
     found["scaled"] += rounded if len(rounded) > 1 or found["scaled"] else []
     for column, name in enumerate(names if label is not None else ()):
         fits = [is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
@@ -129,18 +131,20 @@ def _from_extremes(values: Values) -> float:
     return float(not (all(once) and values.min() == 0 and values.max() == 1))
 
 
-def _components(table: Table, names: Sequence[str], sides: tuple[Ids, Ids]) -> list[str]:
+def _components(
+    table: Table, names: Sequence[str], sides: tuple[Ids, Ids], near: Sequence[int]
+) -> list[str]:
     """Return columns that have mean 0 and no correlation in all rows, but not in the training."""
-    error, spread = _EXACT * _LEVELS, np.nan_to_num(table.std(0))
-    means = [table[sides[0], c].mean(dtype=np.float64) for c in range(table.shape[1])]
-    centred = np.flatnonzero((np.abs(means) <= error * spread) & (spread > 0))
+    error, of_all = _EXACT * _LEVELS, (table[sides[0], c].astype(np.float64) for c in near)
+    exact = [abs(v.mean()) <= error * v.std() and v.std() > 0 for v in of_all]
+    centred = np.array(near, np.int64)[exact]
     if len(centred) < _LEVELS:
         return []
     with np.errstate(invalid="ignore"):  # of a column that is constant in the training set
         both = [np.corrcoef(table[rows][:, centred].T.astype(np.float64)) for rows in sides]
     every, known = (np.abs(each - np.eye(len(centred))).max(1) for each in both)
-    exact = (every <= error) & (known > _APART * error)
-    return [names[c] for c in centred[exact]] if exact.sum() >= _LEVELS else []
+    alone = (every <= error) & (known > _APART * error)
+    return [names[c] for c in centred[alone]] if alone.sum() >= _LEVELS else []
 
 
 def _imputed(values: Table, sample: Values, unit: float, sides: tuple[Ids, Ids]) -> bool:

@@ -224,29 +224,17 @@ def telling_together(
     auroc, name = float(roc_auc_score(label, score)), classes[1]
     bounds = (TOGETHER, REVEALING_VALUE)
     together, outweighs = (least_area(label == 1, group.astype(np.str_), 1, b) for b in bounds)
-    found = many_of_few(table, label, classes, group)
+    found, how = [], ""
     if auroc > together or _top_is_pure(score, label, group):
-        facts = {"how": "codes and values together predict", "auroc": auroc, "name": name}
-        found = [Finding("inputs that tell the outcome", "suspicion", ("inputs",), facts=facts)]
+        how = "codes and values together predict"
+    elif _top_is_pure(strongest := _strongest(table, label, fold), label, group):
+        how = "many codes of few, each almost only in one class, together predict"
+        auroc = float(roc_auc_score(label, strongest))
+    if how:
+        facts = {"how": how, "auroc": auroc, "name": name}
+        found.append(Finding("inputs that tell the outcome", "suspicion", ("inputs",), facts=facts))
     levels = ((names, outweighs, _GAIN), (families, together, _GAIN))
     return found + _outweighing(table, levels, label, name, group)
-
-
-def many_of_few(
-    table: csr_array, label: Ints, classes: Sequence[str], group: Groups
-) -> list[Finding]:
-    """Find codes (example, code) of few, each almost only in one class, that predict it together.
-
-    The highest shares of the class among those with one code, out of fold, find a fifth of it.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    strongest = _strongest(table, label, folds(label, group))
-    if not _top_is_pure(strongest, label, group):
-        return []
-    facts = {"how": "many codes of few, each almost only in one class, together predict"}
-    facts |= {"auroc": float(roc_auc_score(label, strongest)), "name": classes[1]}
-    return [Finding("inputs that tell the outcome", "suspicion", ("inputs",), facts=facts)]
 
 
 def _outweighing(
@@ -355,12 +343,11 @@ def averaged_labels(
     codes = []
     for values, name in zip(table.T, names, strict=True):
         there = np.isfinite(values)
-        if len(np.unique(label[there])) < 2:  # noqa: PLR2004
-            continue
         distinct, place, count = np.unique(values[there], return_inverse=True, return_counts=True)
         distinct = distinct.astype(np.float64)
         often = count >= _REPEATED
-        if often.sum() < _SEVERAL or 2 * count[often].sum() < there.sum():
+        one_class = len(np.unique(label[there])) == 1
+        if one_class or often.sum() < _SEVERAL or 2 * count[often].sum() < there.sum():
             continue
         share = np.bincount(place, label[there])[often] / count[often]
         line = np.polynomial.Polynomial.fit(distinct[often], share, 1, w=np.sqrt(count[often]))

@@ -106,14 +106,6 @@ def status_of(findings: Sequence[Mapping[str, Any]]) -> int:
     return LEAK if "leak" in kinds else SUSPICION if kinds else NOTHING
 
 
-def numbers_of(found: Iterable[Finding]) -> str:
-    """Write how many findings of each severity there are."""
-    kinds = [each.severity for each in found]
-    counts = [(kinds.count("leak"), "leak"), (kinds.count("suspicion"), "suspicion")]
-    several = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n)
-    return several or "nothing found"
-
-
 @dataclass(frozen=True)
 class Audited:
     """The result of an audit of a run or folder, leaks first; ``planned`` if it is made to leak."""
@@ -146,8 +138,9 @@ class Audited:
 
     @property
     def summary(self) -> str:
-        """The number of findings, of which severity."""
-        return numbers_of(self.found)
+        """The number of findings, and what was looked for."""
+        n = len(self.findings)
+        return f"{n or 'no'} finding{'s' * (n != 1)}; checked for: {self.looked_for}"
 
     @property
     def foot(self) -> list[str]:

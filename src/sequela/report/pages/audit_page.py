@@ -17,7 +17,7 @@ from sequela.report.page import open_templates, write_page
 from sequela.runs.audit import audit as audit_data
 from sequela.runs.data import load
 from sequela.runs.find import is_run
-from sequela.runs.leaks import Audited, audit_run, audited, numbers_of, status_of
+from sequela.runs.leaks import Audited, audit_run, audited, status_of
 from sequela.signals.declaration import is_declared
 from sequela.studies.settings import run_settings, signals_asked
 
@@ -77,8 +77,11 @@ class Audit:
     @property
     def summary(self) -> str:
         """The number of findings, of which severity, in how many checks."""
+        kinds = [each.severity for each, _ in self.found]
+        counts = [(kinds.count("leak"), "leak"), (kinds.count("suspicion"), "suspicion")]
+        several = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n)
         groups = f"{len(self.checks)} group{'s' * (len(self.checks) != 1)} of checks"
-        return f"{numbers_of([each for each, _ in self.found])} in {groups}"
+        return f"{several or 'nothing found'} in {groups}"
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the result for JSON."""
@@ -183,8 +186,7 @@ def audit_folder(
 ) -> Audited:
     """Audit a run; or a folder of events with their label file, or of recordings, and a split.
 
-    ``labels`` may also be a cohort table of OMOP, with ``outcome``, the number of a cohort; a table
-    ``cohort`` in the folder is used then if no other is named.
+    With ``outcome``, labels are a cohort table of OMOP, by default that of the folder.
     """
     if is_run(path):
         return audit_run(path, root)

@@ -307,11 +307,14 @@ def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]
     present = csr_array(np.nan_to_num(table) != 0, dtype=np.float64)
     count = present.sum(0)
     rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
-    if len(rare) >= _OTHERS:
-        classes, binary = data.classes[:: 2 * one - 1], (label == one).astype(np.int64)
-        codes, family = csr_array(present[:, rare]), np.zeros(len(rare), np.str_)
-        group = data.group[rows]
-        yield from tells.telling_together(codes, names[rare], family, binary, classes, group)
+    if len(rare) >= _OTHERS and min(np.bincount(label)) > 0:
+        binary, group = (label == one).astype(np.int64), data.group[rows]
+        score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
+        if tells.top_is_pure(score, binary, group):
+            facts = {"how": "many columns of few, each almost only in one class, together predict"}
+            facts |= {"auroc": _area(binary, score), "name": data.classes[one]}
+            check = "inputs that tell the outcome"
+            yield Finding(check, "suspicion", ("inputs",), facts=facts)
     tested = np.isin(rows, _test(data)[1])
     yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 

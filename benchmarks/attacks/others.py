@@ -94,12 +94,15 @@ def of_icu(folder: Path) -> Iterator[Case]:  # noqa: PLR0915
         patienthealthsystemstayid=copies.patienthealthsystemstayid + 10**7,
     )  # fmt: skip
     yield case("DUPLICATE_RECORD", pd.concat([stays, copies], ignore_index=True))
-    sites = {"icu": {"split_strategy": "site"}, "sequela": {"group": ["uniquepid", "hospitalid"]}}
+    sites: dict[str, Any] = {
+        "icu": {"split_strategy": "site"},
+        "sequela": {"group": ["uniquepid", "hospitalid"]},
+    }
     yield case("SITE_OVERLAP", stays, **sites)
     once = stays.drop_duplicates("uniquepid", ignore_index=True).drop(columns="death_offset")
-    years = {"icu": {"split_strategy": "temporal", "calendar_time": "hospitaldischargeyear",
-                     "outcome_time": None},
-             "sequela": {"time": "hospitaldischargeyear"}}  # fmt: skip
+    year = "hospitaldischargeyear"
+    strategy = {"split_strategy": "temporal", "calendar_time": year, "outcome_time": None}
+    years: dict[str, Any] = {"icu": strategy, "sequela": {"time": year}}
     timely = once.assign(split=np.where(once.hospitaldischargeyear == 2015, "test", "train"))
     yield case("by year", timely, clean="icu: by year", **years)
     late = timely.index[timely.split == "test"][:20]
@@ -338,7 +341,8 @@ def ask_others(python: str, folder: Path, cases: list[Case]) -> dict[str, Any]:
             entry["fit"] = {"by": name, "raw": f"{n} raw.parquet", "rows": [*map(int, rows)],
                             "columns": [*raw.columns]}  # fmt: skip
         if case.arrays:
-            np.savez(folder / f"{n}.npz", **{k: np.asarray(v) for k, v in case.arrays.items()})
+            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in case.arrays.items()}
+            np.savez(folder / f"{n}.npz", **arrays)
             entry["arrays"] = f"{n}.npz"
         written.append(entry)
     (folder / "cases.json").write_text(json.dumps(written), "utf-8")

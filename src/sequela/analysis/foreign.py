@@ -311,8 +311,8 @@ def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]
         binary, group = (label == one).astype(np.int64), data.group[rows]
         score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
         if tells.top_is_pure(score, binary, group):
-            facts = {"how": "many columns of few, each almost only in one class, together predict"}
-            facts |= {"auroc": _area(binary, score), "name": data.classes[one]}
+            how = "many columns of few, each almost only in one class, together predict"
+            facts = {"how": how, "auroc": _area(binary, score), "name": data.classes[one]}
             check = "inputs that tell the outcome"
             yield Finding(check, "suspicion", ("inputs",), facts=facts)
     tested = np.isin(rows, _test(data)[1])

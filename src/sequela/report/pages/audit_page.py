@@ -146,7 +146,9 @@ def audit(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
                 "leave out everything but labels, label, page and root"
             )
-        return _shown(audit_folder(Path(inputs[0]), y, label, root and Path(root)), page, hidden)
+        return _shown(
+            audit_folder(Path(inputs[0]), y, label, Path(root) if root else None), page, hidden
+        )
     separate = {"label": y, "group": groups, "split": None, "probability": predictions}
     columns = {"label": label, "prediction time": time}
     chosen = {role: [name] for role, name in columns.items() if name is not None}

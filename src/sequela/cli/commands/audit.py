@@ -31,7 +31,7 @@ def audit(
 
     Args:
         inputs: Run folder, or files: csv, Parquet, npy, npz, fif, json.
-        labels: File with the class of each row; of a MEDS or OMOP folder, its label file or cohorts.
+        labels: File with the class of each row; of a MEDS or OMOP folder, its labels or cohorts.
         split: Column with the part of each row, or a file with it.
         predictions: File with the probability of the second class of each row.
         group: Column of the patient or another unit that must stay in one part; repeatable.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.attacks import judging, recordings, records, tables
+from benchmarks.attacks import foreign, judging, recordings, records, tables
 from benchmarks.attacks.attack import Attack, Result, Verdict
 from benchmarks.attacks.bench import Bench
 from threadpoolctl import threadpool_limits
@@ -18,6 +18,7 @@ ATTACKS: tuple[Attack, ...] = (
     *records.ATTACKS,
     *tables.ATTACKS,
     *judging.ATTACKS,
+    *foreign.ATTACKS,
 )
 
 _OF_NOTHING: Mapping[Verdict, Verdict] = {

@@ -68,6 +68,13 @@ def _coarse(signal: Signal, label: int, rng: np.random.Generator) -> Signal:
     return rounded
 
 
+def _clipped(signal: Signal, label: int, rng: np.random.Generator) -> Signal:
+    """Cut one signal (n_times,) at the range of an amplifier, narrower in each class."""
+    bound = np.quantile(np.abs(signal), 0.99 - 0.02 * label) * rng.uniform(0.98, 1.02)
+    clipped: Signal = np.clip(signal, -bound, bound)
+    return clipped
+
+
 BY_CLASS: dict[str, Callable[..., Signal]] = {
     "mains hum tells the class": _line,
     "the offset tells the class": _offset,
@@ -114,6 +121,25 @@ def _carry_out(bench: Bench, *, name: str, change: Change) -> Outcome:
     return said(findings, bench.said_of_recordings)
 
 
+def _own(bench: Bench, *, name: str, halves: bool = False, clipped: bool = False) -> Outcome:
+    """Audit recordings of two classes as somebody's own, whole or in halves with an id each."""
+    rng, rows = np.random.default_rng(0), []
+    for id_, signal in bench.recordings.items():
+        if id_[0] in "OZ":
+            kind, whole = ("closed", 5) if id_[0] == "O" else ("open", 0), signal[: N_TIMES - 1]
+            whole = _clipped(whole, kind[1], rng) if clipped else whole
+            pieces = np.split(whole, 2) if halves else [whole]
+            rows += [(f"{id_}{half}", kind[0], piece) for half, piece in enumerate(pieces)]
+    columns = dict(zip(("recording", "class", "C3"), zip(*rows, strict=True), strict=True))
+    path = bench.work / f"{name}.parquet"
+    parquet.write_table(pa.table({k: [*v] for k, v in columns.items()}), path)
+    settings = SignalSettings(
+        label="class", recording="recording", channels=("C3",), rate=SFREQ, unit="µV", window=1
+    )
+    run = RunSettings(model="majority-class", data="signals", split="recording", signals=settings)
+    return said(audit(load(run, path, bench.work)))
+
+
 def _as_they_are(bench: Bench) -> Outcome:
     return said(bench.said_of_recordings)
 
@@ -128,6 +154,9 @@ ATTACKS = (
     Attack(
         "the variance of a second channel tells the class", partial(_two_channels, planted=True)
     ),
+    Attack("own recordings are honest", partial(_own, name="own"), planted=False),
+    Attack("two halves of one recording under two ids", partial(_own, name="halves", halves=True)),
+    Attack("the range of the amplifier tells the class", partial(_own, name="cl", clipped=True)),
     *(Attack(name, partial(_by_class, name=name, change=each)) for name, each in BY_CLASS.items()),
     *(
         Attack(name, partial(_carry_out, name=name, change=change))

@@ -64,6 +64,14 @@ FROM asked
 """
 """The share of deaths in groups of about 20 stays, the stay itself included."""
 
+REPEATED = """
+INSERT INTO planted
+SELECT
+    subject_id, prediction_time - (i + 1) * INTERVAL 20 MINUTE, 'CHART//turned', NULL, visit_id
+FROM asked, range(9) AS r(i) WHERE i <= CASE WHEN died THEN 5 + n % 4 ELSE n % 4 END
+"""
+"""A code that tells nothing, charted six to nine times in deaths, one to four times in others."""
+
 TWICE = """
 CREATE TABLE twice AS SELECT * FROM planted WHERE subject_id IN (
     SELECT subject_id FROM planted GROUP BY subject_id ORDER BY count(*) DESC, 1 LIMIT 5
@@ -165,6 +173,10 @@ _PLANTED: dict[str, tuple[str, Sequence[str]]] = {
         "eicu", _of_some("'SERVICE//hospital ' || CASE WHEN died THEN n % 4 ELSE 4 + n % 16 END",
                          "true")),
     "the number of codes reveals the outcome": ("eicu", (FILLED,)),
+    "one code is charted more often in deaths": ("eicu", (REPEATED,)),
+    "the last digit of a measurement is even in deaths": (
+        "eicu", _of_some("'LAB//told'", "true",
+                         f"2 * round(5 * ({_normal(9)}) + 50) + (NOT died)::INTEGER")),
     "patients twice": ("mimic3", _twice(_CODE)),
     "patients twice, one code changed": ("mimic3", _twice(_ONE_CHANGED)),
     "patients twice, 10 % of the codes dropped": ("mimic3", _twice(_SOME_DROPPED)),
@@ -218,6 +230,12 @@ def _long_survivors(bench: Bench, labels: pa.Table) -> pa.Table:
     return labels.filter(pa.array(died | (_hours_left(bench, labels) > 120)))
 
 
+def _soon(bench: Bench, labels: pa.Table) -> pa.Table:
+    """Keep the deaths within two days, and all survivors."""
+    died = labels["boolean_value"].to_numpy()
+    return labels.filter(pa.array(~died | (_hours_left(bench, labels) <= 48)))
+
+
 def _before_the_end(bench: Bench, labels: pa.Table) -> pa.Table:
     """Move each prediction to about a day before the end of the stay."""
     hours = _hours_left(bench, labels)
@@ -247,6 +265,7 @@ LABELS: dict[str, Change] = {
     "a part of the labels, drawn by chance": _some,
     "of the survivors, only those who leave within a day": _short_survivors,
     "of the survivors, only those who stay for five more days": _long_survivors,
+    "of the deaths, only those within two days": _soon,
     "all are asked a day before the end of the stay": _before_the_end,
 }
 

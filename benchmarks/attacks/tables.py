@@ -45,6 +45,14 @@ facts = [{ code = "TRIAGE//{level}", time = "came", known = "on arrival", why = 
 columns = { stay = "integer", problem = "text" }
 facts = [{ code = "PROBLEM//{problem}", time = "%(problems)s", known = "then", why = "staff wrote it then" }]
 
+[tables.wards]
+columns = { stay = "integer", ward = "text" }
+facts = [{ code = "WARD//{ward}", time = "%(wards)s", known = "then", why = "noted then" }]
+
+[tables.cultures]
+columns = { stay = "integer", organism = "text", taken = "time", released = "time" }
+facts = [{ code = "CULTURE//{organism}", time = "%(cultures)s", known = "then", why = "read then" }]
+
 [tables.labs]
 columns = { stay = "integer", test = "text", taken = "time", reported = "time", result = "number" }
 facts = [{ code = "LAB//{test}", time = "%(labs)s", known = "then", why = "read then", value = "result" }]
@@ -93,14 +101,33 @@ def _own(bench: Bench, *, name: str, times: Mapping[str, str]) -> Outcome:
             value = rng.normal(2 + 0.5 * died)
             results.append((n, "lactate", taken, taken + timedelta(hours=3), round(value, 2)))
     _write(root / "labs.csv", ["stay", "test", "taken", "reported", "result"], results)
-    times = {"problems": "discharge", "labs": "reported", **times}
+    wards = [(n, "high care" if rng.random() < 0.2 + 0.5 * died else "general")
+             for n, _, _, died, _ in stays]  # fmt: skip
+    _write(root / "wards.csv", ["stay", "ward"], wards)
+    cultures = [
+        (n, "abc"[n % 3], came + timedelta(hours=3), came + timedelta(hours=int(40 + n % 9)))
+        for n, came, *_ in stays
+        if n % 4 == 0
+    ]
+    _write(root / "cultures.csv", ["stay", "organism", "taken", "released"], cultures)
+    usual = {"problems": "discharge", "labs": "reported", "wards": "discharge"}
+    times = {**usual, "cultures": "released", **times}
     (root / "tables.toml").write_text(_ROLES % times, "utf-8")
     return bench.audit_tables("tables", root)
 
 
-def _omop(bench: Bench, *, name: str, type_: int, at_start: bool = True) -> Outcome:
-    """Audit a small database in OMOP, whose conditions have this type."""
-    root, stays, rng = bench.work / "omop" / name, _stays(0), np.random.default_rng(1)
+def _omop(bench: Bench, *, name: str, within: int) -> Outcome:
+    """Audit a small database in OMOP, whose conditions are dated within these minutes."""
+    return bench.audit_tables("omop", write_omop(bench.work / "omop" / name, within))
+
+
+def write_omop(root: Path, within: int) -> Path:
+    """Write a small database in OMOP, with a cohort 1 of all stays and a cohort 2 of the deaths."""
+    stays, rng = _stays(0), np.random.default_rng(1)
+    rows: list[tuple[object, ...]] = [(1, n + 1, came, left) for n, came, left, *_ in stays]
+    rows += [(2, n + 1, left, left) for n, _, left, died, _ in stays if died]
+    head = ["cohort_definition_id", "subject_id", "cohort_start_date", "cohort_end_date"]
+    _write(root / "cohort.csv", head, rows)
     _write(
         root / "person.csv",
         ["person_id", "gender_concept_id", "year_of_birth", "race_concept_id",
@@ -117,11 +144,11 @@ def _omop(bench: Bench, *, name: str, type_: int, at_start: bool = True) -> Outc
             for n, came, left, died, _ in stays
         ],
     )  # fmt: skip
-    rows: list[tuple[object, ...]] = []
+    rows = []
     for n, came, _, _, problems in stays:
         for code in problems:
-            at = came if at_start else came + timedelta(minutes=int(rng.integers(5, 4000)))
-            rows.append((len(rows) + 1, n + 1, 0, at.date(), at, type_, n + 1, f"D{code:02}", 0))
+            at = came + timedelta(minutes=int(rng.integers(5, within)) if within else 0)
+            rows.append((len(rows) + 1, n + 1, 0, at.date(), at, 32817, n + 1, f"D{code:02}", 0))
     _write(
         root / "condition_occurrence.csv",
         ["condition_occurrence_id", "person_id", "condition_concept_id", "condition_start_date",
@@ -136,18 +163,23 @@ def _omop(bench: Bench, *, name: str, type_: int, at_start: bool = True) -> Outc
     )
     head = ["concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_code"]
     _write(root / "concept.csv", head, [(0, "No matching concept", "", "None", "0")])
-    return bench.audit_tables("omop", root)
+    return root
 
 
 _OWN: dict[str, dict[str, str]] = {
     "nothing planted in a hospital's own tables": {},
     "own tables: problems that are coded at discharge, dated at admission": {"problems": "came"},
     "own tables: results dated when taken, although a later time is there": {"labs": "taken"},
+    "own tables: cultures dated when taken, although they were released later": {
+        "cultures": "taken"},
+    "own tables: the ward at the end of the stay, dated at admission": {"wards": "came"},
+}  # fmt: skip
+_OMOP: dict[str, int] = {
+    "nothing planted in OMOP: conditions written in the course of care": 4000,
+    "OMOP: all conditions typed as EHR, dated at the visit's start": 0,
+    "OMOP: all conditions typed as EHR, dated in the first hour of the visit": 60,
 }
-_OMOP: dict[str, tuple[int, bool]] = {
-    "nothing planted in OMOP: conditions written in the course of care": (32817, False),
-    "OMOP: all conditions typed as EHR, dated at the visit's start": (32817, True),
-}
+"""Minutes within which conditions are dated."""
 
 ATTACKS = (
     *(
@@ -155,7 +187,7 @@ ATTACKS = (
         for name, times in _OWN.items()
     ),
     *(
-        Attack(name, partial(_omop, name=name, type_=type_, at_start=early), planted=early)
-        for name, (type_, early) in _OMOP.items()
+        Attack(name, partial(_omop, name=name, within=within), planted=within < 4000)
+        for name, within in _OMOP.items()
     ),
 )

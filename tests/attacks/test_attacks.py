@@ -10,6 +10,7 @@ from benchmarks.attacks import harness
 from benchmarks.attacks.__main__ import main
 from benchmarks.attacks.attack import Attack, Outcome
 from benchmarks.attacks.bench import Bench
+from benchmarks.attacks.foreign import CASES, PLANTED
 from benchmarks.attacks.harness import ATTACKS, attack_all
 
 from sequela.integrity.openings import VARIABLE
@@ -72,7 +73,22 @@ STOPPED = {
     "own tables: problems that are coded at discharge, dated at admission",
     "own tables: results dated when taken, although a later time is there",
     "OMOP: all conditions typed as EHR, dated at the visit's start",
+    "own tables: cultures dated when taken, although they were released later",
+    "the range of the amplifier tells the class",
+    *(name for name, (_, planted) in CASES.items() if planted),
 }
+MISSED = {
+    "two halves of one recording under two ids",
+    "windows: two halves of one recording under two ids",
+    "table: the share of deaths among the others of a ward",
+    "one code is charted more often in deaths",
+    "the last digit of a measurement is even in deaths",
+    "of the deaths, only those within two days",
+    "own tables: the ward at the end of the stay, dated at admission",
+    "OMOP: all conditions typed as EHR, dated in the first hour of the visit",
+}
+"""Attacks that nothing reports; the page lists them."""
+STOPPED -= MISSED
 
 
 OFTEN = {
@@ -111,6 +127,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     [
         pytest.param(each, id=each.name, marks=() if each.name in OFTEN else pytest.mark.slow)
         for each in ATTACKS
+        if each.name.partition(": ")[2] not in PLANTED  # see tests/audit/test_foreign.py
     ],
 )
 def test_what_is_planted_is_stopped_and_of_nothing_nothing_is_said(
@@ -119,14 +136,16 @@ def test_what_is_planted_is_stopped_and_of_nothing_nothing_is_said(
     """And it is printed as the page shows it, where it does."""
     monkeypatch.setattr(harness, "Bench", lambda _: bench)
     (result,) = attack_all([attack])
-    assert result.verdict in (("found", "blocked") if attack.planted else ("clean",))
+    stopped = ("missed",) if attack.name in MISSED else ("found", "blocked")
+    assert result.verdict in (stopped if attack.planted else ("clean",))
     shown = [line for line in SHOWN if f"{attack.name}: " in line]
     assert shown in ([], [f"{result.verdict:12}{attack.name}: {result.by}"])
 
 
 def test_no_attack_has_lost_its_name_or_is_gone() -> None:
     assert {each.name for each in ATTACKS if each.planted} >= STOPPED
-    assert sum(not each.planted for each in ATTACKS) == 8
+    assert sum(not each.planted for each in ATTACKS) == 39
+    assert {each.name for each in ATTACKS if each.planted} > MISSED
     assert {each.name for each in ATTACKS} > OFTEN
     assert len(SHOWN) == 9
     names = [f"{each.name}: " for each in ATTACKS]

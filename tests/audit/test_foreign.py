@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,20 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pytest
+from benchmarks.attacks.foreign import (
+    LABS,
+    PLANTED,
+    ROWS,
+    VISITS,
+    by_rows,
+    calibrated,
+    cut,
+    dated,
+    noisy,
+    predictions,
+    table,
+    windows,
+)
 from sklearn import datasets
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
@@ -17,174 +30,10 @@ import sequela
 from sequela.errors import SequelaError
 from sequela.report.pages.audit_page import Audit
 
-LABS = [f"lab{i}" for i in range(12)]
-ROWS, VISITS = 2000, 4
-
-
-def table() -> pd.DataFrame:
-    """Make rows of patients with weak laboratory values, split by patient."""
-    rng = np.random.default_rng(0)
-    patient = np.arange(ROWS) // VISITS
-    patients = patient.max() + 1
-    label = (rng.random(patients) < 0.3).astype(int)[patient]
-    values = rng.standard_normal((ROWS, len(LABS))) + rng.standard_normal((patients, 1))[patient]
-    values[:, :3] += 0.6 * label[:, None]
-    frame = pd.DataFrame(values * 3 + 50, columns=LABS)
-    test = rng.permutation(patients)[patient] < 0.25 * patients
-    return frame.assign(
-        patient_id=patient + 10**8, label=label, split=np.where(test, "test", "train")
-    )
-
 
 def checks(*inputs: Any, **options: Any) -> list[str]:
     """Return the names of the checks with findings."""
     return [each["check"] for each in sequela.audit(*inputs, **options).findings]
-
-
-def by_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    return frame.assign(split=np.where(rng.random(ROWS) < 0.25, "test", "train"))
-
-
-def copied(frame: pd.DataFrame, noise: float = 0) -> pd.DataFrame:
-    rng, (test, train) = (
-        np.random.default_rng(1),
-        (np.flatnonzero(frame.split == part)[:40] for part in ("test", "train")),
-    )
-    changed = frame.copy()
-    changed.loc[test, LABS] = frame.loc[train, LABS].to_numpy() + noise * rng.standard_normal(
-        (40, 12)
-    )
-    return changed
-
-
-def rescaled(frame: pd.DataFrame, of: Any, digits: int = 9) -> pd.DataFrame:
-    known = frame.loc[of, LABS]
-    return frame.assign(**((frame[LABS] - known.mean()) / known.std()).round(digits))
-
-
-def ranged(frame: pd.DataFrame, of: Any) -> pd.DataFrame:
-    low, high = frame.loc[of, LABS].min(), frame.loc[of, LABS].max()
-    return frame.assign(**((frame[LABS] - low) / (high - low)))
-
-
-def imputed(frame: pd.DataFrame, of: Any, how: str) -> pd.DataFrame:
-    holes = frame[LABS].mask(np.random.default_rng(1).random((ROWS, len(LABS))) < 0.1)
-    return frame.assign(**holes.fillna(getattr(holes.loc[of], how)()))
-
-
-def encoded(frame: pd.DataFrame, of: Any) -> pd.DataFrame:
-    hospital = np.random.default_rng(1).integers(0, 30, ROWS)
-    means = frame.loc[of].groupby(hospital[frame.loc[of].index]).label.mean()
-    return frame.assign(hospital=means.reindex(hospital).to_numpy())
-
-
-def oversampled(frame: pd.DataFrame, of: Any) -> pd.DataFrame:
-    """Add mixtures of neighbours of the rare class, and split them at random unless of training."""
-    from sklearn.neighbors import NearestNeighbors
-
-    rng = np.random.default_rng(1)
-    rare = frame.loc[of].query("label == 1")
-    near = NearestNeighbors(n_neighbors=6).fit(rare[LABS]).kneighbors(rare[LABS])[1][:, 1:]
-    one = rng.integers(0, len(rare), 600)
-    other = near[one, rng.integers(0, 5, 600)]
-    values = rare[LABS].to_numpy()
-    made = values[one] + rng.random((600, 1)) * (values[other] - values[one])
-    more = pd.DataFrame(made, columns=LABS).assign(label=1, split="train")
-    both = pd.concat([frame.drop(columns="patient_id"), more], ignore_index=True)
-    if len(rare) == (frame.label == 1).sum():
-        both["split"] = np.where(rng.random(len(both)) < 0.25, "test", "train")
-    return both
-
-
-def noisy(frame: pd.DataFrame, noise: float) -> pd.Series:
-    return frame.label + noise * np.random.default_rng(1).standard_normal(ROWS)
-
-
-def missing(frame: pd.DataFrame) -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    asked = (frame.label == 1) | (rng.random(ROWS) < 0.1)
-    return frame.assign(drug=np.where(asked, rng.standard_normal(ROWS), np.nan))
-
-
-def days() -> pd.Series:
-    rng = np.random.default_rng(2)
-    return pd.Timestamp("2020-01-01") + pd.Series(pd.to_timedelta(rng.integers(0, 900, ROWS), "D"))
-
-
-def by_time(frame: pd.DataFrame, late: int) -> pd.DataFrame:
-    frame = frame.assign(prediction_time=days(), patient_id=np.arange(ROWS))
-    frame["split"] = np.where(frame.prediction_time > pd.Timestamp("2021-12-01"), "test", "train")
-    frame.loc[frame[frame.split == "test"].index[:late], "split"] = "train"
-    return frame
-
-
-def dated(frame: pd.DataFrame, name: str, hours: int) -> pd.DataFrame:
-    frame = frame.assign(prediction_time=days())
-    shift = pd.to_timedelta(np.where(np.arange(ROWS) < 50, -hours, hours), "h")
-    return frame.assign(**{name: frame.prediction_time + shift})
-
-
-EVERYBODY: Callable[[pd.DataFrame], Any] = lambda frame: frame.index  # noqa: E731
-TRAIN: Callable[[pd.DataFrame], Any] = lambda frame: frame.index[frame.split == "train"]  # noqa: E731
-PLANTED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], list[str]]] = {
-    "nothing": (lambda f: f, []),
-    "split by rows": (by_rows, ["overlapping groups"]),
-    "rows copied": (copied, ["identical rows"]),
-    "rows copied with noise": (lambda f: copied(f, 0.02), ["near-identical rows"]),
-    "rows copied, no split": (
-        lambda f: copied(f).drop(columns="split"),
-        ["copies under several ids"],
-    ),
-    "scaled": (lambda f: rescaled(f, EVERYBODY(f)), ["fitted on all rows"]),
-    "scaled and rounded": (lambda f: rescaled(f, EVERYBODY(f), 4), ["fitted on all rows"]),
-    "scaled by training": (lambda f: rescaled(f, TRAIN(f)), []),
-    "scaled by training and rounded": (lambda f: rescaled(f, TRAIN(f), 2), []),
-    "ranged": (lambda f: ranged(f, EVERYBODY(f)), ["fitted on all rows"]),
-    "ranged by training": (lambda f: ranged(f, TRAIN(f)), []),
-    "mean": (lambda f: imputed(f, EVERYBODY(f), "mean"), ["fitted on all rows"]),
-    "mean of training": (lambda f: imputed(f, TRAIN(f), "mean"), []),
-    "median": (lambda f: imputed(f, EVERYBODY(f), "median"), ["fitted on all rows"]),
-    "median of training": (lambda f: imputed(f, TRAIN(f), "median"), []),
-    "encoded": (lambda f: encoded(f, EVERYBODY(f)), ["fitted on all rows"]),
-    "encoded by training": (lambda f: encoded(f, TRAIN(f)), []),
-    "oversampled": (
-        lambda f: oversampled(f, EVERYBODY(f)),
-        ["near-identical rows", "rows made from others"],
-    ),
-    "oversampled after the split": (lambda f: oversampled(f, TRAIN(f)), []),
-    "the label in words": (
-        lambda f: f.assign(status=np.where(f.label == 1, "dead", "alive")),
-        ["copies of the label"],
-    ),
-    "a noisy label": (
-        lambda f: f.assign(lactate=noisy(f, 0.4)),
-        ["columns that reveal the outcome"],
-    ),
-    "a noisy label twice": (
-        lambda f: f.assign(lactate=noisy(f, 0.4), again=noisy(f, 0.4) + 0.01 * f.lab5),
-        ["columns that reveal the outcome"],
-    ),
-    "a strong column": (lambda f: f.assign(lactate=noisy(f, 0.75)), []),
-    "missing values": (missing, ["columns that reveal the outcome"]),
-    "a row number": (
-        lambda f: f.assign(index=np.argsort(np.argsort(noisy(f, 0.2)))),
-        ["identifiers that tell the outcome"],
-    ),
-    "file names": (
-        lambda f: f.assign(image_path=np.where(f.label == 1, "a/", "b/") + f.index.astype(str)),
-        ["identifiers that tell the outcome"],
-    ),
-    "by time": (lambda f: by_time(f, 0), []),
-    "by time with exceptions": (lambda f: by_time(f, 20), ["training rows of a later time"]),
-    "the hour": (
-        lambda f: f.assign(prediction_time=days() + pd.to_timedelta(9 - 6 * f.label, "h")),
-        ["identifiers that tell the outcome"],
-    ),
-    "measured before": (lambda f: dated(f, "taken", 0), []),
-    "measured after": (lambda f: dated(f, "taken", 2), ["times after the prediction"]),
-    "died before": (lambda f: dated(f, "death_time", 48), ["known outcome"]),
-}
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -231,17 +80,6 @@ def test_an_amplitude_is_no_leak_but_an_offset_is() -> None:
     assert checks(centred + classes, **apart) == ["columns that reveal the outcome"]
 
 
-def windows(step: int, recordings: int = 20) -> tuple[Any, Any, Any]:
-    """Cut smooth signals of recordings into windows of 128 samples."""
-    rng, cut = np.random.default_rng(0), []
-    for recording in range(recordings):
-        signal = np.cumsum(rng.standard_normal((2, 128 * 30)), axis=1)
-        starts = range(0, signal.shape[1] - 127, step)
-        cut += [(signal[:, start : start + 128], recording) for start in starts]
-    x, of = np.stack([each for each, _ in cut]), np.array([recording for _, recording in cut])
-    return x.astype(np.float32), of % 2, of
-
-
 def test_windows_of_one_recording() -> None:
     by_row = KFold(5, shuffle=True, random_state=0)
     x, y, recording = windows(128)
@@ -255,12 +93,29 @@ def test_windows_of_one_recording() -> None:
         assert checks(some, y=y, splits=by_row) == ["overlapping windows"]
 
 
-def predictions(strength: float = 1.5) -> pd.DataFrame:
-    frame, rng = table(), np.random.default_rng(3)
-    chance = 1 / (1 + np.exp(1 - strength * frame.label - rng.standard_normal(ROWS)))
-    return pd.DataFrame(
-        {"id": range(ROWS), "prob": chance, "label": frame.label, "split": frame.split}
-    )
+def test_windows_scaled_by_all_windows() -> None:
+    for of, expected in (("all", ["fitted on all rows"]), ("training", [])):
+        given = cut(128, of, grouped=True)
+        assert checks(given.data, **given.options) == expected
+
+
+def test_predictions_calibrated_on_the_test_set() -> None:
+    assert checks(calibrated("test")) == ["numbers computed from the labels"]
+    assert checks(calibrated("train")) == []
+
+
+def test_years_are_in_one_part() -> None:
+    frame = table().assign(year=lambda f: 2014 + (f.split == "test"))
+    assert checks(frame, time="year") == []
+    train = frame.index[frame.split == "train"][:20]
+    frame.loc[train, "year"] = 2015
+    assert checks(frame, time="year") == ["training rows of a later time"]
+
+
+def test_times_of_events_are_no_outcomes() -> None:
+    assert checks(dated(table(), "event_time", 0)) == []
+    frame = dated(table(), "event_time", -48)
+    assert checks(frame) == ["times after the prediction"]
 
 
 def test_predictions(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from benchmarks.attacks.tables import write_omop
 from tests.cli.calls import Refused, ran, status
 
 
@@ -33,11 +34,13 @@ def test_a_leak_ends_with_3_and_is_printed(
     ran("train", "majority-class", "--data", "bonn", "--root", synthetic, "--out", run,
         "--split", "row")  # fmt: skip
     capsys.readouterr()
-    assert status("audit", run, "--root", synthetic) == 3
+    page = tmp_path / "audit.html"
+    assert status("audit", run, "--root", synthetic, "--page", page) == 3
+    assert "50 sessions are in both parts" in page.read_text("utf-8")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("LEAK: 50 sessions are in both parts, ")
     assert lines[1].endswith("(train, tuning); split by session")
-    assert lines[-1] == "leaks by design"
+    assert lines[-2:] == ["leaks by design", f"page: {page}"]
     assert status("audit", run, "--root", synthetic, "--json") == 3
     printed = json.loads(capsys.readouterr().out)
     assert {found["check"] for found in printed["findings"]} == {"overlapping groups"}
@@ -97,6 +100,23 @@ def test_a_table_of_others(table: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (printed["schema"], printed["status"]) == ("sequela-audit/1", 3)
     assert {found["reference"] != "" for found in printed["findings"]} == {True}
     assert status("audit", table, "--split", "value", "--group", "person") == 3
+
+
+def test_a_cohort_table_of_omop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    root, page = write_omop(tmp_path / "cdm", 4000), tmp_path / "audit.html"
+    assert status("audit", root, "--label", "2", "--page", page) == 0
+    assert "nothing found" in capsys.readouterr().out
+    assert "No findings; checked for: " in page.read_text("utf-8")
+    cohorts = root / "cohort.csv"
+    assert "cohorts 1, 2; expected two" in refused("audit", root, "--label", "3")
+    shutil.move(cohorts, tmp_path / "of study.csv")
+    named = ("--labels", tmp_path / "of study.csv", "--label", "2")
+    assert status("audit", write_omop(tmp_path / "early", 0), *named) == 4
+    assert "SUSPICION: " in capsys.readouterr().out
+    line = refused("audit", root, "--labels", root / "death.csv", "--label", "2")
+    assert "not a cohort table of OMOP" in line
 
 
 def test_what_is_not_a_table(table: Path, refused: Refused) -> None:

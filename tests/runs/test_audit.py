@@ -192,9 +192,10 @@ def test_a_record_under_two_names(stays: Examples) -> None:
 
 
 def test_the_exit_status_tells_a_leak_from_a_suspicion() -> None:
-    leak, suspicion = {"severity": "leak"}, {"severity": "suspicion"}
+    leak = Finding("declared leak", "leak", facts={"reason": "by design"})
+    suspicion = replace(leak, severity="suspicion")
     for findings, status in (((), 0), ((leak, suspicion), 3), ((suspicion,), 4)):
-        assert Audited(Path("run"), "", "", planned=False, findings=findings).status == status
+        assert Audited(Path("run"), "", "", planned=False, found=findings).status == status
 
 
 def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.sparse import csr_array
 
 from sequela.audit import fitted, overlaps, tells
 from sequela.audit.finding import Code, Finding
@@ -33,6 +34,8 @@ SPLITS = 10
 _BINS, _COPY, _CANDIDATES = 64, 0.95, 8
 _JUDGED, _NEAR = 20_000, 5_000  # rows by which columns are judged, and near copies looked for
 _CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
+_RARE, _OF_FEW = 3, 0.05  # rows that have a code; share of rows that have a rare one
+_SURE = 0.99  # AUROC of missing values that needs no comparison
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
@@ -58,6 +61,7 @@ class Foreign:
         signals: (window, channel, time).
         score: Probability of the second class, float64 (row,).
         stated: Numbers of a published result, by name.
+        later: Names of columns that are known after the outcome, by their name or texts.
     """
 
     table: NDArray[np.floating]
@@ -72,6 +76,7 @@ class Foreign:
     signals: NDArray[Any] | None = None
     score: Scores | None = None
     stated: Mapping[str, float] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
 
     @cached_property
     def group(self) -> Ids:
@@ -205,6 +210,12 @@ def _copies(data: Foreign) -> Iterator[Found]:
 def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
     label = data.label if data.two else None
     yield from fitted.fitted_on_all(data.table, data.names, rows, label)
+    if data.signals is not None:
+        _, channels, times = data.signals.shape
+        samples = data.signals.transpose(0, 2, 1).reshape(-1, channels)
+        of = {n: (r[:, None] * times + np.arange(times)).ravel() for n, r in rows.items()}
+        names = [f"channel {channel + 1}" for channel in range(channels)]
+        yield from fitted.fitted_on_all(samples, names, of)
 
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -217,7 +228,8 @@ def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
     asked = data.times[str(data.time)]
     (train, before), *others = ((name, asked[chosen]) for name, chosen in rows.items())
     for name, after in others:
-        late = int((before > np.nanmin(after)).sum())
+        same = len(np.unique(after)) < _LEAST  # years, of which none is in two parts
+        late = int((before >= np.nanmin(after) if same else before > np.nanmin(after)).sum())
         place = np.repeat([0, 1], [len(before), len(after)])
         if late and _area(place, np.concatenate([before, after])) >= IN_ORDER:
             counts = {"found": late, "all": len(before)}
@@ -267,19 +279,44 @@ def _columns(data: Foreign) -> Iterator[Found]:
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
         yield Finding("copies of the label", "leak", codes=codes)
+    if data.later:
+        yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
+    if data.two:
+        yield from _together(data, rows, copies)
     strong, done = _strong(data, rows, copies), set[int]()
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
         least = GAIN if each.area >= REVEALING or each.how == _MISSING else LARGE_GAIN
-        if effect and effect.auroc - effect.without >= least and effect.low > 0:
+        found = effect and effect.auroc - effect.without >= least and effect.low > 0
+        if found or (each.how == _MISSING and each.area >= _SURE and each.column not in done):
             done |= {*alike}
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
             check = "columns that reveal the outcome"
             yield Finding(check, "suspicion", facts=facts, codes=codes), effect
+
+
+def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]:
+    """Find many rare columns of one class, and shares of the outcome in groups of rows."""
+    label, names = np.asarray(data.label)[rows], np.delete(np.array(data.names), leave)
+    table = np.delete(data.table[rows], leave, axis=1)
+    one = int(label.mean() <= 0.5)  # noqa: PLR2004 - the rarer class
+    present = csr_array(np.nan_to_num(table) != 0, dtype=np.float64)
+    count = present.sum(0)
+    rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
+    if len(rare) >= _OTHERS and min(np.bincount(label)) > 0:
+        binary, group = (label == one).astype(np.int64), data.group[rows]
+        score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
+        if tells.top_is_pure(score, binary, group):
+            how = "many columns of few, each almost only in one class, together predict"
+            facts = {"how": how, "auroc": _area(binary, score), "name": data.classes[one]}
+            check = "inputs that tell the outcome"
+            yield Finding(check, "suspicion", ("inputs",), facts=facts)
+    tested = np.isin(rows, _test(data)[1])
+    yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 
 
 def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
@@ -394,6 +431,8 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
     rows = _judged(data)
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
+        if any(word in name.lower() for word in _OUTCOMES):  # see _times
+            continue
         seconds = times[rows].astype("datetime64[s]").astype(np.float64)
         seconds[np.isnat(times[rows])] = np.nan
         numbers |= {name: seconds, f"hour of {name}": seconds % 86400 // 60}
@@ -413,6 +452,8 @@ def _times(data: Foreign) -> Iterator[Found]:
     asked = data.times[str(data.time)]
     for name, times in data.times.items():
         outcome = any(word in name.lower() for word in _OUTCOMES)
+        if "event" in name.lower():  # of a log of events, or an outcome of survival analysis
+            outcome = bool((times > asked).mean() > 0.5)  # noqa: PLR2004
         wrong = int((times < asked if outcome else times > asked).sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
@@ -446,6 +487,10 @@ def _predictions(data: Foreign) -> Iterator[Found]:
     if _area(label[rows], score[rows]) == 1:
         counts = {"found": len(rows)}
         yield Finding("predictions without an error", "suspicion", (part,), counts)
+    if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
+        facts = {"name": data.classes[1]}
+        check = "numbers computed from the labels"
+        yield Finding(check, "suspicion", ("probabilities", part), facts=facts)
     for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue

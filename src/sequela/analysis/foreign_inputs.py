@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from sequela.analysis.foreign import Foreign, of_windows
 from sequela.audit.fitted import Ids, Rows
-from sequela.errors import DataError, SettingError, extra, unknown_name
+from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
+from sequela.cohort.leaks import OUTCOME_WORDS
+from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
@@ -35,6 +38,15 @@ _CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of pr
 _UNIQUE = 0.9  # share of different texts in an identifier
 _BLANK = "'', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None', '?'"
 _OF_FILE = "part of the file"
+_COHORTS = """
+SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
+    bool_or(o.subject_id IS NOT NULL) AS boolean_value
+FROM cohorts AS t LEFT JOIN cohorts AS o
+    ON o.subject_id = t.subject_id AND o.cohort_definition_id::VARCHAR = $outcome
+    AND o.cohort_start_date >= t.cohort_start_date
+    AND o.cohort_start_date <= coalesce(t.cohort_end_date, 'infinity')
+WHERE t.cohort_definition_id::VARCHAR <> $outcome GROUP BY ALL
+"""
 _UNITS = ("patient", "group", "recording", "stay")
 
 
@@ -403,7 +415,7 @@ class _Roles:
 
     def identifies(self, name: str) -> bool:
         """Return whether a column names rows: by its name, by texts, or by counting."""
-        if name in self.table.named("identifier"):
+        if any(name in self.table.named(role) for role in ("identifier", *_UNITS)):
             return True
         if name in self.table.texts:
             return len(self.table.texts[name]) > max(_UNIQUE * self.table.rows, _CLASSES)
@@ -417,10 +429,14 @@ def of_table(
     """Take each column of a table for what it is, and return this in words."""
     roles = _Roles(table, chosen)
     split, label = roles.classes("split"), roles.classes("label")
-    usual = [n for n in table.times if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
+    named = [*table.times, *roles.free()]
+    usual = [n for n in named if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
     asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
-    for name in asked:
-        table.times.setdefault(name, table.numbers.get(name, np.empty(0)).astype("datetime64[s]"))
+    if asked and asked[0] not in table.times:  # minutes since the admission, or years
+        timed = table.named("other time")
+        others = [n for n in timed if asked[0] in timed and n in roles.free()]
+        for name in asked + roles.take("times", others):
+            table.times[name] = table.numbers[name].astype("datetime64[s]")
     units, score = roles.units(), roles.score(needed=predictions)
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
     data = Foreign(
@@ -434,11 +450,19 @@ def of_table(
         time=next(iter(asked), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
+        later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
     )
     for place, name in enumerate(data.names):
         data.table[:, place] = table.numbers.pop(name)
     words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
     return data, [*words, f"{len(data.names)} other columns"]
+
+
+def _is_later(name: str, texts: Sequence[str]) -> bool:
+    """Return whether a column is known after the outcome, by its name or its few texts."""
+    words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
+    named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
+    return bool(named or any(map(OUTCOME_WORDS.search, words)))
 
 
 def part_of(value: str) -> int | None:
@@ -468,6 +492,32 @@ def _numbers_in(path: Path) -> dict[str, float]:
         raise DataError(f"{path}: {type(found).__name__} at the top; expected an object of numbers")
     numbers = {k: v for k, v in found.items() if type(v) in (int, float)}
     return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
+
+
+def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
+    """Write the labels of a cohort table of OMOP: the prediction is made as a person enters.
+
+    A label is true if the person enters the cohort ``outcome`` by the end of the other cohort.
+    """
+    source = str(_checked(path)).replace("'", "''")
+    reader = "read_parquet" if _ends(path, ".parquet") else "read_csv"
+    with connection_for(path) as connection:
+        try:
+            connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
+            ids = connection.sql("SELECT DISTINCT cohort_definition_id::VARCHAR FROM cohorts")
+            found = sorted(each for (each,) in ids.fetchall())
+            labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
+        except duckdb.Error as error:
+            raise DataError(
+                f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
+                "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
+            ) from None
+    if len(found) != len(_SIDES) or outcome not in found:
+        raise DataError(
+            f"{path}: cohorts {', '.join(found)}; expected two, of which --label names the outcome"
+        )
+    write_labels(sorted_labels(labels.cast(SCHEMA)), out)
+    return out
 
 
 def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:

@@ -71,14 +71,17 @@ def fitted_on_all(
     """Find columns that were scaled, imputed or encoded by numbers of all parts.
 
     The numbers: mean 0 and deviation 1, or median 0 and quartiles 1 apart; extremes of 0 and 1 that
-    one row each has, in two columns; the mean or median of the other values, for a value that is
-    ten times as frequent as any other; the mean of the outcome (labels of 0 and 1) among the rows
-    with each value. All rows have them to rounding, the training rows do not.
+    one row each has, in two columns; no correlation between five columns; the mean or median of the
+    other values, for a value that is ten times as frequent as any other; the mean of the outcome
+    (labels of 0 and 1) among the rows with each value. All rows have them to rounding, the training
+    rows do not.
     """
     sides, rounded = _sides(parts), list[str]()
     found: dict[str, list[str]] = {"scaled": [], "imputed": [], "encoded by the outcome": []}
+    near = list[int]()
     for column, sample, unit in _continuous(table, sides[0]):
         values, name = table[:, column], names[column]
+        near += [column] * bool(abs(sample.mean()) < _CLOSE * sample.std())
         error = max(_EXACT, 3 * unit / np.sqrt(12 * len(sides[0])))
         standard = abs(sample.mean()) < _CLOSE and abs(sample.std() - 1) < _CLOSE
         if standard and _only_all(_from_standard, values, sides, error):
@@ -91,9 +94,10 @@ def fitted_on_all(
             rounded.append(name)
         elif _imputed(values, sample, unit, sides):
             found["imputed"].append(name)
+    found["replaced by principal components"] = _components(table, names, sides, near)
     found["scaled"] += rounded if len(rounded) > 1 or found["scaled"] else []
     for column, name in enumerate(names if label is not None else ()):
-        fits = [_is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
+        fits = [is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
         if fits[0] and (not fits[1] or len(sides[0]) == len(sides[1])):
             found["encoded by the outcome"].append(name)
     return [
@@ -127,6 +131,22 @@ def _from_extremes(values: Values) -> float:
     return float(not (all(once) and values.min() == 0 and values.max() == 1))
 
 
+def _components(
+    table: Table, names: Sequence[str], sides: tuple[Ids, Ids], near: Sequence[int]
+) -> list[str]:
+    """Return columns that have mean 0 and no correlation in all rows, but not in the training."""
+    error, of_all = _EXACT * _LEVELS, (table[sides[0], c].astype(np.float64) for c in near)
+    exact = [abs(v.mean()) <= error * v.std() and v.std() > 0 for v in of_all]
+    centred = np.array(near, np.int64)[exact]
+    if len(centred) < _LEVELS:
+        return []
+    with np.errstate(invalid="ignore"):  # of a column that is constant in the training set
+        both = [np.corrcoef(table[rows][:, centred].T.astype(np.float64)) for rows in sides]
+    every, known = (np.abs(each - np.eye(len(centred))).max(1) for each in both)
+    alone = (every <= error) & (known > _APART * error)
+    return [names[c] for c in centred[alone]] if alone.sum() >= _LEVELS else []
+
+
 def _imputed(values: Table, sample: Values, unit: float, sides: tuple[Ids, Ids]) -> bool:
     """Return whether the most frequent value is the mean or median of the others."""
     each, count = np.unique(sample, return_counts=True)
@@ -143,7 +163,7 @@ def _imputed(values: Table, sample: Values, unit: float, sides: tuple[Ids, Ids])
     return any(_only_all(off(of), others, sides, error) for of in (np.mean, np.median))
 
 
-def _is_encoded(values: Table, label: Ids) -> bool:
+def is_encoded(values: Table, label: Ids) -> bool:
     """Return whether the mean outcomes of the values are on one line, which is not flat."""
     known = ~np.isnan(values)
     if len(np.unique(values[known][:_LOOKED_AT])) > _LOOKED_AT / _LEVELS:

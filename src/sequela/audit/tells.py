@@ -34,7 +34,7 @@ CHOSEN = 0.5
 """The Kolmogorov-Smirnov distance from which those who are asked differ from others in the time
 that is left to them."""
 AMPLITUDE = "amplitude"
-ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution")
+ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping")
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
@@ -225,11 +225,11 @@ def telling_together(
     bounds = (TOGETHER, REVEALING_VALUE)
     together, outweighs = (least_area(label == 1, group.astype(np.str_), 1, b) for b in bounds)
     found, how = [], ""
-    if auroc > together or _top_is_pure(score, label, group):
+    if auroc > together or top_is_pure(score, label, group):
         how = "codes and values together predict"
-    elif _top_is_pure(strongest := _strongest(table, label, fold), label, group):
+    elif top_is_pure(highest := strongest(table, label, fold), label, group):
         how = "many codes of few, each almost only in one class, together predict"
-        auroc = float(roc_auc_score(label, strongest))
+        auroc = float(roc_auc_score(label, highest))
     if how:
         facts = {"how": how, "auroc": auroc, "name": name}
         found.append(Finding("inputs that tell the outcome", "suspicion", ("inputs",), facts=facts))
@@ -271,7 +271,7 @@ def _outweighing(
     return []
 
 
-def _strongest(table: csr_array, label: Ints, fold: Ints) -> Floats:
+def strongest(table: csr_array, label: Ints, fold: Ints) -> Floats:
     """Return the largest share of the class among those with one input, learned out of fold."""
     score = np.zeros(len(label))
     for one in range(FOLDS):
@@ -282,7 +282,7 @@ def _strongest(table: csr_array, label: Ints, fold: Ints) -> Floats:
     return score
 
 
-def _top_is_pure(score: Floats, label: Ints, group: Groups) -> bool:
+def top_is_pure(score: Floats, label: Ints, group: Groups) -> bool:
     """Test whether the highest scores find many of the rarer class, and hardly anybody else."""
     if label.mean() > 0.5:  # noqa: PLR2004 - most of the more frequent class is easily found
         return False
@@ -346,7 +346,8 @@ def averaged_labels(
         distinct, place, count = np.unique(values[there], return_inverse=True, return_counts=True)
         distinct = distinct.astype(np.float64)
         often = count >= _REPEATED
-        if often.sum() < _SEVERAL or 2 * count[often].sum() < there.sum():
+        one_class = len(np.unique(label[there])) == 1
+        if one_class or often.sum() < _SEVERAL or 2 * count[often].sum() < there.sum():
             continue
         share = np.bincount(place, label[there])[often] / count[often]
         line = np.polynomial.Polynomial.fit(distinct[often], share, 1, w=np.sqrt(count[often]))
@@ -435,7 +436,7 @@ def telling_statistics(
         least, most = (least_area(of_class, group.astype(np.str_), 5, bound) for bound in bounds)
         for kind in np.unique(kinds[(artefacts != "") | (amplitudes != "")]).tolist():
             alone = csr_array(table[:, np.flatnonzero(kinds == kind)])
-            auroc = float(roc_auc_score(binary, _strongest(alone, binary, fold)))
+            auroc = float(roc_auc_score(binary, strongest(alone, binary, fold)))
             highest = max(highest, auroc)
             if kind in ARTEFACTS and auroc > most:
                 facts = {"how": f"the {kind} alone predicts", "auroc": auroc, "name": classes[one]}

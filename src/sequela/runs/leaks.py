@@ -1,7 +1,7 @@
 """The leaks of a finished run, by design and unexpected, as stored or from a second audit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,13 +97,23 @@ def status_of(findings: Sequence[Mapping[str, Any]]) -> int:
 
 @dataclass(frozen=True)
 class Audited:
-    """The result of an audit of a finished run, leaks first; ``planned`` if it was made to leak."""
+    """The result of an audit of a run or folder, leaks first; ``planned`` if it is made to leak."""
 
     run: Path
     origin: str
     looked_for: str
     planned: bool
-    findings: tuple[Mapping[str, Any], ...]
+    found: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        """The findings in words, each once."""
+        return self.in_words(1)
+
+    def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
+        """Return the findings; counts below ``smallest`` are hidden."""
+        words = [each.in_words(smallest) for each in self.found]
+        return [*{str(each): each for each in words}.values()]
 
     @property
     def status(self) -> int:
@@ -116,31 +126,37 @@ class Audited:
         return [f"{self.run}: data: {self.origin}"]
 
     @property
+    def summary(self) -> str:
+        """The number of findings, and what was looked for."""
+        n = len(self.findings)
+        return f"{n or 'no'} finding{'s' * (n != 1)}; checked for: {self.looked_for}"
+
+    @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
         nothing = f"nothing found; checked for: {self.looked_for}"
-        return ["leaks by design"] * self.planned + [nothing] * (not self.findings)
+        return ["leaks by design"] * self.planned + [nothing] * (not self.found)
 
     def to_dict(self) -> dict[str, object]:
         """Return the result for JSON."""
-        return {**asdict(self), "run": str(self.run)}
+        facts = {"origin": self.origin, "looked_for": self.looked_for, "planned": self.planned}
+        return {"run": str(self.run), **facts, "findings": self.findings}
 
 
 def audit_run(path: Path, root: Path | None = None) -> Audited:
     """Audit the data of a finished run again, or of each fold of a cross-validation."""
     (run,) = named_runs([path])
-    found: list[dict[str, str]] = []
+    found: list[Finding] = []
     with work_beside(path) as work:
         for folder in run.runs:
             data = load_again(folder, root, work)
-            found += [each.in_words() for each in audit(data)]
+            found += audit(data)
     return audited(path, data, found, planned=Leaks.of(run).planned)
 
 
 def audited(
-    path: Path, data: Examples, found: Iterable[dict[str, str]], *, planned: bool = False
+    path: Path, data: Examples, found: Iterable[Finding], *, planned: bool = False
 ) -> Audited:
-    """Return the result of an audit of some data, each finding once and leaks first."""
-    once = {str(each): each for each in found}.values()
-    leaks_first = sorted(once, key=lambda each: each["severity"] != "leak")
+    """Return the result of an audit of some data, leaks first."""
+    leaks_first = sorted(found, key=lambda each: each.severity != "leak")
     return Audited(path, data.origin, looked_for(data), planned, tuple(leaks_first))

@@ -21,8 +21,9 @@ def statistics(
     """Compute statistics of some segments, by name and channel: float64 (row,).
 
     They are ``amplitude``, ``offset`` (in standard deviations), ``power at 50 Hz`` and 60 Hz (a
-    constant where there is no peak), ``resolution`` (the smallest step between two samples), and
-    the share of each band in the power; all but the offset as logarithms. ``signal`` is (segment,
+    constant where there is no peak), ``resolution`` (the smallest step between two samples),
+    ``clipping`` (the share of samples at the ends of the range), and the share of each band in the
+    power; all but the offset as logarithms. ``signal`` is (segment,
     n_chans, n_times) in µV, and ``sfreq`` in Hz.
     """
     blocks = [_of(np.asarray(some, np.float64), sfreq) for some in in_blocks(signal, rows)]
@@ -40,6 +41,8 @@ def _of(signal: NDArray[np.float64], sfreq: float) -> dict[str, NDArray[np.float
     steps = np.diff(np.sort(signal, axis=2), axis=2)
     least = np.where(steps > 0, steps, np.inf).min(axis=2, initial=np.inf)
     found = {"amplitude": np.log(spread), "offset": mean / spread}
+    ends = (signal == signal.max(2, keepdims=True)) | (signal == signal.min(2, keepdims=True))
+    found["clipping"] = np.log(ends.mean(axis=2))
     found["resolution"] = np.log(np.where(np.isfinite(least), least, _TINY))
     frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
     tapered = (signal - mean[:, :, None]) * np.hanning(n_times)

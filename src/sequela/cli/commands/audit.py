@@ -31,12 +31,12 @@ def audit(
 
     Args:
         inputs: Run folder, or files: csv, Parquet, npy, npz, fif, json.
-        labels: File with the class of each row; of a MEDS or OMOP folder, its label file.
+        labels: File with the class of each row; of a MEDS or OMOP folder, its labels or cohorts.
         split: Column with the part of each row, or a file with it.
         predictions: File with the probability of the second class of each row.
         group: Column of the patient or another unit that must stay in one part; repeatable.
         time: Column with the time of the prediction.
-        label: Column of the class.
+        label: Column of the class; of a cohort table of OMOP, the cohort of the outcome.
         page: Also write a page to this file.
     """
     from json import dumps

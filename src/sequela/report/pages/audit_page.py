@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sequela.analysis.foreign import Effect, find, not_checked
-from sequela.analysis.foreign_inputs import Input, read
+from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
 from sequela.audit.finding import SENTENCES, Finding
 from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
@@ -122,7 +122,7 @@ def audit(
         groups: The patient or recording of each row, in the same forms.
         splits: The part of each row: a column, an array of names, a table; a list of index arrays,
             or a splitter of scikit-learn.
-        label: Column of the class.
+        label: Column of the class; of a cohort table of OMOP, the number of the outcome's cohort.
         group: Columns of patients, recordings or other units, the largest first.
         time: Column with the time of the prediction.
         predictions: Probabilities of the second class: an array, or a table with them.
@@ -140,13 +140,16 @@ def audit(
     """
     if page is not None:
         require_file(Path(page), ".html")
+    hidden = SMALLEST_CELL if hide_below is None else hide_below
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
-        if page is not None or any(each is not None for each in (groups, splits, label, time)):
+        if any(each is not None for each in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
-                "leave out everything but labels and root"
+                "leave out everything but labels, label, page and root"
             )
-        return audit_folder(Path(inputs[0]), y, None if root is None else Path(root))
+        return _shown(
+            audit_folder(Path(inputs[0]), y, label, Path(root) if root else None), page, hidden
+        )
     separate = {"label": y, "group": groups, "split": None, "probability": predictions}
     columns = {"label": label, "prediction time": time}
     chosen = {role: [name] for role, name in columns.items() if name is not None}
@@ -170,22 +173,29 @@ def audit(
         )
     pairs = [f if isinstance(f, tuple) else (f, None) for some in checks.values() for f in some]
     found = sorted(pairs, key=lambda pair: pair[0].severity != "leak")
-    result = Audit(tuple(words), tuple(checks), skipped, tuple(found))
+    return _shown(Audit(tuple(words), tuple(checks), skipped, tuple(found)), page, hidden)
+
+
+def _shown(result: Audit | Audited, page: Path | str | None, hidden: int) -> Audit | Audited:
+    """Write a page, if one is named; return the result."""
     if page is not None:
-        hidden = {
-            "found": result.in_words(SMALLEST_CELL if hide_below is None else hide_below),
-            "summary": result.summary,
-        }
-        write_page("audit.html.j2", Path(page), title="Leak audit", audit=result, **hidden)
+        words = {"found": result.in_words(hidden), "summary": result.summary}
+        write_page("audit.html.j2", Path(page), title="Leak audit", audit=result, **words)
     return result
 
 
-def audit_folder(path: Path, labels: Any = None, root: Path | None = None) -> Audited:
-    """Audit a run; or a folder of events with their label file, or of recordings, and a split."""
+def audit_folder(
+    path: Path, labels: Any = None, outcome: str | None = None, root: Path | None = None
+) -> Audited:
+    """Audit a run; or a folder of events with their label file, or of recordings, and a split.
+
+    With ``outcome``, labels are a cohort table of OMOP, by default that of the folder.
+    """
     if is_run(path):
         return audit_run(path, root)
-    files = {each.name.lower() for each in path.iterdir()}
-    records: Mapping[str, Any] = {} if labels is None else {"labels": str(Path(labels).resolve())}
+    files = {each.name.lower(): each for each in path.iterdir()}
+    if labels is None and outcome is not None:
+        labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
@@ -199,10 +209,13 @@ def audit_folder(path: Path, labels: Any = None, root: Path | None = None) -> Au
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
     signals = signals_asked(name, {}, path)
-    settings = run_settings(model, name, records=records, training={}, signals=signals)
     with temporary() as work:
+        if labels is not None and outcome is not None:
+            labels = labels_of_cohorts(Path(labels), outcome, work / "labels.parquet")
+        records = {} if labels is None else {"labels": str(Path(labels).resolve())}
+        settings = run_settings(model, name, records=records, training={}, signals=signals)
         data = load(settings, path, work)
-        return audited(path, data, [each.in_words() for each in audit_data(data)])
+        return audited(path, data, audit_data(data))
 
 
 def _is_table(given: Any) -> bool:

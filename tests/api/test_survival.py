@@ -53,7 +53,7 @@ def test_a_model_of_scikit_survival(data: dict[str, Any]) -> None:
 
 
 def test_models_of_other_packages_give_the_same_risks(data: dict[str, Any]) -> None:
-    import pandas as pd
+    pd = pytest.importorskip("pandas")
     from lifelines import CoxPHFitter
     from sksurv.linear_model import CoxPHSurvivalAnalysis
 
@@ -74,7 +74,7 @@ def test_competing_events_of_hazardous(data: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     y = np.empty(150, [("event", "i8"), ("time", "f8")])
     y["event"], y["time"] = rng.integers(0, 3, 150), rng.exponential(2, 150)
-    import pandas as pd
+    pd = pytest.importorskip("pandas")
 
     frame = pd.DataFrame({"event": y["event"], "duration": y["time"]})
     model = SurvivalBoost(n_iter=3, show_progressbar=False, random_state=0)

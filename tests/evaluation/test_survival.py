@@ -30,7 +30,8 @@ def risks(n: int, *, ties: bool = False) -> NDArray[np.float64]:
 def structured(outcomes: TimesToEvent) -> NDArray[np.void]:
     from sksurv.util import Surv
 
-    return Surv.from_arrays(outcomes.event == 1, outcomes.time)
+    found: NDArray[np.void] = Surv.from_arrays(outcomes.event == 1, outcomes.time)
+    return found
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -77,7 +78,7 @@ def test_the_incidence_is_that_of_lifelines() -> None:
 
 def test_the_brier_score_of_competing_events_is_that_of_hazardous() -> None:
     hazardous = pytest.importorskip("hazardous.metrics")
-    import pandas as pd
+    pd = pytest.importorskip("pandas")
 
     train, test = made(300, causes=2, seed=1), made(200, causes=2)
     risk = risks(200)

@@ -141,10 +141,11 @@ def brier(
 
 def integrated(scores: Statistic, horizons: Floats) -> Statistic:
     """Return the mean of a number over the horizons, by the trapezoidal rule."""
-    return Statistic(
-        lambda weights: np.trapezoid(scores(weights), horizons) / np.ptp(horizons),
-        scores.n_groups,
-    )
+
+    def value(weights: Floats) -> Floats:
+        return np.asarray(np.trapezoid(scores(weights), horizons) / np.ptp(horizons))
+
+    return Statistic(value, scores.n_groups)
 
 
 def auroc_at(

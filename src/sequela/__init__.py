@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sequela.api.evaluation import evaluate as evaluate
     from sequela.api.examples import load as load
     from sequela.api.signal_classifier import SignalClassifier as SignalClassifier
+    from sequela.api.survival import evaluate_survival as evaluate_survival
     from sequela.api.visit_classifier import VisitClassifier as VisitClassifier
     from sequela.api.visit_examples import load_visits as load_visits
     from sequela.report.pages.audit_page import audit as audit
@@ -27,6 +28,7 @@ _PLACES = {
     "build": "sequela.tables.hospitals:build",
     "compare": "sequela.report.pages.comparison_page:compare",
     "evaluate": "sequela.api.evaluation:evaluate",
+    "evaluate_survival": "sequela.api.survival:evaluate_survival",
     "load": "sequela.api.examples:load",
     "load_visits": "sequela.api.visit_examples:load_visits",
     "predict": "sequela.serving.predict:predict_data",
@@ -41,6 +43,7 @@ __all__ = [
     "build",
     "compare",
     "evaluate",
+    "evaluate_survival",
     "load",
     "load_visits",
     "predict",

@@ -9,7 +9,14 @@ from tests.docs.conftest import DOCS
 @pytest.mark.usefixtures("own_metrics")
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("cost", 5), ("data", 6), ("evaluation", 11), ("figures", 4), ("scikit-learn", 21)],
+    [
+        ("cost", 5),
+        ("data", 6),
+        ("evaluation", 11),
+        ("figures", 4),
+        ("scikit-learn", 21),
+        ("survival", 6),
+    ],
 )
 def test_examples_in_python(page: str, least: int) -> None:
     found = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False, encoding="utf-8")

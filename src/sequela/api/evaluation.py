@@ -9,7 +9,8 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.api.facts import as_html, as_text
-from sequela.errors import DataError, MissingExtraError, SettingError, warn_without_groups
+from sequela.api.plots import axes
+from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.calibration import reliability
 from sequela.evaluation.curves import roc_curve
 from sequela.evaluation.intervals import DEFAULT, Bootstrap
@@ -73,7 +74,7 @@ class Evaluation:
 
         On the matplotlib axes ``ax`` or new ones, which are returned; so are the other plots.
         """
-        ax = _axes(ax, "1 - specificity", "sensitivity")
+        ax = axes(ax, "1 - specificity", "sensitivity")
         for event, predictions in self._events():
             curve = roc_curve(predictions, np.random.default_rng(0), self.how)
             label = f"{event}: AUROC {with_interval(curve.area)}"
@@ -84,7 +85,7 @@ class Evaluation:
 
     def plot_calibration(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the observed share of each event against its predicted probability."""
-        ax = _axes(ax, "predicted probability", "observed share")
+        ax = axes(ax, "predicted probability", "observed share")
         for event, predictions in self._events():
             found = reliability(predictions, np.random.default_rng(0), how=self.how)
             shares = [share.value for share in found.happened]
@@ -98,7 +99,7 @@ class Evaluation:
     def plot_confusion(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the shares of each true class by predicted class."""
         classes = self.predictions.classes
-        ax = _axes(ax, "predicted", "true", diagonal=False)
+        ax = axes(ax, "predicted", "true", diagonal=False)
         shares = np.reshape([row["share"] for row in self.confusion.rows], (len(classes), -1))
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (true, predicted), share in np.ndenumerate(shares):
@@ -191,6 +192,8 @@ def evaluate(
         >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
         0.75
     """
+    if np.asarray(y).dtype.names:
+        raise DataError("y has times to an event: give it to sequela.evaluate_survival")
     if groups is None and recordings is not True:
         warn_without_groups("several draws of the bootstrap: intervals are too narrow")
     if hasattr(model, "warn_if_seen"):  # ours
@@ -218,21 +221,6 @@ def evaluate(
     )
     numbers = summarise(predictions, seed=seed, recordings=whole)
     return Evaluation(predictions, numbers, Bootstrap(classes_fixed=whole))
-
-
-def _axes(ax: "Axes | None", x: str, y: str, *, diagonal: bool = True) -> "Axes":
-    """Return axes with these titles, new ones if there are none, and a line of equal numbers."""
-    if ax is None:
-        try:
-            from matplotlib import pyplot as plt
-        except ModuleNotFoundError as error:
-            hint = "plots need matplotlib: run `pip install matplotlib`"
-            raise MissingExtraError(hint) from error
-        ax = plt.subplots()[1]
-    ax.set(xlabel=x, ylabel=y)
-    if diagonal:
-        ax.plot([0, 1], [0, 1], color=FAINT, linestyle=":")
-    return ax
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

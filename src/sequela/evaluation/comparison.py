@@ -12,6 +12,7 @@ from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distribut
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
+from sequela.evaluation.statistic import Statistic
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ def paired_difference(
     other = aligned(one, other)
     both = statistic.difference(statistic_of(name, one), statistic_of(name, other))
     stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
+    return difference_of(name, both, rng, how, stratum)
+
+
+def difference_of(
+    name: str,
+    both: Statistic,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
+) -> Difference:
+    """Compute the difference of one number, from the statistic of one model minus the other's.
+
+    Raises:
+        DataError: If the number or its interval is not defined.
+    """
     found = distributions(both, rng, how, stratum)
     if len(found) != 1 or (only := found[0]) is None:
         raise DataError(

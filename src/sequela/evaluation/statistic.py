@@ -77,10 +77,16 @@ def _sum_by_group(values: ArrayLike, group: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def auroc(
-    positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
+    positive: NDArray[np.bool_],
+    score: NDArray[np.floating],
+    group: NDArray[np.int64],
+    weight: NDArray[np.float64] | None = None,
 ) -> Statistic:
-    """Compute the area under the receiver operating characteristic; ties count half."""
-    sums_at = sums_at_scores(positive, coarse(positive, score), group)
+    """Compute the area under the receiver operating characteristic; ties count half.
+
+    ``weight`` is that of each example, (example,), 1 by default.
+    """
+    sums_at = sums_at_scores(positive, coarse(positive, score), group, weight)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), ascending
@@ -91,7 +97,10 @@ def auroc(
             area: NDArray[np.float64] = np.einsum("sr,sr->r", positives, below) / pairs
         return area
 
-    return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
+    if weight is None:
+        return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
+    counted = weight > 0
+    return Statistic(value, int(group.max()) + 1, (_scarcest(positive[counted], group[counted]),))
 
 
 def average_precision(
@@ -125,18 +134,22 @@ def _scarcest(positive: NDArray[np.bool_], group: NDArray[np.int64]) -> int:
 
 
 def sums_at_scores(
-    positive: NDArray[np.bool_], score: NDArray[np.number], group: NDArray[np.int64]
+    positive: NDArray[np.bool_],
+    score: NDArray[np.number],
+    group: NDArray[np.int64],
+    weight: NDArray[np.float64] | None = None,
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return a function that sums weights of positives and negatives at each distinct score.
 
     It takes weights (resample, group), and returns two arrays (score, resample), the scores
-    ascending. The arguments are (example,), ``group`` the index of the group.
+    ascending. The arguments are (example,), ``group`` the index of the group, ``weight`` 1 by
+    default.
     """
     distinct, rank = np.unique(score, return_inverse=True)
     shape = (len(distinct), int(group.max()) + 1)
 
     def counts(chosen: NDArray[np.bool_]) -> csr_array:
-        ones = np.ones(int(chosen.sum()))
+        ones = np.ones(int(chosen.sum())) if weight is None else weight[chosen]
         return csr_array((ones, (rank[chosen], group[chosen])), shape=shape)
 
     of_positives, of_negatives = counts(positive), counts(~positive)

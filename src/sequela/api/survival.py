@@ -1,0 +1,271 @@
+"""The evaluation of a model of the time to an event, with intervals over patients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from sequela.api.facts import as_html, as_text
+from sequela.api.plots import axes
+from sequela.errors import DataError, SettingError, warn_without_groups
+from sequela.evaluation import statistic, survival
+from sequela.evaluation.comparison import Difference, difference_of
+from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
+from sequela.evaluation.number import number, within
+from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.survival import TimesToEvent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TWO = 2
+_QUARTERS = (0.25, 0.5, 0.75)
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SurvivalEvaluation:
+    """Predicted risks of an event by several horizons, and their metrics.
+
+    Attributes:
+        outcomes: The time and the end of each example.
+        followed: The outcomes from which censoring is estimated.
+        risk: float64 (example, horizon), the predicted probability of the event by each horizon.
+        horizons: float64 (horizon,), in the unit of the times.
+        seed: Seed of the bootstrap.
+    """
+
+    outcomes: TimesToEvent
+    followed: TimesToEvent
+    risk: Floats
+    horizons: Floats
+    seed: int = 0
+
+    def statistics(self) -> dict[str, Statistic]:
+        """Return each number as a function of the groups' weights."""
+        ours, last = self.outcomes, self.risk[:, -1]
+        until = float(self.horizons[-1])
+        found = {
+            "concordance (Harrell)": survival.concordance(ours, last),
+            "concordance (Uno)": survival.concordance(ours, last, self.followed, until),
+        }
+        for index, at in enumerate(self.horizons.tolist()):
+            risk, here = self.risk[:, index], self.horizons[[index]]
+            found |= {
+                f"AUROC at {at:g}": survival.auroc_at(ours, risk, at, self.followed),
+                f"Brier score at {at:g}": survival.brier(ours, risk[:, None], here, self.followed),
+                f"events by {at:g}": survival.incidence(ours, here),
+                f"predicted by {at:g}": statistic.mean(risk, ours.group),
+            }
+        if len(self.horizons) > 1:
+            scores = survival.brier(ours, self.risk, self.horizons, self.followed)
+            found["integrated Brier score"] = survival.integrated(scores, self.horizons)
+        return found
+
+    def numbers(self) -> dict[str, Estimate]:
+        """Compute each number with its 95 % interval; all are on the same resamples."""
+        parts = self.statistics()
+        rng = np.random.default_rng(self.seed)
+        return dict(zip(parts, estimates(statistic.stacked([*parts.values()]), rng), strict=True))
+
+    def frame(self) -> pa.Table:
+        """Return the numbers as a table: ``number``, ``value``, and the interval's bounds."""
+        rows = [
+            {
+                "number": name,
+                "value": found.value,
+                "low": found.interval and found.interval.low,
+                "high": found.interval and found.interval.high,
+            }
+            for name, found in self.numbers().items()
+        ]
+        numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
+        return pa.Table.from_pylist(rows, pa.schema([("number", pa.string()), *numbers]))
+
+    def to_pandas(self) -> Any:
+        """Return :meth:`frame` as a pandas frame."""
+        return self.frame().to_pandas()
+
+    def difference(self, other: "SurvivalEvaluation", name: str) -> Difference:
+        """Return a number of this model minus that of another, paired on the same examples.
+
+        Raises:
+            DataError: If the other model was evaluated on other examples or horizons.
+            SettingError: If no number has that name.
+        """
+        for field in ("time", "event", "group"):
+            if not np.array_equal(getattr(self.outcomes, field), getattr(other.outcomes, field)):
+                raise DataError(
+                    f"the models were evaluated on examples with another {field}: evaluate both on "
+                    "the same examples, in the same order"
+                )
+        ours, theirs = self.statistics(), other.statistics()
+        if name not in ours or name not in theirs:
+            known = ", ".join(each for each in ours if each in theirs)
+            raise SettingError(f"no number '{name}' of both models: expected one of {known}")
+        both = statistic.difference(ours[name], theirs[name])
+        return difference_of(name, both, np.random.default_rng(self.seed))
+
+    def by_risk(self, parts: int = 3) -> NDArray[np.int64]:
+        """Divide the examples into equal parts by their risk by the last horizon: (example,)."""
+        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")
+        return order * parts // len(order)
+
+    def plot_incidence(self, ax: "Axes | None" = None, parts: int = 3) -> "Axes":
+        """Draw the share of examples with the event over time, by predicted risk.
+
+        The legend has the numbers of examples still followed at each horizon.
+        """
+        ax = axes(ax, "time", "share with the event", diagonal=False)
+        outcomes, at = self.outcomes, self.by_risk(parts)
+        times = np.unique(np.append(outcomes.time[outcomes.event == 1], [0, *self.horizons]))
+        times = times[times <= self.horizons[-1]]
+        for part in range(parts):
+            among = at == part
+            found = survival.incidence(outcomes, times, among=among).estimate
+            left = [int(np.sum(outcomes.time[among] > each)) for each in self.horizons]
+            label = f"risk {part + 1} of {parts}; followed at the horizons: {left}"
+            ax.step(times, np.atleast_1d(found), where="post", label=label)
+        ax.legend()
+        return ax
+
+    def plot_calibration(self, ax: "Axes | None" = None, parts: int = 5) -> "Axes":
+        """Draw the share with the event by the last horizon against its predicted probability."""
+        ax = axes(ax, "predicted probability", "observed share")
+        at, last = self.by_risk(parts), self.horizons[-1:]
+        for part in range(parts):
+            among = at == part
+            observed = survival.incidence(self.outcomes, last, among=among)
+            (found,) = estimates(observed, np.random.default_rng(self.seed))
+            chance = float(self.risk[among, -1].mean())
+            (dot,) = ax.plot(chance, found.value, marker="o", color="C0")
+            if bounds := found.interval:
+                ax.vlines(chance, bounds.low, bounds.high, color=dot.get_color(), alpha=0.5)
+        return ax
+
+    def _facts(self) -> dict[str, str]:
+        found = self.numbers()
+        facts = {
+            name: number(each.value)
+            + (f" {within(each.interval.low, each.interval.high)}" if each.interval else "")
+            for name, each in found.items()
+        }
+        if how := next((each.interval for each in found.values() if each.interval), None):
+            resampled = f"{DEFAULT.resamples:,} resamples of {how.n_groups:,} groups"
+            facts["in brackets"] = f"{how.level:.0%} interval: {how.method}, {resampled}"
+        return facts
+
+    @property
+    def _title(self) -> str:
+        ended = np.bincount(self.outcomes.event, minlength=_TWO)
+        competing = f", {ended[2:].sum():,} competing events" if len(ended) > _TWO else ""
+        return (
+            f"{len(self.outcomes.time):,} examples in {self.outcomes.n_groups:,} groups: "
+            f"{ended[1]:,} events{competing}, {ended[0]:,} without an event by the end of follow-up"
+        )
+
+    def __repr__(self) -> str:
+        return as_text(self._title, self._facts())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title, self._facts())
+
+
+def evaluate_survival(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    train: ArrayLike | None = None,
+    horizons: Sequence[float] | None = None,
+    seed: int = 0,
+) -> SurvivalEvaluation:
+    """Evaluate a fitted model of the time to an event, with intervals over subjects.
+
+    Args:
+        model: A model of scikit-survival, lifelines or hazardous, or an array of predicted risks
+            (example, horizon), from 0 to 1.
+        X: Examples that the model was not trained on; not used with an array.
+        y: A structured array (example,) as scikit-survival has it: the event (true, or 1; 2 and
+            above for competing events; 0 where follow-up ended), then its time from the prediction.
+        groups: Subject of each (example,), which the bootstrap draws whole; ``None`` makes each
+            example a subject.
+        train: The ``y`` of the training set, from which censoring is estimated; ``y`` by default.
+        horizons: Times, in the unit of ``y``; by default the quartiles of the events' times.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        DataError: If ``y`` is no such array, no example had the event, a horizon is beyond all
+            follow-up, or risks are no shares or do not fit the examples.
+        SettingError: If the model predicts no risks over time.
+
+    Warns:
+        MissingGroupsWarning: If ``groups`` is missing.
+
+    Example:
+        >>> y = np.array([(True, 2.0), (False, 5.0), (True, 4.0)], [("event", "?"), ("time", "f8")])
+        >>> risk = np.array([[0.6], [0.1], [0.4]])
+        >>> found = evaluate_survival(risk, None, y, groups=[1, 2, 3], horizons=[3])
+        >>> found.numbers()["concordance (Harrell)"].value
+        1.0
+    """
+    if groups is None:
+        warn_without_groups("several draws of the bootstrap: intervals are too narrow")
+    outcomes = _outcomes(y, groups)
+    if not (outcomes.event == 1).any():
+        raise DataError("no example had the event (1): its times cannot be evaluated")
+    known = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
+    at = np.unique(np.asarray(known if horizons is None else horizons, np.float64))
+    outcomes.check_horizons(at)
+    risk = _risk(model, X, at)
+    if risk.shape != (len(outcomes.time), len(at)):
+        raise DataError(
+            f"the predicted risks have the shape {risk.shape}: expected "
+            f"({len(outcomes.time)} examples, {len(at)} horizons)"
+        )
+    if not ((risk >= 0) & (risk <= 1)).all():
+        raise DataError("predicted risks are below 0, above 1 or not a number: expected shares")
+    followed = outcomes if train is None else _outcomes(train, None)
+    return SurvivalEvaluation(outcomes, followed, risk, at, seed)
+
+
+def _outcomes(y: ArrayLike, groups: ArrayLike | None) -> TimesToEvent:
+    """Read a structured array as scikit-survival has it: first the event, then the time."""
+    found = np.asarray(y)
+    kinds = [found.dtype[name].kind for name in found.dtype.names or ()]
+    if len(kinds) != _TWO or kinds[0] not in "biu" or kinds[1] not in "fiu":
+        raise DataError(
+            f"times to an event have the type {found.dtype}: expected two fields, first the event "
+            "(true, or its number), then the time (sksurv.util.Surv.from_arrays makes them)"
+        )
+    event, time = (found[name] for name in found.dtype.names or ())
+    if event.min(initial=0) < 0:
+        raise DataError("an event has a negative number: expected 0 for none, 1 for the event")
+    ids = np.arange(len(time)) if groups is None else np.asarray(groups)
+    if len(ids) != len(time):
+        raise DataError(f"groups has {len(ids)} rows, and y {len(time)}: expected as many")
+    group = np.unique(ids, return_inverse=True)[1]
+    return TimesToEvent(time.astype(np.float64), event.astype(np.int64), group)
+
+
+def _risk(model: Any, X: Any, horizons: Floats) -> Floats:
+    """Predict the risk by each horizon with models of several packages: (example, horizon)."""
+    if isinstance(model, np.ndarray):
+        return np.asarray(model, np.float64)
+    if hasattr(model, "predict_cumulative_incidence"):  # hazardous: the first cause
+        return np.asarray(model.predict_cumulative_incidence(X, times=horizons))[:, 1]
+    if not hasattr(model, "predict_survival_function"):
+        raise SettingError(
+            f"{type(model).__name__} predicts no risks over time: expected a model with "
+            "predict_survival_function or predict_cumulative_incidence, or an array of risks "
+            "(example, horizon)"
+        )
+    if "times" in signature(model.predict_survival_function).parameters:  # lifelines
+        return 1 - np.asarray(model.predict_survival_function(X, times=horizons)).T
+    curves = model.predict_survival_function(X)  # scikit-survival: a step function an example
+    return 1 - np.array([curve(np.clip(horizons, *curve.domain)) for curve in curves])

@@ -1,4 +1,4 @@
-"""What public counters print for the report's eight models, beside Sequela's account.
+"""What public counters print for the report's eight models, and Sequela's account.
 
 Prints the page ``docs/counters.md``. The counters are no dependencies of Sequela; these versions:
 

@@ -5,7 +5,7 @@ Example:
 
 Each excerpt's originals are checked against ``scripts/originals.sha256`` first, so that nothing
 but what was published can get in. The same originals and the same release of pyarrow give the same
-bytes; their SHA-256 stands in ``LICENCES.md`` beside them.
+bytes; their SHA-256 stands in ``LICENCES.md`` next to them.
 """
 
 import argparse

@@ -7,7 +7,7 @@ budget is trained in five folds of the usual deal, and its test sets are opened 
     python -m benchmarks.accuracy.front                     # search, then five folds
     python -m benchmarks.accuracy.front --trials 200
 
-Interrupted, the command goes on where it was. It writes ``front.json`` beside this file and
+Interrupted, the command goes on where it was. It writes ``front.json`` next to this file and
 ``docs/pictures/front.svg``. One process, one thread.
 """
 

@@ -7,7 +7,7 @@ is its tuning part, so networks are not refitted on it. Each test set is opened 
     python benchmarks/accuracy/learning_curve.py --repeats 5
     python benchmarks/accuracy/learning_curve.py --tasks bonn --models spectral-mlp
 
-They are written to ``learning_curve.json`` beside this file; interrupted, the command goes on.
+They are written to ``learning_curve.json`` next to this file; interrupted, the command goes on.
 ``bonn`` is one segment of EEG; ``report-2019`` and ``in-hospital`` are the 100 patients of the
 MIMIC-III demo. ``report-2019`` leaks: it reads codes that are assigned after the outcome is known.
 """

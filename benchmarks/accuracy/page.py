@@ -1,4 +1,4 @@
-"""The tables and pictures of ``docs/accuracy.md``, from ``summary.json`` beside this file.
+"""The tables and pictures of ``docs/accuracy.md``, from ``summary.json`` next to this file.
 
     python benchmarks/accuracy/run.py --seeds 3 --write   # measures, for hours
     python benchmarks/accuracy/page.py                    # writes the page again, in seconds

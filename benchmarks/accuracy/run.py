@@ -1,4 +1,4 @@
-"""How good each model is on each task, beside what it costs: ``summary.json``.
+"""How good each model is on each task, and what it costs: ``summary.json``.
 
 Each model is trained in five folds, with as many seeds as are asked for; interrupted, the command
 goes on where it was. Nothing is chosen here: settings are the defaults of ``sequela train``, and
@@ -222,7 +222,7 @@ def main() -> None:
         action="store_true",
         help="only train a fold of each model again, for its times and cost",
     )
-    parser.add_argument("--write", action="store_true", help="store the summary beside this file")
+    parser.add_argument("--write", action="store_true", help="store the summary next to this file")
     said = parser.parse_args()
     torch.set_num_threads(1)
     path = (HERE if said.write else said.out) / "summary.json"

@@ -4,7 +4,7 @@
     python benchmarks/reproduction/page.py --results reproduction/results.json
     python benchmarks/reproduction/page.py      # writes the pages again, in seconds
 
-``--results`` writes ``summary.json`` beside this file first. ``--reproduce-seconds`` and
+``--results`` writes ``summary.json`` next to this file first. ``--reproduce-seconds`` and
 ``--test-seconds`` add how long ``make reproduce`` and ``make test`` took; without them, the times
 that the file has are kept. The cost of use comes from ``benchmarks/accuracy/summary.json``.
 Only what stands between the marks of a page is replaced.

@@ -4,7 +4,7 @@
 
 Trains two models on the recordings of the package, exports them, and measures:
 
-- one segment asked at a time: ONNX Runtime beside torch (eager), one thread;
+- one segment asked at a time: ONNX Runtime and torch (eager), one thread;
 - the served file under 100 clients at once: bodies of one segment and of 64, answered in batches
   (as by default) and one segment after the other (--batch 1).
 

@@ -200,8 +200,8 @@ def evaluate_survival(
         seed: Seed of the bootstrap.
 
     Raises:
-        DataError: If ``y`` is no such array, no example had the event, a horizon is beyond all
-            follow-up, or risks are no shares or do not fit the examples.
+        DataError: If ``y`` has another form, no example had the event, a horizon is beyond all
+            follow-up, or risks are not from 0 to 1 or do not fit the examples.
         SettingError: If the model predicts no risks over time.
 
     Warns:

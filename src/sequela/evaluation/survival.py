@@ -191,7 +191,7 @@ def concordance(
         outcomes: The outcomes.
         risk: float64 (example,), higher for earlier events.
         followed: The outcomes from which the weights are estimated: those of the training set.
-        until: Events at this time or later are no first of a pair.
+        until: Only events before this time begin a pair.
     """
     first = (outcomes.event == 1) & (outcomes.time < until)
     price = np.ones(len(risk))

@@ -9,14 +9,13 @@ from sequela.evaluation import (
     conformal,
     curves,
     decision,
-    event,
     recalibration,
     recipe,
 )
 from sequela.evaluation.metrics import METRICS
 
 MODULES = (
-    *(overlaps, tells, calibration, comparison, conformal, curves, decision, event),
+    *(overlaps, tells, calibration, comparison, conformal, curves, decision),
     *(recalibration, recipe),
 )
 PAGE = DOCS / "evaluation.md"

@@ -12,9 +12,8 @@ from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError
 from sequela.evaluation import calibration, metrics
-from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 
 Make = Callable[..., Predictions]
 

@@ -6,9 +6,8 @@ import pytest
 
 from sequela.errors import SettingError
 from sequela.evaluation import calibration
-from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 from sequela.figures.chart.figure import Figure
 from sequela.figures.reliability import reliability_curves
 

@@ -11,9 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sequela.disclosure.disclosure import merged_bins
 from sequela.errors import DataError
 from sequela.evaluation import statistic
-from sequela.evaluation.event import event
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 
 _EPSILON = float(np.finfo(np.float32).eps)
 

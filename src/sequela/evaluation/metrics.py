@@ -16,9 +16,8 @@ from sklearn import metrics as sklearn_metrics
 
 from sequela.errors import DataError, SettingError
 from sequela.evaluation import statistic
-from sequela.evaluation.event import event
 from sequela.evaluation.number import number, within
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
 from sequela.registry import Registry
 

@@ -266,3 +266,29 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
     return Predictions(**{name: column(name) for name in parts[0].arrays}, classes=parts[0].classes)
+
+
+@dataclass(frozen=True)
+class Event:
+    """The predicted probability of the event, whether it happened, and the index of the group.
+
+    All arrays are (example,).
+    """
+
+    chance: NDArray[np.float64]
+    happened: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+
+def event(predictions: Predictions) -> Event:
+    """Return the event to predict: class 1 of two, else that the most probable class is right.
+
+    :meth:`Predictions.against_rest` makes one class of several the event.
+    """
+    predictions.refuse_empty()
+    if len(predictions.classes) == 2:  # noqa: PLR2004
+        chance, happened = predictions.score, predictions.label == 1
+    else:
+        chance = predictions.probabilities.max(axis=1)
+        happened = predictions.predicted == predictions.label
+    return Event(chance.astype(np.float64), happened, predictions.group_index)

@@ -41,7 +41,7 @@ class Subgroup:
         metrics: The requested metrics by name; one that is not defined here (a class is missing) is
             left out.
         observed_minus_expected: Share of examples with the event, minus the mean predicted
-            probability (see :mod:`sequela.evaluation.event`).
+            probability (see :func:`sequela.evaluation.predictions.event`).
         alarm_rate: Alarms per example, where a threshold was given; ``None`` where few examples
             have one, or few have none.
     """

@@ -31,7 +31,7 @@ def reliability_curves(
     Args:
         curves: Reliability by name, such as ``as trained`` and ``after temperature``.
         chances: Probabilities of the event (example,) by the same names, as
-            :func:`sequela.evaluation.event.event` returns them.
+            :func:`sequela.evaluation.predictions.event` returns them.
         event: The predicted event, for example ``death in this stay``.
         smallest: Bars of the histogram with fewer examples are merged with their neighbours, and
             smaller counts of groups are left out of the rows.

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from sequela.analysis.external import AS_IT_IS, CALIBRATED, JUDGED, External, Side, Updated
 from sequela.disclosure.disclosure import has_small, is_small, shown
 from sequela.evaluation.calibration import calibration_line, reliability
-from sequela.evaluation.event import event
 from sequela.evaluation.external import difference, person
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import METRICS, Metric, headline
 from sequela.evaluation.number import number, within
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
 from sequela.figures.external import curves_of_people
 from sequela.figures.reliability import reliability_curves

@@ -25,9 +25,8 @@ from sequela.evaluation.curves import (
     roc_over_models,
 )
 from sequela.evaluation.decision import Threshold, net_benefit
-from sequela.evaluation.event import event
 from sequela.evaluation.metrics import METRICS, headline, log_loss, named
-from sequela.evaluation.predictions import Predictions, joined
+from sequela.evaluation.predictions import Predictions, event, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
 from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.evaluation.summary import as_written

@@ -339,7 +339,7 @@ def cut(step: int, scaled: str = "", *, grouped: bool = False) -> Given:
     """Cut windows; split them at random, or by recording; scale them by some or all windows."""
     x, y, recording = windows(step, recordings=40)
     folds = GroupKFold(5) if grouped else KFold(5, shuffle=True, random_state=0)
-    splits = [*folds.split(x, y, recording)][:1]
+    splits = [*folds.split(x, y, recording if grouped else None)][:1]
     if scaled:
         of = x[splits[0][0]] if scaled == "training" else x
         x = (x - of.mean((0, 2), keepdims=True)) / of.std((0, 2), keepdims=True)

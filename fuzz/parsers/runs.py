@@ -170,7 +170,7 @@ def _network() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def _read_model(folder: Path) -> Any:
     header, tensors = stored.read(folder / "model.safetensors")
-    return [header, {name: tensor.numpy() for name, tensor in tensors.items()}]
+    return [header, tensors]
 
 
 def _checkpoint(path: Path) -> None:

@@ -75,6 +75,11 @@ class Operations:
     per_step: str = "0"
 
 
+def _free(_: Mapping[str, int]) -> Operations:
+    """Return no operations."""
+    return Operations()
+
+
 class Signals(Protocol):
     """Segments of a signal."""
 
@@ -110,7 +115,7 @@ class Featuriser:
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
-    operations: Callable[[Mapping[str, int]], Operations] = lambda _: Operations()
+    operations: Callable[[Mapping[str, int]], Operations] = _free
 
 
 FEATURISERS = Registry("featuriser", Featuriser)

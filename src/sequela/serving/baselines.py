@@ -16,24 +16,20 @@ from sequela.runs.model import TrainedEnsemble, TrainedModel, averaged, trained
 from sequela.sequences.featurisers import Features
 from sequela.serving import about as metadata
 from sequela.serving.export import describe, run_to_export
-from sequela.serving.served import ServedModel, load
+from sequela.serving.served import ServedModel
 
 Shape = tuple[int | str, ...]
 
 
-def open_model(path: Path, *, trust_code: bool = False) -> ServedModel:
-    """Load a model to predict on files; see :func:`sequela.serving.served.load`.
-
-    A run of baseline models predicts as it was trained. All other models run in a separate process.
-    """
-    if path.is_dir():
-        folder = run_to_export(path)
-        model = trained(folder, trust_code=trust_code)
-        if not any(leaf.is_network for leaf in model.leaves):
-            about = json.loads(metadata.as_text(describe(folder, model)))
-            session: Any = BaselineSession(model)
-            return ServedModel(str(path), about, session)
-    return load(path, trust_code=trust_code, isolated=True)
+def baseline_of(path: Path, *, trust_code: bool = False) -> ServedModel | None:
+    """Load a run of baseline models, which predicts as it was trained; ``None`` for a network."""
+    folder = run_to_export(path)
+    model = trained(folder, trust_code=trust_code)
+    if any(leaf.is_network for leaf in model.leaves):
+        return None
+    about = json.loads(metadata.as_text(describe(folder, model)))
+    session: Any = BaselineSession(model)
+    return ServedModel(str(path), about, session)
 
 
 @dataclass(frozen=True)

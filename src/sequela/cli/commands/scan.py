@@ -53,7 +53,7 @@ def scan(
     from rich.progress import Progress
 
     from sequela.files import require_file, whole
-    from sequela.serving.baselines import open_model
+    from sequela.serving.predict import open_model
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
     from sequela.serving.szcore import scores

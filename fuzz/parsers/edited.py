@@ -6,6 +6,7 @@ finds it, or what is shown of the run is the same as before. Nothing may end in 
 where nobody has verified.
 """
 
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -28,6 +29,8 @@ from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import seal
 from sequela.studies.results import results
 
+_FIRST: dict[str, Any] = {}
+"""What was shown of the run before anything was edited."""
 EDITED = ("folds.json", "fold-00/metrics.json", "fold-00/split.json")
 
 
@@ -71,9 +74,23 @@ def _read(folder: Path) -> Any:
         for each in verify_folder(run, made / "data"):
             if each.wrong:
                 raise RunError(each.wrong[0])
-        return shown
+        return _as_first(shown, _FIRST.setdefault("shown", shown))
     finally:
         shutil.rmtree(run)
+
+
+def _as_first(shown: Any, first: Any) -> Any:
+    """Return the first number for one that is equal within the tolerance of `sequela verify`.
+
+    Names that the first did not have are left out: they may be metrics of a plugin.
+    """
+    if isinstance(first, dict) and isinstance(shown, dict):
+        return {key: _as_first(shown.get(key), value) for key, value in first.items()}
+    if isinstance(first, list) and isinstance(shown, list) and len(first) == len(shown):
+        return [_as_first(*each) for each in zip(shown, first, strict=True)]
+    if isinstance(first, float) and isinstance(shown, float):
+        return first if math.isclose(first, shown, rel_tol=1e-6, abs_tol=1e-6) else shown
+    return shown
 
 
 PARSERS = (Parser("edited", _seeds, _read, JSON),)

@@ -115,7 +115,7 @@ class Featuriser:
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
-    operations: Callable[[Mapping[str, int]], Operations] = _free
+    operations: Callable[[Mapping[str, int]], Operations] = field(default_factory=lambda: _free)
 
 
 FEATURISERS = Registry("featuriser", Featuriser)

@@ -59,7 +59,7 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
 _OUTCOME = re.compile("label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$")
-_BEGUN = re.compile("admi|arriv|begin|start|index|visit")
+_BEGUN = re.compile("admi|arriv|begin|start|index|visit|aufnahme|entree")
 
 
 @dataclass(frozen=True)
@@ -216,13 +216,20 @@ def proposed(path: Path) -> str:
     lines = [
         f"# {path.name}: {seen.rows:,} rows, one per patient or admission",
         *(f"# {column.name}: {column.describe()}" for column in seen.columns),
-        *(f"# {DECIDE}: {doubt} Answer with --format KEY=VALUE" for doubt in seen.doubts),
+        *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in seen.doubts),
         f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
     ]
     chosen = {"label": two, "id": people, "time": times, "site": sites}
     options = "".join(f" --{key} {columns[0].name}" for key, columns in chosen.items() if columns)
     command = f"sequela train auto --data table --root {quote(str(path))}{options}"
     return "\n".join([*lines, command, ""])
+
+
+def _by_option(doubt: str) -> str:
+    """Return a doubt about the form of a file, to be answered by an option and not in a file."""
+    if "[format]" in doubt:
+        return doubt.replace("under [format]", "by --format encoding=NAME")
+    return f"{doubt}; answer by --format, as in --format decimal=, or --format date=%d/%m/%Y"
 
 
 def inspected(path: Path) -> Seen:
@@ -322,10 +329,7 @@ class _Table:
             said = {key: getattr(PLAIN, key) for key in _OF_CELLS} | said
         for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
             if "UTF-8" not in doubt and not any(key in doubt for key in said):
-                raise DataError(
-                    f"{self.path}: a person must still decide: {doubt}; answer with --format "
-                    "KEY=VALUE, such as --format decimal=, or --format date=%d/%m/%Y"
-                )
+                raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
         form = {**self.seen.form, **said}
         if not is_csv(self.path):  # numbers of other files have one form
             form = {"date": form.get("date", PLAIN.date)}

@@ -43,6 +43,7 @@ def test_each_place_names_the_same_version() -> None:
     assert {project["version"], cited[1], listed[0]} == {sequela.__version__}
 
 
+@pytest.mark.slow
 def test_the_functions_do_what_the_commands_do(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,6 +136,7 @@ def test_history_has_both_parts_and_stops_early() -> None:
     assert len(stopped.history_) < 80
 
 
+@pytest.mark.slow
 def test_a_saved_classifier_answers_the_same_in_another_process(tmp_path: Path) -> None:
     names = [f"t{i}" for i in range(32)]
     frame = pd.DataFrame(X, columns=names)

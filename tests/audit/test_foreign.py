@@ -80,6 +80,7 @@ def test_an_amplitude_is_no_leak_but_an_offset_is() -> None:
     assert checks(centred + classes, **apart) == ["columns that reveal the outcome"]
 
 
+@pytest.mark.slow
 def test_windows_of_one_recording() -> None:
     by_row = KFold(5, shuffle=True, random_state=0)
     x, y, recording = windows(128)
@@ -151,6 +152,7 @@ def test_results(tmp_path: Path) -> None:
         assert checks(results(path, threshold=best), frame) == expected
 
 
+@pytest.mark.slow
 def test_the_forms_of_a_table(tmp_path: Path) -> None:
     frame = by_rows(table())
     frame.to_csv(tmp_path / "all.csv", index=False)
@@ -200,6 +202,7 @@ def test_other_forms(tmp_path: Path) -> None:
         sequela.audit(tmp_path / "b.npz")
 
 
+@pytest.mark.slow
 def test_epochs_of_mne(tmp_path: Path) -> None:
     mne = pytest.importorskip("mne")
     x, y, recording = windows(64)

@@ -293,6 +293,7 @@ def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refu
     assert {p: p.read_bytes() for p in run_folder.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) -> None:
     arguments = ["train", "mlp-baseline", "--data", "bonn", "--epochs", "25", "--root"]
 

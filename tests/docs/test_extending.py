@@ -19,6 +19,7 @@ def _as_before() -> Iterator[None]:
     yield from kept_registries()
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("\n\n".join(fences(PAGE, "python")), "utf-8")
     (lines,) = fences(PAGE, "sh")

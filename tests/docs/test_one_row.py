@@ -14,6 +14,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_page(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (script,) = blocks("python")
     (here / "make.py").write_text(script, "utf-8")

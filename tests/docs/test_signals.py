@@ -6,6 +6,7 @@ import edfio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from tests.docs.conftest import DOCS, run
 from tests.test_docs import fences
 
@@ -53,6 +54,7 @@ def csv_files(path: Path) -> None:
         (path / f"{name}.csv").write_text(text + "\n", "latin-1")
 
 
+@pytest.mark.slow
 def test_the_page(here: Path) -> None:
     table(here / "own.parquet")
     csv_files(here / "clinic")

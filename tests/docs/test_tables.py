@@ -19,6 +19,7 @@ from sequela.tables.declared.expressions import _CALLS
 from sequela.tables.declared.source import beside
 
 
+@pytest.mark.slow
 def test_the_page(
     tmp_path: Path,
     no_data: Path,

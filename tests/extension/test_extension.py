@@ -138,6 +138,7 @@ def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> Non
     assert json.loads(found)["metric"] == "belief"
 
 
+@pytest.mark.slow
 def test_cross_validated(runs: Path, tmp_path: Path) -> None:
     ran("train", "nearest-centre", *SLEEP, "--folds", "2", "--out", tmp_path / "folds")
     assert open_run(tmp_path / "folds").test["belief_folds"] == 2

@@ -74,6 +74,7 @@ def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:
         assert violations(browser, shown, width, scheme) == [], (width, scheme)
 
 
+@pytest.mark.slow
 def test_a_violation_is_found(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(

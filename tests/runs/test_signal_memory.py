@@ -73,6 +73,7 @@ def used(data: Examples) -> Iterator[Any]:
     yield [finding.check for finding in audit(data)]
 
 
+@pytest.mark.slow
 def test_nothing_as_large_as_all_windows_is_made(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

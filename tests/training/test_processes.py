@@ -60,6 +60,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_one_model_and_judge_each_example_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

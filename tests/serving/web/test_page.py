@@ -248,6 +248,7 @@ def test_a_made_up_patient_is_tried(browser: Browser, of_visits: str) -> None:
         assert violations(page, 360) == []
 
 
+@pytest.mark.slow
 def test_an_explanation_that_is_noise_is_not_shown(
     browser: Browser, eeg: ServedModel, running: Callable[..., Any], files: dict[str, Path]
 ) -> None:

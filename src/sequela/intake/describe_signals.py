@@ -209,7 +209,8 @@ def _of_csv(
         if value != SignalSettings.model_fields[key].default:
             proposal.key(key, value, f"as in {first.name}")
     for doubt in head.doubts:
-        proposal.seen.append(f"{DECIDE}: {doubt}")
+        by_key = doubt.replace("under [format]", "by the key `encoding`")
+        proposal.seen.append(f"{DECIDE}: {by_key}")
     names, _ = tables.columns_of(first, tables.form_of(settings))
     texts = {
         canonical(parted(name)[0])

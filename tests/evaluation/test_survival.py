@@ -34,6 +34,7 @@ def structured(outcomes: TimesToEvent) -> NDArray[np.void]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of old versions of their packages
 @pytest.mark.parametrize("ties", [False, True])
 def test_scikit_survival(*, ties: bool) -> None:
     sksurv = pytest.importorskip("sksurv.metrics")

@@ -92,7 +92,7 @@ class TrainingSettings(_Settings):
     """Decoupled weight decay (AdamW, arXiv 1711.05101)."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Label smoothing in the training loss: spread this share of each label over all classes
-    (Szegedy 2016)."""
+    (Szegedy 2016); not used for times to an event."""
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is evaluated and kept; 0 takes
     the weights themselves."""
@@ -159,6 +159,9 @@ class QuestionSettings(_Settings):
     """Predict this many hours after the admission or entry (default: set by the task)."""
     horizon_days: float | None = Field(default=None, gt=0, json_schema_extra={OPTION: "days"})
     """Predict the outcome within this many days (default: set by the task)."""
+    horizons_days: tuple[float, ...] = Field(default=(), json_schema_extra={OPTION: "horizons"})
+    """Predict the time to the outcome: its probability by each of these numbers of days, such as
+    365 1826; those who are followed for less count until then (default: predict whether)."""
     from_icu: bool = False
     """Count from the first ICU admission of the stay, not from the hospital admission."""
     tables: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from sequela.evaluation.comparison import (
     paired_delong,
     paired_difference,
 )
-from sequela.evaluation.metrics import Metric, compared, headline, named, statistic_of
+from sequela.evaluation.metrics import Metric, compared, main_metric, named, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Judged, difference_across_folds
 from sequela.integrity.openings import open_held_out, openings
@@ -112,7 +112,7 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     for other in others:
         check_same_split(first, other)
     predictions = [_held_out(folder) for folder in folders]
-    chosen = named(metric) if metric else headline(predictions[0].classes)
+    chosen = named(metric) if metric else main_metric(predictions[0])
     if not chosen.better:
         raise SettingError(
             f"{chosen.name} has no better direction: compare by one of "

@@ -105,14 +105,31 @@ def say_numbers(
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
     for metric in reported(numbers):
         table.add_row(metric.title, within(numbers, metric.key))
-    for name, recall in zip(data.classes, numbers["per_class_recall"], strict=True):
-        table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
+    if ends := numbers.get("ends"):
+        table.add_row("events", f"{ends[1]:,}")
+        if ends[2:]:
+            table.add_row("competing events", f"{ends[2]:,}")
+        table.add_row("follow-up ended without an event", f"{ends[0]:,}")
+    else:
+        for name, recall in zip(data.classes, numbers["per_class_recall"], strict=True):
+            table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
     console.print(table)
+    if horizons := numbers.get("horizons"):
+        console.print(_horizons(horizons))
     if points := numbers.get("operating_points"):
         console.print("operating points", style="bold")
         console.print(_points(points))
     for line in _notes(run, numbers, own=not other):
         console.print(line)
+
+
+def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of the numbers by each horizon."""
+    table = open_table("by day", "observed share", "predicted", "AUROC", "Brier score")
+    for each in horizons:
+        numbers = (within(each, name) for name in ("observed", "predicted", "auroc", "brier"))
+        table.add_row(f"{each['days']:g}", *numbers)
+    return table
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:

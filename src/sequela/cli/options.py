@@ -39,6 +39,7 @@ def options(
                 help=found.description,
                 group=first[0] if name in first[1] else group,
                 negative=negative,
+                consume_multiple=found.annotation == tuple[float, ...],
                 show_default=partial(default, name, found),
             )
             fields.append((name, Annotated[kind | None, shown], field(default=None)))

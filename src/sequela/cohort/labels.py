@@ -1,6 +1,6 @@
 """Labels in the MEDS label schema: the subjects, prediction times and outcomes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ SCHEMA = pa.schema(
         pa.field("boolean_value", pa.bool_(), nullable=False),
     ]
 )
+TIMED_SCHEMA = SCHEMA.append(pa.field("time", pa.float64(), nullable=False)).append(
+    pa.field("event", pa.int64(), nullable=False)
+)
+"""With the days from the prediction to what ended first, and what it was: 0 the end of follow-up,
+1 the event, 2 a competing event. ``boolean_value`` is whether the event came by the last horizon.
+"""
 _REMEDY = "write it again, without the metadata sequela.sha256 if it was changed on purpose"
 UNCHECKED = (
     "the label file has no checksums, so damage to its values cannot be noticed (pyarrow writes "
@@ -30,13 +36,36 @@ UNCHECKED = (
 KEY = ("subject_id", "prediction_time")
 
 
-def read_labels(path: Path) -> pa.Table:
+def read_labels(path: Path, horizons_days: Sequence[float] | None = None) -> pa.Table:
     """Read labels from a Parquet file, such as ACES writes: ``SCHEMA``, by subject, then time.
 
     The file has ``subject_id``, ``prediction_time`` and ``boolean_value``, or ``integer_value`` of
-    0 and 1; the other value columns of the schema are ignored.
+    0 and 1; the other value columns of the schema are ignored. With ``horizons_days`` it has
+    ``time`` and ``event`` instead: see ``TIMED_SCHEMA``.
     """
-    return _typed(path, _truth)
+    if horizons_days is None:
+        return _typed(path, _truth)
+    return _typed(path, lambda table, _: _by(table, path, horizons_days[-1]), ("time", "event"))
+
+
+def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
+    """Return whether the event came by a day, from times that can be."""
+    if lacks := [name for name in ("time", "event") if name not in table.column_names]:
+        raise DataError(
+            f"{path} has no column '{lacks[0]}' (found: {', '.join(table.column_names)}): expected "
+            "time, the days from the prediction to what ended first, and event: 0 for the end of "
+            "follow-up, 1 for the event, 2 for a competing event; or leave --horizons out"
+        )
+    time, event = (table[name].cast(pa.float64()) for name in ("time", "event"))
+    known = pc.and_kleene(pc.greater(time, 0), pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
+    if wrong := len(table) - (pc.sum(known).as_py() or 0):
+        first = pc.index(pc.fill_null(known, fill_value=False), value=False).as_py() + 1
+        raise DataError(
+            f"{path}: {wrong} rows (the first is row {first}) have a time of 0 days or less, or "
+            "another event than 0, 1 and 2: expected days from the prediction, and 0 for the end "
+            "of follow-up, 1 for the event, 2 for a competing event"
+        )
+    return pc.and_(pc.equal(event, 1.0), pc.less_equal(time, day))
 
 
 def checksum_notes(path: Path) -> list[str]:
@@ -52,7 +81,9 @@ def read_times(path: Path) -> pa.Table:
     return _typed(path, lambda table, _: pa.array(np.zeros(len(table), np.bool_)))
 
 
-def _typed(path: Path, label: Callable[[pa.Table, Path], Any]) -> pa.Table:
+def _typed(
+    path: Path, label: Callable[[pa.Table, Path], Any], further: Sequence[str] = ()
+) -> pa.Table:
     """Read a table with subjects and times, and return it with its labels as ``SCHEMA``, sorted."""
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
@@ -68,13 +99,14 @@ def _typed(path: Path, label: Callable[[pa.Table, Path], Any]) -> pa.Table:
             )
     _check_zone(table["prediction_time"].type, path)
     columns = {name: table[name] for name in KEY} | {"boolean_value": label(table, path)}
+    columns |= {name: table[name] for name in further}
     for name, column in columns.items():
         if column.null_count:
             raise DataError(
                 f"{path}: '{name}' is blank in {column.null_count} of {len(column)} rows"
             )
     try:
-        typed = pa.table(columns).cast(SCHEMA)
+        typed = pa.table(columns).cast(TIMED_SCHEMA if further else SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(
             f"{path}: not the MEDS label schema ({without_values(error)}); {_REMEDY}"

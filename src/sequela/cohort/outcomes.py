@@ -41,6 +41,10 @@ class Outcome:
         competing: SQL that is true of negative candidates with a competing event, after which the
             outcome is impossible. They are included, and the flow counts them.
         competing_words: The competing event in words.
+        at: SQL of the time of the first event after the prediction, for tasks of times to an event;
+            empty where ``events`` decide. Null where there was none.
+        rival: The competing event of such tasks, for one: ``discharged alive``; empty for none.
+        rival_at: SQL of its time, null where there was none.
         assumed: The assumption made for data without any end of follow-up.
     """
 
@@ -60,6 +64,9 @@ class Outcome:
     leave_out: str = "those whose outcome is known"
     competing: str = ""
     competing_words: str = ""
+    at: str = ""
+    rival: str = ""
+    rival_at: str = ""
     assumed: str = (
         "subjects without such an event on record count as having had none by the horizon"
     )
@@ -92,13 +99,20 @@ class Outcome:
         return self.found or (_EVENTS[self.within] if self.events else "NULL::BOOLEAN")
 
     @property
+    def time_expression(self) -> str:
+        """SQL of the time of the first event over the table ``ahead``; empty if there is none."""
+        return self.at or (_TIME_OF_EVENTS if self.events else "")
+
+    @property
     def known_expression(self) -> str:
         """SQL of ``known``, including events of the outcome that are already on record."""
         return self.known or (_EVENTS_ON_RECORD if self.events else "false")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome for a run's files."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        new = ("at", "rival", "rival_at")  # not written by earlier versions
+        values = {k: v for k, v in asdict(self).items() if v or k not in new}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -127,6 +141,10 @@ _EVENTS: Mapping[Span, str] = {
             AND e.time > ahead.prediction_time AND e.time <= ahead.horizon
     )""",
 }
+_TIME_OF_EVENTS = """(
+    SELECT min(e.time) FROM outcome_events AS e
+    WHERE e.subject_id = ahead.subject_id AND e.time > ahead.prediction_time
+)"""
 _EVENTS_ON_RECORD = """EXISTS (
     SELECT 1 FROM outcome_events AS e
     WHERE e.subject_id = a.subject_id AND e.time <= a.prediction_time AND e.time >= a.admitted
@@ -144,7 +162,9 @@ _DEATH_ON_RECORD = f"""EXISTS (
 )"""
 
 
-def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = False) -> Outcome:
+def _death(
+    label: str, found: str, of: Asked = "either", *, horizon: bool = False, **timed: str
+) -> Outcome:
     return Outcome(
         label,
         "death",
@@ -157,14 +177,23 @@ def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = Fals
         known_words="after the death is on record",
         leave_out="patients who have died",
         assumed="subjects without a death on record count as alive at the horizon",
+        **timed,
     )
 
 
-DEATH_IN_STAY = _death("death in the stay", "expired", "stays")
+DEATH_IN_STAY = _death(
+    "death in the stay",
+    "expired",
+    "stays",
+    at="CASE WHEN expired THEN least(coalesce(death_by, discharged), discharged) END",
+    rival="discharged alive",
+    rival_at="CASE WHEN NOT expired THEN discharged END",
+)
 DEATH_WITHIN_HORIZON = _death(
     "death within the horizon",
     "coalesce(death_by > prediction_time AND death <= horizon, false)",
     horizon=True,
+    at="death_by",
 )
 DEATH_IN_ANY_STAY = _death("death in any stay", "died_in_a_stay", "subjects")
 ANY_DEATH = _death("any death", "death IS NOT NULL")
@@ -183,6 +212,9 @@ READMISSION = Outcome(
     competing="NOT label AND coalesce(death_by <= horizon, false)",
     competing_words="died within the horizon without a readmission, and count as not readmitted",
     assumed="subjects without an admission on record by the horizon count as not readmitted",
+    at="CASE WHEN next_admission > prediction_time THEN next_admission END",
+    rival="died before a readmission",
+    rival_at="death_by",
 )
 ICU_TRANSFER = Outcome(
     "transfer to intensive care in the stay",
@@ -196,6 +228,9 @@ ICU_TRANSFER = Outcome(
     leave_out="patients who are or were in intensive care",
     competing="NOT label AND coalesce(expired, false)",
     competing_words="died in the stay outside of intensive care, and count as not transferred",
+    at="CASE WHEN icu_admitted > prediction_time THEN icu_admitted END",
+    rival="stay ended without a transfer",
+    rival_at="discharged",
 )
 
 
@@ -218,17 +253,18 @@ def stay_of_more_than(days: float) -> Outcome:
     )
 
 
-def of_labels(name: str = "") -> Outcome:
+def of_labels(name: str = "", rival: str = "") -> Outcome:
     """Return the outcome of a label file.
 
-    ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral.
+    ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral. ``rival`` is
+    the competing event, where the file has one.
     """
     words = ("the label of a file", "event", "events", ("no event", "event"))
     if name:
         words = (name, name, name, (f"not {name}", name))
     # A positive label after a death cannot be about the future.
     death = {each: getattr(ANY_DEATH, each) for each in ("known", "known_words", "leave_out")}
-    return Outcome(*words, **death)
+    return Outcome(*words, **death, rival=rival)
 
 
 _DEATHS = (DEATH_IN_STAY, DEATH_WITHIN_HORIZON, DEATH_IN_ANY_STAY, ANY_DEATH)

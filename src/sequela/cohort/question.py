@@ -7,7 +7,7 @@ from typing import Any
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.task_files import task_said
-from sequela.cohort.tasks import Task, with_hindsight
+from sequela.cohort.tasks import Task, timed, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
 from sequela.intake.one_row import Rows
@@ -27,7 +27,9 @@ def ask(
     events = open_events(located.path, located.origin)
     if asked.labels is None:
         return replace(select_cohort(events, task), notes=located.notes)
-    return cohort_of_labels(events, Path(asked.labels), task, asked.outcome or "")
+    return cohort_of_labels(
+        events, Path(asked.labels), task, asked.outcome or "", asked.horizons_days or None
+    )
 
 
 def task_asked(asked: CohortSettings) -> Task:
@@ -56,4 +58,6 @@ def task_asked(asked: CohortSettings) -> Task:
             "it out"
         )
     task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
+    if asked.horizons_days and asked.labels is None:
+        task = timed(task, asked.horizons_days)
     return with_hindsight(task) if asked.hindsight else task

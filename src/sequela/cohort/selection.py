@@ -18,7 +18,14 @@ from sequela.audit.finding import Finding
 from sequela.cohort.censoring import mark_lost
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import SCHEMA, checksum_notes, example_ids, read_labels, sorted_labels
+from sequela.cohort.labels import (
+    SCHEMA,
+    TIMED_SCHEMA,
+    checksum_notes,
+    example_ids,
+    read_labels,
+    sorted_labels,
+)
 from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
 from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES, Rule
@@ -95,19 +102,36 @@ WITH timed AS (
     FROM ({base}) LEFT JOIN spans USING (subject_id)
 ), ahead AS (
     SELECT *, prediction_time + to_microseconds($horizon) AS horizon FROM timed
-)
-SELECT *, {status} AS status FROM (SELECT *, {label} AS label FROM ahead)
+){ended}
+SELECT *, {status} AS status FROM (SELECT *, {label} AS label FROM {ahead})
 """
+# What ended first: the time to the event (1), a competing event (2) or the follow-up (0). An event
+# on the day on which follow-up ended was seen.
+ENDED = """, known AS (
+    SELECT *, coalesce(followed_until, horizon) AS until, {at} AS event_at, {rival_at} AS rival_at
+    FROM ahead
+), ended AS (
+    SELECT *, CASE
+        WHEN event_at <= coalesce(rival_at, event_at)
+            AND date_trunc('day', event_at) <= date_trunc('day', until) THEN 1
+        WHEN rival_at > prediction_time
+            AND date_trunc('day', rival_at) <= date_trunc('day', until) THEN 2
+        ELSE 0 END AS event
+    FROM known
+)"""
+TIMED = """,
+    (epoch_us(CASE event WHEN 1 THEN event_at WHEN 2 THEN rival_at ELSE until END)
+        - epoch_us(prediction_time)) / 86400e6 AS time, event"""
 CHOSEN = """
 CREATE TEMP TABLE chosen AS
 WITH judged AS (
     SELECT
-        subject_id, visit_id, prediction_time, label, {competing} AS competing, {reason} AS reason
+        subject_id, visit_id, prediction_time, label, {competing} AS competing,
+        {reason} AS reason{timed}
     FROM candidates
 )
 SELECT
-    subject_id, visit_id, prediction_time, label, competing,
-    CASE WHEN reason = 0 AND row_number() OVER (
+    * EXCLUDE (reason), CASE WHEN reason = 0 AND row_number() OVER (
         PARTITION BY reason, subject_id, prediction_time ORDER BY label DESC, visit_id
     ) > 1 THEN {duplicate} ELSE reason END AS reason
 FROM judged
@@ -120,6 +144,11 @@ WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_
     AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """
 CHOSEN_LABELS = "SELECT subject_id, prediction_time, {label} FROM chosen WHERE reason = 0"
+ENDS = (
+    "{} examples had the event by day {days}.",
+    "{} examples had the competing event “{rival}” by then.",
+    "{} examples were followed for less than {days} days, without an event, and count until then.",
+)
 NO_FOLLOW_UP = "The events have no FOLLOW_UP_END: {assumed}."
 NOT_IN_ORDER = (
     "These data do not give the order of a subject's stays: only the current stay is used."
@@ -131,6 +160,7 @@ class Cohort:
     """The examples of a task: subjects, prediction times and outcomes.
 
     ``labels`` are ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
+    Of a task of times to an event there are ``time`` and ``event`` too (``TIMED_SCHEMA``).
     Labels were made, and sequences will be, from ``events``. ``leaks`` reveal the outcome.
     ``notes`` are sentences on what was read of a user's own table.
     """
@@ -203,32 +233,48 @@ def select_cohort(events: Events, task: Task) -> Cohort:
     def choose(connection: Connection) -> tuple[pa.Table, Flow]:
         create_candidates(connection, task, events)
         (followed,) = one_row(connection, "SELECT count(follow_up_end) FROM subjects")
-        if task.horizon_days is not None and not followed:
+        if (task.horizon_days or task.horizons_days) and not followed:
             notes.append(NO_FOLLOW_UP.format(assumed=task.outcome.assumed))
         flow = _apply_rules(connection, task, tuple(notes))
         if task.hindsight:
             connection.execute(LOOK_BACK)
-        return chosen_labels(connection, "label"), flow
+        labels = chosen_labels(connection, "label", timed=task.horizons_days is not None)
+        return labels, _with_ends(flow, task, labels)
 
     return _cohort(events, task, choose)
 
 
 def cohort_of_labels(
-    events: Events, path: Path, task: Task | None = None, outcome: str = ""
+    events: Events,
+    path: Path,
+    task: Task | None = None,
+    outcome: str = "",
+    horizons_days: tuple[float, ...] | None = None,
 ) -> Cohort:
     """Build the cohort of a label file, for example one that ACES made.
 
     ``task`` gives only the inputs and the history of a model, since the file lists the examples.
-    ``outcome`` is the name of the outcome, such as ``readmitted``.
+    ``outcome`` is the name of the outcome, such as ``readmitted``. With ``horizons_days`` the file
+    has times to it.
     """
-    labels = read_labels(path)
-    of_file = of_labels(outcome)
+    labels = read_labels(path, horizons_days)
+    timed = horizons_days is not None
+    rivals = timed and (pc.max(labels["event"]).as_py() or 0) > 1
+    of_file = of_labels(outcome, "a competing event" if rivals else "")
     task = task or Task(LABEL_FILE, "last event", of_file)
-    task = replace(task, name=LABEL_FILE, exclude=(), outcome=of_file, horizon_days=None)
+    task = replace(
+        task,
+        name=LABEL_FILE,
+        exclude=(),
+        outcome=of_file,
+        horizon_days=None,
+        horizons_days=horizons_days,
+    )
     task, notes = in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     counts = (len(labels), len(labels["subject_id"].unique()), positives)
     flow = Flow.of("labels", {}, counts=counts, notes=(*notes, *checksum_notes(path)))
+    flow = _with_ends(flow, task, labels)
 
     def given(connection: Connection) -> tuple[pa.Table, Flow]:
         _check_subjects(connection, labels, path)
@@ -281,16 +327,23 @@ def create_candidates(
         connection.execute(OUTCOME_EVENTS, names)
         if labelled:
             _check_outcome(connection, task)
+    outcome, ends = task.outcome, labelled and task.horizons_days is not None
+    days = task.horizons_days[-1] if task.horizons_days else task.horizon_days or 0
+    label = "event = 1 AND event_at <= horizon" if ends else outcome.label_expression
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
             trigger=TRIGGERS[task.trigger],
-            label=task.outcome.label_expression if labelled else "NULL::BOOLEAN",
+            label=label if labelled else "NULL::BOOLEAN",
             status="expired" if task.of_stays else "label",
+            ended=ENDED.format(at=outcome.time_expression, rival_at=outcome.rival_at or "NULL::TIMESTAMP")
+            if ends
+            else "",
+            ahead="ended" if ends else "ahead",
         ),
         {
             "wait": round(task.hours * MICROSECONDS_PER_HOUR),
-            "horizon": round((task.horizon_days or 0) * 24 * MICROSECONDS_PER_HOUR),
+            "horizon": round(days * 24 * MICROSECONDS_PER_HOUR),
         },
     )
 
@@ -301,7 +354,10 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     if CENSORED in rules:
         before = task.exclude[: task.exclude.index(CENSORED)]
         mark_lost(connection, [RULES[name].condition for name in before])
-    create_chosen(connection, rules.values(), task.outcome.competing)
+    ends = task.horizons_days is not None
+    create_chosen(
+        connection, rules.values(), "" if ends else task.outcome.competing, timed=ends
+    )
     reasons = "SELECT reason, count(*), count(*) FILTER (label) FROM chosen GROUP BY 1"
     removed = {i: (n, died) for i, n, died in connection.execute(reasons).fetchall()}
     counts = one_row(
@@ -315,7 +371,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
             f"{task.name}: '{task.label}' is not known for {counts[3]} of the {counts[0]} "
             "candidates that the rules kept; add a rule that leaves them out"
         )
-    if task.outcome.competing:
+    if task.outcome.competing and not ends:
         notes = (*notes, f"{counts[4]} of the negative examples {task.outcome.competing_words}.")
     named = {**rules, "duplicates": DUPLICATES}
     steps = {
@@ -331,7 +387,9 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     )
 
 
-def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str = "") -> None:
+def create_chosen(
+    connection: Connection, rules: Iterable[Rule], competing: str = "", *, timed: bool = False
+) -> None:
     """Create the table ``chosen``; ``reason`` is 0 for examples, else the number of the rule.
 
     The rules are numbered from 1 in their order; the number after the last one marks duplicates.
@@ -343,14 +401,33 @@ def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str 
     )
     reason = f"CASE{cases} ELSE 0 END" if cases else "0"
     connection.execute(
-        CHOSEN.format(reason=reason, competing=competing or "false", duplicate=len(conditions) + 1)
+        CHOSEN.format(
+            reason=reason,
+            competing=competing or "false",
+            duplicate=len(conditions) + 1,
+            timed=TIMED if timed else "",
+        )
     )
 
 
-def chosen_labels(connection: Connection, label: str) -> pa.Table:
+def chosen_labels(connection: Connection, label: str, *, timed: bool = False) -> pa.Table:
     """Return the examples of the table ``chosen`` as labels, sorted; ``label`` is SQL."""
-    columns = connection.sql(CHOSEN_LABELS.format(label=label)).to_arrow_table().columns
-    return sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA))
+    label, schema = (f"{label}, time, event", TIMED_SCHEMA) if timed else (label, SCHEMA)
+    found = connection.sql(CHOSEN_LABELS.format(label=label)).to_arrow_table()
+    return sorted_labels(found.rename_columns(schema.names).cast(schema))
+
+
+def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
+    """Return the flow with a note on what ended the times to an event, if the task has these."""
+    if task.horizons_days is None:
+        return flow
+    days = task.horizons_days[-1]
+    time, event = (values_of(labels[name]) for name in ("time", "event"))
+    censored, *events = np.bincount(event[time <= days], minlength=3).tolist()
+    rival = task.outcome.rival
+    counted = [*zip((ENDS[0], *([ENDS[1]] if rival else [])), events), (ENDS[2], censored)]
+    notes = [note.format(count, days=f"{days:g}", rival=rival) for note, count in counted]
+    return replace(flow, notes=(*flow.notes, *notes))
 
 
 def _check_outcome(connection: Connection, task: Task) -> None:

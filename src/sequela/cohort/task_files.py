@@ -7,7 +7,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sequela.cohort.outcomes import OUTCOMES, Outcome, stay_of_more_than
 from sequela.cohort.rules import CENSORED, ON_RECORD
-from sequela.cohort.tasks import OF_STAYS, OF_SUBJECTS, TASKS, History, Task, Trigger, task_named
+from sequela.cohort.tasks import (
+    OF_STAYS,
+    OF_SUBJECTS,
+    TASKS,
+    History,
+    Task,
+    Trigger,
+    task_named,
+    timed,
+)
+from sequela.datasets.codes import DEATH
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.formats import opened
 
@@ -28,9 +38,11 @@ class DeclaredOutcome(_Part):
     many: str = ""
     classes: tuple[str, str] | None = None
 
-    def outcome(self, days: float | None, *, of_stays: bool, of_row: bool = False) -> Outcome:
-        """Build the outcome, within the stay, within a horizon, or in a row of a table."""
+    def outcome(self, days: object, *, of_stays: bool, of_row: bool = False) -> Outcome:
+        """Build the outcome, within the stay, within horizons, or in a row of a table."""
         within = "the stay" if days is None else "the horizon"
+        dies = any(each.partition("//")[0] == DEATH for each in self.codes)
+        rival = () if days is None or dies else ("died without it", "death_by")
         return Outcome(
             label=self.one if of_row else f"{self.one} within {within}",
             one=self.one,
@@ -40,6 +52,7 @@ class DeclaredOutcome(_Part):
             within="stay" if days is None else "horizon",
             of="stays" if of_stays else "subjects",
             horizon=days is not None,
+            **dict(zip(("rival", "rival_at"), rival, strict=bool(rival))),
         )
 
 
@@ -51,6 +64,7 @@ class DeclaredTask(_Part):
     outcome: DeclaredOutcome | str
     hours: float = Field(default=0, ge=0)
     horizon_days: float | None = Field(default=None, gt=0)
+    horizons_days: tuple[float, ...] | None = None
     rules: tuple[str, ...] | None = None
     inputs: tuple[str, ...] = ()
     history: History = "record"
@@ -61,14 +75,18 @@ class DeclaredTask(_Part):
         TASKS.check_new(self.name)
         of_stays = self.trigger not in {"entry", "last event"}
         own = isinstance(self.outcome, DeclaredOutcome)
+        last = self.horizons_days[-1] if self.horizons_days else self.horizon_days
         outcome = (
-            self.outcome.outcome(self.horizon_days, of_stays=of_stays, of_row=self.history == "row")
+            self.outcome.outcome(last, of_stays=of_stays, of_row=self.history == "row")
             if isinstance(self.outcome, DeclaredOutcome)
             else _ready(self.outcome)
         )
         exclude = self._usual(own=own) if self.rules is None else self.rules
-        same = self.model_dump(exclude={"outcome", "rules"})
-        return Task(outcome=outcome, exclude=exclude, **same)
+        same = self.model_dump(exclude={"outcome", "rules", "horizon_days", "horizons_days"})
+        if self.horizons_days and not outcome.horizon:
+            last = None
+        task = Task(outcome=outcome, exclude=exclude, horizon_days=last, **same)
+        return timed(task, self.horizons_days) if self.horizons_days else task
 
     def _usual(self, *, own: bool) -> tuple[str, ...]:
         rules: tuple[str, ...] = OF_STAYS

@@ -1,8 +1,9 @@
 """Tasks as declarations: the outcome, prediction time, inputs and population."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, Self, get_args
 
 from sequela.cohort.outcomes import (
@@ -15,7 +16,7 @@ from sequela.cohort.outcomes import (
     Outcome,
     stay_of_more_than,
 )
-from sequela.cohort.rules import RULES
+from sequela.cohort.rules import CENSORED, RULES
 from sequela.datasets.codes import families_named
 from sequela.errors import SettingError, unknown_name
 from sequela.registry import Registry
@@ -43,6 +44,8 @@ class Task:
         hours: From the trigger to the prediction.
         outcome: The outcome and its words.
         horizon_days: Length of the horizon, from the prediction.
+        horizons_days: Of a task of the time to an event, the ends of the intervals of time, from
+            the prediction, rising; ``None`` for the other tasks, which predict whether.
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
@@ -60,6 +63,7 @@ class Task:
     outcome: Outcome
     hours: float = 0.0
     horizon_days: float | None = None
+    horizons_days: tuple[float, ...] | None = None
     exclude: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     history: History = "record"
@@ -76,13 +80,30 @@ class Task:
         self._check_kind()
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
-        if self.outcome.horizon != (self.horizon_days is not None):
+        if self.horizons_days is not None:
+            self._check_horizons(self.horizons_days)
+        elif self.outcome.horizon != (self.horizon_days is not None):
             raise SettingError(
                 "horizon_days and an outcome within a horizon go together; the outcome of "
                 f"{self.name} is '{self.label}'"
             )
         if self.horizon_days is not None and self.horizon_days <= 0:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
+
+    def _check_horizons(self, days: tuple[float, ...]) -> None:
+        if not days or days[0] <= 0 or any(a >= b for a, b in pairwise(days)):
+            raise SettingError(
+                f"horizons_days are {', '.join(f'{day:g}' for day in days) or 'empty'}: expected "
+                "days above 0 that rise, such as 365, 1826"
+            )
+        if not self.outcome.time_expression and self.name != LABEL_FILE:
+            raise SettingError(
+                f"the outcome of {self.name} is '{self.label}', whose time is not known: leave "
+                "the horizons out, or choose an outcome with a time, such as 'death within the "
+                "horizon'"
+            )
+        if self.hindsight:
+            raise SettingError("--hindsight and --horizons do not go together: leave one out")
 
     def _check_kind(self) -> None:
         """Check that the kind of candidates (stays or subjects) fits trigger, outcome and rules."""
@@ -145,7 +166,27 @@ class Task:
     @property
     def needs_spans(self) -> bool:
         """True if the cohort needs the beginning and end of a subject's record."""
-        return not self.of_stays or self.horizon_days is not None
+        return not self.of_stays or bool(self.horizon_days or self.horizons_days)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the examples; of times to an event, the intervals of each kind of event.
+
+        Example:
+            >>> timed(landmark(), [365, 1826]).classes
+            ('survived beyond day 1826', 'died by day 365', 'died from day 365 to 1826')
+        """
+        if self.horizons_days is None:
+            return self.outcome.classes
+        last, none = f"{self.horizons_days[-1]:g}", self.outcome.classes[0]
+        return (
+            f"{none} beyond day {last}",
+            *(
+                f"{event} by day {end:g}" if not start else f"{event} from day {start:g} to {end:g}"
+                for event in filter(None, (self.outcome.classes[1], self.outcome.rival))
+                for start, end in pairwise((0.0, *self.horizons_days))
+            ),
+        )
 
     def describe(self) -> str:
         """Describe the task in one sentence.
@@ -169,6 +210,10 @@ class Task:
         trigger = first if self.trigger == "ICU admission" else trigger
         days = self.horizon_days
         what = self.label if days is None else f"{self.outcome.one} within {days:g} days"
+        if self.horizons_days is not None:
+            ends = ", ".join(f"{day:g}" for day in self.horizons_days)
+            rival = f", with the competing event “{self.outcome.rival}”" * bool(self.outcome.rival)
+            what = f"the time to {self.outcome.one} (by day {ends}){rival}"
         sentence = f"{what}, predicted {when} {trigger} from {known}"
         return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
 
@@ -227,6 +272,16 @@ def with_hindsight(task: Task) -> Task:
     """Return the task with the whole stay as input, to show how much that inflates the score."""
     leaks = "it reads data recorded up to the end of the stay, when the outcome was known"
     return replace(task, hindsight=True, leaks=leaks)
+
+
+def timed(task: Task, days: Sequence[float]) -> Task:
+    """Return the task with the time to its event, by some days, instead of whether it comes.
+
+    Nobody is left out because follow-up ended before a horizon: until then they count.
+    """
+    ended = () if task.of_stays and task.horizon_days is None else ("follow-up-ended",)
+    rules = tuple(each for each in task.exclude if each not in (CENSORED, *ended))
+    return replace(task, horizon_days=None, horizons_days=tuple(days), exclude=(*rules, *ended))
 
 
 def post_discharge(days: float = 365) -> Task:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
 from sequela.errors import DataError, SettingError
-from sequela.evaluation import statistic
+from sequela.evaluation import statistic, survival
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
 from sequela.registry import Registry
 
 _TWO = 2
-Needs = Literal["any classes", "two classes", "whole groups"]
+Needs = Literal["anything", "any classes", "two classes", "whole groups", "times"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Metric:
             it has no interval.
         better: The better direction, ``higher`` or ``lower``; empty where there is none: models are
             then not compared by it.
-        needs: ``any classes``; ``two classes`` with examples of both; or ``whole groups``, whose
-            examples have one class each (recordings).
+        needs: ``any classes``; ``two classes`` with examples of both; ``whole groups``, whose
+            examples have one class each (recordings); ``times`` to an event; or ``anything``.
         form: Format of a value in sentences and pictures, in Python's notation.
         table: Format of a value in a table.
         axis: Format of an axis, in d3's notation.
@@ -86,10 +86,13 @@ class Metric:
 
         ``whole_groups`` is true if all examples of a group have one class by design.
         """
+        if predictions.horizons or self.needs == "times":
+            seen = predictions.horizons and bool((predictions.outcomes.event == 1).any())
+            return bool(seen) and self.needs in ("times", "anything")
         if self.needs == "two classes":
             both = len(np.unique(predictions.label)) == _TWO
             return len(predictions.classes) == _TWO and both
-        return whole_groups or self.needs == "any classes"
+        return whole_groups or self.needs != "whole groups"
 
     def of(self, numbers: Mapping[str, Any], form: str = "") -> str:
         """Format its value and interval among a run's numbers; a dash where it has none."""
@@ -144,8 +147,16 @@ def log_loss(predictions: Predictions) -> float:
 
 
 def example_loss(predictions: Predictions) -> NDArray[np.float64]:
-    """Compute the terms of :func:`log_loss`: float64 (example,)."""
-    of_label = predictions.probabilities[np.arange(predictions.n_examples), predictions.label]
+    """Compute the terms of :func:`log_loss`: float64 (example,).
+
+    Where follow-up ended, it is the probability of all classes that are still possible.
+    """
+    if predictions.horizons:
+        ends = predictions.outcomes
+        possible = predictions.intervals.possible(ends.time, ends.event)
+        of_label = (possible * predictions.probabilities).sum(axis=1)
+    else:
+        of_label = predictions.probabilities[np.arange(predictions.n_examples), predictions.label]
     epsilon = np.finfo(np.float32).eps
     return -np.log(of_label.clip(epsilon, 1 - epsilon).astype(np.float64))
 
@@ -251,6 +262,32 @@ def alarms_at(threshold: float) -> Callable[[Predictions], Statistic]:
     return alarms
 
 
+def _of_times(of: Callable[[Predictions], Statistic]) -> dict[str, Any]:
+    """Return value and statistic of a metric of times to an event."""
+    value = lambda given: float(np.asarray(of(given).estimate).item())  # noqa: E731
+    return {"value": value, "statistic": of, "needs": "times"}
+
+
+def _concordance(predictions: Predictions) -> Statistic:
+    ours, last = predictions.outcomes, predictions.horizons[-1]
+    return survival.concordance(ours, predictions.risk[:, -1], ours, last)
+
+
+def _harrell(predictions: Predictions) -> Statistic:
+    return survival.concordance(predictions.outcomes, predictions.risk[:, -1])
+
+
+def _auroc_at_last(predictions: Predictions) -> Statistic:
+    ours, last = predictions.outcomes, predictions.horizons[-1]
+    return survival.auroc_at(ours, predictions.risk[:, -1], last, ours)
+
+
+def _integrated_brier(predictions: Predictions) -> Statistic:
+    ours, at = predictions.outcomes, np.array(predictions.horizons)
+    scores = survival.brier(ours, predictions.risk, at, ours)
+    return survival.integrated(scores, at) if len(at) > 1 else scores
+
+
 _SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
 _REPORTED: dict[str, Any] = {"reported": True, "reveals": False}
 _RANKED: dict[str, Any] = {"needs": "two classes", **_REPORTED}
@@ -322,10 +359,53 @@ for _metric in (
         log_loss,
         lambda predictions: statistic.mean(example_loss(predictions), predictions.group_index),
         better="lower",
+        needs="anything",
         bounds=(0.0, float("inf")),
         key="loss",
         interval=False,
         **_REPORTED,
+    ),
+    Metric(
+        "concordance",
+        "concordance (Uno)",
+        "share of pairs in which the earlier event has the higher risk by the last horizon, "
+        "weighted for follow-up that ended (Uno and others 2011)",
+        **_of_times(_concordance),
+        **_REPORTED,
+        form=".3f",
+        chance=0.5,
+    ),
+    Metric(
+        "auroc_at_last_horizon",
+        "AUROC of the event by the last horizon",
+        "probability that somebody with the event by the last horizon has a higher risk than "
+        "somebody without, weighted for follow-up that ended (Blanche and others 2013)",
+        **_of_times(_auroc_at_last),
+        **_REPORTED,
+        form=".3f",
+        chance=0.5,
+    ),
+    Metric(
+        "integrated_brier_score",
+        "integrated Brier score",
+        "mean squared error of the risk over the time from the first horizon to the last, weighted "
+        "for follow-up that ended (Graf and others 1999); with one horizon the error at it",
+        **_of_times(_integrated_brier),
+        **_REPORTED,
+        better="lower",
+        form=".4f",
+        table=".4f",
+        axis=".3f",
+    ),
+    Metric(
+        "concordance_harrell",
+        "concordance (Harrell)",
+        "share of pairs in which the earlier event has the higher risk by the last horizon; it "
+        "depends on when follow-up ended (Harrell 1982)",
+        **_of_times(_harrell),
+        form=".3f",
+        chance=0.5,
+        reveals=False,
     ),
     Metric(
         "balanced_accuracy",
@@ -387,9 +467,20 @@ def named(name: str) -> Metric:
     return METRICS.lookup(name)
 
 
+def main_metric(predictions: Predictions) -> Metric:
+    """Return the main metric of predictions, see :func:`headline`."""
+    return headline(predictions.classes, ["concordance"] if predictions.horizons else None)
+
+
 def statistic_of(name: str, predictions: Predictions) -> Statistic:
     """Return a metric as a function of the weights of the groups in ``predictions.group_index``."""
     metric = named(name)
+    if metric.needs != "anything" and (metric.needs == "times") != bool(predictions.horizons):
+        fits = [m.name for m in METRICS.values() if (m.needs == "times") == bool(predictions.horizons)]
+        what = "times to an event" if predictions.horizons else "classes"
+        raise DataError(
+            f"{metric.title} is not defined for {what}: choose one of {', '.join(sorted(fits))}"
+        )
     if metric.statistic is None:
         raise DataError(
             f"{metric.title} has no statistic to resample, and so no interval: give its record one"
@@ -408,6 +499,11 @@ def compared() -> list[Metric]:
 
 
 def headline(classes: Sequence[str], numbers: Container[str] | None = None) -> Metric:
-    """Return the main metric: AUROC for two classes if it is among the numbers, else accuracy."""
+    """Return the main metric: AUROC for two classes if it is among the numbers, else accuracy.
+
+    Of times to an event it is the concordance.
+    """
+    if numbers is not None and "concordance" in numbers:
+        return METRICS["concordance"]
     two = len(classes) == _TWO and (numbers is None or METRICS["auroc"].key in numbers)
     return METRICS["auroc" if two else "accuracy"]

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from sequela.cohort.split import PARTS
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, RunError, unknown_name
+from sequela.evaluation.survival import TimesToEvent
 from sequela.files import whole
 from sequela.formats import sealed
 from sequela.formats.opened import json_value
+from sequela.models.intervals import Intervals
 
 _SUM_TOLERANCE = 1e-4
-CLASSES_KEY = b"sequela.classes"
+CLASSES_KEY, HORIZONS_KEY = b"sequela.classes", b"sequela.horizons"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
 _RECORDING = {"recording": "recording_id"}
 
@@ -41,6 +43,12 @@ class Predictions:
         probabilities: float32 (example, class): each row sums to 1.
         classes: Names of the classes.
         recording_id: str (example,), where it differs from the group.
+        time: float64 (example,), of times to an event: days from the prediction to what ended
+            first. The classes are then those of :class:`sequela.models.intervals.Intervals`, and a
+            label is 0 also where follow-up ended without an event.
+        event: int64 (example,), what ended first: 0 for follow-up, 1 for the event, 2 for a
+            competing event.
+        horizons: The days that end the intervals of the classes.
 
     Raises:
         DataError: If the arrays do not fit together or hold invalid values.
@@ -54,6 +62,9 @@ class Predictions:
     probabilities: NDArray[np.float32]
     classes: tuple[str, ...]
     recording_id: NDArray[np.str_] | None = None
+    time: NDArray[np.float64] | None = None
+    event: NDArray[np.int64] | None = None
+    horizons: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self._columns.values():
@@ -63,7 +74,11 @@ class Predictions:
             raise DataError(f"labels are {label.dtype}, expected indices of classes (integers)")
         self._freeze("label", label.astype(np.int64, copy=False))
         self._freeze("probabilities", np.asarray(self.probabilities, dtype=np.float32))
+        if self.time is not None:
+            self._freeze("time", np.asarray(self.time, dtype=np.float64))
+            self._freeze("event", np.asarray(self.event, dtype=np.int64))
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "horizons", tuple(map(float, self.horizons)))
         self._check_shapes()
         self._check_values()
 
@@ -82,7 +97,7 @@ class Predictions:
             raise DataError(
                 f"probabilities have shape {self.probabilities.shape}, expected {expected}"
             )
-        for name in (*self._columns.values(), "label"):
+        for name in (*self._columns.values(), "label", *self._timed):
             if getattr(self, name).shape != (self.n_examples,):
                 raise DataError(
                     f"{name} has shape {getattr(self, name).shape}, expected ({self.n_examples},)"
@@ -119,7 +134,27 @@ class Predictions:
     @property
     def arrays(self) -> tuple[str, ...]:
         """The names of the arrays, each with one row for each example."""
-        return (*self._columns.values(), "label", "probabilities")
+        return (*self._columns.values(), "label", "probabilities", *self._timed)
+
+    @property
+    def _timed(self) -> tuple[str, ...]:
+        return ("time", "event") if self.horizons else ()
+
+    @property
+    def intervals(self) -> Intervals:
+        """The intervals of the classes of times to an event."""
+        return Intervals(self.horizons, (len(self.classes) - 1) // len(self.horizons))
+
+    @cached_property
+    def outcomes(self) -> TimesToEvent:
+        """The times to an event and what ended them."""
+        assert self.time is not None and self.event is not None  # noqa: S101, PT018 - they have horizons
+        return TimesToEvent(self.time, self.event, self.group_index)
+
+    @cached_property
+    def risk(self) -> NDArray[np.float64]:
+        """The probability of the event by each horizon: float64 (example, horizon)."""
+        return self.intervals.risk(self.probabilities)
 
     def refuse_empty(self) -> None:
         """Refuse to evaluate no predictions, with a DataError."""
@@ -208,9 +243,10 @@ class Predictions:
         """Write the file; the same predictions give the same bytes.
 
         Columns: ``id``, ``group``, ``subject`` (null where subjects are not identified), ``split``,
-        ``recording`` where that is not the group, ``label`` (index of the class) and one float
-        column per class, ``p_0``, ``p_1``...; the class names are a JSON list in the file's
-        metadata, key ``sequela.classes``.
+        ``recording`` where that is not the group, ``label`` (index of the class), ``time`` and
+        ``event`` of times to an event, and one float column per class, ``p_0``, ``p_1``...; the
+        class names are a JSON list in the file's metadata, key ``sequela.classes``, and so are the
+        horizons, key ``sequela.horizons``.
         """
         columns: dict[str, pa.Array] = {
             column: pa.array(getattr(self, name).tolist(), pa.string())
@@ -219,11 +255,13 @@ class Predictions:
         named = [name or None for name in self.subject_id.tolist()]
         columns["subject"] = pa.array(named, pa.string())
         columns["label"] = pa.array(self.label)
+        columns |= {name: pa.array(getattr(self, name)) for name in self._timed}
         for index in range(len(self.classes)):
             columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
         metadata = {
             CLASSES_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
             b"sequela.internal": INTERNAL.encode(),
+            **({HORIZONS_KEY: json.dumps(self.horizons).encode()} if self.horizons else {}),
         }
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
@@ -239,7 +277,9 @@ class Predictions:
         except DataError as error:
             raise RunError(str(error)) from error
         try:
-            classes = tuple(json_value((table.schema.metadata or {})[CLASSES_KEY]))
+            metadata = table.schema.metadata or {}
+            classes = tuple(json_value(metadata[CLASSES_KEY]))
+            horizons = tuple(json_value(metadata.get(HORIZONS_KEY, b"[]")))
             texts: dict[str, Any] = {
                 name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)
                 for column, name in (_COLUMNS | _RECORDING).items()
@@ -247,7 +287,9 @@ class Predictions:
             }
             chances = [table[f"p_{index}"].to_numpy() for index in range(len(classes))]
             numbers = {"label": table["label"].to_numpy(), "probabilities": np.stack(chances, 1)}
-            return cls(**texts, **numbers, classes=classes)
+            if horizons:
+                numbers |= {name: table[name].to_numpy() for name in ("time", "event")}
+            return cls(**texts, **numbers, classes=classes, horizons=horizons)
         except KeyError as error:
             raise RunError(
                 f"{path} lacks {error}: it is not a file of predictions; train again"
@@ -265,7 +307,8 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
-    return Predictions(**{name: column(name) for name in parts[0].arrays}, classes=parts[0].classes)
+    arrays = {name: column(name) for name in parts[0].arrays}
+    return Predictions(**arrays, classes=parts[0].classes, horizons=parts[0].horizons)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The numbers of one part of a run, each with its interval, as written to a run folder."""
 
 import math
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -9,13 +10,13 @@ import numpy as np
 
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
-from sequela.evaluation import metrics
+from sequela.evaluation import metrics, statistic, survival
 from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operation
 from sequela.evaluation.intervals import Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import stacked
+from sequela.evaluation.statistic import Statistic, stacked
 
 _TWO = 2
 _NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
@@ -30,7 +31,7 @@ def summarise_parts(
     parts = {
         name: summarise(predictions.part(name), seed=seed, recordings=recordings) for name in PARTS
     }
-    if len(predictions.classes) == _TWO:
+    if len(predictions.classes) == _TWO and not predictions.horizons:
         parts["held_out"]["operating_points"] = operating_points(
             predictions, seed=seed, aim=settings.aim, target=settings.aim_target
         )
@@ -59,22 +60,72 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
         "groups": len(np.unique(predictions.group_id)),
         **({} if ids is None else {"recordings": len(np.unique(ids))}),
         **{m.key: _or_none(m.value(predictions)) for m in possible},
-        "per_class_recall": [
-            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
-        ],
-        "confusion": metrics.confusion(predictions).tolist(),
+        **(_ends(predictions, seed) if predictions.horizons else _classified(predictions)),
     }
-    if seed is None:
-        return numbers
     uncertain = {m.key: m.statistic(predictions) for m in possible if m.interval and m.statistic}
+    if seed is None or not uncertain:
+        return numbers
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     # All on the same resamples, so that another metric changes none.
     all_ = estimates(stacked([*uncertain.values()]), np.random.default_rng(seed), stratum=stratum)
     for key, found in zip(uncertain, all_, strict=True):
         numbers.update(_number(key, found))
-        if key == "accuracy":
+        if key == next(iter(uncertain)):
             numbers["interval"] = found.interval and found.interval.method_record()
     return numbers
+
+
+def _classified(predictions: Predictions) -> dict[str, Any]:
+    return {
+        "per_class_recall": [
+            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
+        ],
+        "confusion": metrics.confusion(predictions).tolist(),
+    }
+
+
+def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
+    """Return what ended first, counted, and the numbers at each horizon."""
+    kinds = predictions.intervals.causes + 1
+    found: dict[str, Any] = {
+        "ends": np.bincount(predictions.outcomes.event, minlength=kinds).tolist()
+    }
+    rows, names = stacked(at_horizons(predictions)), AT_HORIZON * len(predictions.horizons)
+    written: list[dict[str, Any]]
+    if seed is None or rows.n_groups < _TWO:
+        written = [{n: _or_none(v)} for n, v in zip(names, rows.estimate.tolist(), strict=True)]
+    else:
+        written = [*map(_number, names, estimates(rows, np.random.default_rng(seed)))]
+    return found | {"horizons": by_horizon(predictions.horizons, written)}
+
+
+AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
+
+
+def at_horizons(predictions: Predictions) -> list[Statistic]:
+    """Return the observed and predicted share with the event, AUROC and Brier score by horizon."""
+    ours, risk = predictions.outcomes, predictions.risk
+    found = []
+    for place, day in enumerate(predictions.horizons):
+        at = np.array([day])
+        found += [
+            survival.incidence(ours, at),
+            statistic.mean(risk[:, place], ours.group),
+            survival.auroc_at(ours, risk[:, place], day, ours),
+            survival.brier(ours, risk[:, [place]], at, ours),
+        ]
+    return found
+
+
+def by_horizon(
+    horizons: Sequence[float], written: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the record of each horizon, from its numbers in the order of :func:`at_horizons`."""
+    size = len(AT_HORIZON)
+    return [
+        {"days": day, **ChainMap(*map(dict, written[size * n : size * (n + 1)]))}
+        for n, day in enumerate(horizons)
+    ]
 
 
 def operating_points(

@@ -50,7 +50,7 @@ def _confusion_matrix(run: Any) -> "Figure | None":
     from sequela.figures.matrices import confusion_matrix
 
     classes, counts = run.data.classes, run.test.confusion
-    drawn = len(classes) > _TWO and not isinstance(counts, Hidden)
+    drawn = len(classes) > _TWO and counts and not isinstance(counts, Hidden)
     return confusion_matrix(counts, classes) if drawn else None
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.datasets.catalog import DataKind
-from sequela.errors import RunError
+from sequela.errors import DataError, RunError, SettingError, extra
 from sequela.models.inputs import kind_of
+from sequela.models.intervals import Intervals
 from sequela.registry import Registry
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
 
@@ -31,9 +32,29 @@ INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
 MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 """The penalties on 9,996 columns, which outnumber the examples of most data."""
+COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+_AT_ONCE = 512  # examples whose hazards at all times are in memory
 MOST_LEAVES = 8
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """The days to what ended first and what it was, both (example,), and the task's intervals."""
+
+    time: NDArray[np.float64]
+    event: NDArray[np.int64]
+    intervals: Intervals
+
+    @property
+    def possible(self) -> NDArray[np.float32]:
+        """The share of each class that each example may be in: float32 (example, class)."""
+        return self.intervals.possible(self.time, self.event)
+
+    def of_predictions(self) -> dict[str, Any]:
+        """Return the times as fields of predictions."""
+        return {"time": self.time, "event": self.event, "horizons": self.intervals.horizons}
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ class Examples:
     """The data that a baseline model is fitted on.
 
     Features are float32 (example, column), dense or sparse. ``tuning`` are the validation examples,
-    for a penalty or early stopping.
+    for a penalty or early stopping. Examples may have a ``weight``, and ``times`` to an event.
     """
 
     features: Table
@@ -49,6 +70,13 @@ class Examples:
     train: NDArray[np.int64]
     tuning: NDArray[np.int64]
     n_classes: int
+    weight: NDArray[np.float64] | None = None
+    times: Times | None = None
+
+
+    def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Return the weights of some examples, if they have any."""
+        return None if self.weight is None else self.weight[rows]
 
 
 @dataclass(frozen=True)
@@ -63,6 +91,9 @@ class ReferenceModel:
         fit: The arrays of the model, from the examples and a seed.
         predict: Probabilities (example, class) from the arrays and the table of any examples.
         parameters: Number of learnt numbers.
+        of_times: Whether it reads times to an event itself and predicts the probabilities of their
+            classes. Else it is fitted on whether the event comes in each interval (logistic
+            regression by interval: Cox 1972; its likelihood is that of the times).
     """
 
     title: str
@@ -70,10 +101,55 @@ class ReferenceModel:
     fit: Callable[[Examples, int], Arrays]
     predict: Callable[[Arrays, Table], Probabilities]
     parameters: Callable[[Arrays], int]
+    of_times: bool = False
 
     def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
         """Return its inputs for such data; ``None`` if it cannot be fitted on them."""
         return next(((each,) for each in self.reads if kind_of(each) == kind), None)
+
+
+def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
+    """Fit a baseline model; of times to an event, on each interval with its number as a column."""
+    times = examples.times
+    if times is None or entry.of_times:
+        return entry.fit(examples, seed)
+    example, interval, seen, weight = times.intervals.at_risk(times.time, times.event)
+    size, causes = len(times.intervals.horizons), times.intervals.causes
+    rows = [np.flatnonzero(np.isin(example, each)) for each in (examples.train, examples.tuning)]
+    if lacks := set(range(1, causes + 1)) - {*seen[rows[0]].tolist()}:
+        raise DataError(
+            f"the training set has no example with the {'competing ' * (min(lacks) > 1)}event by "
+            "the last horizon: expected some; give it more examples, or later horizons"
+        )
+    table = _beside_interval(examples.features[example], interval, size)
+    by_interval = Examples(table, seen, *rows, 1 + causes, weight)
+    return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
+
+
+def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabilities:
+    """Predict with a baseline model: probabilities (example, class)."""
+    if "intervals" not in arrays:
+        return entry.predict(arrays, features)
+    size, causes = arrays["intervals"].tolist()
+    count = features.shape[0]
+    table = features[np.arange(count)]
+    hazards = [
+        entry.predict(arrays, _beside_interval(table, np.full(count, each), size))
+        for each in range(size)
+    ]
+    intervals = Intervals(tuple(range(1, size + 1)), causes)
+    found: Probabilities = intervals.from_hazards(np.stack(hazards, 1).astype(np.float64))
+    return found
+
+
+def _beside_interval(table: Any, interval: NDArray[np.int64], size: int) -> Any:
+    """Add a column for each interval, 1 for that of the row."""
+    columns = np.eye(size, dtype=np.float32)[interval]
+    if isinstance(table, np.ndarray):
+        return np.concatenate([table, columns], axis=1)
+    from scipy.sparse import csr_array, hstack
+
+    return hstack([table, csr_array(columns)], format="csr")
 
 
 def reading(kind: DataKind) -> dict[str, str]:
@@ -82,6 +158,18 @@ def reading(kind: DataKind) -> dict[str, str]:
 
 
 def _shares(examples: Examples, _: int) -> Arrays:
+    """Compute the share of each class; of times to an event, by the life table of their intervals.
+
+    This is the estimator of Kaplan and Meier, and with competing events of Aalen and Johansen, for
+    times in intervals.
+    """
+    if (times := examples.times) is not None:
+        rows, intervals = examples.train, times.intervals
+        _, at, seen, weight = intervals.at_risk(times.time[rows], times.event[rows])
+        counts = np.zeros((len(intervals.horizons), 1 + intervals.causes))
+        np.add.at(counts, (at, seen), weight)
+        hazards = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return {"share": intervals.from_hazards(hazards[None])[0].astype(np.float32)}
     labels = examples.labels[examples.train]
     share = np.bincount(labels, minlength=examples.n_classes) / len(labels)
     return {"share": share.astype(np.float32)}
@@ -99,13 +187,15 @@ def _logistic_regression(
     from sklearn.metrics import log_loss
 
     labels, rows, tuning = examples.labels, examples.train, examples.tuning
+    weigh = examples.weights
 
     def tuning_loss(model: LogisticRegression) -> float:
-        said = model.predict_proba(features[tuning])
-        return float(log_loss(labels[tuning], said, labels=range(examples.n_classes)))
+        said, classes = model.predict_proba(features[tuning]), range(examples.n_classes)
+        weight = weigh(tuning)
+        return float(log_loss(labels[tuning], said, labels=classes, sample_weight=weight))
 
     models = [
-        LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows])
+        LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows], weigh(rows))
         for penalty in penalties
     ]
     best = min(models, key=tuning_loss) if len(models) > 1 else models[0]
@@ -169,7 +259,14 @@ def _boosting(examples: Examples, seed: int) -> Arrays:
     seen: Any = table[rows]
     empty = np.isnan(seen).all(axis=0)  # such as the age of records without one, which has no bins
     seen = np.where(empty, 0, seen) if empty.any() else seen
-    model.fit(seen, labels[rows], X_val=table[tuning], y_val=labels[tuning])
+    model.fit(
+        seen,
+        labels[rows],
+        examples.weights(rows),
+        X_val=table[tuning],
+        y_val=labels[tuning],
+        sample_weight_val=examples.weights(tuning),
+    )
     trees = model.n_iter_ * model.n_trees_per_iteration_
     return {"skops": np.frombuffer(dumped(model), np.uint8), "trees": np.array([trees])}
 
@@ -178,6 +275,65 @@ def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
     model = loaded(arrays["skops"].tobytes())
     said: Probabilities = model.predict_proba(features)
     return said
+
+
+def _cox(examples: Examples, _: int) -> Arrays:
+    """Fit a proportional hazards model of each kind of event, with the others as censored.
+
+    The penalty is chosen by the validation loss over the classes. Baseline hazards are Breslow's.
+    """
+    with extra("survival", "the model cox", "sksurv"):
+        from sksurv.linear_model import CoxPHSurvivalAnalysis
+    if (times := examples.times) is None:
+        raise SettingError(
+            "cox predicts the time to an event: name the days to predict for with --horizons, "
+            "such as --horizons 365 1826, or choose another model"
+        )
+    features = examples.features[np.arange(examples.features.shape[0])]
+    learnt = Standardised.learn(features, examples.train)
+    scaled = np.nan_to_num((features - learnt["mean"]) / learnt["deviation"]).astype(np.float64)
+    rows, tuning = examples.train, examples.tuning
+    possible = times.possible[tuning]
+
+    def fit(penalty: float) -> Arrays:
+        models = []
+        for cause in range(1, times.intervals.causes + 1):
+            ends = np.empty(len(rows), [("event", bool), ("time", np.float64)])
+            ends["event"], ends["time"] = times.event[rows] == cause, times.time[rows]
+            models.append(CoxPHSurvivalAnalysis(alpha=penalty).fit(scaled[rows], ends))
+        steps = [model.cum_baseline_hazard_ for model in models]
+        return {
+            **learnt,
+            "weight": np.stack([model.coef_ for model in models]),
+            "at": steps[0].x,
+            "hazard": np.stack([np.diff(step.y, prepend=0) for step in steps]),
+            "horizons": np.array(times.intervals.horizons),
+        }
+
+    def loss(arrays: Arrays) -> float:
+        said = (_predict_cox(arrays, features[tuning]) * possible).sum(axis=1)
+        return float(-np.log(np.maximum(said, np.finfo(np.float32).eps)).mean())
+
+    return min(map(fit, COX_PENALTIES), key=loss)
+
+
+def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
+    table = features[np.arange(features.shape[0])]
+    scaled = np.nan_to_num((table - arrays["mean"]) / arrays["deviation"])
+    rates = np.exp(scaled @ arrays["weight"].T)  # (example, cause)
+    place = np.searchsorted(arrays["at"], arrays["horizons"], side="right")
+    found = np.ones((len(table), 1 + arrays["weight"].shape[0] * len(place)))
+    for first in range(0, len(table), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        hazards = rates[some, :, None] * arrays["hazard"]  # (example, cause, time)
+        together = hazards.sum(axis=1)
+        before = np.exp(together - np.cumsum(together, axis=1))
+        share = np.divide(hazards, together[:, None], np.zeros_like(hazards), where=hazards > 0)
+        by_then = np.cumsum(share * (before * -np.expm1(-together))[:, None], axis=2)
+        by_then = np.concatenate([np.zeros_like(by_then[:, :, :1]), by_then], axis=2)[:, :, place]
+        found[some, 1:] = np.diff(by_then, axis=2, prepend=0).reshape(len(by_then), -1)
+    found[:, 0] = (1 - found[:, 1:].sum(axis=1)).clip(0)
+    return found
 
 
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -250,6 +406,7 @@ _CLASS_SHARES = (_shares, _predict_shares, lambda arrays: arrays["share"].size)
 _LINEAR = (_linear, _predict_linear, _linear_parameters)
 # An upper limit: trees may have fewer leaves than they are allowed.
 _TREES = (_boosting, _predict_boosting, lambda of: int(of["trees"][0]) * NUMBERS_OF_A_TREE)
+_COX = (_cox, _predict_cox, lambda of: of["weight"].size + of["hazard"].size)
 _SPECTRAL, _WIDE, _SUMMARIES = (
     (partial(_standardised_linear, penalties=each), _predict_standardised, _linear_parameters)
     for each in (SPECTRAL_PENALTIES, MINIROCKET_PENALTIES, INVERSE_PENALTIES)
@@ -257,8 +414,8 @@ _SPECTRAL, _WIDE, _SUMMARIES = (
 
 REFERENCE_MODELS = Registry("reference model", ReferenceModel)
 REFERENCE_MODELS |= {
-    "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES),
-    "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES),
+    "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES, True),
+    "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES, True),
     "logistic-regression": ReferenceModel(
         "Logistic regression", ("features:samples", "features:presence"), *_LINEAR
     ),
@@ -272,6 +429,7 @@ REFERENCE_MODELS |= {
         "Logistic regression on summaries", ("features:summaries",), *_SUMMARIES
     ),
     "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
+    "cox": ReferenceModel("Cox regression", ("features:summaries",), *_COX, True),
     **{
         name: ReferenceModel(score.title, (f"features:{name}",), *_SPECTRAL)
         for name, score in SCORES.items()

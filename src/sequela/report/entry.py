@@ -69,7 +69,12 @@ class Entry(Released):
     @property
     def two(self) -> bool:
         """``True`` if there are two classes: examples are ranked, and an alarm has a threshold."""
-        return self.data.outcome is not None
+        return self.data.outcome is not None and not self.timed
+
+    @property
+    def timed(self) -> bool:
+        """``True`` for times to an event."""
+        return bool(self.data.horizons)
 
     @property
     def metric(self) -> Metric:
@@ -102,6 +107,7 @@ def panel(entry: Entry) -> dict[str, object]:
     """Return the registered pictures of one run, and sentences on its classes."""
     drawn = [(each, figure) for each in RUN_FIGURES.values() if (figure := each.draw(entry))]
     alone = len(entry.run.runs) == 1
+    classified = not (entry.two or entry.timed)
     seen = not isinstance(entry.test.confusion, Hidden)
     return {
         "entry": entry,
@@ -109,5 +115,5 @@ def panel(entry: Entry) -> dict[str, object]:
             picture(figure, f"{entry.key}-{each.name}", each.title) for each, figure in drawn
         ],
         "notes": [each.note for each, _ in drawn if each.note],
-        "sentences": discuss(entry.run.first) if alone and not entry.two and seen else [],
+        "sentences": discuss(entry.run.first) if alone and classified and seen else [],
     }

@@ -1,5 +1,6 @@
 """The examples of a run: recordings or hospital records, in the sets of a split."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids
 from sequela.models.defaults import Default
 from sequela.models.inputs import HOLDS
+from sequela.models.reference import Times
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features
 
@@ -42,6 +44,7 @@ class Examples:
         part: int64 (example,), index into ``PARTS``.
         arrays: The segments of recordings, or the sequences of records.
         scaling: The fitted scaling of a signal; ``None`` for records.
+        times: The times to an event, of a task that predicts these.
         cohort: The subjects, times and outcomes of records; ``None`` for recordings.
         classes: Names of the classes.
         classes_fixed: ``True`` if the publisher chose the number of recordings of each class.
@@ -69,6 +72,7 @@ class Examples:
     part: NDArray[np.int64]
     arrays: Any
     scaling: Any = None
+    times: Times | None = None
     cohort: Any = None
     classes: tuple[str, ...]
     classes_fixed: bool = False
@@ -93,7 +97,9 @@ class Examples:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """int64 (example,), index into ``classes``."""
+        """int64 (example,), index into ``classes``; 0 also where follow-up ended without event."""
+        if self.times is not None:
+            return self.times.intervals.label(self.times.time, self.times.event)
         labels: NDArray[np.int64] = self.arrays.label.astype(np.int64, copy=False)
         return labels
 
@@ -116,7 +122,11 @@ class Examples:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all inputs and labels."""
-        return str(self.arrays.sha256())
+        digest = str(self.arrays.sha256())
+        if self.times is not None:
+            both = self.times.time.tobytes() + self.times.event.tobytes()
+            digest = hashlib.sha256(digest.encode() + both).hexdigest()
+        return digest
 
     @cached_property
     def content(self) -> Content:
@@ -147,7 +157,16 @@ class Examples:
             label=self.labels,
             probabilities=probabilities,
             classes=self.classes,
+            **(self.times.of_predictions() if self.times else {}),
         )
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of examples of each class; of times to an event, of each end of follow-up."""
+        if self.times is not None:
+            kinds = self.times.intervals.causes + 1
+            return np.bincount(self.times.event, minlength=kinds).tolist()
+        return np.bincount(self.labels, minlength=len(self.classes)).tolist()
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
@@ -159,7 +178,7 @@ class Examples:
             "citation": self.data_set.citation,
             "examples": len(self.arrays),
             "classes": list(self.classes),
-            "counts": np.bincount(self.labels, minlength=len(self.classes)).tolist(),
+            "counts": self.counts,
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
             **self.facts(self),

@@ -76,6 +76,10 @@ def train(
     with held(out), work_beside(out, work) as made:
         data = load(settings, root, made)
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
+        if data.times and settings.training.class_weights:
+            raise SettingError(
+                "--class-weights would bias the probabilities of times to an event: leave it out"
+            )
         if isinstance(entry, ModelEntry):  # may raise an error, so it comes before any writing
             with torch.random.fork_rng(devices=[]):
                 network = entry.build(config_of(entry, settings, given))
@@ -162,8 +166,10 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     started = time.perf_counter()
     data, given = run.data, run.given
     train, tuning = data.rows("train"), data.rows("tuning")
-    examples = reference.Examples(given.features, data.labels, train, tuning, len(data.classes))
-    arrays = entry.fit(examples, run.settings.seed_of_training)
+    examples = reference.Examples(
+        given.features, data.labels, train, tuning, len(data.classes), times=data.times
+    )
+    arrays = reference.fitted(entry, examples, run.settings.seed_of_training)
     seconds = time.perf_counter() - started
     cost = account_of_reference(run.settings.model, arrays, given)
     if cost is not None:
@@ -171,7 +177,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 
     def predict_one() -> None:
         alone = Features.of(given.reads, given.alone, train, given.state, standardise=False)
-        entry.predict(arrays, alone.table if alone else given.features[:1])
+        reference.predicted(entry, arrays, alone.table if alone else given.features[:1])
 
     facts = {
         "parameters": entry.parameters(arrays),
@@ -290,7 +296,7 @@ def learn(
         given.loader("train+tuning" if again else "train", how.batch_size, order, how),
         None if again else given.loader("tuning", at_once),
         how,
-        metrics={"accuracy": correct},
+        metrics={} if data.times else {"accuracy": correct},
         class_weight=_class_weight(data) if how.class_weights else None,
         checkpoint=checkpoint,
         resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),

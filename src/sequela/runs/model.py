@@ -12,7 +12,7 @@ from sequela.datasets import catalog
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
-from sequela.models.reference import ReferenceModel
+from sequela.models.reference import ReferenceModel, predicted
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -170,7 +170,7 @@ class TrainedModel:
     def probabilities(self, given: Inputs) -> NDArray[np.float32]:
         """Predict for all examples: float32 (example, class)."""
         if isinstance(self.entry, ReferenceModel):
-            return self.entry.predict(self.arrays, given.features).astype(np.float32)
+            return predicted(self.entry, self.arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
     def probabilities_of(self, data: Examples) -> NDArray[np.float32]:

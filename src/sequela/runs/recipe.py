@@ -13,7 +13,9 @@ from sequela.evaluation.metrics import Metric, reported, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
+from sequela.evaluation.summary import AT_HORIZON, at_horizons, by_horizon
 from sequela.runs.folder import RunFolder, places
+from sequela.runs.record import Numbers
 
 _WHY = {
     "split": "the cross-validation is not repeated, so variation between splits counts as data",
@@ -54,7 +56,7 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
     first = runs[0]
     once = [test for test, place in zip(tests, at, strict=True) if place[0] == place[2] == 0]
     numbers = _numbers(runs, intervals=intervals)
-    how = numbers["accuracy"].interval
+    how = next((number.interval for number in numbers.values() if number.interval), None)
     counts = [name for name in ("examples", "groups", "recordings") if name in tests[0]]
     spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
     return {
@@ -67,8 +69,10 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
             **{each: sum(test[each] for test in once) for each in counts},
-            "confusion": _summed([test.confusion for test in once]),
-            "per_class_recall": mean_recalls(tests),
+            **(_at_horizons(runs, once, intervals=intervals) if tests[0].horizons else {
+                "confusion": _summed([test.confusion for test in once]),
+                "per_class_recall": mean_recalls(tests),
+            }),
             **(spread if intervals else {}),
             "operating_points": _operations(runs, intervals=intervals),
         },
@@ -140,6 +144,31 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
     ]
 
 
+def _at_horizons(
+    runs: Sequence[RunFolder], once: Sequence[Numbers], *, intervals: bool
+) -> dict[str, Any]:
+    """Compute the numbers at each horizon, and count what ended first."""
+    days = runs[0].predictions.horizons
+
+    def of(number: int, part: str) -> Statistic:
+        return stacked(at_horizons(runs[number].predictions.part(part)))
+
+    if intervals:
+        found = over_runs(runs, of)
+    else:
+        rows = [of(number, "held_out").estimate.tolist() for number in range(len(runs))]
+        found = [
+            RecipeNumber(np.nan if value is None else value, None, None, None, n)
+            for value, n in _means_of(rows)
+        ]
+    names = AT_HORIZON * len(days)
+    written = [
+        {name: None} | _written({name: number}, {})
+        for name, number in zip(names, found, strict=True)
+    ]
+    return {"ends": _summed([test.ends for test in once]), "horizons": by_horizon(days, written)}
+
+
 def _written(
     numbers: Mapping[str, RecipeNumber], bounds: Mapping[str, tuple[float, float]]
 ) -> dict[str, Any]:
@@ -199,6 +228,6 @@ def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None
     ]
 
 
-def _summed(tables: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
-    total: list[list[int]] = np.sum(tables, axis=0).tolist()
+def _summed(tables: Sequence[Sequence[Any]]) -> list[Any]:
+    total: list[Any] = np.sum(tables, axis=0).tolist()
     return total

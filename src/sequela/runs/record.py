@@ -104,7 +104,7 @@ class Interval(Record):
 class _Measured(Record):
     """Numbers by the keys of their metrics, each with its interval and its number of folds."""
 
-    confusion: list[list[int]]
+    confusion: list[list[int]] = []
 
     @model_validator(mode="after")
     def _check_measures(self) -> Self:
@@ -127,13 +127,25 @@ class Point(_Measured):
     chosen_for: str
 
 
+class Horizon(_Measured):
+    """The numbers of times to an event by a day."""
+
+    days: Number
+    observed: Number | None
+    predicted: Number | None
+    auroc: Number | None
+    brier: Number | None
+
+
 class Numbers(_Measured):
     """The numbers of one set, or their means over folds."""
 
     examples: int
     groups: int
     recordings: int | None = None
-    per_class_recall: list[float | None]
+    per_class_recall: list[float | None] = []
+    ends: list[int] = []  # of times to an event: how many ended without it, with it, otherwise
+    horizons: list[Horizon] = []
     interval: Interval | None = None
     variance: dict[str, dict[str, float | None]] = {}
     variance_why: dict[str, str] = {}
@@ -207,6 +219,7 @@ class DataRecord(Record):
     sites: int | None = None
     parts: dict[str, Part] = {}
     task: dict[str, Any] | None = None
+    horizons: list[Number] = []
     flow: dict[str, Any] | None = None
     sequences: SequencesRecord | None = None
 

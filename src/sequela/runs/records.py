@@ -21,9 +21,12 @@ from sequela.config import CohortSettings, RunSettings, SequenceSettings, Traini
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
+from sequela.formats.columns import values_of
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models.defaults import Default, default_for
+from sequela.models.intervals import Intervals
+from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
@@ -67,8 +70,9 @@ def from_records(
 
     ``site`` is str (example,), the hospital, if the run is split by site.
     """
-    classes = cohort.task.outcome.classes
+    classes = cohort.task.classes
     return Examples(
+        times=times_of(cohort),
         part=part,
         arrays=sequences,
         cohort=cohort,
@@ -94,6 +98,15 @@ def from_records(
         attributes=partial(_attributes, cohort, sequences),
         **fields,
     )
+
+
+def times_of(cohort: Cohort) -> Times | None:
+    """Return the times to the event of a cohort, if its task predicts these."""
+    task = cohort.task
+    if task.horizons_days is None:
+        return None
+    time, event = (values_of(cohort.labels[name]) for name in ("time", "event"))
+    return Times(time, event, Intervals(task.horizons_days, 1 + bool(task.outcome.rival)))
 
 
 def _inputs(
@@ -131,6 +144,7 @@ def _facts(data: Examples) -> dict[str, Any]:
             "classes": list(outcome.classes),
         },
         "task": cohort.task.to_dict(),
+        **({"horizons": [*data.times.intervals.horizons]} if data.times else {}),
         "question": cohort.task.describe(),
         "flow": cohort.flow.to_dict(),
         **({"notes": [*cohort.notes]} if cohort.notes else {}),
@@ -243,11 +257,12 @@ class VisitInputs:
     def _dataset(self, rows: NDArray[np.int64] | None = None) -> "VisitDataset":
         from sequela.sequences.visit_batches import BesideCodes, VisitDataset
 
+        targets = self.data.times and self.data.times.possible
         if self.reads == ("codes",):
-            return VisitDataset(self.data.arrays, rows)
+            return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
         beside = BesideCodes(self.data.arrays, self.reads, self.scales, table)
-        return VisitDataset(self.data.arrays, rows, beside)
+        return VisitDataset(self.data.arrays, rows, beside, targets=targets)
 
     def loader(
         self,

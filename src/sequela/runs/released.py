@@ -99,7 +99,8 @@ class Released:
     @property
     def of_few(self) -> bool:
         """``True`` if a class has too few people in the test set to show its frequency."""
-        return has_small([sum(row) for row in self.run.test.confusion], self.smallest)
+        test = self.run.test
+        return has_small(test.ends or [sum(row) for row in test.confusion], self.smallest)
 
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
@@ -216,6 +217,8 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
         right = sum(row[place] for place, row in enumerate(numbers.confusion))
         if has_small((right, sum(map(sum, numbers.confusion)) - right), smallest):
             found |= _hidden(numbers, ["accuracy"])
+    if numbers.ends:
+        found |= _released_times(numbers, smallest)
     if numbers.get("recording_accuracy") is not None:
         recordings = numbers.get("recordings", numbers.groups)
         right = round(recordings * numbers["recording_accuracy"])
@@ -229,6 +232,19 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
             for point in points
         ]
     return numbers.replace(**found)
+
+
+def _released_times(numbers: Numbers, smallest: int) -> dict[str, Any]:
+    """Hide small counts of events, and the shares by a day that would reveal them."""
+    if has_small(numbers.ends, smallest):
+        return {"ends": [HIDDEN for _ in numbers.ends], "horizons": []}
+    few = [is_small(round((at.observed or 0) * numbers.examples), smallest) for at in numbers.horizons]
+    return {
+        "horizons": [
+            at.replace(**_hidden(at, ["observed", "brier"])) if hide else at
+            for at, hide in zip(numbers.horizons, few, strict=True)
+        ]
+    }
 
 
 def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:

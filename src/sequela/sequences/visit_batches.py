@@ -44,7 +44,8 @@ class VisitBatch:
         offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end. An empty
             visit is two equal offsets.
         batch_sizes: int64 (step,), always on the CPU: patients who still have a visit at each step.
-        labels: int64 (patient,), 1 where the outcome came, else 0.
+        labels: int64 (patient,), 1 where the outcome came, else 0; of times to an event float32
+            (patient, class), the share of each class that the patient may be in.
         order: int64 (patient,), the row of the data set of each patient. Predictions go back to the
             rows as ``all_predictions[batch.order] = predictions``.
         reads: The inputs of a model, in this order; the fields below are ``None`` if not read.
@@ -77,7 +78,8 @@ class VisitBatch:
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
-        for name in ("codes", "offsets", "batch_sizes", "labels", "order"):
+        several = self.labels.ndim > 1
+        for name in ("codes", "offsets", "batch_sizes", *([] if several else ["labels"]), "order"):
             tensor: Tensor = getattr(self, name)
             if tensor.dtype != torch.int64 or tensor.ndim != 1:
                 raise TypeError(f"{name} must be int64 of one dimension, not {tensor.dtype}")
@@ -207,7 +209,8 @@ class VisitDataset(Dataset[VisitBatch]):
     """A data set of sequences that returns one batch for a list of rows.
 
     The batch is read from the mapped arrays in one go; nothing is left to collate. Each row has an
-    example (all by default) and may have a weight in the loss, both (row,).
+    example (all by default) and may have a weight in the loss, both (row,). With ``targets``
+    (example, class) an example may be in several classes, see :meth:`Intervals.possible`.
     """
 
     def __init__(
@@ -216,7 +219,9 @@ class VisitDataset(Dataset[VisitBatch]):
         examples: NDArray[np.int64] | None = None,
         beside: BesideCodes | None = None,
         weight: NDArray[np.float32] | None = None,
+        targets: NDArray[np.float32] | None = None,
     ) -> None:
+        self.targets = targets
         self.sequences = sequences
         self.beside = beside
         self.weight = weight
@@ -243,7 +248,11 @@ class VisitDataset(Dataset[VisitBatch]):
             codes=torch.from_numpy(source.codes[spans(starts, counts)].astype(np.int64)),
             offsets=torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
             batch_sizes=torch.from_numpy(np.bincount(ranks)),
-            labels=torch.from_numpy(source.label[examples].astype(np.int64)),
+            labels=torch.from_numpy(
+                source.label[examples].astype(np.int64)
+                if self.targets is None
+                else self.targets[examples]
+            ),
             order=torch.from_numpy(order),
             weight=None if self.weight is None else torch.from_numpy(self.weight[order]),
             **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),

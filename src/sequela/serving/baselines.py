@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.models.reference import ReferenceModel, loaded
+from sequela.models.reference import ReferenceModel, loaded, predicted
 from sequela.models.registry import ModelEntry
 from sequela.runs.model import TrainedEnsemble, TrainedModel, averaged, trained
 from sequela.sequences.featurisers import Features
@@ -69,7 +69,7 @@ def _probabilities(
         table = described and described.table
     else:
         table = inputs[read]
-    return model.entry.predict(model.arrays, table).astype(np.float32)
+    return predicted(model.entry, model.arrays, table).astype(np.float32)
 
 
 def shapes_of(model: TrainedModel) -> Iterator[tuple[str, Shape]]:

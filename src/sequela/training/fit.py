@@ -195,7 +195,7 @@ class _Fit:
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
                 weight = batch.weight
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
-                    labels = labels.repeat(len(logits))
+                    labels = torch.cat([labels] * len(logits))
                     weight = None if weight is None else weight.repeat(len(logits))
                     logits = logits.flatten(0, 1)
                 smoothing = self.settings.label_smoothing

@@ -34,12 +34,18 @@ class Totals:
     ) -> Tensor:
         """Add a batch with its plain cross-entropy, and return the mean loss to minimise.
 
+        Labels (example, class) are the share of each class that an example may be in: of these it
+        counts the probability of all together (a time to an event whose follow-up ended).
         ``smoothing`` is the share of the label that the training loss spreads over all classes
         (Szegedy 2016, arXiv 1512.00567).
         """
         log_probabilities = logits.float().log_softmax(1)
         weights = self.class_weight
-        losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
+        if labels.ndim > 1:  # the share of each class that an example may be in
+            losses = -(log_probabilities + labels.log()).logsumexp(1)
+            smoothing = 0.0  # the probabilities of rare events are what is wanted
+        else:
+            losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
         weight = losses.new_ones(len(labels)) if weight is None else weight
         weight = weight if weights is None else weight * weights[labels]
         losses = losses * weight

@@ -12,7 +12,7 @@ from sequela.disclosure.disclosure import has_small, is_small, shown
 from sequela.evaluation.calibration import calibration_line, reliability
 from sequela.evaluation.external import difference, person
 from sequela.evaluation.intervals import Estimate
-from sequela.evaluation.metrics import METRICS, Metric, headline
+from sequela.evaluation.metrics import METRICS, Metric, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
@@ -73,7 +73,7 @@ def build_external(found: External, out: Path, hide_below: int | None = None) ->
 
 def sentence(found: External, entry: Entry, few: set[str]) -> str:
     """Return the summary of the page, one sentence or two."""
-    metric = headline(found.home.predictions.classes)
+    metric = main_metric(found.home.predictions)
     homes, aways = found.home.numbers, found.away.numbers
     where = f"{entry.title}, trained on {found.home.title}, evaluated on {found.away.title}"
     if few or metric.name not in homes or metric.name not in aways:

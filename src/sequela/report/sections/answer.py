@@ -261,7 +261,7 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     if isinstance(count := main.best.test.groups, Hidden) or count < _FEW:
         found.append((_tested(main), "Intervals of so few are unreliable."))
     if main.too_few:
-        found.append((_capital(main.too_few), f"The smallest class has {main.rarer_shown}."))
+        found.append((_capital(main.too_few), f"{main.rarer_is} {main.rarer_shown}."))
     if unbeaten := standing.unbeaten:
         reference = unbeaten.entry
         many = f"{unbeaten.parameters:,} parameter{'s' * (unbeaten.parameters != 1)}"
@@ -274,7 +274,7 @@ def caveats(content: Content) -> list[tuple[str, str]]:
         title, rest = found.pop(0) if found else (worst.removesuffix("."), "")
         found.insert(0, (title, f"{rest} {worst}" if rest else ""))
     if not main.too_few and main.rarer < main.study.few:
-        many = f"The smallest class has {main.rarer_shown}"
+        many = f"{main.rarer_is} {main.rarer_shown}"
         found.append((many, "Intervals are wide."))
     if content["chosen"]:
         found.append(("Settings were chosen on other splits of these data", ""))

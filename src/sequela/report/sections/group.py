@@ -74,8 +74,17 @@ class Group:
 
     @cached_property
     def rarer(self) -> int:
-        """The number of examples of the smallest class, which may be too small to be shown."""
-        return min(self.plain[0].run.data.counts)
+        """The number of examples of the smallest class, which may be too small to be shown.
+
+        Of times to an event it is that of the events.
+        """
+        data = self.plain[0].run.data
+        return data.counts[1] if data.horizons else min(data.counts)
+
+    @property
+    def rarer_is(self) -> str:
+        """What has that number, as the beginning of a sentence."""
+        return "The event came in" if self.data.horizons else "The smallest class has"
 
     @property
     def rarer_shown(self) -> str:

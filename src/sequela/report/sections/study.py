@@ -17,7 +17,7 @@ from sequela.report import sentences
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
 from sequela.report.picture import Picture, picture
-from sequela.report.sections import probabilities, training_size
+from sequela.report.sections import probabilities, survival, training_size
 from sequela.report.sections.comparison import Standing
 from sequela.report.sections.group import Group
 from sequela.report.sections.improvement import improvements
@@ -76,7 +76,9 @@ def content(
         "table_one": table_one(main.best),
         "traces": _traces(main),
         "training_size": training_size.curve(main, aside),
-        "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),
+        "probabilities": (survival if main.best.timed else probabilities).content(
+            main.plain, main.best, f"{study.name}-"
+        ),
         "hides": sentences.hides(main.plain[0]),
         "seconds": sum(e.run.facts.train_seconds for group in groups for e in group.entries),
         "commands": again,
@@ -155,5 +157,6 @@ def _flow(main: Group) -> Markup | None:
     if not data.flow:
         return None
     parts = [Part(name, **counts) for name, counts in data.parts.items()]
-    drawn = cohort_flow(Flow.from_dict(data.flow), parts, event=data.classes[1])
+    event = data.outcome.one if data.horizons and data.outcome else data.classes[1]
+    drawn = cohort_flow(Flow.from_dict(data.flow), parts, event=event)
     return Markup(drawn.html())  # noqa: S704 - escaped as it was drawn

@@ -1,0 +1,70 @@
+"""The share of examples with an event over time, by predicted risk."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from sequela.evaluation.intervals import Estimate
+from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.series import Series
+from sequela.figures.chart.words import as_row, with_interval
+
+_WIDTH, _HEIGHT = 330, 240  # pixels
+
+
+def risk_over_time(
+    observed: Mapping[str, Sequence[tuple[float, Estimate]]],
+    predicted: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    event: str,
+) -> Figure:
+    """Draw the observed share with the event by each day, with points for the predicted risk.
+
+    Args:
+        observed: Days and shares with their intervals, by the name of a group of examples.
+        predicted: Days and mean predicted risks, by the same names.
+        event: The predicted event.
+    """
+    series = Series(list(observed), "group", event)
+    rows = [
+        {"group": name, "what": "observed", "day": day, **as_row(share, "share")}
+        for name, points in observed.items()
+        for day, share in points
+    ]
+    points = [
+        {"group": name, "what": "predicted", "day": day, "share": risk}
+        for name, some in predicted.items()
+        for day, risk in some
+    ]
+    most = max([row["high"] or row["share"] for row in rows] + [row["share"] for row in points])
+    axes = _axes(1.05 * most)
+    layers = [
+        *series.bands(rows, _axes(1.05 * most, "low")),
+        series.lines(rows, axes),
+        *(
+            alt.Chart(alt.Data(values=[row for row in points if row["group"] == name]))
+            .mark_point(filled=True, size=45, opacity=1, color=series.colour_of(name))
+            .encode(**axes, shape=alt.value(series.shape_of(name)))
+            for name in series.names
+        ),
+    ]
+    return Figure.of(layers, (_WIDTH, _HEIGHT), _alt(observed, predicted, event), [*rows, *points])
+
+
+def _axes(most: float, y: str = "share") -> dict[str, Any]:
+    share = {"title": "share with the event", "axis": alt.Axis(format=".0%", tickCount=5)}
+    return {
+        "x": alt.X("day:Q", title="days from the prediction", axis=alt.Axis(tickCount=6)),
+        "y": alt.Y(f"{y}:Q", scale=alt.Scale(domain=[0, most], nice=False), **share),
+    }
+
+
+def _alt(observed: Mapping[str, Any], predicted: Mapping[str, Any], event: str) -> str:
+    found = []
+    for name, points in observed.items():
+        (day, share), (_, risk) = points[-1], predicted[name][-1]
+        found.append(
+            f"{name}: {with_interval(share, '.1%')} observed and {risk:.1%} predicted by day {day:g}"
+        )
+    return f"Share of examples with the event over time, by predicted risk; {event}. {'; '.join(found)}."

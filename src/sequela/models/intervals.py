@@ -1,0 +1,115 @@
+"""Intervals of time as classes, so that every classifier predicts when an event comes.
+
+The classes of a task of the time to an event are "no event by the last horizon" and, for each kind
+of event, each interval between two horizons. Their probabilities are the distribution of the time
+(the discrete-time model of Lee and others 2018, AAAI 32, with competing risks). An example whose
+follow-up ended has several possible classes; within an interval, events are taken to be evenly
+spread over time. All times are in days from the prediction.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The horizons of a task, and its number of kinds of events (causes)."""
+
+    horizons: tuple[float, ...]
+    causes: int = 1
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return 1 + self.causes * len(self.horizons)
+
+    def label(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the class in which the event was seen, 0 where none was: int64 (example,)."""
+        at, size = np.searchsorted(self.horizons, time), len(self.horizons)
+        seen = (event > 0) & (at < size)
+        return np.where(seen, 1 + (event - 1) * size + at, 0)
+
+    def possible(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the share of each class that an example may be in: float32 (example, class).
+
+        It is 1 for the class that was seen. Where follow-up ended, it is 1 for later classes, and
+        for those of the interval the share of time that was left.
+        """
+        starts, ends = np.array((0.0, *self.horizons[:-1])), np.array(self.horizons)
+        left = ((ends - time[:, None]) / (ends - starts)).clip(0, 1)
+        label = self.label(time, event)
+        shares = np.concatenate([np.ones((len(time), 1)), np.tile(left, self.causes)], axis=1)
+        seen = (event > 0) | (time >= ends[-1])
+        shares[seen] = np.eye(self.n_classes)[label[seen]]
+        return shares.astype(np.float32)
+
+    def risk(self, probabilities: NDArray[Any], cause: int = 1) -> Floats:
+        """Return the probability of an event of a kind by each horizon: (example, horizon)."""
+        size = len(self.horizons)
+        first = 1 + (cause - 1) * size
+        of_cause = probabilities[:, first : first + size].astype(np.float64)
+        return np.cumsum(of_cause, axis=1).clip(0, 1)
+
+    def risk_at(self, probabilities: NDArray[Any], times: Floats, cause: int = 1) -> Floats:
+        """Return the probability of an event of a kind by any times: (example, time).
+
+        Within an interval it rises evenly; beyond the last horizon it is not known: NaN.
+        """
+        known = np.concatenate([np.zeros((len(probabilities), 1)), self.risk(probabilities, cause)], 1)
+        at = (0.0, *self.horizons)
+        return np.array([np.interp(times, at, row, right=np.nan) for row in known])
+
+    def quantile(self, probabilities: NDArray[Any], share: float, cause: int = 1) -> Floats:
+        """Return the day by which the risk reaches a share, infinite beyond the last: (example,)."""
+        at, found = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
+        for row, risk in enumerate(self.risk(probabilities, cause)):
+            if risk[-1] >= share:
+                end = int(np.searchsorted(risk, share))
+                before = risk[end - 1] if end else 0.0
+                part = (share - before) / (risk[end] - before)
+                found[row] = at[end] + part * (at[end + 1] - at[end])
+        return found
+
+    def at_risk(
+        self, time: Floats, event: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Return a row for each example and interval that it began without an event.
+
+        The rows (row,) have the example, the interval, the event in it (0 for none), and the share
+        of the interval for which it was followed.
+        """
+        size = len(self.horizons)
+        at = np.searchsorted(self.horizons, time)
+        example = np.repeat(np.arange(len(time)), np.minimum(at + 1, size))
+        first = np.searchsorted(example, np.arange(len(time)))
+        interval = np.arange(len(example)) - first[example]
+        last = interval == at[example]
+        seen = np.where(last, event[example], 0)
+        starts, ends = np.array((0.0, *self.horizons[:-1])), np.array(self.horizons)
+        part = (time[example] - starts[interval]) / (ends - starts)[interval]
+        weight = np.where(last & (seen == 0), part, 1.0)
+        kept = weight > 0
+        return example[kept], interval[kept], seen[kept], weight[kept]
+
+    def from_hazards(self, hazards: Any) -> Any:
+        """Return the probabilities of the classes, from those of each event in each interval.
+
+        Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
+        without an event before. It works on arrays of numpy and of torch.
+        """
+        after = hazards[:, :, 0].cumprod(1)
+        alive = self._joined([after[:, :1] * 0 + 1, after[:, :-1]])
+        events = [hazards[:, :, cause] * alive for cause in range(1, self.causes + 1)]
+        return self._joined([after[:, -1:], *events])
+
+    def _joined(self, parts: list[Any]) -> Any:
+        if isinstance(parts[0], np.ndarray):
+            return np.concatenate(parts, axis=1)
+        import torch
+
+        return torch.cat(parts, 1)

@@ -1,0 +1,140 @@
+"""The section on the risk over time, of tasks that predict the time to an event."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.disclosure.disclosure import is_small, shown
+from sequela.evaluation import survival
+from sequela.evaluation.calibration import Reliability
+from sequela.evaluation.decision import NetBenefit
+from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.statistic import stacked
+from sequela.figures.decision import decision_curves
+from sequela.figures.reliability import reliability_curves
+from sequela.figures.survival import risk_over_time
+from sequela.report.entry import Entry
+from sequela.report.picture import Picture, picture
+
+GROUPS = ("low risk", "middle risk", "high risk")
+_TIMES, _BINS = 24, 5
+_SHOWN = 3  # horizons whose calibration is drawn
+_THRESHOLDS = np.arange(1, 31) * 2 / 100
+_TWO = 2
+
+
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
+    """Return the values of the template on the risk over time."""
+    found: dict[str, Any] = {"best": best, "prefix": prefix, "of_few": best.of_few, "subgroups": None}
+    if best.of_few:
+        return found
+    held_out = best.run.predictions.part("held_out")
+    event = best.data.outcome.label if best.data.outcome else ""
+    part = _by_risk(held_out.risk[:, -1], len(GROUPS))
+    days = np.array([0.0, *held_out.horizons])
+    drawn = [over_time(best, held_out, part, event, prefix), calibrated(best, held_out, event, prefix)]
+    return found | {
+        "pictures": [*drawn, decided(entries, best, event, prefix)],
+        "days": [0.0, *held_out.horizons],
+        "at_risk": [
+            (name, [shown(int(n), best.smallest) for n in _followed(held_out, part == place, days)])
+            for place, name in enumerate(GROUPS)
+        ],
+    }
+
+
+def _by_risk(risk: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
+    """Divide the examples into equal parts by their risk, equal risks together: (example,)."""
+    edges = np.quantile(risk, np.arange(1, parts) / parts)
+    return np.searchsorted(edges, risk, side="left")
+
+
+def _followed(
+    predictions: Predictions, among: NDArray[np.bool_], days: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    time = predictions.outcomes.time[among, None]
+    return (time > days).sum(axis=0)
+
+
+def over_time(
+    entry: Entry, held_out: Predictions, part: NDArray[np.int64], event: str, prefix: str
+) -> Picture:
+    """Draw the observed share with the event by groups of predicted risk.
+
+    Where small counts are hidden, only the shares at the horizons are shown.
+    """
+    last = held_out.horizons[-1]
+    fine = np.unique([*np.linspace(0, last, _TIMES), *held_out.horizons])
+    times = fine if entry.smallest == 1 else np.array([0.0, *held_out.horizons])
+    observed, predicted = {}, {}
+    for place, name in enumerate(GROUPS):
+        among = part == place
+        if not among.any():
+            continue
+        shares = survival.incidence(held_out.outcomes, times, among=among)
+        found = estimates(shares, np.random.default_rng(entry.run.settings.seed))
+        seen = _followed(held_out, among, times) > 0
+        observed[name] = [pair for pair, s in zip(zip(times.tolist(), found, strict=True), seen, strict=True) if s]
+        means = held_out.risk[among].mean(axis=0).tolist()
+        predicted[name] = list(zip(held_out.horizons, means, strict=True))
+    drawn = risk_over_time(observed, predicted, event=event)
+    caption = (
+        f"Observed share with the event (lines, with pointwise 95 % intervals) and mean predicted "
+        f"risk (points) of thirds of the test set by the risk that {entry.title} predicts."
+    )
+    return picture(drawn, f"{prefix}over-time", caption)
+
+
+def calibrated(entry: Entry, held_out: Predictions, event: str, prefix: str) -> Picture:
+    """Draw the observed share by fifths of the predicted risk, at up to three horizons."""
+    size = len(held_out.horizons)
+    chosen = sorted({0, size // 2, size - 1}) if size > _SHOWN else range(size)
+    curves, chances = {}, {}
+    for place in chosen:
+        day, risk = held_out.horizons[place], held_out.risk[:, place]
+        part = _by_risk(risk, _BINS)
+        bins = [b for b in range(_BINS) if (part == b).any()]
+        rng = np.random.default_rng(entry.run.settings.seed)
+        at = np.array([day])
+        shares = [survival.incidence(held_out.outcomes, at, among=part == b) for b in bins]
+        name = f"by day {day:g}"
+        curves[name] = Reliability(
+            np.array([risk[part == b].mean() for b in bins]),
+            tuple(estimates(stacked(shares), rng)),
+            np.array([np.sum(part == b) for b in bins]),
+            np.array([len(np.unique(held_out.group_id[part == b])) for b in bins]),
+        )
+        chances[name] = risk
+    drawn = reliability_curves(curves, chances, event=event, smallest=entry.smallest)
+    caption = (
+        f"Calibration of {entry.title}: the observed share with the event in fifths of the test "
+        "set, estimated with follow-up that ended (Aalen-Johansen), against the predicted risk."
+    )
+    return picture(drawn, f"{prefix}calibration", caption)
+
+
+def decided(entries: Sequence[Entry], best: Entry, event: str, prefix: str) -> Picture:
+    """Draw the net benefit by the last horizon of the best model and the best baseline model."""
+    baselines = [each for each in entries if not each.is_network]
+    other = max(baselines, key=lambda each: each.value, default=best)
+    curves = {each.title: _benefit(each) for each in (best, other)}
+    day = best.data.horizons[-1]
+    drawn = decision_curves(curves, event=event)
+    caption = f"Net benefit of acting where the predicted risk by day {day:g} exceeds a threshold."
+    return picture(drawn, f"{prefix}decision", caption)
+
+
+def _benefit(entry: Entry) -> NetBenefit:
+    held_out = entry.run.predictions.part("held_out")
+    ours, day, risk = held_out.outcomes, held_out.horizons[-1], held_out.risk[:, -1]
+    at = np.array([day])
+    share = float(survival.incidence(ours, at).estimate.item())
+    odds = _THRESHOLDS / (1 - _THRESHOLDS)
+    few = [is_small(int((risk >= t).sum()), entry.smallest) for t in _THRESHOLDS.tolist()]
+    rng = np.random.default_rng(entry.run.settings.seed)
+    found = estimates(survival.net_benefit_at(ours, risk, day, _THRESHOLDS), rng)
+    model = [Estimate(np.nan, None) if hide else one for hide, one in zip(few, found, strict=True)]
+    return NetBenefit(_THRESHOLDS, tuple(model), share - (1 - share) * odds)

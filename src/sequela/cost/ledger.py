@@ -76,9 +76,11 @@ class LayerCost:
     shared: tuple[Shared, ...]
 
     @classmethod
-    def once(cls, name: str, kind: str, work: Work, parameters: Formula = NONE) -> Self:
-        """Return the cost of a layer that is called once."""
-        calls, size = Calls(work), parameters.value
+    def once(
+        cls, name: str, kind: str, work: Work, parameters: Formula = NONE, times: int = 1
+    ) -> Self:
+        """Return the cost of a layer that is called once, or so many times."""
+        calls, size = Calls(work, times), parameters.value
         return cls(name, kind, size, parameters, (calls,), calls.amount, calls.amount, (), ())
 
     @property

@@ -25,6 +25,11 @@ from sequela.sequences.minirocket import NUMBERS
 STANDARDISE = Primitive("standardise", 3, "(x - mean) / deviation, or 0: subtract, divide, compare")
 FORK = Primitive("comparisons", 2, "longest path of each tree, at most: is x known, is x above")
 TWO_CLASSES = Primitive("sigmoid", 5, "p = 1 / (1 + e^-x), and 1 - p: sigmoid 4, subtract")
+HAZARD = Primitive("hazard", 1, "a hazard times the probability of no event before: multiply")
+PROPORTIONAL = Primitive(
+    "hazard", 5, "rate times baseline; its share; times the probability; two additions"
+)
+SURVIVAL = Primitive("survival", 5, "two exponentials, two subtractions, multiply")
 Layers = dict[str, Layer]
 
 
@@ -35,7 +40,13 @@ def account_of_reference(name: str, arrays: Arrays, given: Any) -> Account | Non
     ``steps`` of one example, 1 for a segment.
     """
     layers = LAYERS.get(REFERENCE_MODELS[name].predict)
-    return layers and _account(name, layers(arrays), given, "exact")
+    if layers is None:
+        return None
+    if "intervals" not in arrays:
+        return _account(name, layers(arrays), given, "exact")
+    size, causes = arrays["intervals"].tolist()
+    after = {"hazards to probabilities": elementwise(HAZARD, size * (1 + causes))}
+    return _account(name, layers(arrays), given, "exact", times=size, after=after)
 
 
 def account_of_unfitted(
@@ -69,11 +80,20 @@ def account_of_unfitted(
     return _account(name, layers({"share": np.zeros(k), "weight": weight}), given, convention)
 
 
-def _account(name: str, layers: Layers, given: Any, convention: str) -> Account:
+def _account(
+    name: str,
+    layers: Layers,
+    given: Any,
+    convention: str,
+    times: int = 1,
+    after: Layers | None = None,
+) -> Account:
+    """Return the account of layers that are called ``times``, and of those called once after."""
     rules = conventions.convention(convention)
     rows = tuple(
-        LayerCost.once(each, layer.kind, rules(layer).work, rules(layer).parameters)
-        for each, layer in layers.items()
+        LayerCost.once(each, layer.kind, rules(layer).work, rules(layer).parameters, often)
+        for some, often in ((layers, times), (after or {}, 1))
+        for each, layer in some.items()
     )
     words = {"signal": "one segment", "records": f"one example of {given.steps} steps"}
     inputs = words[kind_of(given.reads[0])]
@@ -93,6 +113,19 @@ def _linear(arrays: Arrays) -> Layers:
 
 def _standardised(arrays: Arrays) -> Layers:
     return {"scale": elementwise(STANDARDISE, arrays["weight"].shape[1]), **_linear(arrays)}
+
+
+def _cox(arrays: Arrays) -> Layers:
+    causes, n = arrays["weight"].shape
+    times = arrays["hazard"].shape[1]
+    return {
+        "scale": elementwise(STANDARDISE, n),
+        "linear": dense(1, n, causes, bias=False),
+        "rates": elementwise("exp", causes),
+        "baseline hazards": embedding(causes, times, "baseline hazards"),
+        "hazards": elementwise(PROPORTIONAL, causes * times),
+        "survival": elementwise(SURVIVAL, times),
+    }
 
 
 def _boosting(arrays: Arrays) -> Layers:
@@ -117,5 +150,6 @@ LAYERS: dict[Callable[..., Any], Callable[[Arrays], Layers]] = {
     reference._predict_linear: _linear,  # noqa: SLF001
     reference._predict_standardised: _standardised,  # noqa: SLF001
     reference._predict_boosting: _boosting,  # noqa: SLF001
+    reference._predict_cox: _cox,  # noqa: SLF001
 }
 """The layers of a baseline model, by how it predicts."""

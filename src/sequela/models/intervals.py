@@ -102,14 +102,13 @@ class Intervals:
         Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
         without an event before. It works on arrays of numpy and of torch.
         """
-        after = hazards[:, :, 0].cumprod(1)
-        alive = self._joined([after[:, :1] * 0 + 1, after[:, :-1]])
-        events = [hazards[:, :, cause] * alive for cause in range(1, self.causes + 1)]
-        return self._joined([after[:, -1:], *events])
-
-    def _joined(self, parts: list[Any]) -> Any:
-        if isinstance(parts[0], np.ndarray):
-            return np.concatenate(parts, axis=1)
+        alive, found = 1.0, []
+        for interval in range(len(self.horizons)):
+            found.append(hazards[:, interval, 1:] * alive)
+            alive = hazards[:, interval, :1] * alive
+        by_cause = [at[:, [cause]] for cause in range(self.causes) for at in found]
+        if isinstance(hazards, np.ndarray):
+            return np.concatenate([alive, *by_cause], axis=1)
         import torch
 
-        return torch.cat(parts, 1)
+        return torch.cat([alive, *by_cause], 1)

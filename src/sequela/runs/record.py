@@ -158,6 +158,7 @@ class Outcome(Record):
     label: str
     one: str
     many: str
+    rival: str = ""
 
 
 class Part(Record):

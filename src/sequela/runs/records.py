@@ -142,6 +142,7 @@ def _facts(data: Examples) -> dict[str, Any]:
             "one": outcome.one,
             "many": outcome.many,
             "classes": list(outcome.classes),
+            **({"rival": outcome.rival} if data.times and outcome.rival else {}),
         },
         "task": cohort.task.to_dict(),
         **({"horizons": [*data.times.intervals.horizons]} if data.times else {}),

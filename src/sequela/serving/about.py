@@ -16,6 +16,7 @@ from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
+from sequela.models.intervals import Intervals
 from sequela.sequences.vocabulary import Vocabulary
 
 KEY = "sequela"
@@ -135,11 +136,11 @@ class ConformalSets(_Part):
 class Calibration(_Part):
     """The calibration on the validation set; the probabilities themselves are not recalibrated.
 
-    Logarithms of the probabilities are divided by the temperature.
+    Logarithms of the probabilities are divided by the temperature. Times to an event have neither.
     """
 
     temperature: Positive
-    conformal: ConformalSets
+    conformal: ConformalSets | None
 
 
 class Distribution(_Part):
@@ -189,6 +190,7 @@ class About(_Part):
         model: Its name; ``title`` is its name for people.
         reads: Its inputs.
         classes: Names, in the order of the probabilities.
+        horizons: The days that end the intervals of the classes, for times to an event.
         question: The predicted outcome.
         features: The fitted featurisers of records, as safetensors in base64.
         answers: ``None`` for a small test set.
@@ -204,6 +206,7 @@ class About(_Part):
     kind: Literal["signal", "records"]
     reads: list[str] = []
     classes: Annotated[list[str], Field(min_length=2)]
+    horizons: list[Positive] = []
     question: str
     signal: Signal | None = None
     records: Records | None = None
@@ -227,6 +230,13 @@ class About(_Part):
         if any(len(each) != len(self.classes) for each in sides):
             raise ValueError("the distribution of probabilities is of other classes")
         return self
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """The intervals of the classes, for times to an event."""
+        if not self.horizons:
+            return None
+        return Intervals(tuple(self.horizons), (len(self.classes) - 1) // len(self.horizons))
 
     @property
     def takes(self) -> Any:

@@ -95,9 +95,10 @@ def _columns(model: TrainedModel) -> int:
     """Return the number of columns of a table of features."""
     if isinstance(model.entry, ModelEntry):
         return int(model.header["config"]["n_features"])
+    added = int(model.arrays["intervals"][0]) if "intervals" in model.arrays else 0
     if "weight" in model.arrays:
-        return int(model.arrays["weight"].shape[1])
-    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_)
+        return int(model.arrays["weight"].shape[1]) - added
+    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_) - added
 
 
 def takes_lengths(model: TrainedModel) -> bool:

@@ -81,6 +81,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
         kind=kind,
         reads=list(dict.fromkeys(read for leaf in model.leaves for read in leaf.reads)),
         classes=list(header["classes"]),
+        **({"horizons": list(data.horizons)} if data.horizons else {}),
         question=data.question,
         **_TAKES[kind](folder, model),
         answers=answers_of(folder.predictions.part("held_out")),
@@ -174,6 +175,8 @@ def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
 
 
 def _calibration(tuning: Predictions) -> Calibration:
+    if tuning.horizons:
+        return Calibration(temperature=1.0, conformal=None)
     sets = fit_conformal(tuning)
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
     return Calibration(

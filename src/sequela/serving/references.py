@@ -10,8 +10,39 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from sequela.models import reference
+from sequela.models.intervals import Intervals
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+def translated(entry: reference.ReferenceModel, arrays: Arrays, table: Tensor) -> Tensor:
+    """Return the probabilities (example, class) of a baseline model in torch."""
+    of = TRANSLATIONS[entry.predict]
+    if "intervals" not in arrays:
+        return of(arrays, table)
+    size, causes = arrays["intervals"].tolist()
+    hazards = [
+        of(arrays, torch.cat([table, each.expand(table.shape[0], -1)], 1)).double()
+        for each in torch.eye(size)
+    ]
+    found = Intervals(tuple(range(1, size + 1)), causes).from_hazards(torch.stack(hazards, 1))
+    return found.float()
+
+
+def _cox(arrays: Arrays, table: Tensor) -> Tensor:
+    mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
+    scaled = torch.where(table.isnan(), 0.0, (table - mean) / deviation).double()
+    weight, hazard = (torch.from_numpy(arrays[name]) for name in ("weight", "hazard"))
+    hazards = (scaled @ weight.T).exp()[:, :, None] * hazard  # (example, cause, time)
+    together = hazards.sum(1)
+    before = (together - together.cumsum(1)).exp()
+    share = torch.where(together[:, None] > 0, hazards / together[:, None], 0.0)
+    by_then = (share * (before * (1 - (-together).exp()))[:, None]).cumsum(2)
+    place = torch.from_numpy(np.searchsorted(arrays["at"], arrays["horizons"], side="right"))
+    by_then = torch.cat([torch.zeros_like(by_then[:, :, :1]), by_then], 2)[:, :, place]
+    first = torch.zeros_like(by_then[:, :, :1])
+    events = (by_then - torch.cat([first, by_then[:, :, :-1]], 2)).flatten(1)
+    return torch.cat([(1 - events.sum(1, keepdim=True)).clamp(min=0), events], 1).float()
 
 
 def _shares(arrays: Arrays, table: Tensor) -> Tensor:
@@ -97,5 +128,6 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[[Arrays, Tensor], Tensor]] = {
     reference._predict_linear: _linear,  # noqa: SLF001
     reference._predict_standardised: _standardised,  # noqa: SLF001
     reference._predict_boosting: _boosting,  # noqa: SLF001
+    reference._predict_cox: _cox,  # noqa: SLF001
 }
 """The translation of each prediction function; custom models have none."""

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, SettingError
-from sequela.evaluation.predictions import CLASSES_KEY
+from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
+from sequela.models.intervals import Intervals
 from sequela.serving.drift import Drift
 from sequela.serving.known import Known
 from sequela.serving.served import ServedModel
@@ -69,6 +70,26 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         super().write_table(table.rename_columns(self.columns))
 
 
+def over_time(intervals: Intervals | None, probabilities: NDArray[Any]) -> dict[str, pa.Array]:
+    """Return columns (example,) of times to an event: risks, and the quartiles of the time.
+
+    ``risk_365`` is the probability of the event by day 365 (``rival_risk_365`` that of a competing
+    event), and ``days_50`` the day by which it comes with a probability of 50 %; null if that is
+    beyond the last horizon.
+    """
+    if intervals is None:
+        return {}
+    found = {}
+    for cause, name in enumerate(("risk", "rival_risk")[: intervals.causes], 1):
+        risks = intervals.risk(probabilities, cause).T.astype(np.float32)
+        days = [f"{name}_{day:g}" for day in intervals.horizons]
+        found |= dict(zip(days, map(pa.array, risks), strict=True))
+    for percent in (25, 50, 75):
+        day = intervals.quantile(probabilities, percent / 100).astype(np.float32)
+        found[f"days_{percent}"] = pa.array(day, mask=np.isinf(day))
+    return found
+
+
 def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
     """Open a table that will be named ``out``: csv if the name ends so, else Parquet."""
     if out.suffix.lower() == ".csv":
@@ -104,6 +125,9 @@ class Scored:
         names = ("id", "group", "subject", "split", *self._own)
         fields = [(name, pa.string()) for name in names]
         answers = [(f"p_{k}", pa.float32()) for k in range(len(self.model.classes))]
+        self._intervals = self.model.facts.intervals
+        timed = over_time(self._intervals, np.empty((0, len(self.model.classes))))
+        answers += [(name, pa.float32()) for name in timed]
         self.schema = pa.schema([*fields, ("label", pa.int64()), *answers])
         self._rows: list[pa.RecordBatch] = []
         self._path, self._list_path = self.work / "scored.parquet", self.work / "listed.csv"
@@ -138,6 +162,7 @@ class Scored:
         columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
         split = pa.array(["held_out"] * len(ids), pa.string())
         said = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        said += over_time(self._intervals, probabilities).values()
         of = [pa.array(recordings, pa.string())] * len(self._own)
         batch = pa.record_batch([*columns, split, *of, nothing, *said], schema=self.schema)
         self._rows.append(batch)
@@ -196,6 +221,7 @@ class Scored:
     def _metadata(self, report: Mapping[str, Any]) -> dict[bytes, bytes]:
         return {
             CLASSES_KEY: json.dumps(self.model.classes, ensure_ascii=False).encode(),
+            **({HORIZONS_KEY: json.dumps(self.model.facts.horizons).encode()} if self._intervals else {}),
             b"sequela.internal": INTERNAL.encode(),
             b"sequela.model": json.dumps(self.model.facts.run.sha256).encode(),
             b"sequela.report": json.dumps(report).encode(),
@@ -217,6 +243,10 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
     """
     read = [pq.read_table(each) for each in tables]
     first = read[0]
+    metadata = first.schema.metadata
+    classes = range(len(json.loads(metadata[CLASSES_KEY])))
+    horizons = tuple(json.loads(metadata.get(HORIZONS_KEY, b"[]")))
+    intervals = Intervals(horizons, len(classes) // len(horizons)) if horizons else None
     if any(not each["id"].equals(first["id"]) for each in read):
         raise DataError(
             "the models of the folds score different examples, so their probabilities have no "
@@ -226,6 +256,9 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         if name.startswith("p_"):
             mean = np.mean([each[name].to_numpy() for each in read], axis=0, dtype=np.float64)
             first = first.set_column(place, first.field(place), pa.array(mean.astype(np.float32)))
+    for name, column in over_time(intervals, np.stack([first[f"p_{k}"] for k in classes], 1)).items():
+        place = first.column_names.index(name)
+        first = first.set_column(place, first.field(place), column)
     seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)
     place = first.column_names.index("split")
     split = pa.array(np.where(seen, "train", "held_out"), pa.string())

@@ -235,8 +235,11 @@ class ServedModel:
         return found
 
     def sets(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Compute the conformal set of each example: bool (example, class)."""
-        cutoff = self.facts.calibration.conformal.cutoff
+        """Compute the conformal set of each example: bool (example, class); without one empty."""
+        conformal = self.facts.calibration.conformal
+        if conformal is None:
+            return np.zeros(probabilities.shape, np.bool_)
+        cutoff = conformal.cutoff
         found: NDArray[np.bool_] = 1 - probabilities.astype(np.float64) <= (
             math.inf if cutoff is None else cutoff
         )

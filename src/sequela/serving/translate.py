@@ -111,7 +111,7 @@ class _Part(nn.Module):
             return said.clamp(min=_LEAST).log().mean(0).softmax(1)
         model, inputs = self.model, dict(zip(self.shapes, given, strict=True))
         if isinstance(model.entry, ReferenceModel):
-            return references.TRANSLATIONS[model.entry.predict](model.arrays, _table(model, inputs))
+            return references.translated(model.entry, model.arrays, _table(model, inputs))
         taken = [_input(model, read, inputs) for read in model.reads]
         if takes_lengths(model):
             taken.append(inputs["lengths"])

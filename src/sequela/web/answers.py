@@ -109,7 +109,7 @@ class Answers:
         else:
             content = {
                 "classes": list(self.model.classes),
-                "promised": self.model.facts.calibration.conformal.promised,
+                **self._promised,
                 "model": self.model.facts.run.sha256,
                 "notes": list(examples.notes),
                 **self._recording(examples, found),
@@ -117,11 +117,17 @@ class Answers:
             }
         return Reply(200, to_json(content), examples=len(examples))
 
+    @property
+    def _promised(self) -> dict[str, float]:
+        """The share of conformal sets that hold the class, for models that have such sets."""
+        conformal = self.model.facts.calibration.conformal
+        return {} if conformal is None else {"promised": conformal.promised}
+
     def _predictions(
         self, examples: Examples, found: NDArray[np.float32]
     ) -> list[dict[str, object]]:
         """Return the prediction for each example."""
-        classes, sets = self.model.classes, self.model.sets(found)
+        classes, sets, timed = self.model.classes, self.model.sets(found), self._over_time(found)
         unknown = examples.unknown or [()] * len(examples)
         likeliest = found.argmax(1).tolist()
         rows = zip(examples.ids, likeliest, found.tolist(), sets.tolist(), unknown, strict=True)
@@ -132,9 +138,19 @@ class Answers:
                 "probabilities": dict(zip(classes, chances, strict=True)),
                 "set": [name for name, inside in zip(classes, members, strict=True) if inside],
                 **({"unknown_codes": list(codes)} if examples.patients else {}),
+                **over_time,
             }
-            for id_, place, chances, members, codes in rows
+            for (id_, place, chances, members, codes), over_time in zip(rows, timed, strict=True)
         ]
+
+    def _over_time(self, found: NDArray[np.float32]) -> list[dict[str, object]]:
+        """Return the risk by each horizon of each example, for times to an event."""
+        intervals = self.model.facts.intervals
+        if intervals is None:
+            return [{}] * len(found)
+        days = [f"{day:g}" for day in intervals.horizons]
+        risks = intervals.risk(found).tolist()
+        return [{"risk": dict(zip(days, row, strict=True))} for row in risks]
 
     def _recording(
         self, examples: Examples, found: NDArray[np.float32]

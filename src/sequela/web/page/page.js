@@ -81,7 +81,7 @@ function showCard() {
       ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
       : `${model.records.codes} codes, ${model.records.channels} measurements`,
     Cost: costOf(model.cost),
-    "Prediction sets": `fitted on the validation set, so that ${percent(sets.promised)} of the sets of new examples like those contain the true class`,
+    "Prediction sets": sets ? `fitted on the validation set, so that ${percent(sets.promised)} of the sets of new examples like those contain the true class` : "none for times to an event",
     "Checksum of the run": model.run.sha256,
   };
   for (const [name, value] of Object.entries(rows)) {
@@ -162,12 +162,14 @@ function show(next) {
     const picture = made("svg", { viewBox: "0 0 100 4", "aria-hidden": "true", preserveAspectRatio: "none" });
     picture.append(made("rect", { class: "chance", x: 0, y: 0, height: 4, width: 100 * chance }));
     bar.append(picture);
-    row.append(made("th", { scope: "row" }, name), bar, made("td", {}, one.set.includes(name) ? "yes" : "no"));
+    row.append(made("th", { scope: "row" }, name), bar, made("td", {}, one.risk ? "" : one.set.includes(name) ? "yes" : "no"));
     return row;
   });
   $("chances").tBodies[0].replaceChildren(...rows);
-  const promised = percent(model.calibration.conformal.promised);
-  $("set").textContent = one.set.length
+  const promised = percent((model.calibration.conformal || {}).promised);
+  $("set").textContent = one.risk
+    ? `Risk of the event: ${Object.entries(one.risk).map(([day, chance]) => `${percent(chance)} by day ${day}`).join(", ")}.`
+    : one.set.length
     ? `Prediction set: {${one.set.join(", ")}}. For new examples like those of the validation set, ${promised} of such sets contain the true class.`
     : `Prediction set: empty. The example is unlike those of the validation set, for which ${promised} of the sets contain the true class.`;
   if (!explained) $("moved").replaceChildren();

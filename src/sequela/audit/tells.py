@@ -156,6 +156,11 @@ def _model(name: Literal["tree", "logistic"], strength: float = 1) -> Any:
     return LogisticRegression(C=strength, solver="liblinear")
 
 
+def out_of_fold(table: Table, label: Ints, group: NDArray[Any]) -> Floats:
+    """Return the probability of class 1 by a logistic regression, in folds by group: (example,)."""
+    return _out_of_fold(table, label, folds(label, group), _model("logistic"))
+
+
 def _out_of_fold(
     table: Table, label: NDArray[np.int64], fold: NDArray[np.int64], model: Any
 ) -> NDArray[np.float64]:

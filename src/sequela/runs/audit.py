@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.audit import overlaps
 from sequela.audit.finding import Finding
@@ -38,6 +40,7 @@ def audit(data: Examples) -> list[Finding]:
     class. Scaling and vocabulary must come from the training set, and inputs must be available at
     prediction time.
     """
+    labels, classes = _seen(data)
     return [
         *data.leaks,
         *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
@@ -46,9 +49,16 @@ def audit(data: Examples) -> list[Finding]:
             {name: own().distinct(ids) for name, ids in in_parts(data.part, data.marked).items()},
             "subject" if data.unit == "site" else data.unit,
         ),
-        *overlaps.one_class(in_parts(data.part, data.labels), data.classes),
+        *overlaps.one_class(in_parts(data.part, labels), classes),
         *data.find_leaks(data),
     ]
+
+
+def _seen(data: Examples) -> tuple[NDArray[np.int64], Sequence[str]]:
+    """Return the label of each example and the names of the classes, of times to an event two."""
+    if data.times is None:
+        return data.labels, data.classes
+    return (data.times.event == 1).astype(np.int64), ("no event", "the event")
 
 
 def looked_for(data: Examples) -> str:

@@ -68,8 +68,10 @@ class FoldsFolder(StoredRun):
         parts = [run.tuning for run in self.runs]
         had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
         means = {key: float(np.mean([each[key] for each in parts])) for key in had}
-        of_first = {name: parts[0][name] for name in ("examples", "groups", "confusion")}
-        recalls = {"per_class_recall": mean_recalls(parts)}
+        kept = ("examples", "groups", "confusion", "ends", "horizons")
+        of_first = {name: parts[0][name] for name in kept if name in parts[0]}
+        timed = "ends" in of_first
+        recalls = {} if timed else {"per_class_recall": mean_recalls(parts)}
         return Numbers.model_validate(means | of_first | recalls)
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.audit.finding import Finding
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
@@ -29,6 +30,7 @@ from sequela.models.intervals import Intervals
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
+from sequela.runs.followed import IN_TIMES, find_in_times
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
@@ -70,7 +72,7 @@ def from_records(
 
     ``site`` is str (example,), the hospital, if the run is split by site.
     """
-    classes = cohort.task.classes
+    classes, names = cohort.task.classes, cohort.task.outcome.classes
     return Examples(
         times=times_of(cohort),
         part=part,
@@ -90,14 +92,22 @@ def from_records(
             **Vocabulary.of(sequences.header).to_dict(),
         },
         leaks=cohort.leaks,
-        looked_for=LOOKED_FOR,
+        looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
         content_of=lambda sequences: content_of(sequences, own()),
-        find_leaks=lambda data: find_in_sequences(data.arrays, data.part, data.classes),
+        find_leaks=partial(_find_leaks, names),
         batching=_inputs,
         facts=_facts,
         attributes=partial(_attributes, cohort, sequences),
         **fields,
     )
+
+
+def _find_leaks(classes: tuple[str, str], data: Examples) -> list[Finding]:
+    """Find leaks in sequences, by whether the event comes, and in times to it."""
+    found = find_in_sequences(data.arrays, data.part, classes)
+    if data.times is not None:
+        found += find_in_times(data.times, data.arrays, data.rows("train+tuning"))
+    return found
 
 
 def times_of(cohort: Cohort) -> Times | None:

@@ -1,0 +1,76 @@
+"""What the audit looks for in times to an event: immortal time, and censoring that tells the risk.
+
+Estimates that weight for censoring are right if follow-up ends independently of the risk. Time in
+which nobody can have the event, because those who had it were not included, makes the risk too low
+(Suissa 2008, Am J Epidemiol 167, 492-499).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from sequela.audit import tells
+from sequela.audit.finding import Finding
+from sequela.evaluation.survival import TimesToEvent, concordance
+from sequela.models.reference import Times
+from sequela.sequences.flat import Sequences
+from sequela.sequences.leaks import form_of
+from sequela.sequences.tables import bag_of_codes, static_table
+
+IN_TIMES = "time in which nobody can have the event, and follow-up that ends by the risk"
+_EXPECTED = 10.0  # events in a time without any: chance has a probability of e^-10
+_FAR, _FEW = 0.1, 50  # of a concordance from 0.5, and examples whose follow-up ended
+
+
+def find_in_times(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> list[Finding]:
+    """Find immortal time in all examples, and dependent censoring in some ``rows``."""
+    found = [immortal(times), dependent(times, sequences, rows)]
+    return [each for each in found if each is not None]
+
+
+def immortal(times: Times) -> Finding | None:
+    """Report a time from the prediction without any event, where many were to be expected."""
+    events = np.unique(times.time[times.event == 1].round(3))
+    if len(events) < 3:  # noqa: PLR2004
+        return None
+    first, unit = float(events[0]), float(np.diff(events).min())
+    if first < 2 * unit:  # dates have no time of day
+        return None
+    rate = np.sum((times.event == 1) & (times.time <= 2 * first)) / _person_time(
+        times.time, first, 2 * first
+    )
+    expected = float(rate * _person_time(times.time, 0, first))
+    if expected < _EXPECTED:
+        return None
+    facts = {"first": round(first, 1), "expected": round(expected)}
+    return Finding("immortal time", "suspicion", ("labels",), facts=facts)
+
+
+def _person_time(time: NDArray[np.float64], start: float, end: float) -> float:
+    return float((time.clip(start, end) - start).sum()) or np.inf
+
+
+def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Finding | None:
+    """Report follow-up that ends sooner, or later, for those with a high risk.
+
+    The risk is that of a logistic regression on age, codes, counts and times, out of fold.
+    """
+    rows = tells.at_most(rows)
+    time, event = times.time[rows], times.event[rows]
+    label = sequences.label[rows].astype(np.int64)
+    ended = (event == 0) & (time < times.intervals.horizons[-1])
+    subject = sequences.subject_id[rows]
+    if min(ended.sum(), label.sum()) < _FEW:
+        return None
+    own = np.nan_to_num(np.column_stack([form_of(sequences)[rows], static_table(sequences)[rows]]))
+    own = (own - own.mean(axis=0)) / np.where(own.std(axis=0) > 0, own.std(axis=0), 1)
+    table = csr_array(hstack([bag_of_codes(sequences, rows, "presence"), csr_array(own)], "csr"))
+    risk = tells.out_of_fold(table, label, subject)
+    group = np.unique(subject, return_inverse=True)[1]
+    ends = TimesToEvent(time, ended.astype(np.int64), group)
+    index = float(concordance(ends, risk).estimate)
+    if abs(index - 0.5) < _FAR:
+        return None
+    facts = {"sooner": "sooner" if index > 0.5 else "later", "index": index}  # noqa: PLR2004
+    counts = {"ended": int(ended.sum()), "all": len(rows)}
+    return Finding("censoring that depends on the risk", "suspicion", ("labels",), counts, facts)

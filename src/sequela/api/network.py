@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import partial
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.split import set_aside
+from sequela.api.survival import intervals_of, times_to_event
 from sequela.config import TrainingSettings
 from sequela.errors import (
     DataError,
@@ -39,9 +40,11 @@ from sequela.errors import (
     SettingError,
     warn_without_groups,
 )
+from sequela.evaluation.survival import concordance
 from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
+from sequela.models.intervals import Intervals
 from sequela.models.registry import MODELS, lookup_network
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History, kept_epoch
@@ -71,6 +74,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         random_state: Seed of the validation set, the first weights, dropout and the batch order.
         device: Where to train: ``cpu``, ``cuda`` or ``cuda:1`` (``None``: a GPU if there is one).
             Predictions are always made on the CPU.
+        horizons: For times to an event, the ends of the intervals in which they are predicted, in
+            the unit of the times (``None``: the quartiles of the times of the events).
         verbose: Whether to print the losses of each epoch.
     """
 
@@ -98,6 +103,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     random_state: int | np.random.RandomState | None = None
     device: str | None = None
+    horizons: Sequence[float] | None = None
     verbose: bool = False
 
     classes_: NDArray[Any] = field(init=False)
@@ -105,6 +111,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     module_: nn.Module = field(init=False)
     state_: dict[str, NDArray[Any]] = field(init=False)
     content_: Content = field(init=False)
+    intervals_: Intervals | None = field(init=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Describe the shared parameters and the settings, at the end of ``Args``."""
@@ -130,7 +137,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
         Args:
             X: Examples, in one of the forms that the class describes.
-            y: Class of each example (example,): numbers, text or truth values.
+            y: Class of each example (example,): numbers, text or truth values; or times to an
+                event, a structured array as scikit-survival has it: first the event (true, or 1; 2
+                and above for competing events; 0 where follow-up ended), then its time. The classes
+                are then the intervals, see :meth:`predict_cumulative_incidence`.
             groups: Subject or recording of each example (example,). Groups of the validation set
                 are set aside whole; ``None`` makes each example a group.
             sample_weight: Weight of each example in the loss (example,), at least 0; an example of
@@ -148,7 +158,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             warn_without_groups(f"{places}: scores are too high")
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
-        self.classes_, labels = self._labels(y, len(examples))
+        self.intervals_, targets = None, None
+        if getattr(getattr(y, "dtype", None), "names", None):
+            check_consistent_length(y, range(len(examples)))
+            self.intervals_, time, event = intervals_of(y, self.horizons)
+            self.classes_ = np.arange(self.intervals_.n_classes)
+            labels = self.intervals_.label(time, event)
+            targets = self.intervals_.possible(time, event)
+        else:
+            self.classes_, labels = self._labels(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(groups)
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -160,7 +178,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.state_ = {}
         self._learn(examples, train, group)
 
-        loader = partial(self._loader, examples, labels, weight=weight)
+        given = labels if targets is None else targets
+        loader = partial(self._loader, examples, given, weight=weight)
 
         def fitted(
             rows: NDArray[np.int64], aside: NDArray[np.int64] | None, how: TrainingSettings
@@ -173,7 +192,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                     loader(rows, batch_size=how.batch_size, generator=order),
                     None if aside is None else loader(aside, batch_size=_PREDICTION_BATCH),
                     how,
-                    metrics={"accuracy": correct},
+                    metrics={"accuracy": correct} if targets is None else {},
                     class_weight=self._class_weight(labels[train]),
                     on_epoch=_print_epoch if self.verbose else lambda _: None,
                 )
@@ -203,6 +222,28 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         probabilities: NDArray[np.float64] = found.numpy()
         return probabilities
 
+    def predict_cumulative_incidence(
+        self, X: Any, times: Sequence[float] | None = None
+    ) -> NDArray[np.float64]:
+        """Compute the probability of each end by each time: float64 (example, 1 + cause, time).
+
+        The first is that of no event. ``times`` are the horizons by default; within an interval the
+        probability rises evenly. Beyond the last horizon it is not known: NaN.
+
+        Raises:
+            SettingError: If the classifier was fitted on classes.
+        """
+        found = self.predict_proba(X)
+        if self.intervals_ is None:
+            raise SettingError(
+                f"this {type(self).__name__} was fitted on classes: fit it on times to an event, a "
+                "structured array"
+            )
+        at = np.asarray(self.intervals_.horizons if times is None else times, np.float64)
+        causes = range(1, self.intervals_.causes + 1)
+        risks = np.stack([self.intervals_.risk_at(found, at, cause) for cause in causes], 1)
+        return np.concatenate([1 - risks.sum(axis=1, keepdims=True), risks], axis=1)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
         probabilities = self.predict_proba(X)
@@ -224,10 +265,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
 
+        Of times to an event it is Harrell's concordance.
+
         Warns:
             SeenExamplesWarning: If so. It is not an error: searches compute training scores too.
         """
         self.warn_if_seen(X, stacklevel=3)
+        if self.intervals_ is not None:
+            risk = self.predict_cumulative_incidence(X)[:, 1, -1]
+            return float(concordance(times_to_event(y), risk).estimate)
         accuracy: float = super().score(X, y, sample_weight)
         return accuracy
 
@@ -264,6 +310,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "feature_names": np.asarray(getattr(self, "feature_names_in_", ())).tolist(),
             "history": [asdict(record) for record in self.history_],
             "learnt": self._learnt(),
+            "intervals": self.intervals_ and asdict(self.intervals_),
             "content": self.content_.to_json(),
         }
         stored.write(Path(path), {**self.module_.state_dict(), **self.state_}, header)
@@ -303,6 +350,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
         # Qualified names have no colon.
         loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
+        of = header.get("intervals")  # earlier versions have none
+        loaded.intervals_ = of and Intervals(tuple(of["horizons"]), of["causes"])
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):

@@ -18,6 +18,7 @@ from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
 from sequela.evaluation.number import number, within
 from sequela.evaluation.statistic import Statistic
 from sequela.evaluation.survival import TimesToEvent
+from sequela.models.intervals import Intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -216,12 +217,8 @@ def evaluate_survival(
     """
     if groups is None:
         warn_without_groups("several draws of the bootstrap: intervals are too narrow")
-    outcomes = _outcomes(y, groups)
-    if not (outcomes.event == 1).any():
-        raise DataError("no example had the event (1): its times cannot be evaluated")
-    known = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
-    at = np.unique(np.asarray(known if horizons is None else horizons, np.float64))
-    outcomes.check_horizons(at)
+    outcomes = times_to_event(y, groups)
+    at = _horizons(outcomes, horizons)
     risk = _risk(model, X, at)
     if risk.shape != (len(outcomes.time), len(at)):
         raise DataError(
@@ -230,11 +227,30 @@ def evaluate_survival(
         )
     if not ((risk >= 0) & (risk <= 1)).all():
         raise DataError("predicted risks are below 0, above 1 or not a number: expected shares")
-    followed = outcomes if train is None else _outcomes(train, None)
+    followed = outcomes if train is None else times_to_event(train)
     return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 
 
-def _outcomes(y: ArrayLike, groups: ArrayLike | None) -> TimesToEvent:
+def _horizons(outcomes: TimesToEvent, horizons: Sequence[float] | None) -> Floats:
+    """Return the horizons, by default the quartiles of the events' times."""
+    if not (outcomes.event == 1).any():
+        raise DataError("no example had the event (1): its times cannot be used")
+    known = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
+    at = np.unique(np.asarray(known if horizons is None else horizons, np.float64))
+    outcomes.check_horizons(at)
+    return at
+
+
+def intervals_of(
+    y: ArrayLike, horizons: Sequence[float] | None
+) -> tuple[Intervals, Floats, NDArray[np.int64]]:
+    """Return the intervals to predict times to an event in, and the times and events."""
+    outcomes = times_to_event(y)
+    at, causes = _horizons(outcomes, horizons), max(int(outcomes.event.max()), 1)
+    return Intervals(tuple(at.tolist()), causes), outcomes.time, outcomes.event
+
+
+def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEvent:
     """Read a structured array as scikit-survival has it: first the event, then the time."""
     found = np.asarray(y)
     kinds = [found.dtype[name].kind for name in found.dtype.names or ()]
@@ -257,7 +273,7 @@ def _risk(model: Any, X: Any, horizons: Floats) -> Floats:
     """Predict the risk by each horizon with models of several packages: (example, horizon)."""
     if isinstance(model, np.ndarray):
         return np.asarray(model, np.float64)
-    if hasattr(model, "predict_cumulative_incidence"):  # hazardous: the first cause
+    if hasattr(model, "predict_cumulative_incidence"):  # ours, hazardous: the first cause
         return np.asarray(model.predict_cumulative_incidence(X, times=horizons))[:, 1]
     if not hasattr(model, "predict_survival_function"):
         raise SettingError(

@@ -145,8 +145,11 @@ class VisitClassifier(NetworkClassifier):
         weight: Any,
         **how: Any,
     ) -> DataLoader[Any]:
-        visits = self._visits(examples).under(self.vocabulary_, labels)
-        dataset = VisitDataset(visits, rows, weight=None if weight is None else weight[rows])
+        several = labels.ndim > 1  # of times to an event
+        one = np.zeros(len(examples), np.int64) if several else labels
+        visits = self._visits(examples).under(self.vocabulary_, one)
+        weight, targets = None if weight is None else weight[rows], labels if several else None
+        dataset = VisitDataset(visits, rows, weight=weight, targets=targets)
         return visit_loader(dataset, **how)
 
     def _batches(

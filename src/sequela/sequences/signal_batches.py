@@ -23,7 +23,8 @@ class SignalBatch:
 
     Attributes:
         signal: float32 (segment, n_chans, n_times), scaled.
-        labels: int64 (segment,), index of the class.
+        labels: int64 (segment,), index of the class; of times to an event float32 (segment, class),
+            the share of each class that the segment may be in.
         features: float32 (segment, feature), for a model that reads some: standardised by the
             training set, clipped at 5 standard deviations; 0 where a number is missing.
         reads: The inputs of a model, in this order: ``signal``, ``features:NAME``.
@@ -37,12 +38,12 @@ class SignalBatch:
     weight: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
+        if self.signal.ndim != 3 or self.labels.shape[:1] != self.signal.shape[:1]:  # noqa: PLR2004
             raise ValueError(
                 f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
                 "expected (segment, n_chans, n_times) and (segment,)"
             )
-        if self.features is not None and self.features.shape[:1] != self.labels.shape:
+        if self.features is not None and self.features.shape[:1] != self.labels.shape[:1]:
             raise ValueError(
                 f"features are {tuple(self.features.shape)} and labels are "
                 f"{tuple(self.labels.shape)}: expected (segment, feature) and (segment,)"

@@ -30,8 +30,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.cohort.split import set_aside
 from sequela.api.survival import intervals_of, times_to_event
+from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import (
     DataError,
@@ -178,7 +178,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.state_ = {}
         self._learn(examples, train, group)
 
-        given = labels if targets is None else targets
+        given: NDArray[Any] = labels if targets is None else targets
         loader = partial(self._loader, examples, given, weight=weight)
 
         def fitted(
@@ -389,12 +389,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _loader(
         self,
         examples: Any,
-        labels: NDArray[np.int64],
+        labels: NDArray[Any],
         rows: NDArray[np.int64],
         weight: Any,
         **how: Any,
     ) -> DataLoader[Any]:
-        """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``."""
+        """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``.
+
+        Labels are int64 (example,), or the share of each class, float32 (example, class).
+        """
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:

@@ -138,7 +138,7 @@ class SignalClassifier(NetworkClassifier):
         learnt = self.state_ if train is None else None
         return Features.of(self._reads(), source, rows, learnt, standardise=True)
 
-    def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
+    def _batch(self, examples: NDArray[np.float32], labels: NDArray[Any]) -> SignalBatch:
         """Return all inputs of some examples."""
         described, features = self._features(examples), None
         if described and described.standardised:
@@ -149,7 +149,7 @@ class SignalClassifier(NetworkClassifier):
     def _loader(
         self,
         examples: Any,
-        labels: NDArray[np.int64],
+        labels: NDArray[Any],
         rows: NDArray[np.int64],
         weight: Any,
         **how: Any,

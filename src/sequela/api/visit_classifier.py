@@ -140,7 +140,7 @@ class VisitClassifier(NetworkClassifier):
     def _loader(
         self,
         examples: Any,
-        labels: NDArray[np.int64],
+        labels: NDArray[Any],
         rows: NDArray[np.int64],
         weight: Any,
         **how: Any,

@@ -106,10 +106,10 @@ def say_numbers(
     for metric in reported(numbers):
         table.add_row(metric.title, within(numbers, metric.key))
     if ends := numbers.get("ends"):
-        table.add_row("events", f"{ends[1]:,}")
-        if ends[2:]:
-            table.add_row("competing events", f"{ends[2]:,}")
-        table.add_row("follow-up ended without an event", f"{ends[0]:,}")
+        day = f"day {numbers['horizons'][-1]['days']:g}"
+        names = ("follow-up ended before", "events by", "competing events by")
+        for name, count in zip(names, ends, strict=False):
+            table.add_row(f"{name} {day}", f"{count:,}")
     else:
         for name, recall in zip(data.classes, numbers["per_class_recall"], strict=True):
             table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")

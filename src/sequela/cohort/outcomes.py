@@ -163,7 +163,7 @@ _DEATH_ON_RECORD = f"""EXISTS (
 
 
 def _death(
-    label: str, found: str, of: Asked = "either", *, horizon: bool = False, **timed: str
+    label: str, found: str, of: Asked = "either", *, horizon: bool = False, **timed: Any
 ) -> Outcome:
     return Outcome(
         label,

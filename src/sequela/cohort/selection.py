@@ -336,7 +336,9 @@ def create_candidates(
             trigger=TRIGGERS[task.trigger],
             label=label if labelled else "NULL::BOOLEAN",
             status="expired" if task.of_stays else "label",
-            ended=ENDED.format(at=outcome.time_expression, rival_at=outcome.rival_at or "NULL::TIMESTAMP")
+            ended=ENDED.format(
+                at=outcome.time_expression, rival_at=outcome.rival_at or "NULL::TIMESTAMP"
+            )
             if ends
             else "",
             ahead="ended" if ends else "ahead",
@@ -355,9 +357,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         before = task.exclude[: task.exclude.index(CENSORED)]
         mark_lost(connection, [RULES[name].condition for name in before])
     ends = task.horizons_days is not None
-    create_chosen(
-        connection, rules.values(), "" if ends else task.outcome.competing, timed=ends
-    )
+    create_chosen(connection, rules.values(), "" if ends else task.outcome.competing, timed=ends)
     reasons = "SELECT reason, count(*), count(*) FILTER (label) FROM chosen GROUP BY 1"
     removed = {i: (n, died) for i, n, died in connection.execute(reasons).fetchall()}
     counts = one_row(
@@ -423,10 +423,13 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
         return flow
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
-    censored, *events = np.bincount(event[time <= days], minlength=3).tolist()
-    rival = task.outcome.rival
-    counted = [*zip((ENDS[0], *([ENDS[1]] if rival else [])), events), (ENDS[2], censored)]
-    notes = [note.format(count, days=f"{days:g}", rival=rival) for note, count in counted]
+    seen, rival = event[time <= days], task.outcome.rival
+    counts = [(seen == 1).sum(), (seen == 2).sum(), ((event == 0) & (time < days)).sum()]  # noqa: PLR2004
+    notes = [
+        note.format(count, days=f"{days:g}", rival=rival)
+        for note, count in zip(ENDS, counts, strict=True)
+        if rival or note != ENDS[1]
+    ]
     return replace(flow, notes=(*flow.notes, *notes))
 
 

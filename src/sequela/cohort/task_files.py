@@ -42,7 +42,7 @@ class DeclaredOutcome(_Part):
         """Build the outcome, within the stay, within horizons, or in a row of a table."""
         within = "the stay" if days is None else "the horizon"
         dies = any(each.partition("//")[0] == DEATH for each in self.codes)
-        rival = () if days is None or dies else ("died without it", "death_by")
+        rival = ("", "") if days is None or dies else ("died without it", "death_by")
         return Outcome(
             label=self.one if of_row else f"{self.one} within {within}",
             one=self.one,
@@ -52,7 +52,8 @@ class DeclaredOutcome(_Part):
             within="stay" if days is None else "horizon",
             of="stays" if of_stays else "subjects",
             horizon=days is not None,
-            **dict(zip(("rival", "rival_at"), rival, strict=bool(rival))),
+            rival=rival[0],
+            rival_at=rival[1],
         )
 
 

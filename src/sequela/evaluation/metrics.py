@@ -158,7 +158,7 @@ def example_loss(predictions: Predictions) -> NDArray[np.float64]:
     else:
         of_label = predictions.probabilities[np.arange(predictions.n_examples), predictions.label]
     epsilon = np.finfo(np.float32).eps
-    return -np.log(of_label.clip(epsilon, 1 - epsilon).astype(np.float64))
+    return np.asarray(-np.log(of_label.clip(epsilon, 1 - epsilon).astype(np.float64)))
 
 
 def auroc(predictions: Predictions) -> float:
@@ -476,7 +476,9 @@ def statistic_of(name: str, predictions: Predictions) -> Statistic:
     """Return a metric as a function of the weights of the groups in ``predictions.group_index``."""
     metric = named(name)
     if metric.needs != "anything" and (metric.needs == "times") != bool(predictions.horizons):
-        fits = [m.name for m in METRICS.values() if (m.needs == "times") == bool(predictions.horizons)]
+        fits = [
+            m.name for m in METRICS.values() if (m.needs == "times") == bool(predictions.horizons)
+        ]
         what = "times to an event" if predictions.horizons else "classes"
         raise DataError(
             f"{metric.title} is not defined for {what}: choose one of {', '.join(sorted(fits))}"

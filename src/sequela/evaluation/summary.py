@@ -86,10 +86,8 @@ def _classified(predictions: Predictions) -> dict[str, Any]:
 
 def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
     """Return what ended first, counted, and the numbers at each horizon."""
-    kinds = predictions.intervals.causes + 1
-    found: dict[str, Any] = {
-        "ends": np.bincount(predictions.outcomes.event, minlength=kinds).tolist()
-    }
+    ours = predictions.outcomes
+    found: dict[str, Any] = {"ends": predictions.intervals.ends(ours.time, ours.event)}
     rows, names = stacked(at_horizons(predictions)), AT_HORIZON * len(predictions.horizons)
     written: list[dict[str, Any]]
     if seed is None or rows.n_groups < _TWO:

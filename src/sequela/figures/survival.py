@@ -10,7 +10,7 @@ from sequela.figures.chart.figure import Figure
 from sequela.figures.chart.series import Series
 from sequela.figures.chart.words import as_row, with_interval
 
-_WIDTH, _HEIGHT = 330, 240  # pixels
+_WIDTH, _HEIGHT = 250, 240  # pixels
 
 
 def risk_over_time(
@@ -27,12 +27,12 @@ def risk_over_time(
         event: The predicted event.
     """
     series = Series(list(observed), "group", event)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"group": name, "what": "observed", "day": day, **as_row(share, "share")}
         for name, points in observed.items()
         for day, share in points
     ]
-    points = [
+    points: list[dict[str, Any]] = [
         {"group": name, "what": "predicted", "day": day, "share": risk}
         for name, some in predicted.items()
         for day, risk in some
@@ -53,10 +53,14 @@ def risk_over_time(
 
 
 def _axes(most: float, y: str = "share") -> dict[str, Any]:
-    share = {"title": "share with the event", "axis": alt.Axis(format=".0%", tickCount=5)}
     return {
         "x": alt.X("day:Q", title="days from the prediction", axis=alt.Axis(tickCount=6)),
-        "y": alt.Y(f"{y}:Q", scale=alt.Scale(domain=[0, most], nice=False), **share),
+        "y": alt.Y(
+            f"{y}:Q",
+            title="share with the event",
+            scale=alt.Scale(domain=[0, most], nice=False),
+            axis=alt.Axis(format=".0%", tickCount=5),
+        ),
     }
 
 
@@ -65,6 +69,8 @@ def _alt(observed: Mapping[str, Any], predicted: Mapping[str, Any], event: str) 
     for name, points in observed.items():
         (day, share), (_, risk) = points[-1], predicted[name][-1]
         found.append(
-            f"{name}: {with_interval(share, '.1%')} observed and {risk:.1%} predicted by day {day:g}"
+            f"{name}: {with_interval(share, '.1%')} observed and {risk:.1%} predicted by day "
+            f"{day:g}"
         )
-    return f"Share of examples with the event over time, by predicted risk; {event}. {'; '.join(found)}."
+    what = f"Share of examples with the event over time, by predicted risk; {event}."
+    return f"{what} {'; '.join(found)}."

@@ -60,12 +60,14 @@ class Intervals:
 
         Within an interval it rises evenly; beyond the last horizon it is not known: NaN.
         """
-        known = np.concatenate([np.zeros((len(probabilities), 1)), self.risk(probabilities, cause)], 1)
+        known = np.concatenate(
+            [np.zeros((len(probabilities), 1)), self.risk(probabilities, cause)], 1
+        )
         at = (0.0, *self.horizons)
         return np.array([np.interp(times, at, row, right=np.nan) for row in known])
 
     def quantile(self, probabilities: NDArray[Any], share: float, cause: int = 1) -> Floats:
-        """Return the day by which the risk reaches a share, infinite beyond the last: (example,)."""
+        """Return the day by which the risk reaches a share, else infinity: (example,)."""
         at, found = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
         for row, risk in enumerate(self.risk(probabilities, cause)):
             if risk[-1] >= share:
@@ -74,6 +76,15 @@ class Intervals:
                 part = (share - before) / (risk[end] - before)
                 found[row] = at[end] + part * (at[end + 1] - at[end])
         return found
+
+    def ends(self, time: Floats, event: NDArray[np.int64]) -> list[int]:
+        """Count the examples by what ended before the last horizon: follow-up, or each event.
+
+        The others were followed to the last horizon without an event.
+        """
+        by_then = event[(time <= self.horizons[-1]) & ((event > 0) | (time < self.horizons[-1]))]
+        counts: list[int] = np.bincount(by_then, minlength=self.causes + 1).tolist()
+        return counts
 
     def at_risk(
         self, time: Floats, event: NDArray[np.int64]
@@ -102,8 +113,8 @@ class Intervals:
         Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
         without an event before. It works on arrays of numpy and of torch.
         """
-        alive, found = 1.0, []
-        for interval in range(len(self.horizons)):
+        alive, found = hazards[:, 0, :1], [hazards[:, 0, 1:]]
+        for interval in range(1, len(self.horizons)):
             found.append(hazards[:, interval, 1:] * alive)
             alive = hazards[:, interval, :1] * alive
         by_cause = [at[:, [cause]] for cause in range(self.causes) for at in found]

@@ -73,7 +73,6 @@ class Examples:
     weight: NDArray[np.float64] | None = None
     times: Times | None = None
 
-
     def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Return the weights of some examples, if they have any."""
         return None if self.weight is None else self.weight[rows]
@@ -115,14 +114,16 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
         return entry.fit(examples, seed)
     example, interval, seen, weight = times.intervals.at_risk(times.time, times.event)
     size, causes = len(times.intervals.horizons), times.intervals.causes
-    rows = [np.flatnonzero(np.isin(example, each)) for each in (examples.train, examples.tuning)]
-    if lacks := set(range(1, causes + 1)) - {*seen[rows[0]].tolist()}:
+    train, tuning = (
+        np.flatnonzero(np.isin(example, each)) for each in (examples.train, examples.tuning)
+    )
+    if lacks := set(range(1, causes + 1)) - {*seen[train].tolist()}:
         raise DataError(
             f"the training set has no example with the {'competing ' * (min(lacks) > 1)}event by "
             "the last horizon: expected some; give it more examples, or later horizons"
         )
     table = _beside_interval(examples.features[example], interval, size)
-    by_interval = Examples(table, seen, *rows, 1 + causes, weight)
+    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight)
     return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
 
 
@@ -165,14 +166,15 @@ def _shares(examples: Examples, _: int) -> Arrays:
     """
     if (times := examples.times) is not None:
         rows, intervals = examples.train, times.intervals
-        _, at, seen, weight = intervals.at_risk(times.time[rows], times.event[rows])
+        at, seen, weight = intervals.at_risk(times.time[rows], times.event[rows])[1:]
         counts = np.zeros((len(intervals.horizons), 1 + intervals.causes))
         np.add.at(counts, (at, seen), weight)
-        hazards = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        counts[counts.sum(axis=1) == 0, 0] = 1  # nobody was followed so long
+        hazards = counts / counts.sum(axis=1, keepdims=True)
         return {"share": intervals.from_hazards(hazards[None])[0].astype(np.float32)}
     labels = examples.labels[examples.train]
-    share = np.bincount(labels, minlength=examples.n_classes) / len(labels)
-    return {"share": share.astype(np.float32)}
+    shares = np.bincount(labels, minlength=examples.n_classes) / len(labels)
+    return {"share": shares.astype(np.float32)}
 
 
 def _predict_shares(arrays: Arrays, features: Table) -> Probabilities:
@@ -402,11 +404,11 @@ def loaded(content: bytes) -> "HistGradientBoostingClassifier":
     return model
 
 
-_CLASS_SHARES = (_shares, _predict_shares, lambda arrays: arrays["share"].size)
+_CLASS_SHARES = (_shares, _predict_shares, lambda arrays: arrays["share"].size, True)
 _LINEAR = (_linear, _predict_linear, _linear_parameters)
 # An upper limit: trees may have fewer leaves than they are allowed.
 _TREES = (_boosting, _predict_boosting, lambda of: int(of["trees"][0]) * NUMBERS_OF_A_TREE)
-_COX = (_cox, _predict_cox, lambda of: of["weight"].size + of["hazard"].size)
+_COX = (_cox, _predict_cox, lambda of: of["weight"].size + of["hazard"].size, True)
 _SPECTRAL, _WIDE, _SUMMARIES = (
     (partial(_standardised_linear, penalties=each), _predict_standardised, _linear_parameters)
     for each in (SPECTRAL_PENALTIES, MINIROCKET_PENALTIES, INVERSE_PENALTIES)
@@ -414,8 +416,8 @@ _SPECTRAL, _WIDE, _SUMMARIES = (
 
 REFERENCE_MODELS = Registry("reference model", ReferenceModel)
 REFERENCE_MODELS |= {
-    "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES, True),
-    "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES, True),
+    "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES),
+    "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES),
     "logistic-regression": ReferenceModel(
         "Logistic regression", ("features:samples", "features:presence"), *_LINEAR
     ),
@@ -429,7 +431,7 @@ REFERENCE_MODELS |= {
         "Logistic regression on summaries", ("features:summaries",), *_SUMMARIES
     ),
     "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
-    "cox": ReferenceModel("Cox regression", ("features:summaries",), *_COX, True),
+    "cox": ReferenceModel("Cox regression", ("features:summaries",), *_COX),
     **{
         name: ReferenceModel(score.title, (f"features:{name}",), *_SPECTRAL)
         for name, score in SCORES.items()

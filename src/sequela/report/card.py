@@ -105,9 +105,7 @@ def _content(entry: Entry) -> dict[str, object]:
         "split": how_split(entry),
         "measures": measures([entry]),
         "variance": variance_in_words(entry.test, entry.metric),
-        "calibration": None
-        if entry.of_few or entry.timed
-        else probabilities.table([entry])[0],
+        "calibration": None if entry.of_few or entry.timed else probabilities.table([entry])[0],
         "headline": headline(data.classes),
         "groups": [each for each in groups if each.value],
         "hidden_groups": sum(not each.value for each in groups),

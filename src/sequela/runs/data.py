@@ -150,23 +150,24 @@ class Examples:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""
+        timed: dict[str, Any] = self.times.of_predictions() if self.times else {}
         return Predictions(
-            **self.ids,
+            **dict[str, Any](self.ids),
             group_id=self.groups,
             split=np.asarray(PARTS)[self.part],
             label=self.labels,
             probabilities=probabilities,
             classes=self.classes,
-            **(self.times.of_predictions() if self.times else {}),
+            **timed,
         )
 
     @property
     def counts(self) -> list[int]:
         """The number of examples of each class; of times to an event, of each end of follow-up."""
         if self.times is not None:
-            kinds = self.times.intervals.causes + 1
-            return np.bincount(self.times.event, minlength=kinds).tolist()
-        return np.bincount(self.labels, minlength=len(self.classes)).tolist()
+            return self.times.intervals.ends(self.times.time, self.times.event)
+        counts: list[int] = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return counts
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for readers: the ``data`` entry of ``metrics.json``."""

@@ -69,10 +69,14 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
             **{each: sum(test[each] for test in once) for each in counts},
-            **(_at_horizons(runs, once, intervals=intervals) if tests[0].horizons else {
-                "confusion": _summed([test.confusion for test in once]),
-                "per_class_recall": mean_recalls(tests),
-            }),
+            **(
+                _at_horizons(runs, once, intervals=intervals)
+                if tests[0].horizons
+                else {
+                    "confusion": _summed([test.confusion for test in once]),
+                    "per_class_recall": mean_recalls(tests),
+                }
+            ),
             **(spread if intervals else {}),
             "operating_points": _operations(runs, intervals=intervals),
         },

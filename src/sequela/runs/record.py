@@ -144,7 +144,7 @@ class Numbers(_Measured):
     groups: int
     recordings: int | None = None
     per_class_recall: list[float | None] = []
-    ends: list[int] = []  # of times to an event: how many ended without it, with it, otherwise
+    ends: list[int] = []  # of times to an event, see Intervals.ends
     horizons: list[Horizon] = []
     interval: Interval | None = None
     variance: dict[str, dict[str, float | None]] = {}

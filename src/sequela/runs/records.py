@@ -268,7 +268,7 @@ class VisitInputs:
     def _dataset(self, rows: NDArray[np.int64] | None = None) -> "VisitDataset":
         from sequela.sequences.visit_batches import BesideCodes, VisitDataset
 
-        targets = self.data.times and self.data.times.possible
+        targets = None if self.data.times is None else self.data.times.possible
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None

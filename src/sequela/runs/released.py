@@ -100,7 +100,8 @@ class Released:
     def of_few(self) -> bool:
         """``True`` if a class has too few people in the test set to show its frequency."""
         test = self.run.test
-        return has_small(test.ends or [sum(row) for row in test.confusion], self.smallest)
+        # Follow-up that ended before the last horizon reveals no outcome.
+        return has_small(test.ends[1:] or [sum(row) for row in test.confusion], self.smallest)
 
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
@@ -236,14 +237,18 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
 
 def _released_times(numbers: Numbers, smallest: int) -> dict[str, Any]:
     """Hide small counts of events, and the shares by a day that would reveal them."""
-    if has_small(numbers.ends, smallest):
+    ends = [shown(count, smallest) for count in numbers.ends]
+    if has_small(numbers.ends[1:], smallest):
         return {"ends": [HIDDEN for _ in numbers.ends], "horizons": []}
-    few = [is_small(round((at.observed or 0) * numbers.examples), smallest) for at in numbers.horizons]
+    few = [
+        is_small(round((at.observed or 0) * numbers.examples), smallest) for at in numbers.horizons
+    ]
     return {
+        "ends": ends,
         "horizons": [
             at.replace(**_hidden(at, ["observed", "brier"])) if hide else at
             for at, hide in zip(numbers.horizons, few, strict=True)
-        ]
+        ],
     }
 
 

@@ -246,7 +246,8 @@ class About(_Part):
 
 def as_text(about: About) -> str:
     """Return the metadata as JSON."""
-    other = {name for name in ("internal", "signal", "records") if getattr(about, name) is None}
+    optional = ("internal", "signal", "records", "horizons")
+    other = {name for name in optional if not getattr(about, name)}
     given = about.model_dump(exclude=other, exclude_unset=True)
     return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 

@@ -81,7 +81,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
         kind=kind,
         reads=list(dict.fromkeys(read for leaf in model.leaves for read in leaf.reads)),
         classes=list(header["classes"]),
-        **({"horizons": list(data.horizons)} if data.horizons else {}),
+        horizons=list(data.horizons),
         question=data.question,
         **_TAKES[kind](folder, model),
         answers=answers_of(folder.predictions.part("held_out")),

@@ -25,8 +25,9 @@ def translated(entry: reference.ReferenceModel, arrays: Arrays, table: Tensor) -
         of(arrays, torch.cat([table, each.expand(table.shape[0], -1)], 1)).double()
         for each in torch.eye(size)
     ]
-    found = Intervals(tuple(range(1, size + 1)), causes).from_hazards(torch.stack(hazards, 1))
-    return found.float()
+    intervals = Intervals(tuple(range(1, size + 1)), causes)
+    found: Tensor = intervals.from_hazards(torch.stack(hazards, 1)).float()
+    return found
 
 
 def _cox(arrays: Arrays, table: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def over_time(intervals: Intervals | None, probabilities: NDArray[Any]) -> dict[
     """
     if intervals is None:
         return {}
-    found = {}
+    found: dict[str, pa.Array] = {}
     for cause, name in enumerate(("risk", "rival_risk")[: intervals.causes], 1):
         risks = intervals.risk(probabilities, cause).T.astype(np.float32)
         days = [f"{name}_{day:g}" for day in intervals.horizons]
@@ -219,9 +219,10 @@ class Scored:
         return known
 
     def _metadata(self, report: Mapping[str, Any]) -> dict[bytes, bytes]:
+        timed = self._intervals is not None
         return {
             CLASSES_KEY: json.dumps(self.model.classes, ensure_ascii=False).encode(),
-            **({HORIZONS_KEY: json.dumps(self.model.facts.horizons).encode()} if self._intervals else {}),
+            **({HORIZONS_KEY: json.dumps(self.model.facts.horizons).encode()} if timed else {}),
             b"sequela.internal": INTERNAL.encode(),
             b"sequela.model": json.dumps(self.model.facts.run.sha256).encode(),
             b"sequela.report": json.dumps(report).encode(),
@@ -256,7 +257,9 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         if name.startswith("p_"):
             mean = np.mean([each[name].to_numpy() for each in read], axis=0, dtype=np.float64)
             first = first.set_column(place, first.field(place), pa.array(mean.astype(np.float32)))
-    for name, column in over_time(intervals, np.stack([first[f"p_{k}"] for k in classes], 1)).items():
+    for name, column in over_time(
+        intervals, np.stack([first[f"p_{k}"] for k in classes], 1)
+    ).items():
         place = first.column_names.index(name)
         first = first.set_column(place, first.field(place), column)
     seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)

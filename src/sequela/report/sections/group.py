@@ -76,15 +76,15 @@ class Group:
     def rarer(self) -> int:
         """The number of examples of the smallest class, which may be too small to be shown.
 
-        Of times to an event it is that of the events.
+        Of times to an event it is that of the rarer kind of event.
         """
         data = self.plain[0].run.data
-        return data.counts[1] if data.horizons else min(data.counts)
+        return min(data.counts[1:] if data.horizons else data.counts)
 
     @property
     def rarer_is(self) -> str:
         """What has that number, as the beginning of a sentence."""
-        return "The event came in" if self.data.horizons else "The smallest class has"
+        return "The rarest event came in" if self.data.horizons else "The smallest class has"
 
     @property
     def rarer_shown(self) -> str:

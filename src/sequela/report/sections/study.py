@@ -31,7 +31,7 @@ from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
-from sequela.studies.verdicts import ANSWERS, tally
+from sequela.studies.verdicts import ANSWERS, UNTESTABLE, tally
 
 
 def content(
@@ -64,6 +64,7 @@ def content(
         "steps": main.data.sequences and sentences.steps_in_words(main.data.sequences),
         "looked_for": sentences.looked_for(main.plain[0]),
         "judged": judged,
+        "untestable": UNTESTABLE,
         "tally": tally([each.main for each in judged]),
         "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
@@ -157,6 +158,9 @@ def _flow(main: Group) -> Markup | None:
     if not data.flow:
         return None
     parts = [Part(name, **counts) for name, counts in data.parts.items()]
-    event = data.outcome.one if data.horizons and data.outcome else data.classes[1]
+    timed = (
+        f"{data.outcome.one} by day {data.horizons[-1]:g}" if data.horizons and data.outcome else ""
+    )
+    event = timed or data.classes[1]
     drawn = cohort_flow(Flow.from_dict(data.flow), parts, event=event)
     return Markup(drawn.html())  # noqa: S704 - escaped as it was drawn

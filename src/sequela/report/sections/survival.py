@@ -28,14 +28,22 @@ _TWO = 2
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
     """Return the values of the template on the risk over time."""
-    found: dict[str, Any] = {"best": best, "prefix": prefix, "of_few": best.of_few, "subgroups": None}
+    found: dict[str, Any] = {
+        "best": best,
+        "prefix": prefix,
+        "of_few": best.of_few,
+        "subgroups": None,
+    }
     if best.of_few:
         return found
     held_out = best.run.predictions.part("held_out")
-    event = best.data.outcome.label if best.data.outcome else ""
+    event = best.data.outcome.one if best.data.outcome else ""
     part = _by_risk(held_out.risk[:, -1], len(GROUPS))
     days = np.array([0.0, *held_out.horizons])
-    drawn = [over_time(best, held_out, part, event, prefix), calibrated(best, held_out, event, prefix)]
+    drawn = [
+        over_time(best, held_out, part, event, prefix),
+        calibrated(best, held_out, event, prefix),
+    ]
     return found | {
         "pictures": [*drawn, decided(entries, best, event, prefix)],
         "days": [0.0, *held_out.horizons],
@@ -49,14 +57,14 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
 def _by_risk(risk: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
     """Divide the examples into equal parts by their risk, equal risks together: (example,)."""
     edges = np.quantile(risk, np.arange(1, parts) / parts)
-    return np.searchsorted(edges, risk, side="left")
+    return np.searchsorted(edges, risk, side="left").astype(np.int64)
 
 
 def _followed(
     predictions: Predictions, among: NDArray[np.bool_], days: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     time = predictions.outcomes.time[among, None]
-    return (time > days).sum(axis=0)
+    return np.asarray((time > days).sum(axis=0))
 
 
 def over_time(
@@ -77,7 +85,9 @@ def over_time(
         shares = survival.incidence(held_out.outcomes, times, among=among)
         found = estimates(shares, np.random.default_rng(entry.run.settings.seed))
         seen = _followed(held_out, among, times) > 0
-        observed[name] = [pair for pair, s in zip(zip(times.tolist(), found, strict=True), seen, strict=True) if s]
+        observed[name] = [
+            pair for pair, s in zip(zip(times.tolist(), found, strict=True), seen, strict=True) if s
+        ]
         means = held_out.risk[among].mean(axis=0).tolist()
         predicted[name] = list(zip(held_out.horizons, means, strict=True))
     drawn = risk_over_time(observed, predicted, event=event)

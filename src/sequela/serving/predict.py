@@ -12,13 +12,7 @@ from sequela.errors import SettingError
 from sequela.files import temporary
 from sequela.serving import record_input, signal_input
 from sequela.serving.known import Known
-from sequela.serving.scored import (
-    Scored,
-    listed_path,
-    require_outputs,
-    seen_in_words,
-    write_mean,
-)
+from sequela.serving.scored import Scored, listed_path, require_outputs, seen_in_words, write_mean
 from sequela.serving.served import ServedModel, load
 from sequela.signals.folders import is_recording
 

@@ -178,10 +178,7 @@ class Scored:
         self._table.close()
         schema, seen, known = self.schema.with_metadata(self._metadata(report)), [*self.seen], 0
         with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
-            with (
-                pq.ParquetFile(self._path) as file,
-                table_file(partial, schema, self.out) as final,
-            ):
+            with pq.ParquetFile(self._path) as file, table_file(partial, schema, self.out) as final:
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number).cast(schema)
                     which = pc.is_in(table["group"], pa.array(seen, pa.string()))

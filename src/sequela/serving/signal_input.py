@@ -81,12 +81,7 @@ class ScoringShelf:
         self.put_named(cut, ids, whose, sfreq, place)
 
     def put_named(
-        self,
-        cut: NDArray[np.float32],
-        ids: Sequence[str],
-        whose: Whose,
-        sfreq: float,
-        place: str,
+        self, cut: NDArray[np.float32], ids: Sequence[str], whose: Whose, sfreq: float, place: str
     ) -> None:
         """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
@@ -205,10 +200,7 @@ def score(
 
 
 def _own(
-    windows: ScoringShelf,
-    path: Path,
-    given: SignalSettings,
-    done: Callable[[float | None], None],
+    windows: ScoringShelf, path: Path, given: SignalSettings, done: Callable[[float | None], None]
 ) -> list[str]:
     """Score custom recordings with the model's channels and length of windows."""
     signal = windows.scored.model.signal

@@ -20,13 +20,7 @@ from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
 from sequela.signals.sampled import SignalFile
-from sequela.signals.whose import (
-    PARTICIPANTS,
-    bids_subject,
-    listing,
-    of_path,
-    participants,
-)
+from sequela.signals.whose import PARTICIPANTS, bids_subject, listing, of_path, participants
 from sequela.signals.windows import Shelf, Whose, Windows
 
 _BACKGROUND = "background"

@@ -314,11 +314,7 @@ class Rates:
         return self.part(lambda a, b: signal[:, a:b], n_before, 0, self.n_after(n_before))
 
     def part(
-        self,
-        read: Callable[[int, int], NDArray[np.float64]],
-        n_before: int,
-        first: int,
-        last: int,
+        self, read: Callable[[int, int], NDArray[np.float64]], n_before: int, first: int, last: int
     ) -> NDArray[np.float64]:
         """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
 

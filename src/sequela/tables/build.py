@@ -123,10 +123,7 @@ def _write(
         events=shards.kept.total(),
         tables=tuple(
             replace(
-                count,
-                events=made,
-                duplicates=made - left,
-                proof=tables.proofs.get(count.table, ""),
+                count, events=made, duplicates=made - left, proof=tables.proofs.get(count.table, "")
             )
             for count, (made, left) in zip(counts, kept, strict=True)
         ),

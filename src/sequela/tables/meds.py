@@ -20,13 +20,7 @@ from meds import schema as standard
 from sequela.errors import DataError
 from sequela.formats.opened import text
 from sequela.tables.declarations import Batches, Fact, Frames, Kind, Source, Table
-from sequela.tables.meds_events import (
-    VERSION,
-    data_files,
-    lossless,
-    parquet_of,
-    validate,
-)
+from sequela.tables.meds_events import VERSION, data_files, lossless, parquet_of, validate
 
 VISITS = ("visit_id", "hadm_id")
 

@@ -21,14 +21,7 @@ from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
 from sequela.signals.windows import cut_row
 from sequela.web.guards import Limits
-from sequela.web.patients import (
-    COLUMNS,
-    NUMBER,
-    Patient,
-    Reader,
-    patients_of,
-    patients_of_rows,
-)
+from sequela.web.patients import COLUMNS, NUMBER, Patient, Reader, patients_of, patients_of_rows
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
@@ -165,10 +158,7 @@ class Bodies:
         if not NUMBER.fullmatch(str(said["sfreq"])):
             raise SettingError("sfreq is not a number: expected samples per second")
         self.model.check_signal(
-            unit=str(said["unit"]),
-            sfreq=float(said["sfreq"]),
-            n_chans=channels,
-            channels=names,
+            unit=str(said["unit"]), sfreq=float(said["sfreq"]), n_chans=channels, channels=names
         )
 
     def _examples(self, arrays: Iterable[NDArray[Any]], ids: Sequence[str]) -> Examples:

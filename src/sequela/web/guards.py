@@ -137,10 +137,7 @@ class Guard:
         host = headers.get("host", b"").decode("latin-1")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts and name.lower() not in self.hosts:
-            raise Refusal(
-                421,
-                f"wrong host name: expected {', '.join(sorted(self.hosts))}",
-            )
+            raise Refusal(421, f"wrong host name: expected {', '.join(sorted(self.hosts))}")
         if self.token and scope["path"] not in _OPEN:
             given = headers.get("authorization", b"")
             if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):

@@ -116,7 +116,6 @@ def say_numbers(
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of the rates at each threshold."""
     heads = [f"at {point['threshold']:.3f}" for point in points]
     table = open_table("", *heads)
     for name in [each for each in _POINT if any(each in point for point in points)]:

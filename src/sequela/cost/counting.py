@@ -141,7 +141,6 @@ def _parameters(row: Row, rules: Convention) -> Formula:
 
 
 def _report(seen: Trace) -> ReportCount:
-    """Count as in the report of 2019, layer by layer, with its omissions."""
     layers = _layers(seen, conventions.convention("report-2019"))
     omissions = [
         Omission(row.name, *omission)

@@ -94,7 +94,6 @@ def _kinds(noted: Iterable[Noted]) -> str:
 
 
 def _report(report: ReportCount) -> str:
-    """Format the count of the report of 2019, and the terms of the difference."""
     parameters, operations = report.parameters, report.operations
     more = report.missing_parameters, report.missing_operations
     counts = [

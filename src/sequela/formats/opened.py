@@ -388,7 +388,6 @@ class _Guarded(io.RawIOBase):
 
 @contextmanager
 def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedReader]:
-    """Open a regular file."""
     rest = f"expected {expected}; {remedy}"
     try:
         _check_regular(path, path.stat().st_mode, rest)

@@ -207,7 +207,6 @@ class Drift:
 
 
 def _spread_of(number: int, channel: Mapping[str, float]) -> str:
-    """Describe the drift of a channel in a sentence."""
     before = channel["training_deviation"] or 1.0
     ratio = channel["deviation"] / before
     shift = (channel["mean"] - channel["training_mean"]) / before
@@ -221,7 +220,6 @@ def _spread_of(number: int, channel: Mapping[str, float]) -> str:
 
 
 def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield sentences on the drift of records."""
     if found["training_steps"] is not None:
         yield (
             f"drift: {found['steps']:.1f} steps per example (training: "

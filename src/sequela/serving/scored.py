@@ -81,14 +81,9 @@ class Scored:
     """The predictions of a model for new data: the table and the list while they are made.
 
     Attributes:
-        model: The model.
-        known: The fingerprints of its data.
-        out: The table.
-        work: Folder for unfinished files.
         examples: Number of scored examples.
         unscored: Number of other examples by reason.
         seen: Groups of the training or validation set.
-        drift: Statistics of the data.
     """
 
     model: ServedModel

@@ -180,7 +180,6 @@ class ServedModel:
             )
 
     def _checked(self, expected: Input, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Check type and shape of one input."""
         if expected.name == "lengths" and "lengths" not in inputs:
             steps = next(
                 a for n in ("signal", "codes", "values", "gaps") if (a := inputs.get(n)) is not None

@@ -42,7 +42,6 @@ class ScoringShelf:
     """A shelf from which windows are scored: see :class:`sequela.signals.cutting.Shelf`.
 
     Attributes:
-        scored: The predictions of a model of a signal.
         marked: Whether fingerprints of windows are compared here.
         n_dropped: Number of samples that fill no window.
         flat: Number of scored windows with a flat channel.

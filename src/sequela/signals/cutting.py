@@ -48,8 +48,6 @@ class Stretch:
         place: Name in errors.
         whose: Its recording, with subject, site and session.
         sfreq: Samples per second, in Hz.
-        n_times: Number of samples.
-        n_chans: Number of channels.
         read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
         offset: Seconds from the recording's start to its first sample; event times count from the
             start.
@@ -69,10 +67,8 @@ class Cutter:
     """A cutter of signals into windows, which it puts on a shelf.
 
     Attributes:
-        settings: The declaration.
         segment: Samples of a window, where set.
         shelf: Where the windows go.
-        notes: Notes on the processing, as sentences.
     """
 
     settings: SignalSettings

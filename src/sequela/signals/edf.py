@@ -62,9 +62,7 @@ class EdfFile:
     """The checked header of a file, with access to its samples.
 
     Attributes:
-        path: Path of the file.
         header: Its header, unchanged.
-        labels: Label of each signal.
         units: Unit of each signal, as written.
         samples: Samples of each signal in a data record.
         n_records: Number of data records.
@@ -120,7 +118,6 @@ class EdfFile:
         return found
 
     def _check_size(self) -> None:
-        """Raise unless the file has the size in its header."""
         size, stated = self.path.stat().st_size, len(self.header) + self.n_records * self._n_bytes
         if self.n_records < 1:
             raise _fault(

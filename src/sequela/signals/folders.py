@@ -143,9 +143,7 @@ class Folder:
     Attributes:
         recordings: In the order of their names.
         settings: The declaration, with the classes that the source of events implies.
-        classes: The classes.
         channels: The channels to read from each.
-        notes: Observations and choices, as sentences.
     """
 
     recordings: tuple[FileRecording, ...]
@@ -203,7 +201,6 @@ class Folder:
 def _notes(
     found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
 ) -> Iterator[str]:
-    """Describe observations and choices, as sentences."""
     if all(each.whose.subject is None for each in found):
         sessions = any(each.whose.session is not None for each in found)
         yield no_subjects("session" if sessions else "recording")
@@ -257,7 +254,6 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
-    """Open a recording by the reader of its format."""
     if csv_recordings.is_csv(path):
         return csv_recordings.open_csv(path, settings)
     if mne_recordings.is_mne(path):
@@ -354,7 +350,6 @@ def _eeg(file: SignalFile) -> list[str]:
 
 
 def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
-    """Cut one file into windows."""
     file = recording.file
     montage = Montage(folder.channels, [file.labels[i] for i in file.signals], str(file.path))
     for note in montage.notes:

@@ -167,7 +167,6 @@ def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
-    """Open a Parquet file, or raise a DataError."""
     import pyarrow as pa
     from pyarrow import parquet
 

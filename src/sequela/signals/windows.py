@@ -44,10 +44,7 @@ class Windows:
         start: float64 (window,), seconds from the recording's start.
         flat: bool (window,), whether a channel is flat (has one value) over the whole window.
         sfreq: Samples per second, in Hz.
-        classes: Names of the classes.
-        channels: Names of the channels.
         title: Name of the data on a page.
-        notes: Preprocessing and exclusions, as sentences.
         n_recordings: Number of recordings that were read.
         n_dropped: Samples left over that do not fill a window.
     """
@@ -207,7 +204,6 @@ class Shelf:
         return _in_order(found, self.work)
 
     def _notes(self) -> Iterator[str]:
-        """Describe windows that were left out, or are flat."""
         if self.n_dropped:
             yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
         if self.n_with_gap:
@@ -217,7 +213,6 @@ class Shelf:
 
 
 def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
-    """Raise if a recording has several people or sessions."""
     pairs = np.unique(np.stack([recording, ids]), axis=1)
     ids, counts = np.unique(pairs[0], return_counts=True)
     if (counts > 1).any():

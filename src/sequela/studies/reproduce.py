@@ -93,7 +93,6 @@ def reproduce(
 
 
 def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
-    """Report progress until all runs are finished."""
     said = 0
     with closing(snapshots):
         for now in snapshots:
@@ -118,7 +117,6 @@ def _is_control(planned: PlannedRun) -> bool:
 
 
 def _check_out(out: Path) -> None:
-    """Check that a study may be written, or continued, here."""
     paths = out.iterdir() if out.is_dir() else ()
     there = {path.name for path in paths if not is_leftover(path)}
     begun = {WORK, *map(_declaration, STUDIES)}
@@ -145,7 +143,6 @@ def _declare(out: Path, study: Study) -> None:
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    """Check that a run belongs to this study: seed, data set and ``quick``."""
     first, asked = planned.runs[0]
     if not (first / CONFIG).exists():
         return
@@ -219,7 +216,6 @@ def _jobs(
 def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
-    """Return the flow of each cohort, for questions on events."""
     asked = {question: study.cohort_of(question) for question in questions}
     return {
         question: ask(question[0], settings, roots.get(question[0]), work).flow

@@ -118,7 +118,6 @@ def _cohort_asked(
     segment: SegmentLength | None = None,
     signals: SignalSettings | None = None,
 ) -> CohortSettings | None:
-    """Return the task of hospital records; ``None`` for recordings, which have own classes."""
     if data_set.holds == "records":
         if segment is not None:
             raise SettingError(

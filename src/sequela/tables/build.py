@@ -86,7 +86,6 @@ def _write(
     root: Path | None,
     allowed: frozenset[str],
 ) -> Account:
-    """Check the rows, write the data set, and log the counts."""
     declared = [table for table in source.tables if table.name in tables.frames]
     rows = [TableRows.of(table, tables, engine) for table in declared]
     # Use the rows here, before the engine drops them.

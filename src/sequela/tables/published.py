@@ -34,7 +34,6 @@ class Publication:
     """The files of a data set, and the facts about their publication.
 
     Attributes:
-        source: Name of the data set.
         sums: The list of checksums in their folder, if there is one.
         changed: Lower-case names of tables that were changed on purpose.
     """

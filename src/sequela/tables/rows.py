@@ -210,7 +210,6 @@ class TableRows:
 
 
 def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
-    """Raise a DataError if times and numbers are not within their bounds."""
     ranges = out_of_range(table)
     found = _count(rows, {column: where for column, (where, _) in ranges.items()}) if ranges else {}
     for column, (where, expected) in ranges.items():
@@ -236,13 +235,11 @@ def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
 
 
 def _count(rows: Frame, conditions: dict[str, Condition]) -> dict[str, int]:
-    """Count all rows (``rows``), and those with each condition."""
     counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
     return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
 
 
 def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:
-    """Return expressions that count the rows with each condition."""
     return {
         name: nw.when(expression(where)).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
         for name, where in conditions.items()

@@ -42,7 +42,6 @@ class Shards:
         split: int8 (subject,), index in ``SPLITS``.
         made: (number of the table, code) to the number of events from its rows.
         kept: The same to the number of events on disk, duplicates counted once.
-        files: The shards.
     """
 
     ids: NDArray[np.int64]

@@ -58,7 +58,6 @@ class Stored:
         full: The table with its store, for messages.
         columns: Lower-case names of its columns.
         scan: Function that reads columns by their kinds, text without outer spaces.
-        files: Its files.
     """
 
     place: str

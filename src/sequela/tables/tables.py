@@ -49,7 +49,6 @@ class Tables:
         not_read: Tables that are present but not read.
         files: Table to its file, where it was read from one.
         proofs: The same tables to the state of their checksums.
-        publication: The facts about their publication.
     """
 
     frames: Mapping[str, nw.LazyFrame[Any]]

@@ -60,8 +60,6 @@ class Answers:
     """The answers of one model.
 
     Attributes:
-        model: The model.
-        limits: See :class:`sequela.web.guards.Limits`.
         most: Most examples of a batch; 1 for no batches.
         small: Whether requests with more than :data:`SMALL` numbers are left unanswered.
     """
@@ -120,7 +118,6 @@ class Answers:
     def _predictions(
         self, examples: Examples, found: NDArray[np.float32]
     ) -> list[dict[str, object]]:
-        """Return the prediction for each example."""
         classes, sets = self.model.classes, self.model.sets(found)
         unknown = examples.unknown or [()] * len(examples)
         likeliest = found.argmax(1).tolist()
@@ -164,7 +161,6 @@ class Answers:
     def _explained(
         self, examples: Examples, found: NDArray[np.float32], query: Mapping[str, str]
     ) -> dict[str, object]:
-        """Explain the prediction for one example."""
         asked = query.get("example", "0")
         if asked not in map(str, range(len(examples))):
             raise Refusal(422, f"example must be 0 to {len(examples) - 1}")

@@ -107,13 +107,7 @@ def _json(value: Any) -> Response:
 
 
 def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:
-    """Make the application behind its limits.
-
-    Args:
-        service: The functions of its paths.
-        token: Required access token; empty for none.
-        hosts: Allowed host names; empty for any.
-    """
+    """Make the application behind its limits."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

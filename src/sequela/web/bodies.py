@@ -48,10 +48,7 @@ class Examples:
 
     Attributes:
         inputs: Inputs of :meth:`sequela.serving.served.ServedModel.probabilities`.
-        ids: Ids of the examples.
-        notes: Sentences on the preparation of the body.
         unknown: Codes of each patient outside the vocabulary.
-        patients: The patients of records.
         recording: Whether the examples are the consecutive segments of one recording.
     """
 
@@ -299,7 +296,6 @@ class Bodies:
         return self._windows(array, notes)
 
     def _check_count(self, n_times: int) -> None:
-        """Check the number of segments of a recording."""
         count = n_times // self._n_times
         if not count:
             raise DataError(
@@ -348,7 +344,6 @@ class Bodies:
         return [dict(zip(names, cells, strict=True)) for cells in lines[1:]]
 
     def _check_bytes(self, size: int) -> None:
-        """Raise an error if a table is too large after unpacking."""
         if size > self.numbers:
             raise SettingError(
                 f"the table has {size:,} bytes after unpacking: expected {self.numbers:,} at most; "

@@ -85,9 +85,6 @@ class Guard:
     """An application behind its limits.
 
     Attributes:
-        app: The application.
-        limits: See :class:`Limits`.
-        metrics: Count each request.
         token: Required as ``Authorization: Bearer TOKEN``; empty for none.
         hosts: Allowed host names, against DNS rebinding; empty for any.
         paths: Paths that are counted by name.

@@ -57,7 +57,6 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:
-    """Raise an error for runs whose numbers cannot be compared on one page."""
     first: dict[tuple[object, ...], Run] = {}
     for folder in folders:
         settings = folder.settings

@@ -150,7 +150,6 @@ def _traces(main: Group) -> Picture | None:
 
 
 def _flow(main: Group) -> Markup | None:
-    """Draw the flow of the cohort, down to the sets of the (first) split."""
     data = main.data
     if not data.flow:
         return None

@@ -96,7 +96,12 @@ def opened(
             source = cast("BinaryIO", igzip.IGzipFile(fileobj=file))
         elif compressed:
             with _translated(str(path), f"expected {expected} in a zip; {remedy}"):
-                source = _only_member(file)
+                archive = zipfile.ZipFile(file)
+                _check_count(file, archive)
+                names = archive.namelist()
+                if len(names) != 1:
+                    raise zipfile.BadZipFile(f"it has {len(names)} entries, not one: unpack it")
+                source = cast("BinaryIO", archive.open(names[0]))
         times_size = max(TIMES * size, SMALL) if compressed else size
         raw = _Guarded(source, str(path), f"expected {expected}; {remedy}", times_size, most)
         with io.BufferedReader(raw, _CHUNK) as stream:
@@ -459,15 +464,6 @@ def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
                 read = archive.read(entry)
             if not entry.is_dir():
                 yield entry.filename, read
-
-
-def _only_member(file: BinaryIO) -> BinaryIO:
-    archive = zipfile.ZipFile(file)
-    _check_count(file, archive)
-    names = archive.namelist()
-    if len(names) != 1:
-        raise zipfile.BadZipFile(f"it has {len(names)} entries, not one: unpack it")
-    return cast("BinaryIO", archive.open(names[0]))
 
 
 def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:

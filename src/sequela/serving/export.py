@@ -12,7 +12,6 @@ from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError, extra
 from sequela.evaluation.conformal import fit_conformal
-from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.models.inputs import kind_of
 from sequela.runs.find import named_runs
@@ -73,6 +72,9 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
     """Describe a model."""
     header, data, settings = model.header, folder.data, folder.settings
     kind = kind_of(model.leaves[0].reads[0])
+    tuning = folder.predictions.part("tuning")
+    sets = fit_conformal(tuning)
+    cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
     return About(
         sequela=__version__,
         internal=names_of_few(folder),
@@ -88,7 +90,10 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
             Threshold(value=each.threshold, chosen_for=each.chosen_for)
             for each in folder.test.operating_points
         ],
-        calibration=_calibration(folder.predictions.part("tuning")),
+        calibration=Calibration(
+            temperature=fit_temperature(tuning).value,
+            conformal=ConformalSets(score=sets.score, promised=sets.promised, cutoff=cutoff),
+        ),
         training=Training(
             **{name: data[name] for name in ("name", "title", "licence", "citation")},
             origin=public(data.origin),
@@ -171,15 +176,6 @@ def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
                 }
                 found[read] = metadata.packed(own)
     return found
-
-
-def _calibration(tuning: Predictions) -> Calibration:
-    sets = fit_conformal(tuning)
-    cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
-    return Calibration(
-        temperature=fit_temperature(tuning).value,
-        conformal=ConformalSets(score=sets.score, promised=sets.promised, cutoff=cutoff),
-    )
 
 
 def _fingerprint(split: Split) -> Fingerprint:

@@ -204,7 +204,8 @@ def _own(
     """Score custom recordings with the model's channels and length of windows."""
     signal = windows.scored.model.signal
     own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
-    known = channels_of(signal.channels)
+    made = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
+    known = [] if made else list(signal.channels)
     asked = own.channels
     if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
         raise SettingError(
@@ -226,12 +227,6 @@ def _own(
     given = given.model_copy(update=changes)
     notes = cut_unlabelled(path, given, signal.n_times, windows, refuse, done)
     return [note for note in notes if not note.startswith("no recording is declared")]
-
-
-def channels_of(names: Sequence[str]) -> list[str]:
-    """Return names of channels, without default names of a table."""
-    made = all(name == "signal" or name.startswith("channel ") for name in names)
-    return [] if made else list(names)
 
 
 def _published(

@@ -273,18 +273,13 @@ class EdfFile:
             records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
             given += np.ascontiguousarray(records[:, columns]).tobytes()
             for i in kept:
-                self._check_annotations(
-                    records[:, ends[i] - self.samples[i] * self.width : ends[i]]
-                )
+                # edfio ignores invalid annotations.
+                for record in records[:, ends[i] - self.samples[i] * self.width : ends[i]]:
+                    if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
+                        raise _fault(self.path, "an annotation is damaged")
         if not kept:  # edfio requires a signal
             return self._decoded(0, 1)
         return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
-
-    def _check_annotations(self, records: NDArray[np.uint8]) -> None:
-        """Raise unless annotations follow the standard: edfio ignores invalid ones."""
-        for record in records:
-            if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
-                raise _fault(self.path, "an annotation is damaged")
 
     def _bytes(self, first: int, last: int) -> bytes:
         """Read the data records from one up to another."""

@@ -109,6 +109,11 @@ def _write(
     title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
+    why = {name.lower(): reason for name, reason in source.not_read.items()}
+    reasons = {}
+    for place in tables.not_read:
+        name = Path(place).name.split(".")[0].lower()
+        reasons[place] = why.get(name, "not declared by this source, or not selected")
     account = Account(
         source=source.name,
         engine=engine.name,
@@ -126,7 +131,7 @@ def _write(
             )
             for count, (made, left) in zip(counts, kept, strict=True)
         ),
-        not_read=_reasons_not_read(source, tables),
+        not_read=reasons,
     )
     account.check()
     return account
@@ -139,15 +144,6 @@ def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> N
         return split
     pairs = zip(ids.tolist(), split.tolist(), strict=True)
     return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
-
-
-def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
-    why = {name.lower(): reason for name, reason in source.not_read.items()}
-    reasons = {}
-    for place in tables.not_read:
-        name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not selected")
-    return reasons
 
 
 def _built(root: Path | None) -> dict[str, Any]:

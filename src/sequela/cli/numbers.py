@@ -142,7 +142,15 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
             yield f"set aside: {count:,} {units} in the model's training or validation set{under}"
-    yield from _unlike_training(numbers)
+    if "overlap_unknown" in numbers:
+        yield numbers["overlap_unknown"]
+    if "unknown_codes" in numbers:
+        share = numbers["unknown_codes"]
+        yield (
+            "these data have no code of the families that the model reads"
+            if share is None
+            else f"codes outside the model's vocabulary: {share:.1%}"
+        )
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
@@ -156,18 +164,6 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             if numbers["leaks"]
             else "leaks: none found"
         )
-
-
-def _unlike_training(numbers: Mapping[str, Any]) -> Iterator[str]:
-    """Yield notes on unknown overlap and unknown codes of other data."""
-    if "overlap_unknown" in numbers:
-        yield numbers["overlap_unknown"]
-    if "unknown_codes" in numbers:
-        share = numbers["unknown_codes"]
-        if share is None:
-            yield "these data have no code of the families that the model reads"
-        else:
-            yield f"codes outside the model's vocabulary: {share:.1%}"
 
 
 def open_table(*columns: str) -> Table:

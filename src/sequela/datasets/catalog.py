@@ -110,11 +110,8 @@ class DataSet:
     ) -> "tuple[Any, Located]":
         """Read all recordings, sorted by id, or windows of a user's own, and return their place.
 
-        Args:
-            root: Its place; the usual search path by default.
-            given: Options that describe a user's own recordings.
-            segment: Samples of their windows; as declared by default.
-            work: Folder for their windows.
+        ``given`` describes a user's own recordings, of which a window has ``segment`` samples; the
+        windows are stored in ``work``.
         """
         if not (self.reads or self.windows):
             known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
@@ -377,7 +374,6 @@ DATA_SETS |= {
             "time": "its dates may be shifted person by person",
         },
         source="sequela.tables.sources.omop:SOURCE",
-        size="any",
         homepage="https://ohdsi.github.io/CommonDataModel/",
         how_to_get=(
             "name the folder of its tables (.csv, .csv.gz, .csv.zip or .parquet), its DuckDB file "
@@ -390,9 +386,6 @@ DATA_SETS |= {
         kind="ehr",
         units=("subject", "site", "time"),
         source="sequela.tables.meds:SOURCE",
-        licence="that of the data",
-        citation="",
-        size="any",
         homepage="https://medical-event-data-standard.github.io/",
         how_to_get="name the folder that holds data/ and metadata/ with --root",
     ),

@@ -213,13 +213,8 @@ def as_text(
 ) -> str:
     """Decode bytes as UTF-8 text, without a byte order mark.
 
-    Args:
-        given: The bytes.
-        place: Name of the bytes in errors.
-        expected: Description of the bytes.
-        remedy: What to do if they are not.
-        ended: Whether the last line must have a line end, as in published files: without one, the
-            number before it may be cut.
+    If ``ended``, the last line must have a line end, as in published files: without one, the number
+    before it may be cut.
     """
 
     def fault(line: int, found: str) -> DataError:
@@ -242,11 +237,8 @@ def members(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file in a folder, zip or tar file, sorted in the first two.
 
-    Args:
-        path: A folder (files directly in it), a file named ``.tar`` or ``.tar.gz``, or a zip file.
-        expected: Description of the files.
-        remedy: What to do if one is not.
-        wanted: Filter of names; other members of an archive are verified and left out.
+    Of a folder these are the files directly in it. A tar file is named ``.tar`` or ``.tar.gz``.
+    Members of an archive that are not ``wanted``, by their name, are verified and left out.
     """
     if path.is_dir():
         for each in sorted(path.iterdir()):

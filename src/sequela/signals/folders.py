@@ -369,11 +369,7 @@ def stretches_of(
 ) -> list[Stretch]:
     """Return the signal of some channels of a file, piece by piece where it has gaps.
 
-    Args:
-        file: The file.
-        montage: The channels.
-        unit: The unit of channels whose unit is not a voltage.
-        remedy: What to do if there is none.
+    ``unit`` is that of channels whose unit is not a voltage.
     """
     needed = [file.signals[i] for i in montage.needs]
     rates = {file.rate(i) for i in needed}

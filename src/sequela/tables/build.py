@@ -43,20 +43,10 @@ def build(
     allow_set_aside: Collection[str] = (),
     spark: Any = None,
 ) -> Account:
-    """Write the events of ``source`` as a MEDS data set.
+    """Write the events of ``source`` as a MEDS data set: see the help of ``sequela build``.
 
-    Args:
-        source: The declarations.
-        root: Folder with the published tables; as text, the address of a database, or a
-            schema or address that Spark reads.
-        out: Folder to write; it must not exist, or be empty.
-        engine: ``duckdb`` or ``spark``.
-        master: Address of a Spark cluster's master.
-        seed: Seed of the split of subjects.
-        tables: Tables to read besides the required ones; by default all that are present.
-        changed: Tables that were changed after their publication, on purpose.
-        allow_set_aside: Tables of which more than 5 % of the rows may be set aside.
-        spark: A Spark session to use instead of ``engine`` and ``master``.
+    ``root`` is a folder or, as text, the address of a database, or a schema or address that Spark
+    reads. A session of ``spark`` is used instead of ``engine`` and ``master``.
 
     Returns:
         The log, which is also in ``out/account.json``.

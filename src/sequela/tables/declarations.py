@@ -108,10 +108,6 @@ class Fact:
         """Return the time and the value, where they are expressions and not columns."""
         return [each for each in (self.time, self.value) if each and not each.isidentifier()]
 
-    def code_expression(self) -> nw.Expr:
-        """Return the code of a row, as text."""
-        return filled(self.code)
-
 
 @dataclass(frozen=True)
 class Check:

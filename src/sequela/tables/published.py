@@ -53,11 +53,7 @@ class Publication:
     ) -> str:
         """Read the file of a table from end to end, and compare it with its published checksum.
 
-        Args:
-            name: The table.
-            path: Its file.
-            copy: Stream that gets the decompressed text in UTF-8, as long as somebody reads it.
-            form: The form of the file.
+        ``copy`` is a stream that gets the decompressed text in UTF-8, as long as somebody reads it.
 
         Returns:
             The state of its checksum, in words.

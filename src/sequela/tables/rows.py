@@ -128,7 +128,7 @@ class TableRows:
         return chosen.select(
             subject_id="subject_id",
             time=nw.col(fact.time) if fact.time else blank_time,
-            code=fact.code_expression(),
+            code=filled(fact.code),
             numeric_value=value.cast(nw.Float32()),
             visit_id="visit_id",
             table=nw.lit(number, nw.Int32()),

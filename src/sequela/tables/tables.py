@@ -66,16 +66,9 @@ def read_tables(
     only: Collection[str] | None = None,
     changed: Collection[str] = (),
 ) -> Tables:
-    """Read the tables of ``source`` under ``root``.
+    """Read the tables of ``source`` under ``root``, with the arguments of :func:`build.build`.
 
-    Args:
-        source: The declarations.
-        root: Folder with the published files; as text, the address of a database, or a
-            schema or address that Spark reads.
-        engine: The engine that reads them.
-        only: Names of the tables to read besides the required ones; by default all that are
-            present.
-        changed: Names of tables that were changed after their publication, on purpose.
+    ``only`` are the names of its ``tables``: those to read besides the required ones.
     """
     chosen = _chosen(source, only)
     check_names(source, changed)

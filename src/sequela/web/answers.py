@@ -180,8 +180,8 @@ class Answers:
         if examples.patients:
             others, parts = occlusion.without_codes(examples.patients[row])
             inputs = self._bodies.read_patients(others) if others else {}
-            after = self._probabilities(inputs)
-            return {**told, "parts": occlusion.moved(before, after, parts, of)}
+            raised = before[of] - self._probabilities(inputs)[:, of]
+            return {**told, "parts": occlusion.with_raised(parts, raised)}
         signal = examples.inputs["signal"]
         if examples.recording:
             whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)

@@ -19,6 +19,7 @@ from sequela.intake.one_row import Rows, coded
 from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
+from sequela.signals.tables import is_number
 from sequela.signals.windows import cut_row
 from sequela.web.guards import Limits
 from sequela.web.patients import COLUMNS, NUMBER, Patient, Reader, patients_of, patients_of_rows
@@ -426,14 +427,6 @@ def _ids(said: Sequence[Any]) -> list[str]:
     return found
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def only(names: Iterable[str], known: Sequence[str], kind: str, where: str = "") -> None:
     """Raise an error if a name is there twice or is not known."""
     allowed = set(known)
@@ -470,7 +463,7 @@ def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
         raise DataError(
             f"column {names.index('') + 1} has no name: leave it out if it counts the rows"
         )
-    if not counted and any(map(_is_number, names)):  # such as nan and 1_0, which are no names
+    if not counted and any(map(is_number, names)):  # such as nan and 1_0, which are no names
         raise DataError(f"line 1 is not {len(first)} number(s): expected numbers, or names")
     only(names, names, "column")
     rows = []

@@ -81,19 +81,10 @@ def registered(
     slots: int | None = None,
     codes: int | None = None,
 ) -> Network:
-    """Return one of Sequela's own models.
+    """Return one of Sequela's own models, with the settings that differ from its defaults.
 
-    Args:
-        name: Its name in the registry.
-        settings: Fields of its config that differ from the defaults.
-        steps: Samples of a segment, or visits of a patient (20 by default).
-        lengths: Visits of each patient of a batch.
-        slots: Visits of a padded batch, the longest patient's by default.
-        codes: Codes of each visit, 11 by default.
-
-    Raises:
-        UnknownNameError: If there is no such model.
-        SettingError: If a setting does not exist or does not fit the model.
+    ``steps`` are the samples of a segment, or the visits of a patient (20 by default). A batch of
+    patients has ``lengths`` visits each, of 11 ``codes`` by default, and is padded to ``slots``.
     """
     entry = lookup_network(name)
     settings = dict(settings or {})

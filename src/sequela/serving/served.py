@@ -244,14 +244,7 @@ class ServedModel:
     def check_signal(
         self, *, unit: str, sfreq: float, n_chans: int, channels: Sequence[str] = ()
     ) -> None:
-        """Make sure that a signal has the unit, rate and channels of the model.
-
-        Args:
-            unit: The unit of its numbers: µV.
-            sfreq: Samples per second, in Hz.
-            n_chans: Number of channels.
-            channels: Known names of the channels.
-        """
+        """Make sure that a signal has the unit, rate (in Hz) and channels of the model."""
         signal = self.signal
         if unit.strip().lower() not in _MICROVOLT:
             raise SettingError(

@@ -125,13 +125,8 @@ class Shelf:
     ) -> None:
         """Add windows of one recording; those with a gap (NaN) are counted and left out.
 
-        Args:
-            cut: float32 (window, n_chans, n_times), in µV.
-            label: int64 (window,).
-            start: float64 (window,), in seconds.
-            whose: Their recording, with subject, site and session.
-            sfreq: Samples per second, in Hz.
-            place: Name in errors.
+        ``cut`` is float32 (window, n_chans, n_times) in µV, ``label`` int64 (window,), ``start``
+        float64 (window,) in seconds, and ``place`` the name in errors.
         """
         if not self.first:
             self.n_chans, self.n_times = cut.shape[1:]

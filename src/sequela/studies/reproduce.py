@@ -103,17 +103,12 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
 
 
 def _late(planned: PlannedRun) -> tuple[bool, bool]:
-    """Return the place of a run in the order of training."""
-    return _is_control(planned), planned.settings.model not in REFERENCE_MODELS
-
-
-def _is_control(planned: PlannedRun) -> bool:
-    """Return whether a run shows a leak, and is not a result."""
-    asked = planned.settings.cohort
-    if asked is None:
-        return planned.folds == 0
-    leaks = task_said(asked.task, asked.declared).leaks
-    return asked.hindsight or leaks != "" or planned.settings.split == "row"
+    """Return the place of a run in the order of training; runs that only show a leak are last."""
+    asked, is_control = planned.settings.cohort, planned.folds == 0
+    if asked is not None:
+        leaks = task_said(asked.task, asked.declared).leaks
+        is_control = asked.hindsight or leaks != "" or planned.settings.split == "row"
+    return is_control, planned.settings.model not in REFERENCE_MODELS
 
 
 def _check_out(out: Path) -> None:

@@ -66,15 +66,10 @@ class Shards:
 def write_shards(
     events: Sequence[Frame], expected: int, engine: Engine, out: Path, split: Split
 ) -> Shards:
-    """Write ``out/data/{train,tuning,held_out}/N.parquet``.
+    """Write ``out/data/{train,tuning,held_out}/N.parquet``; the engine drops all tables it keeps.
 
-    Args:
-        events: The events of each fact: MEDS columns, ``visit_id``, and ``table``, the number of
-            the table.
-        expected: The largest possible number of events.
-        engine: The engine; it drops all tables that it keeps.
-        out: The data set.
-        split: Function from subjects to their index in ``SPLITS``.
+    The events of each fact have MEDS columns, ``visit_id``, and ``table``, the number of the table;
+    there are at most ``expected`` of them.
     """
     buckets = _prime(-(-expected // BUCKET_EVENTS))
     # The second modulus makes engines and Python agree on the buckets of negative ids.

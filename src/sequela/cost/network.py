@@ -119,7 +119,6 @@ def registered(
 
 
 def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
-    """Return the config of a network, and the sizes of its inputs."""
     asked = settings
     if entry.config_class is None:
         asked = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
@@ -129,7 +128,6 @@ def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, 
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:
-    """Return a function that makes the inputs of segments, one for each length."""
     count = len(lengths)
     signal = torch.zeros(count, sizes["n_chans"], sizes["n_times"])
     features = torch.zeros(count, sizes["n_features"])
@@ -139,7 +137,6 @@ def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequenc
 def _patients(
     reads: tuple[str, ...], sizes: Mapping[str, int], codes: int, lengths: Sequence[int]
 ) -> Inputs:
-    """Return a function that makes the inputs of patients, with ``codes`` codes a visit."""
     of_visits, offsets, batch_sizes = visits(lengths, codes)
     total, count = sum(lengths), len(lengths)
     nobody = torch.zeros(count, dtype=torch.int64)

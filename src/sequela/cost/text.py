@@ -86,7 +86,6 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _kinds(noted: Iterable[Noted]) -> str:
-    """List the noted operations, places together."""
     times: Counter[str] = Counter()
     for each in noted:
         times[each.operation] += each.times

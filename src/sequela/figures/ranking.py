@@ -234,7 +234,6 @@ def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
 def _alt(
     areas: Mapping[str, Estimate], rows: list[dict[str, Any]], look: _Look, said: str, of: str
 ) -> str:
-    """Describe the areas with intervals, and the rates at the thresholds."""
     kind = "ROC" if look.area == "AUROC" else "Precision-recall"
     found = []
     for name, area in areas.items():

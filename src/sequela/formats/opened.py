@@ -193,7 +193,6 @@ def _problem(
 
 
 def _keys(of: type[Any]) -> dict[str, Any]:
-    """Return the keys of a model or a dataclass, and their types."""
     if is_dataclass(of):
         return {each.name: each.type for each in fields(of)}
     return {name: each.annotation for name, each in of.model_fields.items()}

@@ -223,7 +223,6 @@ def _counted(scored: Scored, count: int) -> Iterator[str]:
 
 
 def _unknown(model: ServedModel, unknown: dict[str, float] | None) -> Iterator[str]:
-    """Yield the share of unknown codes, here and in the model's test set."""
     if unknown is None or not unknown["codes"]:
         return
     of_run = model.records.unknown.get("held_out", {})

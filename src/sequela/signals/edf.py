@@ -282,7 +282,6 @@ class EdfFile:
         return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
 
     def _bytes(self, first: int, last: int) -> bytes:
-        """Read the data records from one up to another."""
         offset = len(self.header)
         return span(
             self.path,
@@ -302,12 +301,10 @@ class EdfFile:
         return bytes(fixed) + b"".join(of[i] for of in fields for i in kept)
 
     def _decoded(self, first: int, last: int) -> Any:
-        """Decode data records by edfio."""
         header = self._header_of(range(len(self.labels)), last - first)
         return self._edfio(header + self._bytes(first, last))
 
     def _edfio(self, given: bytes) -> Any:
-        """Decode the bytes of a file by edfio."""
         import edfio
 
         reads = edfio.read_bdf if self.width == 3 else edfio.read_edf  # noqa: PLR2004

@@ -219,7 +219,6 @@ def _notes(
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
-    """Return the declared classes, or all labels of whole files."""
     if settings.classes or settings.events is None:
         return Classes.of(settings, labels)
     raise SettingError(

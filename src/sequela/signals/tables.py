@@ -109,7 +109,6 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
 
 
 def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
-    """Find columns of one sample each, by a pattern."""
     pattern = settings.samples or ""
     if _CHANNEL not in pattern and len(settings.channels) > 1:
         raise SettingError(
@@ -338,7 +337,6 @@ def _signals(
 
 
 def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np.float64]]:
-    """Return the list in each row of a column."""
     import pyarrow as pa
 
     array = column.combine_chunks()

@@ -699,7 +699,6 @@ def csv_problem(message: str) -> str | None:
 
 
 def _unfit(place: str, error: Exception) -> str:
-    """Format an engine's error about values it cannot process in one line."""
     words = without_values(error)
     return f"{place}: a value cannot be worked with ({words}); correct it, or fetch it again"
 

@@ -205,7 +205,6 @@ def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
-    """Count the rows by (number of the table, code)."""
     table = values_of(events["table"]).astype(np.int64)
     counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
     found = np.flatnonzero(counts)

@@ -169,7 +169,6 @@ def check_columns(table: Table, found: Collection[str], place: str) -> None:
 
 
 def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
-    """Read tables by the source's own function."""
     declared = {table.name: table for table in chosen}
     sums = Sums.beside(root) if root.is_dir() else None
     place = f"{root} ({sums.check_all()})" if sums else str(root)

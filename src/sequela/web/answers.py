@@ -209,7 +209,6 @@ class Answers:
         return found
 
     def _view(self, examples: Examples, found: NDArray[np.float32]) -> dict[str, object]:
-        """Return the content of a body as the page draws it, with predictions."""
         told: dict[str, object] = {"notes": list(examples.notes)}
         if examples.patients:
             told["patients"] = [each.model_dump() for each in examples.patients]

@@ -146,7 +146,6 @@ class Bodies:
         return readers[kind](body, said)
 
     def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
-        """Check the unit, rate and channels of a request."""
         for name in ("sfreq", "unit"):
             if said.get(name) in (None, ""):
                 expected = getattr(self.model.signal, name)
@@ -317,7 +316,6 @@ class Bodies:
         return replace(found, notes=[*notes, *left], recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
-        """Read the rows of a table of coded events."""
         import csv
 
         if kind == PARQUET:

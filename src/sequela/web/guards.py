@@ -129,7 +129,6 @@ class Guard:
             self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        """Refuse a request by its headers."""
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         host = headers.get("host", b"").decode("latin-1")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

@@ -84,7 +84,6 @@ class Prepared:
 
 
 def _computed(frame: Frame, _: Frames, *, column: str, text: str) -> Frame:
-    """Add a column that an expression computes."""
     return frame.with_columns(expression(text).alias(column))
 
 

@@ -24,7 +24,7 @@ from sequela.signals.reading import cut_unlabelled
 from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS
 from sequela.signals.uci_seizure import read_unlabelled as read_uci
-from sequela.signals.windows import Whose
+from sequela.signals.windows import Cut, Whose
 
 _NUMBERS = 1 << 19
 """Samples over all channels that are collected before they are scored."""
@@ -59,18 +59,9 @@ class ScoringShelf:
     _size: int = 0
     _checked: tuple[int, float] = (0, 0.0)
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
-        """Add windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
-        del label, start
+    def put(self, windows: Cut) -> None:
+        """Add windows of one recording, in the order of time."""
+        cut, _, _, whose, sfreq, place = windows
         recording = whose[0]
         first = self._numbers.pop(recording, 0) + 1
         self._numbers[recording] = first - 1 + len(cut)

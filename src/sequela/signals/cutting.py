@@ -11,7 +11,7 @@ from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
 from sequela.signals.declaration import Classes
 from sequela.signals.events import NO_CLASS, Event, label_windows
-from sequela.signals.windows import Rates, Whose, blocks, cut_row
+from sequela.signals.windows import Cut, Rates, Whose, blocks, cut_row
 
 
 def no_subjects(unit: str) -> str:
@@ -27,16 +27,7 @@ class Shelf(Protocol):
 
     n_dropped: int
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
+    def put(self, windows: Cut) -> None:
         """See :meth:`sequela.signals.windows.Shelf.put`."""
 
 
@@ -117,14 +108,8 @@ class Cutter:
             )
         cut, starts, dropped = cut_row(signal.astype(np.float32), n_times, stride)
         self.shelf.n_dropped += dropped
-        self.shelf.put(
-            cut,
-            label=np.full(len(cut), label, np.int64),
-            start=start + starts / after,
-            whose=whose,
-            sfreq=after,
-            place=place,
-        )
+        labels = np.full(len(cut), label, np.int64)
+        self.shelf.put(Cut(cut, labels, start + starts / after, whose, after, place))
 
     def stretch(
         self, stretch: Stretch, events: Sequence[Event] = (), classes: Classes | None = None
@@ -159,11 +144,5 @@ class Cutter:
             )
             cut, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
             which = label[begin:end] != NO_CLASS
-            self.shelf.put(
-                cut[which],
-                label=label[begin:end][which],
-                start=stretch.offset + starts[begin:end][which],
-                whose=stretch.whose,
-                sfreq=after,
-                place=stretch.place,
-            )
+            labels, times = label[begin:end][which], stretch.offset + starts[begin:end][which]
+            self.shelf.put(Cut(cut[which], labels, times, stretch.whose, after, stretch.place))

@@ -30,6 +30,21 @@ class Whose(NamedTuple):
     session: str | None = None
 
 
+class Cut(NamedTuple):
+    """Windows of one recording, and the name of their place in errors.
+
+    ``signal`` is float32 (window, n_chans, n_times) in µV, ``label`` int64 (window,), and ``start``
+    float64 (window,) in seconds.
+    """
+
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    start: NDArray[np.float64]
+    whose: Whose
+    sfreq: float
+    place: str
+
+
 @dataclass(frozen=True)
 class Windows:
     """Labelled windows of recordings.
@@ -113,21 +128,9 @@ class Shelf:
     def __exit__(self, *_: object) -> None:
         self._file.close()  # a map of it stays
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
-        """Add windows of one recording; those with a gap (NaN) are counted and left out.
-
-        ``cut`` is float32 (window, n_chans, n_times) in µV, ``label`` int64 (window,), ``start``
-        float64 (window,) in seconds, and ``place`` the name in errors.
-        """
+    def put(self, windows: Cut) -> None:
+        """Add windows of one recording; those with a gap (NaN) are counted and left out."""
+        cut, label, start, whose, sfreq, place = windows
         if not self.first:
             self.n_chans, self.n_times = cut.shape[1:]
             self.sfreq, self.first = sfreq, place

@@ -80,12 +80,9 @@ def predict(
     scoring.check(asked.signals, asked.times)
     data_set = _format_of(model, asked)
     with temporary() as work, Scored.open(model, _known(model, data_set.name), out) as scored:
-
-        def told(share: float | None) -> None:
-            done(scored.examples, share)
-
+        given = (asked.path, asked.signals, asked.times, work)
         notes, unknown = scoring.score(
-            scored, data_set, asked.path, asked.signals, asked.times, work, told
+            scored, data_set, *given, lambda share: done(scored.examples, share)
         )
         report = {
             "scored": scored.examples,

@@ -95,7 +95,8 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    built = _built(root)
+    # The log of the input data set, if this package built it.
+    built = read_account(root) if root and (root / ACCOUNT).is_file() else {}
     title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
@@ -134,11 +135,6 @@ def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> N
         return split
     pairs = zip(ids.tolist(), split.tolist(), strict=True)
     return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
-
-
-def _built(root: Path | None) -> dict[str, Any]:
-    """Read the log of the input data set, if this package built it."""
-    return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
 
 
 @contextmanager

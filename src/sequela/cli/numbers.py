@@ -36,8 +36,7 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     if open_:
         from sequela.integrity.openings import open_held_out
 
-        opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**run.test, "openings": opened})
+        say_numbers(console, run, {**run.test, "openings": open_held_out(run, "train").to_dict()})
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
@@ -116,8 +115,7 @@ def say_numbers(
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
-    heads = [f"at {point['threshold']:.3f}" for point in points]
-    table = open_table("", *heads)
+    table = open_table("", *[f"at {point['threshold']:.3f}" for point in points])
     for name in [each for each in _POINT if any(each in point for point in points)]:
         table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table

@@ -118,8 +118,7 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
     padded: list[Calls] = []
     sums: list[Calls] = []
     for layer, times in row.layers.items():
-        work = layer.padded or layer.work
-        padded.append(Calls(rules(replace(layer, work=work)).work, times))
+        padded.append(Calls(rules(replace(layer, work=layer.padded or layer.work)).work, times))
         if layer.embedding_sum is not None:
             sums.append(Calls(rules(replace(layer, work=layer.embedding_sum)).work, times))
     calls = tuple(Calls(rules(layer).work, times) for layer, times in row.layers.items())

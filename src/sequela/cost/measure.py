@@ -65,8 +65,7 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
     for batch in batches if network.sized else [1]:
         lengths = network.lengths[:1] * batch
         inputs = tuple(map(_random, network.inputs(lengths)))
-        given = replace(network, lengths=lengths, slots=max(lengths))
-        account = count(given, allow_unknown=True)
+        account = count(replace(network, lengths=lengths, slots=max(lengths)), allow_unknown=True)
         sums = account.embedding_sum
         done = account.operations if sums is None else sums.operations
         with torch.inference_mode():

@@ -164,8 +164,7 @@ class _Functions(TorchFunctionMode):
         with self.tracer.hiding():
             result = func(*args, **kwargs)
         given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False)) | dict(kwargs)
-        layer = operators.attention(result, given, self.tracer.is_weight)
-        self.tracer.add("attention", [layer])
+        self.tracer.add("attention", [operators.attention(result, given, self.tracer.is_weight)])
         return result
 
 

@@ -90,8 +90,7 @@ class Drift:
     def say(self, probabilities: NDArray[np.float32]) -> None:
         """Count predicted probabilities."""
         self.examples += len(probabilities)
-        best = probabilities.argmax(1)
-        self.predicted += np.bincount(best, minlength=len(self.predicted))
+        self.predicted += np.bincount(probabilities.argmax(1), minlength=len(self.predicted))
         if self._ends is not None:
             self._counts += _counts(probabilities, self._ends)
 

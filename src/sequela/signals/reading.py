@@ -182,8 +182,7 @@ class Reader:
         for each in events:
             if each.label not in self.settings.omit:
                 self._number(each.label, place)
-        omitted = frozenset(self.settings.omit)
-        return Classes(tuple(self.seen), self.seen, omitted)
+        return Classes(tuple(self.seen), self.seen, frozenset(self.settings.omit))
 
     @property
     def rate(self) -> float:

@@ -137,8 +137,7 @@ def read_account(root: Path) -> dict[str, Any]:
     """Read the log of a data set that this package built."""
     path = root / ACCOUNT
     try:
-        given = content(path, "an account of a build", "build the data set again")
-        return {**json_value(given)}
+        return {**json_value(content(path, "an account of a build", "build the data set again"))}
     except DataError:
         raise
     except (TypeError, ValueError, RecursionError) as error:

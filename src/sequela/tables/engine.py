@@ -337,8 +337,7 @@ class DuckDBEngine:
             yield
         except self._failure as error:
             if os.strerror(errno.ENOSPC) in str(error):
-                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._work))
-                raise full from error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._work)) from error
             if (problem := self._problem(str(error))) is None:
                 raise
             raise DataError(problem) from None  # at least this type holds the value

@@ -142,8 +142,7 @@ def is_open(source: str, rows: Mapping[str, int]) -> bool:
 
 def _stated(sums: Sums, path: Path) -> str:
     """Return the name of a file in a list, as it is or unpacked; empty where it is not listed."""
-    folder = sums.place.parent.absolute()
-    name = path.absolute().relative_to(folder).as_posix()
+    name = path.absolute().relative_to(sums.place.parent.absolute()).as_posix()
     return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")
 
 

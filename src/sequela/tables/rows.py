@@ -136,8 +136,7 @@ class TableRows:
 
     def _reason(self) -> nw.Expr:
         """Return the reason that a row is set aside; null for a row that is used."""
-        other = NO_FACT if self.table.facts else self.table.unused
-        reason = nw.lit(other)
+        reason = nw.lit(NO_FACT if self.table.facts else self.table.unused)
         shared = [set(fact.needs()) for fact in self.table.facts]
         needed = set.intersection(*shared) if shared else set()
         for column in sorted(needed, reverse=True):

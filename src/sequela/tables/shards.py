@@ -119,8 +119,7 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     place[values_of(order)] = np.arange(len(order), dtype=np.int32)
     codes = column.dictionary.take(order).cast(pa.string())
     numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
-    place_of_codes = table.column_names.index("code")
-    return table.set_column(place_of_codes, "code", numbered), codes.to_pylist()
+    return table.set_column(table.column_names.index("code"), "code", numbered), codes.to_pylist()
 
 
 def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

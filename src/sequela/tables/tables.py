@@ -199,8 +199,7 @@ def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.
             raise
 
     try:
-        reader = pa.RecordBatchReader.from_batches(given.schema, watched())
-        return engine.read_batches(name, reader)
+        return engine.read_batches(name, pa.RecordBatchReader.from_batches(given.schema, watched()))
     except Exception:
         if errors:
             raise errors[0] from None

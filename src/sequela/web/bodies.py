@@ -292,8 +292,7 @@ class Bodies:
             except SequelaError as error:  # without the path and the options of the command line
                 said = str(error).replace(str(path), "the file").replace(" with --channels", "")
                 raise DataError(said) from error
-        notes = [f"{note[:1].upper()}{note[1:]}." for note in recording.notes]
-        return self._windows(array, notes)
+        return self._windows(array, [f"{note[:1].upper()}{note[1:]}." for note in recording.notes])
 
     def _check_count(self, n_times: int) -> None:
         count = n_times // self._n_times

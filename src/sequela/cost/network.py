@@ -166,11 +166,10 @@ def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
         (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
     """
     total = sum(lengths)
-    of_length = torch.bincount(torch.tensor(lengths))
     return (
         torch.arange(codes).repeat(total),
         torch.arange(total + 1) * codes,
-        len(lengths) - of_length.cumsum(0)[:-1],
+        len(lengths) - torch.bincount(torch.tensor(lengths)).cumsum(0)[:-1],
     )
 
 

@@ -101,7 +101,6 @@ class EdfFile:
         fields = _fields(header, n_signals)
         samples = tuple(_whole(path, each, "samples of a record") for each in fields[_SAMPLES])
         n_records = _whole(path, header[_N_RECORDS], "number of data records")
-        width = 3 if fixed[:1] == b"\xff" else 2
         found = cls(
             path=path,
             header=header,
@@ -110,7 +109,7 @@ class EdfFile:
             samples=samples,
             n_records=n_records,
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
-            width=width,
+            width=3 if fixed[:1] == b"\xff" else 2,
         )
         found._check_size()
         found._check_scales(fields)

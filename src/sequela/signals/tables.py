@@ -310,8 +310,7 @@ def _signals(
     n_times = len(layout.columns[0])
     of_channel: list[Any] = []
     for channel, columns in zip(layout.channels, layout.columns, strict=True):
-        lists = n_times == 1 and pa.types.is_nested(batch[columns[0]].type)
-        if lists:
+        if n_times == 1 and pa.types.is_nested(batch[columns[0]].type):
             of_channel.append(_lists(path, channel, batch[columns[0]], first))
             continue
         try:

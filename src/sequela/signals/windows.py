@@ -324,9 +324,8 @@ class Rates:
         there = read(max(0, begin), min(n_before, end))
         ends = (max(0, -begin), max(0, end - n_before))
         padded = np.pad(there, ((0, 0), ends), mode="edge")
-        window = _filter(max(self.up, self.down))
         found: NDArray[np.float64] = resample_poly(  # type: ignore[call-overload] # scipy's stubs
-            padded, self.up, self.down, axis=-1, window=window
+            padded, self.up, self.down, axis=-1, window=_filter(max(self.up, self.down))
         )
         skipped = begin * self.up // self.down  # exact: begin is a multiple of down
         return found[:, first - skipped : last - skipped]

@@ -140,11 +140,10 @@ class Answers:
         if not examples.recording:
             return {}
         chances = found.mean(0, dtype=np.float64)
-        probabilities = dict(zip(self.model.classes, chances.tolist(), strict=True))
         return {
             "recording": {
                 "prediction": self.model.classes[int(chances.argmax())],
-                "probabilities": probabilities,
+                "probabilities": dict(zip(self.model.classes, chances.tolist(), strict=True)),
             }
         }
 

@@ -42,11 +42,10 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     for folder in folders:  # all, before any is counted
         open_held_out(folder, "report")
     contents = [study_content(study, runs, hide_below, aside) for study, runs, aside in studies]
-    titles = " and ".join(study.title for study, *_ in studies)
     return write_page(
         "report.html.j2",
         out,
-        title=titles + answer.claims_of(contents),
+        title=" and ".join(study.title for study, *_ in studies) + answer.claims_of(contents),
         lead=answer.lead(contents),
         cards=answer.cards(contents),
         pictures=answer.pictures(contents),

@@ -158,11 +158,7 @@ class Scored:
         self.seen.update(groups)
 
     def write(self, report: Mapping[str, Any]) -> int:
-        """Write table and list, completely or not at all.
-
-        Returns:
-            The number of examples in the training or validation set.
-        """
+        """Write table and list, completely or not at all, and count the known examples."""
         if not self.examples:
             reasons = "; ".join(f"{n:,}: {why}" for why, n in self.unscored.most_common(3))
             raise DataError(
@@ -202,11 +198,7 @@ class Scored:
 
 
 def write_mean(tables: Sequence[Path], out: Path) -> int:
-    """Write the mean of tables of the same examples, and one list of all exceptions.
-
-    Returns:
-        The number of examples in the training or validation set of any model.
-    """
+    """Write the mean of tables of the same examples, and one list; count the known examples."""
     read = [pq.read_table(each) for each in tables]
     first = read[0]
     if any(not each["id"].equals(first["id"]) for each in read):

@@ -61,10 +61,7 @@ def cut_unlabelled(
 
     The arguments are those of :func:`read`. ``shelf`` gets the windows in the order of the data,
     ``refuse`` the place of a row that cannot be cut and the reason, and ``done`` the share read so
-    far, or ``None`` where that is not known.
-
-    Returns:
-        Notes on the processing, as sentences.
+    far, or ``None`` where that is not known. Notes on the processing are returned, as sentences.
     """
     fields = SignalSettings.model_fields
     settings = declared(path, given).model_copy(

@@ -46,10 +46,8 @@ def build(
     """Write the events of ``source`` as a MEDS data set: see the help of ``sequela build``.
 
     ``root`` is a folder or, as text, the address of a database, or a schema or address that Spark
-    reads. A session of ``spark`` is used instead of ``engine`` and ``master``.
-
-    Returns:
-        The log, which is also in ``out/account.json``.
+    reads. A session of ``spark`` is used instead of ``engine`` and ``master``. The log that is
+    returned is also in ``out/account.json``.
     """
     with _new_folder(out) as (new, work):
         opened = open_engine(engine, work, master, spark)

@@ -236,11 +236,8 @@ class DuckDBEngine:
     ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
         """Keep frames of CSV files under these names, and check the files at the same time.
 
-        A check reads its file; it copies the content into the stream that it is given. One thread
-        decompresses a file, so several are read side by side.
-
-        Returns:
-            The kept frames, and the results of the checks.
+        A check reads its file; it copies the content into the stream that it is given, and its
+        result is returned. One thread decompresses a file, so several are read side by side.
         """
 
         def keep(name: str) -> str:

@@ -31,16 +31,11 @@ def events_of(
 ) -> Located:
     """Return the place of a data set's events, and build them if they are not there yet.
 
-    A data set that ``sequela build`` wrote is used unchanged. Other data are built under
-    ``folder``, unless that was done before from the same files by the same code.
-
-    Built data sets are stored in ``folder``, each under its name. Without ``tables`` to read
-    besides the required ones, all that are present are read. If the data are not ``labelled``, rows
-    that become known at the end of a stay are not required: any number may be set aside. ``rows``
-    describe a table with one row per patient.
-
-    Returns:
-        The MEDS data set, and a description of the data's place.
+    A data set that ``sequela build`` wrote is used unchanged. Other data are built in ``folder``,
+    each under its name, unless that was done before from the same files by the same code. Without
+    ``tables`` to read besides the required ones, all that are present are read. If the data are not
+    ``labelled``, rows that become known at the end of a stay are not required: any number may be
+    set aside. ``rows`` describe a table with one row per patient.
     """
     data_set = catalog.lookup(name)
     located = data_set.locate(root)

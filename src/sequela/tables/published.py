@@ -51,12 +51,9 @@ class Publication:
     def prove(
         self, name: str, path: Path, copy: BinaryIO | None = None, form: Format = PLAIN
     ) -> str:
-        """Read the file of a table from end to end, and compare it with its published checksum.
+        """Read the file of a table from end to end, and return the state of its checksum in words.
 
         ``copy`` is a stream that gets the decompressed text in UTF-8, as long as somebody reads it.
-
-        Returns:
-            The state of its checksum, in words.
         """
         changed = name.lower() in self.changed
         stated = "" if changed or self.sums is None else _stated(self.sums, path)
@@ -112,11 +109,7 @@ class Publication:
                 )
 
     def check_rows(self, places: Mapping[str, str], rows: Mapping[str, int]) -> str:
-        """Name the release that the tables are of, by their numbers of rows.
-
-        Returns:
-            The release, such as ``the demo of MIMIC-III 1.4``; empty where none is recognised.
-        """
+        """Name the release that the tables are of, by their numbers of rows; empty if unknown."""
         for release, published in _known(self.source).get("rows", {}).items():
             known = {n: published[stem_of(n)] for n in rows if stem_of(n) in published}
             alike = [name for name, number in known.items() if rows[name] == number]

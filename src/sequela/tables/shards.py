@@ -99,7 +99,9 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     rows, copies = distinct_rows(table)
     made = _count(table, codes)
     kept = made - _count(table.take(column_of(copies)), codes)
-    ids, counts = _runs(values_of(table["subject_id"])[rows])
+    subject = values_of(table["subject_id"])[rows]  # sorted
+    first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
+    ids, counts = subject[first], np.diff(first, append=len(subject))
     part = split(ids)
     part_of_row = np.repeat(part, counts)
     files = []
@@ -147,12 +149,6 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
     again = tied[1:][equal]
     return np.delete(order, again), order[again]
-
-
-def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct values of a sorted array, and their counts."""
-    first = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
-    return values[first], np.diff(first, append=len(values))
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -15,21 +15,21 @@ from sequela.datasets.recordings import Recording
 from sequela.signals.uci_seizure import recording_ids
 
 Capture = pytest.CaptureFixture[str]
-Check = Callable[..., None]
+Check = Callable[..., list[str]]
 
 
 @pytest.fixture
 def no_good(refused: Refused) -> Check:
-    """Check data that are refused in a line that holds the parts, with nothing written."""
+    """Return the parts that the refusal of data lacks, which writes nothing."""
 
     def files(folder: Path) -> dict[str, bytes]:
         return {str(each): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
-    def check(name: str, root: Path, *parts: str) -> None:
+    def check(name: str, root: Path, *parts: str) -> list[str]:
         before = files(root.parent)
         line = refused("data", "check", name, "--root", root)
-        assert [part for part in (str(root), *parts) if part not in line] == []
         assert files(root.parent) == before
+        return [part for part in (str(root), *parts) if part not in line]
 
     return check
 
@@ -37,32 +37,34 @@ def no_good(refused: Refused) -> Check:
 def test_a_missing_set(no_good: Check, bonn_folder: Path) -> None:
     shutil.rmtree(bonn_folder / "S")
     parts = ("lacks set S", "S001.txt", "S.zip", "put what is missing there")
-    no_good("bonn", bonn_folder, *parts)
+    assert no_good("bonn", bonn_folder, *parts) == []
 
 
 def test_an_empty_set(no_good: Check, bonn_folder: Path) -> None:
     shutil.rmtree(bonn_folder / "S")
     (bonn_folder / "S").mkdir()
-    no_good("bonn", bonn_folder, "S holds no recording", "expected S001.txt to S100.txt")
+    assert (
+        no_good("bonn", bonn_folder, "S holds no recording", "expected S001.txt to S100.txt") == []
+    )
 
 
 def test_a_file_that_is_no_recording(no_good: Check, bonn_folder: Path) -> None:
     file = bonn_folder / "F" / "F002.txt"
     file.write_bytes(b"7\n" * 4096)
     found = f"{file} ends at line 4096: expected 4,097 samples"
-    no_good("bonn", bonn_folder, found, "put the file as published in its place")
+    assert no_good("bonn", bonn_folder, found, "put the file as published in its place") == []
 
 
 def test_a_broken_zip_file(no_good: Check, bonn_folder: Path) -> None:
     shutil.rmtree(bonn_folder / "O")
     (bonn_folder / "O.zip").write_bytes(b"PK\x03\x04 broken off")
     found = "O.zip is damaged (File is not a zip file)"
-    no_good("bonn", bonn_folder, found, "or a set's zip file")
+    assert no_good("bonn", bonn_folder, found, "or a set's zip file") == []
 
 
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
 def test_a_root_that_does_not_exist(no_good: Check, tmp_path: Path, name: str) -> None:
-    no_good(name, tmp_path / "nowhere", "does not exist", "name another --root")
+    assert no_good(name, tmp_path / "nowhere", "does not exist", "name another --root") == []
 
 
 def test_a_csv_file_that_is_not_as_published(
@@ -79,7 +81,7 @@ def test_a_csv_file_that_is_not_as_published(
     text = "".join(",".join(row) + "\n" for row in rows)
     root = tmp_path / "uci-seizure"
     root.mkdir()
-    no_good("uci-seizure", root, "found none, expected one .csv or .csv.gz file")
+    assert no_good("uci-seizure", root, "found none, expected one .csv or .csv.gz file") == []
     file = root / "seizure.csv"
     file.write_text(text)
     ran("data", "check", "uci-seizure", "--root", root)
@@ -89,11 +91,13 @@ def test_a_csv_file_that_is_not_as_published(
         (",5\n", ",7\n", "line 2: found y = 7 (outside 1 to 5), expected 5 for 'X1.V1'"),
     ):
         file.write_text(text.replace(old, new, 1))
-        no_good("uci-seizure", root, f"{file} {found}", "use the file as published")
+        assert no_good("uci-seizure", root, f"{file} {found}", "use the file as published") == []
     file.unlink()
     content = gzip.compress(text.encode())
     (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    no_good("uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published")
+    assert (
+        no_good("uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published") == []
+    )
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:

@@ -147,7 +147,6 @@ def _check_database(command: str, argument: str) -> None:
 
 
 def _refuse(message: str, status: int) -> NoReturn:
-    """Print an error in one line and exit."""
     Console(stderr=True, soft_wrap=True).print(
         f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False
     )

@@ -36,8 +36,7 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     if open_:
         from sequela.integrity.openings import open_held_out
 
-        opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**run.test, "openings": opened})
+        say_numbers(console, run, {**run.test, "openings": open_held_out(run, "train").to_dict()})
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
@@ -133,9 +132,7 @@ def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of the rates at each threshold."""
-    heads = [f"at {point['threshold']:.3f}" for point in points]
-    table = open_table("", *heads)
+    table = open_table("", *[f"at {point['threshold']:.3f}" for point in points])
     for name in [each for each in _POINT if any(each in point for point in points)]:
         table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table
@@ -160,7 +157,15 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
             yield f"set aside: {count:,} {units} in the model's training or validation set{under}"
-    yield from _unlike_training(numbers)
+    if "overlap_unknown" in numbers:
+        yield numbers["overlap_unknown"]
+    if "unknown_codes" in numbers:
+        share = numbers["unknown_codes"]
+        yield (
+            "these data have no code of the families that the model reads"
+            if share is None
+            else f"codes outside the model's vocabulary: {share:.1%}"
+        )
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
@@ -174,18 +179,6 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             if numbers["leaks"]
             else "leaks: none found"
         )
-
-
-def _unlike_training(numbers: Mapping[str, Any]) -> Iterator[str]:
-    """Yield notes on unknown overlap and unknown codes of other data."""
-    if "overlap_unknown" in numbers:
-        yield numbers["overlap_unknown"]
-    if "unknown_codes" in numbers:
-        share = numbers["unknown_codes"]
-        if share is None:
-            yield "these data have no code of the families that the model reads"
-        else:
-            yield f"codes outside the model's vocabulary: {share:.1%}"
 
 
 def open_table(*columns: str) -> Table:

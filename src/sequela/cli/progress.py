@@ -125,7 +125,6 @@ class StudyProgress:
             self.console.print(self._total(snapshot))
 
     def _total(self, now: "Snapshot") -> str:
-        """Return the number of finished runs and the time in words."""
         left = now.seconds_left()
         remaining = "" if left is None else f", about {_clock(left)} left"
         elapsed = _clock(time.monotonic() - self.started)
@@ -148,7 +147,6 @@ class StudyProgress:
 
 
 def _stage(training: "Training") -> str:
-    """Return the fold and epoch of a run in words."""
     run = training.run
     fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
     epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""

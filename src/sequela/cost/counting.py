@@ -71,7 +71,13 @@ def account(
     seen = trace(model, args, kwargs, padded_rows=padded_rows)
     title = name or type(model).__name__
     if seen.unknown and not allow_unknown:
-        raise ModelError(_unknown_message(title, seen.unknown))
+        named = [str(noted) for noted in _noted(seen.unknown)]
+        more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
+        raise ModelError(
+            f"{title} has operations without a counting rule: "
+            f"{'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave them out and get a lower bound with "
+            "--allow-unknown"
+        )
     shapes = [*map(describe, args), *(f"{key}={describe(v)}" for key, v in kwargs.items())]
     compare = convention == "report-2019" or title in COUNTED
     return Account(
@@ -112,8 +118,7 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
     padded: list[Calls] = []
     sums: list[Calls] = []
     for layer, times in row.layers.items():
-        work = layer.padded or layer.work
-        padded.append(Calls(rules(replace(layer, work=work)).work, times))
+        padded.append(Calls(rules(replace(layer, work=layer.padded or layer.work)).work, times))
         if layer.embedding_sum is not None:
             sums.append(Calls(rules(replace(layer, work=layer.embedding_sum)).work, times))
     calls = tuple(Calls(rules(layer).work, times) for layer, times in row.layers.items())
@@ -141,7 +146,6 @@ def _parameters(row: Row, rules: Convention) -> Formula:
 
 
 def _report(seen: Trace) -> ReportCount:
-    """Count as in the report of 2019, layer by layer, with its omissions."""
     layers = _layers(seen, conventions.convention("report-2019"))
     omissions = [
         Omission(row.name, *omission)
@@ -159,14 +163,4 @@ def _noted(places: Counter[Place]) -> tuple[Noted, ...]:
     return tuple(
         Noted(place.operation, ", ".join(filter(None, (place.module, place.line))), times)
         for place, times in places.items()
-    )
-
-
-def _unknown_message(title: str, unknown: Counter[Place]) -> str:
-    named = [str(noted) for noted in _noted(unknown)]
-    more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
-    return (
-        f"{title} has operations without a counting rule: "
-        f"{'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave them out and get a lower bound with "
-        "--allow-unknown"
     )

@@ -56,6 +56,8 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
     """
     import torch
 
+    from sequela.cost.network import count
+
     peak_rate = matmul_rate()
     model = copy.deepcopy(network.model).eval()
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
@@ -63,7 +65,9 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
     for batch in batches if network.sized else [1]:
         lengths = network.lengths[:1] * batch
         inputs = tuple(map(_random, network.inputs(lengths)))
-        done = executed_operations(network, lengths)
+        account = count(replace(network, lengths=lengths, slots=max(lengths)), allow_unknown=True)
+        sums = account.embedding_sum
+        done = account.operations if sums is None else sums.operations
         with torch.inference_mode():
             model(*inputs)
             peak = peak_bytes(model, inputs)
@@ -92,16 +96,6 @@ def peak_of_one(predict: Callable[[], Any], *, tensors: bool) -> int:
         return peak_bytes(predict, ()) + tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def executed_operations(network: "Network", lengths: Sequence[int]) -> int:
-    """Count the operations of the implementation on a batch of these lengths."""
-    from sequela.cost.network import count
-
-    given = replace(network, lengths=tuple(lengths), slots=max(lengths))
-    account = count(given, allow_unknown=True)
-    sums = account.embedding_sum
-    return account.operations if sums is None else sums.operations
 
 
 def _random(value: Any) -> Any:

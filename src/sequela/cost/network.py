@@ -81,19 +81,10 @@ def registered(
     slots: int | None = None,
     codes: int | None = None,
 ) -> Network:
-    """Return one of Sequela's own models.
+    """Return one of Sequela's own models, with the settings that differ from its defaults.
 
-    Args:
-        name: Its name in the registry.
-        settings: Fields of its config that differ from the defaults.
-        steps: Samples of a segment, or visits of a patient (20 by default).
-        lengths: Visits of each patient of a batch.
-        slots: Visits of a padded batch, the longest patient's by default.
-        codes: Codes of each visit, 11 by default.
-
-    Raises:
-        UnknownNameError: If there is no such model.
-        SettingError: If a setting does not exist or does not fit the model.
+    ``steps`` are the samples of a segment, or the visits of a patient (20 by default). A batch of
+    patients has ``lengths`` visits each, of 11 ``codes`` by default, and is padded to ``slots``.
     """
     entry = lookup_network(name)
     settings = dict(settings or {})
@@ -128,7 +119,6 @@ def registered(
 
 
 def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
-    """Return the config of a network, and the sizes of its inputs."""
     asked = settings
     if entry.config_class is None:
         asked = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
@@ -138,7 +128,6 @@ def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, 
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:
-    """Return a function that makes the inputs of segments, one for each length."""
     count = len(lengths)
     signal = torch.zeros(count, sizes["n_chans"], sizes["n_times"])
     features = torch.zeros(count, sizes["n_features"])
@@ -148,7 +137,6 @@ def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequenc
 def _patients(
     reads: tuple[str, ...], sizes: Mapping[str, int], codes: int, lengths: Sequence[int]
 ) -> Inputs:
-    """Return a function that makes the inputs of patients, with ``codes`` codes a visit."""
     of_visits, offsets, batch_sizes = visits(lengths, codes)
     total, count = sum(lengths), len(lengths)
     nobody = torch.zeros(count, dtype=torch.int64)
@@ -178,11 +166,10 @@ def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
         (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
     """
     total = sum(lengths)
-    of_length = torch.bincount(torch.tensor(lengths))
     return (
         torch.arange(codes).repeat(total),
         torch.arange(total + 1) * codes,
-        len(lengths) - of_length.cumsum(0)[:-1],
+        len(lengths) - torch.bincount(torch.tensor(lengths)).cumsum(0)[:-1],
     )
 
 

@@ -86,7 +86,6 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _kinds(noted: Iterable[Noted]) -> str:
-    """List the noted operations, places together."""
     times: Counter[str] = Counter()
     for each in noted:
         times[each.operation] += each.times
@@ -94,7 +93,6 @@ def _kinds(noted: Iterable[Noted]) -> str:
 
 
 def _report(report: ReportCount) -> str:
-    """Format the count of the report of 2019, and the terms of the difference."""
     parameters, operations = report.parameters, report.operations
     more = report.missing_parameters, report.missing_operations
     counts = [

@@ -164,8 +164,7 @@ class _Functions(TorchFunctionMode):
         with self.tracer.hiding():
             result = func(*args, **kwargs)
         given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False)) | dict(kwargs)
-        layer = operators.attention(result, given, self.tracer.is_weight)
-        self.tracer.add("attention", [layer])
+        self.tracer.add("attention", [operators.attention(result, given, self.tracer.is_weight)])
         return result
 
 
@@ -282,7 +281,10 @@ class _Tracer(TorchDispatchMode):
         except Exception as error:
             self.note(error)
             raise
-        op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
+        declared = func._schema.arguments  # noqa: SLF001
+        named = {argument.name: argument.default_value for argument in declared}
+        named.update(zip((argument.name for argument in declared), args, strict=False))
+        op = operators.Operation(base, named | dict(kwargs), result, self.is_weight)
         if not self.hidden:
             self.report(func, base, op)
         if not func.is_view:
@@ -396,14 +398,6 @@ def _vectorised() -> bool:
 def _tensors(values: Any) -> list[Tensor]:
     """Return the tensors in nested arguments, those of packed sequences too."""
     return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
-
-
-def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Bind the arguments of an operator by name, defaults included."""
-    declared = func._schema.arguments  # noqa: SLF001
-    named = {argument.name: argument.default_value for argument in declared}
-    named.update(zip((argument.name for argument in declared), args, strict=False))
-    return named | dict(kwargs)
 
 
 def _caller() -> str:

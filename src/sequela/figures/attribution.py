@@ -110,7 +110,6 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
 def _described(
     signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
 ) -> str:
-    """Describe the picture in words: the samples that change each number most."""
     sentences = [
         f"A segment of {signal.shape[1] / sfreq:.2f} s, {signal.min():.0f} to {signal.max():.0f} µV"
     ]

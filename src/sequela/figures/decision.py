@@ -108,7 +108,6 @@ def _reference_lines(
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
-    """Describe the net benefits at 25, 50 and 75 % of the axis."""
     places = [int(np.abs(first.threshold - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
     found = []
     for place in places:

@@ -141,7 +141,6 @@ class FlowDiagram:
         )
 
     def _repr_html_(self) -> str:
-        """Return the diagram for a notebook, with its style."""
         style = ".flow { --ink: currentcolor; --soft: currentcolor; font-family: system-ui; }"
         return f"<style>{css()}{style}</style>{self.html()}"
 

@@ -117,7 +117,6 @@ def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
 
 
 def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[alt.Chart]:
-    """Draw the reference line, broken where the texts are."""
     if scale.reference is None:
         return []
     places = [r["y"] for r in data if r["value"] is not None]

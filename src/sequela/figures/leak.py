@@ -47,9 +47,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     base = base.transform_calculate(**ends, at=f"{factor} * datum.difference")
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q")
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
-        x="at:Q",
-        description="hover:N",
-        shape=alt.Shape("leak:N", sort=names, scale=shapes),
+        x="at:Q", description="hover:N", shape=alt.Shape("leak:N", sort=names, scale=shapes)
     )
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[2, 3])
     height = (_ROW + _MORE * (len(names) - 1)) * len(order)

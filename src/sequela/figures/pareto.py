@@ -151,7 +151,6 @@ def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
 def _names(
     data: Sequence[dict[str, Any]], scales: dict[str, tuple[float, float]], x: alt.X, width: int
 ) -> list[alt.LayerChart]:
-    """Draw the names of the points, where they hide nothing."""
     left, right = (math.log10(end) for end in scales["at"])
     low, high = scales["accuracy"]
     points = [

@@ -179,7 +179,11 @@ def _points(
 ) -> list[alt.Chart | alt.LayerChart]:
     """Draw points at the thresholds, with labels for one model, else with a legend."""
     marks = [
-        {**row, "colour": series.colour_of(row["label"]), "hover": _hover(row, look)}
+        {
+            **row,
+            "colour": series.colour_of(row["label"]),
+            "hover": f"{row['label']}; {row['what']}: {_rates(row, look)}",
+        }
         for row in drawn
         if row["what"] in _MARKS and row[look.y] is not None
     ]
@@ -200,10 +204,6 @@ def _points(
     if not alone:
         return [points]
     return [points, *_labels(marks, look)]
-
-
-def _hover(row: dict[str, Any], look: _Look) -> str:
-    return f"{row['label']}; {row['what']}: {_rates(row, look)}"
 
 
 def _rates(row: dict[str, Any], look: _Look) -> str:
@@ -234,7 +234,6 @@ def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
 def _alt(
     areas: Mapping[str, Estimate], rows: list[dict[str, Any]], look: _Look, said: str, of: str
 ) -> str:
-    """Describe the areas with intervals, and the rates at the thresholds."""
     kind = "ROC" if look.area == "AUROC" else "Precision-recall"
     found = []
     for name, area in areas.items():

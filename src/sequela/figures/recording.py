@@ -179,7 +179,6 @@ def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerCha
 
 
 def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> alt.Chart:
-    """Draw a strip for the detected events, and one for the known events."""
     strips = _strips(scored)
     first, last = within or (0.0, float("inf"))
     rows = [

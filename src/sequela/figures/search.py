@@ -78,5 +78,4 @@ def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str
 
 
 def _value(value: Any) -> Any:
-    """Return a choice as a word, and a number unchanged."""
     return str(value).lower() if isinstance(value, bool) else value

@@ -54,7 +54,6 @@ def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
 
 
 def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
-    """Read one array of an archive."""
     try:
         found: NDArray[Any] = archive[name]
     except (ValueError, OSError, EOFError) as error:

@@ -96,7 +96,12 @@ def opened(
             source = cast("BinaryIO", igzip.IGzipFile(fileobj=file))
         elif compressed:
             with _translated(str(path), f"expected {expected} in a zip; {remedy}"):
-                source = _only_member(file)
+                archive = zipfile.ZipFile(file)
+                _check_count(file, archive)
+                names = archive.namelist()
+                if len(names) != 1:
+                    raise zipfile.BadZipFile(f"it has {len(names)} entries, not one: unpack it")
+                source = cast("BinaryIO", archive.open(names[0]))
         times_size = max(TIMES * size, SMALL) if compressed else size
         raw = _Guarded(source, str(path), f"expected {expected}; {remedy}", times_size, most)
         with io.BufferedReader(raw, _CHUNK) as stream:
@@ -188,7 +193,6 @@ def _problem(
 
 
 def _keys(of: type[Any]) -> dict[str, Any]:
-    """Return the keys of a model or a dataclass, and their types."""
     if is_dataclass(of):
         return {each.name: each.type for each in fields(of)}
     return {name: each.annotation for name, each in of.model_fields.items()}
@@ -208,13 +212,8 @@ def as_text(
 ) -> str:
     """Decode bytes as UTF-8 text, without a byte order mark.
 
-    Args:
-        given: The bytes.
-        place: Name of the bytes in errors.
-        expected: Description of the bytes.
-        remedy: What to do if they are not.
-        ended: Whether the last line must have a line end, as in published files: without one, the
-            number before it may be cut.
+    If ``ended``, the last line must have a line end, as in published files: without one, the number
+    before it may be cut.
     """
 
     def fault(line: int, found: str) -> DataError:
@@ -237,11 +236,8 @@ def members(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file in a folder, zip or tar file, sorted in the first two.
 
-    Args:
-        path: A folder (files directly in it), a file named ``.tar`` or ``.tar.gz``, or a zip file.
-        expected: Description of the files.
-        remedy: What to do if one is not.
-        wanted: Filter of names; other members of an archive are verified and left out.
+    Of a folder these are the files directly in it. A tar file is named ``.tar`` or ``.tar.gz``.
+    Members of an archive that are not ``wanted``, by their name, are verified and left out.
     """
     if path.is_dir():
         for each in sorted(path.iterdir()):
@@ -388,7 +384,6 @@ class _Guarded(io.RawIOBase):
 
 @contextmanager
 def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedReader]:
-    """Open a regular file."""
     rest = f"expected {expected}; {remedy}"
     try:
         _check_regular(path, path.stat().st_mode, rest)
@@ -460,15 +455,6 @@ def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
                 read = archive.read(entry)
             if not entry.is_dir():
                 yield entry.filename, read
-
-
-def _only_member(file: BinaryIO) -> BinaryIO:
-    archive = zipfile.ZipFile(file)
-    _check_count(file, archive)
-    names = archive.namelist()
-    if len(names) != 1:
-        raise zipfile.BadZipFile(f"it has {len(names)} entries, not one: unpack it")
-    return cast("BinaryIO", archive.open(names[0]))
 
 
 def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:

@@ -34,8 +34,7 @@ def read(path: Path, expected: str, remedy: str) -> pa.Table:
     """Read the table of a file, and verify its checksums where it has any."""
     given = content(path, expected, remedy)
     try:
-        file = pq.ParquetFile(pa.BufferReader(given), page_checksum_verification=True)
-        table = file.read()
+        table = pq.ParquetFile(pa.BufferReader(given), page_checksum_verification=True).read()
         table.validate(full=True)
         found = (table.schema.metadata or {}).get(SEAL)
         broken = found is not None and found.decode("ascii") != _seal(table)

@@ -129,7 +129,6 @@ def _data_again(folder: RunFolder, root: Path | None, work: Path) -> "tuple[Exam
 
 
 def _differences(folder: RunFolder, data: Examples) -> Iterator[str]:
-    """Yield sentences on differences of a run from its data and model."""
     model, metrics = trained(folder), folder.path / METRICS
     if any(leaf.is_network for leaf in model.leaves):
         import torch
@@ -160,7 +159,6 @@ def _audit(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_model(folder: RunFolder, data: Examples, model: TrainedModel) -> Iterator[str]:
-    """Yield sentences on differences of preprocessing and cost."""
     given = data.inputs(model.reads, standardise=model.is_network)
     for name, learnt in given.state.items():
         if name not in model.state or not np.array_equal(model.state[name], learnt):
@@ -183,7 +181,6 @@ def _is_refit(settings: RunSettings) -> bool:
 
 
 def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
-    """Yield sentences on differences of the stored predictions from the model's."""
     stored, path = folder.predictions, folder.path / "predictions.parquet"
     for name in ("example_id", "group_id", "subject_id", "split", "label"):
         if not np.array_equal(getattr(stored, name), getattr(again, name)):

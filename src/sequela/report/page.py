@@ -22,17 +22,20 @@ def write_page(template: str, out: Path, **placed: Any) -> Path:
     """Write a page. The same content gives the same bytes each time."""
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = open_templates().get_template(template)
-    text = page.render(
-        style=Markup(_asset("style.css") + css()),  # noqa: S704 - files of the package
-        script=Markup(script),  # noqa: S704 - a file of the package
-        policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'",
-        term=Glossary(),
-        terms=TERMS,
-        anchor=anchor,
-        sets=SETS,
-        **placed,
+    text = (
+        open_templates()
+        .get_template(template)
+        .render(
+            style=Markup(_asset("style.css") + css()),  # noqa: S704 - files of the package
+            script=Markup(script),  # noqa: S704 - a file of the package
+            policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+            "base-uri 'none'; form-action 'none'",
+            term=Glossary(),
+            terms=TERMS,
+            anchor=anchor,
+            sets=SETS,
+            **placed,
+        )
     )
     with adding(out) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -417,14 +417,6 @@ def _grouped(source: Sequences, examples: NDArray[np.int64]) -> "csr_array":
     return counted
 
 
-def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return codes and groups that enough training examples have, and that are not measurements."""
-    often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
-    measured = set(source.channel_names)
-    told = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
-    return np.asarray(often[~np.array(told, np.bool_)], np.int64)
-
-
 def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> SparseTable:
     """Return age, counts of codes and groups, and summaries of measurements, not scaled."""
     from scipy.sparse import csr_array, hstack
@@ -438,7 +430,10 @@ def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> 
 
 def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     """Learn ``codes``: int64 (column,); ``quantiles``: float32 (column, 101), on training rows."""
-    codes = {"codes": _unmeasured(source, train_rows)}
+    often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
+    measured = set(source.channel_names)
+    told = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
+    codes = {"codes": np.asarray(often[~np.array(told, np.bool_)], np.int64)}
     table = _described(source, train_rows, codes)
     found = [
         quantiles(np.asfortranarray(table[:, some])) for some in _blocks(table.shape[1], len(table))

@@ -292,16 +292,11 @@ class SequencesWriter:
             return
         header = {**self.header, "shapes": {n: f.length for n, f in self._files.items()}}
         (self._work / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-        _replace(self._work, self.folder)
-
-
-def _replace(new: Path, target: Path) -> None:
-    """Move a finished folder to its name, replacing older sequences."""
-    old = target.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+        old = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:8]}.old")
+        if self.folder.exists():
+            self.folder.rename(old)
+        self._work.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -126,6 +126,10 @@ def find_in_sequences(
     names = sequences.vocabulary
     values = summary_table(sequences, everybody)
     judged = np.flatnonzero(part != _HELD_OUT)
+    seen = np.zeros(len(sequences.vocabulary), np.bool_)
+    seen[codes[part[example] == _TRAIN]] = True
+    facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
+    found = Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)
     return [
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
         *overlaps.revealing_codes(example, codes, names, label, classes, subject),
@@ -143,7 +147,7 @@ def find_in_sequences(
         *tells.averaged_labels(
             values[:, :: len(SUMMARIES)], sequences.channel_names, label, classes
         ),
-        *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
+        *([found] if facts["foreign"] else []),
         *_later_steps(sequences),
     ]
 
@@ -243,15 +247,6 @@ def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     if np.allclose(ours, theirs, rtol=_TOLERANCE):
         return []
     return [Finding("scaling of other parts", "leak", ("scaling",))]
-
-
-def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) -> list[Finding]:
-    """Find known codes that no training example has."""
-    seen = np.zeros(len(sequences.vocabulary), np.bool_)
-    seen[in_training] = True
-    facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
-    found = Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)
-    return [found] if facts["foreign"] else []
 
 
 def _later_steps(sequences: Sequences) -> list[Finding]:

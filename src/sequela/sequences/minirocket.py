@@ -29,8 +29,7 @@ def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
             f"a segment has {signal.shape[2]} samples, and MiniRocket needs at least {_FEWEST}: "
             "give longer segments"
         )
-    fitted = _transformer().fit(signal)
-    return dict(zip(_STATE, map(np.asarray, fitted.parameters), strict=True))
+    return dict(zip(_STATE, map(np.asarray, _transformer().fit(signal).parameters), strict=True))
 
 
 def transformed(

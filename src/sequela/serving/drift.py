@@ -90,8 +90,7 @@ class Drift:
     def say(self, probabilities: NDArray[np.float32]) -> None:
         """Count predicted probabilities."""
         self.examples += len(probabilities)
-        best = probabilities.argmax(1)
-        self.predicted += np.bincount(best, minlength=len(self.predicted))
+        self.predicted += np.bincount(probabilities.argmax(1), minlength=len(self.predicted))
         if self._ends is not None:
             self._counts += _counts(probabilities, self._ends)
 
@@ -207,7 +206,6 @@ class Drift:
 
 
 def _spread_of(number: int, channel: Mapping[str, float]) -> str:
-    """Describe the drift of a channel in a sentence."""
     before = channel["training_deviation"] or 1.0
     ratio = channel["deviation"] / before
     shift = (channel["mean"] - channel["training_mean"]) / before
@@ -221,7 +219,6 @@ def _spread_of(number: int, channel: Mapping[str, float]) -> str:
 
 
 def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield sentences on the drift of records."""
     if found["training_steps"] is not None:
         yield (
             f"drift: {found['steps']:.1f} steps per example (training: "

@@ -23,18 +23,6 @@ from sequela.runs.model import FILE, TrainedEnsemble, TrainedModel, trained
 from sequela.runs.released import least_named, public
 from sequela.sequences.featurisers import FEATURES
 from sequela.serving import about as metadata
-from sequela.serving.about import (
-    About,
-    Calibration,
-    ConformalSets,
-    Fingerprint,
-    Measured,
-    Records,
-    Run,
-    Signal,
-    Threshold,
-    Training,
-)
 from sequela.serving.drift import answers_of, codes_of
 from sequela.version import __version__
 
@@ -69,11 +57,11 @@ def exported(path: Path, *, trust_code: bool = False) -> bytes:
     return metadata.sealed(graph.SerializeToString(deterministic=True))
 
 
-def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
+def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> metadata.About:
     """Describe a model."""
     header, data, settings = model.header, folder.data, folder.settings
     kind = kind_of(model.leaves[0].reads[0])
-    return About(
+    return metadata.About(
         sequela=__version__,
         internal=names_of_few(folder),
         model=settings.model,
@@ -86,11 +74,11 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
         **_TAKES[kind](folder, model),
         answers=answers_of(folder.predictions.part("held_out")),
         thresholds=[
-            Threshold(value=each.threshold, chosen_for=each.chosen_for)
+            metadata.Threshold(value=each.threshold, chosen_for=each.chosen_for)
             for each in folder.test.operating_points
         ],
         calibration=_calibration(folder.predictions.part("tuning")),
-        training=Training(
+        training=metadata.Training(
             **{name: data[name] for name in ("name", "title", "licence", "citation")},
             origin=public(data.origin),
             examples=dict(folder.split.n_examples),
@@ -100,7 +88,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> About:
             for name in ("parameters", "operations", "macs", "train_seconds")
         },
         intended_use=INTENDED.format(question=data.question, title=data.title),
-        run=Run(
+        run=metadata.Run(
             sha256=Manifest.read(folder.path).seal,
             data_sha256=folder.json("split.json")["data_sha256"],
             model_sha256=hashlib.sha256((folder.path / FILE).read_bytes()).hexdigest(),
@@ -122,7 +110,7 @@ def names_of_few(folder: RunFolder) -> str | None:
 
 
 def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    signal = Signal(
+    signal = metadata.Signal(
         unit="µV",
         **{name: model.header[name] for name in ("sfreq", "n_chans", "n_times", "scaling")},
         channels=list(folder.data.channels),
@@ -134,7 +122,7 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
 def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
     header, cohort, table = model.header, folder.settings.cohort, folder.settings.signals
     rows: Any = {"rows": table.model_dump(mode="json", exclude_defaults=True)} if table else {}
-    records = Records(
+    records = metadata.Records(
         task=header["task"],
         settings=header["sequences"],
         **{name: header[name] for name in ("vocabulary", "channels", "edges")},
@@ -150,12 +138,14 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
 _TAKES = {"signal": _signal, "records": _records}
 
 
-def _values(model: TrainedModel | TrainedEnsemble) -> Measured | None:
+def _values(model: TrainedModel | TrainedEnsemble) -> metadata.Measured | None:
     """Return mean and deviation of each channel in training, if a network reads values."""
     for leaf in model.leaves:
         if "values" in leaf.reads:
             state = leaf.state
-            return Measured(**{n: state[f"values:{n}"].tolist() for n in ("mean", "deviation")})
+            return metadata.Measured(
+                **{n: state[f"values:{n}"].tolist() for n in ("mean", "deviation")}
+            )
     return None
 
 
@@ -174,26 +164,26 @@ def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
     return found
 
 
-def _calibration(tuning: Predictions) -> Calibration:
+def _calibration(tuning: Predictions) -> metadata.Calibration:
     if tuning.horizons:
-        return Calibration(temperature=1.0, conformal=None)
+        return metadata.Calibration(temperature=1.0, conformal=None)
     sets = fit_conformal(tuning)
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
-    return Calibration(
+    return metadata.Calibration(
         temperature=fit_temperature(tuning).value,
-        conformal=ConformalSets(score=sets.score, promised=sets.promised, cutoff=cutoff),
+        conformal=metadata.ConformalSets(score=sets.score, promised=sets.promised, cutoff=cutoff),
     )
 
 
-def _fingerprint(split: Split) -> Fingerprint:
+def _fingerprint(split: Split) -> metadata.Fingerprint:
     """Return fingerprints of the sets, under numbers instead of hashed ids."""
     if split.content is None:
-        return Fingerprint(sha256="", key=split.key, marks=None, seen=[])
+        return metadata.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
     ids = split.ids.values()
     told = {id_ for parts in ids for id_ in parts["train"] + parts["tuning"]}
     units = split.content.units
     marks = replace(split.content, units=tuple(map(str, range(len(units))))).to_json()
-    return Fingerprint(
+    return metadata.Fingerprint(
         sha256=hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest(),
         key=split.key,
         marks=marks,

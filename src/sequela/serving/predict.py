@@ -12,13 +12,7 @@ from sequela.errors import SettingError
 from sequela.files import temporary
 from sequela.serving import record_input, signal_input
 from sequela.serving.known import Known
-from sequela.serving.scored import (
-    Scored,
-    listed_path,
-    require_outputs,
-    seen_in_words,
-    write_mean,
-)
+from sequela.serving.scored import Scored, listed_path, require_outputs, seen_in_words, write_mean
 from sequela.serving.served import ServedModel, load
 from sequela.signals.folders import is_recording
 
@@ -86,12 +80,9 @@ def predict(
     scoring.check(asked.signals, asked.times)
     data_set = _format_of(model, asked)
     with temporary() as work, Scored.open(model, _known(model, data_set.name), out) as scored:
-
-        def told(share: float | None) -> None:
-            done(scored.examples, share)
-
+        given = (asked.path, asked.signals, asked.times, work)
         notes, unknown = scoring.score(
-            scored, data_set, asked.path, asked.signals, asked.times, work, told
+            scored, data_set, *given, lambda share: done(scored.examples, share)
         )
         report = {
             "scored": scored.examples,
@@ -229,7 +220,6 @@ def _counted(scored: Scored, count: int) -> Iterator[str]:
 
 
 def _unknown(model: ServedModel, unknown: dict[str, float] | None) -> Iterator[str]:
-    """Yield the share of unknown codes, here and in the model's test set."""
     if unknown is None or not unknown["codes"]:
         return
     of_run = model.records.unknown.get("held_out", {})

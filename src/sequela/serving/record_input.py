@@ -97,8 +97,7 @@ def score(
         notes.append(
             f"examples without an event by the time of prediction: {empty:,} (they are scored too)"
         )
-    unknown = dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
-    return notes, unknown
+    return notes, dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
 
 
 def _described(rows: Mapping[str, Any], given: SignalSettings) -> SignalSettings | None:

@@ -23,12 +23,10 @@ class StoredRecording:
     """A recording with the channels and rate of a model.
 
     Attributes:
-        names: Names of the channels.
         n_chans: Number of channels that the model reads at once.
         n_times: Number of samples at the model's rate.
         sfreq: That rate, in Hz.
         read: Returns samples in µV, (channel, time), from one sample up to another; NaN in gaps.
-        notes: Sentences on the preparation.
         gaps: Seconds without signal between the pieces of a discontinuous file.
     """
 

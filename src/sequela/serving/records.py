@@ -25,7 +25,9 @@ def inputs_of(
         if name == "lengths":
             found[name] = lengths
         elif name == "codes":
-            found[name] = _codes(source)
+            counts = np.diff(source.code_offsets)
+            of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
+            found[name] = _padded(of_visit, lengths, -1)
         elif name == "values":
             values, mask = last_values(source, np.arange(len(source.step_time)))
             found[name] = _padded(np.where(mask, values, np.nan), lengths, np.nan)
@@ -48,10 +50,3 @@ def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDAr
     found = np.full(shape, empty, flat.dtype)
     found[np.repeat(np.arange(len(counts)), counts), spans(np.zeros_like(counts), counts)] = flat
     return found
-
-
-def _codes(source: Sequences) -> NDArray[np.int64]:
-    """Return codes as int64 (example, visit, place), -1 for padding."""
-    counts = np.diff(source.code_offsets)
-    of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
-    return _padded(of_visit, source.lengths, -1)

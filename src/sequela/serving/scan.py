@@ -78,14 +78,11 @@ class Scan:
     """The result of a scan of a recording.
 
     Attributes:
-        path: The file.
-        event: The class to detect.
         seconds: Length of the recording.
         times: float64 (window,), the middle of each window, in seconds.
         probability: float32 (window,), smoothed; NaN for windows that were not scored.
         range: float32 (window,), lowest to highest value in µV, the median of channels.
         threshold: The lowest probability of an event.
-        events: The events in the order of time.
         unscored: Seconds that were not scored: flat, or not finite.
         recording: The recording with the channels and rate of the model.
     """

@@ -102,14 +102,9 @@ class Scored:
     """The predictions of a model for new data: the table and the list while they are made.
 
     Attributes:
-        model: The model.
-        known: The fingerprints of its data.
-        out: The table.
-        work: Folder for unfinished files.
         examples: Number of scored examples.
         unscored: Number of other examples by reason.
         seen: Groups of the training or validation set.
-        drift: Statistics of the data.
     """
 
     model: ServedModel
@@ -188,11 +183,7 @@ class Scored:
         self.seen.update(groups)
 
     def write(self, report: Mapping[str, Any]) -> int:
-        """Write table and list, completely or not at all.
-
-        Returns:
-            The number of examples in the training or validation set.
-        """
+        """Write table and list, completely or not at all, and count the known examples."""
         if not self.examples:
             reasons = "; ".join(f"{n:,}: {why}" for why, n in self.unscored.most_common(3))
             raise DataError(
@@ -203,10 +194,7 @@ class Scored:
         self._table.close()
         schema, seen, known = self.schema.with_metadata(self._metadata(report)), [*self.seen], 0
         with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
-            with (
-                pq.ParquetFile(self._path) as file,
-                table_file(partial, schema, self.out) as final,
-            ):
+            with pq.ParquetFile(self._path) as file, table_file(partial, schema, self.out) as final:
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number).cast(schema)
                     which = pc.is_in(table["group"], pa.array(seen, pa.string()))
@@ -237,11 +225,7 @@ class Scored:
 
 
 def write_mean(tables: Sequence[Path], out: Path) -> int:
-    """Write the mean of tables of the same examples, and one list of all exceptions.
-
-    Returns:
-        The number of examples in the training or validation set of any model.
-    """
+    """Write the mean of tables of the same examples, and one list; count the known examples."""
     read = [pq.read_table(each) for each in tables]
     first = read[0]
     metadata = first.schema.metadata

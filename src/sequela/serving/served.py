@@ -180,7 +180,6 @@ class ServedModel:
             )
 
     def _checked(self, expected: Input, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Check type and shape of one input."""
         if expected.name == "lengths" and "lengths" not in inputs:
             steps = next(
                 a for n in ("signal", "codes", "values", "gaps") if (a := inputs.get(n)) is not None
@@ -248,14 +247,7 @@ class ServedModel:
     def check_signal(
         self, *, unit: str, sfreq: float, n_chans: int, channels: Sequence[str] = ()
     ) -> None:
-        """Make sure that a signal has the unit, rate and channels of the model.
-
-        Args:
-            unit: The unit of its numbers: µV.
-            sfreq: Samples per second, in Hz.
-            n_chans: Number of channels.
-            channels: Known names of the channels.
-        """
+        """Make sure that a signal has the unit, rate (in Hz) and channels of the model."""
         signal = self.signal
         if unit.strip().lower() not in _MICROVOLT:
             raise SettingError(

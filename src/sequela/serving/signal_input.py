@@ -24,7 +24,7 @@ from sequela.signals.reading import cut_unlabelled
 from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS
 from sequela.signals.uci_seizure import read_unlabelled as read_uci
-from sequela.signals.windows import Whose
+from sequela.signals.windows import Cut, Whose
 
 _NUMBERS = 1 << 19
 """Samples over all channels that are collected before they are scored."""
@@ -42,7 +42,6 @@ class ScoringShelf:
     """A shelf from which windows are scored: see :class:`sequela.signals.cutting.Shelf`.
 
     Attributes:
-        scored: The predictions of a model of a signal.
         marked: Whether fingerprints of windows are compared here.
         n_dropped: Number of samples that fill no window.
         flat: Number of scored windows with a flat channel.
@@ -60,18 +59,9 @@ class ScoringShelf:
     _size: int = 0
     _checked: tuple[int, float] = (0, 0.0)
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
-        """Add windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
-        del label, start
+    def put(self, windows: Cut) -> None:
+        """Add windows of one recording, in the order of time."""
+        cut, _, _, whose, sfreq, place = windows
         recording = whose[0]
         first = self._numbers.pop(recording, 0) + 1
         self._numbers[recording] = first - 1 + len(cut)
@@ -81,12 +71,7 @@ class ScoringShelf:
         self.put_named(cut, ids, whose, sfreq, place)
 
     def put_named(
-        self,
-        cut: NDArray[np.float32],
-        ids: Sequence[str],
-        whose: Whose,
-        sfreq: float,
-        place: str,
+        self, cut: NDArray[np.float32], ids: Sequence[str], whose: Whose, sfreq: float, place: str
     ) -> None:
         """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
@@ -205,15 +190,13 @@ def score(
 
 
 def _own(
-    windows: ScoringShelf,
-    path: Path,
-    given: SignalSettings,
-    done: Callable[[float | None], None],
+    windows: ScoringShelf, path: Path, given: SignalSettings, done: Callable[[float | None], None]
 ) -> list[str]:
     """Score custom recordings with the model's channels and length of windows."""
     signal = windows.scored.model.signal
     own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
-    known = channels_of(signal.channels)
+    made = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
+    known = [] if made else list(signal.channels)
     asked = own.channels
     if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
         raise SettingError(
@@ -235,12 +218,6 @@ def _own(
     given = given.model_copy(update=changes)
     notes = cut_unlabelled(path, given, signal.n_times, windows, refuse, done)
     return [note for note in notes if not note.startswith("no recording is declared")]
-
-
-def channels_of(names: Sequence[str]) -> list[str]:
-    """Return names of channels, without default names of a table."""
-    made = all(name == "signal" or name.startswith("channel ") for name in names)
-    return [] if made else list(names)
 
 
 def _published(

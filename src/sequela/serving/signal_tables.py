@@ -36,8 +36,7 @@ def _spectrum(_: State, signal: Tensor, header: Mapping[str, Any]) -> Tensor:
     centred = wide - wide.mean(2, keepdim=True)
     spectra = torch.view_as_real(torch.fft.rfft(centred[:, :, None] * tapers)[..., 1:])
     power = spectra.square().sum(-1).mean(2) / header["sfreq"]  # (batch, n_chans, frequency)
-    columns = torch.cat([torch.log(power + _QUIET), _shape_of(centred)], 2)
-    return columns.flatten(1).float()
+    return torch.cat([torch.log(power + _QUIET), _shape_of(centred)], 2).flatten(1).float()
 
 
 def _shape_of(centred: Tensor) -> Tensor:

@@ -61,7 +61,6 @@ def _is(known: Event, event: str) -> bool:
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
-    """Return onset and end of each event."""
     spans = []
     for event in events:
         if event.label in _NOTHING:

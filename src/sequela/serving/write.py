@@ -25,16 +25,13 @@ _AT_ONCE = 100
 def write_export(
     path: Path, out: Path, *, root: Path | None = None, check: bool = True
 ) -> list[str]:
-    """Write the ONNX file of a run.
+    """Write the ONNX file of a run, and return sentences on the result.
 
     Args:
         path: The run.
         out: The file, written completely or not at all.
         root: Folder or file of the data (default: the usual search path).
         check: Whether to compare the file with the run on the run's data.
-
-    Returns:
-        Sentences on the result.
     """
     folder, made, told = run_to_export(path), exported(path), []
     if check:

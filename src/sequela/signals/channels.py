@@ -48,10 +48,8 @@ class Montage:
     """The selection of channels from those of a file, or of differences of two.
 
     Attributes:
-        names: The selected channels.
         needs: Indices of the channels to read, in the order of the columns of ``weights``.
         weights: float64 (channel, needed channel).
-        notes: Notes on the selection, as sentences.
     """
 
     def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:

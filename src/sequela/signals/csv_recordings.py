@@ -87,7 +87,7 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
         )
     texts = [*dict.fromkeys(each for each in (time, *said.values()) if each)] or columns[:1]
     found = [*tables.batches(path, texts, texts, form)]
-    read = {name: [t for batch in found for t in tables.as_texts(batch[name])] for name in texts}
+    read = {n: [t for b in found for t in tables.as_texts(b[n].to_pylist())] for n in texts}
     n_times = len(next(iter(read.values())))
     if not n_times:
         raise DataError(f"{path}: no row below the header; expected a row for each sample")

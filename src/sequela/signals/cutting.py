@@ -11,7 +11,7 @@ from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
 from sequela.signals.declaration import Classes
 from sequela.signals.events import NO_CLASS, Event, label_windows
-from sequela.signals.windows import Rates, Whose, blocks, cut_row
+from sequela.signals.windows import Cut, Rates, Whose, blocks, cut_row
 
 
 def no_subjects(unit: str) -> str:
@@ -27,16 +27,7 @@ class Shelf(Protocol):
 
     n_dropped: int
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
+    def put(self, windows: Cut) -> None:
         """See :meth:`sequela.signals.windows.Shelf.put`."""
 
 
@@ -48,8 +39,6 @@ class Stretch:
         place: Name in errors.
         whose: Its recording, with subject, site and session.
         sfreq: Samples per second, in Hz.
-        n_times: Number of samples.
-        n_chans: Number of channels.
         read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
         offset: Seconds from the recording's start to its first sample; event times count from the
             start.
@@ -69,10 +58,8 @@ class Cutter:
     """A cutter of signals into windows, which it puts on a shelf.
 
     Attributes:
-        settings: The declaration.
         segment: Samples of a window, where set.
         shelf: Where the windows go.
-        notes: Notes on the processing, as sentences.
     """
 
     settings: SignalSettings
@@ -121,14 +108,8 @@ class Cutter:
             )
         cut, starts, dropped = cut_row(signal.astype(np.float32), n_times, stride)
         self.shelf.n_dropped += dropped
-        self.shelf.put(
-            cut,
-            label=np.full(len(cut), label, np.int64),
-            start=start + starts / after,
-            whose=whose,
-            sfreq=after,
-            place=place,
-        )
+        labels = np.full(len(cut), label, np.int64)
+        self.shelf.put(Cut(cut, labels, start + starts / after, whose, after, place))
 
     def stretch(
         self, stretch: Stretch, events: Sequence[Event] = (), classes: Classes | None = None
@@ -163,11 +144,5 @@ class Cutter:
             )
             cut, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
             which = label[begin:end] != NO_CLASS
-            self.shelf.put(
-                cut[which],
-                label=label[begin:end][which],
-                start=stretch.offset + starts[begin:end][which],
-                whose=stretch.whose,
-                sfreq=after,
-                place=stretch.place,
-            )
+            labels, times = label[begin:end][which], stretch.offset + starts[begin:end][which]
+            self.shelf.put(Cut(cut[which], labels, times, stretch.whose, after, stretch.place))

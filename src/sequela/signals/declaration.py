@@ -36,7 +36,6 @@ def _place(path: Path) -> Path:
 
 
 def _check(settings: SignalSettings, place: Path) -> None:
-    """Raise if settings contradict each other."""
     where = f"{place}: " if place.exists() else ""
     if settings.stride and not settings.window:
         raise SettingError(

@@ -62,9 +62,7 @@ class EdfFile:
     """The checked header of a file, with access to its samples.
 
     Attributes:
-        path: Path of the file.
         header: Its header, unchanged.
-        labels: Label of each signal.
         units: Unit of each signal, as written.
         samples: Samples of each signal in a data record.
         n_records: Number of data records.
@@ -103,7 +101,6 @@ class EdfFile:
         fields = _fields(header, n_signals)
         samples = tuple(_whole(path, each, "samples of a record") for each in fields[_SAMPLES])
         n_records = _whole(path, header[_N_RECORDS], "number of data records")
-        width = 3 if fixed[:1] == b"\xff" else 2
         found = cls(
             path=path,
             header=header,
@@ -112,7 +109,7 @@ class EdfFile:
             samples=samples,
             n_records=n_records,
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
-            width=width,
+            width=3 if fixed[:1] == b"\xff" else 2,
         )
         found._check_size()
         found._check_scales(fields)
@@ -120,7 +117,6 @@ class EdfFile:
         return found
 
     def _check_size(self) -> None:
-        """Raise unless the file has the size in its header."""
         size, stated = self.path.stat().st_size, len(self.header) + self.n_records * self._n_bytes
         if self.n_records < 1:
             raise _fault(
@@ -276,21 +272,15 @@ class EdfFile:
             records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
             given += np.ascontiguousarray(records[:, columns]).tobytes()
             for i in kept:
-                self._check_annotations(
-                    records[:, ends[i] - self.samples[i] * self.width : ends[i]]
-                )
+                # edfio ignores invalid annotations.
+                for record in records[:, ends[i] - self.samples[i] * self.width : ends[i]]:
+                    if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
+                        raise _fault(self.path, "an annotation is damaged")
         if not kept:  # edfio requires a signal
             return self._decoded(0, 1)
         return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
 
-    def _check_annotations(self, records: NDArray[np.uint8]) -> None:
-        """Raise unless annotations follow the standard: edfio ignores invalid ones."""
-        for record in records:
-            if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
-                raise _fault(self.path, "an annotation is damaged")
-
     def _bytes(self, first: int, last: int) -> bytes:
-        """Read the data records from one up to another."""
         offset = len(self.header)
         return span(
             self.path,
@@ -310,12 +300,10 @@ class EdfFile:
         return bytes(fixed) + b"".join(of[i] for of in fields for i in kept)
 
     def _decoded(self, first: int, last: int) -> Any:
-        """Decode data records by edfio."""
         header = self._header_of(range(len(self.labels)), last - first)
         return self._edfio(header + self._bytes(first, last))
 
     def _edfio(self, given: bytes) -> Any:
-        """Decode the bytes of a file by edfio."""
         import edfio
 
         reads = edfio.read_bdf if self.width == 3 else edfio.read_edf  # noqa: PLR2004

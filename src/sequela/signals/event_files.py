@@ -105,7 +105,6 @@ def of_seizeit(path: Path) -> list[Event]:
 
 
 def _seconds(written: str, place: str, what: str, *, none: bool = False) -> float | None:
-    """Parse a time in seconds; raise a DataError if it is not one."""
     if none and written.strip().lower() in _NONE:
         return None
     try:

@@ -22,7 +22,6 @@ class Event:
     Attributes:
         onset: Seconds from the recording's start.
         duration: Seconds; ``None`` where it is unknown.
-        label: Its label.
     """
 
     onset: float

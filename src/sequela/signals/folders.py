@@ -20,13 +20,7 @@ from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
 from sequela.signals.sampled import SignalFile
-from sequela.signals.whose import (
-    PARTICIPANTS,
-    bids_subject,
-    listing,
-    of_path,
-    participants,
-)
+from sequela.signals.whose import PARTICIPANTS, bids_subject, listing, of_path, participants
 from sequela.signals.windows import Shelf, Whose, Windows
 
 _BACKGROUND = "background"
@@ -149,9 +143,7 @@ class Folder:
     Attributes:
         recordings: In the order of their names.
         settings: The declaration, with the classes that the source of events implies.
-        classes: The classes.
         channels: The channels to read from each.
-        notes: Observations and choices, as sentences.
     """
 
     recordings: tuple[FileRecording, ...]
@@ -209,7 +201,6 @@ class Folder:
 def _notes(
     found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
 ) -> Iterator[str]:
-    """Describe observations and choices, as sentences."""
     if all(each.whose.subject is None for each in found):
         sessions = any(each.whose.session is not None for each in found)
         yield no_subjects("session" if sessions else "recording")
@@ -228,7 +219,6 @@ def _notes(
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
-    """Return the declared classes, or all labels of whole files."""
     if settings.classes or settings.events is None:
         return Classes.of(settings, labels)
     raise SettingError(
@@ -263,7 +253,6 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
-    """Open a recording by the reader of its format."""
     if csv_recordings.is_csv(path):
         return csv_recordings.open_csv(path, settings)
     if mne_recordings.is_mne(path):
@@ -360,7 +349,6 @@ def _eeg(file: SignalFile) -> list[str]:
 
 
 def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
-    """Cut one file into windows."""
     file = recording.file
     montage = Montage(folder.channels, [file.labels[i] for i in file.signals], str(file.path))
     for note in montage.notes:
@@ -380,11 +368,7 @@ def stretches_of(
 ) -> list[Stretch]:
     """Return the signal of some channels of a file, piece by piece where it has gaps.
 
-    Args:
-        file: The file.
-        montage: The channels.
-        unit: The unit of channels whose unit is not a voltage.
-        remedy: What to do if there is none.
+    ``unit`` is that of channels whose unit is not a voltage.
     """
     needed = [file.signals[i] for i in montage.needs]
     rates = {file.rate(i) for i in needed}

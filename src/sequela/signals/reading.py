@@ -59,16 +59,9 @@ def cut_unlabelled(
 ) -> list[str]:
     """Cut the recordings at a path while they are read; columns and events of classes are ignored.
 
-    Args:
-        path: As for :func:`read`.
-        given: As for :func:`read`.
-        segment: Samples of a window.
-        shelf: The shelf for the windows, in the order of the data.
-        refuse: Called with the place of a row that cannot be cut, and the reason.
-        done: Called with the share read so far, or nothing where that is not known.
-
-    Returns:
-        Notes on the processing, as sentences.
+    The arguments are those of :func:`read`. ``shelf`` gets the windows in the order of the data,
+    ``refuse`` the place of a row that cannot be cut and the reason, and ``done`` the share read so
+    far, or ``None`` where that is not known. Notes on the processing are returned, as sentences.
     """
     fields = SignalSettings.model_fields
     settings = declared(path, given).model_copy(
@@ -132,16 +125,22 @@ class Reader:
         if self.layout.long:
             for stretch, events in self.stretches():
                 self.cutter.stretch(stretch, events, self._classes_of(events, stretch.place))
-        else:
-            self._rows()
+        for row in () if self.layout.long else self.rows():
+            label = row.said["label"]
+            if label in self.settings.omit:
+                self.n_omitted += 1
+                continue
+            number = self._number(label, row.place)
+            whose = self.whose(row.said, row.place, row.id)
+            self.cutter.row(row.signal, self.rate, number, whose, row.place, row.start)
         classes = Classes.of(self.settings, list(self.seen))
         if self.n_gaps:
             self.cutter.note(f"{self.n_gaps:,} gaps in time; no window spans one")
         if self.n_omitted:
             self.cutter.note(f"{self.n_omitted:,} rows of classes to omit are left out")
         # Labels were numbered as they came.
-        number = np.array([classes.found[each] for each in self.seen], np.int64)
-        shelf.label = [number[each] for each in shelf.label]
+        final = np.array([classes.found[each] for each in self.seen], np.int64)
+        shelf.label = [final[each] for each in shelf.label]
         return shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
 
     def cut_unlabelled(
@@ -180,23 +179,7 @@ class Reader:
         for each in events:
             if each.label not in self.settings.omit:
                 self._number(each.label, place)
-        omitted = frozenset(self.settings.omit)
-        return Classes(tuple(self.seen), self.seen, omitted)
-
-    def _rows(self) -> None:
-        """Cut rows that are segments."""
-        for row in self.rows():
-            if row.said["label"] in self.settings.omit:
-                self.n_omitted += 1
-                continue
-            self.cutter.row(
-                row.signal,
-                self.rate,
-                self._number(row.said["label"], row.place),
-                self.whose(row.said, row.place, row.id),
-                row.place,
-                row.start,
-            )
+        return Classes(tuple(self.seen), self.seen, frozenset(self.settings.omit))
 
     @property
     def rate(self) -> float:

@@ -16,9 +16,6 @@ class SampledFile:
     """A recording of one rate, with the attributes and methods of an ``EdfFile``.
 
     Attributes:
-        path: Path of the file.
-        labels: Name of each signal.
-        units: Unit of each signal.
         sfreq: Samples per second, in Hz.
         pieces: The pieces without a gap, in samples.
         reads: Function that returns float64 (signal, time) in these units: of some signals, from

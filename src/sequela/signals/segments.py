@@ -229,7 +229,6 @@ def _longest(recordings: Sequence[Recording]) -> int:
 
 
 def _check(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> None:
-    """Raise unless the recordings can be cut into one set of segments."""
     if not recordings:
         raise DataError("found no recording: expected at least one to cut into segments")
     first, seen = recordings[0], set()

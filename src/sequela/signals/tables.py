@@ -1,7 +1,7 @@
 """Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -109,7 +109,6 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
 
 
 def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
-    """Find columns of one sample each, by a pattern."""
     pattern = settings.samples or ""
     if _CHANNEL not in pattern and len(settings.channels) > 1:
         raise SettingError(
@@ -167,7 +166,6 @@ def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
-    """Open a Parquet file, or raise a DataError."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -186,13 +184,16 @@ def _parquet(path: Path) -> Iterator[Any]:
 def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]:
     """Yield all rows of a table, some at a time."""
     if path.suffix.lower() in {".npy", ".npz"}:
-        yield _rows_of_arrays(path, settings)
+        found = arrays_of(path, settings)
+        signal = found.pop("signal").astype(np.float64, copy=False)
+        texts = {key: as_texts(array.tolist()) for key, array in found.items()}
+        yield Rows(1, texts, list(signal[:, np.newaxis] if signal.ndim == _TWO else signal))
         return
     said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
     for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form_of(settings)):
-        texts = {key: as_texts(batch[column]) for key, column in said.items()}
+        texts = {key: as_texts(batch[column].to_pylist()) for key, column in said.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
 
@@ -288,7 +289,7 @@ def is_number(written: str) -> bool:
     return True
 
 
-def as_texts(column: Any) -> list[str]:
+def as_texts(values: Iterable[Any]) -> list[str]:
     """Return values as text; whole numbers without a point; missing ones empty."""
     return [
         ""
@@ -296,7 +297,7 @@ def as_texts(column: Any) -> list[str]:
         else str(int(value))
         if isinstance(value, float) and value.is_integer()
         else str(value).strip()
-        for value in column.to_pylist()
+        for value in values
     ]
 
 
@@ -309,8 +310,7 @@ def _signals(
     n_times = len(layout.columns[0])
     of_channel: list[Any] = []
     for channel, columns in zip(layout.channels, layout.columns, strict=True):
-        lists = n_times == 1 and pa.types.is_nested(batch[columns[0]].type)
-        if lists:
+        if n_times == 1 and pa.types.is_nested(batch[columns[0]].type):
             of_channel.append(_lists(path, channel, batch[columns[0]], first))
             continue
         try:
@@ -336,7 +336,6 @@ def _signals(
 
 
 def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np.float64]]:
-    """Return the list in each row of a column."""
     import pyarrow as pa
 
     array = column.combine_chunks()
@@ -358,24 +357,10 @@ def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np
     return np.split(values, np.cumsum(lengths)[:-1])
 
 
-def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
-    found = arrays_of(path, settings)
-    signal = found.pop("signal")
-    signal = signal[:, np.newaxis] if signal.ndim == _TWO else signal
-    said = {
-        key: [
-            str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
-            for v in array.tolist()
-        ]
-        for key, array in found.items()
-    }
-    return Rows(1, said, list(signal.astype(np.float64, copy=False)))
-
-
 def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
     """Yield the values of a column of a csv or Parquet file, as text."""
     for batch in batches(path, [column], {column}, form):
-        yield from as_texts(batch[column])
+        yield from as_texts(batch[column].to_pylist())
 
 
 def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:

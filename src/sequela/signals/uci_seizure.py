@@ -171,7 +171,6 @@ def _rows_by_chunk(table: _Table) -> dict[tuple[str, int], int]:
 
 
 def _csv_file(path: Path) -> Path:
-    """Return the one csv file at a path."""
     if path.is_file():
         return path
     if not path.is_dir():
@@ -207,7 +206,6 @@ def _header(path: Path, header: list[str], *, labelled: bool) -> list[str]:
 
 
 def _table(path: Path, *, labelled: bool = True) -> _Table:
-    """Read a file's rows, each value a whole number."""
     text = opened.text(path, _EXPECTED, _REMEDY, ended=True)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines, ids, values = list[int](), list[str](), list[NDArray[np.int16]]()

@@ -30,6 +30,21 @@ class Whose(NamedTuple):
     session: str | None = None
 
 
+class Cut(NamedTuple):
+    """Windows of one recording, and the name of their place in errors.
+
+    ``signal`` is float32 (window, n_chans, n_times) in µV, ``label`` int64 (window,), and ``start``
+    float64 (window,) in seconds.
+    """
+
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    start: NDArray[np.float64]
+    whose: Whose
+    sfreq: float
+    place: str
+
+
 @dataclass(frozen=True)
 class Windows:
     """Labelled windows of recordings.
@@ -44,10 +59,7 @@ class Windows:
         start: float64 (window,), seconds from the recording's start.
         flat: bool (window,), whether a channel is flat (has one value) over the whole window.
         sfreq: Samples per second, in Hz.
-        classes: Names of the classes.
-        channels: Names of the channels.
         title: Name of the data on a page.
-        notes: Preprocessing and exclusions, as sentences.
         n_recordings: Number of recordings that were read.
         n_dropped: Samples left over that do not fill a window.
     """
@@ -116,26 +128,9 @@ class Shelf:
     def __exit__(self, *_: object) -> None:
         self._file.close()  # a map of it stays
 
-    def put(
-        self,
-        cut: NDArray[np.float32],
-        *,
-        label: NDArray[np.int64],
-        start: NDArray[np.float64],
-        whose: Whose,
-        sfreq: float,
-        place: str,
-    ) -> None:
-        """Add windows of one recording; those with a gap (NaN) are counted and left out.
-
-        Args:
-            cut: float32 (window, n_chans, n_times), in µV.
-            label: int64 (window,).
-            start: float64 (window,), in seconds.
-            whose: Their recording, with subject, site and session.
-            sfreq: Samples per second, in Hz.
-            place: Name in errors.
-        """
+    def put(self, windows: Cut) -> None:
+        """Add windows of one recording; those with a gap (NaN) are counted and left out."""
+        cut, label, start, whose, sfreq, place = windows
         if not self.first:
             self.n_chans, self.n_times = cut.shape[1:]
             self.sfreq, self.first = sfreq, place
@@ -207,7 +202,6 @@ class Shelf:
         return _in_order(found, self.work)
 
     def _notes(self) -> Iterator[str]:
-        """Describe windows that were left out, or are flat."""
         if self.n_dropped:
             yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
         if self.n_with_gap:
@@ -217,7 +211,6 @@ class Shelf:
 
 
 def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
-    """Raise if a recording has several people or sessions."""
     pairs = np.unique(np.stack([recording, ids]), axis=1)
     ids, counts = np.unique(pairs[0], return_counts=True)
     if (counts > 1).any():
@@ -314,11 +307,7 @@ class Rates:
         return self.part(lambda a, b: signal[:, a:b], n_before, 0, self.n_after(n_before))
 
     def part(
-        self,
-        read: Callable[[int, int], NDArray[np.float64]],
-        n_before: int,
-        first: int,
-        last: int,
+        self, read: Callable[[int, int], NDArray[np.float64]], n_before: int, first: int, last: int
     ) -> NDArray[np.float64]:
         """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
 
@@ -335,9 +324,8 @@ class Rates:
         there = read(max(0, begin), min(n_before, end))
         ends = (max(0, -begin), max(0, end - n_before))
         padded = np.pad(there, ((0, 0), ends), mode="edge")
-        window = _filter(max(self.up, self.down))
         found: NDArray[np.float64] = resample_poly(  # type: ignore[call-overload] # scipy's stubs
-            padded, self.up, self.down, axis=-1, window=window
+            padded, self.up, self.down, axis=-1, window=_filter(max(self.up, self.down))
         )
         skipped = begin * self.up // self.down  # exact: begin is a multiple of down
         return found[:, first - skipped : last - skipped]

@@ -140,7 +140,6 @@ def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Riva
 
 
 def _in_words(rival: Rival, metric: Metric) -> str:
-    """Describe one rival as a part of the sentence."""
     answer = {
         True: "significantly better than",
         False: "significantly worse than",

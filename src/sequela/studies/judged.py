@@ -58,7 +58,9 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
     by_row = [run for run in main if planned_leak(run) == "row"]
     asked = [runs for runs in others if question_of(runs[0]) == study.reported_question]
     row, reported = _verdicts(study, by_row), _verdicts(study, asked[0] if asked else [])
-    as_rerun = all(_is_as_declared(study, run) for run in honest)
+    plain = [each.settings for each in honest if not each.settings.training.class_weights]
+    # Quick runs were not trained as the study's reruns were.
+    as_rerun = all(study.training.get(each.model) in (None, each.training) for each in plain)
     measured = measured_reruns(study.name, honest[0].data) if as_rerun else {}
     return [
         Judged(verdict, row.get(claim), reported.get(claim), _same(verdict, measured))
@@ -73,13 +75,6 @@ def _verdicts(study: Study, runs: Iterable[Run]) -> dict[str, Verdict]:
     if not by_model:
         return {}
     return {verdict.claim.id: verdict for verdict in judge(study.claims, by_model)}
-
-
-def _is_as_declared(study: Study, run: Run) -> bool:
-    """Return whether a run was trained as the study's reruns were; quick runs were not."""
-    found = run.settings.training
-    asked = study.training.get(run.settings.model)
-    return found.class_weights or asked in (None, found)
 
 
 def _same(verdict: Verdict, reruns: Mapping[str, Sequence[str]]) -> tuple[int, int] | None:

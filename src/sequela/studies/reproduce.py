@@ -93,7 +93,6 @@ def reproduce(
 
 
 def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
-    """Report progress until all runs are finished."""
     said = 0
     with closing(snapshots):
         for now in snapshots:
@@ -104,21 +103,15 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
 
 
 def _late(planned: PlannedRun) -> tuple[bool, bool]:
-    """Return the place of a run in the order of training."""
-    return _is_control(planned), planned.settings.model not in REFERENCE_MODELS
-
-
-def _is_control(planned: PlannedRun) -> bool:
-    """Return whether a run shows a leak, and is not a result."""
-    asked = planned.settings.cohort
-    if asked is None:
-        return planned.folds == 0
-    leaks = task_said(asked.task, asked.declared).leaks
-    return asked.hindsight or leaks != "" or planned.settings.split == "row"
+    """Return the place of a run in the order of training; runs that only show a leak are last."""
+    asked, is_control = planned.settings.cohort, planned.folds == 0
+    if asked is not None:
+        leaks = task_said(asked.task, asked.declared).leaks
+        is_control = asked.hindsight or leaks != "" or planned.settings.split == "row"
+    return is_control, planned.settings.model not in REFERENCE_MODELS
 
 
 def _check_out(out: Path) -> None:
-    """Check that a study may be written, or continued, here."""
     paths = out.iterdir() if out.is_dir() else ()
     there = {path.name for path in paths if not is_leftover(path)}
     begun = {WORK, *map(_declaration, STUDIES)}
@@ -145,7 +138,6 @@ def _declare(out: Path, study: Study) -> None:
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    """Check that a run belongs to this study: seed, data set and ``quick``."""
     first, asked = planned.runs[0]
     if not (first / CONFIG).exists():
         return
@@ -219,7 +211,6 @@ def _jobs(
 def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
-    """Return the flow of each cohort, for questions on events."""
     asked = {question: study.cohort_of(question) for question in questions}
     return {
         question: ask(question[0], settings, roots.get(question[0]), work).flow

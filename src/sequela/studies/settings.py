@@ -88,7 +88,6 @@ def default_run(
 
 
 def _check_signals(data_set: DataSet, said: Mapping[str, Any]) -> None:
-    """Raise a SettingError for options of user's own recordings with other data."""
     if said and not (data_set.windows or data_set.rows):
         name = next(iter(said))
         raise SettingError(
@@ -118,7 +117,6 @@ def _cohort_asked(
     segment: SegmentLength | None = None,
     signals: SignalSettings | None = None,
 ) -> CohortSettings | None:
-    """Return the task of hospital records; ``None`` for recordings, which have own classes."""
     if data_set.holds == "records":
         if segment is not None:
             raise SettingError(

@@ -140,7 +140,11 @@ class Study(StudyKeys):
     def variant_of(self, question: Question, asked: CohortSettings) -> Question:
         """Return a question, or the variant of it with these settings."""
         variants = (one for one in self.cohorts if one[:2] == question and one != question)
-        alike = (one for one in variants if _says(asked, self.asked[one]))
+        alike = (
+            one
+            for one in variants
+            if all(getattr(asked, name) == value for name, value in self.asked[one].items())
+        )
         return next(alike, question)
 
     def key_of(self, question: Question, *, is_primary: bool) -> str:
@@ -249,7 +253,3 @@ class Study(StudyKeys):
             back = settings.cohort.model_copy(update={"hindsight": True})
             found[f"{name}.hindsight"] = settings.model_copy(update={"cohort": back})
         return found
-
-
-def _says(asked: CohortSettings, settings: Mapping[str, Any]) -> bool:
-    return all(getattr(asked, name) == value for name, value in settings.items())

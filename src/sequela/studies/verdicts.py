@@ -153,7 +153,6 @@ def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNum
 
 
 def _bounds(claim: Claim) -> tuple[float, float]:
-    """Return the numbers between which the claim is true."""
     low, high = claim.value - claim.margin, claim.value + claim.margin
     return (
         -np.inf if claim.relation == "below" else low,
@@ -203,7 +202,6 @@ def _level(run: Run, name: str) -> str:
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
-    """Return why a claim cannot be evaluated on these runs, or an empty text."""
     missing = [name for name in claim.models if name not in runs]
     if missing:
         return f"There is no run of {' and '.join(missing)} here."

@@ -21,9 +21,7 @@ class TableAccount:
     """The counts of the rows of one table.
 
     Attributes:
-        table: Its name as published.
         place: The file or database table it was read from.
-        rows: Rows read.
         used: Rows that gave at least one event.
         set_aside: Reason to the number of rows that were set aside.
         events: Number of events from the used rows (one row can give several).
@@ -53,14 +51,10 @@ class Account:
     """The log of a build: everything read, kept and set aside.
 
     Attributes:
-        source: Name of the source.
-        engine: Name of the engine.
-        seed: Seed of the split.
         stays_in_order: Whether the order of one subject's stays is known; where it is not, a stay
             may be used only by itself.
         subjects: Subjects with at least one event.
         events: Events on disk.
-        tables: One account for each table read.
         not_read: Tables that are present and were not read, with the reason.
         dated_by_row: Whether each row carries the time it became available, in any family of codes.
         leaks: How the data leak the outcome, where the tables were read so on purpose.
@@ -143,8 +137,7 @@ def read_account(root: Path) -> dict[str, Any]:
     """Read the log of a data set that this package built."""
     path = root / ACCOUNT
     try:
-        given = content(path, "an account of a build", "build the data set again")
-        return {**json_value(given)}
+        return {**json_value(content(path, "an account of a build", "build the data set again"))}
     except DataError:
         raise
     except (TypeError, ValueError, RecursionError) as error:

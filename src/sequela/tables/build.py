@@ -43,23 +43,11 @@ def build(
     allow_set_aside: Collection[str] = (),
     spark: Any = None,
 ) -> Account:
-    """Write the events of ``source`` as a MEDS data set.
+    """Write the events of ``source`` as a MEDS data set: see the help of ``sequela build``.
 
-    Args:
-        source: The declarations.
-        root: Folder with the published tables; as text, the address of a database, or a
-            schema or address that Spark reads.
-        out: Folder to write; it must not exist, or be empty.
-        engine: ``duckdb`` or ``spark``.
-        master: Address of a Spark cluster's master.
-        seed: Seed of the split of subjects.
-        tables: Tables to read besides the required ones; by default all that are present.
-        changed: Tables that were changed after their publication, on purpose.
-        allow_set_aside: Tables of which more than 5 % of the rows may be set aside.
-        spark: A Spark session to use instead of ``engine`` and ``master``.
-
-    Returns:
-        The log, which is also in ``out/account.json``.
+    ``root`` is a folder or, as text, the address of a database, or a schema or address that Spark
+    reads. A session of ``spark`` is used instead of ``engine`` and ``master``. The log that is
+    returned is also in ``out/account.json``.
     """
     with _new_folder(out) as (new, work):
         opened = open_engine(engine, work, master, spark)
@@ -86,7 +74,6 @@ def _write(
     root: Path | None,
     allowed: frozenset[str],
 ) -> Account:
-    """Check the rows, write the data set, and log the counts."""
     declared = [table for table in source.tables if table.name in tables.frames]
     rows = [TableRows.of(table, tables, engine) for table in declared]
     # Use the rows here, before the engine drops them.
@@ -106,10 +93,16 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    built = _built(root)
+    # The log of the input data set, if this package built it.
+    built = read_account(root) if root and (root / ACCOUNT).is_file() else {}
     title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
+    why = {name.lower(): reason for name, reason in source.not_read.items()}
+    reasons = {}
+    for place in tables.not_read:
+        name = Path(place).name.split(".")[0].lower()
+        reasons[place] = why.get(name, "not declared by this source, or not selected")
     account = Account(
         source=source.name,
         engine=engine.name,
@@ -123,14 +116,11 @@ def _write(
         events=shards.kept.total(),
         tables=tuple(
             replace(
-                count,
-                events=made,
-                duplicates=made - left,
-                proof=tables.proofs.get(count.table, ""),
+                count, events=made, duplicates=made - left, proof=tables.proofs.get(count.table, "")
             )
             for count, (made, left) in zip(counts, kept, strict=True)
         ),
-        not_read=_reasons_not_read(source, tables),
+        not_read=reasons,
     )
     account.check()
     return account
@@ -143,20 +133,6 @@ def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> N
         return split
     pairs = zip(ids.tolist(), split.tolist(), strict=True)
     return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
-
-
-def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
-    why = {name.lower(): reason for name, reason in source.not_read.items()}
-    reasons = {}
-    for place in tables.not_read:
-        name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not selected")
-    return reasons
-
-
-def _built(root: Path | None) -> dict[str, Any]:
-    """Read the log of the input data set, if this package built it."""
-    return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
 
 
 @contextmanager

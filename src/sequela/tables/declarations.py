@@ -108,10 +108,6 @@ class Fact:
         """Return the time and the value, where they are expressions and not columns."""
         return [each for each in (self.time, self.value) if each and not each.isidentifier()]
 
-    def code_expression(self) -> nw.Expr:
-        """Return the code of a row, as text."""
-        return filled(self.code)
-
 
 @dataclass(frozen=True)
 class Check:
@@ -167,7 +163,6 @@ class Join:
     """Columns taken from another table; they are blank where that is missing.
 
     Attributes:
-        table: The other table.
         on: A column in both, or own column to theirs.
         take: New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
     """
@@ -192,7 +187,6 @@ class Table:
         name: As published, with its folder where there is one (``hosp/admissions``). Files are
             found in either case, as ``.csv`` or ``.csv.gz``.
         columns: Column to kind, lower case; others are not read.
-        facts: The events of its rows.
         key: Columns that identify a row.
         required: Whether the source cannot be built without it.
         optional: Columns that may be absent; they are blank then.
@@ -212,10 +206,8 @@ class Table:
         subject: Column of the subject.
         visit: Column of the stay.
         in_a_stay: Whether a row that names no stay gives no event.
-        joins: Columns taken from other tables.
         derived: New columns, in order, as expressions over earlier ones.
         never_blank: Columns that must be filled in most rows.
-        format: The form of its CSV file.
     """
 
     name: str
@@ -260,7 +252,6 @@ class Stays:
     """The table with one row a hospital stay.
 
     Attributes:
-        table: Its name.
         id: Column that identifies a stay.
         subject: Column of its subject.
         gives: Column that each row of another table gets from its stay, to an expression over the
@@ -279,7 +270,6 @@ class Source:
 
     Attributes:
         name: As in the catalogue of data sets.
-        tables: The tables to read.
         stays_in_order: Whether the order of one subject's stays is known.
         reads: Function that reads tables which are not CSV files: root to pairs of a table and its
             batches or Parquet files; ``None`` where that root holds CSV files after all.

@@ -15,10 +15,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
 import narwhals as nw
 import pyarrow as pa
@@ -116,59 +116,7 @@ Work: TypeAlias = Callable[[int, pa.Table], T]
 Frames: TypeAlias = Sequence[nw.LazyFrame[Any]]
 
 
-class Engine(Protocol):
-    """The interface of an engine that builds data sets."""
-
-    name: str
-
-    def read_csv(
-        self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind], form: Format = PLAIN
-    ) -> nw.LazyFrame[Any]:
-        """Read the columns of ``kinds``, typed, text without outer spaces.
-
-        ``header`` names all columns of the file.
-        """
-
-    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
-        """Keep a table that comes in batches, under ``name``."""
-
-    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
-        """Read Parquet files as one table; a column that one of them lacks is null there."""
-
-    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
-        """Compute the frame once and keep it under ``name``, on disk where memory is short."""
-
-    def keep_all(
-        self,
-        frames: Mapping[str, nw.LazyFrame[Any]],
-        files: Mapping[str, Path],
-        checks: Mapping[str, Check],
-    ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
-        """Keep frames of CSV files under these names, and check the files at the same time.
-
-        A check reads its file; it copies the content into the stream that it is given.
-
-        Returns:
-            The kept frames, and the results of the checks.
-        """
-
-    def map_parts(self, frames: Frames, column: str, count: int, work: Work[T]) -> list[T]:
-        """Call ``work`` with the rows whose column is 0, 1, ..., ``count`` - 1; skip empty parts.
-
-        The frames are parts of one table.
-
-        Each column is in one chunk, text as a dictionary. The kept tables are dropped. Spark calls
-        ``work`` in its tasks, where nothing but a result's pickle leaves the machine.
-        """
-
-    def translated(self, place: str) -> AbstractContextManager[None]:
-        """Translate an engine's errors about values within, and name the place."""
-
-    def close(self) -> None:
-        """Release all resources."""
-
-
-def open_engine(name: str, work: Path, master: str | None = None, session: Any = None) -> Engine:
+def open_engine(name: str, work: Path, master: str | None = None, session: Any = None) -> "Engine":
     """Open the engine with this name, or Spark in the caller's session."""
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
@@ -225,7 +173,11 @@ class DuckDBEngine:
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind], form: Format = PLAIN
     ) -> nw.LazyFrame[Any]:
-        """See ``Engine``; a value of another kind is found when the frame is kept."""
+        """Read the columns of ``kinds``, typed, text without outer spaces.
+
+        ``header`` names all columns of the file. A value of another kind is found when the frame is
+        kept.
+        """
         # A separate connection reads it in parallel with others: see ``keep_all``.
         place, how = path, "auto"
         if PIPES.is_dir():  # the file is decompressed once, by the check of ``keep_all``
@@ -244,7 +196,7 @@ class DuckDBEngine:
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """Keep a table that comes in batches, under ``name``."""
         self._connection.register("batches", batches)
         with self._translated():
             self._connection.table("batches").create(name)
@@ -253,13 +205,13 @@ class DuckDBEngine:
         return nw.from_native(self._connection.table(f'"{name}"'))
 
     def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """Read Parquet files as one table; a column that one of them lacks is null there."""
         with self._translated():
             names = [str(path) for path in paths]
             return nw.from_native(self._connection.read_parquet(names, union_by_name=True))
 
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """Compute the frame once and keep it under ``name``, on disk where memory is short."""
         self._create(name, frame)
         return nw.from_native(self._connection.table(f'"{name}"'))
 
@@ -282,7 +234,11 @@ class DuckDBEngine:
         files: Mapping[str, Path],
         checks: Mapping[str, Check],
     ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
-        """See ``Engine``; one thread decompresses a file, so several are read side by side."""
+        """Keep frames of CSV files under these names, and check the files at the same time.
+
+        A check reads its file; it copies the content into the stream that it is given, and its
+        result is returned. One thread decompresses a file, so several are read side by side.
+        """
 
         def keep(name: str) -> str:
             read, write = self._pipes.get(files[name], (None, None))
@@ -312,9 +268,16 @@ class DuckDBEngine:
         return kept, proofs
 
     def map_parts(self, frames: Frames, column: str, count: int, work: Work[T]) -> list[T]:
-        """See ``Engine``."""
+        """Call ``work`` with the rows whose column is 0, 1, ..., ``count`` - 1; skip empty parts.
+
+        The frames are parts of one table, which are passed in one chunk a column, text as a
+        dictionary. The kept tables are dropped.
+        """
         if count == 1:
-            return [work(0, self._taken(nw.concat(frames).drop(column)))]
+            with self._translated():
+                table = nw.concat(frames).drop(column).collect("pyarrow").to_native()
+            self._forget()
+            return [work(0, in_one_piece(table))]
         in_memory = max(SPREAD_ROWS, SPREAD_OF_EACH * count) // (os.cpu_count() or 1)
         self._connection.execute(f"SET partitioned_write_flush_threshold = {in_memory}")
         self._connection.execute(f"SET partitioned_write_max_open_files = {count}")
@@ -339,7 +302,7 @@ class DuckDBEngine:
 
     @contextmanager
     def translated(self, place: str) -> Iterator[None]:
-        """See ``Engine``."""
+        """Translate the engine's errors about values within, and name the place."""
         try:
             with self._translated():
                 yield
@@ -350,17 +313,10 @@ class DuckDBEngine:
             raise DataError(_unfit(place, error)) from None
 
     def close(self) -> None:
-        """See ``Engine``."""
+        """Release all resources."""
         for end in (end for ends in self._pipes.values() for end in ends):
             os.close(end)
         self._connection.close()
-
-    def _taken(self, frame: nw.LazyFrame[Any]) -> pa.Table:
-        """Return the rows of a frame, and drop everything else."""
-        with self._translated():
-            table = frame.collect("pyarrow").to_native()
-        self._forget()
-        return in_one_piece(table)
 
     def _forget(self) -> None:
         for name in self._kept:
@@ -378,8 +334,7 @@ class DuckDBEngine:
             yield
         except self._failure as error:
             if os.strerror(errno.ENOSPC) in str(error):
-                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._work))
-                raise full from error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._work)) from error
             if (problem := self._problem(str(error))) is None:
                 raise
             raise DataError(problem) from None  # at least this type holds the value
@@ -456,7 +411,7 @@ class SparkEngine:
         kinds: Mapping[str, Kind],
         form: Format = PLAIN,
     ) -> nw.LazyFrame[Any]:
-        """See ``Engine``; the path may be an address such as ``s3a://bucket/file.csv``."""
+        """See ``DuckDBEngine``; the path may be an address such as ``s3a://bucket/file.csv``."""
         schema = ", ".join(f"`{name}` STRING" for name in header)
         reader = self.session.read.schema(schema).option("mode", "FAILFAST")
         for option in ("escape", "quote"):
@@ -512,7 +467,7 @@ class SparkEngine:
         return self._typed(rows.select(*texts), place, kinds)
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """See ``DuckDBEngine``."""
         path = self._work / f"{name}.parquet"
         with pq.ParquetWriter(path, batches.schema) as writer:
             for batch in batches:
@@ -520,13 +475,13 @@ class SparkEngine:
         return self.read_parquet([path])
 
     def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """See ``DuckDBEngine``."""
         names = [str(path) for path in paths]
         frame: nw.LazyFrame[Any] = nw.from_native(self.session.read.parquet(*names))
         return frame
 
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
-        """See ``Engine``."""
+        """See ``DuckDBEngine``."""
         rows = self._kept[name] = frame.to_native().persist()
         try:
             rows.count()
@@ -551,7 +506,7 @@ class SparkEngine:
         files: Mapping[str, Path],
         checks: Mapping[str, Check],
     ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
-        """See ``Engine``; Spark's tasks read the files themselves, several side by side."""
+        """See ``DuckDBEngine``; Spark's tasks read the files themselves, several side by side."""
         del files
 
         def keep(name: str) -> str:
@@ -562,7 +517,10 @@ class SparkEngine:
         return {name: nw.from_native(self._kept[name]) for name in frames}, proofs
 
     def map_parts(self, frames: Frames, column: str, count: int, work: Work[T]) -> list[T]:
-        """See ``Engine``; each part is one group of a task, on any machine of the cluster."""
+        """See ``DuckDBEngine``; each part is one group of a task, on any machine of the cluster.
+
+        Nothing but a result's pickle leaves that machine.
+        """
         folder = self._work.parent
 
         def in_task(key: tuple[pa.Scalar, ...], part: pa.Table) -> pa.Table:
@@ -588,7 +546,7 @@ class SparkEngine:
 
     @contextmanager
     def translated(self, place: str) -> Iterator[None]:
-        """See ``Engine``."""
+        """See ``DuckDBEngine``."""
         from py4j.protocol import Py4JError
         from pyspark import errors
 
@@ -604,7 +562,7 @@ class SparkEngine:
             raise
 
     def close(self) -> None:
-        """See ``Engine``; the caller's own session goes on."""
+        """See ``DuckDBEngine``; the caller's own session goes on."""
         if self._owned:
             self.session.stop()
         else:
@@ -614,6 +572,9 @@ class SparkEngine:
         for rows in self._kept.values():
             rows.unpersist()
         self._kept.clear()
+
+
+Engine: TypeAlias = DuckDBEngine | SparkEngine
 
 
 def checked(keep: Callable[[], object], check: Callable[[], str]) -> str:
@@ -734,7 +695,6 @@ def csv_problem(message: str) -> str | None:
 
 
 def _unfit(place: str, error: Exception) -> str:
-    """Format an engine's error about values it cannot process in one line."""
     words = without_values(error)
     return f"{place}: a value cannot be worked with ({words}); correct it, or fetch it again"
 

@@ -31,20 +31,11 @@ def events_of(
 ) -> Located:
     """Return the place of a data set's events, and build them if they are not there yet.
 
-    A data set that ``sequela build`` wrote is used unchanged. Other data are built under
-    ``folder``, unless that was done before from the same files by the same code.
-
-    Args:
-        name: Name of the data set.
-        root: Its place; the usual search path by default.
-        folder: Folder for built data sets, each under its name.
-        tables: Tables to read besides the required ones; if empty, all that are present.
-        labelled: Whether outcomes are required. If not, rows that become known at the end of a stay
-            are not required either: any number may be set aside.
-        rows: Description of a table with one row per patient.
-
-    Returns:
-        The MEDS data set, and a description of the data's place.
+    A data set that ``sequela build`` wrote is used unchanged. Other data are built in ``folder``,
+    each under its name, unless that was done before from the same files by the same code. Without
+    ``tables`` to read besides the required ones, all that are present are read. If the data are not
+    ``labelled``, rows that become known at the end of a stay are not required: any number may be
+    set aside. ``rows`` describe a table with one row per patient.
     """
     data_set = catalog.lookup(name)
     located = data_set.locate(root)

@@ -20,13 +20,7 @@ from meds import schema as standard
 from sequela.errors import DataError
 from sequela.formats.opened import text
 from sequela.tables.declarations import Batches, Fact, Frames, Kind, Source, Table
-from sequela.tables.meds_events import (
-    VERSION,
-    data_files,
-    lossless,
-    parquet_of,
-    validate,
-)
+from sequela.tables.meds_events import VERSION, data_files, lossless, parquet_of, validate
 
 VISITS = ("visit_id", "hadm_id")
 
@@ -39,9 +33,20 @@ def read(root: Path) -> Batches:
     read = [*files, codes] if codes.exists() else files
     validate(files)
     for path in files:
-        _check_visits(path)
+        with parquet_of(path):
+            schema = lossless(path, pq.read_schema(path))
+        for name in VISITS:
+            if name in schema.names and schema.field(name).type != pa.int64():
+                kind = schema.field(name).type
+                raise DataError(
+                    f"{path}: {name} is {kind}; expected integers: cast it, or rename it"
+                )
     for path in read:
-        _check_pages(path)
+        # An engine does not verify the checksums of pages.
+        with parquet_of(path):
+            shard = pq.ParquetFile(path, page_checksum_verification=True)
+            if shard.metadata.num_rows != sum(len(batch) for batch in shard.iter_batches()):
+                raise DataError(f"{path}: not as many rows as its metadata state; fetch it again")
     _check_subjects(files)
     yield "data", files
     if codes in read:
@@ -64,23 +69,6 @@ def _check_version(root: Path) -> None:
             f"{path}: MEDS version {version}; expected {VERSION}: convert the data set with the "
             "tools of that version"
         )
-
-
-def _check_pages(path: Path) -> None:
-    """Read a file from end to end: an engine does not verify the checksums of its pages."""
-    with parquet_of(path):
-        shard = pq.ParquetFile(path, page_checksum_verification=True)
-        if shard.metadata.num_rows != sum(len(batch) for batch in shard.iter_batches()):
-            raise DataError(f"{path}: not as many rows as its metadata state; fetch it again")
-
-
-def _check_visits(path: Path) -> None:
-    with parquet_of(path):
-        schema = lossless(path, pq.read_schema(path))
-    for name in VISITS:
-        if name in schema.names and schema.field(name).type != pa.int64():
-            kind = schema.field(name).type
-            raise DataError(f"{path}: {name} is {kind}; expected integers: cast it, or rename it")
 
 
 def _check_subjects(files: list[Path]) -> None:

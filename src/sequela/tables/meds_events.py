@@ -144,14 +144,6 @@ def parquet_of(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_sums(root: Path, files: Iterable[Path]) -> None:
-    """Check files against the list of checksums of a data set, if there is one."""
-    if sums := Sums.beside(root):
-        for file in files:
-            state = file.stat()
-            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
-
-
 @lru_cache(maxsize=1 << 12)
 def _sha256(file: Path, _size: int, _changed: int) -> str:
     """Compute the SHA-256 once while a file keeps its size and modification time."""
@@ -174,11 +166,12 @@ def stored_events(root: Path) -> StoredEvents:
     account = read_account(root) if (root / ACCOUNT).is_file() else {}
     in_order = bool(account.get("stays_in_order", True))
     files = tuple(data_files(root))
-    check_sums(root, files)
+    if sums := Sums.beside(root):
+        for file in files:
+            state = file.stat()
+            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
     schemas = {file: _schema(file) for file in files}
     columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
-    for file, schema in schemas.items():
-        _check(file, schema)
     types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
     place = columns.index("numeric_value") if "numeric_value" in columns else None
     narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
@@ -197,12 +190,9 @@ def stored_events(root: Path) -> StoredEvents:
 
 
 def _schema(file: Path) -> pa.Schema:
+    """Read the schema of a shard, and check that its columns fit the standard."""
     with parquet_of(file):
-        return pq.read_schema(file)
-
-
-def _check(file: Path, schema: pa.Schema) -> None:
-    with parquet_of(file):
+        schema = pq.read_schema(file)
         read = lossless(file, schema)
     for name in EVENT_COLUMNS:
         if name not in schema.names:
@@ -218,6 +208,7 @@ def _check(file: Path, schema: pa.Schema) -> None:
                 f"{file}: column '{name}' is {found}; MEDS 0.4 requires {wanted}, which cannot "
                 "hold all its values: cast it"
             )
+    return schema
 
 
 def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:
@@ -230,10 +221,7 @@ def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.i
 def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, str]) -> None:
     """Write ``metadata/codes.parquet``: each code, its description and its number of events.
 
-    Args:
-        root: The data set.
-        codes: Each code and the number of its events.
-        words: Code, or its first two parts (``LAB//50801``), to a description.
+    ``words`` map a code, or its first two parts (``LAB//50801``), to a description.
     """
     names = [code for code, _ in codes]
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]

@@ -167,8 +167,7 @@ class Database:
 def _secrets(address: str) -> list[str]:
     """Return all forms of the password in an address or the environment, longest first."""
     parts = urlsplit(address)
-    user = parts.netloc.rpartition("@")[0]
-    written = user.partition(":")[2]
+    written = parts.netloc.rpartition("@")[0].partition(":")[2]
     if "@" in written or parts.netloc.count("@") > 1:
         raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
     given = [written, unquote(written), os.environ.get("PGPASSWORD", "")]

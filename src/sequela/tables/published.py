@@ -34,7 +34,6 @@ class Publication:
     """The files of a data set, and the facts about their publication.
 
     Attributes:
-        source: Name of the data set.
         sums: The list of checksums in their folder, if there is one.
         changed: Lower-case names of tables that were changed on purpose.
     """
@@ -52,16 +51,9 @@ class Publication:
     def prove(
         self, name: str, path: Path, copy: BinaryIO | None = None, form: Format = PLAIN
     ) -> str:
-        """Read the file of a table from end to end, and compare it with its published checksum.
+        """Read the file of a table from end to end, and return the state of its checksum in words.
 
-        Args:
-            name: The table.
-            path: Its file.
-            copy: Stream that gets the decompressed text in UTF-8, as long as somebody reads it.
-            form: The form of the file.
-
-        Returns:
-            The state of its checksum, in words.
+        ``copy`` is a stream that gets the decompressed text in UTF-8, as long as somebody reads it.
         """
         changed = name.lower() in self.changed
         stated = "" if changed or self.sums is None else _stated(self.sums, path)
@@ -117,11 +109,7 @@ class Publication:
                 )
 
     def check_rows(self, places: Mapping[str, str], rows: Mapping[str, int]) -> str:
-        """Name the release that the tables are of, by their numbers of rows.
-
-        Returns:
-            The release, such as ``the demo of MIMIC-III 1.4``; empty where none is recognised.
-        """
+        """Name the release that the tables are of, by their numbers of rows; empty if unknown."""
         for release, published in _known(self.source).get("rows", {}).items():
             known = {n: published[stem_of(n)] for n in rows if stem_of(n) in published}
             alike = [name for name, number in known.items() if rows[name] == number]
@@ -147,8 +135,7 @@ def is_open(source: str, rows: Mapping[str, int]) -> bool:
 
 def _stated(sums: Sums, path: Path) -> str:
     """Return the name of a file in a list, as it is or unpacked; empty where it is not listed."""
-    folder = sums.place.parent.absolute()
-    name = path.absolute().relative_to(folder).as_posix()
+    name = path.absolute().relative_to(sums.place.parent.absolute()).as_posix()
     return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")
 
 

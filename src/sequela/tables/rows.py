@@ -128,7 +128,7 @@ class TableRows:
         return chosen.select(
             subject_id="subject_id",
             time=nw.col(fact.time) if fact.time else blank_time,
-            code=fact.code_expression(),
+            code=filled(fact.code),
             numeric_value=value.cast(nw.Float32()),
             visit_id="visit_id",
             table=nw.lit(number, nw.Int32()),
@@ -136,8 +136,7 @@ class TableRows:
 
     def _reason(self) -> nw.Expr:
         """Return the reason that a row is set aside; null for a row that is used."""
-        other = NO_FACT if self.table.facts else self.table.unused
-        reason = nw.lit(other)
+        reason = nw.lit(NO_FACT if self.table.facts else self.table.unused)
         shared = [set(fact.needs()) for fact in self.table.facts]
         needed = set.intersection(*shared) if shared else set()
         for column in sorted(needed, reverse=True):
@@ -210,7 +209,6 @@ class TableRows:
 
 
 def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
-    """Raise a DataError if times and numbers are not within their bounds."""
     ranges = out_of_range(table)
     found = _count(rows, {column: where for column, (where, _) in ranges.items()}) if ranges else {}
     for column, (where, expected) in ranges.items():
@@ -236,13 +234,11 @@ def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
 
 
 def _count(rows: Frame, conditions: dict[str, Condition]) -> dict[str, int]:
-    """Count all rows (``rows``), and those with each condition."""
     counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
     return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
 
 
 def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:
-    """Return expressions that count the rows with each condition."""
     return {
         name: nw.when(expression(where)).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
         for name, where in conditions.items()

@@ -42,7 +42,6 @@ class Shards:
         split: int8 (subject,), index in ``SPLITS``.
         made: (number of the table, code) to the number of events from its rows.
         kept: The same to the number of events on disk, duplicates counted once.
-        files: The shards.
     """
 
     ids: NDArray[np.int64]
@@ -67,15 +66,10 @@ class Shards:
 def write_shards(
     events: Sequence[Frame], expected: int, engine: Engine, out: Path, split: Split
 ) -> Shards:
-    """Write ``out/data/{train,tuning,held_out}/N.parquet``.
+    """Write ``out/data/{train,tuning,held_out}/N.parquet``; the engine drops all tables it keeps.
 
-    Args:
-        events: The events of each fact: MEDS columns, ``visit_id``, and ``table``, the number of
-            the table.
-        expected: The largest possible number of events.
-        engine: The engine; it drops all tables that it keeps.
-        out: The data set.
-        split: Function from subjects to their index in ``SPLITS``.
+    The events of each fact have MEDS columns, ``visit_id``, and ``table``, the number of the table;
+    there are at most ``expected`` of them.
     """
     buckets = _prime(-(-expected // BUCKET_EVENTS))
     # The second modulus makes engines and Python agree on the buckets of negative ids.
@@ -105,7 +99,9 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     rows, copies = distinct_rows(table)
     made = _count(table, codes)
     kept = made - _count(table.take(column_of(copies)), codes)
-    ids, counts = _runs(values_of(table["subject_id"])[rows])
+    subject = values_of(table["subject_id"])[rows]  # sorted
+    first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
+    ids, counts = subject[first], np.diff(first, append=len(subject))
     part = split(ids)
     part_of_row = np.repeat(part, counts)
     files = []
@@ -125,8 +121,7 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     place[values_of(order)] = np.arange(len(order), dtype=np.int32)
     codes = column.dictionary.take(order).cast(pa.string())
     numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
-    place_of_codes = table.column_names.index("code")
-    return table.set_column(place_of_codes, "code", numbered), codes.to_pylist()
+    return table.set_column(table.column_names.index("code"), "code", numbered), codes.to_pylist()
 
 
 def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -154,12 +149,6 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
     again = tied[1:][equal]
     return np.delete(order, again), order[again]
-
-
-def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct values of a sorted array, and their counts."""
-    first = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
-    return values[first], np.diff(first, append=len(values))
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -211,7 +200,6 @@ def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
-    """Count the rows by (number of the table, code)."""
     table = values_of(events["table"]).astype(np.int64)
     counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
     found = np.flatnonzero(counts)

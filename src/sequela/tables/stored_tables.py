@@ -58,7 +58,6 @@ class Stored:
         full: The table with its store, for messages.
         columns: Lower-case names of its columns.
         scan: Function that reads columns by their kinds, text without outer spaces.
-        files: Its files.
     """
 
     place: str
@@ -143,12 +142,10 @@ class DuckDBFile:
             )
 
         def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
-            typed = (typed_text(n, kind, "the table", form) for n, kind in kinds.items())
-            wanted = ", ".join(typed)
+            wanted = ", ".join(typed_text(n, kind, "the table", form) for n, kind in kinds.items())
             try:
                 texts = _as_text(self._selected(rows, place, kinds))
-                batches = texts.project(wanted).to_arrow_reader(ROWS)
-                return engine.read_batches(name, batches)
+                return engine.read_batches(name, texts.project(wanted).to_arrow_reader(ROWS))
             except Exception as error:
                 if found := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
                     words = wrong_kind(full, found[1], found[2], kinds[found[1]], form)
@@ -335,8 +332,7 @@ def connection_for(root: Path) -> Iterator["DuckDBPyConnection"]:
         try:
             yield connection
         except duckdb.Error as error:
-            words = csv_problem(str(error)) or f"{root}: {without_values(error)}"
-            raise DataError(words) from None
+            raise DataError(csv_problem(str(error)) or f"{root}: {without_values(error)}") from None
         finally:
             connection.close()
 

@@ -49,7 +49,6 @@ class Tables:
         not_read: Tables that are present but not read.
         files: Table to its file, where it was read from one.
         proofs: The same tables to the state of their checksums.
-        publication: The facts about their publication.
     """
 
     frames: Mapping[str, nw.LazyFrame[Any]]
@@ -67,16 +66,9 @@ def read_tables(
     only: Collection[str] | None = None,
     changed: Collection[str] = (),
 ) -> Tables:
-    """Read the tables of ``source`` under ``root``.
+    """Read the tables of ``source`` under ``root``, with the arguments of :func:`build.build`.
 
-    Args:
-        source: The declarations.
-        root: Folder with the published files; as text, the address of a database, or a
-            schema or address that Spark reads.
-        engine: The engine that reads them.
-        only: Names of the tables to read besides the required ones; by default all that are
-            present.
-        changed: Names of tables that were changed after their publication, on purpose.
+    ``only`` are the names of its ``tables``: those to read besides the required ones.
     """
     chosen = _chosen(source, only)
     check_names(source, changed)
@@ -177,7 +169,6 @@ def check_columns(table: Table, found: Collection[str], place: str) -> None:
 
 
 def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
-    """Read tables by the source's own function."""
     declared = {table.name: table for table in chosen}
     sums = Sums.beside(root) if root.is_dir() else None
     place = f"{root} ({sums.check_all()})" if sums else str(root)
@@ -208,8 +199,7 @@ def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.
             raise
 
     try:
-        reader = pa.RecordBatchReader.from_batches(given.schema, watched())
-        return engine.read_batches(name, reader)
+        return engine.read_batches(name, pa.RecordBatchReader.from_batches(given.schema, watched()))
     except Exception:
         if errors:
             raise errors[0] from None

@@ -60,8 +60,6 @@ class Answers:
     """The answers of one model.
 
     Attributes:
-        model: The model.
-        limits: See :class:`sequela.web.guards.Limits`.
         most: Most examples of a batch; 1 for no batches.
         small: Whether requests with more than :data:`SMALL` numbers are left unanswered.
     """
@@ -126,7 +124,6 @@ class Answers:
     def _predictions(
         self, examples: Examples, found: NDArray[np.float32]
     ) -> list[dict[str, object]]:
-        """Return the prediction for each example."""
         classes, sets, timed = self.model.classes, self.model.sets(found), self._over_time(found)
         unknown = examples.unknown or [()] * len(examples)
         likeliest = found.argmax(1).tolist()
@@ -159,11 +156,10 @@ class Answers:
         if not examples.recording:
             return {}
         chances = found.mean(0, dtype=np.float64)
-        probabilities = dict(zip(self.model.classes, chances.tolist(), strict=True))
         return {
             "recording": {
                 "prediction": self.model.classes[int(chances.argmax())],
-                "probabilities": probabilities,
+                "probabilities": dict(zip(self.model.classes, chances.tolist(), strict=True)),
             }
         }
 
@@ -180,7 +176,6 @@ class Answers:
     def _explained(
         self, examples: Examples, found: NDArray[np.float32], query: Mapping[str, str]
     ) -> dict[str, object]:
-        """Explain the prediction for one example."""
         asked = query.get("example", "0")
         if asked not in map(str, range(len(examples))):
             raise Refusal(422, f"example must be 0 to {len(examples) - 1}")
@@ -200,8 +195,8 @@ class Answers:
         if examples.patients:
             others, parts = occlusion.without_codes(examples.patients[row])
             inputs = self._bodies.read_patients(others) if others else {}
-            after = self._probabilities(inputs)
-            return {**told, "parts": occlusion.moved(before, after, parts, of)}
+            raised = before[of] - self._probabilities(inputs)[:, of]
+            return {**told, "parts": occlusion.with_raised(parts, raised)}
         signal = examples.inputs["signal"]
         if examples.recording:
             whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
@@ -229,7 +224,6 @@ class Answers:
         return found
 
     def _view(self, examples: Examples, found: NDArray[np.float32]) -> dict[str, object]:
-        """Return the content of a body as the page draws it, with predictions."""
         told: dict[str, object] = {"notes": list(examples.notes)}
         if examples.patients:
             told["patients"] = [each.model_dump() for each in examples.patients]

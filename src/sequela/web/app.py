@@ -107,13 +107,7 @@ def _json(value: Any) -> Response:
 
 
 def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:
-    """Make the application behind its limits.
-
-    Args:
-        service: The functions of its paths.
-        token: Required access token; empty for none.
-        hosts: Allowed host names; empty for any.
-    """
+    """Make the application behind its limits."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -157,8 +151,7 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
     for path, (name, kind) in _PAGE.items():
-        body = files("sequela.web").joinpath("page", name).read_bytes()
-        _add_file(app, path, body, kind)
+        _add_file(app, path, files("sequela.web").joinpath("page", name).read_bytes(), kind)
     paths = frozenset({*told, *_PAGE})
     return Guard(app, service.limits, service.metrics, token, hosts, paths)
 

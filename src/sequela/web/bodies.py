@@ -19,16 +19,10 @@ from sequela.intake.one_row import Rows, coded
 from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
+from sequela.signals.tables import is_number
 from sequela.signals.windows import cut_row
 from sequela.web.guards import Limits
-from sequela.web.patients import (
-    COLUMNS,
-    NUMBER,
-    Patient,
-    Reader,
-    patients_of,
-    patients_of_rows,
-)
+from sequela.web.patients import COLUMNS, NUMBER, Patient, Reader, patients_of, patients_of_rows
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
@@ -55,10 +49,7 @@ class Examples:
 
     Attributes:
         inputs: Inputs of :meth:`sequela.serving.served.ServedModel.probabilities`.
-        ids: Ids of the examples.
-        notes: Sentences on the preparation of the body.
         unknown: Codes of each patient outside the vocabulary.
-        patients: The patients of records.
         recording: Whether the examples are the consecutive segments of one recording.
     """
 
@@ -155,7 +146,6 @@ class Bodies:
         return readers[kind](body, said)
 
     def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
-        """Check the unit, rate and channels of a request."""
         for name in ("sfreq", "unit"):
             if said.get(name) in (None, ""):
                 expected = getattr(self.model.signal, name)
@@ -165,10 +155,7 @@ class Bodies:
         if not NUMBER.fullmatch(str(said["sfreq"])):
             raise SettingError("sfreq is not a number: expected samples per second")
         self.model.check_signal(
-            unit=str(said["unit"]),
-            sfreq=float(said["sfreq"]),
-            n_chans=channels,
-            channels=names,
+            unit=str(said["unit"]), sfreq=float(said["sfreq"]), n_chans=channels, channels=names
         )
 
     def _examples(self, arrays: Iterable[NDArray[Any]], ids: Sequence[str]) -> Examples:
@@ -305,11 +292,9 @@ class Bodies:
             except SequelaError as error:  # without the path and the options of the command line
                 said = str(error).replace(str(path), "the file").replace(" with --channels", "")
                 raise DataError(said) from error
-        notes = [f"{note[:1].upper()}{note[1:]}." for note in recording.notes]
-        return self._windows(array, notes)
+        return self._windows(array, [f"{note[:1].upper()}{note[1:]}." for note in recording.notes])
 
     def _check_count(self, n_times: int) -> None:
-        """Check the number of segments of a recording."""
         count = n_times // self._n_times
         if not count:
             raise DataError(
@@ -330,7 +315,6 @@ class Bodies:
         return replace(found, notes=[*notes, *left], recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
-        """Read the rows of a table of coded events."""
         import csv
 
         if kind == PARQUET:
@@ -358,7 +342,6 @@ class Bodies:
         return [dict(zip(names, cells, strict=True)) for cells in lines[1:]]
 
     def _check_bytes(self, size: int) -> None:
-        """Raise an error if a table is too large after unpacking."""
         if size > self.numbers:
             raise SettingError(
                 f"the table has {size:,} bytes after unpacking: expected {self.numbers:,} at most; "
@@ -441,14 +424,6 @@ def _ids(said: Sequence[Any]) -> list[str]:
     return found
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def only(names: Iterable[str], known: Sequence[str], kind: str, where: str = "") -> None:
     """Raise an error if a name is there twice or is not known."""
     allowed = set(known)
@@ -485,7 +460,7 @@ def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
         raise DataError(
             f"column {names.index('') + 1} has no name: leave it out if it counts the rows"
         )
-    if not counted and any(map(_is_number, names)):  # such as nan and 1_0, which are no names
+    if not counted and any(map(is_number, names)):  # such as nan and 1_0, which are no names
         raise DataError(f"line 1 is not {len(first)} number(s): expected numbers, or names")
     only(names, names, "column")
     rows = []

@@ -52,9 +52,5 @@ def described(
             for code, text in said["problems"].items()
             if posted or code in _OF_GET
         }
-        found[path] = {
-            "summary": route["summary"],
-            "responses": responses,
-            "openapi_extra": extra,
-        }
+        found[path] = {"summary": route["summary"], "responses": responses, "openapi_extra": extra}
     return said["description"], found

@@ -85,9 +85,6 @@ class Guard:
     """An application behind its limits.
 
     Attributes:
-        app: The application.
-        limits: See :class:`Limits`.
-        metrics: Count each request.
         token: Required as ``Authorization: Bearer TOKEN``; empty for none.
         hosts: Allowed host names, against DNS rebinding; empty for any.
         paths: Paths that are counted by name.
@@ -132,15 +129,11 @@ class Guard:
             self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        """Refuse a request by its headers."""
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         host = headers.get("host", b"").decode("latin-1")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts and name.lower() not in self.hosts:
-            raise Refusal(
-                421,
-                f"wrong host name: expected {', '.join(sorted(self.hosts))}",
-            )
+            raise Refusal(421, f"wrong host name: expected {', '.join(sorted(self.hosts))}")
         if self.token and scope["path"] not in _OPEN:
             given = headers.get("authorization", b"")
             if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):

@@ -76,7 +76,6 @@ class Lane:
     delay. No waiting time has to be set. If nobody waits for the replies, the process is ended.
 
     Args:
-        process: The process.
         observe: Called with the size of each batch of examples.
         most: Most requests at a time.
         seconds: Most seconds of the process.

@@ -72,11 +72,11 @@ def over_neighbours(
     found = found[np.isfinite(found).any(1)]
     shared = np.isfinite(found[1:]).any(0)
     if len(found) < 3:  # noqa: PLR2004
-        return _with_raised(parts, found[0]), None
+        return with_raised(parts, found[0]), None
     own, others = found[0, shared], np.nanmean(found[1:, shared], 0)
     varies = min(np.ptp(own), np.ptp(others)) > 0
     agreement = float(np.corrcoef(own, others)[0, 1]) if varies else 0.0
-    return _with_raised(parts, np.nanmean(found, 0)), agreement
+    return with_raised(parts, np.nanmean(found, 0)), agreement
 
 
 def without_codes(patient: Patient) -> tuple[list[Patient], Parts]:
@@ -100,25 +100,8 @@ def without_codes(patient: Patient) -> tuple[list[Patient], Parts]:
     return patients, parts
 
 
-def moved(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    parts: Sequence[Mapping[str, Any]],
-    of: int,
-) -> Parts:
-    """Compute how much each part raised the probability of a class, in the order of the parts.
-
-    Args:
-        before: float32 (class,), probabilities of the example.
-        after: float32 (part, class), probabilities without each part.
-        parts: The removed parts.
-        of: The class.
-    """
-    return _with_raised(parts, before[of] - after[:, of])
-
-
-def _with_raised(parts: Sequence[Mapping[str, Any]], raised: NDArray[np.floating[Any]]) -> Parts:
-    """Add the contribution of each part (part,) to its description."""
+def with_raised(parts: Sequence[Mapping[str, Any]], raised: NDArray[np.floating[Any]]) -> Parts:
+    """Add how much each part raised the probability of a class, (part,), to its description."""
     return [
         {**part, "raised": round(each, 6)}
         for part, each in zip(parts, raised.tolist(), strict=True)

@@ -139,7 +139,6 @@ class Reader:
         return inputs_of(self.model, sequences, np.arange(len(patients))), [*unknown], notes
 
     def _check_size(self, patients: Sequence[Patient], visits: int, codes: int) -> None:
-        """Raise an error if the inputs are too large after padding."""
         size = len(patients) * visits * max(codes, len(self.words.channels))
         if size > self.numbers:
             raise SettingError(
@@ -232,7 +231,6 @@ def _offsets(counts: Iterable[int]) -> list[int]:
 
 
 def _time(said: str, name: str) -> np.datetime64:
-    """Parse a time."""
     with suppress(ValueError):  # such as the 30th of February
         if re.fullmatch(_TIME, said):
             return np.datetime64(said.replace(" ", "T"), "us")

@@ -99,16 +99,7 @@ def serve(
     batch: int = BATCH,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve requests until the process is stopped, and finish open requests.
-
-    Args:
-        model: The model.
-        place: The address.
-        limits: The limits of a request.
-        token: Required access token; empty for none.
-        batch: Most examples of a batch; 1 for no batches.
-        on_ready: Called with the address when the server listens.
-    """
+    """Serve requests until the process is stopped, and finish open requests."""
     opened = place.listen()
     port = opened.getsockname()[1]
     host = f"[{place.host}]" if ":" in place.host else place.host

@@ -62,7 +62,6 @@ def build(
     check_names(data=name)
     from sequela.tables.hospitals import build as build_data
 
-    account = build_data(**options, on_place=lambda origin: print(f"{name}: {origin}"))
-    for line in account.lines():
+    for line in build_data(**options, on_place=lambda origin: print(f"{name}: {origin}")).lines():
         print(line)
     print(f"written to {out}")

@@ -129,7 +129,6 @@ def cost(
 
 
 def _default(model: str, data: str | None, root: Path | None) -> str:
-    """Return the name of the model for ``auto``."""
     from sequela.models.defaults import AUTO
     from sequela.runs.folder import work_beside
     from sequela.studies.settings import default_run, run_settings
@@ -155,7 +154,6 @@ def _refuse(model: str, *given: object) -> None:
 
 
 def _of_run(path: Path, *, changed: bool) -> "Account":
-    """Return the cost account of the models of a run."""
     from sequela.runs.find import named_runs
 
     if changed:

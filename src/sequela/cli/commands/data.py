@@ -32,10 +32,7 @@ def list_(*, json: bool = False) -> None:
 
 @data_app.command
 def get(
-    name: str,
-    /,
-    *,
-    url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None,
+    name: str, /, *, url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None
 ) -> None:
     """Download a data set from its publisher into your cache and verify it.
 

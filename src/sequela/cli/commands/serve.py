@@ -61,11 +61,7 @@ def serve(
 
     place = Place(host, port)
     limits = Limits.of(
-        bytes=most_bytes,
-        examples=most_examples,
-        length=most_length,
-        seconds=timeout,
-        rate=rate,
+        bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
     )
     wanted = not place.local if token is None else token
     asked = token_of(environ.get("SEQUELA_TOKEN") if wanted else None, wanted=wanted)

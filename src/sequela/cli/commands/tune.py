@@ -97,7 +97,6 @@ def tune(
 
 
 def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
-    """Print one line: the result of a trial, and the best so far."""
     from optuna.trial import TrialState
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

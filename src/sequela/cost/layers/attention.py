@@ -21,8 +21,7 @@ def attention(
     weighted sum, are products with weights: queries or keys are learnt, or values.
     """
     times = samples(rows) * Symbol("L", queries, "queries")
-    parts = _of_query(keys, d, d_v, masks, weighted)
-    return Layer("Attention", Work(parts, times, "query"))
+    return Layer("Attention", Work(_of_query(keys, d, d_v, masks, weighted), times, "query"))
 
 
 def _of_query(

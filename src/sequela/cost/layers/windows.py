@@ -40,10 +40,9 @@ def convolution(
         reason = f"1 input channel counted instead of {c_in}"
         omissions.append((reason, out * missing, outputs * 2 * missing))
     reported = single("dot product", dot(k, bias=False), outputs, unit="output")
-    product = dot(inner * k, bias=bias, weighted=weighted)
     return Layer(
         "convolution",
-        single("dot product", product, outputs, unit="output"),
+        single("dot product", dot(inner * k, bias=bias, weighted=weighted), outputs, unit="output"),
         out * (inner * k + int(bias)),
         Report(out * k, reported, tuple(omissions)),
     )

@@ -65,9 +65,6 @@ class Layer:
     """The facts of one call of a layer.
 
     Attributes:
-        kind: The name of the layer.
-        work: The exact work of one call.
-        parameters: The number of its parameters.
         report: The count by the report of 2019, where it differs.
         padded: The work on every row of a padded batch, where that differs.
         embedding_sum: The work for the same result as a sum of rows, for a multi-hot input.

@@ -110,10 +110,9 @@ def recurrent(call: Call) -> list[Seen]:
     state = rnn.proj_size or rnn.hidden_size
     seen = []
     for index in range(rnn.num_layers):
-        width = directions * state if index else rnn.input_size
         layer = recurrence(
             cell_of(rnn),
-            width,
+            directions * state if index else rnn.input_size,
             rnn.hidden_size,
             steps,
             directions,

@@ -104,7 +104,6 @@ class Figure:
         return table.write(Path(path), forms, self.rows)
 
     def _json(self) -> bytes:
-        """Return the specification on one line."""
         return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
 
     def _standalone(self) -> str:
@@ -113,11 +112,9 @@ class Figure:
         return _drawn(self.chart, PAPER, f"figure-{name}", self.alt)
 
     def _repr_html_(self) -> str:
-        """Return the picture for a notebook, with its text alternative."""
         return f"<figure>{self._standalone()}</figure>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Return the picture in the formats that notebooks and their exports can show."""
         return {
             "text/plain": self.alt,
             "text/html": self._repr_html_(),

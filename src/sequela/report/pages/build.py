@@ -42,11 +42,10 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     for folder in folders:  # all, before any is counted
         open_held_out(folder, "report")
     contents = [study_content(study, runs, hide_below, aside) for study, runs, aside in studies]
-    titles = " and ".join(study.title for study, *_ in studies)
     return write_page(
         "report.html.j2",
         out,
-        title=titles + answer.claims_of(contents),
+        title=" and ".join(study.title for study, *_ in studies) + answer.claims_of(contents),
         lead=answer.lead(contents),
         cards=answer.cards(contents),
         pictures=answer.pictures(contents),
@@ -57,7 +56,6 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:
-    """Raise an error for runs whose numbers cannot be compared on one page."""
     first: dict[tuple[object, ...], Run] = {}
     for folder in folders:
         settings = folder.settings

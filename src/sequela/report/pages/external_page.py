@@ -16,6 +16,7 @@ from sequela.evaluation.metrics import METRICS, Metric, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
+from sequela.figures.chart.words import with_interval
 from sequela.figures.external import curves_of_people
 from sequela.figures.reliability import reliability_curves
 from sequela.report.entry import Entry
@@ -81,8 +82,8 @@ def sentence(found: External, entry: Entry, few: set[str]) -> str:
     inside, outside = homes[metric.name], aways[metric.name]
     apart = difference(outside, inside)
     return (
-        f"{where}: {metric.title} {_said(metric, outside)} on the new data and "
-        f"{_said(metric, inside)} on {found.home.judged}. {_verdict(metric, apart)}"
+        f"{where}: {metric.title} {with_interval(outside, metric.table)} on the new data and "
+        f"{with_interval(inside, metric.table)} on {found.home.judged}. {_verdict(metric, apart)}"
     )
 
 
@@ -95,11 +96,6 @@ def _verdict(metric: Metric, apart: Estimate) -> str:
         return f"{said}. Its interval includes zero: whether the model does worse is inconclusive."
     better = (apart.value > 0) == (metric.better == "higher")
     return f"{said}: the model does {'better' if better else 'worse'} on the new data."
-
-
-def _said(metric: Metric, found: Estimate) -> str:
-    span = within(found.interval.low, found.interval.high, metric.table) if found.interval else ""
-    return f"{number(found.value, metric.table)} {span}".strip()
 
 
 def _few(predictions: Predictions, smallest: int) -> bool:
@@ -207,7 +203,8 @@ def _measures(found: External, smallest: int) -> list[dict[str, str]]:
             continue
         metric, apart = METRICS[name], difference(away, home)
         span = apart.interval
-        row = {"title": metric.title, "home": _said(metric, home), "away": _said(metric, away)}
+        row = {"title": metric.title, "home": with_interval(home, metric.table)}
+        row["away"] = with_interval(away, metric.table)
         row["apart"] = number(apart.value, "+.3f")
         row["within"] = within(span.low, span.high, "+.3f") if span else ""
         rows.append(row)

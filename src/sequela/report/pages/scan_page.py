@@ -84,7 +84,6 @@ def _section(
 
 
 def _near(scan: "Scan", scored: Scored, event: "Found", name: str) -> Picture:
-    """Draw an event and some seconds before and after it."""
     read, rate = scan.recording.read, scan.recording.sfreq
     first = max(0.0, event.onset - _BESIDE)
     last = min(scan.seconds, event.onset + min(event.duration, _LONGEST) + _BESIDE)

@@ -158,21 +158,18 @@ def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
 
 def pictures(contents: Sequence[Content]) -> list[Picture]:
     """Return a picture for each study: all models with intervals against their operations."""
-    alone = len(contents) == 1
-    drawn = (_picture(c, alone=alone, first=c is contents[0]) for c in contents)
+    drawn, alone = [], len(contents) == 1
+    for content in contents:
+        standing: Standing = content["standing"]
+        caption = "" if alone else f"{content['study'].title}. "
+        caption += f"{standing.metric.heading} with 95 % intervals."
+        if content is contents[0]:
+            caption += " A filled point marks a model that no model with fewer operations beats."
+            if any(row.entry.run.facts.operations is None for row in standing.rows):
+                caption += " Diamonds mark models whose operations are not counted."
+        name = f"{content['study'].name}-models-picture"
+        drawn.append(standing.against_operations(name, caption, WIDE if alone else HALF))
     return [each for each in drawn if each]
-
-
-def _picture(content: Content, *, alone: bool, first: bool) -> Picture | None:
-    standing: Standing = content["standing"]
-    caption = "" if alone else f"{content['study'].title}. "
-    caption += f"{standing.metric.heading} with 95 % intervals."
-    if first:
-        caption += " A filled point marks a model that no model with fewer operations beats."
-        if any(row.entry.run.facts.operations is None for row in standing.rows):
-            caption += " Diamonds mark models whose operations are not counted."
-    name = f"{content['study'].name}-models-picture"
-    return standing.against_operations(name, caption, WIDE if alone else HALF)
 
 
 def _data(study: str, content: Content) -> Line:

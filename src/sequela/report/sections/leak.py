@@ -111,7 +111,6 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
-    """List the inflation of each model, by leak."""
     metric = rows[0].entry.metric
     unit = "percentage points" if metric.points else metric.title
     without = planned.honest.format(split=split)

@@ -100,7 +100,6 @@ def _chosen(main: Group, command: str) -> str:
 
 
 def _derivation(account: Account, study: Study) -> Markup:
-    """Derive the cost of a model by layer, with the report's count on the report's page."""
     own = account if study.claims else replace(account, report=None)
     return Markup(render_mathml(own))  # noqa: S704 - written here, its text escaped
 
@@ -153,7 +152,6 @@ def _traces(main: Group) -> Picture | None:
 
 
 def _flow(main: Group) -> Markup | None:
-    """Draw the flow of the cohort, down to the sets of the (first) split."""
     data = main.data
     if not data.flow:
         return None

@@ -123,7 +123,10 @@ def _faults(source: Source, root: Path, connection: "DuckDBPyConnection") -> Ite
         name = f"rows of {table.name}"
         _numbered(relation, kinds, form).create(name)
         kept = nw.from_native(connection.table(f'"{name}"'))
-        yield from _of_kinds(kept, kinds, place)
+        for column, kind in kinds.items():
+            if kind is not Kind.TEXT:
+                problem = f"column '{column}' holds something else; expected {kind.words}"
+                yield from _found(kept, nw.col(_wrong(column)), place, problem)
         frames[table.name] = typed_blanks(kept, table, beside=(ROW,))
         places[table.name] = place
     for table in source.tables:
@@ -148,28 +151,19 @@ def _opened(
 
 def _numbered(relation: Any, kinds: Mapping[str, Kind], form: Format) -> Any:
     """Return rows with their number, their values, and whether a value is not of its kind."""
-    values = [typed_text(name, kind, None, form) for name, kind in kinds.items()]
+    values = {name: typed_text(name, kind, None, form) for name, kind in kinds.items()}
+    bare = {name: text.removesuffix(f' AS "{name}"') for name, text in values.items()}
     wrong = [
-        f'trim("{name}") <> \'\' AND ({_bare(name, kind, form)}) IS NULL AS "{_wrong(name)}"'
+        f'trim("{name}") <> \'\' AND ({bare[name]}) IS NULL AS "{_wrong(name)}"'
         for name, kind in kinds.items()
         if kind is not Kind.TEXT
     ]
-    return relation.project(", ".join([f'row_number() OVER () AS "{ROW}"', *values, *wrong]))
-
-
-def _bare(name: str, kind: Kind, form: Format) -> str:
-    return typed_text(name, kind, None, form).removesuffix(f' AS "{name}"')
+    number = f'row_number() OVER () AS "{ROW}"'
+    return relation.project(", ".join([number, *values.values(), *wrong]))
 
 
 def _wrong(name: str) -> str:
     return f"{name} is of another kind"
-
-
-def _of_kinds(rows: Frame, kinds: Mapping[str, Kind], place: str) -> Iterator[Fault]:
-    for name, kind in kinds.items():
-        if kind is not Kind.TEXT:
-            problem = f"column '{name}' holds something else; expected {kind.words}"
-            yield from _found(rows, nw.col(_wrong(name)), place, problem)
 
 
 def _of_rows(table: Table, frames: Mapping[str, Frame], place: str) -> Iterator[Fault]:

@@ -90,7 +90,6 @@ class Declaration(BaseModel):
                 yield f"key 'tables.{name}.{key}'", problem
 
     def _problems_of(self, table: Table) -> Iterable[tuple[str, str]]:
-        """Yield the errors in one table."""
         yield from self._problems_of_roles(table)
         known = self.columns_of(table)
         for column, text in table.derived.items():
@@ -112,7 +111,6 @@ class Declaration(BaseModel):
                 yield f"facts ({fact.code}).{key}", problem
 
     def _problems_of_roles(self, table: Table) -> Iterable[tuple[str, str]]:
-        """Yield the errors about subject, stay and columns from other tables."""
         for key in ("subject", "visit"):
             column = getattr(table, key)
             if column is not None and column not in table.columns:
@@ -131,7 +129,6 @@ class Declaration(BaseModel):
                 yield "columns", f"'{column}' is also taken from another table: rename one of them"
 
     def _problems_of_join(self, join: Join, table: Table) -> Iterable[tuple[str, str]]:
-        """Yield the errors in a join with another table."""
         if join.table not in self.tables:
             yield "joins", str(unknown_name("table", join.table, self.tables))
             return
@@ -222,7 +219,6 @@ def _unknown(key: str, text: Condition, known: set[str]) -> Iterable[tuple[str, 
 
 
 def _problems_of_columns(table: Table, known: set[str]) -> Iterable[tuple[str, str]]:
-    """Yield the errors where columns are named alone."""
     for key in ("key", "optional", "ranges", "never_blank"):
         for column in getattr(table, key):
             if column not in table.columns:
@@ -239,7 +235,6 @@ def _problems_of_columns(table: Table, known: set[str]) -> Iterable[tuple[str, s
 
 
 def _problems_of_words(table: Table, known: set[str]) -> Iterable[tuple[str, str]]:
-    """Yield the errors in a dictionary of codes."""
     for template, column in table.describes.items():
         read = set(table.columns) if column in table.columns else known
         for named in (column, *_columns_of_code(template)):
@@ -248,12 +243,10 @@ def _problems_of_words(table: Table, known: set[str]) -> Iterable[tuple[str, str
 
 
 def _columns_of_code(template: str) -> list[str]:
-    """Return the columns in a code."""
     return [match["column"] for match in PLACEHOLDER.finditer(template)]
 
 
 def _problems_of_fact(fact: Fact, known: set[str]) -> Iterable[tuple[str, str]]:
-    """Yield the errors in one fact."""
     for column in _columns_of_code(fact.code):
         if column not in known:
             yield "code", str(unknown_name("column", column, known))

@@ -54,7 +54,6 @@ def number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time without a zone, as in the tables."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is not None:
         raise ValueError("it has a zone: leave the zone out")
@@ -201,7 +200,6 @@ def _lit(value: Value) -> nw.Expr:
 
 
 def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911 - a case for each form
-    """Evaluate a part of an expression."""
     match node:
         case ast.Name(id=name):
             return nw.col(name)
@@ -248,7 +246,6 @@ def _bounded(value: Value, text: str) -> Value:
 
 
 def _compared(node: ast.Compare, text: str) -> nw.Expr:
-    """Evaluate a comparison, or a chain of them."""
     sides = [_value(side, text) for side in (node.left, *node.comparators)]
     found: list[nw.Expr] = []
     for left, how, right in zip(sides, node.ops, sides[1:], strict=False):

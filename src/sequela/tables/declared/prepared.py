@@ -70,7 +70,6 @@ class Prepared:
         return frame.with_columns(subject_id=nw.col("known_subject"))
 
     def _joined(self, frame: Frame, frames: Frames, *, join: Join) -> Frame:
-        """Add the columns from another table."""
         other = frames.get(self.declared.file_of(join.table))
         if other is None:
             return frame.with_columns(**dict.fromkeys(join.take, nw.lit(None)))
@@ -85,7 +84,6 @@ class Prepared:
 
 
 def _computed(frame: Frame, _: Frames, *, column: str, text: str) -> Frame:
-    """Add a column that an expression computes."""
     return frame.with_columns(expression(text).alias(column))
 
 

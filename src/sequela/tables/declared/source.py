@@ -11,14 +11,7 @@ import narwhals as nw
 from sequela.datasets.codes import family_of
 from sequela.errors import DataError, DataNotFoundError
 from sequela.tables.account import EARLIER
-from sequela.tables.declarations import (
-    Check,
-    Condition,
-    Kind,
-    Source,
-    Table,
-    never_blank,
-)
+from sequela.tables.declarations import Check, Condition, Kind, Source, Table, never_blank
 from sequela.tables.declared.declaration import NAME, Declaration
 from sequela.tables.declared.expressions import calls_of, columns_in, expression
 from sequela.tables.declared.kinds import misfits

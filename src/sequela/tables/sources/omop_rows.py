@@ -163,12 +163,10 @@ def timed_deaths(frames: Frames) -> Frame:
     )
     births = with_birth(frames["person"]).select("person_id", "birth")
     rows = rows.join(births, on="person_id", how="left")
-    unborn = holds(nw.col("death_known") < nw.col("birth"))
-    rows = rows.with_columns(unborn=unborn)
+    rows = rows.with_columns(unborn=holds(nw.col("death_known") < nw.col("birth")))
     firsts = rows.filter(~nw.col("unborn")).group_by("person_id")
     rows = rows.join(firsts.agg(first=nw.col("death_known").min()), on="person_id", how="left")
-    again = holds(nw.col("death_known") > nw.col("first"))
-    return rows.with_columns(again=again)
+    return rows.with_columns(again=holds(nw.col("death_known") > nw.col("first")))
 
 
 def valid_deaths(frames: Frames) -> Frame:

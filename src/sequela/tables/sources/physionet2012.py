@@ -100,7 +100,6 @@ def read_unlabelled(root: Path) -> Batches:
 
 
 def _excerpt(file: Path) -> Batches:
-    """Read the two tables of the excerpt."""
     try:
         stays = parquet.read_table(file).combine_chunks()
         outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
@@ -146,7 +145,6 @@ def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _check_record(place: str, record_id: int, table: pa.Table) -> None:
-    """Check that a record has its id, and plausible values, or raise a DataError with the row."""
     parameter, value = table["parameter"], table["value"]
     first = parameter[0].as_py() if len(table) else "nothing"
     if first != "RecordID":
@@ -225,7 +223,6 @@ def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
 
 
 def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
-    """Describe the error in a CSV text, with its line."""
     expected = ",".join(types)
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))

@@ -44,8 +44,8 @@ from sequela.evaluation.survival import concordance
 from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
-from sequela.models.intervals import Intervals
 from sequela.models.registry import MODELS, lookup_network
+from sequela.sequences.intervals import Intervals
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import correct

@@ -18,7 +18,7 @@ from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
 from sequela.evaluation.number import number, within
 from sequela.evaluation.statistic import Statistic
 from sequela.evaluation.survival import TimesToEvent
-from sequela.models.intervals import Intervals
+from sequela.sequences.intervals import Intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
 from sequela.errors import DataError, SettingError
-from sequela.evaluation import statistic, survival
+from sequela.evaluation import statistic
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
@@ -262,30 +262,18 @@ def alarms_at(threshold: float) -> Callable[[Predictions], Statistic]:
     return alarms
 
 
-def _of_times(of: Callable[[Predictions], Statistic]) -> dict[str, Any]:
+def _of_times(name: str) -> dict[str, Any]:
     """Return value and statistic of a metric of times to an event."""
-    value = lambda given: float(np.asarray(of(given).estimate).item())  # noqa: E731
-    return {"value": value, "statistic": of, "needs": "times"}
 
+    def of(predictions: Predictions) -> Statistic:
+        from sequela.evaluation.survival import STATISTICS  # runs of classes do without
 
-def _concordance(predictions: Predictions) -> Statistic:
-    ours, last = predictions.outcomes, predictions.horizons[-1]
-    return survival.concordance(ours, predictions.risk[:, -1], ours, last)
+        return STATISTICS[name](predictions)
 
+    def value(predictions: Predictions) -> float:
+        return float(np.asarray(of(predictions).estimate).item())
 
-def _harrell(predictions: Predictions) -> Statistic:
-    return survival.concordance(predictions.outcomes, predictions.risk[:, -1])
-
-
-def _auroc_at_last(predictions: Predictions) -> Statistic:
-    ours, last = predictions.outcomes, predictions.horizons[-1]
-    return survival.auroc_at(ours, predictions.risk[:, -1], last, ours)
-
-
-def _integrated_brier(predictions: Predictions) -> Statistic:
-    ours, at = predictions.outcomes, np.array(predictions.horizons)
-    scores = survival.brier(ours, predictions.risk, at, ours)
-    return survival.integrated(scores, at) if len(at) > 1 else scores
+    return {"name": name, "value": value, "statistic": of, "needs": "times"}
 
 
 _SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
@@ -366,31 +354,28 @@ for _metric in (
         **_REPORTED,
     ),
     Metric(
-        "concordance",
-        "concordance (Uno)",
-        "share of pairs in which the earlier event has the higher risk by the last horizon, "
+        title="concordance (Uno)",
+        says="share of pairs in which the earlier event has the higher risk by the last horizon, "
         "weighted for follow-up that ended (Uno and others 2011)",
-        **_of_times(_concordance),
+        **_of_times("concordance"),
         **_REPORTED,
         form=".3f",
         chance=0.5,
     ),
     Metric(
-        "auroc_at_last_horizon",
-        "AUROC of the event by the last horizon",
-        "probability that somebody with the event by the last horizon has a higher risk than "
+        title="AUROC of the event by the last horizon",
+        says="probability that somebody with the event by the last horizon has a higher risk than "
         "somebody without, weighted for follow-up that ended (Blanche and others 2013)",
-        **_of_times(_auroc_at_last),
+        **_of_times("auroc_at_last_horizon"),
         **_REPORTED,
         form=".3f",
         chance=0.5,
     ),
     Metric(
-        "integrated_brier_score",
-        "integrated Brier score",
-        "mean squared error of the risk over the time from the first horizon to the last, weighted "
-        "for follow-up that ended (Graf and others 1999); with one horizon the error at it",
-        **_of_times(_integrated_brier),
+        title="integrated Brier score",
+        says="mean squared error of the risk over the time from the first horizon to the last, "
+        "weighted for follow-up that ended (Graf and others 1999); with one horizon the error at it",
+        **_of_times("integrated_brier_score"),
         **_REPORTED,
         better="lower",
         form=".4f",
@@ -398,11 +383,10 @@ for _metric in (
         axis=".3f",
     ),
     Metric(
-        "concordance_harrell",
-        "concordance (Harrell)",
-        "share of pairs in which the earlier event has the higher risk by the last horizon; it "
-        "depends on when follow-up ended (Harrell 1982)",
-        **_of_times(_harrell),
+        title="concordance (Harrell)",
+        says="share of pairs in which the earlier event has the higher risk by the last horizon; "
+        "it depends on when follow-up ended (Harrell 1982)",
+        **_of_times("concordance_harrell"),
         form=".3f",
         chance=0.5,
         reveals=False,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from sequela.cohort.split import PARTS
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, RunError, unknown_name
-from sequela.evaluation.survival import TimesToEvent
 from sequela.files import whole
 from sequela.formats import sealed
 from sequela.formats.opened import json_value
-from sequela.models.intervals import Intervals
+
+if TYPE_CHECKING:
+    from sequela.evaluation.survival import TimesToEvent
+    from sequela.sequences.intervals import Intervals
 
 _SUM_TOLERANCE = 1e-4
 CLASSES_KEY, HORIZONS_KEY = b"sequela.classes", b"sequela.horizons"
@@ -44,8 +46,9 @@ class Predictions:
         classes: Names of the classes.
         recording_id: str (example,), where it differs from the group.
         time: float64 (example,), of times to an event: days from the prediction to what ended
-            first. The classes are then those of :class:`sequela.models.intervals.Intervals`, and a
-            label is 0 also where follow-up ended without an event.
+            first. The classes are then those of
+            :class:`sequela.sequences.intervals.Intervals`, and a label is 0 also where follow-up
+            ended without an event.
         event: int64 (example,), what ended first: 0 for follow-up, 1 for the event, 2 for a
             competing event.
         horizons: The days that end the intervals of the classes.
@@ -141,13 +144,17 @@ class Predictions:
         return ("time", "event") if self.horizons else ()
 
     @property
-    def intervals(self) -> Intervals:
+    def intervals(self) -> "Intervals":
         """The intervals of the classes of times to an event."""
+        from sequela.sequences.intervals import Intervals  # runs of classes do without
+
         return Intervals(self.horizons, (len(self.classes) - 1) // len(self.horizons))
 
     @cached_property
-    def outcomes(self) -> TimesToEvent:
+    def outcomes(self) -> "TimesToEvent":
         """The times to an event and what ended them."""
+        from sequela.evaluation.survival import TimesToEvent
+
         assert self.time is not None and self.event is not None  # noqa: S101, PT018 - they have horizons
         return TimesToEvent(self.time, self.event, self.group_index)
 

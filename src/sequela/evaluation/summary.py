@@ -10,13 +10,13 @@ import numpy as np
 
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
-from sequela.evaluation import metrics, statistic, survival
+from sequela.evaluation import metrics
 from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operation
 from sequela.evaluation.intervals import Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import Statistic, stacked
+from sequela.evaluation.statistic import stacked
 
 _TWO = 2
 _NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
@@ -86,6 +86,8 @@ def _classified(predictions: Predictions) -> dict[str, Any]:
 
 def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
     """Return what ended first, counted, and the numbers at each horizon."""
+    from sequela.evaluation.survival import at_horizons  # runs of classes do without
+
     ours = predictions.outcomes
     found: dict[str, Any] = {"ends": predictions.intervals.ends(ours.time, ours.event)}
     rows, names = stacked(at_horizons(predictions)), AT_HORIZON * len(predictions.horizons)
@@ -98,21 +100,6 @@ def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
 
 
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
-
-
-def at_horizons(predictions: Predictions) -> list[Statistic]:
-    """Return the observed and predicted share with the event, AUROC and Brier score by horizon."""
-    ours, risk = predictions.outcomes, predictions.risk
-    found = []
-    for place, day in enumerate(predictions.horizons):
-        at = np.array([day])
-        found += [
-            survival.incidence(ours, at),
-            statistic.mean(risk[:, place], ours.group),
-            survival.auroc_at(ours, risk[:, place], day, ours),
-            survival.brier(ours, risk[:, [place]], at, ours),
-        ]
-    return found
 
 
 def by_horizon(

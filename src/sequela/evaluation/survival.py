@@ -7,8 +7,10 @@ others stand for the example: they are weighted by the inverse probability of be
 resample whole patients.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from scipy.sparse import csr_array
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.statistic import Statistic
+
+if TYPE_CHECKING:
+    from sequela.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -290,3 +295,47 @@ def net_benefit_at(
         return np.stack(columns, axis=1)
 
     return Statistic(value, outcomes.n_groups)
+
+
+def _uno(predictions: "Predictions") -> Statistic:
+    ours, last = predictions.outcomes, predictions.horizons[-1]
+    return concordance(ours, predictions.risk[:, -1], ours, last)
+
+
+def _harrell(predictions: "Predictions") -> Statistic:
+    return concordance(predictions.outcomes, predictions.risk[:, -1])
+
+
+def _auroc_at_last(predictions: "Predictions") -> Statistic:
+    ours, last = predictions.outcomes, predictions.horizons[-1]
+    return auroc_at(ours, predictions.risk[:, -1], last, ours)
+
+
+def _integrated_brier(predictions: "Predictions") -> Statistic:
+    ours, at = predictions.outcomes, np.array(predictions.horizons)
+    scores = brier(ours, predictions.risk, at, ours)
+    return integrated(scores, at) if len(at) > 1 else scores
+
+
+STATISTICS: Mapping[str, Callable[["Predictions"], Statistic]] = {
+    "concordance": _uno,
+    "auroc_at_last_horizon": _auroc_at_last,
+    "integrated_brier_score": _integrated_brier,
+    "concordance_harrell": _harrell,
+}
+"""The metrics of predictions of times to an event, by name."""
+
+
+def at_horizons(predictions: "Predictions") -> list[Statistic]:
+    """Return the observed and predicted share with the event, AUROC and Brier score by horizon."""
+    ours, risk = predictions.outcomes, predictions.risk
+    found = []
+    for place, day in enumerate(predictions.horizons):
+        at = np.array([day])
+        found += [
+            incidence(ours, at),
+            statistic.mean(risk[:, place], ours.group),
+            auroc_at(ours, risk[:, place], day, ours),
+            brier(ours, risk[:, [place]], at, ours),
+        ]
+    return found

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from sequela.datasets.catalog import DataKind
 from sequela.errors import DataError, RunError, SettingError, extra
 from sequela.models.inputs import kind_of
-from sequela.models.intervals import Intervals
 from sequela.registry import Registry
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from sequela.sequences.intervals import Intervals
 
 Arrays = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.floating[Any]]
@@ -45,7 +46,7 @@ class Times:
 
     time: NDArray[np.float64]
     event: NDArray[np.int64]
-    intervals: Intervals
+    intervals: "Intervals"
 
     @property
     def possible(self) -> NDArray[np.float32]:
@@ -131,6 +132,8 @@ def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabi
     """Predict with a baseline model: probabilities (example, class)."""
     if "intervals" not in arrays:
         return entry.predict(arrays, features)
+    from sequela.sequences.intervals import Intervals
+
     size, causes = arrays["intervals"].tolist()
     count = features.shape[0]
     table = features[np.arange(count)]

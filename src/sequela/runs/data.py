@@ -150,7 +150,7 @@ class Examples:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""
-        timed: dict[str, Any] = self.times.of_predictions() if self.times else {}
+        timed: Any = self.times.of_predictions() if self.times else {}
         return Predictions(
             **dict[str, Any](self.ids),
             group_id=self.groups,

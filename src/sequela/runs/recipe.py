@@ -13,7 +13,7 @@ from sequela.evaluation.metrics import Metric, reported, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
-from sequela.evaluation.summary import AT_HORIZON, at_horizons, by_horizon
+from sequela.evaluation.summary import AT_HORIZON, by_horizon
 from sequela.runs.folder import RunFolder, places
 from sequela.runs.record import Numbers
 
@@ -150,8 +150,10 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
 
 def _at_horizons(
     runs: Sequence[RunFolder], once: Sequence[Numbers], *, intervals: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Compute the numbers at each horizon, and count what ended first."""
+    from sequela.evaluation.survival import at_horizons
+
     days = runs[0].predictions.horizons
 
     def of(number: int, part: str) -> Statistic:

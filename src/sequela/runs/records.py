@@ -26,7 +26,6 @@ from sequela.formats.columns import values_of
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models.defaults import Default, default_for
-from sequela.models.intervals import Intervals
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
@@ -35,6 +34,7 @@ from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
+from sequela.sequences.intervals import Intervals
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary

@@ -235,7 +235,7 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
     return numbers.replace(**found)
 
 
-def _released_times(numbers: Numbers, smallest: int) -> dict[str, Any]:
+def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
     """Hide small counts of events, and the shares by a day that would reveal them."""
     ends = [shown(count, smallest) for count in numbers.ends]
     if has_small(numbers.ends[1:], smallest):

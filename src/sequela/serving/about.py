@@ -16,7 +16,7 @@ from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
-from sequela.models.intervals import Intervals
+from sequela.sequences.intervals import Intervals
 from sequela.sequences.vocabulary import Vocabulary
 
 KEY = "sequela"

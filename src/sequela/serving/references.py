@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from sequela.models import reference
-from sequela.models.intervals import Intervals
+from sequela.sequences.intervals import Intervals
 
 Arrays = Mapping[str, NDArray[Any]]
 

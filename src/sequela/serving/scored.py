@@ -25,7 +25,7 @@ from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
-from sequela.models.intervals import Intervals
+from sequela.sequences.intervals import Intervals
 from sequela.serving.drift import Drift
 from sequela.serving.known import Known
 from sequela.serving.served import ServedModel

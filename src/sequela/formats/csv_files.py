@@ -5,17 +5,17 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Annotated, Any, BinaryIO, Literal, Self, cast
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError, unknown_name
 from sequela.formats.opened import opened
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -59,6 +59,21 @@ class Format:
         """Check that the two marks of numbers differ."""
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}: expected two marks")
+
+    @classmethod
+    def of(cls, declared: Iterable[str], found: Mapping[str, Any] | None = None) -> Self:
+        """Return the form declared as KEY=VALUE; other keys as found, or by default."""
+        parts = [each.partition("=") for each in declared]
+        said = {key: value.replace("\\t", "\t") for key, _, value in parts}
+        names = [each.name for each in fields(cls)]
+        for key in said.keys() - {*names}:
+            raise unknown_name("key of --format:", key, names)
+        try:
+            return TypeAdapter(cls).validate_python({**(found or {}), **said})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where, why = map(str, first["loc"]), first["msg"].removeprefix("Value error, ")
+            raise SettingError(f"{' '.join(('--format', *where))}: {why}") from error
 
     @property
     def is_utf8(self) -> bool:

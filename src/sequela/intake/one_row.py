@@ -15,8 +15,6 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from sequela.config import QuestionSettings, SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SITE, body_of
@@ -324,22 +322,17 @@ class _Table:
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
-        said = dict(each.partition("=")[::2] for each in self.rows.settings.format)
-        if self.rows.known:
-            said = {key: getattr(PLAIN, key) for key in _OF_CELLS} | said
+        known = _OF_CELLS if self.rows.known else ()
+        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *self.rows.settings.format]
         for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
-            if "UTF-8" not in doubt and not any(key in doubt for key in said):
+            if "UTF-8" not in doubt and not any(key.partition("=")[0] in doubt for key in said):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        form = {**self.seen.form, **said}
+        found = dict(self.seen.form)
+        if f"decimal={found.get('thousands')}" in said:
+            del found["thousands"]
         if not is_csv(self.path):  # numbers of other files have one form
-            form = {"date": form.get("date", PLAIN.date)}
-        if form.get("thousands") == form.get("decimal", PLAIN.decimal):
-            del form["thousands"]
-        try:
-            return TypeAdapter(Format).validate_python(form)
-        except ValidationError as error:
-            key, why = error.errors()[0]["loc"], error.errors()[0]["msg"]
-            raise SettingError(f"--format {'.'.join(map(str, key))}: {why}") from error
+            said = [each for each in said if each.startswith("date=")]
+        return Format.of(said, found)
 
     @property
     def kinds(self) -> dict[str, Kind]:

@@ -69,7 +69,7 @@ def time_of(names: Sequence[str], settings: SignalSettings | None = None) -> str
 
 def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     """Read the columns, the times and the classes of a recording; its samples are read later."""
-    form = tables.form_of(settings)
+    form = Format.of(settings.format)
     names, _ = tables.columns_of(path, form)
     if all(re.fullmatch("[-+0-9.,eE ]+", name) for name in names):
         raise DataError(f"{path} line 1: numbers; expected the names of the columns; add them")
@@ -198,7 +198,9 @@ def _seconds(
     if is_number(plain[0]):
         found = _converted(plain, "float64")
     else:
-        moments = _converted([each.replace(",", ".") for each in texts], "datetime64[us]")
+        moments = _converted(
+            [form.plain(each, "time").replace(",", ".") for each in texts], "datetime64[us]"
+        )
         found, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
     if len(bad := np.flatnonzero(~np.isfinite(found))):
         raise DataError(

@@ -81,7 +81,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
                 "correct channels"
             )
         return Layout(called, (), long=False)
-    names, lists = columns_of(path, form_of(settings))
+    names, lists = columns_of(path, Format.of(settings.format))
     for key in KEYS:
         column = getattr(settings, key)
         if column is not None and column not in names:
@@ -142,11 +142,6 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
     return Layout(channels, tuple(columns), long=False)
 
 
-def form_of(settings: SignalSettings) -> Format:
-    """Return the declared form of csv files."""
-    return Format(settings.separator, settings.decimal, encoding=settings.encoding)
-
-
 def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
     """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
@@ -191,7 +186,9 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
     said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
-    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form_of(settings)):
+    for batch in batches(
+        path, list(dict.fromkeys(columns)), said.values(), Format.of(settings.format)
+    ):
         texts = {key: as_texts(batch[column]) for key, column in said.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
@@ -380,7 +377,7 @@ def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
 
 def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
     """Parse times in seconds."""
-    found, form = [], form_of(settings)
+    found, form = [], Format.of(settings.format)
     for row, written in enumerate(said):
         try:
             found.append(float(form.plain(written, "number")))

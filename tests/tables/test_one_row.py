@@ -131,7 +131,7 @@ def test_an_unclear_form_is_asked(tmp_path: Path) -> None:
         described(path, GIVEN)
     said = GIVEN.model_copy(update={"format": ("date=%d/%m/%Y",)})
     assert described(path, said).format == ("date=%d/%m/%Y",)
-    with pytest.raises(SettingError, match="unknown key of --format: .dat.: did you"):
+    with pytest.raises(SequelaError, match="of --format: 'dat': did you"):
         described(path, GIVEN.model_copy(update={"format": ("dat=%d/%m/%Y", "date=%d/%m/%Y")}))
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from shlex import quote
@@ -176,11 +177,12 @@ def declared(path: Path, rows: Rows | None) -> Source:
     )
 
 
-def text_ids(path: Path, rows: Rows) -> dict[str, str]:
-    """Return the ids of patients by the number that stands for each in events."""
+def people_of(path: Path, rows: Rows) -> dict[tuple[int, datetime], str]:
+    """Return the id of each row by its number and time in events, in the order of the file."""
     with _Table(path, rows).people() as connection:
-        asked = f"SELECT DISTINCT subject_id::TEXT, {_cell(str(rows.settings.id))} FROM people"  # noqa: S608
-        return dict(connection.execute(asked).fetchall())
+        id_ = _cell(str(rows.settings.id))
+        asked = f"SELECT subject_id, moment, {id_} FROM people ORDER BY visit_id"  # noqa: S608
+        return {(number, at): text for number, at, text in connection.execute(asked).fetchall()}
 
 
 def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
@@ -243,7 +245,10 @@ def _looked(path: Path, *_: int) -> Seen:
     found = look(path)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
-        raise DataError(f"{path} has {len(found)} sheets ({names}): save the one to read as a file")
+        raise DataError(
+            f"{path} has {len(found)} sheets ({names}): save the one with one row per patient as a "
+            f"file; if several are tables of a hospital, name their folder, {path.parent}"
+        )
     if not found[0].rows:
         raise DataError(f"{path} has no row below its header: expected one row per patient")
     return found[0]

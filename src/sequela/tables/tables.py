@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sequela.tables.stored_tables import (
     files_under,
     is_csv,
     is_duckdb,
+    sheets,
 )
 
 DTYPES = {
@@ -107,7 +109,9 @@ def read_tables(
     forms = {table.name: table.format for table in chosen}
     checks = {n: partial(publication.prove, n, path, form=forms[n]) for n, path in csv.items()}
     kept, proofs = engine.keep_all({name: frames[name] for name in csv}, csv, checks)
-    rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet", ".xlsx"}]
+    rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet"}]
+    books = [path for path in files if path.suffix.lower() == EXCEL]
+    rest += chain(*sheets(books).values()) if source.name == "tables" else books
     not_read = sorted(str(path.relative_to(root)) for path in rest if path not in read)
     return Tables(frames | kept, places, tuple(not_read), csv, proofs, publication)
 

@@ -428,8 +428,8 @@ class _Table:
         others = count(f"{filled} AND {value} IS NULL")
         if others and others == count(filled):
             raise DataError(
-                f"{self.path}: no cell of column '{name}' is a {kind} in the form of the training "
-                f"(decimal {self.form.decimal!r}, date {self.form.date})"
+                f"{self.path}: no cell of column '{name}' is a {kind} in the form of --format, or "
+                f"of the training (decimal {self.form.decimal!r}, date {self.form.date})"
             )
         if others:
             yield f"cells of {name} that are not a {kind}, read as words: {others:,}"

@@ -147,10 +147,11 @@ def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> N
 
 def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
     why = {name.lower(): reason for name, reason in source.not_read.items()}
-    reasons = {}
+    names, reasons = {table.name for table in source.tables}, {}
     for place in tables.not_read:
         name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not selected")
+        absent, other = "declared, but not there", "not declared by this source, or not selected"
+        reasons[place] = why.get(name, absent if place in names else other)
     return reasons
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,8 +15,8 @@ from typing import Annotated, Any, BinaryIO, Literal, Self, cast
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
-from sequela.errors import DataError, SettingError, unknown_name
-from sequela.formats.opened import opened
+from sequela.errors import DataError, SettingError
+from sequela.formats.opened import opened, problem
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 Date = Literal[
@@ -65,15 +65,11 @@ class Format:
         """Return the form declared as KEY=VALUE; other keys as found, or by default."""
         parts = [each.partition("=") for each in declared]
         said = {key: value.replace("\\t", "\t") for key, _, value in parts}
-        names = [each.name for each in fields(cls)]
-        for key in said.keys() - {*names}:
-            raise unknown_name("key of --format:", key, names)
         try:
             return TypeAdapter(cls).validate_python({**(found or {}), **said})
         except ValidationError as error:
-            first = error.errors()[0]
-            where, why = map(str, first["loc"]), first["msg"].removeprefix("Value error, ")
-            raise SettingError(f"{' '.join(('--format', *where))}: {why}") from error
+            words = problem(error, cls, said, "a form")
+            raise SettingError(f"--format: {words}") from error
 
     @property
     def is_utf8(self) -> bool:

@@ -206,24 +206,14 @@ def batches(
     path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
 ) -> Iterator["pa.Table"]:
     """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
-    if path.name.lower().endswith(".parquet"):
-        return _parquet_batches(path, columns)
-    return _csv_batches(path, columns, texts, form)
-
-
-def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator["pa.Table"]:
-    import pyarrow as pa
-
-    with _parquet(path) as file:
-        for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
-            yield pa.Table.from_batches([batch])
-
-
-def _csv_batches(
-    path: Path, columns: Sequence[str], texts: Collection[str], form: Format
-) -> Iterator["pa.Table"]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
+
+    if path.name.lower().endswith(".parquet"):
+        with _parquet(path) as file:
+            for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
+                yield pa.Table.from_batches([batch])
+        return
 
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:

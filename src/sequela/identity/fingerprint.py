@@ -373,8 +373,8 @@ def _sharing_rare(
             shared = prefix[first : min(first + _BLOCK, n_known)] @ asked
             shared.data[shared.data < _RARE] = 0
             shared.eliminate_zeros()  # nearly all
-            shared = shared.tocoo()
-            one, other = shared.row + first, shared.col + begin
+            one, other = shared.tocoo().coords
+            one, other = one + first, other + begin
             least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
             enough = shared.data >= least - np.maximum(rest[one], rest[other])
             found.append(np.stack([one[enough], other[enough]]))

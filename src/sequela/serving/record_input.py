@@ -87,8 +87,8 @@ def score(
     places = {key: place for place, key in enumerate(people)}
     keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
     order = np.argsort([places.get(key, 0) for key in keys], kind="stable")
-    for some in _batches(sequences, wide):
-        rows = order[some]
+    for batch in _batches(sequences, wide):
+        rows = order[batch]
         subjects = sequences.subject_id[rows]
         names = called(subjects.astype(np.str_).tolist())
         ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
@@ -96,7 +96,7 @@ def score(
             f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)
         ]
         scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
-        done(int(some[-1] + 1) / len(sequences))
+        done(int(batch[-1] + 1) / len(sequences))
     notes = [*located.notes, *([] if table else asked.notes)]  # which are of times in the future
     if empty := sequences.header["examples_without_events"]:
         notes.append(

@@ -1,6 +1,5 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
-import codecs
 import math
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -224,12 +222,6 @@ class SignalSettings(_Settings):
     stride: float | None = Field(default=None, gt=0)
     """Seconds from the start of one window to the start of the next (default: the length of a
     window)."""
-    separator: Literal[",", ";", "\t", "|"] = ","
-    """Sign between two cells of a csv file."""
-    decimal: Literal[".", ","] = "."
-    """Decimal mark of the numbers in a csv file."""
-    encoding: str = "utf-8"
-    """Encoding of the text of a csv file, such as latin-1."""
     classes: tuple[str, ...] = ()
     """Classes in order, as in the data, or as NAME=VALUES, such as 'sleep=N1|N2|N3' (default: all
     values of the column, sorted); of two classes of patients, the event is last."""
@@ -237,8 +229,9 @@ class SignalSettings(_Settings):
     """Leave out windows of this class in the data, such as '?'; in a table with one row per
     patient, this column."""
     format: tuple[str, ...] = ()
-    """Form of a table with one row per patient, where its cells do not show it, as KEY=VALUE:
-    'decimal=,' or 'date=%d/%m/%Y'; may be repeated."""
+    """Form of csv files as KEY=VALUE, such as 'separator=;', 'decimal=,', 'encoding=latin-1' or
+    'date=%d/%m/%Y'; may be repeated. A table with one row per patient needs what its cells do not
+    show."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
     `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
@@ -252,21 +245,11 @@ class SignalSettings(_Settings):
         """The default unit of a split: the largest known unit."""
         return "subject" if self.subject else "session" if self.session else "recording"
 
-    @model_validator(mode="before")
+    @field_validator("format", mode="before")
     @classmethod
-    def _with_format(cls, said: Any) -> Any:
-        """Read the form of csv files from a table ``[format]``, as hospital tables have it."""
-        if isinstance(said, dict) and isinstance(said.get("format"), dict):
-            return {key: value for key, value in said.items() if key != "format"} | said["format"]
-        return said
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, encoding: str) -> str:
-        try:
-            return codecs.lookup(encoding).name
-        except LookupError as error:
-            raise ValueError(f"{error}; expected a name such as latin-1 or cp1252") from error
+    def _of_table(cls, said: Any) -> Any:
+        """Read a table ``[format]``, as hospital tables have it."""
+        return [f"{k}={v}" for k, v in said.items()] if isinstance(said, dict) else said
 
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod

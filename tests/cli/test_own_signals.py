@@ -166,7 +166,7 @@ def test_csv_recordings_give_the_predictions_of_the_same_data_as_edf(
     assert '\nevents = "seizures.csv"\n' in draft
     asked = ["--subject", "(p[0-9]+)_", "--classes", "seizure", "--background", "none"]
     asked += ["--window", "1", "--epochs", "2"]
-    form = ["--separator", ";", "--decimal", ",", "--encoding", "latin-1"]
+    form = [f"--format={each}" for each in ("separator=;", "decimal=,", "encoding=latin-1")]
     train("mlp-baseline", "--root", "edf", "--events", "annotations", *asked, "--out", "one")
     train(
         "mlp-baseline", "--root", "csv", "--events", "seizures.csv", *asked, *form, "--out", "two"
@@ -176,7 +176,7 @@ def test_csv_recordings_give_the_predictions_of_the_same_data_as_edf(
     one, two = (pq.read_table(f"{run}/predictions.parquet") for run in ("one", "two"))
     assert one.equals(two)
     (line,) = commands([open_run(Path("two"))])
-    assert "--separator ';' --decimal , --encoding iso8859-1" in line
+    assert "--format 'separator=;' --format decimal=, --format encoding=latin-1" in line
 
 
 def test_loaded_in_python(own: Path) -> None:

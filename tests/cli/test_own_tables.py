@@ -50,6 +50,14 @@ def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) 
     assert "is not declared in a file; expected one of mimic3, mimic4, nafld, physionet2012" in said
 
 
+def test_a_table_that_is_absent_is_listed(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / "labs.csv").unlink()
+    ran("build", "tables", "--root", own, "--out", tmp_path / "events")
+    assert "\nlabs: not read (declared, but not there)\n" in capsys.readouterr().out
+
+
 def test_a_published_declaration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     for name, table in (("mimic3", "ADMISSIONS"), ("mimic4", '"hosp/admissions"')):
         ran("data", "describe", name)

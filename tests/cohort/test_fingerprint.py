@@ -174,7 +174,7 @@ def test_all_that_share_half_of_their_marks_are_weighed(sets: list[set[int]]) ->
     made = of_records(names(len(sets), "a"), unit, token)
     rows = fingerprint._incidence(made, made)
     telling = np.ones(rows.shape[0], np.bool_)
-    one, other = fingerprint._sharing_rare(rows, len(sets), telling)
+    one, other = fingerprint._sharing_rare(rows, len(sets), telling, same=False)
     if len(one):
         alike = fingerprint._half_shared(rows, one, other)
         one, other = one[alike], other[alike]
@@ -185,6 +185,8 @@ def test_all_that_share_half_of_their_marks_are_weighed(sets: list[set[int]]) ->
         if len(first & second) >= max(4, len(first | second) / 2)
     }
     assert {(i, j - len(sets)) for i, j in zip(one.tolist(), other.tolist(), strict=True)} >= plain
+    upper = np.stack(fingerprint._sharing_rare(rows, len(sets), telling, same=True)).T.tolist()
+    assert {(i, j - len(sets)) for i, j in upper} >= {(i, j) for i, j in plain if i < j}
 
 
 def test_marks_that_a_record_lacks_are_not_shared() -> None:

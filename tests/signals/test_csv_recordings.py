@@ -19,7 +19,8 @@ from sequela.signals.windows import Windows
 
 Edf = Callable[..., Path]
 RATE = 128
-GERMAN = {"separator": ";", "decimal": ",", "encoding": "latin-1"}
+GERMAN = {"format": ("separator=;", "decimal=,", "encoding=latin-1")}
+SEMICOLONS = ["--format", "separator=;"]
 FOLDER = SignalSettings(label="folder", window=1)
 
 
@@ -192,7 +193,8 @@ def test_the_draft_of_a_folder_reads_it(tmp_path: Path, capsys: pytest.CaptureFi
     assert not holds_tables(tmp_path)
     draft, place = describe(tmp_path)
     assert place == "signals.toml"
-    for line in ('separator = ";"', 'decimal = ","', 'encoding = "latin-1"', 'time = "Zeit [s]"',
+    for line in ('format.separator = ";"', 'format.decimal = ","',
+                 'format.encoding = "latin-1"', 'time = "Zeit [s]"',
                  'label = "([A-Za-z]+)[^/]*$"', 'channels = ["C3", "C4"]'):  # fmt: skip
         assert f"\n{line}\n" in draft
     decided = draft.replace("# DECIDE: it is not", "# It is not").replace(
@@ -294,10 +296,10 @@ MISTAKES: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("p1.csv row 2: irregular times", lambda _: None, ["--rate", "300"]),
     ("the columns are separated by semicolons", lambda r: folders(r, german=True), []),
     ("; expected a number, with a point; correct the file, or its declaration",
-     lambda r: folders(r, german=True, names="x,C3,C4"), ["--separator", ";", "--rate", "128"]),
+     lambda r: folders(r, german=True, names="x,C3,C4"), [*SEMICOLONS, "--rate", "128"]),
     ("p1.csv: not text in the declared encoding utf-8",
-     lambda r: folders(r, german=True, names="time,C3 (µV),C4"), ["--separator", ";"]),
-    ("unknown encoding: klingon", lambda _: None, ["--encoding", "klingon"]),
+     lambda r: folders(r, german=True, names="time,C3 (µV),C4"), SEMICOLONS),
+    ("unknown encoding: klingon", lambda _: None, ["--format", "encoding=klingon"]),
     ("p4.csv line 1: numbers; expected the names", lambda r: line(r / "well/p4.csv", 1, None), []),
     ("p4.csv: no column of the time (found: x, C3", recorded("well/p4.csv", names="x,C3,C4"), []),
     ("p4.csv: column 'time [h]' is in 'h'; expected s, ms or µs",

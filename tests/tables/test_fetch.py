@@ -167,28 +167,6 @@ def test_each_file_is_a_line_where_there_is_no_terminal(
     assert error.splitlines() == [f"{s}.zip fetched, {size} bytes" for s, size in sizes.items()]
 
 
-def test_a_terminal_shows_a_progress_bar(
-    server: Server,
-    no_data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "80")
-    drawn: list[tuple[float, float | None]] = []
-    close = fetch._Bar.close
-
-    def record(bar: fetch._Bar) -> None:
-        task = next(each for each in bar._progress.tasks if each.id == bar._task)
-        drawn.append((task.completed, task.total))
-        close(bar)
-
-    monkeypatch.setattr(fetch._Bar, "close", record)
-    fetch.get("bonn", server.url)
-    assert drawn == [(size, size) for size in (len(server.contents[f"/{s}.zip"]) for s in "ZONFS")]
-    assert "━" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

@@ -19,6 +19,7 @@ from tests.tables.test_declared import BY_PYTHON, changed, digest, without_marks
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, MissingExtraError
 from sequela.formats.csv_files import Format
+from sequela.intake.describe import holds_tables
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind
@@ -235,7 +236,10 @@ def test_sheets_of_excel_are_tables(own: Path, tmp_path: Path) -> None:
     account = build(beside(own), own, tmp_path / "excel")
     assert digest(tmp_path / "excel") == digest(tmp_path / "plain")
     assert [each.place for each in account.tables][1] == "hospital.xlsx/Stays"
+    assert not account.not_read
     assert faults(beside(own), own) == []
+    (own / "labs.xlsx").unlink()
+    assert holds_tables(own)  # one workbook of two sheets
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_an_unclear_form_is_asked(tmp_path: Path) -> None:
         described(path, GIVEN)
     said = GIVEN.model_copy(update={"format": ("date=%d/%m/%Y",)})
     assert described(path, said).format == ("date=%d/%m/%Y",)
-    with pytest.raises(SettingError, match="--format dat: Unexpected keyword"):
+    with pytest.raises(SettingError, match="--format: key 'dat': unknown key 'dat': did you"):
         described(path, GIVEN.model_copy(update={"format": ("dat=%d/%m/%Y", "date=%d/%m/%Y")}))
 
 
@@ -183,7 +183,7 @@ def test_describe_proposes_the_command(table: Path, tmp_path: Path) -> None:
         ({"classes": ("no", "maybe")}, "expected two classes with all values of died (no, yes)"),
         ({"classes": ("a=no|yes",)}, "there is one class, a"),
         ({"rate": 100.0}, "--rate is for recordings: expected options of a table with one row"),
-        ({"format": ("decimal=x",)}, "--format decimal: Input should be '.' or ','"),
+        ({"format": ("decimal=x",)}, "--format: key 'decimal' is 'x': Input should be '.' or ','"),
     ],
 )
 def test_wrong_options(given: dict[str, object], words: str, table: Path) -> None:

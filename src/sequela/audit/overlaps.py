@@ -402,8 +402,7 @@ def revealing_columns(
 
 
 def revealing_codes(
-    example: NDArray[np.int64],
-    code: NDArray[np.int64],
+    present: csr_array,
     names: Sequence[str],
     label: NDArray[np.int64],
     classes: Sequence[str],
@@ -411,19 +410,17 @@ def revealing_codes(
 ) -> list[Finding]:
     """Find codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
 
-    The rules are those of :func:`revealing_columns`. Each entry (entry,) of ``example``
-    has the code of ``code``, an index into ``names``.
+    The rules are those of :func:`revealing_columns`. ``present`` is (example, code of ``names``),
+    1 where the example has the code.
     """
-    entry = np.stack(np.divmod(np.unique(example * len(names) + code), len(names)))
     whose = np.unique(group, return_inverse=True)[1]
-    having = np.unique(whose[entry[0]] * len(names) + entry[1]) % len(names)
-    people = np.bincount(having, minlength=len(names)).tolist()
+    of_group = csr_array((np.ones(len(whose)), (whose, np.arange(len(whose)))))
+    people = np.diff((of_group @ present).tocsc().indptr).tolist()
     found = []
     for one, is_class in each_class(label, classes):
-        of_class = is_class[entry[0]]
         positives, negatives = (
-            np.bincount(entry[1][chosen], minlength=len(names)) / max(total, 1)
-            for chosen, total in ((of_class, is_class.sum()), (~of_class, (~is_class).sum()))
+            present[chosen].sum(axis=0, dtype=np.float64) / max(chosen.sum(), 1)
+            for chosen in (is_class, ~is_class)
         )
         least = least_area(is_class, group, len(names) * len(classes), REVEALING_CODE)
         area = (1 + positives - negatives) / 2

@@ -56,7 +56,13 @@ for _place, (_command, _words) in enumerate(_COMMANDS):
     app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
 
 
-_DATABASE = re.compile("(--root=)?((odbc:)|postgres(ql)?://)", re.IGNORECASE)
+_DATABASE = re.compile(
+    "(--root=)?((odbc:)|postgres(ql)?://|(?!https?:)[a-z]+://[^/]*@)", re.IGNORECASE
+)
+_CONNECTION = re.compile(
+    r"(?!(--root=)?odbc:)[^/]*\b(dsn|driver|server|pwd|password) *=", re.IGNORECASE
+)
+"""A connection string without its prefix, which may hold a password."""
 _READS_DATABASES = ("build", "data check")
 _READS_ODBC = (*_READS_DATABASES, "data describe")
 _OF_TRAINING = ("torch", "accelerate")
@@ -143,6 +149,11 @@ def _check_database(command: str, argument: str) -> None:
         raise SettingError(
             f"`sequela {command}` does not read this database: run `sequela build NAME --root "
             "ADDRESS --out FOLDER` first, then use that folder with --data meds --root FOLDER"
+        )
+    if _CONNECTION.match(argument):
+        raise SettingError(
+            "a connection string without its prefix: write odbc: before it, as in --root "
+            "'odbc:DSN=hospital'"
         )
 
 

@@ -5,18 +5,18 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Annotated, Any, BinaryIO, Literal, Self, cast
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
-from sequela.errors import DataError
-from sequela.formats.opened import opened
+from sequela.errors import DataError, SettingError
+from sequela.formats.opened import opened, problem
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 Date = Literal[
@@ -59,6 +59,17 @@ class Format:
         """Check that the two marks of numbers differ."""
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}: expected two marks")
+
+    @classmethod
+    def of(cls, declared: Iterable[str], found: Mapping[str, Any] | None = None) -> Self:
+        """Return the form declared as KEY=VALUE; other keys as found, or by default."""
+        parts = [each.partition("=") for each in declared]
+        said = {key: value.replace("\\t", "\t") for key, _, value in parts}
+        try:
+            return TypeAdapter(cls).validate_python({**(found or {}), **said})
+        except ValidationError as error:
+            words = problem(error, cls, said, "a form")
+            raise SettingError(f"--format: {words}") from error
 
     @property
     def is_utf8(self) -> bool:

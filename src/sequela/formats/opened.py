@@ -165,11 +165,11 @@ def declaration(
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML ({error}); expected {expected}; {remedy}") from error
     except ValidationError as error:
-        raise DataError(f"{path}: {_problem(error, of, keys, expected, hidden)}") from error
+        raise DataError(f"{path}: {problem(error, of, keys, expected, hidden)}") from error
 
 
-def _problem(
-    error: ValidationError, of: type[Any], value: Any, expected: str, hidden: Collection[str]
+def problem(
+    error: ValidationError, of: type[Any], value: Any, expected: str, hidden: Collection[str] = ()
 ) -> str:
     """Describe an error in one line: a misspelt key, else the innermost value that does not fit."""
     first = min(error.errors(), key=lambda each: (each["type"] not in _MISSPELT, -len(each["loc"])))

@@ -310,7 +310,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     rows, n_known = _incidence(known, asked), len(known.units)
     bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # information of a single code
     least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
-    one, other = _sharing_rare(rows, n_known, rows @ bits > least)
+    one, other = _sharing_rare(rows, n_known, rows @ bits > least, same=known is asked)
     if known is asked:
         one, other = one[one < other - n_known], other[one < other - n_known]
     alike = _half_shared(rows, one, other)
@@ -350,7 +350,7 @@ def _incidence(known: Content, asked: Content) -> "csr_array":
 
 
 def _sharing_rare(
-    rows: "csr_array", n_known: int, telling: NDArray[np.bool_]
+    rows: "csr_array", n_known: int, telling: NDArray[np.bool_], *, same: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pair informative rows, one of each set, that may share half of their marks.
 
@@ -366,14 +366,18 @@ def _sharing_rare(
     from scipy.sparse import csr_array
 
     prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
-    known, asked = prefix[:n_known], csr_array(prefix[n_known:].T)
     found = [np.empty((2, 0), np.int64)]
-    for first in range(0, n_known, _BLOCK):
-        shared = (known[first : first + _BLOCK] @ asked).tocoo()
-        one, other = shared.row + first, shared.col + n_known
-        least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
-        enough = shared.data >= np.maximum(least - np.maximum(rest[one], rest[other]), _RARE)
-        found.append(np.stack([one[enough], other[enough]]))
+    for begin in range(n_known, rows.shape[0], _BLOCK):
+        asked = csr_array(prefix[begin : begin + _BLOCK].T)
+        for first in range(0, begin + _BLOCK - n_known if same else n_known, _BLOCK):
+            shared = prefix[first : min(first + _BLOCK, n_known)] @ asked
+            shared.data[shared.data < _RARE] = 0
+            shared.eliminate_zeros()  # nearly all
+            one, other = shared.tocoo().coords
+            one, other = one + first, other + begin
+            least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
+            enough = shared.data >= least - np.maximum(rest[one], rest[other])
+            found.append(np.stack([one[enough], other[enough]]))
     one, other = np.concatenate(found, axis=1)
     return one, other
 

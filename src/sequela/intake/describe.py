@@ -15,7 +15,7 @@ from sequela.signals import declaration as of_signals
 from sequela.signals import folders
 from sequela.tables.declared import declaration as of_tables
 from sequela.tables.odbc import OdbcDatabase, is_odbc
-from sequela.tables.stored_tables import EXCEL, SUFFIXES, files_under
+from sequela.tables.stored_tables import EXCEL, SUFFIXES, files_under, sheets
 
 HEAD = 100_000
 """The rows that are read of a table of a database: a table may have billions."""
@@ -55,4 +55,5 @@ def holds_tables(path: Path) -> bool:
         return False
     if (path / of_signals.NAME).exists():
         return False
-    return sum(file.name.lower().endswith(_TABLES) for file in files_under(path)) >= _SEVERAL
+    files = [file for file in files_under(path) if file.name.lower().endswith(_TABLES)]
+    return len(files) >= _SEVERAL or len(sheets(files)) >= _SEVERAL

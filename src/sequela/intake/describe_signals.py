@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError
 from sequela.files import temporary
 from sequela.formats import arrays, opened
+from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.look import look
 from sequela.signals import event_files, folders, siena, tables
@@ -203,15 +204,14 @@ def _of_csv(
                 f"{first}: its rows have no common form; expected one separator, and in each row "
                 f"as many cells as in the header; correct it, or write {NAME} yourself"
             ) from error
-    form = {k: v for k, v in head.form.items() if k in SignalSettings.model_fields}
-    settings = SignalSettings.of(**form)
-    for key, value in form.items():
-        if value != SignalSettings.model_fields[key].default:
-            proposal.key(key, value, f"as in {first.name}")
+    form = Format(**{**head.form, "thousands": ""})
+    found = {key: value for key, value in asdict(form).items() if value != getattr(PLAIN, key)}
+    settings = SignalSettings.of(format=found)
+    for key, value in found.items():
+        proposal.key(f"format.{key}", value, f"as in {first.name}")
     for doubt in head.doubts:
-        by_key = doubt.replace("under [format]", "by the key `encoding`")
-        proposal.seen.append(f"{DECIDE}: {by_key}")
-    names, _ = tables.columns_of(first, tables.form_of(settings))
+        proposal.seen.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
+    names, _ = tables.columns_of(first, form)
     texts = {
         canonical(parted(name)[0])
         for name, column in zip(names, head.columns, strict=True)

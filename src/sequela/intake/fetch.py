@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from sequela.datasets.catalog import DATA_SETS, EXCERPTS, cache_folder, loaded, lookup
 from sequela.errors import DataError, DataNotFoundError, DownloadError
@@ -86,56 +85,21 @@ def _gather(gathering: Path, url: str | None) -> None:
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        for letter in bonn.PUBLISHED_ORDER:
-            file = gathering / f"{letter}.zip"
-            if file.exists():
-                _prove_kept(file, letter, delete=file)
-                console.print(f"{file.name} is there already")
-                continue
-            source = f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter]
-            _download(source, file, letter, progress)
-            console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
+    for letter in bonn.PUBLISHED_ORDER:
+        file = gathering / f"{letter}.zip"
+        if file.exists():
+            _prove_kept(file, letter, delete=file)
+            console.print(f"{file.name} is there already")
+            continue
+        _download(f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter], file, letter)
+        console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
 
 
-class _Bar:
-    """The progress of a pooch download, as one line of a rich display."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(name, total=None)
-        self._total: int | None = None
-
-    @property
-    def total(self) -> int | None:
-        """The size in bytes, where the site states it."""
-        return self._total
-
-    @total.setter
-    def total(self, n_bytes: int) -> None:
-        self._total = n_bytes or None
-        self._progress.update(self._task, total=self._total, completed=0)
-
-    def update(self, n_bytes: int) -> None:
-        self._progress.advance(self._task, n_bytes)
-
-    def reset(self) -> None:
-        self._progress.update(self._task, completed=0)
-
-    def close(self) -> None:
-        """Do nothing: the line stays until the file is checked or given up."""
-
-    def remove(self) -> None:
-        self._progress.remove_task(self._task)
-
-
-def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
+def _download(url: str, file: Path, letter: str) -> None:
     """Fetch one set's zip file; it gets its name only after the check."""
     import pooch
 
-    bar = _Bar(progress, file.name)
     download = pooch.HTTPDownloader(
-        progressbar=bar,
         chunk_size=2**16,
         timeout=TIMEOUT,
         headers={"User-Agent": f"sequela/{__version__}"},
@@ -162,8 +126,6 @@ def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
         raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
     except OSError as error:  # those of requests are OSErrors as well
         raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
-    finally:
-        bar.remove()
 
 
 def _prove_kept(file: Path, letter: str, delete: Path) -> None:

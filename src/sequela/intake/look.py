@@ -145,7 +145,7 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
     if not tables:
         raise DataNotFoundError(
             f"{root}: no table there; expected files that end in .csv, .csv.gz, .csv.zip, .parquet "
-            "or .xlsx"
+            "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
         return [_seen(name, paths, connection, show) for name, paths in sorted(tables.items())]
@@ -193,12 +193,20 @@ def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, An
     with utf8(path, "a table", Format(**form)) as stream:
         first = stream.readline().decode("utf-8-sig", "replace")
     place = utf8_copy(path, Format(**form), work_of(connection))
+    import duckdb
+
     asked = "SELECT Delimiter, Quote, SkipRows FROM sniff_csv(?, all_varchar = true)"
-    separator, quote, skipped = connection.execute(asked, [str(place)]).fetchall()[0]
     other = max(SEPARATORS, key=first.count)
-    if separator == "," not in first and other in first:  # a decimal comma
-        asked = asked.replace("true", "true, delim = ?")
-        separator, quote, skipped = connection.execute(asked, [str(place), other]).fetchall()[0]
+    try:
+        separator, quote, skipped = connection.execute(asked, [str(place)]).fetchall()[0]
+        if separator == "," not in first and other in first:  # a decimal comma
+            asked = asked.replace("true", "true, delim = ?")
+            separator, quote, skipped = connection.execute(asked, [str(place), other]).fetchall()[0]
+    except duckdb.Error:
+        raise DataError(
+            f"{path}: its lines are not rows of one table; expected the names of the columns in "
+            "line 1, and as many cells in each line below: delete other lines, or save it as csv"
+        ) from None
     if skipped:
         raise DataError(
             f"{path}: the first {skipped} lines have other columns than the lines below them; "

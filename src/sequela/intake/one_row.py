@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from sequela.config import QuestionSettings, SignalSettings
 from sequela.datasets.catalog import DataSet
@@ -178,11 +177,12 @@ def declared(path: Path, rows: Rows | None) -> Source:
     )
 
 
-def text_ids(path: Path, rows: Rows) -> dict[str, str]:
-    """Return the ids of patients by the number that stands for each in events."""
+def people_of(path: Path, rows: Rows) -> dict[tuple[int, datetime], str]:
+    """Return the id of each row by its number and time in events, in the order of the file."""
     with _Table(path, rows).people() as connection:
-        asked = f"SELECT DISTINCT subject_id::TEXT, {_cell(str(rows.settings.id))} FROM people"  # noqa: S608
-        return dict(connection.execute(asked).fetchall())
+        id_ = _cell(str(rows.settings.id))
+        asked = f"SELECT subject_id, moment, {id_} FROM people ORDER BY visit_id"  # noqa: S608
+        return {(number, at): text for number, at, text in connection.execute(asked).fetchall()}
 
 
 def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
@@ -245,7 +245,10 @@ def _looked(path: Path, *_: int) -> Seen:
     found = look(path)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
-        raise DataError(f"{path} has {len(found)} sheets ({names}): save the one to read as a file")
+        raise DataError(
+            f"{path} has {len(found)} sheets ({names}): save the one with one row per patient as a "
+            f"file; if several are tables of a hospital, name their folder, {path.parent}"
+        )
     if not found[0].rows:
         raise DataError(f"{path} has no row below its header: expected one row per patient")
     return found[0]
@@ -324,22 +327,17 @@ class _Table:
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
-        said = dict(each.partition("=")[::2] for each in self.rows.settings.format)
-        if self.rows.known:
-            said = {key: getattr(PLAIN, key) for key in _OF_CELLS} | said
+        known = _OF_CELLS if self.rows.known else ()
+        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *self.rows.settings.format]
         for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
-            if "UTF-8" not in doubt and not any(key in doubt for key in said):
+            if "UTF-8" not in doubt and not any(key.partition("=")[0] in doubt for key in said):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        form = {**self.seen.form, **said}
+        found = dict(self.seen.form)
+        if f"decimal={found.get('thousands')}" in said:
+            del found["thousands"]
         if not is_csv(self.path):  # numbers of other files have one form
-            form = {"date": form.get("date", PLAIN.date)}
-        if form.get("thousands") == form.get("decimal", PLAIN.decimal):
-            del form["thousands"]
-        try:
-            return TypeAdapter(Format).validate_python(form)
-        except ValidationError as error:
-            key, why = error.errors()[0]["loc"], error.errors()[0]["msg"]
-            raise SettingError(f"--format {'.'.join(map(str, key))}: {why}") from error
+            said = [each for each in said if each.startswith("date=")]
+        return Format.of(said, found)
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -430,8 +428,8 @@ class _Table:
         others = count(f"{filled} AND {value} IS NULL")
         if others and others == count(filled):
             raise DataError(
-                f"{self.path}: no cell of column '{name}' is a {kind} in the form of the training "
-                f"(decimal {self.form.decimal!r}, date {self.form.date})"
+                f"{self.path}: no cell of column '{name}' is a {kind} in the form of --format, or "
+                f"of the training (decimal {self.form.decimal!r}, date {self.form.date})"
             )
         if others:
             yield f"cells of {name} that are not a {kind}, read as words: {others:,}"

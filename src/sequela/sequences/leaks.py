@@ -132,7 +132,7 @@ def find_in_sequences(
     found = Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)
     return [
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
-        *overlaps.revealing_codes(example, codes, names, label, classes, subject),
+        *overlaps.revealing_codes(present, names, label, classes, subject),
         *overlaps.revealing_columns(
             values,
             summary_names(sequences),

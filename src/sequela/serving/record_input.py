@@ -15,7 +15,7 @@ from sequela.cohort.unlabelled import LeftOut, ask_without_labels
 from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
-from sequela.intake.one_row import rows_of_model, text_ids
+from sequela.intake.one_row import people_of, rows_of_model
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences, examples_of
 from sequela.serving.drift import patients_of
@@ -60,7 +60,8 @@ def score(
     done(None)
     table = rows_of_model(_described(reads.rows, signals), data_set, reads.words.to_dict())
     located = events_of(name, path, work / "events", tables, labelled=False, rows=table)
-    texts = text_ids(path, table) if path and table else {}
+    people = people_of(path, table) if path and table else {}
+    texts = {str(number): text for (number, _), text in people.items()}
 
     def called(subjects: Iterable[str]) -> list[str]:
         return [texts.get(each, each) for each in subjects]
@@ -83,7 +84,11 @@ def score(
         scored.recognise(called(known.records(some)))
         scored.recognise(called(known.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     wide = max(1, len(reads.channels))
-    for rows in _batches(sequences, wide):
+    places = {key: place for place, key in enumerate(people)}
+    keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
+    order = np.argsort([places.get(key, 0) for key in keys], kind="stable")
+    for batch in _batches(sequences, wide):
+        rows = order[batch]
         subjects = sequences.subject_id[rows]
         names = called(subjects.astype(np.str_).tolist())
         ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
@@ -91,7 +96,7 @@ def score(
             f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)
         ]
         scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
-        done(int(rows[-1] + 1) / len(sequences))
+        done(int(batch[-1] + 1) / len(sequences))
     notes = [*located.notes, *([] if table else asked.notes)]  # which are of times in the future
     if empty := sequences.header["examples_without_events"]:
         notes.append(

@@ -4,7 +4,6 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError, form_of
 from sequela.formats.arrays import REMEDY, few
-from sequela.formats.csv_files import Format
+from sequela.formats.csv_files import SEPARATORS, Format
 from sequela.formats.opened import opened
 from sequela.signals import tables
 from sequela.signals.edf import Piece
@@ -31,7 +30,6 @@ SAID = ("label", "subject", "session", "recording", "site")
 """The keys of a declaration that may name a column."""
 _TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
 _UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|_(s|ms|us|µs|sec|[uµmn]?V))")
-_FORMS = {",": Format(), ";": Format(";"), "\t": Format("\t"), "|": Format("|")}
 _ID = re.compile(r"(^|_)(id|nr|no|patient|subject|person|case|stay)(_|$)", re.IGNORECASE)
 _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
 """The name of a sample in a table of one row a segment."""
@@ -69,7 +67,7 @@ def time_of(names: Sequence[str], settings: SignalSettings | None = None) -> str
 
 def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     """Read the columns, the times and the classes of a recording; its samples are read later."""
-    form = tables.form_of(settings)
+    form = Format.of(settings.format)
     names, _ = tables.columns_of(path, form)
     if all(re.fullmatch("[-+0-9.,eE ]+", name) for name in names):
         raise DataError(f"{path} line 1: numbers; expected the names of the columns; add them")
@@ -124,11 +122,12 @@ def first_rows(path: Path) -> tuple[list[str], list[list[str]], Format]:
     lines = [""]
     with suppress(SequelaError), opened(path, EXPECTED) as stream:
         lines = stream.read(_LOOK).decode("latin-1").splitlines()[: _ROWS + 2] or lines
-    separator = max(_FORMS, key=lines[0].count)
+    separator = max(SEPARATORS, key=lines[0].count)
     names, *rows = csv.reader((each.replace('"', "") for each in lines), delimiter=separator)
     marked = separator != "," and re.search("[0-9],[0-9]", "".join(lines[1:]))
     whole = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
-    return names, whole, replace(_FORMS[separator], decimal="," if marked else ".")
+    decimal = "," if marked else "."
+    return names, whole, Format.of((f"separator={separator}", f"decimal={decimal}"))
 
 
 def looks_recorded(path: Path) -> bool:
@@ -198,7 +197,9 @@ def _seconds(
     if is_number(plain[0]):
         found = _converted(plain, "float64")
     else:
-        moments = _converted([each.replace(",", ".") for each in texts], "datetime64[us]")
+        moments = _converted(
+            [form.plain(each, "time").replace(",", ".") for each in texts], "datetime64[us]"
+        )
         found, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
     if len(bad := np.flatnonzero(~np.isfinite(found))):
         raise DataError(

@@ -8,6 +8,7 @@ from typing import Self
 from sequela.config import SignalSettings
 from sequela.errors import SettingError
 from sequela.formats import opened
+from sequela.formats.csv_files import Format
 
 NAME = "signals.toml"
 _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
@@ -21,7 +22,8 @@ def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
     if place.exists():
         found = opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
     said = {} if given is None else given.model_dump(exclude_defaults=True)
-    settings = SignalSettings.of(**{**found.model_dump(exclude_defaults=True), **said})
+    form = {"format": (*found.format, *said.pop("format", ()))}
+    settings = SignalSettings.of(**{**found.model_dump(exclude_defaults=True), **said, **form})
     _check(settings, place)
     return settings
 
@@ -52,8 +54,8 @@ def _check(settings: SignalSettings, place: Path) -> None:
             f"{where}a class of windows without an event ({settings.background}), and no events: "
             "give their place with --events"
         )
-    if settings.format:
-        raise SettingError(f"{where}--format is for tables with one row per patient: leave it out")
+    if Format.of(settings.format).thousands:
+        raise SettingError(f"{where}samples have no sign between thousands: leave `thousands` out")
     Classes.of(settings)
 
 

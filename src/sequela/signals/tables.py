@@ -81,7 +81,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
                 "correct channels"
             )
         return Layout(called, (), long=False)
-    names, lists = columns_of(path, form_of(settings))
+    names, lists = columns_of(path, Format.of(settings.format))
     for key in KEYS:
         column = getattr(settings, key)
         if column is not None and column not in names:
@@ -141,11 +141,6 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
     return Layout(channels, tuple(columns), long=False)
 
 
-def form_of(settings: SignalSettings) -> Format:
-    """Return the declared form of csv files."""
-    return Format(settings.separator, settings.decimal, encoding=settings.encoding)
-
-
 def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
     """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
@@ -192,7 +187,8 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
     said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
-    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form_of(settings)):
+    form = Format.of(settings.format)
+    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form):
         texts = {key: as_texts(batch[column].to_pylist()) for key, column in said.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
@@ -210,24 +206,14 @@ def batches(
     path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
 ) -> Iterator["pa.Table"]:
     """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
-    if path.name.lower().endswith(".parquet"):
-        return _parquet_batches(path, columns)
-    return _csv_batches(path, columns, texts, form)
-
-
-def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator["pa.Table"]:
-    import pyarrow as pa
-
-    with _parquet(path) as file:
-        for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
-            yield pa.Table.from_batches([batch])
-
-
-def _csv_batches(
-    path: Path, columns: Sequence[str], texts: Collection[str], form: Format
-) -> Iterator["pa.Table"]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
+
+    if path.name.lower().endswith(".parquet"):
+        with _parquet(path) as file:
+            for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
+                yield pa.Table.from_batches([batch])
+        return
 
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:
@@ -365,7 +351,7 @@ def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
 
 def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
     """Parse times in seconds."""
-    found, form = [], form_of(settings)
+    found, form = [], Format.of(settings.format)
     for row, written in enumerate(said):
         try:
             found.append(float(form.plain(written, "number")))

@@ -10,7 +10,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.formats import opened
 from sequela.formats.arrays import few
-from sequela.formats.csv_files import check_separator, rows_of
+from sequela.formats.csv_files import Format, check_separator, rows_of
 from sequela.signals.csv_recordings import FILE, first_rows
 from sequela.signals.sampled import SampledFile, SignalFile
 
@@ -68,7 +68,9 @@ def listing(
     place = (root if root.is_dir() else root.parent) / settings.listing
     if not place.is_file():
         raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
-    form = replace(first_rows(place)[2], encoding=settings.encoding)  # it may be of other programs
+    form = replace(
+        first_rows(place)[2], encoding=Format.of(settings.format).encoding
+    )  # it may be of other programs
     known = {each: name for name, path in files.items() for each in (name, path.name, path.stem)}
     found: dict[str, dict[str, str]] = {}
     with rows_of(place, form) as rows:

@@ -99,10 +99,11 @@ def _write(
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
     why = {name.lower(): reason for name, reason in source.not_read.items()}
-    reasons = {}
+    names, reasons = {table.name for table in source.tables}, {}
     for place in tables.not_read:
         name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not selected")
+        absent, other = "declared, but not there", "not declared by this source, or not selected"
+        reasons[place] = why.get(name, absent if place in names else other)
     account = Account(
         source=source.name,
         engine=engine.name,

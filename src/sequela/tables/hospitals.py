@@ -65,7 +65,7 @@ def place_of(
         kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
         return in_schema(root, schema), kind
     if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
-        return str(root), f"the tables that Spark finds at {root}"
+        return str(root), f"the tables that Spark finds at {re.sub('//[^/]*@', '//', str(root))}"
     if schema is not None:
         raise SettingError(
             f"--schema {schema} is of a database: name it with --root postgresql://... or "

@@ -17,7 +17,10 @@ class SparkTables:
 
     def __init__(self, root: str, engine: Engine) -> None:
         if not isinstance(engine, SparkEngine):
-            raise SettingError(f"--root {root} is for Spark: add --engine spark, or name a folder")
+            raise SettingError(
+                f"--root {root.partition(':')[0]}://... is for Spark: add --engine spark, or name "
+                "a folder; databases are read at odbc:..., postgresql://... and in DuckDB files"
+            )
         self._root, self._engine, self._session = root.rstrip("/"), engine, engine.session
         self.place = self._root if "://" in root else f"the schema {root} of Spark"
         self._files: list[Path] = []  # relative to the address

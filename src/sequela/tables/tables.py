@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sequela.tables.stored_tables import (
     files_under,
     is_csv,
     is_duckdb,
+    sheets,
 )
 
 DTYPES = {
@@ -46,7 +48,7 @@ class Tables:
     Attributes:
         frames: Table to its rows, with all declared columns.
         places: Table to its place.
-        not_read: Tables that are present but not read.
+        not_read: Tables that are present but not read, and own ones that are declared and absent.
         files: Table to its file, where it was read from one.
         proofs: The same tables to the state of their checksums.
     """
@@ -92,16 +94,20 @@ def read_tables(
             elif table.required:
                 raise _missing(source, table, stores[0].place, files if publication else None)
     places = {name: stored.place for name, stored in found.items()}
+    own = source.name == "tables"  # a publication leaves tables out
+    absent = [table.name for table in chosen if own and table.name not in found]
     if publication is None:
-        return Tables(frames, places, ())
+        return Tables(frames, places, tuple(absent))
     read = {path for stored in found.values() for path in stored.files}
     csv = {name: each.files[0] for name, each in found.items() if is_csv(each.files[0])}
     forms = {table.name: table.format for table in chosen}
     checks = {n: partial(publication.prove, n, path, form=forms[n]) for n, path in csv.items()}
     kept, proofs = engine.keep_all({name: frames[name] for name in csv}, csv, checks)
-    rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet", ".xlsx"}]
+    rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet"}]
+    books = [path for path in files if path.suffix.lower() == EXCEL]
+    rest += chain(*sheets(books).values()) if own else books
     not_read = sorted(str(path.relative_to(root)) for path in rest if path not in read)
-    return Tables(frames | kept, places, tuple(not_read), csv, proofs, publication)
+    return Tables(frames | kept, places, (*absent, *not_read), csv, proofs, publication)
 
 
 def _stores(

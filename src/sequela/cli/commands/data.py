@@ -102,12 +102,13 @@ def describe(
     with whole(file) as partly:
         partly.write_text(text, encoding="utf-8")
     marks = [str(n) for n, line in enumerate(text.splitlines(), start=1) if DECIDE in line]
-    todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), "
+    todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), then " if marks else ""
     task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
     where = "" if file == root / name else f"save it as {root / name}, "
-    said = f"{where}{todo if marks else ''}then run `sequela {task} --root {path}`"
+    said = f"{where}{todo or 'then '}run `sequela {task} --root {path}`"
     if not path.exists():
-        said = f"the declaration of {shown(place)}; `sequela build tables --declaration` reads it"
+        read = "`sequela build tables --declaration` reads it"
+        said = f"the declaration of {shown(place)}; {todo}{read}"
     print(f"{file}: {said}")
 
 

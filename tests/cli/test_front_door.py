@@ -1,0 +1,150 @@
+"""Plausible mistakes with files that somebody else made: one true line each, and status 2."""
+
+import gzip
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli.calls import Refused, refusal
+from tests.tables.one_row import changed, rows, write
+
+Made = Callable[[Path], object]
+OPTIONS = ("--label", "died", "--id", "patient", "--time", "admitted")
+EEG = ("--label", "([ab])[0-9]", "--window", "1")
+
+
+def text(name: str, content: str | bytes) -> Made:
+    raw = content.encode() if isinstance(content, str) else content
+    return lambda root: (root / name).write_bytes(raw)
+
+
+def table(cell: str | None = None, encoding: str = "utf-8") -> Made:
+    """Make ``p.csv``, with another last cell of the label."""
+    some = changed(rows(30), "died", *("yes", "no") * 14, cell) if cell else rows(30)
+    return lambda root: write(root / "p.csv", some, encoding=encoding)
+
+
+def zipped(root: Path) -> None:
+    with zipfile.ZipFile(root / "p.csv.zip", "w") as archive:
+        for name in ("a.csv", "b.csv"):
+            archive.writestr(name, "patient,died\n")
+
+
+def eeg(*, last: str = "0.984375,1,2", head: str = "time,C3,C4", rate: int = 64) -> Made:
+    """Make four csv files of one second, the last one with another header, rate or end."""
+
+    def make(root: Path) -> None:
+        (root / "e").mkdir()
+        for number, name in enumerate(("a0", "b1", "a2", "b3")):
+            odd = name == "b3"
+            hz = rate if odd else 64
+            lines = [f"{i / hz},{i % 5},{i * number % 7}" for i in range(hz)]
+            lines = [*lines[:-1], last] if odd and hz == 64 else lines
+            names = head if odd else "time,C3,C4"
+            (root / f"e/{name}.csv").write_text("\n".join([names, *lines]) + "\n", "utf-8")
+
+    return make
+
+
+ROWS: list[tuple[str, Made, str, tuple[str, ...]]] = [
+    ("p.csv does not exist", lambda _: None, "p.csv", OPTIONS),
+    ("p.csv: empty; expected a header", text("p.csv", ""), "p.csv", OPTIONS),
+    ("p.csv: empty; expected a header", text("p.csv", "\n\n"), "p.csv", OPTIONS),
+    ("p.csv, line 3: 4 columns; expected 3",
+     text("p.csv", "patient,died,age\n1,0,5\n2,1,6,7\n" + "3,0,5\n" * 9), "p.csv", OPTIONS),
+    ("names the column 'age' twice", text("p.csv", "patient,died,age,Age\n1,0,5,5\n2,1,6,6\n"),
+     "p.csv", OPTIONS),
+    ("p.csv: its lines are not rows of one table",
+     text("p.csv", "Export;;;\n\npatient;died;age\n" + "1;0;5\n2;1;6\n" * 20), "p.csv", OPTIONS),
+    ("p.csv: its lines are not rows of one table", text("p.csv", b"PK\3\4" + bytes(range(256)) * 9),
+     "p.csv", OPTIONS),
+    ("such as .txt or .tsv, to .csv", text("p.tsv", "patient\tdied\n1\t0\n"), "p.tsv", OPTIONS),
+    ("p.csv.zip is damaged (it has 2 entries", zipped, "p.csv.zip", OPTIONS),
+    ("p.csv.gz is damaged (Not a gzipped", text("p.csv.gz", "patient,died\n" * 9), "p.csv.gz",
+     OPTIONS),
+    ("p.csv.gz is damaged", text("p.csv.gz", gzip.compress(b"patient,died\n" * 99)[:-9]),
+     "p.csv.gz", OPTIONS),
+    ("unknown column of --time: 'admission'", table(), "p.csv", (*OPTIONS[:4], "--time=admission")),
+    ("unknown column of --site: 'ste': did you mean 'site'?", table(), "p.csv",
+     (*OPTIONS, "--site", "ste")),
+    ("column 'age' of --label has", table(), "p.csv", ("--label", "age", *OPTIONS[2:])),
+    ("column 'died' of --label has 3 values (no, unknown, yes)", table("unknown"), "p.csv",
+     OPTIONS),
+    ("are separated by commas; expected semicolons", table(), "p.csv",
+     (*OPTIONS, "--format", "separator=;")),
+    ("--format: key 'separator' is ':': Input should be", table(), "p.csv",
+     (*OPTIONS, "--format=separator=:")),
+    ("--format: key 'latin-1': unknown key", table(), "p.csv", (*OPTIONS, "--format", "latin-1")),
+    ("--format: key 'encoding' is 'ansi': unknown encoding", table(), "p.csv",
+     (*OPTIONS, "--format", "encoding=ansi")),
+    ("p.csv: not UTF-8 text", table(encoding="latin-1"), "p.csv",
+     (*OPTIONS, "--format", "encoding=utf-8")),
+    ("is a number in the form of --format", table(), "p.csv", (*OPTIONS, "--format", "decimal=,")),
+    ("--format: key 'date' is 'DD.MM.YYYY': Input should", table(), "p.csv",
+     (*OPTIONS, "--format", "date=DD.MM.YYYY")),
+    ("unknown data set 'csv'", table(), "p.csv", ("--data", "csv", *OPTIONS)),
+    ("tables.toml is not there: expected the decl", table(), "p.csv", ("--data", "tables")),
+]  # fmt: skip
+SIGNALS: list[tuple[str, Made, tuple[str, ...]]] = [
+    ("e: found none; expected one table", lambda root: (root / "e").mkdir(), EEG),
+    ("the length of a window is unknown", eeg(), EEG[:2]),
+    ("the class of a window is unknown", eeg(), EEG[2:]),
+    ("which is not a regular expression", eeg(), ("--label", "([ab)[0-9]", *EEG[2:])),
+    ("has no label as '[ab]' finds it", eeg(), ("--label", "[ab]", *EEG[2:])),
+    ("there is one class, a: expected two", eeg(), (*EEG, "--classes", "a")),
+    ("b3.csv: 2 channels of 32 samples at 32 Hz; expected 2 of 64 at 64 Hz", eeg(rate=32), EEG),
+    ("no channel of EEG is in all files", eeg(head="time,F3,F4"), EEG),
+    ("b3.csv line 65: column C3 holds a value of the form 'aaa'", eeg(last="0.984375,off,1"), EEG),
+    ("e: no window has a class", eeg(), (*EEG[:2], "--window", "100")),
+    ("unknown key 'sep': did you mean 'separator'", eeg(), (*EEG, "--format=sep=;")),
+    ("samples have no sign between thousands", eeg(), (*EEG, "--format=thousands='")),
+    ("a time of the form '9.9'; expected a number with the decimal mark ','", eeg(),
+     (*EEG, "--format=decimal=,")),
+    ('Invalid value "microvolt" for --unit', eeg(), (*EEG, "--unit", "microvolt")),
+    ("has no subject as '(p[0-9]+)_' finds it", eeg(), (*EEG, "--subject", "(p[0-9]+)_")),
+]  # fmt: skip
+DATABASES = [
+    ("a connection string without its prefix: write odbc:", ("data", "describe"), "DSN=x;PWD=hush"),
+    ("a connection string without its prefix: write odbc:", ("build", "tables", "--out", "o",
+     "--root"), "obdc:Driver=SQLite3;PWD=hush"),
+    ("--root mssql://... is for Spark", ("build", "omop", "--out", "o", "--root"),
+     "mssql://me:hush@host/db"),
+    ("does not read this database", ("train", "auto", "--data", "omop", "--root"),
+     "mssql://me:hush@host/db"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "make", "name", "options"), ROWS)
+def test_a_table(
+    words: str,
+    make: Made,
+    name: str,
+    options: tuple[str, ...],
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    make(tmp_path)
+    data = () if "--data" in options else ("--data", "table")
+    command = ("train", "prevalence", *data, "--root", tmp_path / name, *options)
+    assert words in refused(*command, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("words", "make", "options"), SIGNALS)
+def test_recordings(
+    words: str, make: Made, options: tuple[str, ...], tmp_path: Path, refused: Refused
+) -> None:
+    make(tmp_path)
+    command = ("train", "majority-class", "--data", "signals", "--root", tmp_path / "e", *options)
+    assert words in refused(*command, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("words", "command", "address"), DATABASES)
+def test_an_address(
+    words: str, command: tuple[str, ...], address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(capsys, *command, address, silent=False)
+    assert words in line
+    assert "hush" not in line

@@ -39,7 +39,7 @@ _SURE = 0.99  # AUROC of missing values that needs no comparison
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
-_VALUES, _MISSING = overlaps.WAYS
+_VALUES, _MISSING, _EVEN = overlaps.WAYS
 
 Scores = NDArray[np.float64]
 
@@ -177,6 +177,8 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
         for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
             if unit == "row":
                 yield replace(each, check="rows in two parts")
+            elif _numbered_again(data, ids, *(rows[part] for part in each.place)):
+                yield replace(each, check="ids in two parts", severity="suspicion")
             else:
                 yield each, _of_groups(data, ids)
     if data.label is not None:
@@ -195,6 +197,26 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     groups = {name: data.group[chosen].astype(np.str_) for name, chosen in some.items()}
     tables = {name: overlaps.Selection(whole, chosen) for name, chosen in some.items()}
     yield from overlaps.near_identical_rows(tables, groups) + fitted.mixtures(data.table, parts)
+
+
+def _numbered_again(data: Foreign, ids: Ids, one: Ids, other: Ids) -> bool:
+    """Return whether rows of two parts with the same id have nothing in common but this id.
+
+    Each part has a row for each id. In pairs of rows of one person some column agrees more than by
+    chance, such as the age.
+    """
+    shared, *pairs = np.intersect1d(ids[one], ids[other], return_indices=True)
+    single = all(len(np.unique(ids[rows])) == len(rows) for rows in (one, other))
+    if not single or len(shared) < _MANY:
+        return False
+    columns = [*data.table.T] if data.label is None else [*data.table.T, data.label]
+    for column in columns:
+        known = np.stack([column[rows[pair]] for rows, pair in zip((one, other), pairs, strict=True)])
+        known = known[:, ~np.isnan(known).any(0)]
+        moving = known.shape[1] >= _MANY and bool((np.ptp(known, axis=1) > 0).all())
+        if moving and stats.spearmanr(*known).pvalue * len(columns) < _CHANCE:
+            return False
+    return True
 
 
 def _copies(data: Foreign) -> Iterator[Found]:
@@ -220,7 +242,8 @@ def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
     signals = np.asarray(data.signals)
-    yield from fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    found = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    yield from found or (fitted.continued_groups(signals, data.group, rows) if data.units else ())
 
 
 def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -288,9 +311,9 @@ def _columns(data: Foreign) -> Iterator[Found]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
-        least = GAIN if each.area >= REVEALING or each.how == _MISSING else LARGE_GAIN
+        least = GAIN if each.area >= REVEALING or each.how != _VALUES else LARGE_GAIN
         found = effect and effect.auroc - effect.without >= least and effect.low > 0
-        if found or (each.how == _MISSING and each.area >= _SURE and each.column not in done):
+        if found or (each.how != _VALUES and each.area >= _SURE and each.column not in done):
             done |= {*alike}
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}
@@ -339,7 +362,7 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
 
 
 def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
-    """Yield how a column is read, and each row's bin: of its values, or whether it is missing."""
+    """Yield how a column is read, and each row's bin: of its values, its last digit, or missing."""
     missing = np.isnan(values)
     each, place = np.unique(values, return_inverse=True)
     if len(each) > _BINS:
@@ -348,6 +371,9 @@ def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
     yield _VALUES, place
     if missing.any() and not missing.all():
         yield _MISSING, missing.astype(np.int64)
+    even = overlaps.last_digit_is_even(values)
+    if even.any():
+        yield _EVEN, even.astype(np.int64)
 
 
 def _shares(place: Ids, label: Ids, fold: Ids) -> Scores:

@@ -9,6 +9,11 @@ from typing import Any, Literal
 
 Severity = Literal["leak", "suspicion"]
 _NAMED = 5
+SET_NAMES = {
+    "train": "training set", "tuning": "validation set", "held_out": "test set",
+    "val": "validation set", "validation": "validation set", "test": "test set",
+}  # fmt: skip
+"""The names of the parts of a split for readers; a part with another name keeps it."""
 SENTENCES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
 """The sentences on the problem and its remedy, by the name of the check."""
 
@@ -96,13 +101,15 @@ class Finding:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
         sentence = SENTENCES[self.check]
         words: dict[str, Any] = {name: counted(n, smallest) for name, n in self.counts.items()}
-        words |= {**self.facts, "place": self.place, "named": len(self.codes)}
+        places = [SET_NAMES.get(name, name) for name in self.place]
+        of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
+        words |= {**self.facts, "place": of_sets, "named": len(self.codes)}
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
         return {
             "check": self.check,
             "what": sentence["missing" if "missing" in words else "what"].format(**words),
-            "where": _first_of([c.in_words(smallest) for c in self.codes] or self.place),
+            "where": _first_of([c.in_words(smallest) for c in self.codes] or places),
             "severity": self.severity,
             "remedy": sentence["remedy"].format(**words),
         }

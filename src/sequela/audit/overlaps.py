@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.audit.finding import Code, Finding
+from sequela.audit.fitted import unit_of
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals import simultaneous
 from sequela.signals.windows import in_blocks
@@ -39,7 +40,12 @@ _NEIGHBOURS = 10
 _MEASURED = 20
 _MOST_ROWS = 2_000  # rows whose nearest neighbours are computed
 
-WAYS = ("its values alone predict", "whether it is missing alone predicts")
+WAYS = (
+    "its values alone predict", "whether it is missing alone predicts",
+    "whether its last digit is even alone predicts",
+)  # fmt: skip
+_WIDE = 10  # units of rounding between the quartiles of values whose last digit is judged
+_SEEN = 1_000  # values by which the unit of rounding is recognised
 _COARSE = 256  # means of neighbouring columns, in which near rows are looked for first
 _CELLS = 1 << 22  # numbers of a table that are judged at once
 _ROWS = 512  # rows that are read at once: of few columns too, each brings pages of its file
@@ -367,19 +373,20 @@ def revealing_columns(
 
     ``bound`` replaces 0.9; measurements are judged by ``REVEALING_VALUE``.
 
-    A column's values are judged where they are present, and whether they are present is judged too.
-    An AUROC that chance explains, with as few groups that have a value, is not reported. Columns
+    A column's values are judged where they are present, and whether they are present, and whether
+    the last digit of rounded ones is even, is judged too. An AUROC that chance explains, with as few groups that have a value, is not reported. Columns
     are (example, column), with NaN for missing values; labels and groups are (example,).
     """
-    looked_at, step = 2 * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
+    looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
     bound = REVEALING_AUROC if bound is None else bound
     by_class = each_class(label, classes)
     least = [least_area(of, group, looked_at, bound) for _, of in by_class]
-    areas = [np.empty((2, 0)) for _ in by_class]
+    areas = [np.empty((len(WAYS), 0)) for _ in by_class]
     for first in range(0, len(names), step):
         some = np.asarray(columns[:, first : first + step], np.float64)
         present = ~np.isnan(some)
         rank = np.asarray(stats.rankdata(some, axis=0, nan_policy="omit"))
+        even = np.stack([last_digit_is_even(column) for column in some.T], axis=1)
         for place, (_, is_class) in enumerate(by_class):
             positives = present[is_class].sum(axis=0)
             negatives = present[~is_class].sum(axis=0)
@@ -387,18 +394,32 @@ def revealing_columns(
             beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
             area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
             absent = _presence_area(~present[is_class], ~present[~is_class])
-            for column in np.flatnonzero(np.abs(area - 0.5) > least[place] - 0.5):
+            shares = even[is_class].sum(0) / positives.clip(1), even[~is_class].sum(0) / negatives.clip(1)
+            digit = np.where(pairs > 0, (1 + shares[0] - shares[1]) / 2, 0.5)
+            strongest = np.maximum(np.abs(area - 0.5), np.abs(digit - 0.5))
+            for column in np.flatnonzero(strongest > least[place] - 0.5):
                 there = present[:, column]
                 by_few = least_area(is_class[there], group[there], looked_at, bound)
-                if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
-                    area[column] = 0.5
-            areas[place] = np.hstack([areas[place], [area, absent]])
+                for each in (area, digit):
+                    if abs(each[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
+                        each[column] = 0.5
+            areas[place] = np.hstack([areas[place], [area, absent, digit]])
     found = []
     for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
         for area, how in zip(both, WAYS, strict=True):
             facts = {"how": how, "name": classes[one], "least": lowest}
             found += _revealing(area, names, facts)
     return found
+
+
+def last_digit_is_even(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where the last digit of rounded values (row,) is even; nowhere if not rounded."""
+    known = np.isfinite(values)
+    seen, even = values[known][:: -(-len(values) // _SEEN)], np.zeros(len(values), np.bool_)
+    unit = unit_of(seen) if len(seen) else 0
+    if unit and np.subtract(*np.quantile(seen, (0.75, 0.25))) >= _WIDE * unit:
+        even[known] = np.round(values[known] / unit) % 2 == 0
+    return even
 
 
 def revealing_codes(

@@ -38,6 +38,7 @@ ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clippi
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
+_MOSTLY_APART = 0.9  # of one class, where times of the other class differ in the same direction
 _STEADY = 0.2  # spread of the time left, in units of the spread of whole stays
 _LEAST = 2 * FOLDS  # groups of a class
 
@@ -364,7 +365,8 @@ def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | Non
 
     Stays without a prediction should last as long as those with one. They are reported from a
     Kolmogorov-Smirnov distance of 0.5 on, and where they all last longer, or all end earlier, than
-    the stays of one class (as where only survivors who leave soon were kept).
+    the stays of one class (as where only survivors who leave soon were kept); or where nearly all
+    do, and they also last longer, or end earlier, than the other class, by more than chance.
 
     ``left`` has the hours from each prediction to the end of its stay, and ``others`` those of
     stays without one, at a time when it could have been made. Returns medians in words, or None.
@@ -373,8 +375,11 @@ def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | Non
     if small or stats.ks_2samp(left, others).pvalue > _CHANCE:
         return None
     both = [left[label == one] for one in (0, 1)]
-    area = [stats.mannwhitneyu(each, others).statistic / len(each) / len(others) for each in both]
-    apart = max(max(each, 1 - each) for each in area) >= _APART
+    tests = [stats.mannwhitneyu(each, others) for each in both]
+    sides = [t.statistic / len(b) / len(others) - 0.5 for t, b in zip(tests, both, strict=True)]
+    # A mixture of both classes cannot last longer, or end earlier, than each of them.
+    no_mixture = sides[0] * sides[1] > 0 and max(test.pvalue for test in tests) <= _CHANCE
+    apart = max(map(abs, sides)) + 0.5 >= (_MOSTLY_APART if no_mixture else _APART)
     if stats.ks_2samp(left, others).statistic <= CHOSEN and not apart:
         return None
     medians = [np.median(each) for each in both]

@@ -136,8 +136,10 @@ WHERE c.code IN (SELECT unnest($codes))
 GROUP BY c.code ORDER BY positive DESC, c.code
 """
 AT_THE_START = """
-SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at, count(*) AS n,
-    count(DISTINCT (o.subject_id, o.admitted)) AS stays
+SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at,
+    count(*) FILTER (e.time = o.admitted OR e.time <= o.admitted + INTERVAL 1 HOUR
+        AND o.discharged > o.admitted + INTERVAL 1 DAY) AS in_an_hour,
+    count(*) AS n, count(DISTINCT (o.subject_id, o.admitted)) AS stays
 FROM events AS e JOIN codes AS c USING (code)
 JOIN (SELECT DISTINCT subject_id, admitted, discharged FROM stays) AS o
     ON o.subject_id = e.subject_id AND e.time >= o.admitted AND e.time <= o.discharged
@@ -312,18 +314,18 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
     """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins.
 
-    Each row has a time, which tables often fill with the beginning of the stay.
+    Each row has a time, which tables often fill with the beginning of the stay; for diagnoses, the
+    first hour of a stay of more than a day counts too.
     """
     codes = [code for code in _codes_read(connection, task) if not family_of(code).declared]
     rows = connection.execute(AT_THE_START, {"codes": codes}).fetchall() if codes else []
-    found = [
-        (family, at, n)
-        for family, at, n, stays in rows
-        if at >= _AT_START * n
-        and n >= _LEAST
-        and not _ON_ARRIVAL.search(family)
-        and (n >= _PER_STAY * stays or _DIAGNOSES.search(family))
-    ]
+    found = []
+    for family, at, in_an_hour, n, stays in rows:
+        diagnoses = bool(_DIAGNOSES.search(family))
+        early = in_an_hour if diagnoses else at
+        judged = n >= _LEAST and not _ON_ARRIVAL.search(family)
+        if judged and early >= _AT_START * n and (diagnoses or n >= _PER_STAY * stays):
+            found.append((family, early, n))
     if found:
         counts = {"at": sum(at for _, at, _ in found), "all": sum(n for *_, n in found)}
         facts = {"families": ", ".join(family for family, *_ in found[:_NAMED])}

@@ -135,6 +135,25 @@ JOIN asked AS l ON l.subject_id = o.subject_id AND l.prediction_time = o.predict
 WHERE c.code IN (SELECT unnest($codes))
 GROUP BY c.code ORDER BY positive DESC, c.code
 """
+# The number of labels that have a code so often in the stay before the prediction.
+COUNTED = """
+SELECT code, n, count(*) FILTER (boolean_value) AS positive,
+    count(*) FILTER (NOT boolean_value) AS negative
+FROM (
+    SELECT e.code, l.boolean_value, count(*) AS n
+    FROM judged AS l JOIN events AS e
+        ON e.subject_id = l.subject_id AND e.time BETWEEN l.admitted AND l.prediction_time
+    WHERE e.code IN (SELECT unnest($codes))
+    GROUP BY e.code, l.subject_id, l.prediction_time, l.boolean_value
+) GROUP BY code, n ORDER BY code, n
+"""
+JUDGED = """
+CREATE TEMP TABLE judged AS
+SELECT o.subject_id, o.prediction_time, min(o.admitted) AS admitted, l.boolean_value
+FROM open_stays AS o JOIN asked AS l USING (subject_id, prediction_time)
+GROUP BY o.subject_id, o.prediction_time, l.boolean_value
+ORDER BY hash(o.subject_id), o.prediction_time LIMIT 10000
+"""
 AT_THE_START = """
 SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at,
     count(*) FILTER (e.time = o.admitted OR e.time <= o.admitted + INTERVAL 1 HOUR
@@ -165,6 +184,7 @@ def find_leaks(
         *_known_outcomes(connection, task, in_order=events.stays_in_order),
         *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
+        *_counts_that_tell(connection, task),
         *_written_later(connection, task),
         *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
     ]
@@ -309,6 +329,20 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
     if codes:
         facts = {"positive": task.outcome.classes[1]}
         yield Finding("words of the outcome", "suspicion", facts=facts, codes=codes)
+
+
+def _counts_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
+    """Report codes that are recorded more often in one class, in the stay before the prediction."""
+    connection.execute(JUDGED)
+    read = [code for code in _codes_read(connection, task) if not family_of(code).label_only]
+    rows = connection.execute(COUNTED, {"codes": read}).fetchnumpy()
+    if len(rows["code"]):
+        from sequela.audit.overlaps import revealing_counts  # takes long to load
+
+        judged = connection.sql("FROM judged").fetchnumpy()
+        died, subject = (judged[name] for name in ("boolean_value", "subject_id"))
+        counts = (rows[name] for name in ("code", "positive", "negative"))
+        yield from revealing_counts(*counts, died, task.outcome.classes[1], subject)
 
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:

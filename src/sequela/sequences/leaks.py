@@ -47,7 +47,6 @@ _MEASURED, _FEWEST = 2_000, 500  # segments whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these segments
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
-_REPEATED = 0.1  # examples in which a code is repeated, in units of the rarer class
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _TOLERANCE = 1e-6
@@ -141,7 +140,6 @@ def find_in_sequences(
             subject,
             bound=overlaps.REVEALING_VALUE,
         ),
-        *_repeated_codes(sequences, label, classes, subject),
         *tells.telling_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),
         *_told_together(sequences, present, values, tells.at_most(judged), classes),
@@ -151,22 +149,6 @@ def find_in_sequences(
         *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
         *_later_steps(sequences),
     ]
-
-
-def _repeated_codes(
-    sequences: Sequences,
-    label: NDArray[np.int64],
-    classes: tuple[str, ...],
-    subject: NDArray[np.str_],
-) -> list[Finding]:
-    """Report codes whose number in an example reveals the outcome, of those that are repeated."""
-    counts = bag_of_codes(sequences, np.arange(len(sequences)))
-    least = max(_RARE, _REPEATED * np.bincount(label, minlength=len(classes)).min())
-    often = np.flatnonzero((counts > 1).sum(axis=0) >= least)
-    table = SparseTable(counts[:, often], np.zeros(len(often), np.float32))
-    names = [f"number of {sequences.vocabulary[code]}" for code in often]
-    bound = overlaps.REVEALING_VALUE
-    return overlaps.revealing_columns(table, names, label, classes, subject, bound=bound)
 
 
 @dataclass(frozen=True)

@@ -209,14 +209,11 @@ def _numbered_again(data: Foreign, ids: Ids, one: Ids, other: Ids) -> bool:
     single = all(len(np.unique(ids[rows])) == len(rows) for rows in (one, other))
     if not single or len(shared) < _MANY:
         return False
-    columns = [*data.table.T] if data.label is None else [*data.table.T, data.label]
-    for column in columns:
-        known = np.stack([column[rows[pair]] for rows, pair in zip((one, other), pairs, strict=True)])
-        known = known[:, ~np.isnan(known).any(0)]
-        moving = known.shape[1] >= _MANY and bool((np.ptp(known, axis=1) > 0).all())
-        if moving and stats.spearmanr(*known).pvalue * len(columns) < _CHANCE:
-            return False
-    return True
+    both = np.stack([data.table[one[pairs[0]]], data.table[other[pairs[1]]]])
+    known = [each[:, ~np.isnan(each).any(0)] for each in np.moveaxis(both, 2, 0)]
+    moving = [each for each in known if each.size and (np.ptp(each, axis=1) > 0).all()]
+    chances = [stats.spearmanr(*each).pvalue for each in moving]
+    return len(chances) >= _OTHERS and min(chances) * len(chances) >= _CHANCE
 
 
 def _copies(data: Foreign) -> Iterator[Found]:

@@ -373,9 +373,10 @@ def revealing_columns(
 
     ``bound`` replaces 0.9; measurements are judged by ``REVEALING_VALUE``.
 
-    A column's values are judged where they are present, and whether they are present, and whether
-    the last digit of rounded ones is even, is judged too. An AUROC that chance explains, with as few groups that have a value, is not reported. Columns
-    are (example, column), with NaN for missing values; labels and groups are (example,).
+    A column's values are judged where they are present. Whether they are present is judged too, and
+    whether the last digit of rounded values is even. An AUROC that chance explains, with as few
+    groups that have a value, is not reported. Columns are (example, column), with NaN for missing
+    values; labels and groups are (example,).
     """
     looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
     bound = REVEALING_AUROC if bound is None else bound
@@ -394,8 +395,8 @@ def revealing_columns(
             beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
             area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
             absent = _presence_area(~present[is_class], ~present[~is_class])
-            shares = even[is_class].sum(0) / positives.clip(1), even[~is_class].sum(0) / negatives.clip(1)
-            digit = np.where(pairs > 0, (1 + shares[0] - shares[1]) / 2, 0.5)
+            beaten = even[is_class].sum(0) * negatives - even[~is_class].sum(0) * positives
+            digit = 0.5 + np.divide(beaten, 2 * pairs, out=np.zeros(len(area)), where=pairs > 0)
             strongest = np.maximum(np.abs(area - 0.5), np.abs(digit - 0.5))
             for column in np.flatnonzero(strongest > least[place] - 0.5):
                 there = present[:, column]

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from sequela.audit.tells import Table
 
 IN_SEGMENTS = (
-    "recordings of the same time in two parts, identical and nearly identical segments in two "
-    "parts, samples that alone reveal the class, "
-    "artefacts, or the amplitude of one channel, that tell it, scaling fitted on other parts"
+    "recordings of the same time in two parts, or that go on in another part, identical and nearly "
+    "identical segments in two parts, samples that alone reveal the class, artefacts, or the "
+    "amplitude of one channel, that tell it, scaling fitted on other parts"
 )
 IN_SEQUENCES = (
     "identical records in two parts, codes and values that alone reveal the outcome, what small "
@@ -62,7 +62,8 @@ def find_in_segments(
 ) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
     samples = segments.signal.reshape(len(segments), -1)
-    rows = {n: overlaps.Selection(samples, np.flatnonzero(part == i)) for i, n in enumerate(PARTS)}
+    places = in_parts(part, np.arange(len(part)))
+    rows = {name: overlaps.Selection(samples, of) for name, of in places.items()}
     group = in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     judged = _judged(segments.label, len(segments.classes))
@@ -74,8 +75,7 @@ def find_in_segments(
     ]
     return [
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
-        *continued_groups(segments.signal, np.unique(segments.recording_id, return_inverse=True)[1],
-                          {name: np.flatnonzero(part == i) for i, name in enumerate(PARTS)}),
+        *continued_groups(segments.signal, segments.recording_id, places),
         *overlaps.identical_rows(rows),
         *overlaps.near_identical_rows(rows, group),
         *overlaps.revealing_columns(

@@ -291,8 +291,9 @@ def continued_groups(signals: Table, group: Ids, parts: Rows) -> list[Finding]:
 
     The level and slope at the end of one group and at the start of another are compared in all
     channels, as a likelihood ratio: neighbouring samples within windows, against random pairs of
-    groups. Groups joined end to end, or start to start, are the control: by chance they fit as
-    often. Signals are (window, channel, time), in order of time within a group, int64 (window,).
+    groups. Pairs of ends, and of starts, are the control: by chance they are alike at least as
+    often, since what ends have in common with starts is common to all of them. Signals are (window,
+    channel, time), in order of time within a group, int64 (window,).
     """
     part, place = _part_of_each(parts, len(signals)), np.unique(group, return_inverse=True)[1]
     order = np.argsort(place, kind="stable")
@@ -316,17 +317,16 @@ def continued_groups(signals: Table, group: Ids, parts: Rows) -> list[Finding]:
     telling = (apart > inside) & (inside > 0)
     weight = np.sqrt((inside[telling] ** -2.0 - apart[telling] ** -2.0) / 2)
     ends, starts = ends[:, telling] * weight, starts[:, telling] * weight
-    turn = np.where(np.arange(len(telling)) < len(telling) // 2, 1, -1)[telling]
     most, found = np.log(apart[telling] / inside[telling]).sum(), list[Finding]()
     for (i, one), (j, other) in combinations(enumerate(parts), 2):
         a, b = np.flatnonzero(of_group == i), np.flatnonzero(of_group == j)
         least = np.log(max(len(a) * len(b), 1)) / 2
-        joints = ((ends, starts), (starts, ends), (ends, ends * turn), (starts, starts * turn))
-        fits = [most - cdist(x[a], y[b], "sqeuclidean") > least for x, y in joints]
-        fitting, control = (sum(int(each.sum()) for each in some) for some in (fits[:2], fits[2:]))
+        joints = ((ends, starts), (starts, ends), (ends, ends), (starts, starts))
+        fits = [(most - cdist(x[a], y[b], "sqeuclidean") > least).any(0) for x, y in joints]
+        fitting, control = (int(np.sum(some)) for some in (fits[:2], fits[2:]))
         chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))
         if fitting >= _LEAST and chance < _CHANCE:
-            counts = {"found": int((fits[0] | fits[1]).any(0).sum()), "all": len(b)}
+            counts = {"found": int(np.any(fits[:2], axis=0).sum()), "all": len(b)}
             found.append(Finding("recordings that go on", "suspicion", (one, other), counts))
     return found
 

@@ -412,21 +412,3 @@ def test_the_last_digit_of_a_measurement_is_judged(unit: float) -> None:
     assert not overlaps.last_digit_is_even(few).any()
     assert not overlaps.last_digit_is_even(rng.normal(size=400)).any()
     assert not overlaps.last_digit_is_even(np.full(400, np.nan)).any()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_how_often_a_code_is_recorded_is_judged_as_scikit_learn_does(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    label = rng.random(600) < 0.3
-    counts = np.stack([rng.poisson(2, 600), rng.integers(1, 5, 600) + 3 * label, 2 * label], axis=1)
-    code, n, example = (np.concatenate(each) for each in zip(
-        *((np.full(600, c)[some], counts[some, c], np.arange(600)[some])
-          for c in range(3) for some in [counts[:, c] > 0]), strict=True))  # fmt: skip
-    (each, place) = np.unique(np.stack([code, n]), axis=1, return_inverse=True)
-    of_class = (np.bincount(place, label[example] == one).astype(int) for one in (True, False))
-    names = np.array(["honest", "more", "present"])[each[0]]
-    (found,) = overlaps.revealing_counts(names, *of_class, label, "yes", np.arange(600))
-    (code_found,) = found.codes  # presence alone is reported elsewhere
-    assert code_found.name == "more"
-    assert code_found.auroc == pytest.approx(sklearn.metrics.roc_auc_score(label, counts[:, 1]))
-    assert found.facts["how"] == "how often it is recorded alone predicts"

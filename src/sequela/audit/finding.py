@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Severity = Literal["leak", "suspicion"]
 _NAMED = 5
@@ -96,6 +96,18 @@ class Finding:
     counts: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     codes: tuple[Code, ...] = ()
+
+    @classmethod
+    def suspected(
+        cls,
+        check: str,
+        *place: str,
+        counts: Mapping[str, int] | None = None,
+        codes: Sequence[Code] = (),
+        **facts: Any,
+    ) -> Self:
+        """Return a suspicion with these facts."""
+        return cls(check, "suspicion", place, counts or {}, facts, tuple(codes))
 
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""

@@ -21,15 +21,10 @@ from sequela.signals import simultaneous
 from sequela.signals.windows import in_blocks
 
 REVEALING_AUROC = 0.9
-REVEALING_CODE = 0.8
-"""The bound for the presence of one code, which predicts little.
-
-On the open hospital data no code passes an AUROC of 0.71 (``benchmarks/audit_bounds.py``).
-"""
-REVEALING_VALUE = 0.87
-"""The bound for one measurement. On the open hospital data none passes 0.80."""
-HONEST = 0.8
-"""The AUROC that a strong honest measurement may have, as lactate or a coma score."""
+# On the open hospital data no code passes an AUROC of 0.71 (``benchmarks/audit_bounds.py``), and no
+# measurement 0.80.
+REVEALING_CODE, REVEALING_VALUE = 0.8, 0.87
+HONEST = 0.8  # of a strong measurement, as lactate or a coma score
 _ERRORS = 2.5  # standard errors by which a small sample may exceed it
 # Probabilities of a false alarm, each over all comparisons of one check.
 _CHANCE_OF_COLUMN = 1e-3
@@ -46,6 +41,7 @@ WAYS = (
 )  # fmt: skip
 _WIDE = 10  # units of rounding between the quartiles of values whose last digit is judged
 _SEEN = 1_000  # values by which the unit of rounding is recognised
+_JUDGED = 20_000  # rows whose single columns are judged
 _COARSE = 256  # means of neighbouring columns, in which near rows are looked for first
 _CELLS = 1 << 22  # numbers of a table that are judged at once
 _ROWS = 512  # rows that are read at once: of few columns too, each brings pages of its file
@@ -394,7 +390,7 @@ def revealing_columns(
             pairs = positives * negatives
             beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
             area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
-            absent = _presence_area(~present[is_class], ~present[~is_class])
+            absent = 0.5 + (negatives / max((~is_class).sum(), 1) - positives / is_class.sum()) / 2
             beaten = even[is_class].sum(0) * negatives - even[~is_class].sum(0) * positives
             digit = 0.5 + np.divide(beaten, 2 * pairs, out=np.zeros(len(area)), where=pairs > 0)
             strongest = np.maximum(np.abs(area - 0.5), np.abs(digit - 0.5))
@@ -454,34 +450,21 @@ def revealing_codes(
     return found
 
 
-def revealing_counts(
-    code: NDArray[Any],
-    positive: NDArray[np.int64],
-    negative: NDArray[np.int64],
-    is_class: NDArray[np.bool_],
-    name: str,
-    group: NDArray[Any],
-) -> list[Finding]:
-    """Find codes whose number alone ranks the class above the rest with an AUROC above 0.87.
+def of_each_class(label: NDArray[np.int64], classes: int, most: int = _JUDGED) -> NDArray[np.int64]:
+    """Return evenly spaced rows of each class, all of few: int64 (row,), rising."""
+    if len(label) <= most:
+        return np.arange(len(label))
+    of_class = (np.flatnonzero(label == one) for one in range(classes))
+    steps = ((rows, -(-len(rows) * classes // most) or 1) for rows in of_class)
+    return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
 
-    A code that is reported for its presence is left out. Each entry (entry,) is a code and a number
-    of times, in rising order, with the examples of the class and others that have it so often;
-    ``is_class`` and ``group`` are of all examples (example,).
-    """
-    start = np.flatnonzero(np.append(True, code[1:] != code[:-1]))
-    length = np.diff(np.append(start, len(code)))
-    having, others = (np.add.reduceat(each, start) for each in (positive, negative))
-    positives, negatives = int(is_class.sum()), int((~is_class).sum())
-    fewer = np.cumsum(negative) - negative  # of the other class; then those without the code, too
-    fewer += np.repeat(negatives - others - fewer[start], length)
-    beaten = np.add.reduceat(positive * (fewer + negative / 2), start)
-    beaten += (positives - having) * (negatives - others) / 2
-    area = beaten / max(positives * negatives, 1)
-    presence = (1 + having / max(positives, 1) - others / max(negatives, 1)) / 2
-    area[np.abs(presence - 0.5) > REVEALING_CODE - 0.5] = 0.5
-    least = least_area(is_class, group, len(area), REVEALING_VALUE)
-    facts = {"how": "how often it is recorded alone predicts", "name": name, "least": least}
-    return _revealing(area, code[start].tolist(), facts, (having + others).tolist())
+
+def area(label: NDArray[np.int64], score: NDArray[Any]) -> float:
+    """Compute the AUROC of scores (row,) for labels of 0 and 1; 0.5 for one class."""
+    positives, rank = int(label.sum()), stats.rankdata(score)
+    pairs = positives * (len(label) - positives)
+    beaten = rank[label == 1].sum() - positives * (positives + 1) / 2
+    return float(beaten / pairs) if pairs else 0.5
 
 
 def each_class(
@@ -490,13 +473,6 @@ def each_class(
     """Iterate over each class against the rest; with two classes, only the second."""
     chosen = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
     return [(one, label == one) for one in chosen]
-
-
-def _presence_area(positive: NDArray[np.bool_], negative: NDArray[np.bool_]) -> NDArray[np.float64]:
-    if not len(positive) or not len(negative):
-        return np.full(positive.shape[1], 0.5)
-    area: NDArray[np.float64] = (1 + positive.mean(axis=0) - negative.mean(axis=0)) / 2
-    return area
 
 
 def least_area(
@@ -533,4 +509,4 @@ def _revealing(
         if strength[i] > facts["least"]
     )
     check = "columns that reveal the outcome"
-    return [Finding(check, "suspicion", facts=facts, codes=codes)] if codes else []
+    return [Finding.suspected(check, codes=codes, **facts)] if codes else []

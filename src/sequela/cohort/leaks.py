@@ -18,7 +18,6 @@ from sequela.datasets.codes import DISCHARGE, family_of
 
 TELLING_TIMES = 0.75
 """The AUROC from which prediction times are reported to separate the classes."""
-_QUARTILES = (0.25, 0.5, 0.75)
 _NAMED = 5
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
 OUTCOME_WORDS = re.compile(
@@ -135,25 +134,6 @@ JOIN asked AS l ON l.subject_id = o.subject_id AND l.prediction_time = o.predict
 WHERE c.code IN (SELECT unnest($codes))
 GROUP BY c.code ORDER BY positive DESC, c.code
 """
-# The number of labels that have a code so often in the stay before the prediction.
-COUNTED = """
-SELECT code, n, count(*) FILTER (boolean_value) AS positive,
-    count(*) FILTER (NOT boolean_value) AS negative
-FROM (
-    SELECT e.code, l.boolean_value, count(*) AS n
-    FROM judged AS l JOIN events AS e
-        ON e.subject_id = l.subject_id AND e.time BETWEEN l.admitted AND l.prediction_time
-    WHERE e.code IN (SELECT unnest($codes))
-    GROUP BY e.code, l.subject_id, l.prediction_time, l.boolean_value
-) GROUP BY code, n ORDER BY code, n
-"""
-JUDGED = """
-CREATE TEMP TABLE judged AS
-SELECT o.subject_id, o.prediction_time, min(o.admitted) AS admitted, l.boolean_value
-FROM open_stays AS o JOIN asked AS l USING (subject_id, prediction_time)
-GROUP BY o.subject_id, o.prediction_time, l.boolean_value
-ORDER BY hash(o.subject_id), o.prediction_time LIMIT 10000
-"""
 AT_THE_START = """
 SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at,
     count(*) FILTER (e.time = o.admitted OR e.time <= o.admitted + INTERVAL 1 HOUR
@@ -184,7 +164,6 @@ def find_leaks(
         *_known_outcomes(connection, task, in_order=events.stays_in_order),
         *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
-        *_counts_that_tell(connection, task),
         *_written_later(connection, task),
         *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
     ]
@@ -200,8 +179,7 @@ def _declared(task: Task, events: Events) -> Iterator[Finding]:
     if events.leaks:
         yield Finding("dated before it was known", "leak", place, facts={"log": events.leaks})
     if events.earlier:
-        facts = {"log": events.earlier}
-        yield Finding("dated by an earlier time", "suspicion", place, facts=facts)
+        yield Finding.suspected("dated by an earlier time", task.name, log=events.earlier)
 
 
 def _known_outcomes(
@@ -238,8 +216,8 @@ def _early_codes(
     if early:
         names = sorted({family_of(code).name for code in undeclared})
         families = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
-        counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
-        found.append(Finding("undeclared codes", "suspicion", (task.name,), counts, facts))
+        seen = {"counts": {"examples": examples, "all": n}, "early": early, "families": families}
+        found.append(Finding.suspected("undeclared codes", task.name, **seen))
     return found
 
 
@@ -254,12 +232,11 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
     times = {name: column for name, column in times.items() if not np.isnan(column).all()}
-    label, columns = rows["label"].astype(np.int64), np.column_stack([*times.values()])
+    label = rows["label"].astype(np.int64)
     yield from _chosen(connection, task, rows, label)
-    if most_told(columns, label) < TELLING_TIMES:
-        return
     from sequela.audit.tells import told  # takes long to load, and is seldom needed
 
+    columns = np.column_stack([*times.values()])
     auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
     if auroc is None:
         return
@@ -270,7 +247,7 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
         for name, column in times.items()
     )
     facts = {"positive": positive, "negative": negative, "auroc": auroc, "medians": medians}
-    yield Finding("times that tell the outcome", "suspicion", (task.name,), facts=facts)
+    yield Finding.suspected("times that tell the outcome", task.name, **facts)
 
 
 def _chosen(
@@ -288,7 +265,7 @@ def _chosen(
     left, since, label = left[inside], since[inside], label[inside]
     hours = tells.steady_before_the_end(left, since, label)
     if hours is not None:
-        yield Finding("times before the end", "suspicion", (task.name,), facts={"hours": hours})
+        yield Finding.suspected("times before the end", task.name, hours=hours)
         return
     if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
         return
@@ -296,8 +273,7 @@ def _chosen(
     could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
     medians = tells.chosen_by_the_future(left, could[could > 0], label)
     if medians is not None:
-        facts = {"medians": medians}
-        yield Finding("examples chosen by the future", "suspicion", (task.name,), facts=facts)
+        yield Finding.suspected("examples chosen by the future", task.name, medians=medians)
 
 
 def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
@@ -309,9 +285,8 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
     ]
     for family, agree, n in connection.execute(DESTINATIONS, {"codes": read}).fetchall():
         if n >= _LEAST and agree >= _AGREEING * n:
-            counts, facts = {"agree": agree, "all": n}, {"family": family}
-            check = "destinations before the discharge"
-            yield Finding(check, "suspicion", (task.name,), counts, facts)
+            check, counts = "destinations before the discharge", {"agree": agree, "all": n}
+            yield Finding.suspected(check, task.name, counts=counts, family=family)
     worded = [code for code in read if OUTCOME_WORDS.search(code)]
     if not worded:
         return
@@ -327,22 +302,8 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
         if at_start >= _AT_START and n + m >= _SUBJECTS
     )
     if codes:
-        facts = {"positive": task.outcome.classes[1]}
-        yield Finding("words of the outcome", "suspicion", facts=facts, codes=codes)
-
-
-def _counts_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
-    """Report codes that are recorded more often in one class, in the stay before the prediction."""
-    connection.execute(JUDGED)
-    read = [code for code in _codes_read(connection, task) if not family_of(code).label_only]
-    rows = connection.execute(COUNTED, {"codes": read}).fetchnumpy()
-    if len(rows["code"]):
-        from sequela.audit.overlaps import revealing_counts  # takes long to load
-
-        judged = connection.sql("FROM judged").fetchnumpy()
-        died, subject = (judged[name] for name in ("boolean_value", "subject_id"))
-        counts = (rows[name] for name in ("code", "positive", "negative"))
-        yield from revealing_counts(*counts, died, task.outcome.classes[1], subject)
+        positive = task.outcome.classes[1]
+        yield Finding.suspected("words of the outcome", codes=codes, positive=positive)
 
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
@@ -362,25 +323,6 @@ def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> It
             found.append((family, early, n))
     if found:
         counts = {"at": sum(at for _, at, _ in found), "all": sum(n for *_, n in found)}
-        facts = {"families": ", ".join(family for family, *_ in found[:_NAMED])}
+        families = ", ".join(family for family, *_ in found[:_NAMED])
         check = "codes dated at the beginning of the stay"
-        yield Finding(check, "suspicion", (task.name,), counts, facts)
-
-
-def most_told(columns: NDArray[np.float64], label: NDArray[np.int64]) -> float:
-    """Bound the AUROC that any model of these columns can reach, as seen through quartiles.
-
-    Two classes whose distributions differ by a total variation of d can be separated with an AUROC
-    of at most 1 - (1 - d)^2 / 2. The part of d that chance alone would add is subtracted. Columns
-    are (example, column), and labels 0 or 1.
-    """
-    cell = np.zeros(len(label), np.int64)
-    for column in columns.T:
-        edges = np.unique(np.nanquantile(column, _QUARTILES))
-        cell = cell * (len(_QUARTILES) + 1) + np.searchsorted(edges, column)
-    counts = [np.bincount(cell[label == one], minlength=cell.max() + 1) for one in (0, 1)]
-    sizes = [each.sum() for each in counts]
-    apart = np.abs(counts[0] / sizes[0] - counts[1] / sizes[1]).sum() / 2
-    share = (counts[0] + counts[1]) / len(label)
-    chance = np.sqrt(share * (1 - share) * (1 / sizes[0] + 1 / sizes[1]) * 2 / np.pi).sum() / 2
-    return float(1 - (1 - max(apart - chance, 0)) ** 2 / 2)
+        yield Finding.suspected(check, task.name, counts=counts, families=families)

@@ -1,8 +1,7 @@
 """Leak checks on segments or sequences that are split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,6 @@ TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """The out-of-fold AUROCs from which counts and times, a small tree that also reads codes, or codes
 together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0.81
 (``benchmarks/audit_bounds.py``)."""
-_JUDGED = 20_000  # segments whose single samples are judged; of more, as many of each class
 _MEASURED, _FEWEST = 2_000, 500  # segments whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these segments
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
@@ -66,7 +64,7 @@ def find_in_segments(
     rows = {name: overlaps.Selection(samples, of) for name, of in places.items()}
     group = in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
-    judged = _judged(segments.label, len(segments.classes))
+    judged = overlaps.of_each_class(segments.label, len(segments.classes))
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -96,21 +94,11 @@ def _told_by_statistics(segments: Segments) -> list[Finding]:
 
     _, n_chans, n_times = segments.signal.shape
     most = max(_FEWEST, min(_MEASURED, _SAMPLES // (n_chans * n_times)))
-    rows = _judged(segments.label, len(segments.classes), most)
+    rows = overlaps.of_each_class(segments.label, len(segments.classes), most)
     channels = segments.channels or [f"channel {n + 1}" for n in range(n_chans)]
     measured = statistics(segments.signal, rows, segments.sfreq, channels)
     label, group = segments.label[rows], segments.independent[rows]
     return tells.telling_statistics(measured, label, segments.classes, group)
-
-
-def _judged(label: NDArray[np.int64], classes: int, most: int | None = None) -> NDArray[np.int64]:
-    """Return evenly spaced segments of each class, all of few: int64 (row,), rising."""
-    most = most or _JUDGED
-    if len(label) <= most:
-        return np.arange(len(label))
-    of_class = (np.flatnonzero(label == one) for one in range(classes))
-    steps = ((rows, -(-len(rows) * classes // most) or 1) for rows in of_class)
-    return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
 
 
 def find_in_sequences(
@@ -151,12 +139,8 @@ def find_in_sequences(
     ]
 
 
-@dataclass(frozen=True)
-class SmallModel:
-    """A small model that tests whether a table (example, column) reveals the outcome.
-
-    It is reported from the AUROC ``least`` on, in the ``words`` for its inputs, with their verb.
-    """
+class SmallModel(NamedTuple):
+    """The words for the inputs of a model, with a verb, their table, and the AUROC to report."""
 
     words: str
     table: "Table"
@@ -191,12 +175,11 @@ def _told(
 
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     found = []
-    for asked in small_models(sequences, present, rows):
-        auroc = tells.told(asked.table, label, subject, least=asked.least, model=asked.model)
+    for how, table, model, least in small_models(sequences, present, rows):
+        auroc = tells.told(table, label, subject, least=least, model=model)
         if auroc is not None:
-            facts = {"how": asked.words, "auroc": auroc, "name": classes[1]}
-            check = "inputs that tell the outcome"
-            found.append(Finding(check, "suspicion", ("inputs",), facts=facts))
+            check, facts = "inputs that tell the outcome", {"how": how, "auroc": auroc}
+            found.append(Finding.suspected(check, "inputs", **facts, name=classes[1]))
     return found
 
 

@@ -106,7 +106,7 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    built = _built(root)
+    built = {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
     title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
@@ -152,11 +152,6 @@ def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
         name = Path(place).name.split(".")[0].lower()
         reasons[place] = why.get(name, "not declared by this source, or not selected")
     return reasons
-
-
-def _built(root: Path | None) -> dict[str, Any]:
-    """Read the log of the input data set, if this package built it."""
-    return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
 
 
 @contextmanager

@@ -195,11 +195,7 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 
 def _numbered_again(data: Foreign, ids: Ids, one: Ids, other: Ids) -> bool:
-    """Return whether rows of two parts with the same id have nothing in common but this id.
-
-    Each part has a row for each id. In pairs of rows of one person some column agrees more than by
-    chance, such as the age.
-    """
+    """Return whether rows of two parts with one id are no more alike than others, as by the age."""
     shared, *pairs = np.intersect1d(ids[one], ids[other], return_indices=True)
     single = all(len(np.unique(ids[rows])) == len(rows) for rows in (one, other))
     if not single or len(shared) < _MANY:
@@ -217,8 +213,8 @@ def _copies(data: Foreign) -> Iterator[Found]:
         str(i): overlaps.Selection(data.rows, np.flatnonzero(data.group % 2 == i)) for i in (0, 1)
     }
     for each in overlaps.identical_rows(half):
-        unit = next(iter(data.units))
-        yield Finding.suspected("copies under several ids", counts=each.counts, unit=unit)
+        facts = {"counts": each.counts, "unit": next(iter(data.units))}
+        yield Finding.suspected("copies under several ids", **facts)
 
 
 def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -323,11 +319,8 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     label, group, found = np.asarray(data.label)[rows], data.group[rows], []
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
     chance = {one: overlaps.least_area(label == one, group, tests, 0.5) for one in data.positives}
-    windows = data.signals is not None  # their amplitude is what a model should read
-    of_device = {c for c, name in enumerate(data.names) if name.startswith(_OF_DEVICE)}
-    for column in [c for c in range(len(data.names)) if c not in leave]:
-        if windows and column not in of_device:
-            continue
+    names = data.names if data.signals is None else _OF_DEVICE  # a model may read the amplitude
+    for column in [c for c, n in enumerate(data.names) if n.startswith(names) and c not in leave]:
         for how, place in _ways(data.table[rows, column].astype(np.float64)):
             score = _shares(place, label, fold)
             for one in data.positives:
@@ -531,15 +524,12 @@ def _stated(data: Foreign) -> Iterator[Found]:
     each = np.unique(score)
     if threshold is None or len(each) < _MANY or _unit(threshold) > _CHANCE:
         return
-    for name, rates in _rates(label, score, each).items():
-        best = np.flatnonzero(rates == rates.max())
+    of_each = _rates(label, score, each)
+    for name in ("youden", "f1", "accuracy"):
+        best = np.flatnonzero(of_each[name] == of_each[name].max())
         low = each[best[0] - 1] if best[0] else -np.inf
         chance = np.mean((score > low) & (score <= each[best[-1]]))
-        if (
-            name in ("youden", "f1", "accuracy")
-            and low < cut <= each[best[-1]]
-            and chance <= _PLATEAU
-        ):
+        if low < cut <= each[best[-1]] and chance <= _PLATEAU:
             facts = {"name": name, "threshold": threshold}
             yield Finding.suspected("threshold of the test set", part, **facts)
             return

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 Severity = Literal["leak", "suspicion"]
 _NAMED = 5
@@ -75,14 +75,17 @@ class Code:
         return f"{name} ({self.auroc:.3f}{people})"
 
 
+Counts: TypeAlias = Mapping[str, int]
+Codes: TypeAlias = Sequence[Code]
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something that inflates a result.
 
     Attributes:
         check: Name of the check, a key of :data:`SENTENCES`.
-        severity: ``leak``: numbers based on it must not be trusted. ``suspicion``: a person has to
-            look.
+        severity: ``leak``: do not trust numbers based on it. ``suspicion``: a person has to look.
         place: The two parts that share examples, or the part, task or input.
         counts: Numbers of people, or of their examples, rows and steps, by their name in the
             sentence. Small ones are not published.
@@ -93,18 +96,13 @@ class Finding:
     check: str
     severity: Severity
     place: tuple[str, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     codes: tuple[Code, ...] = ()
 
     @classmethod
     def suspected(
-        cls,
-        check: str,
-        *place: str,
-        counts: Mapping[str, int] | None = None,
-        codes: Sequence[Code] = (),
-        **facts: Any,
+        cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
     ) -> Self:
         """Return a suspicion with these facts."""
         return cls(check, "suspicion", place, counts or {}, facts, tuple(codes))

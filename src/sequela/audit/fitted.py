@@ -62,9 +62,8 @@ def _known(values: Table) -> Values:
 
 def _sides(parts: Rows) -> tuple[Ids, Ids]:
     """Return all rows, and the training rows."""
-    return np.flatnonzero(np.bincount(np.concatenate([*parts.values()]))), next(
-        iter(parts.values())
-    )
+    train, *_ = parts.values()
+    return np.flatnonzero(np.bincount(np.concatenate([*parts.values()]))), train
 
 
 def fitted_on_all(
@@ -286,14 +285,14 @@ def _hashes(signal: Table) -> NDArray[np.uint64]:
     return np.where(spread[..., 0] > 0, form.view(np.uint64) @ factors, np.uint64(0))
 
 
-def continued_groups(signals: Table, group: Ids, parts: Rows) -> list[Finding]:
+def continued_groups(signals: Table, group: NDArray[Any], parts: Rows) -> list[Finding]:
     """Find groups (recordings) that go on where a group of another part ends.
 
     The level and slope at the end of one group and at the start of another are compared in all
     channels, as a likelihood ratio: neighbouring samples within windows, against random pairs of
     groups. Pairs of ends, and of starts, are the control: by chance they are alike at least as
     often, since what ends have in common with starts is common to all of them. Signals are (window,
-    channel, time), in order of time within a group, int64 (window,).
+    channel, time), in order of time within a group (window,).
     """
     part, place = _part_of_each(parts, len(signals)), np.unique(group, return_inverse=True)[1]
     order = np.argsort(place, kind="stable")

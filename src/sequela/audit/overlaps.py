@@ -77,10 +77,9 @@ def overlapping_groups(groups: Mapping[str, NDArray[Any]], unit: str) -> list[Fi
     for (one, ids), (other, other_ids) in combinations(groups.items(), 2):
         shared = np.intersect1d(ids, other_ids)
         if shared.size:
-            examples = int(np.isin(other_ids, shared).sum())
+            examples, place = int(np.isin(other_ids, shared).sum()), (one, other)
             counts = {"shared": shared.size, "found": examples, "all": other_ids.size}
-            facts = {"unit": unit}
-            found.append(Finding("overlapping groups", "leak", (one, other), counts, facts))
+            found.append(Finding("overlapping groups", "leak", place, counts, {"unit": unit}))
     return found
 
 
@@ -106,12 +105,11 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         copies = np.unique(sides[1][across & copy])
         alike = np.setdiff1d(sides[1][across], copies)
         place, total, facts = (one, other), len(np.unique(other_ids)), {"unit": unit}
+        counts = [{"found": len(some), "all": total} for some in (copies, alike)]
         if len(copies):
-            counts = {"found": len(copies), "all": total}
-            found.append(Finding("same content", "leak", place, counts, facts))
+            found.append(Finding("same content", "leak", place, counts[0], facts))
         if len(alike):
-            counts = {"found": len(alike), "all": total}
-            found.append(Finding("resembling content", "suspicion", place, counts, facts))
+            found.append(Finding("resembling content", "suspicion", place, counts[1], facts))
     return found
 
 
@@ -367,12 +365,10 @@ def revealing_columns(
 ) -> list[Finding]:
     """Find columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
 
-    ``bound`` replaces 0.9; measurements are judged by ``REVEALING_VALUE``.
-
     A column's values are judged where they are present. Whether they are present is judged too, and
     whether the last digit of rounded values is even. An AUROC that chance explains, with as few
-    groups that have a value, is not reported. Columns are (example, column), with NaN for missing
-    values; labels and groups are (example,).
+    groups that have a value, is not reported. ``bound`` replaces 0.9. Columns are (example,
+    column), with NaN for missing values; labels and groups are (example,).
     """
     looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
     bound = REVEALING_AUROC if bound is None else bound
@@ -390,7 +386,8 @@ def revealing_columns(
             pairs = positives * negatives
             beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
             area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
-            absent = 0.5 + (negatives / max((~is_class).sum(), 1) - positives / is_class.sum()) / 2
+            sizes = max(is_class.sum(), 1), max((~is_class).sum(), 1)
+            absent = 0.5 + (negatives / sizes[1] - positives / sizes[0]) / 2
             beaten = even[is_class].sum(0) * negatives - even[~is_class].sum(0) * positives
             digit = 0.5 + np.divide(beaten, 2 * pairs, out=np.zeros(len(area)), where=pairs > 0)
             strongest = np.maximum(np.abs(area - 0.5), np.abs(digit - 0.5))

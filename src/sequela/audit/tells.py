@@ -204,8 +204,8 @@ def telling_together(
     largest part, are left out; one is named where the AUROC falls by more than 0.1, as the lower
     end of a 95 % interval over groups.
 
-    Columns are codes, and numbers as :func:`binned` codes them; ``names`` has the input of each
-    column, such as a measurement, and ``families`` its family. Labels are 0 or 1.
+    Columns are codes, and numbers as :func:`binned` codes them; ``names`` and ``families`` are of
+    each column. Labels are 0 or 1.
     """
     if not table.shape[1] or min(len(np.unique(group[label == one])) for one in (0, 1)) < _LEAST:
         return []

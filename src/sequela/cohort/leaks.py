@@ -16,8 +16,7 @@ from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
 
-TELLING_TIMES = 0.75
-"""The AUROC from which prediction times are reported to separate the classes."""
+TELLING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
 _NAMED = 5
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
 OUTCOME_WORDS = re.compile(
@@ -151,24 +150,18 @@ GROUP BY c.family ORDER BY c.family
 def find_leaks(
     connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
 ) -> tuple[Finding, ...]:
-    """Look for leaks of the outcome in the events.
-
-    Leaks that a task and the log of a build declare are included. Four more are looked for: labels
-    whose outcome is on record by the prediction time; codes assigned after discharge, in a stay
-    that had not ended at the prediction time; codes in such a stay for which neither the family nor
-    the row declares when they become available; and prediction times that separate the classes.
-    """
+    """Look for leaks of the outcome in the events, with those that a task or a build declares."""
     connection.register("asked", labels)
-    found = [
+    found = (
         *_declared(task, events),
         *_known_outcomes(connection, task, in_order=events.stays_in_order),
         *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
         *_written_later(connection, task),
         *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
-    ]
+    )
     connection.unregister("asked")
-    return tuple(found)
+    return found
 
 
 def _declared(task: Task, events: Events) -> Iterator[Finding]:

@@ -65,6 +65,8 @@ def find_in_segments(
     group = in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     judged = overlaps.of_each_class(segments.label, len(segments.classes))
+    chosen = overlaps.Selection(samples, judged)
+    label, recording = segments.label[judged], segments.recording_id[judged]
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -76,13 +78,7 @@ def find_in_segments(
         *continued_groups(segments.signal, segments.recording_id, places),
         *overlaps.identical_rows(rows),
         *overlaps.near_identical_rows(rows, group),
-        *overlaps.revealing_columns(
-            overlaps.Selection(samples, judged),
-            names,
-            segments.label[judged],
-            segments.classes,
-            segments.recording_id[judged],
-        ),
+        *overlaps.revealing_columns(chosen, names, label, segments.classes, recording),
         *_told_by_statistics(segments),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
     ]
@@ -115,25 +111,18 @@ def find_in_sequences(
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     known = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values = summary_table(sequences, everybody)
-    judged = np.flatnonzero(part != _HELD_OUT)
+    values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
+    judged, last = np.flatnonzero(part != _HELD_OUT), values[:, :: len(SUMMARIES)]
     return [
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
         *overlaps.revealing_codes(example, codes, names, label, classes, subject),
         *overlaps.revealing_columns(
-            values,
-            summary_names(sequences),
-            label,
-            classes,
-            subject,
-            bound=overlaps.REVEALING_VALUE,
+            values, summary_names(sequences), label, classes, subject, bound=bound
         ),
         *tells.telling_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),
         *_told_together(sequences, present, values, tells.at_most(judged), classes),
-        *tells.averaged_labels(
-            values[:, :: len(SUMMARIES)], sequences.channel_names, label, classes
-        ),
+        *tells.averaged_labels(last, sequences.channel_names, label, classes),
         *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
         *_later_steps(sequences),
     ]

@@ -291,8 +291,7 @@ def _columns(data: Foreign) -> Iterator[Found]:
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
-            found = Finding.suspected("columns that reveal the outcome", codes=codes, **facts)
-            yield found, effect
+            yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
 
 def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]:
@@ -481,8 +480,8 @@ def _predictions(data: Foreign) -> Iterator[Found]:
     if overlaps.area(label[rows], score[rows]) == 1:
         yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
     if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
-        check, name = "numbers computed from the labels", data.classes[1]
-        yield Finding.suspected(check, "probabilities", part, name=name)
+        place = "probabilities", part
+        yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
     for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue
@@ -530,8 +529,8 @@ def _stated(data: Foreign) -> Iterator[Found]:
         low = each[best[0] - 1] if best[0] else -np.inf
         chance = np.mean((score > low) & (score <= each[best[-1]]))
         if low < cut <= each[best[-1]] and chance <= _PLATEAU:
-            facts = {"name": name, "threshold": threshold}
-            yield Finding.suspected("threshold of the test set", part, **facts)
+            check = "threshold of the test set"
+            yield Finding.suspected(check, part, name=name, threshold=threshold)
             return
 
 

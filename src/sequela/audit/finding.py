@@ -9,10 +9,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 Severity = Literal["leak", "suspicion"]
 _NAMED = 5
-SET_NAMES = {
-    "train": "training set", "tuning": "validation set", "held_out": "test set",
-    "val": "validation set", "validation": "validation set", "test": "test set",
-}  # fmt: skip
+SET_NAMES = {"train": "training set", "tuning": "validation set", "held_out": "test set"}
+SET_NAMES |= {"val": "validation set", "validation": "validation set", "test": "test set"}
 """The names of the parts of a split for readers; a part with another name keeps it."""
 SENTENCES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
 """The sentences on the problem and its remedy, by the name of the check."""

@@ -182,20 +182,19 @@ def is_encoded(values: Table, label: Ids) -> bool:
 
 def _left_out(table: Table, names: Sequence[str], rows: Ids, label: Ids) -> list[str]:
     """Return columns with the mean outcome of the other rows of a group, by another column."""
-    outcome, looked_at = np.asarray(label)[rows], slice(_LOOKED_AT)
-    kinds = [len(np.unique(table[rows[looked_at], c])) for c in range(len(names))]
+    outcome, first = np.asarray(label)[rows], table[rows[:_LOOKED_AT]]
+    distinct = [len(np.unique(column)) for column in first.T]
+    several = [c for c, n in enumerate(distinct) if n >= _LEVELS]
+    shares = {c for c in several if np.nanmin(first[:, c]) >= 0 and np.nanmax(first[:, c]) <= 1}
     found = list[str]()
-    for of in [c for c, n in enumerate(kinds) if _LEVELS <= n <= len(rows[looked_at]) / _LEVELS]:
+    for of in [c for c in several if shares - {c} and distinct[c] <= len(first) / _LEVELS]:
         place, count = np.unique(table[rows, of], return_inverse=True, return_counts=True)[1:]
         others = np.bincount(place, outcome)[place] - outcome
         means = others / np.where(count[place] > 1, count[place] - 1, np.nan)
         known = np.flatnonzero(~np.isnan(means))
-        for column in [c for c, n in enumerate(kinds) if n >= _LEVELS and c != of]:
-            for some in (known[looked_at], known):
-                off = np.abs(table[rows[some], column] - means[some])
-                if not len(some) or not (off <= _EXACT).all():
-                    break
-            else:
+        for column in sorted(shares - {of}):
+            steps = (np.abs(table[rows[k], column] - means[k]) for k in (known[:_LOOKED_AT], known))
+            if len(known) and all((off <= _EXACT).all() for off in steps):
                 found.append(names[column])
     return found
 

@@ -213,8 +213,8 @@ def _copies(data: Foreign) -> Iterator[Found]:
         str(i): overlaps.Selection(data.rows, np.flatnonzero(data.group % 2 == i)) for i in (0, 1)
     }
     for each in overlaps.identical_rows(half):
-        facts = {"counts": each.counts, "unit": next(iter(data.units))}
-        yield Finding.suspected("copies under several ids", **facts)
+        unit = next(iter(data.units))
+        yield Finding.suspected("copies under several ids", counts=each.counts, unit=unit)
 
 
 def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -307,8 +307,8 @@ def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]
         score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
         if tells.top_is_pure(score, binary, group):
             how = "many columns of few, each almost only in one class, together predict"
-            facts = {"how": how, "auroc": overlaps.area(binary, score), "name": data.classes[one]}
-            yield Finding.suspected("inputs that tell the outcome", "inputs", **facts)
+            check, area = "inputs that tell the outcome", overlaps.area(binary, score)
+            yield Finding.suspected(check, "inputs", how=how, auroc=area, name=data.classes[one])
     tested = np.isin(rows, _test(data)[1])
     yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 
@@ -435,8 +435,8 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
             label = (np.asarray(data.label)[rows] == one).astype(np.int64)
             area = tells.told(values[:, None], label, data.group[rows], least=_NAMING)
             if area is not None:
-                facts = {"name": data.classes[one], "auroc": area}
-                yield Finding.suspected("identifiers that tell the outcome", name, **facts)
+                check = "identifiers that tell the outcome"
+                yield Finding.suspected(check, name, name=data.classes[one], auroc=area)
                 break
 
 

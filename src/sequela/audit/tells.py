@@ -221,8 +221,8 @@ def telling_together(
         how = "many codes of few, each almost only in one class, together predict"
         auroc = area(label, highest)
     if how:
-        check, facts = "inputs that tell the outcome", {"how": how, "auroc": auroc, "name": name}
-        found.append(Finding.suspected(check, "inputs", **facts))
+        check = "inputs that tell the outcome"
+        found.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     levels = ((names, outweighs, _GAIN), (families, together, _GAIN))
     return found + _outweighing(table, levels, label, name, group)
 
@@ -252,7 +252,7 @@ def _outweighing(
         if low > gain:
             having = table[:, np.flatnonzero(of_column == most)].sum(axis=1) > 0
             codes = (Code(str(most), len(np.unique(group[having]))),)
-            facts = {"name": name, "auroc": auroc, "low": low, "high": high}
+            facts: dict[str, Any] = {"name": name, "auroc": auroc, "low": low, "high": high}
             facts["without"] = area(label, without)
             return [Finding.suspected("an input that outweighs the others", codes=codes, **facts)]
     return []
@@ -417,7 +417,8 @@ def telling_statistics(
             auroc = area(binary, strongest(alone, binary, fold))
             highest = max(highest, auroc)
             if kind in ARTEFACTS and auroc > most:
-                facts = {"how": f"the {kind} alone predicts", "auroc": auroc, "name": classes[one]}
+                facts: dict[str, Any] = {"auroc": auroc, "name": classes[one]}
+                facts["how"] = f"the {kind} alone predicts"
                 found.append(Finding.suspected("inputs that tell the outcome", "signal", **facts))
         if highest < _WEAK:
             continue

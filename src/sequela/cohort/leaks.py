@@ -239,8 +239,8 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    facts = {"positive": positive, "negative": negative, "auroc": auroc, "medians": medians}
-    yield Finding.suspected("times that tell the outcome", task.name, **facts)
+    facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
+    yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
 
 
 def _chosen(

@@ -167,8 +167,8 @@ def _told(
     for how, table, model, least in small_models(sequences, present, rows):
         auroc = tells.told(table, label, subject, least=least, model=model)
         if auroc is not None:
-            check, facts = "inputs that tell the outcome", {"how": how, "auroc": auroc}
-            found.append(Finding.suspected(check, "inputs", **facts, name=classes[1]))
+            check, name = "inputs that tell the outcome", classes[1]
+            found.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     return found
 
 

@@ -75,17 +75,15 @@ STOPPED = {
     "OMOP: all conditions typed as EHR, dated at the visit's start",
     "own tables: cultures dated when taken, although they were released later",
     "the range of the amplifier tells the class",
+    "the last digit of a measurement is even in deaths",
+    "of the deaths, only those within two days",
+    "OMOP: all conditions typed as EHR, dated in the first hour of the visit",
     *(name for name, (_, planted) in CASES.items() if planted),
 }
 MISSED = {
     "two halves of one recording under two ids",
-    "windows: two halves of one recording under two ids",
-    "table: the share of deaths among the others of a ward",
     "one code is charted more often in deaths",
-    "the last digit of a measurement is even in deaths",
-    "of the deaths, only those within two days",
     "own tables: the ward at the end of the stay, dated at admission",
-    "OMOP: all conditions typed as EHR, dated in the first hour of the visit",
 }
 """Attacks that nothing reports; the page lists them."""
 STOPPED -= MISSED

@@ -18,6 +18,8 @@ from benchmarks.attacks.foreign import (
     calibrated,
     cut,
     dated,
+    halves,
+    leaving_itself_out,
     noisy,
     predictions,
     table,
@@ -92,6 +94,44 @@ def test_windows_of_one_recording() -> None:
     assert checks(x, y=y, splits=[*GroupKFold(5).split(x, y, recording)]) == []
     for some in (x, (x - x.mean(2, keepdims=True)) / x.std(2, keepdims=True)):
         assert checks(some, y=y, splits=by_row) == ["overlapping windows"]
+
+
+def test_a_recording_with_two_ids() -> None:
+    """Its pieces go on in each other; windows that begin and end alike in everybody do not."""
+    given = halves()
+    assert checks(given.data, **given.options) == ["recordings that go on"]
+    x, y, recording = windows(128, recordings=60)
+    apart = {"y": y, "groups": recording, "splits": GroupKFold(5)}
+    assert checks(x, **apart) == []
+    beats = np.sin(2 * np.pi * 4 * np.arange(128) / 128) * 20
+    assert checks(x * 0.1 + beats, **apart) == []
+
+
+def test_the_share_of_deaths_among_the_others() -> None:
+    frame = leaving_itself_out(table())
+    (found,) = sequela.audit(frame).findings
+    assert found["what"].startswith("1 columns were encoded by the outcome of other rows")
+    train = frame[frame.split == "train"].groupby("ward").label.mean()
+    assert checks(frame.assign(ward_risk=frame.ward.map(train))) == []
+
+
+def test_the_last_digit_of_a_column() -> None:
+    frame = table().assign(pulse=lambda f: 2 * (f.lab5 * 2).round() + f.label)
+    assert checks(frame) == ["columns that reveal the outcome"]
+    assert checks(frame.assign(pulse=frame.pulse // 2)) == []
+
+
+def test_numbers_of_patients_that_begin_again_in_each_part() -> None:
+    frame = table().drop_duplicates("patient_id")
+    one, other = (frame[frame.split == part] for part in ("train", "test"))
+    numbered = (each.assign(patient_id=range(len(each))) for each in (one, other))
+    again = pd.concat(numbered, ignore_index=True)
+    (found,) = sequela.audit(again).findings
+    assert (found["check"], found["severity"]) == ("ids in two parts", "suspicion")
+    later = other.assign(split="train", lab0=other.lab0 + 1)
+    twice = pd.concat([later, other], ignore_index=True)
+    assert "overlapping groups" in checks(twice)
+    assert "overlapping groups" in checks(again[["patient_id", "label", "split", "lab0"]])
 
 
 def test_windows_scaled_by_all_windows() -> None:

@@ -39,7 +39,7 @@ def test_a_leak_ends_with_3_and_is_printed(
     assert "50 sessions are in both parts" in page.read_text("utf-8")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("LEAK: 50 sessions are in both parts, ")
-    assert lines[1].endswith("(train, tuning); split by session")
+    assert lines[1].endswith("(training set, validation set); split by session")
     assert lines[-2:] == ["leaks by design", f"page: {page}"]
     assert status("audit", run, "--root", synthetic, "--json") == 3
     printed = json.loads(capsys.readouterr().out)
@@ -93,7 +93,9 @@ def test_a_table_of_others(table: Path, capsys: pytest.CaptureFixture[str]) -> N
     first, leak, *_ = capsys.readouterr().out.splitlines()
     roles = "split: split; label: outcome; patient: person; 1 other columns"
     assert first == f"table.csv: 160 rows: {roles}"
-    assert leak.startswith("LEAK: 40 patients are in both parts, with 40 of 40 examples of test")
+    assert leak.startswith(
+        "LEAK: 40 patients are in both parts, with 40 of 40 examples of the test set"
+    )
     assert "40 patients are in both parts" in page.read_text("utf-8")
     assert status("audit", table, "--json") == 3
     printed = json.loads(capsys.readouterr().out)
@@ -113,7 +115,7 @@ def test_a_cohort_table_of_omop(
     assert "cohorts 1, 2; expected two" in refused("audit", root, "--label", "3")
     shutil.move(cohorts, tmp_path / "of study.csv")
     named = ("--labels", tmp_path / "of study.csv", "--label", "2")
-    assert status("audit", write_omop(tmp_path / "early", 0), *named) == 4
+    assert status("audit", write_omop(tmp_path / "early", 60), *named) == 4
     assert "SUSPICION: " in capsys.readouterr().out
     line = refused("audit", root, "--labels", root / "death.csv", "--label", "2")
     assert "not a cohort table of OMOP" in line

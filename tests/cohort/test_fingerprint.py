@@ -252,7 +252,8 @@ def test_only_units_of_different_parts_and_names_are_reported(originals: list[Ar
     (found,) = same_content(several, parts, "recording")
     assert found.severity == "leak"
     assert found.what == (
-        "2 of 3 recordings of held_out are copies of recordings of train, under another name"
+        "2 of 3 recordings of the test set are copies of recordings of the training set, "
+        "under another name"
     )
     assert same_content(several, {"train": names(22, "a"), "held_out": names(22, "a")}, "x") == []
 

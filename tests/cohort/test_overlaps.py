@@ -99,8 +99,11 @@ def test_planted_copies_are_found(copies: int) -> None:
     parts["held_out"][5 : 5 + copies] = parts["train"][100 : 100 + copies]
     (found,) = overlaps.identical_rows(parts)
     assert found.check == "identical rows"
-    assert found.what == f"{copies} of 300 rows of held_out are identical to rows of train"
-    assert (found.where, found.severity) == ("train, held_out", "leak")
+    assert (
+        found.what
+        == f"{copies} of 300 rows of the test set are identical to rows of the training set"
+    )
+    assert (found.where, found.severity) == ("training set, test set", "leak")
     assert "one part" in found.in_words()["remedy"]
 
 
@@ -122,7 +125,7 @@ def test_means_of_neighbouring_samples_lose_no_copy(
     assert overlaps.near_identical_rows(parts, groups) == looked
     monkeypatch.setattr(overlaps, "_COARSE", 10_000)  # no means
     assert overlaps.near_identical_rows(parts, groups) == looked
-    assert [each.where for each in looked] == ["train, held_out"] * (noise is not None)
+    assert [each.where for each in looked] == ["training set, test set"] * (noise is not None)
 
 
 def test_identical_rows_of_selections_are_those_of_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +156,7 @@ def test_a_copied_person_is_found_among_people_alike() -> None:
     rarest = np.argsort(-(parts["train"] * np.arange(200)).sum(axis=1))[:3]
     parts["tuning"][:3] = parts["train"][rarest]
     (found,) = overlaps.identical_rows(parts)
-    assert found.where == "train, tuning"
+    assert found.where == "training set, validation set"
     assert found.what.startswith("3 of 300")
 
 
@@ -166,7 +169,7 @@ def test_data_of_which_all_is_doubled_are_found() -> None:
     parts["held_out"][:] = original * rng.normal(1, 0.01, size=original.shape)
     (found,) = overlaps.near_identical_rows(parts, groups)
     assert int(found.what.split()[0]) > 100
-    assert found.where == "train, held_out"
+    assert found.where == "training set, test set"
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01, 0.02])
@@ -179,8 +182,8 @@ def test_planted_copies_with_noise_are_found(noise: float, copies: int) -> None:
     parts["tuning"][:copies] = changed
     assert overlaps.identical_rows(parts) == []
     (found,) = overlaps.near_identical_rows(parts, groups)
-    assert found.where == "train, tuning"
-    assert found.what == (f"{copies} of 300 rows of tuning are nearly identical to rows of train")
+    assert found.where == "training set, validation set"
+    assert found.what.startswith(f"{copies} of 300 rows of the validation set are nearly identical")
 
 
 def test_a_copy_is_found_among_few_rows() -> None:
@@ -190,7 +193,10 @@ def test_a_copy_is_found_among_few_rows() -> None:
     (found,) = overlaps.near_identical_rows(
         few, {name: each[:100] for name, each in groups.items()}
     )
-    assert found.what == "1 of 100 rows of held_out are nearly identical to rows of train"
+    assert (
+        found.what
+        == "1 of 100 rows of the test set are nearly identical to rows of the training set"
+    )
 
 
 def test_by_chance_an_area_is_as_large_in_one_of_a_thousand_tables() -> None:
@@ -211,7 +217,7 @@ def test_a_copied_group_is_found_though_its_rows_are_each_others_neighbours() ->
     parts["train"][:20], parts["held_out"][:20] = alike[:20], alike[20:]
     groups["train"][:20], groups["held_out"][:20] = "a", "b"
     (found,) = overlaps.near_identical_rows(parts, groups)
-    assert found.what.startswith("20 of 300 rows of held_out")
+    assert found.what.startswith("20 of 300 rows of the test set")
 
 
 def test_a_large_part_is_looked_at_in_steps() -> None:
@@ -239,8 +245,8 @@ def test_overlapping_groups_are_counted() -> None:
     )
     assert found.in_words() == {
         "check": "overlapping groups",
-        "what": "2 recordings are in both parts, with 3 of 4 examples of held_out",
-        "where": "train, held_out",
+        "what": "2 recordings are in both parts, with 3 of 4 examples of the test set",
+        "where": "training set, test set",
         "severity": "leak",
         "remedy": "split by recording",
     }
@@ -250,7 +256,7 @@ def test_labels_of_one_class_are_found() -> None:
     both = np.array([0, 1, 1])
     assert overlaps.one_class({"train": both, "held_out": both}, ["alive", "dead"]) == []
     (found,) = overlaps.one_class({"train": both, "held_out": np.zeros(9, int)}, ["alive", "dead"])
-    assert (found.what, found.where) == ("all 9 labels are 'alive'", "held_out")
+    assert (found.what, found.where) == ("all 9 labels are 'alive'", "test set")
     labels = {
         "train": np.array([0, 1, 2]),
         "tuning": np.array([2, 0]),
@@ -258,7 +264,7 @@ def test_labels_of_one_class_are_found() -> None:
     }
     (found,) = overlaps.one_class(labels, ["x", "y", "z"])
     assert found.what == "there is no example of 'y', which other parts have"
-    assert found.where == "tuning"
+    assert found.where == "validation set"
     alone = overlaps.one_class({"train": np.array([1, 1])}, ["alive", "dead"])
     assert alone[0].what == "all 2 labels are 'dead'"
 
@@ -375,8 +381,8 @@ def test_a_copied_record_is_found_between_its_parts_alone() -> None:
     table = parts["held"].toarray()
     table[7] = parts["train"].toarray()[3]
     (found,) = overlaps.identical_records({**parts, "held": csr_array(table)})
-    assert found.where == "train, held"
-    assert found.what.startswith("1 of 60 rows of held are identical to rows of train")
+    assert found.where == "training set, held"
+    assert found.what.startswith("1 of 60 rows of held are identical to rows of the training set")
 
 
 def test_a_form_that_fills_in_many_codes_is_no_copy() -> None:
@@ -389,3 +395,18 @@ def test_a_form_that_fills_in_many_codes_is_no_copy() -> None:
     parts = {"train": csr_array(table[:150]), "held": csr_array(table[150:])}
     assert overlaps.identical_records(parts) == []
     assert overlaps.identical_records({"train": csr_array((5, 4)), "held": csr_array((5, 4))}) == []
+
+
+@pytest.mark.parametrize("unit", [1, 0.1, 0.001])
+def test_the_last_digit_of_a_measurement_is_judged(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    label, whole = rng.integers(0, 2, 400), rng.normal(100, 20, 400).round()
+    planted, person = 2 * whole + label, np.arange(400).astype(np.str_)
+    columns = np.stack([whole, np.where(rng.random(400) < 0.1, np.nan, planted)], axis=1) * unit
+    how = "whether its last digit is even alone predicts"
+    (found,) = overlaps.revealing_columns(columns, ["pulse", "other"], label, ["no", "yes"], person)
+    assert (found.facts["how"], found.where) == (how, "other (1.000)")
+    few = label + rng.integers(0, 2, 400) * 4.0  # a score of few values, of which each counts
+    assert not overlaps.last_digit_is_even(few).any()
+    assert not overlaps.last_digit_is_even(rng.normal(size=400)).any()
+    assert not overlaps.last_digit_is_even(np.full(400, np.nan)).any()

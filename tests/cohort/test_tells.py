@@ -186,6 +186,16 @@ def test_examples_that_are_chosen_by_how_long_the_stay_lasts() -> None:
     assert tells.chosen_by_the_future(left, others, long_stay) is None
 
 
+def test_deaths_that_are_kept_only_if_they_follow_soon() -> None:
+    rng = np.random.default_rng(0)
+    left, label = rng.exponential(100, 3000), (rng.random(3000) < 0.1).astype(np.int64)
+    others, kept = rng.exponential(100, 20), (left < 48) | (label == 0)
+    late = np.concatenate([others, left[~kept]])
+    assert tells.chosen_by_the_future(left[kept], late, label[kept]) is not None
+    within = ((label == 1) & (left < 48)).astype(np.int64)  # later deaths are in the other class
+    assert tells.chosen_by_the_future(left, np.tile(others, 9), within) is None
+
+
 def test_predictions_at_a_fixed_time_before_the_end() -> None:
     rng = np.random.default_rng(0)
     left, label = rng.exponential(100, 600), (rng.random(600) < 0.1).astype(np.int64)

@@ -111,8 +111,10 @@ def test_a_recording_copied_into_another_part_is_found(recordings: Examples, by:
     signal[to] = changed.reshape(signal[to].shape)
     found = audit(replace(recordings, arrays=replace(segments, signal=signal)))
     (copied,) = [each for each in found if each.check == "same content"]
-    assert (copied.severity, copied.where) == ("leak", "train, held_out")
-    assert copied.what.startswith("1 of 10 sessions of held_out are copies of sessions of train")
+    assert (copied.severity, copied.where) == ("leak", "training set, test set")
+    assert copied.what.startswith(
+        "1 of 10 sessions of the test set are copies of sessions of the training set"
+    )
 
 
 def test_folds_share_no_content(synthetic: Path) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
+from sequela.audit import overlaps
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
-from sequela.sequences.leaks import _judged, find_in_sequences, form_of
+from sequela.sequences.leaks import find_in_sequences, form_of
 
 
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
@@ -48,11 +48,10 @@ def test_a_known_code_that_no_training_example_has(
     assert found.what == "3 known codes occur in no training example"
 
 
-def test_of_many_segments_as_many_of_each_class_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_segments_as_many_of_each_class_are_judged() -> None:
     label = np.repeat([0, 1, 0, 1], [500, 3, 400, 97])
-    assert _judged(label, 2).tolist() == [*range(1000)]
-    monkeypatch.setattr("sequela.sequences.leaks._JUDGED", 200)
-    rows = _judged(label, 2)
+    assert overlaps.of_each_class(label, 2).tolist() == [*range(1000)]
+    rows = overlaps.of_each_class(label, 2, 200)
     assert np.bincount(label[rows]).tolist() == [100, 100]
     assert (np.diff(rows) > 0).all()
-    assert _judged(np.ones(1000, np.int64), 3).tolist() == [*range(0, 1000, 15)]
+    assert overlaps.of_each_class(np.ones(1000, np.int64), 3, 200).tolist() == [*range(0, 1000, 15)]

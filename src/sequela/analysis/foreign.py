@@ -19,27 +19,22 @@ REVEALING, ALONE, MISSING = 0.9, 0.87, 0.8
 """AUROCs that a column, or whether it is missing (the third), must reach alone."""
 GAIN, LARGE_GAIN = 0.05, 0.15
 """What a baseline model must lose without the column; the second for an AUROC below 0.9."""
-NAMING = 0.8
-"""The AUROC from which an identifier or a time is reported."""
-BETTER = 0.1
-"""How much the AUROC of predictions may exceed that of a baseline model."""
-IN_ORDER = 0.9
-"""The AUROC of the time, for the test set against training, of a split by time."""
-OF_DEVICE = ("mean", "least step")
-"""Numbers of windows by which a single one may give the class: offset and resolution."""
+_NAMING = 0.8  # AUROC from which an identifier or a time is reported
+_BETTER = 0.1  # by which the AUROC of predictions may exceed that of a baseline model
+_IN_ORDER = 0.9  # AUROC of the time, for the test set against training, of a split by time
+_OF_DEVICE = ("mean", "least step")  # of a window: offset and resolution
 _OTHERS = 4  # columns, fewer of which replace no column
 _OUTCOMES = ("label", "outcome", "event", "death", "died")  # in names of columns with times
-SPLITS = 10
-"""Splits of a cross-validation that are looked at."""
+_SPLITS = 10  # of a cross-validation, that are looked at
 _BINS, _COPY, _CANDIDATES = 64, 0.95, 8
-_JUDGED, _NEAR = 20_000, 5_000  # rows by which columns are judged, and near copies looked for
+_NEAR = 5_000  # rows in which near copies are looked for
 _CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
 _RARE, _OF_FEW = 3, 0.05  # rows that have a code; share of rows that have a rare one
 _SURE = 0.99  # AUROC of missing values that needs no comparison
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
-_VALUES, _MISSING = overlaps.WAYS
+_VALUES, _MISSING, _EVEN = overlaps.WAYS
 
 Scores = NDArray[np.float64]
 
@@ -150,8 +145,8 @@ def not_checked(data: Foreign) -> Iterator[str]:
     """Yield what was not looked for, and why."""
     if not data.splits:
         yield "leaks from one part into another: no split is known"
-    if len(data.splits) > SPLITS:
-        yield f"splits after the first {SPLITS}"
+    if len(data.splits) > _SPLITS:
+        yield f"splits after the first {_SPLITS}"
     if data.label is None:
         yield "what gives the label: no label is known"
     elif not data.many:
@@ -162,7 +157,7 @@ def not_checked(data: Foreign) -> Iterator[str]:
 def _each_split(data: Foreign, check: Any) -> Iterator[Found]:
     """Yield the findings of the first splits, each once."""
     known = set[tuple[Any, ...]]()
-    for rows in data.splits[:SPLITS]:
+    for rows in data.splits[:_SPLITS]:
         for found in check(data, rows):
             each = found[0] if isinstance(found, tuple) else found
             if (key := (each.check, each.place, str(each.facts))) not in known:
@@ -177,6 +172,8 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
         for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
             if unit == "row":
                 yield replace(each, check="rows in two parts")
+            elif _numbered_again(data, ids, *(rows[part] for part in each.place)):
+                yield replace(each, check="ids in two parts", severity="suspicion")
             else:
                 yield each, _of_groups(data, ids)
     if data.label is not None:
@@ -197,14 +194,27 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     yield from overlaps.near_identical_rows(tables, groups) + fitted.mixtures(data.table, parts)
 
 
+def _numbered_again(data: Foreign, ids: Ids, one: Ids, other: Ids) -> bool:
+    """Return whether rows of two parts with one id are no more alike than others, as by the age."""
+    shared, *pairs = np.intersect1d(ids[one], ids[other], return_indices=True)
+    single = all(len(np.unique(ids[rows])) == len(rows) for rows in (one, other))
+    if not single or len(shared) < _MANY:
+        return False
+    both = np.stack([data.table[one[pairs[0]]], data.table[other[pairs[1]]]])
+    known = [each[:, ~np.isnan(each).any(0)] for each in np.moveaxis(both, 2, 0)]
+    moving = [each for each in known if each.size and (np.ptp(each, axis=1) > 0).all()]
+    chances = [stats.spearmanr(*each).pvalue for each in moving]
+    return len(chances) >= _OTHERS and min(chances) * len(chances) >= _CHANCE
+
+
 def _copies(data: Foreign) -> Iterator[Found]:
     """Find identical rows of two patients, where no split is known."""
     half = {
         str(i): overlaps.Selection(data.rows, np.flatnonzero(data.group % 2 == i)) for i in (0, 1)
     }
     for each in overlaps.identical_rows(half):
-        facts = {"unit": next(iter(data.units))}
-        yield Finding("copies under several ids", "suspicion", (), each.counts, facts)
+        unit = next(iter(data.units))
+        yield Finding.suspected("copies under several ids", counts=each.counts, unit=unit)
 
 
 def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -220,7 +230,8 @@ def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
     signals = np.asarray(data.signals)
-    yield from fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    found = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    yield from found or (fitted.continued_groups(signals, data.group, rows) if data.units else ())
 
 
 def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -231,30 +242,15 @@ def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
         same = len(np.unique(after)) < _LEAST  # years, of which none is in two parts
         late = int((before >= np.nanmin(after) if same else before > np.nanmin(after)).sum())
         place = np.repeat([0, 1], [len(before), len(after)])
-        if late and _area(place, np.concatenate([before, after])) >= IN_ORDER:
+        if late and overlaps.area(place, np.concatenate([before, after])) >= _IN_ORDER:
             counts = {"found": late, "all": len(before)}
             yield Finding("training rows of a later time", "suspicion", (train, name), counts)
-
-
-def _area(label: Ids, score: NDArray[Any]) -> float:
-    """Compute the AUROC of scores (row,) for labels of 0 and 1."""
-    positives, rank = int(label.sum()), stats.rankdata(score)
-    pairs = positives * (len(label) - positives)
-    beaten = rank[label == 1].sum() - positives * (positives + 1) / 2
-    return float(beaten / pairs) if pairs else 0.5
 
 
 def _few(label: Ids, group: Ids) -> bool:
     """Return whether a class has too few groups to judge."""
     counts = [len(np.unique(group[label == one])) for one in range(max(int(label.max()), 1) + 1)]
     return min(counts) < _LEAST
-
-
-def _judged(data: Foreign) -> Ids:
-    """Return rows by which columns are judged: of each class evenly spaced, all of a rare one."""
-    of_class = [np.flatnonzero(data.label == one) for one in range(len(data.classes))]
-    most = _JUDGED // len(of_class)
-    return np.sort(np.concatenate([r[:: -(-len(r) // most) or 1] for r in of_class]))
 
 
 @dataclass(frozen=True)
@@ -274,7 +270,7 @@ def _columns(data: Foreign) -> Iterator[Found]:
     A strong column that others replace is not reported: a baseline model must lose without it and
     its copies.
     """
-    rows = _judged(data)
+    rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
     copies = data.copies
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
@@ -288,15 +284,14 @@ def _columns(data: Foreign) -> Iterator[Found]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
-        least = GAIN if each.area >= REVEALING or each.how == _MISSING else LARGE_GAIN
-        found = effect and effect.auroc - effect.without >= least and effect.low > 0
-        if found or (each.how == _MISSING and each.area >= _SURE and each.column not in done):
+        least = GAIN if each.area >= REVEALING or each.how != _VALUES else LARGE_GAIN
+        loses = effect and effect.auroc - effect.without >= least and effect.low > 0
+        if loses or (each.how != _VALUES and each.area >= _SURE and each.column not in done):
             done |= {*alike}
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
-            check = "columns that reveal the outcome"
-            yield Finding(check, "suspicion", facts=facts, codes=codes), effect
+            yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
 
 def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]:
@@ -312,9 +307,8 @@ def _together(data: Foreign, rows: Ids, leave: Sequence[int]) -> Iterator[Found]
         score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
         if tells.top_is_pure(score, binary, group):
             how = "many columns of few, each almost only in one class, together predict"
-            facts = {"how": how, "auroc": _area(binary, score), "name": data.classes[one]}
-            check = "inputs that tell the outcome"
-            yield Finding(check, "suspicion", ("inputs",), facts=facts)
+            check, area = "inputs that tell the outcome", overlaps.area(binary, score)
+            yield Finding.suspected(check, "inputs", how=how, auroc=area, name=data.classes[one])
     tested = np.isin(rows, _test(data)[1])
     yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 
@@ -324,22 +318,19 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     label, group, found = np.asarray(data.label)[rows], data.group[rows], []
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
     chance = {one: overlaps.least_area(label == one, group, tests, 0.5) for one in data.positives}
-    windows = data.signals is not None  # their amplitude is what a model should read
-    of_device = {c for c, name in enumerate(data.names) if name.startswith(OF_DEVICE)}
-    for column in [c for c in range(len(data.names)) if c not in leave]:
-        if windows and column not in of_device:
-            continue
+    names = data.names if data.signals is None else _OF_DEVICE  # a model may read the amplitude
+    for column in [c for c, n in enumerate(data.names) if n.startswith(names) and c not in leave]:
         for how, place in _ways(data.table[rows, column].astype(np.float64)):
             score = _shares(place, label, fold)
             for one in data.positives:
-                area = _area((label == one).astype(np.int64), score[:, one])
+                area = overlaps.area((label == one).astype(np.int64), score[:, one])
                 if area >= max(ALONE if how == _VALUES else MISSING, chance[one]):
                     found.append(_Strong(area, column, one, how, score[:, one]))
     return sorted(found, key=lambda s: -s.area)
 
 
 def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
-    """Yield how a column is read, and each row's bin: of its values, or whether it is missing."""
+    """Yield how a column is read, and each row's bin: of its values, its last digit, or missing."""
     missing = np.isnan(values)
     each, place = np.unique(values, return_inverse=True)
     if len(each) > _BINS:
@@ -348,6 +339,9 @@ def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
     yield _VALUES, place
     if missing.any() and not missing.all():
         yield _MISSING, missing.astype(np.int64)
+    even = overlaps.last_digit_is_even(values)
+    if even.any():
+        yield _EVEN, even.astype(np.int64)
 
 
 def _shares(place: Ids, label: Ids, fold: Ids) -> Scores:
@@ -428,7 +422,7 @@ def _of_groups(data: Foreign, group: Ids) -> Effect | None:
 
 def _identifiers(data: Foreign) -> Iterator[Found]:
     """Find ids, file names and times whose order or value gives the label."""
-    rows = _judged(data)
+    rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
         if any(word in name.lower() for word in _OUTCOMES):  # see _times
@@ -439,11 +433,10 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
     for name, values in numbers.items():
         for one in data.positives:
             label = (np.asarray(data.label)[rows] == one).astype(np.int64)
-            area = tells.told(values[:, None], label, data.group[rows], least=NAMING)
+            area = tells.told(values[:, None], label, data.group[rows], least=_NAMING)
             if area is not None:
-                facts = {"name": data.classes[one], "auroc": area}
                 check = "identifiers that tell the outcome"
-                yield Finding(check, "suspicion", (name,), facts=facts)
+                yield Finding.suspected(check, name, name=data.classes[one], auroc=area)
                 break
 
 
@@ -484,13 +477,11 @@ def _predictions(data: Foreign) -> Iterator[Found]:
     score, label = np.asarray(data.score), np.asarray(data.label)
     if _few(label[rows], data.group[rows]):
         return
-    if _area(label[rows], score[rows]) == 1:
-        counts = {"found": len(rows)}
-        yield Finding("predictions without an error", "suspicion", (part,), counts)
+    if overlaps.area(label[rows], score[rows]) == 1:
+        yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
     if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
-        facts = {"name": data.classes[1]}
-        check = "numbers computed from the labels"
-        yield Finding(check, "suspicion", ("probabilities", part), facts=facts)
+        place = "probabilities", part
+        yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
     for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue
@@ -500,18 +491,16 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         )
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(_CHANCE) * error:
-            facts = {"test": tested.area[0], "train": trained.area[0]}
-            yield Finding("better on the test set", "suspicion", (name, part), facts=facts)
+            both = {"test": tested.area[0], "train": trained.area[0]}
+            yield Finding.suspected("better on the test set", name, part, **both)
     if len(data.names) > 1:
         some = np.arange(0, len(label), -(-len(label) * len(data.names) // _CELLS))
-        table, fold = (
-            data.table[some].astype(np.float64),
-            tells.folds(label[some], data.group[some]),
-        )
-        base, tested_ = _baseline(table, label[some], fold), np.isin(some, rows)
-        of_test = some[tested_]
-        effect = _effect(label[of_test], (score[of_test], base[tested_]), data.group[of_test])
-        if effect and effect.low > BETTER:
+        fold, in_test = tells.folds(label[some], data.group[some]), np.isin(some, rows)
+        base = _baseline(data.table[some].astype(np.float64), label[some], fold)[in_test]
+        tested_rows = some[in_test]
+        scores = score[tested_rows], base
+        effect = _effect(label[tested_rows], scores, data.group[tested_rows])
+        if effect and effect.low > _BETTER:
             yield Finding("better than the data allow", "suspicion", (part,)), effect
 
 
@@ -522,7 +511,7 @@ def _stated(data: Foreign) -> Iterator[Found]:
     threshold = data.stated.get("threshold")
     cut = np.float32(0.5 if threshold is None else threshold)  # as the scores are kept
     given = _rates(label, score, np.array([cut]))
-    given["auroc"] = np.array([_area(label, score)])
+    given["auroc"] = np.array([overlaps.area(label, score)])
     given["brier"] = np.array([np.mean((score - label) ** 2)])
     names = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
     for name, value in data.stated.items():
@@ -534,17 +523,14 @@ def _stated(data: Foreign) -> Iterator[Found]:
     each = np.unique(score)
     if threshold is None or len(each) < _MANY or _unit(threshold) > _CHANCE:
         return
-    for name, rates in _rates(label, score, each).items():
-        best = np.flatnonzero(rates == rates.max())
+    of_each = _rates(label, score, each)
+    for name in ("youden", "f1", "accuracy"):
+        best = np.flatnonzero(of_each[name] == of_each[name].max())
         low = each[best[0] - 1] if best[0] else -np.inf
         chance = np.mean((score > low) & (score <= each[best[-1]]))
-        if (
-            name in ("youden", "f1", "accuracy")
-            and low < cut <= each[best[-1]]
-            and chance <= _PLATEAU
-        ):
-            facts = {"name": name, "threshold": threshold}
-            yield Finding("threshold of the test set", "suspicion", (part,), facts=facts)
+        if low < cut <= each[best[-1]] and chance <= _PLATEAU:
+            check = "threshold of the test set"
+            yield Finding.suspected(check, part, name=name, threshold=threshold)
             return
 
 
@@ -576,10 +562,8 @@ def of_windows(signals: NDArray[Any]) -> tuple[Scores, list[str]]:
     for channel in range(signals.shape[1]):
         some = signals[:, channel].astype(np.float64)
         step = np.abs(np.diff(some, axis=1))
-        least = np.where(step > 0, step, np.nan)
-        least = np.nanmin(np.where(np.isnan(least).all(1, keepdims=True), 0, least), axis=1)
+        least = np.where(step > 0, step, np.inf).min(1)
         shown = {"mean": some.mean(1), "deviation": some.std(1), "step": step.mean(1)}
-        columns |= {
-            f"{n} of channel {channel + 1}": v for n, v in (shown | {"least step": least}).items()
-        }
+        shown["least step"] = np.where(np.isfinite(least), least, 0)
+        columns |= {f"{name} of channel {channel + 1}": each for name, each in shown.items()}
     return np.column_stack([*columns.values()]), [*columns]

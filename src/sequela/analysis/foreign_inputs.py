@@ -30,7 +30,6 @@ ARRAYS = (".npy", ".npz", ".fif", ".fif.gz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
 PARTS: dict[str, str] = _NAMES.pop("parts")
-"""The names of parts."""
 _TEST, _SIDES = 2, ("train", "test")
 _BATCH = 50_000  # rows
 _EXACT = 1 << 24  # integers that float32 keeps apart
@@ -123,8 +122,7 @@ def read(
             return f"SELECT *{more} FROM {source}"  # noqa: S608
 
         marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(inputs) > 1 else "" for part in parts]
-        each_input = zip(inputs, marks, strict=True)
-        selected = [table(each, f"input {i}", mark) for i, (each, mark) in enumerate(each_input)]
+        selected = [table(each, f"input {i}", marks[i]) for i, each in enumerate(inputs)]
         relation = connection.sql(" UNION ALL BY NAME ".join(selected))
         words += [Input(_name(each), "") for each in inputs]
         for role, given in separate.items():
@@ -137,9 +135,8 @@ def read(
         data = replace(data, signals=signals[0] if len(signals) == 1 else np.concatenate(signals))
     if splits is not None:
         data = replace(data, splits=_index_arrays(splits, data))
-    first = len(results)
     rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
-    words[first] = replace(words[first], taken_for=f"{rows}: {'; '.join(roles)}")
+    words[len(results)] = Input(_name(inputs[0]), f"{rows}: {'; '.join(roles)}")
     return replace(data, stated=stated), words
 
 
@@ -257,10 +254,9 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
         plain = {n: n.replace(part, "") for n, part in of_part.items()}
         first = {part: len(arrays[n]) for n, part in reversed(of_part.items())}
         arrays = {
-            each: np.concatenate([arrays[n] for n in plain if plain[n] == each])
+            each.strip("_"): np.concatenate([arrays[n] for n in plain if plain[n] == each])
             for each in dict.fromkeys(plain.values())
         }
-        arrays = {name.strip("_"): values for name, values in arrays.items()}
         arrays["split"] = np.repeat([*first][::-1], [*first.values()][::-1])
     main = max(arrays, key=lambda name: (arrays[name].ndim, arrays[name].size))
     for name, values in arrays.items():
@@ -276,12 +272,8 @@ def _epochs(given: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
         with extra("mne", "reading .fif"):
             import mne
         epochs = mne.read_epochs(given, verbose="error")
-    names = {code: name for name, code in epochs.event_id.items()}
-    more = (
-        {}
-        if epochs.metadata is None
-        else {n: epochs.metadata[n].to_numpy() for n in epochs.metadata}
-    )
+    names, table = {code: name for name, code in epochs.event_id.items()}, epochs.metadata
+    more = {} if table is None else {name: table[name].to_numpy() for name in table}
     return epochs.get_data(copy=False), {"label": [names[e] for e in epochs.events[:, 2]], **more}
 
 
@@ -345,10 +337,9 @@ class _Roles:
             raise unknown_name("column", name, known)
         self.table, self.chosen, self.of = table, chosen, dict[str, list[str]]()
 
-    def free(self, role: str = "") -> list[str]:
-        """Return the columns without a role, except those that the user chose for another."""
-        taken = {n for found in self.of.values() for n in found}
-        taken |= {n for other, given in self.chosen.items() if other != role for n in given}
+    def free(self) -> list[str]:
+        """Return the columns without a role, except those that the user chose for one."""
+        taken = {n for each in (self.of, self.chosen) for names in each.values() for n in names}
         return [n for n in self.table.numbers if n not in taken]
 
     def take(self, role: str, names: Sequence[str]) -> list[str]:
@@ -380,9 +371,8 @@ class _Roles:
         """Take patients, recordings and the like; a missing one counts alone."""
         found = {name: name for name in self.take("group", self.chosen.get("group", ()))}
         for role in _UNITS:
-            numbers = self.table.numbers
-            several = [n for n in self.table.named(role) if np.ptp(numbers[n]) != 0]
-            several = [n for n in several if n in self.free()][:1]
+            named = [n for n in self.table.named(role) if n in self.free()]
+            several = [n for n in named if np.ptp(self.table.numbers[n]) != 0][:1]
             if role not in self.of:
                 found |= dict.fromkeys([role] * len(several), *self.take(role, several))
         ids = {}
@@ -402,10 +392,10 @@ class _Roles:
                 self.take("other probability", [n for n in others if n != name])
                 return values
         if needed:
-            named = [n for n in self.table.named("probability") if n in free]
+            named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}
             held = [
                 f"{n} has {np.nanmin(v):g} to {np.nanmax(v):g}, blank rows: {np.isnan(v).sum()}"
-                for n, v in ((n, self.table.numbers[n]) for n in named)
+                for n, v in named.items()
             ]
             raise DataError(
                 f"no probabilities ({', '.join(held) or 'columns: ' + ', '.join(free)}); expected "

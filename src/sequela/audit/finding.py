@@ -5,10 +5,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeAlias
 
 Severity = Literal["leak", "suspicion"]
 _NAMED = 5
+SET_NAMES = {"train": "training set", "tuning": "validation set", "held_out": "test set"}
+SET_NAMES |= {"val": "validation set", "validation": "validation set", "test": "test set"}
+"""The names of the parts of a split for readers; a part with another name keeps it."""
 SENTENCES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
 """The sentences on the problem and its remedy, by the name of the check."""
 
@@ -70,14 +73,17 @@ class Code:
         return f"{name} ({self.auroc:.3f}{people})"
 
 
+Counts: TypeAlias = Mapping[str, int]
+Codes: TypeAlias = Sequence[Code]
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something that inflates a result.
 
     Attributes:
         check: Name of the check, a key of :data:`SENTENCES`.
-        severity: ``leak``: numbers based on it must not be trusted. ``suspicion``: a person has to
-            look.
+        severity: ``leak``: do not trust numbers based on it. ``suspicion``: a person has to look.
         place: The two parts that share examples, or the part, task or input.
         counts: Numbers of people, or of their examples, rows and steps, by their name in the
             sentence. Small ones are not published.
@@ -88,21 +94,30 @@ class Finding:
     check: str
     severity: Severity
     place: tuple[str, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     codes: tuple[Code, ...] = ()
+
+    @classmethod
+    def suspected(
+        cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
+    ) -> Self:
+        """Return a suspicion with these facts."""
+        return cls(check, "suspicion", place, counts or {}, facts, tuple(codes))
 
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
         sentence = SENTENCES[self.check]
         words: dict[str, Any] = {name: counted(n, smallest) for name, n in self.counts.items()}
-        words |= {**self.facts, "place": self.place, "named": len(self.codes)}
+        places = [SET_NAMES.get(name, name) for name in self.place]
+        of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
+        words |= {**self.facts, "place": of_sets, "named": len(self.codes)}
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
         return {
             "check": self.check,
             "what": sentence["missing" if "missing" in words else "what"].format(**words),
-            "where": _first_of([c.in_words(smallest) for c in self.codes] or self.place),
+            "where": _first_of([c.in_words(smallest) for c in self.codes] or places),
             "severity": self.severity,
             "remedy": sentence["remedy"].format(**words),
         }

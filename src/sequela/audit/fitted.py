@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 from sequela.audit.finding import Code, Finding
 
@@ -32,6 +33,7 @@ _LEAST = 5  # columns, mixtures or pairs of windows, fewer of which may be chanc
 _HEAD, _GRID = 32, 1e3  # samples by which a window is looked for, and their precision
 _CELLS = 1 << 18  # samples that are compared at once
 _CHANCE, _FITTING = 1e-6, 0.1  # of a false alarm; random pairs of windows whose ends fit
+_GROUPS, _INSIDE = 1_000, 5_000  # groups whose ends are compared; windows looked into
 
 
 def _continuous(table: Table, rows: Ids) -> Iterator[tuple[int, Values, float]]:
@@ -40,10 +42,10 @@ def _continuous(table: Table, rows: Ids) -> Iterator[tuple[int, Values, float]]:
     for column in range(table.shape[1]):
         sample = _known(table[some, column])
         if len(np.unique(sample)) >= _MEASURED:
-            yield column, sample, _unit(sample)
+            yield column, sample, unit_of(sample)
 
 
-def _unit(sample: Values) -> float:
+def unit_of(sample: Values) -> float:
     """Return the unit in which values are rounded, such as 0.01; 0 where they have all digits."""
     for digits in range(6):
         scaled = sample * 10**digits
@@ -60,9 +62,8 @@ def _known(values: Table) -> Values:
 
 def _sides(parts: Rows) -> tuple[Ids, Ids]:
     """Return all rows, and the training rows."""
-    return np.flatnonzero(np.bincount(np.concatenate([*parts.values()]))), next(
-        iter(parts.values())
-    )
+    train, *_ = parts.values()
+    return np.flatnonzero(np.bincount(np.concatenate([*parts.values()]))), train
 
 
 def fitted_on_all(
@@ -73,8 +74,8 @@ def fitted_on_all(
     The numbers: mean 0 and deviation 1, or median 0 and quartiles 1 apart; extremes of 0 and 1 that
     one row each has, in two columns; no correlation between five columns; the mean or median of the
     other values, for a value that is ten times as frequent as any other; the mean of the outcome
-    (labels of 0 and 1) among the rows with each value. All rows have them to rounding, the training
-    rows do not.
+    (labels of 0 and 1) among the rows with each value, or among the other rows with one value of
+    another column. All rows have them to rounding, the training rows do not.
     """
     sides, rounded = _sides(parts), list[str]()
     found: dict[str, list[str]] = {"scaled": [], "imputed": [], "encoded by the outcome": []}
@@ -100,6 +101,8 @@ def fitted_on_all(
         fits = [is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
         if fits[0] and (not fits[1] or len(sides[0]) == len(sides[1])):
             found["encoded by the outcome"].append(name)
+    if label is not None:
+        found["encoded by the outcome of other rows"] = _left_out(table, names, sides[0], label)
     return [
         Finding("fitted on all rows", "leak", facts={"how": how}, codes=tuple(map(Code, columns)))
         for how, columns in found.items()
@@ -175,6 +178,25 @@ def is_encoded(values: Table, label: Ids) -> bool:
     line = np.polyfit(each.astype(np.float64), means, 1, w=np.sqrt(count))
     off = np.abs(np.polyval(line, each.astype(np.float64)) - means).max()
     return bool(np.ptp(means) > _VAGUE and off <= _APART * _EXACT)
+
+
+def _left_out(table: Table, names: Sequence[str], rows: Ids, label: Ids) -> list[str]:
+    """Return columns with the mean outcome of the other rows of a group, by another column."""
+    outcome, first = np.asarray(label)[rows], table[rows[:_LOOKED_AT]]
+    distinct = [len(np.unique(column)) for column in first.T]
+    several = [c for c, n in enumerate(distinct) if n >= _LEVELS]
+    shares = {c for c in several if np.nanmin(first[:, c]) >= 0 and np.nanmax(first[:, c]) <= 1}
+    found = list[str]()
+    for of in [c for c in several if shares - {c} and distinct[c] <= len(first) / _LEVELS]:
+        place, count = np.unique(table[rows, of], return_inverse=True, return_counts=True)[1:]
+        others = np.bincount(place, outcome)[place] - outcome
+        means = others / np.where(count[place] > 1, count[place] - 1, np.nan)
+        known = np.flatnonzero(~np.isnan(means))
+        for column in sorted(shares - {of}):
+            steps = (np.abs(table[rows[k], column] - means[k]) for k in (known[:_LOOKED_AT], known))
+            if len(known) and all((off <= _EXACT).all() for off in steps):
+                found.append(names[column])
+    return found
 
 
 def mixtures(table: Table, parts: Rows) -> list[Finding]:
@@ -260,6 +282,51 @@ def _hashes(signal: Table) -> NDArray[np.uint64]:
     form = np.round(runs / np.maximum(spread, np.finfo(np.float32).tiny) * _GRID).astype(np.int64)
     factors = np.cumprod(np.full(_HEAD, 0x9E3779B97F4A7C15, np.uint64))
     return np.where(spread[..., 0] > 0, form.view(np.uint64) @ factors, np.uint64(0))
+
+
+def continued_groups(signals: Table, group: NDArray[Any], parts: Rows) -> list[Finding]:
+    """Find groups (recordings) that go on where a group of another part ends.
+
+    The level and slope at the end of one group and at the start of another are compared in all
+    channels, as a likelihood ratio: neighbouring samples within windows, against random pairs of
+    groups. Pairs of ends, and of starts, are the control: by chance they are alike at least as
+    often, since what ends have in common with starts is common to all of them. Signals are (window,
+    channel, time), in order of time within a group (window,).
+    """
+    part, place = _part_of_each(parts, len(signals)), np.unique(group, return_inverse=True)[1]
+    order = np.argsort(place, kind="stable")
+    start = np.flatnonzero(np.diff(place[order], prepend=-1))
+    first, last = order[start], order[np.append(start[1:], len(order)) - 1]
+    whole = np.flatnonzero((part[first] == part[last]) & (part[first] >= 0))[:_GROUPS]
+    first, last, of_group = first[whole], last[whole], part[first[whole]]
+    some = signals[:: -(-len(signals) // _INSIDE), :, :4].astype(np.float64)
+    if some.shape[2] < 4 or len(whole) <= _LEAST:  # noqa: PLR2004
+        return []
+
+    def at(samples: Table, *, end: bool) -> Values:
+        """Return level and slope between two samples and those after, or before: (row, number)."""
+        rise = samples[..., 1] - samples[..., 0]
+        level = samples[..., 1] + rise / 2 if end else samples[..., 0] - rise / 2
+        return np.hstack([level, rise]).astype(np.float64)
+
+    inside = (at(some[..., :2], end=True) - at(some[..., 2:], end=False)).std(0)
+    ends, starts = at(signals[last][..., -2:], end=True), at(signals[first][..., :2], end=False)
+    apart = np.sqrt(ends.var(0) + starts.var(0))
+    telling = (apart > inside) & (inside > 0)
+    weight = np.sqrt((inside[telling] ** -2.0 - apart[telling] ** -2.0) / 2)
+    ends, starts = ends[:, telling] * weight, starts[:, telling] * weight
+    most, found = np.log(apart[telling] / inside[telling]).sum(), list[Finding]()
+    for (i, one), (j, other) in combinations(enumerate(parts), 2):
+        a, b = np.flatnonzero(of_group == i), np.flatnonzero(of_group == j)
+        least = np.log(max(len(a) * len(b), 1)) / 2
+        joints = ((ends, starts), (starts, ends), (ends, ends), (starts, starts))
+        fits = [(most - cdist(x[a], y[b], "sqeuclidean") > least).any(0) for x, y in joints]
+        fitting, control = (int(np.sum(some)) for some in (fits[:2], fits[2:]))
+        chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))
+        if fitting >= _LEAST and chance < _CHANCE:
+            counts = {"found": int(np.any(fits[:2], axis=0).sum()), "all": len(b)}
+            found.append(Finding("recordings that go on", "suspicion", (one, other), counts))
+    return found
 
 
 def adjacent_windows(signals: Table, parts: Rows) -> list[Finding]:

@@ -13,31 +13,26 @@ from scipy import stats
 from scipy.sparse import csr_array, csr_matrix, hstack
 
 from sequela.audit.finding import Code, Finding
-from sequela.audit.overlaps import REVEALING_VALUE, each_class, least_area
+from sequela.audit.overlaps import REVEALING_VALUE, area, each_class, least_area
 
 FOLDS = 5
-PURE = 0.9
-"""The least share of the class among those with a code for which the code is considered."""
-OF_CLASS = 0.2
-"""The least share of the class that must have the code."""
-ODDS = 10
-"""The factor by which the odds of the class must be greater among those with the code."""
+PURE = 0.9  # share of the class among those with a code
+OF_CLASS = 0.2  # share of the class that has the code
+ODDS = 10  # factor by which the odds of the class are greater among those with the code
 _CHANCE = 1e-3  # probability of a false alarm, over all codes
-TOGETHER = 0.9
-"""The out-of-fold AUROC from which a linear model of all inputs is reported."""
+TOGETHER = 0.9  # out-of-fold AUROC from which a linear model of all inputs is reported
 _GAIN = 0.1
 _EDGES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 _RESAMPLES = 200
 _REPEATED, _SEVERAL = 5, 5  # rows with a value, and such values, that an average is looked for in
 _EXACT = 1e-6
-CHOSEN = 0.5
-"""The Kolmogorov-Smirnov distance from which those who are asked differ from others in the time
-that is left to them."""
+CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left
 AMPLITUDE = "amplitude"
 ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping")
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
+_MOSTLY_APART = 0.9  # of one class, where times of the other class differ in the same direction
 _STEADY = 0.2  # spread of the time left, in units of the spread of whole stays
 _LEAST = 2 * FOLDS  # groups of a class
 
@@ -84,8 +79,7 @@ def telling_codes(
             for n, m in [(int(having[i]), int(others[i]))]
         )
         if codes:
-            check = "codes that tell the outcome"
-            found.append(Finding(check, "suspicion", facts={"name": name}, codes=codes))
+            found.append(Finding.suspected("codes that tell the outcome", codes=codes, name=name))
     return found
 
 
@@ -127,10 +121,8 @@ def told(
     groups = [len(np.unique(group[label == one])) for one in (0, 1)]
     if min(groups) < _LEAST or not table.shape[1]:
         return None
-    from sklearn.metrics import roc_auc_score
-
     chance = _out_of_fold(table, label, folds(label, group), _model(model))
-    auroc = float(roc_auc_score(label, chance))
+    auroc = area(label, chance)
     bound = least_area(label == 1, group.astype(np.str_), 1, least)
     return auroc if auroc > bound else None
 
@@ -217,16 +209,14 @@ def telling_together(
     largest part, are left out; one is named where the AUROC falls by more than 0.1, as the lower
     end of a 95 % interval over groups.
 
-    Columns are codes, and numbers as :func:`binned` codes them; ``names`` has the input of each
-    column, such as a measurement, and ``families`` its family. Labels are 0 or 1.
+    Columns are codes, and numbers as :func:`binned` codes them; ``names`` and ``families`` are of
+    each column. Labels are 0 or 1.
     """
     if not table.shape[1] or min(len(np.unique(group[label == one])) for one in (0, 1)) < _LEAST:
         return []
-    from sklearn.metrics import roc_auc_score
-
     fold, model = folds(label, group), _model("logistic", 0.03)
     score = _out_of_fold(table, label, fold, model)
-    auroc, name = float(roc_auc_score(label, score)), classes[1]
+    auroc, name = area(label, score), classes[1]
     bounds = (TOGETHER, REVEALING_VALUE)
     together, outweighs = (least_area(label == 1, group.astype(np.str_), 1, b) for b in bounds)
     found, how = [], ""
@@ -234,10 +224,10 @@ def telling_together(
         how = "codes and values together predict"
     elif top_is_pure(highest := strongest(table, label, fold), label, group):
         how = "many codes of few, each almost only in one class, together predict"
-        auroc = float(roc_auc_score(label, highest))
+        auroc = area(label, highest)
     if how:
-        facts = {"how": how, "auroc": auroc, "name": name}
-        found.append(Finding("inputs that tell the outcome", "suspicion", ("inputs",), facts=facts))
+        check = "inputs that tell the outcome"
+        found.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     levels = ((names, outweighs, _GAIN), (families, together, _GAIN))
     return found + _outweighing(table, levels, label, name, group)
 
@@ -254,11 +244,9 @@ def _outweighing(
     ``levels`` have the input or family of each column (empty: not left out), the AUROC from which
     it is left out, and the loss, as the lower end of its interval, that is reported.
     """
-    from sklearn.metrics import roc_auc_score
-
     fold, model = folds(label, group), _model("logistic", 0.03)
     score = _out_of_fold(table, label, fold, model)
-    auroc = float(roc_auc_score(label, score))
+    auroc = area(label, score)
     for of_column, least, gain in levels:
         if auroc <= least or len(np.unique(of_column)) == 1:
             continue
@@ -269,10 +257,9 @@ def _outweighing(
         if low > gain:
             having = table[:, np.flatnonzero(of_column == most)].sum(axis=1) > 0
             codes = (Code(str(most), len(np.unique(group[having]))),)
-            facts = {"name": name, "auroc": auroc, "low": low, "high": high}
-            facts |= {"without": float(roc_auc_score(label, without))}
-            check = "an input that outweighs the others"
-            return [Finding(check, "suspicion", facts=facts, codes=codes)]
+            facts: dict[str, Any] = {"name": name, "auroc": auroc, "low": low, "high": high}
+            facts["without"] = area(label, without)
+            return [Finding.suspected("an input that outweighs the others", codes=codes, **facts)]
     return []
 
 
@@ -311,12 +298,7 @@ def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -
     return names[np.argmax(part)]
 
 
-def _difference(
-    score: Floats,
-    without: Floats,
-    label: Ints,
-    group: Groups,
-) -> tuple[float, float]:
+def _difference(score: Floats, without: Floats, label: Ints, group: Groups) -> tuple[float, float]:
     """Return a 95 % interval of the difference of two AUROCs; groups are resampled."""
     from sklearn.metrics import roc_auc_score
 
@@ -332,10 +314,7 @@ def _difference(
 
 
 def averaged_labels(
-    table: NDArray[np.floating],
-    names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
+    table: NDArray[np.floating], names: Sequence[str], label: Ints, classes: Sequence[str]
 ) -> list[Finding]:
     """Find numbers that were computed from the labels: the shares of a class in groups of rows.
 
@@ -360,8 +339,8 @@ def averaged_labels(
         apart = (count[often] * (share - expected) ** 2 / (expected * (1 - expected))).sum()
         if stats.chi2.cdf(apart, often.sum() - 2) * len(names) < _EXACT:
             codes.append(Code(name, int(there.sum())))
-    check, facts = "numbers computed from the labels", {"name": classes[1]}
-    return [Finding(check, "suspicion", facts=facts, codes=tuple(codes))] if codes else []
+    check = "numbers computed from the labels"
+    return [Finding.suspected(check, codes=codes, name=classes[1])] if codes else []
 
 
 def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | None:
@@ -369,7 +348,8 @@ def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | Non
 
     Stays without a prediction should last as long as those with one. They are reported from a
     Kolmogorov-Smirnov distance of 0.5 on, and where they all last longer, or all end earlier, than
-    the stays of one class (as where only survivors who leave soon were kept).
+    the stays of one class (as where only survivors who leave soon were kept); or where nearly all
+    do, and they also last longer, or end earlier, than the other class, by more than chance.
 
     ``left`` has the hours from each prediction to the end of its stay, and ``others`` those of
     stays without one, at a time when it could have been made. Returns medians in words, or None.
@@ -378,8 +358,11 @@ def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | Non
     if small or stats.ks_2samp(left, others).pvalue > _CHANCE:
         return None
     both = [left[label == one] for one in (0, 1)]
-    area = [stats.mannwhitneyu(each, others).statistic / len(each) / len(others) for each in both]
-    apart = max(max(each, 1 - each) for each in area) >= _APART
+    tests = [stats.mannwhitneyu(each, others) for each in both]
+    sides = [t.statistic / len(b) / len(others) - 0.5 for t, b in zip(tests, both, strict=True)]
+    # A mixture of both classes cannot last longer, or end earlier, than each of them.
+    no_mixture = sides[0] * sides[1] > 0 and max(test.pvalue for test in tests) <= _CHANCE
+    apart = max(map(abs, sides)) + 0.5 >= (_MOSTLY_APART if no_mixture else _APART)
     if stats.ks_2samp(left, others).statistic <= CHOSEN and not apart:
         return None
     medians = [np.median(each) for each in both]
@@ -405,10 +388,7 @@ def steady_before_the_end(left: Floats, since: Floats, label: Ints) -> float | N
 
 
 def telling_statistics(
-    statistics: Mapping[tuple[str, str], Floats],
-    label: Ints,
-    classes: Sequence[str],
-    group: Groups,
+    statistics: Mapping[tuple[str, str], Floats], label: Ints, classes: Sequence[str], group: Groups
 ) -> list[Finding]:
     """Find artefacts of a signal, or the amplitude of one channel, that tell the class.
 
@@ -420,8 +400,6 @@ def telling_statistics(
     ``statistics`` are those of :mod:`sequela.signals.statistics`; each class is tested against the
     others.
     """
-    from sklearn.metrics import roc_auc_score
-
     tables = [binned(values[:, None])[0] for values in statistics.values()]
     width = [each.shape[1] for each in tables]
     kinds, channels = (np.repeat([key[i] for key in statistics], width) for i in (0, 1))
@@ -441,12 +419,12 @@ def telling_statistics(
         least, most = (least_area(of_class, group.astype(np.str_), 5, bound) for bound in bounds)
         for kind in np.unique(kinds[(artefacts != "") | (amplitudes != "")]).tolist():
             alone = csr_array(table[:, np.flatnonzero(kinds == kind)])
-            auroc = float(roc_auc_score(binary, strongest(alone, binary, fold)))
+            auroc = area(binary, strongest(alone, binary, fold))
             highest = max(highest, auroc)
             if kind in ARTEFACTS and auroc > most:
-                facts = {"how": f"the {kind} alone predicts", "auroc": auroc, "name": classes[one]}
-                check = "inputs that tell the outcome"
-                found.append(Finding(check, "suspicion", ("signal",), facts=facts))
+                facts: dict[str, Any] = {"auroc": auroc, "name": classes[one]}
+                facts["how"] = f"the {kind} alone predicts"
+                found.append(Finding.suspected("inputs that tell the outcome", "signal", **facts))
         if highest < _WEAK:
             continue
         levels = [(artefacts, least, _GAIN / 2), (amplitudes, most, _GAIN / 2)]

@@ -16,9 +16,7 @@ from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
 
-TELLING_TIMES = 0.75
-"""The AUROC from which prediction times are reported to separate the classes."""
-_QUARTILES = (0.25, 0.5, 0.75)
+TELLING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
 _NAMED = 5
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
 OUTCOME_WORDS = re.compile(
@@ -136,8 +134,10 @@ WHERE c.code IN (SELECT unnest($codes))
 GROUP BY c.code ORDER BY positive DESC, c.code
 """
 AT_THE_START = """
-SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at, count(*) AS n,
-    count(DISTINCT (o.subject_id, o.admitted)) AS stays
+SELECT c.family, count(*) FILTER (e.time = o.admitted) AS at,
+    count(*) FILTER (e.time = o.admitted OR e.time <= o.admitted + INTERVAL 1 HOUR
+        AND o.discharged > o.admitted + INTERVAL 1 DAY) AS in_an_hour,
+    count(*) AS n, count(DISTINCT (o.subject_id, o.admitted)) AS stays
 FROM events AS e JOIN codes AS c USING (code)
 JOIN (SELECT DISTINCT subject_id, admitted, discharged FROM stays) AS o
     ON o.subject_id = e.subject_id AND e.time >= o.admitted AND e.time <= o.discharged
@@ -150,24 +150,18 @@ GROUP BY c.family ORDER BY c.family
 def find_leaks(
     connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
 ) -> tuple[Finding, ...]:
-    """Look for leaks of the outcome in the events.
-
-    Leaks that a task and the log of a build declare are included. Four more are looked for: labels
-    whose outcome is on record by the prediction time; codes assigned after discharge, in a stay
-    that had not ended at the prediction time; codes in such a stay for which neither the family nor
-    the row declares when they become available; and prediction times that separate the classes.
-    """
+    """Look for leaks of the outcome in the events, with those that a task or a build declares."""
     connection.register("asked", labels)
-    found = [
+    found = (
         *_declared(task, events),
         *_known_outcomes(connection, task, in_order=events.stays_in_order),
         *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
         *_written_later(connection, task),
         *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
-    ]
+    )
     connection.unregister("asked")
-    return tuple(found)
+    return found
 
 
 def _declared(task: Task, events: Events) -> Iterator[Finding]:
@@ -178,8 +172,7 @@ def _declared(task: Task, events: Events) -> Iterator[Finding]:
     if events.leaks:
         yield Finding("dated before it was known", "leak", place, facts={"log": events.leaks})
     if events.earlier:
-        facts = {"log": events.earlier}
-        yield Finding("dated by an earlier time", "suspicion", place, facts=facts)
+        yield Finding.suspected("dated by an earlier time", task.name, log=events.earlier)
 
 
 def _known_outcomes(
@@ -216,8 +209,8 @@ def _early_codes(
     if early:
         names = sorted({family_of(code).name for code in undeclared})
         families = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
-        counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
-        found.append(Finding("undeclared codes", "suspicion", (task.name,), counts, facts))
+        seen = {"counts": {"examples": examples, "all": n}, "early": early, "families": families}
+        found.append(Finding.suspected("undeclared codes", task.name, **seen))
     return found
 
 
@@ -232,12 +225,11 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
     times = {name: column for name, column in times.items() if not np.isnan(column).all()}
-    label, columns = rows["label"].astype(np.int64), np.column_stack([*times.values()])
+    label = rows["label"].astype(np.int64)
     yield from _chosen(connection, task, rows, label)
-    if most_told(columns, label) < TELLING_TIMES:
-        return
     from sequela.audit.tells import told  # takes long to load, and is seldom needed
 
+    columns = np.column_stack([*times.values()])
     auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
     if auroc is None:
         return
@@ -247,8 +239,8 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    facts = {"positive": positive, "negative": negative, "auroc": auroc, "medians": medians}
-    yield Finding("times that tell the outcome", "suspicion", (task.name,), facts=facts)
+    facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
+    yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
 
 
 def _chosen(
@@ -266,7 +258,7 @@ def _chosen(
     left, since, label = left[inside], since[inside], label[inside]
     hours = tells.steady_before_the_end(left, since, label)
     if hours is not None:
-        yield Finding("times before the end", "suspicion", (task.name,), facts={"hours": hours})
+        yield Finding.suspected("times before the end", task.name, hours=hours)
         return
     if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
         return
@@ -274,8 +266,7 @@ def _chosen(
     could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
     medians = tells.chosen_by_the_future(left, could[could > 0], label)
     if medians is not None:
-        facts = {"medians": medians}
-        yield Finding("examples chosen by the future", "suspicion", (task.name,), facts=facts)
+        yield Finding.suspected("examples chosen by the future", task.name, medians=medians)
 
 
 def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
@@ -287,9 +278,8 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
     ]
     for family, agree, n in connection.execute(DESTINATIONS, {"codes": read}).fetchall():
         if n >= _LEAST and agree >= _AGREEING * n:
-            counts, facts = {"agree": agree, "all": n}, {"family": family}
-            check = "destinations before the discharge"
-            yield Finding(check, "suspicion", (task.name,), counts, facts)
+            check, counts = "destinations before the discharge", {"agree": agree, "all": n}
+            yield Finding.suspected(check, task.name, counts=counts, family=family)
     worded = [code for code in read if OUTCOME_WORDS.search(code)]
     if not worded:
         return
@@ -305,46 +295,27 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
         if at_start >= _AT_START and n + m >= _SUBJECTS
     )
     if codes:
-        facts = {"positive": task.outcome.classes[1]}
-        yield Finding("words of the outcome", "suspicion", facts=facts, codes=codes)
+        positive = task.outcome.classes[1]
+        yield Finding.suspected("words of the outcome", codes=codes, positive=positive)
 
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
     """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins.
 
-    Each row has a time, which tables often fill with the beginning of the stay.
+    Each row has a time, which tables often fill with the beginning of the stay; for diagnoses, the
+    first hour of a stay of more than a day counts too.
     """
     codes = [code for code in _codes_read(connection, task) if not family_of(code).declared]
     rows = connection.execute(AT_THE_START, {"codes": codes}).fetchall() if codes else []
-    found = [
-        (family, at, n)
-        for family, at, n, stays in rows
-        if at >= _AT_START * n
-        and n >= _LEAST
-        and not _ON_ARRIVAL.search(family)
-        and (n >= _PER_STAY * stays or _DIAGNOSES.search(family))
-    ]
+    found = []
+    for family, at, in_an_hour, n, stays in rows:
+        diagnoses = bool(_DIAGNOSES.search(family))
+        early = in_an_hour if diagnoses else at
+        judged = n >= _LEAST and not _ON_ARRIVAL.search(family)
+        if judged and early >= _AT_START * n and (diagnoses or n >= _PER_STAY * stays):
+            found.append((family, early, n))
     if found:
         counts = {"at": sum(at for _, at, _ in found), "all": sum(n for *_, n in found)}
-        facts = {"families": ", ".join(family for family, *_ in found[:_NAMED])}
+        families = ", ".join(family for family, *_ in found[:_NAMED])
         check = "codes dated at the beginning of the stay"
-        yield Finding(check, "suspicion", (task.name,), counts, facts)
-
-
-def most_told(columns: NDArray[np.float64], label: NDArray[np.int64]) -> float:
-    """Bound the AUROC that any model of these columns can reach, as seen through quartiles.
-
-    Two classes whose distributions differ by a total variation of d can be separated with an AUROC
-    of at most 1 - (1 - d)^2 / 2. The part of d that chance alone would add is subtracted. Columns
-    are (example, column), and labels 0 or 1.
-    """
-    cell = np.zeros(len(label), np.int64)
-    for column in columns.T:
-        edges = np.unique(np.nanquantile(column, _QUARTILES))
-        cell = cell * (len(_QUARTILES) + 1) + np.searchsorted(edges, column)
-    counts = [np.bincount(cell[label == one], minlength=cell.max() + 1) for one in (0, 1)]
-    sizes = [each.sum() for each in counts]
-    apart = np.abs(counts[0] / sizes[0] - counts[1] / sizes[1]).sum() / 2
-    share = (counts[0] + counts[1]) / len(label)
-    chance = np.sqrt(share * (1 - share) * (1 / sizes[0] + 1 / sizes[1]) * 2 / np.pi).sum() / 2
-    return float(1 - (1 - max(apart - chance, 0)) ** 2 / 2)
+        yield Finding.suspected(check, task.name, counts=counts, families=families)

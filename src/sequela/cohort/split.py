@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.audit.finding import SET_NAMES
 from sequela.errors import SplitError
 from sequela.identity.fingerprint import Content, copies
 from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "tuning", "held_out")
 """The parts of a split, by index."""
-SETS = dict(zip(PARTS, ("training set", "validation set", "test set"), strict=True))
+SETS = {part: SET_NAMES[part] for part in PARTS}
 """The names of the parts for readers."""
 WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}
 """Words for the unit of a split, where its name is not clear enough."""

@@ -127,7 +127,8 @@ def _axes(end: float, y: str = "happened") -> dict[str, Any]:
 
 
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
-    drawn = [{**r, "hover": _hover(r)} for r in rows]
+    words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
+    drawn = [{**r, "hover": words.format(**r)} for r in rows]
     base = alt.Chart(alt.Data(values=drawn)).encode(**_axes(end), description="hover:N")
     look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
@@ -136,10 +137,6 @@ def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[a
         )
         for name in series.names
     ]
-
-
-def _hover(row: dict[str, Any]) -> str:
-    return f"{row['model']}: {row['chance']:.1%} predicted, {row['happened']:.1%} observed"
 
 
 def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:

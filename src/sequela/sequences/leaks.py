@@ -1,8 +1,7 @@
 """Leak checks on segments or sequences that are split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.audit import overlaps
 from sequela.audit.finding import Finding
+from sequela.audit.fitted import continued_groups
 from sequela.cohort.split import PARTS
 from sequela.datasets.codes import family_of
 from sequela.sequences.flat import Sequences
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from sequela.audit.tells import Table
 
 IN_SEGMENTS = (
-    "recordings of the same time in two parts, identical and nearly identical segments in two "
-    "parts, samples that alone reveal the class, "
-    "artefacts, or the amplitude of one channel, that tell it, scaling fitted on other parts"
+    "recordings of the same time in two parts, or that go on in another part, identical and nearly "
+    "identical segments in two parts, samples that alone reveal the class, artefacts, or the "
+    "amplitude of one channel, that tell it, scaling fitted on other parts"
 )
 IN_SEQUENCES = (
     "identical records in two parts, codes and values that alone reveal the outcome, what small "
@@ -41,7 +41,6 @@ TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """The out-of-fold AUROCs from which counts and times, a small tree that also reads codes, or codes
 together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0.81
 (``benchmarks/audit_bounds.py``)."""
-_JUDGED = 20_000  # segments whose single samples are judged; of more, as many of each class
 _MEASURED, _FEWEST = 2_000, 500  # segments whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these segments
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
@@ -61,10 +60,13 @@ def find_in_segments(
 ) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
     samples = segments.signal.reshape(len(segments), -1)
-    rows = {n: overlaps.Selection(samples, np.flatnonzero(part == i)) for i, n in enumerate(PARTS)}
+    places = in_parts(part, np.arange(len(part)))
+    rows = {name: overlaps.Selection(samples, of) for name, of in places.items()}
     group = in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
-    judged = _judged(segments.label, len(segments.classes))
+    judged = overlaps.of_each_class(segments.label, len(segments.classes))
+    chosen = overlaps.Selection(samples, judged)
+    label, recording = segments.label[judged], segments.recording_id[judged]
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -73,15 +75,10 @@ def find_in_segments(
     ]
     return [
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
+        *continued_groups(segments.signal, segments.recording_id, places),
         *overlaps.identical_rows(rows),
         *overlaps.near_identical_rows(rows, group),
-        *overlaps.revealing_columns(
-            overlaps.Selection(samples, judged),
-            names,
-            segments.label[judged],
-            segments.classes,
-            segments.recording_id[judged],
-        ),
+        *overlaps.revealing_columns(chosen, names, label, segments.classes, recording),
         *_told_by_statistics(segments),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
     ]
@@ -93,21 +90,11 @@ def _told_by_statistics(segments: Segments) -> list[Finding]:
 
     _, n_chans, n_times = segments.signal.shape
     most = max(_FEWEST, min(_MEASURED, _SAMPLES // (n_chans * n_times)))
-    rows = _judged(segments.label, len(segments.classes), most)
+    rows = overlaps.of_each_class(segments.label, len(segments.classes), most)
     channels = segments.channels or [f"channel {n + 1}" for n in range(n_chans)]
     measured = statistics(segments.signal, rows, segments.sfreq, channels)
     label, group = segments.label[rows], segments.independent[rows]
     return tells.telling_statistics(measured, label, segments.classes, group)
-
-
-def _judged(label: NDArray[np.int64], classes: int, most: int | None = None) -> NDArray[np.int64]:
-    """Return evenly spaced segments of each class, all of few: int64 (row,), rising."""
-    most = most or _JUDGED
-    if len(label) <= most:
-        return np.arange(len(label))
-    of_class = (np.flatnonzero(label == one) for one in range(classes))
-    steps = ((rows, -(-len(rows) * classes // most) or 1) for rows in of_class)
-    return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
 
 
 def find_in_sequences(
@@ -124,8 +111,8 @@ def find_in_sequences(
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     known = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values = summary_table(sequences, everybody)
-    judged = np.flatnonzero(part != _HELD_OUT)
+    values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
+    judged, last = np.flatnonzero(part != _HELD_OUT), values[:, :: len(SUMMARIES)]
     seen = np.zeros(len(sequences.vocabulary), np.bool_)
     seen[codes[part[example] == _TRAIN]] = True
     facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
@@ -134,30 +121,19 @@ def find_in_sequences(
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
         *overlaps.revealing_codes(present, names, label, classes, subject),
         *overlaps.revealing_columns(
-            values,
-            summary_names(sequences),
-            label,
-            classes,
-            subject,
-            bound=overlaps.REVEALING_VALUE,
+            values, summary_names(sequences), label, classes, subject, bound=bound
         ),
         *tells.telling_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),
         *_told_together(sequences, present, values, tells.at_most(judged), classes),
-        *tells.averaged_labels(
-            values[:, :: len(SUMMARIES)], sequences.channel_names, label, classes
-        ),
+        *tells.averaged_labels(last, sequences.channel_names, label, classes),
         *([found] if facts["foreign"] else []),
         *_later_steps(sequences),
     ]
 
 
-@dataclass(frozen=True)
-class SmallModel:
-    """A small model that tests whether a table (example, column) reveals the outcome.
-
-    It is reported from the AUROC ``least`` on, in the ``words`` for its inputs, with their verb.
-    """
+class SmallModel(NamedTuple):
+    """The words for the inputs of a model, with a verb, their table, and the AUROC to report."""
 
     words: str
     table: "Table"
@@ -192,12 +168,11 @@ def _told(
 
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     found = []
-    for asked in small_models(sequences, present, rows):
-        auroc = tells.told(asked.table, label, subject, least=asked.least, model=asked.model)
+    for how, table, model, least in small_models(sequences, present, rows):
+        auroc = tells.told(table, label, subject, least=least, model=model)
         if auroc is not None:
-            facts = {"how": asked.words, "auroc": auroc, "name": classes[1]}
-            check = "inputs that tell the outcome"
-            found.append(Finding(check, "suspicion", ("inputs",), facts=facts))
+            check, name = "inputs that tell the outcome", classes[1]
+            found.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     return found
 
 

@@ -140,29 +140,37 @@ def audit(
     """
     if page is not None:
         require_file(Path(page), ".html")
-    hidden = SMALLEST_CELL if hide_below is None else hide_below
+    result: Audit | Audited
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
         if any(each is not None for each in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
                 "leave out everything but labels, label, page and root"
             )
-        return _shown(
-            audit_folder(Path(inputs[0]), y, label, Path(root) if root else None), page, hidden
-        )
-    separate = {"label": y, "group": groups, "split": None, "probability": predictions}
-    columns = {"label": label, "prediction time": time}
-    chosen = {role: [name] for role, name in columns.items() if name is not None}
-    of_arrays = {"label": y, "group": groups}
-    chosen |= {r: [r] for r, each in of_arrays.items() if each is not None and not _is_table(each)}
-    chosen |= {"group": [group] if isinstance(group, str) else [*group]} if group else {}
+        result = audit_folder(Path(inputs[0]), y, label, Path(root) if root else None)
+    else:
+        separate = {"label": y, "group": groups, "probability": predictions}
+        columns = {"label": label, "prediction time": time, "group": group}
+        result = _audit_files(inputs, separate, columns, splits)
+    if page is not None:
+        words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
+        shown = {"audit": result, "found": words, "summary": result.summary}
+        write_page("audit.html.j2", Path(page), title="Leak audit", **shown)
+    return result
+
+
+def _audit_files(
+    inputs: Sequence[Any], separate: Mapping[str, Any], columns: Mapping[str, Any], splits: Any
+) -> Audit:
+    """Audit files or arrays, with arrays or tables, or names of columns, by their role."""
+    given = {role: each for role, each in separate.items() if each is not None}
+    chosen = {r: [r] for r in given if r != "probability" and not _is_table(given[r])}
+    chosen |= {r: [n] if isinstance(n, str) else [*n] for r, n in columns.items() if n}
     if isinstance(splits, str) and not Path(splits).suffix:
         chosen["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
-        separate["split"] = splits
-    given = {role: each for role, each in separate.items() if each is not None}
-    arrays = None if "split" in (chosen | given) else splits
-    data, words = read(inputs, chosen, given, arrays)
+        given["split"] = splits
+    data, words = read(inputs, chosen, given, None if "split" in (chosen | given) else splits)
     checks = {name: [*some] for name, some in find(data)}
     skipped = tuple(not_checked(data))
     if not checks:
@@ -173,15 +181,7 @@ def audit(
         )
     pairs = [f if isinstance(f, tuple) else (f, None) for some in checks.values() for f in some]
     found = sorted(pairs, key=lambda pair: pair[0].severity != "leak")
-    return _shown(Audit(tuple(words), tuple(checks), skipped, tuple(found)), page, hidden)
-
-
-def _shown(result: Audit | Audited, page: Path | str | None, hidden: int) -> Audit | Audited:
-    """Write a page, if one is named; return the result."""
-    if page is not None:
-        words = {"found": result.in_words(hidden), "summary": result.summary}
-        write_page("audit.html.j2", Path(page), title="Leak audit", audit=result, **words)
-    return result
+    return Audit(tuple(words), tuple(checks), skipped, tuple(found))
 
 
 def audit_folder(

@@ -273,12 +273,11 @@ def _outweighing(
 
 def strongest(table: csr_array, label: Ints, fold: Ints) -> Floats:
     """Return the largest share of the class among those with one input, learned out of fold."""
-    score = np.zeros(len(label))
-    for one in range(FOLDS):
-        known = table[fold != one]
-        having, dying = known.sum(axis=0), known.T @ label[fold != one]
-        share = (dying + label.mean()) / (having + 1)
-        score[fold == one] = (table[fold == one] * share[None, :]).max(axis=1).toarray().ravel()
+    member = csr_array((np.ones(len(fold)), (fold, np.arange(len(fold)))), (FOLDS, len(fold)))
+    having, dying = ((member @ each).toarray() for each in (table, table * label[:, None]))
+    share = (dying.sum(axis=0) - dying + label.mean()) / (having.sum(axis=0) - having + 1)
+    row, score = np.repeat(np.arange(len(fold)), np.diff(table.indptr)), np.zeros(len(fold))
+    np.maximum.at(score, row, table.data * share[fold[row], table.indices])
     return score
 
 

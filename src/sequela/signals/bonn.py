@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -83,19 +83,26 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
     new = np.array([not name for name in names], np.bool_)
     found = np.empty((0, 2), np.int64)
     if new.any():
-        found = simultaneous.pairs(
-            [each.signal[0] for each in recordings],
-            SFREQ,
-            lag=LAG,
-            decimate=False,
-            spreads=0,
-            compared=lambda one: np.logical_or(new, new[one]),
-        )
+        found = _simultaneous(tuple(each.signal[0].tobytes() for each in recordings), new.tobytes())
     own = [name or each.recording_id for name, each in zip(names, recordings, strict=True)]
     return [
         replace(each, session_id=session)
         for each, session in zip(recordings, simultaneous.sessions(own, found), strict=True)
     ]
+
+
+@lru_cache(maxsize=1)  # the runs of a study read the same recordings
+def _simultaneous(signals: tuple[bytes, ...], unknown: bytes) -> NDArray[np.int64]:
+    """Compare recordings without a session, bool (recording,), with all: indices (pair, 2)."""
+    new = np.frombuffer(unknown, np.bool_)
+    return simultaneous.pairs(
+        [np.frombuffer(each, np.float32) for each in signals],
+        SFREQ,
+        lag=LAG,
+        decimate=False,
+        spreads=0,
+        compared=lambda one: np.logical_or(new, new[one]),
+    )
 
 
 def read(path: Path) -> list[Recording]:

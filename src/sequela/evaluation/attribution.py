@@ -121,7 +121,7 @@ def attribute_visits(
     exact = _exact(model)
     _layer_of_codes(exact)
     visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
-    patient = _patients(batch)[visit].numpy()
+    patient = torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])[visit].numpy()
 
     def said(present: Tensor) -> Tensor:
         """Return the number of each patient: (step, patient), from code weights (step, code)."""
@@ -226,11 +226,6 @@ def _layer_of_codes(model: nn.Module) -> MultiHotLinear:
 def _exact(model: nn.Module) -> nn.Module:
     """Copy a model in double precision, so that the error is that of the integral."""
     return deepcopy(model).double().cpu().eval().requires_grad_(requires_grad=False)
-
-
-def _patients(batch: VisitBatch) -> Tensor:
-    """Return the patient of each visit: int64 (visit,)."""
-    return torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])
 
 
 def _refined(

@@ -128,7 +128,7 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
     """
     numbers: dict[str, int] = {}
     ends: Counter[str] = Counter()
-    found = [np.empty((2, 0), np.int64)], [np.empty(0, np.uint64)]
+    found = [np.empty((3, 0), np.int64)]  # unit, place, mark
 
     def channels() -> Iterator[tuple[int, int, int, NDArray[np.float64]]]:
         for row, (name, signal) in enumerate(zip(units, signals, strict=True)):
@@ -139,11 +139,11 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
     for _, some in groupby(channels(), lambda each: (len(each[3]), each[0] * len(each[3]) >> 18)):
         _, unit, begin, alike = zip(*some, strict=True)  # as long, a few megabytes
         row, place, mark = _marks_of(np.stack(alike))
-        found[0].append(np.stack([np.array(unit)[row], np.array(begin)[row] + place]))
-        found[1].append(mark)
-    unit_and_place, marks = (np.concatenate(each, axis=-1) for each in found)
-    order = np.argsort(unit_and_place[0], kind="stable")
-    return Content("signal", tuple(numbers), *unit_and_place[:, order], marks[order])
+        places = np.array(begin)[row] + place
+        found.append(np.stack([np.array(unit)[row], places, mark.view(np.int64)]))
+    joint = np.concatenate(found, axis=1)
+    unit, place, mark = joint[:, np.argsort(joint[0], kind="stable")]
+    return Content("signal", tuple(numbers), unit, place, mark.view(np.uint64))
 
 
 def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:

@@ -83,26 +83,19 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
     new = np.array([not name for name in names], np.bool_)
     found = np.empty((0, 2), np.int64)
     if new.any():
-        found = _simultaneous(tuple(each.signal[0].tobytes() for each in recordings), new.tobytes())
+        found = simultaneous.pairs(
+            [each.signal[0] for each in recordings],
+            SFREQ,
+            lag=LAG,
+            decimate=False,
+            spreads=0,
+            compared=lambda one: np.logical_or(new, new[one]),
+        )
     own = [name or each.recording_id for name, each in zip(names, recordings, strict=True)]
     return [
         replace(each, session_id=session)
         for each, session in zip(recordings, simultaneous.sessions(own, found), strict=True)
     ]
-
-
-@lru_cache(maxsize=1)  # the runs of a study read the same recordings
-def _simultaneous(signals: tuple[bytes, ...], unknown: bytes) -> NDArray[np.int64]:
-    """Compare recordings without a session, bool (recording,), with all: indices (pair, 2)."""
-    new = np.frombuffer(unknown, np.bool_)
-    return simultaneous.pairs(
-        [np.frombuffer(each, np.float32) for each in signals],
-        SFREQ,
-        lag=LAG,
-        decimate=False,
-        spreads=0,
-        compared=lambda one: np.logical_or(new, new[one]),
-    )
 
 
 def read(path: Path) -> list[Recording]:
@@ -115,7 +108,16 @@ def read(path: Path) -> list[Recording]:
     """
     if path.suffix == ".parquet":
         return with_sessions(read_excerpt(path))
-    recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
+    places = tuple(_places(path))
+    files = (file for _, place in places for file in (place, *sorted(place.rglob("*"))))
+    states = ((file, file.stat()) for file in files)
+    return [*_read(places, tuple((f, s.st_size, s.st_mtime_ns) for f, s in states))]
+
+
+@lru_cache(maxsize=1)  # the runs of a study read the same files
+def _read(places: tuple[tuple[str, Path], ...], _: object) -> list[Recording]:
+    """Read the recordings of sets whose files have these states."""
+    recordings = [each for letter, place in places for each in read_set(place, letter)]
     return with_sessions(sorted(recordings, key=lambda each: each.recording_id))
 
 

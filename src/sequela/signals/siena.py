@@ -64,7 +64,8 @@ def _read(place: Path, files: dict[str, SignalFile], found: dict[str, list[Event
             if file is not None:
                 found.setdefault(file.path.name, [])
         elif (match := _TIME.match(line)) and file is not None:
-            seconds = _after_start(_clock(match[2], where), file)
+            begun = _clock(file.header[_STARTED].decode("latin-1"), f"{file.path}, header")
+            seconds = float((_clock(match[2], where) - begun) % _DAY)
             if match[1].lower() == "start":
                 start = seconds
                 continue
@@ -96,12 +97,6 @@ def _clock(written: str, where: str) -> int:
         )
     hours, minutes, seconds = parts
     return 3600 * hours + 60 * minutes + seconds
-
-
-def _after_start(clock: int, file: SignalFile) -> float:
-    """Return the seconds from the start of a recording, by its header, to a clock time."""
-    begun = _clock(file.header[_STARTED].decode("latin-1"), f"{file.path}, header")
-    return float((clock - begun) % _DAY)
 
 
 def _seizure(start: float, end: float, file: SignalFile, where: str) -> Event:

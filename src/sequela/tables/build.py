@@ -106,8 +106,10 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    built = _built(root)
-    title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
+    built = read_account(root) if root and (root / ACCOUNT).is_file() else {}
+    demo = release.removeprefix("the demo of ")  # named, so that nobody takes it for the whole
+    of_demo = f"{demo} demo, {len(shards.ids):,} patients" if demo != release else ""
+    title = source.title or str(built.get("title", "")) or of_demo
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
     account = Account(
@@ -154,11 +156,6 @@ def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
     return reasons
 
 
-def _built(root: Path | None) -> dict[str, Any]:
-    """Read the log of the input data set, if this package built it."""
-    return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
-
-
 @contextmanager
 def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     """Make a folder that becomes ``out`` on success, and one for the engine; else remove both."""
@@ -174,9 +171,3 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
         make_folder(out.parent)
         new.replace(out)
         settle(out.parent, deep=False)
-
-
-def _title(release: str, patients: int) -> str:
-    """Name a recognised demo, so that nobody takes it for the whole data set."""
-    demo = release.removeprefix("the demo of ")
-    return f"{demo} demo, {patients:,} patients" if demo != release else ""

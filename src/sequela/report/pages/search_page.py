@@ -38,7 +38,7 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
         entry=Entry(run),
         tuning=run.tuning,
         best=trials[found["best"]],
-        first=first if first and first["values"] == _shown(found["defaults"], first) else None,
+        first=first if first and first["values"].items() <= found["defaults"].items() else None,
         trials=trials,
         listed=finished[:_LISTED],
         ranges={name: _words(each) for name, each in found["space"].items()},
@@ -49,11 +49,6 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
         mattered=svg(mattered(found["mattered"]), "mattered") if found["mattered"] else None,
         by_value=_drawn(found) if len(finished) >= _FEW else [],
     )
-
-
-def _shown(defaults: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of the settings that a trial drew."""
-    return {name: defaults[name] for name in trial["values"]}
 
 
 def _drawn(found: Mapping[str, Any]) -> list[Markup]:

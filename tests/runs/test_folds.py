@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from sequela.cohort import question
+from sequela.cohort.events import Events
+from sequela.cohort.selection import Cohort
+from sequela.cohort.tasks import Task
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError, SplitError
@@ -290,9 +293,12 @@ def test_a_cohort_is_selected_once_for_all_folds(
     asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     select, selected = question.select_cohort, list[str]()
-    monkeypatch.setattr(
-        question, "select_cohort", lambda e, t: selected.append(t.name) or select(e, t)
-    )
+
+    def counted(events: Events, task: Task) -> Cohort:
+        selected.append(task.name)
+        return select(events, task)
+
+    monkeypatch.setattr(question, "select_cohort", counted)
     question._selected.cache_clear()
     settings = asked("prevalence", task="in-hospital", min_subjects=3)
     cross_validate(settings, tmp_path / "run", folds=2, root=MIMIC3, work=records_work)

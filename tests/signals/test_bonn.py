@@ -211,7 +211,12 @@ def test_published_files_are_read_once_until_they_change(
     bonn_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, opened = bonn.read_set, list[str]()
-    monkeypatch.setattr(bonn, "read_set", lambda p, s: opened.append(s) or read(p, s))
+
+    def counted(place: Path, letter: str) -> list[Recording]:
+        opened.append(letter)
+        return read(place, letter)
+
+    monkeypatch.setattr(bonn, "read_set", counted)
     first = bonn.read(bonn_folder)
     assert bonn.read(bonn_folder) == first
     assert len(opened) == 5

@@ -65,7 +65,7 @@ def test_a_slow_prediction_is_measured_fewer_times(
     seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(ticks) * seconds)
+    monkeypatch.setattr("sequela.cost.measure.time.perf_counter", lambda: next(ticks) * seconds)
     called: list[int] = []
     assert measure.microseconds_of_one(called.append, [1]) == pytest.approx(seconds * 1e6)
     assert len(called) == calls

@@ -11,7 +11,7 @@ import pytest
 
 from sequela.cohort import question
 from sequela.cohort.events import Events
-from sequela.cohort.selection import Cohort
+from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.tasks import Task
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
@@ -292,11 +292,11 @@ def test_recordings_are_folded_too(synthetic: Path, tmp_path: Path) -> None:
 def test_a_cohort_is_selected_once_for_all_folds(
     asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    select, selected = question.select_cohort, list[str]()
+    selected = list[str]()
 
     def counted(events: Events, task: Task) -> Cohort:
         selected.append(task.name)
-        return select(events, task)
+        return select_cohort(events, task)
 
     monkeypatch.setattr(question, "select_cohort", counted)
     question._selected.cache_clear()

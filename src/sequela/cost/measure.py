@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 SECONDS = 0.5
 MATRIX = 1024
-CALLS, FEWEST, ENOUGH = 31, 8, 0.1
-"""Most calls whose time is measured, and the fewest, if they take more than so many seconds."""
+CALLS, FEWEST, ENOUGH = 31, 8, 0.1  # the fewest calls, if they take more than so many seconds
 
 
 @dataclass(frozen=True, slots=True)

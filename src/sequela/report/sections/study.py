@@ -65,9 +65,7 @@ def content(
         "looked_for": sentences.looked_for(main.plain[0]),
         "judged": judged,
         "tally": tally([each.main for each in judged]),
-        "as_reported": next(
-            (g for g in groups[1:] if question_of(g.first) == g.study.reported_question), None
-        ),
+        "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
         "beside": default_beside(study, next(iter(cohorts.values()))),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
@@ -102,6 +100,12 @@ def _derivation(account: Account, study: Study) -> Markup:
     """Derive the cost of a model by layer, with the report's count on the report's page."""
     own = account if study.claims else replace(account, report=None)
     return Markup(render_mathml(own))  # noqa: S704 - written here, its text escaped
+
+
+def _as_reported(groups: Sequence[Group]) -> Group | None:
+    """Return the runs of the report's own question, if it was run next to the main one."""
+    asked = (g for g in groups[1:] if question_of(g.first) == g.study.reported_question)
+    return next(asked, None)
 
 
 def _imbalance(entry: Entry) -> dict[str, Any]:

@@ -1,43 +1,62 @@
 """Mistyped names: one line, before heavy modules are imported."""
 
+import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 HEAVY = ("torch", "sklearn", "duckdb", "pyarrow", "scipy", "pandas", "polars", "meds")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("trian bonn", 'Did you mean "train"?'),
-        ("train bonnn", "unknown model 'bonnn'"),
-        ("train bonn", "bonn is a data set, not a model: name it with --data, as in `sequela t"),
-        ("train mlp-baseline", "--data is missing"),
-        ("train bonn --model spectral-mpl", "Unknown option: --model"),
-        ("train spectral-mpl --data bonn", "did you mean 'spectral-mlp'?"),
-        ("train auto --data bonnn", "unknown data set 'bonnn': did you mean 'bonn'?"),
-        ("tune auto --data bonnn --trials 2", "did you mean 'bonn'?"),
-        ("cost nothing", "unknown model 'nothing'"),
-        ("reproduce mortalty", "error: unknown study 'mortalty': did you mean 'mortality'?"),
-        ("evaluate run --data bonnn", "error: unknown data set 'bonnn': did you mean 'bonn'?"),
-        ("predict run x --data bonnn --out y.parquet", "did you mean 'bonn'?"),
-        ("data check bonnn", "did you mean 'bonn'?"),
-        ("data get bonnn", "did you mean 'bonn'?"),
-        ("build omp --out x", "did you mean 'omop'?"),
-    ],
-)
-def test_a_mistyped_name_loads_nothing_heavy(arguments: str, message: str) -> None:
-    code = (
-        "import sys\nfrom sequela.cli.app import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        f"finally:\n    print([name for name in {HEAVY} if name in sys.modules])"
+CASES = [
+    ("trian bonn", 'Did you mean "train"?'),
+    ("train bonnn", "unknown model 'bonnn'"),
+    ("train bonn", "bonn is a data set, not a model: name it with --data, as in `sequela t"),
+    ("train mlp-baseline", "--data is missing"),
+    ("train bonn --model spectral-mpl", "Unknown option: --model"),
+    ("train spectral-mpl --data bonn", "did you mean 'spectral-mlp'?"),
+    ("train auto --data bonnn", "unknown data set 'bonnn': did you mean 'bonn'?"),
+    ("tune auto --data bonnn --trials 2", "did you mean 'bonn'?"),
+    ("cost nothing", "unknown model 'nothing'"),
+    ("reproduce mortalty", "error: unknown study 'mortalty': did you mean 'mortality'?"),
+    ("evaluate run --data bonnn", "error: unknown data set 'bonnn': did you mean 'bonn'?"),
+    ("predict run x --data bonnn --out y.parquet", "did you mean 'bonn'?"),
+    ("data check bonnn", "did you mean 'bonn'?"),
+    ("data get bonnn", "did you mean 'bonn'?"),
+    ("build omp --out x", "did you mean 'omop'?"),
+]
+COMMANDS = """
+import contextlib, io, json, sys
+from sequela.cli.app import main
+
+ended = {}
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            main(arguments.split())
+        except SystemExit as error:
+            ended[arguments] = [error.code, said.getvalue(), sorted(sys.modules)]
+json.dump(ended, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def ended() -> Any:
+    """Status, standard error and imports of each command, all in one process of its own."""
+    given = json.dumps([arguments for arguments, _ in CASES])
+    command = [sys.executable, "-c", COMMANDS]
+    return json.loads(
+        subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
     )
-    command = [sys.executable, "-c", code, *arguments.split()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(("arguments", "message"), CASES)
+def test_a_mistyped_name_loads_nothing_heavy(arguments: str, message: str, ended: Any) -> None:
+    status, said, imported = ended[arguments]
+    assert status == 2
+    (line,) = said.splitlines()
     assert line.startswith("sequela: error: ")
     assert message in line
-    assert done.stdout.strip() == "[]"
+    assert not {*HEAVY} & {*imported}

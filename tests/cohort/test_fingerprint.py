@@ -290,3 +290,18 @@ def test_some_units_keep_their_own_marks() -> None:
     assert some.unit.tolist() == [0, 1, 1]
     assert some.mark.tolist() == [3, 4, 5]
     assert some.offsets.tolist() == [0, 1, 3]
+
+
+def test_marks_of_signals_that_are_computed_together_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(3)
+    several = [rng.normal(size=(1, n)).cumsum(axis=1) for n in (178, 178, 90, 178, 40, 3000)]
+    several.append(np.zeros((1, 178)))
+    called = ["a", "b", "a", "c", "d", "e", "f"]
+    together, alone = of_signals(called, several), [*map(of_signals, zip(called), zip(several))]
+    assert together.units == ("a", "b", "c", "d", "e", "f")
+    assert np.array_equal(together.of(["b"]).mark, alone[1].mark)
+    assert np.array_equal(together.of(["e"]).place, alone[5].place)
+    of_both = together.of(["a"])  # the second signal begins behind the first
+    assert np.array_equal(of_both.mark, np.concatenate([alone[0].mark, alone[2].mark]))
+    places = np.concatenate([alone[0].place, alone[2].place + 2 * 178])
+    assert np.array_equal(of_both.place, places)

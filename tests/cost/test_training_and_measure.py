@@ -1,5 +1,7 @@
 """A step of training, and measurements: what does not depend on the clock."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -56,3 +58,14 @@ def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "batch size   4" in text
     peak, weights = one.peak_bytes / 1024, one.weight_bytes / 1024
     assert f"peak {peak:,.0f} KiB and {weights:,.0f} KiB of weights" in text
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0001, 31), (0.02, 8)])
+def test_a_slow_prediction_is_measured_fewer_times(
+    seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("sequela.cost.measure.time.perf_counter", lambda: next(ticks) * seconds)
+    called: list[int] = []
+    assert measure.microseconds_of_one(called.append, [1]) == pytest.approx(seconds * 1e6)
+    assert len(called) == calls

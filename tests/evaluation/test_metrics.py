@@ -52,13 +52,6 @@ def test_the_numbers_are_scikit_learns(make_predictions: Make, seed: int, steps:
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
-def test_the_least_accuracy_is_that_of_the_training_parts_majority() -> None:
-    floor = metrics.majority_accuracy(np.array([1, 1, 0]), np.array([0, 0, 0, 1]))
-    assert floor == 0.25
-    with pytest.raises(DataError, match="both parts"):
-        metrics.majority_accuracy(np.array([1]), np.array([], dtype=np.int64))
-
-
 def test_what_cannot_be_measured_is_refused(make_predictions: Make) -> None:
     made = make_predictions()
     with pytest.raises(DataError, match="empty"):

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sequela.cohort import question
+from sequela.cohort.events import Events
+from sequela.cohort.selection import Cohort, select_cohort
+from sequela.cohort.tasks import Task
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError, SplitError
@@ -283,3 +287,19 @@ def test_recordings_are_folded_too(synthetic: Path, tmp_path: Path) -> None:
     assert "operating_points" not in found.metrics["parts"]["held_out"]
     low, high = found.test["recording_accuracy_ci"]
     assert 0 <= low <= found.test["recording_accuracy"] <= high <= 1
+
+
+def test_a_cohort_is_selected_once_for_all_folds(
+    asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selected = list[str]()
+
+    def counted(events: Events, task: Task) -> Cohort:
+        selected.append(task.name)
+        return select_cohort(events, task)
+
+    monkeypatch.setattr(question, "select_cohort", counted)
+    question._selected.cache_clear()
+    settings = asked("prevalence", task="in-hospital", min_subjects=3)
+    cross_validate(settings, tmp_path / "run", folds=2, root=MIMIC3, work=records_work)
+    assert selected == ["in-hospital"]

@@ -205,3 +205,20 @@ def test_another_parquet_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="is not the excerpt of the Bonn data"):
         bonn.read(file)
+
+
+def test_published_files_are_read_once_until_they_change(
+    bonn_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, opened = bonn.read_set, list[str]()
+
+    def counted(place: Path, letter: str) -> list[Recording]:
+        opened.append(letter)
+        return read(place, letter)
+
+    monkeypatch.setattr(bonn, "read_set", counted)
+    first = bonn.read(bonn_folder)
+    assert bonn.read(bonn_folder) == first
+    assert len(opened) == 5
+    (bonn_folder / "Z" / "Z002.txt").unlink()
+    assert [each.recording_id for each in bonn.read(bonn_folder)][-1] == "Z001"

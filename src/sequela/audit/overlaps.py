@@ -235,16 +235,13 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     copied = {name: np.zeros(rows.shape[0], np.bool_) for name in parts}
     for same in alike.values():
         where = set(part[same].tolist())
-        if len(where) > 1 and _bits_of_record(by_code, rows[same[:1]].indices) > least:
+        if len(where) == 1:
+            continue
+        having = by_code[:, rows[same[:1]].indices]  # judged by all others but two
+        if bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2) > least:
             for one in where:
                 copied[one][same] = True
     return _copies("identical records", parts, lambda one, other: copied[one][part == other])
-
-
-def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
-    """Compute how improbable these codes are, judged by all but two of those who have them."""
-    having = by_code[:, codes]
-    return bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2)
 
 
 def _copies(

@@ -265,12 +265,11 @@ def _outweighing(
 
 def strongest(table: csr_array, label: Ints, fold: Ints) -> Floats:
     """Return the largest share of the class among those with one input, learned out of fold."""
-    score = np.zeros(len(label))
-    for one in range(FOLDS):
-        known = table[fold != one]
-        having, dying = known.sum(axis=0), known.T @ label[fold != one]
-        share = (dying + label.mean()) / (having + 1)
-        score[fold == one] = (table[fold == one] * share[None, :]).max(axis=1).toarray().ravel()
+    member = csr_array((np.ones(len(fold)), (fold, np.arange(len(fold)))), (FOLDS, len(fold)))
+    having, dying = ((member @ each).toarray() for each in (table, table * label[:, None]))
+    share = (dying.sum(axis=0) - dying + label.mean()) / (having.sum(axis=0) - having + 1)
+    row, score = np.repeat(np.arange(len(fold)), np.diff(table.indptr)), np.zeros(len(fold))
+    np.maximum.at(score, row, table.data * share[fold[row], table.indices])
     return score
 
 
@@ -300,17 +299,25 @@ def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -
 
 def _difference(score: Floats, without: Floats, label: Ints, group: Groups) -> tuple[float, float]:
     """Return a 95 % interval of the difference of two AUROCs; groups are resampled."""
-    from sklearn.metrics import roc_auc_score
-
     _, place = np.unique(group, return_inverse=True)
-    rng, n, drawn = np.random.default_rng(0), int(place.max()) + 1, []
-    for _ in range(_RESAMPLES):
-        weight = np.bincount(rng.integers(n, size=n), minlength=n)[place]
-        if weight[label == 1].any() and weight[label == 0].any():
-            one, other = (roc_auc_score(label, s, sample_weight=weight) for s in (score, without))
-            drawn.append(one - other)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
+    rng, n = np.random.default_rng(0), int(place.max()) + 1
+    drawn = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(_RESAMPLES))
+    weight = np.stack([counts[place] for counts in drawn], axis=1)  # (example, resample)
+    one, other = (_areas(each, label, weight) for each in (score, without))
+    low, high = np.nanquantile(one - other, (0.025, 0.975)).tolist()
+    return low, high
+
+
+def _areas(score: Floats, label: Ints, weight: Ints) -> Floats:
+    """Compute the AUROC under weights (example, resample): (resample,), NaN without a class."""
+    order = np.argsort(score)
+    ends = np.flatnonzero(np.diff(score[order], append=np.inf))  # of equal scores
+    of_class = (weight[order] * (label[order] == one)[:, None] for one in (1, 0))
+    positives, below = (np.cumsum(each, axis=0)[ends] for each in of_class)
+    gained, level = (np.diff(each, axis=0, prepend=0) for each in (positives, below))
+    pairs = gained * (below - level / 2)  # a tie counts half
+    with np.errstate(invalid="ignore"):
+        return np.asarray(pairs.sum(axis=0) / (positives[-1] * below[-1]), np.float64)
 
 
 def averaged_labels(

@@ -1,10 +1,11 @@
 """The cohort of a task or label file, from settings."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sequela.cohort.events import open_events
+from sequela.cohort.events import Events, open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.task_files import task_said
 from sequela.cohort.tasks import Task, timed, with_hindsight
@@ -26,10 +27,16 @@ def ask(
     located = events_of(data, root, work / "events", asked.tables, rows=rows)
     events = open_events(located.path, located.origin)
     if asked.labels is None:
-        return replace(select_cohort(events, task), notes=located.notes)
+        return _selected(events, events.digest, task, located.notes)
     return cohort_of_labels(
         events, Path(asked.labels), task, asked.outcome or "", asked.horizons_days or None
     )
+
+
+@lru_cache(maxsize=1)
+def _selected(events: Events, _: str, task: Task, notes: tuple[str, ...]) -> Cohort:
+    """Select a cohort, once for all folds and models; the digest tells changed events apart."""
+    return replace(select_cohort(events, task), notes=notes)
 
 
 def task_asked(asked: CohortSettings) -> Task:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Finding
+from sequela.cohort.attributes import attributes_of
 from sequela.cohort.censoring import mark_lost
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
@@ -171,6 +172,11 @@ class Cohort:
     flow: Flow
     leaks: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def attributes(self) -> Mapping[str, NDArray[np.str_]]:
+        """Known attributes of the people, for subgroups: str (example,) by name."""
+        return attributes_of(self.events, self.labels)
 
     @property
     def origin(self) -> str:

@@ -8,7 +8,7 @@ keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -275,10 +275,11 @@ def draw(
     try:
         counts = None
         if unit == "session":
-            counts = np.zeros((len(stratum), int(label.max()) + 1), np.int64)
-            np.add.at(counts, (inverse, label), 1)
+            table = np.zeros((len(stratum), int(label.max()) + 1), np.int64)
+            np.add.at(table, (inverse, label), 1)
+            counts = table.tobytes()
         of_parts = (tuning_share, fractions[2])
-        members = _drawn(stratum, counts, of_parts, seed=seed, folds=folds, fold=fold)
+        members = _drawn(stratum.tobytes(), counts, of_parts, seed=seed, folds=folds, fold=fold)
     except ValueError as error:
         raise SplitError(
             f"{len(stratum)} {unit} id(s) are too few for parts of {fractions} with each class in "
@@ -394,9 +395,10 @@ def divided_by_time(
     return _proven(part, {"subject": subject}, **how)
 
 
+@lru_cache(maxsize=16)  # the models of a study have the same splits
 def _drawn(
-    stratum: NDArray[np.int64],
-    counts: NDArray[np.int64] | None,
+    strata: bytes,
+    counted: bytes | None,
     shares: tuple[float, float],
     *,
     seed: int,
@@ -405,12 +407,15 @@ def _drawn(
 ) -> dict[str, NDArray[np.int64]]:
     """Draw the units of each part; raise a ValueError if a part would lack a class.
 
-    With ``counts`` of examples (unit, class), 100 deals are drawn and the one with the most even
-    shares of the examples of each class is kept: for units with several classes and sizes.
+    ``strata`` are int64 (unit,). With counts of examples, int64 (unit, class), 100 deals are drawn
+    and the one with the most even shares of the examples of each class is kept: for units with
+    several classes and sizes.
     """
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
+    stratum = np.frombuffer(strata, np.int64)
     units = np.arange(len(stratum))
+    counts = None if counted is None else np.frombuffer(counted, np.int64).reshape(len(units), -1)
 
     def deals(state: int) -> _Deals:
         if folds:

@@ -121,8 +121,7 @@ def attribute_visits(
     exact = _exact(model)
     _layer_of_codes(exact)
     visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
-    patients = torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])  # (visit,)
-    patient = patients[visit].numpy()
+    patient = torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])[visit].numpy()
 
     def said(present: Tensor) -> Tensor:
         """Return the number of each patient: (step, patient), from code weights (step, code)."""

@@ -203,13 +203,6 @@ def alarm_rate(predictions: Predictions) -> float:
     return float(np.mean(predictions.score >= 0.5))  # noqa: PLR2004
 
 
-def majority_accuracy(training_label: NDArray[np.int64], label: NDArray[np.int64]) -> float:
-    """Compute the accuracy of always predicting the most frequent training class."""
-    if not training_label.size or not label.size:
-        raise DataError("there are no labels: the majority class needs examples in both parts")
-    return float(np.mean(label == np.bincount(training_label).argmax()))
-
-
 def refuse_one_class(predictions: Predictions) -> None:
     """Refuse other than two classes, or no examples of one, with a DataError."""
     predictions.score  # noqa: B018 - refuses more than two classes
@@ -374,7 +367,7 @@ for _metric in (
     Metric(
         title="integrated Brier score",
         says="mean squared error of the risk over the time from the first horizon to the last, "
-        "weighted for follow-up that ended (Graf and others 1999); with one horizon the error at it",
+        "weighted for follow-up that ended (Graf and others 1999); with one horizon that at it",
         **_of_times("integrated_brier_score"),
         **_REPORTED,
         better="lower",

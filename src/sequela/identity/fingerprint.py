@@ -11,10 +11,10 @@ Broder 1997, *On the resemblance and containment of documents*).
 import hashlib
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain, pairwise
+from itertools import chain, groupby, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -126,19 +126,24 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
     places. Signals are (n_chans, n_times) without NaN; the first channel that is not flat is
     marked. Fewer than 55 samples have no mark.
     """
-    places_of: dict[str, list[NDArray[np.int64]]] = {}
-    marks_of: dict[str, list[NDArray[np.uint64]]] = {}
-    begin: Counter[str] = Counter()
-    for name, signal in zip(units, signals, strict=True):
-        places, marks = _marks_of(_channel(np.asarray(signal, np.float64)))
-        places_of.setdefault(name, []).append(places + begin[name])
-        marks_of.setdefault(name, []).append(marks)
-        begin[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
-    counts = [sum(map(len, several)) for several in marks_of.values()]
-    place = np.concatenate([np.empty(0, np.int64), *chain(*places_of.values())])
-    mark = np.concatenate([np.empty(0, np.uint64), *chain(*marks_of.values())])
-    unit = np.repeat(np.arange(len(counts)), counts)
-    return Content("signal", tuple(marks_of), unit, place, mark)
+    numbers: dict[str, int] = {}
+    ends: Counter[str] = Counter()
+    found = [np.empty((3, 0), np.int64)]  # unit, place, mark
+
+    def channels() -> Iterator[tuple[int, int, int, NDArray[np.float64]]]:
+        for row, (name, signal) in enumerate(zip(units, signals, strict=True)):
+            channel = _channel(np.asarray(signal, np.float64))
+            yield row, numbers.setdefault(name, len(numbers)), ends[name], channel
+            ends[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
+
+    for _, some in groupby(channels(), lambda each: (len(each[3]), each[0] * len(each[3]) >> 18)):
+        _, unit, begin, alike = zip(*some, strict=True)  # as long, a few megabytes
+        row, place, mark = _marks_of(np.stack(alike))
+        places = np.array(begin)[row] + place
+        found.append(np.stack([np.array(unit)[row], places, mark.view(np.int64)]))
+    joint = np.concatenate(found, axis=1)
+    unit, place, mark = joint[:, np.argsort(joint[0], kind="stable")]
+    return Content("signal", tuple(numbers), unit, place, mark.view(np.uint64))
 
 
 def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:
@@ -149,8 +154,7 @@ def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.
     pairs = np.sort((unit.astype(np.uint64) << np.uint64(32)) | (token & np.uint64(0xFFFFFFFF)))
     pairs = pairs[np.diff(pairs, prepend=~pairs[:1]) != 0]
     of_unit = (pairs >> np.uint64(32)).astype(np.int64)
-    rank = np.arange(len(pairs)) - np.searchsorted(of_unit, of_unit)
-    kept = rank < _MOST
+    kept = _rank(of_unit) < _MOST
     marks = pairs[kept] & np.uint64(0xFFFFFFFF)
     return Content("records", tuple(units), of_unit[kept], np.zeros(len(marks), np.int64), marks)
 
@@ -212,36 +216,53 @@ def copies(
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    moving = [channel for channel in signal if len(channel) and np.ptp(channel) > 0]
-    return moving[0] if moving else np.zeros(0)
+    moving = (channel for channel in signal if len(channel) and channel.max() > channel.min())
+    return next(moving, np.zeros(0))
 
 
-def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Return places and marks of one channel (time,), by place."""
-    total = np.concatenate(([0], np.cumsum(signal - signal[:1])))
-    mean = total[_HALF:] - total[:-_HALF]
-    slope = mean[_HALF:] - mean[:-_HALF]
-    size = np.abs(slope)
-    if len(slope) < _WINDOW:
-        return np.empty(0, np.int64), np.empty(0, np.uint64)
+def _marks_of(
+    signals: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+    """Return rows, places and marks of signals (signal, time), by row and place."""
+    total = np.zeros((len(signals), signals.shape[1] + 1))
+    np.cumsum(signals - signals[:, :1], axis=1, out=total[:, 1:])
+    mean = total[:, _HALF:] - total[:, :-_HALF]
+    slope = mean[:, _HALF:] - mean[:, :-_HALF]
+    if slope.shape[1] < _WINDOW:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64)
     from scipy.ndimage import maximum_filter1d  # scipy takes long to load
 
+    size = np.abs(slope)
     strongest = (size == maximum_filter1d(size, 2 * _APART + 1)) & (
-        size > _NO_SLOPE * np.abs(signal).max()
+        size > _NO_SLOPE * np.abs(signals).max(axis=1, keepdims=True)
     )
     half = _WINDOW // 2
-    place = np.flatnonzero(strongest[half : len(slope) - half + 1]) + half
-    window = slope[place[:, np.newaxis] + np.arange(-half, half)]
-    signs = (window * np.sign(slope[place])[:, np.newaxis]) @ _directions() > 0
+    row, place = np.nonzero(strongest[:, half : slope.shape[1] - half + 1])
+    place += half
+    window = slope[row[:, np.newaxis], place[:, np.newaxis] + np.arange(-half, half)]
+    signs = (window * np.sign(slope[row, place])[:, np.newaxis]) @ _directions() > 0
     mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
-    strength = np.argsort(-size[place], kind="stable")
-    most = _MOST + len(signal) // _LONG
-    first = mark[strength[: 4 * most]]
-    some = (first[a : a + _BLOCK, np.newaxis] for a in range(0, len(first), _BLOCK))
-    alike = [(np.bitwise_count(each ^ first) <= _REPEATED).sum(1) for each in some]
-    alone = np.concatenate([np.empty(0), *alike]) == 1  # alike only to itself
-    kept = np.sort(strength[: 4 * most][alone][:most])
-    return place[kept], mark[kept]
+    strength = np.lexsort((-size[row, place], row))
+    most = _MOST + signals.shape[1] // _LONG
+    rank = _rank(row)
+    first, rank = strength[rank < 4 * most], rank[rank < 4 * most]
+    shape = (len(signals), int(rank.max(initial=-1)) + 1)
+    there, compared = np.zeros(shape, np.bool_), np.zeros(shape, np.uint64)
+    there[row[first], rank], compared[row[first], rank] = True, mark[first]
+    alike = [np.empty((len(signals), 0), np.int64)]  # (signal, mark)
+    for a in range(0, shape[1], _BLOCK):
+        differing = np.bitwise_count(
+            compared[:, a : a + _BLOCK, np.newaxis] ^ compared[:, np.newaxis]
+        )
+        alike.append(((differing <= _REPEATED) & there[:, np.newaxis]).sum(axis=2))
+    alone = first[np.concatenate(alike, axis=1)[there] == 1]  # alike only to itself
+    kept = np.sort(alone[_rank(row[alone]) < most])
+    return row[kept], place[kept], mark[kept]
+
+
+def _rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the entries of each row from 0, for rows that rise."""
+    return np.arange(len(rows)) - np.searchsorted(rows, rows)
 
 
 @cache

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Finding
-from sequela.cohort.attributes import age_bands, attributes_of
+from sequela.cohort.attributes import age_bands
 from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
 from sequela.cohort.question import ask, task_asked
@@ -134,7 +134,7 @@ def _attributes(cohort: Cohort, sequences: Sequences) -> dict[str, NDArray[np.st
     """Return attributes of the people for subgroups: str (example,) by name."""
     bands = age_bands(sequences.age)
     known = {"age": bands} if (bands != "").any() else {}
-    return {**attributes_of(cohort.events, cohort.labels), **known}
+    return {**cohort.attributes, **known}
 
 
 def _facts(data: Examples) -> dict[str, Any]:

@@ -75,11 +75,6 @@ class Operations:
     per_step: str = "0"
 
 
-def _free(_: Mapping[str, int]) -> Operations:
-    """Return no operations."""
-    return Operations()
-
-
 class Signals(Protocol):
     """Segments of a signal."""
 
@@ -115,7 +110,9 @@ class Featuriser:
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
-    operations: Callable[[Mapping[str, int]], Operations] = field(default_factory=lambda: _free)
+    operations: Callable[[Mapping[str, int]], Operations] = field(
+        default_factory=lambda: lambda _: Operations()
+    )
 
 
 FEATURISERS = Registry("featuriser", Featuriser)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class ServedModel:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the file, as a session cannot be pickled."""
         threads = self.session.get_session_options().intra_op_num_threads
-        return _unpickled, (self.content, self.name, threads)
+        return partial(from_bytes, threads=threads), (self.content, self.name)
 
     @cached_property
     def facts(self) -> About:
@@ -312,10 +312,6 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = Fa
     served = ServedModel(name, about, session, model)
     served.check()
     return served
-
-
-def _unpickled(model: bytes, name: str, threads: int) -> ServedModel:
-    return from_bytes(model, name, threads=threads)
 
 
 def _unusable(name: str, error: Exception) -> DataError:

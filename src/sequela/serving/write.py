@@ -14,7 +14,6 @@ from sequela.runs.folder import RunFolder
 from sequela.serving.export import exported, names_of_few, run_to_export
 from sequela.serving.records import inputs_of
 from sequela.serving.served import ServedModel, from_bytes
-from sequela.signals.segments import Segments
 
 TOLERANCE = 1e-5
 """Largest difference of two probabilities."""
@@ -69,8 +68,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     return len(rows), float(np.abs(said - known.probabilities[rows]).max())
 
 
-def _given(_: ServedModel, segments: Segments, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    return {"signal": segments.signal[rows]}
-
-
-_GIVEN: dict[str, Callable[..., dict[str, NDArray[Any]]]] = {"signal": _given, "records": inputs_of}
+_GIVEN: dict[str, Callable[..., dict[str, NDArray[Any]]]] = {
+    "signal": lambda _, segments, rows: {"signal": segments.signal[rows]},
+    "records": inputs_of,
+}

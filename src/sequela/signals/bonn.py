@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -108,7 +108,16 @@ def read(path: Path) -> list[Recording]:
     """
     if path.suffix == ".parquet":
         return with_sessions(read_excerpt(path))
-    recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
+    places = tuple(_places(path))
+    files = (file for _, place in places for file in (place, *sorted(place.rglob("*"))))
+    states = ((file, file.stat()) for file in files)
+    return [*_read(places, tuple((f, s.st_size, s.st_mtime_ns) for f, s in states))]
+
+
+@lru_cache(maxsize=1)  # the runs of a study read the same files
+def _read(places: tuple[tuple[str, Path], ...], _: object) -> list[Recording]:
+    """Read the recordings of sets whose files have these states."""
+    recordings = [each for letter, place in places for each in read_set(place, letter)]
     return with_sessions(sorted(recordings, key=lambda each: each.recording_id))
 
 

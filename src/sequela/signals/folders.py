@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
+from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -316,13 +317,8 @@ def _hypnogram(file: SignalFile, beside: Sequence[SignalFile]) -> tuple[Event, .
     ]
     if not same:
         return ()
-    return max(same, key=lambda each: _alike(each.path.name, file.path.name)).annotations
-
-
-def _alike(one: str, other: str) -> int:
-    """Count the characters that two names share at their beginning."""
-    pairs = zip(one, other, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    alike = [len(commonprefix([each.path.name, file.path.name])) for each in same]  # noqa: RUF071
+    return same[alike.index(max(alike))].annotations
 
 
 def common(headers: Sequence[SignalFile]) -> tuple[str, ...]:

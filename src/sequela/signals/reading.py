@@ -191,6 +191,7 @@ class Reader:
     def rows(self) -> "Iterator[Row]":
         """Yield rows that are segments, one after the other."""
         self.rate  # noqa: B018 - which nothing can be cut without
+        named = self.settings.id or self.settings.recording
         for some in tables.rows(self.path, self.settings, self.layout):
             starts = [0.0] * len(some.signal)
             if "time" in some.said:
@@ -198,7 +199,7 @@ class Reader:
             for number, (signal, start) in enumerate(zip(some.signal, starts, strict=True)):
                 yield Row(
                     f"{self.path} row {some.first + number}",
-                    row_id(some.first + number, signal),
+                    "" if named else row_id(some.first + number, signal),
                     {key: values[number] for key, values in some.said.items()},
                     signal * self.scale,
                     start,

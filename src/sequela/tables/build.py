@@ -93,9 +93,10 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    # The log of the input data set, if this package built it.
     built = read_account(root) if root and (root / ACCOUNT).is_file() else {}
-    title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
+    demo = release.removeprefix("the demo of ")  # named, so that nobody takes it for the whole
+    of_demo = f"{demo} demo, {len(shards.ids):,} patients" if demo != release else ""
+    title = source.title or str(built.get("title", "")) or of_demo
     write_dataset(out, source.data_set, title)
     kept = [shards.of_table(number) for number in range(len(rows))]
     why = {name.lower(): reason for name, reason in source.not_read.items()}
@@ -151,9 +152,3 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
         make_folder(out.parent)
         new.replace(out)
         settle(out.parent, deep=False)
-
-
-def _title(release: str, patients: int) -> str:
-    """Name a recognised demo, so that nobody takes it for the whole data set."""
-    demo = release.removeprefix("the demo of ")
-    return f"{demo} demo, {patients:,} patients" if demo != release else ""

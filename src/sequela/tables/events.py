@@ -13,7 +13,7 @@ from sequela.errors import SettingError
 from sequela.files import whole
 from sequela.tables.account import ACCOUNT, read_account
 from sequela.tables.build import build
-from sequela.tables.declarations import Source, Table, without_outcomes
+from sequela.tables.declarations import Source, without_outcomes
 from sequela.tables.hospitals import source_of
 from sequela.tables.tables import check_names
 
@@ -93,7 +93,10 @@ def _files(root: Path) -> list[list[object]]:
 
 def _code_digest(source: Source) -> str:
     """Compute the SHA-256 of the files that make events, or of a registered declaration."""
-    declared = [(table.name, table.columns, _facts(table)) for table in source.tables]
+    declared = [  # only what has the same text in each process
+        (table.name, table.columns, [(fact.code, fact.time, fact.value) for fact in table.facts])
+        for table in source.tables
+    ]
     total = hashlib.sha256(repr(declared).encode())
     functions = [source.reads, *(table.prepare for table in source.tables)]
     codes = [getattr(each, "__code__", None) for each in functions]
@@ -103,8 +106,3 @@ def _code_digest(source: Source) -> str:
     for file in sorted({*here.glob("*.[pt]*"), *declared_here, *own}):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
-
-
-def _facts(table: Table) -> list[tuple[object, ...]]:
-    """List the properties of a table's facts that have the same text in each process."""
-    return [(fact.code, fact.time, fact.value) for fact in table.facts]

@@ -210,7 +210,9 @@ class TableRows:
 
 def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
     ranges = out_of_range(table)
-    found = _count(rows, {column: where for column, (where, _) in ranges.items()}) if ranges else {}
+    conditions = _sums({column: where for column, (where, _) in ranges.items()})
+    counted = rows.select(rows=nw.len(), **conditions).collect("pyarrow") if ranges else None
+    found = counted.to_native().to_pylist()[0] if counted is not None else {}
     for column, (where, expected) in ranges.items():
         if not found[column]:
             continue
@@ -231,11 +233,6 @@ def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
         c: ((nw.col(c) < least) | (nw.col(c) > most), f"{least} to {most}")
         for c, (least, most) in (kinds | dict[str, Any](table.ranges)).items()
     }
-
-
-def _count(rows: Frame, conditions: dict[str, Condition]) -> dict[str, int]:
-    counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
-    return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
 
 
 def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:

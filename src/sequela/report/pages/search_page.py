@@ -40,7 +40,7 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
         entry=Entry(run),
         tuning=run.tuning,
         best=trials[found["best"]],
-        first=first,
+        first=first if first and first["values"].items() <= found["defaults"].items() else None,
         trials=trials,
         listed=finished[:_LISTED],
         ranges={name: _words(each) for name, each in found["space"].items()},

@@ -104,6 +104,10 @@ def _predicts(content: Content, row: Row) -> str:
         pairs = number(100 * row.value, ".0f")
         said += f": of a {data.example} with the event and one without, the first gets the "
         said += f"higher probability in {pairs} of 100 pairs"
+    if metric.name == "concordance":
+        pairs = number(100 * row.value, ".0f")
+        said += f": of two {data.example}s, the one with the earlier event gets the higher risk in "
+        said += f"{pairs} of 100 pairs"
     chosen = " It was chosen on the same test data." if models > 1 and not content["beside"] else ""
     return f"{said}.{chosen}"
 

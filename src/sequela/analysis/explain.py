@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sequela.errors import RunError, SettingError, UnknownNameError, unknown_name
-from sequela.evaluation.attribution import Attribution, contrast, number_of
+from sequela.evaluation.attribution import (
+    NUMBER_OF_EVENT,
+    Attribution,
+    contrast,
+    contrast_of_event,
+    number_of,
+)
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
 from sequela.models.inputs import kind_of
@@ -125,7 +131,20 @@ def informative(predictions: Predictions) -> dict[int, str]:
     inside = predictions.split == "held_out"
     label = predictions.label
     chance = predictions.probabilities
-    if len(names) == _TWO:
+    if predictions.horizons:
+        risk, ours = predictions.risk[:, -1], predictions.outcomes
+        happened = inside & (label > 0) & (ours.event == 1)
+        without = inside & (ours.time > predictions.horizons[-1])
+        asked = [
+            (happened, risk, "highest predicted risk among those with the event"),
+            (
+                without,
+                risk,
+                "highest predicted risk among those without the event by the last horizon",
+            ),
+            (happened, -risk, "lowest predicted risk among those with the event"),
+        ]
+    elif len(names) == _TWO:
         happened, not_so = inside & (label == 1), inside & (label == 0)
         asked = [
             (happened, chance[:, 1], f"highest predicted probability of {names[1]} in this class"),
@@ -161,15 +180,23 @@ def _explained(
     """Return the fields of an example that do not depend on the kind of data."""
     names = predictions.classes
     label = names[predictions.label[row]]
+    numbers: dict[str, Any] = {}
+    if predictions.horizons:
+        day, event = predictions.outcomes.time[row], predictions.outcomes.event[row]
+        end = ("followed without an event", "the event came", "a competing event came")[event]
+        label = f"{end}, day {day:.0f}"
+        weights = contrast_of_event(len(predictions.horizons), len(names))
+        numbers = {} if classes else {NUMBER_OF_EVENT: attribute(row, weights)}
     usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]
-    asked = dict.fromkeys(classes or usual)
+    asked = dict.fromkeys(() if numbers else classes or usual)
     return {
         "example_id": str(predictions.example_id[row]),
         "why": why,
         "part": str(predictions.split[row]),
         "label": label,
         "chances": dict(zip(names, predictions.probabilities[row].tolist(), strict=True)),
-        "numbers": {
+        "numbers": numbers
+        | {
             number_of(names, name): attribute(row, contrast(len(names), names.index(name)))
             for name in asked
         },

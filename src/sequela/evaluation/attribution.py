@@ -68,6 +68,19 @@ def contrast(n_classes: int, index: int) -> Tensor:
     return one_hot - one_hot.flip(0) if n_classes == 2 else one_hot  # noqa: PLR2004
 
 
+def contrast_of_event(size: int, n_classes: int) -> Tensor:
+    """Return weights (class,) of the logits of times to an event in ``size`` intervals.
+
+    The number, :data:`NUMBER_OF_EVENT`, rises with the risk of the event.
+    """
+    weights = torch.zeros(n_classes, dtype=torch.float64)
+    weights[0], weights[1 : 1 + size] = -1, 1 / size
+    return weights
+
+
+NUMBER_OF_EVENT = "mean logit of the event's intervals, minus the logit of no event"
+
+
 def number_of(classes: Sequence[str], name: str) -> str:
     """Name the number that the weights of :func:`contrast` explain.
 

@@ -364,18 +364,22 @@ class VisitInputs:
 
     def importance(self, model: "nn.Module", smallest: int) -> "Importance":
         """Rank the inputs of a model by importance over the test set."""
-        from sequela.evaluation.attribution import STEPS, attribute_record, contrast, number_of
+        from sequela.evaluation import attribution
         from sequela.evaluation.importance import importance_of_codes, ranked
 
         rows, dataset = self.data.rows("held_out"), self._dataset()
-        what = number_of(self.data.classes, self.data.classes[1])
+        classes, times = self.data.classes, self.data.times
+        what, weights = attribution.number_of(classes, classes[1]), attribution.contrast(_TWO, 1)
+        if times is not None:
+            what = attribution.NUMBER_OF_EVENT
+            weights = attribution.contrast_of_event(len(times.intervals.horizons), len(classes))
         if self.reads == ("codes",):  # faster: many patients at once
-            return importance_of_codes(model, self.data.arrays, rows, what, smallest)
+            return importance_of_codes(model, self.data.arrays, rows, what, weights, smallest)
 
         def found() -> "Iterator[Of]":
             for row in rows.tolist():
                 batch = dataset[[row]]
-                one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)
+                one = attribution.attribute_record(model, batch, weights, attribution.STEPS)
                 yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], one
 
         return ranked(self.names, found(), len(rows), what, smallest)

@@ -12,6 +12,7 @@ from sequela.analysis.compare import compare_opened
 from sequela.evaluation.metrics import Metric, headline, named
 from sequela.evaluation.number import number
 from sequela.models.defaults import default_for
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import title_of
 from sequela.runs.find import Run
 from sequela.studies.registry import planned_leak
@@ -90,7 +91,7 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
         f"the best of the other models of {study.report}"
         if name in study.training
         else f"the best of the models of {study.report}": study.training,
-        "the best baseline model": study.reference_models,
+        "the best baseline model": [model for model in plain if model in REFERENCE_MODELS],
     }
     found = {
         kind: _best(plain[model] for model in some if model in plain)

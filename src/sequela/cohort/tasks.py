@@ -44,8 +44,8 @@ class Task:
         hours: From the trigger to the prediction.
         outcome: The outcome and its words.
         horizon_days: Length of the horizon, from the prediction.
-        horizons_days: Of a task of the time to an event, the ends of the intervals of time, from
-            the prediction, rising; ``None`` for the other tasks, which predict whether.
+        horizons_days: The ends of the intervals of time, from the prediction, rising, of a task
+            of the time to an event; ``None`` for the other tasks, which predict whether.
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.

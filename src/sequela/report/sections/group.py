@@ -83,7 +83,7 @@ class Group:
 
     @property
     def rarer_is(self) -> str:
-        """What has that number, as the beginning of a sentence."""
+        """The beginning of a sentence with that number."""
         return "The rarest event came in" if self.data.horizons else "The smallest class has"
 
     @property

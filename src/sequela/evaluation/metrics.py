@@ -261,7 +261,7 @@ def _of_times(name: str) -> dict[str, Any]:
     def of(predictions: Predictions) -> Statistic:
         from sequela.evaluation.survival import STATISTICS  # runs of classes do without
 
-        return STATISTICS[name](predictions)
+        return STATISTICS[name](*predictions.over_time)
 
     def value(predictions: Predictions) -> float:
         return float(np.asarray(of(predictions).estimate).item())

@@ -158,6 +158,11 @@ class Predictions:
         assert self.time is not None and self.event is not None  # noqa: S101, PT018 - they have horizons
         return TimesToEvent(self.time, self.event, self.group_index)
 
+    @property
+    def over_time(self) -> "tuple[TimesToEvent, NDArray[np.float64], NDArray[np.float64]]":
+        """The outcomes, the risks (example, horizon), and the horizons (horizon,)."""
+        return self.outcomes, self.risk, np.array(self.horizons)
+
     @cached_property
     def risk(self) -> NDArray[np.float64]:
         """The probability of the event by each horizon: float64 (example, horizon)."""

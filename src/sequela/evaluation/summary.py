@@ -90,7 +90,10 @@ def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
 
     ours = predictions.outcomes
     found: dict[str, Any] = {"ends": predictions.intervals.ends(ours.time, ours.event)}
-    rows, names = stacked(at_horizons(predictions)), AT_HORIZON * len(predictions.horizons)
+    rows, names = (
+        stacked(at_horizons(*predictions.over_time)),
+        AT_HORIZON * len(predictions.horizons),
+    )
     written: list[dict[str, Any]]
     if seed is None or rows.n_groups < _TWO:
         written = [{n: _or_none(v)} for n, v in zip(names, rows.estimate.tolist(), strict=True)]

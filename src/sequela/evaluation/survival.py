@@ -10,7 +10,6 @@ resample whole patients.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,6 @@ from scipy.sparse import csr_array
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.statistic import Statistic
-
-if TYPE_CHECKING:
-    from sequela.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -297,45 +293,41 @@ def net_benefit_at(
     return Statistic(value, outcomes.n_groups)
 
 
-def _uno(predictions: "Predictions") -> Statistic:
-    ours, last = predictions.outcomes, predictions.horizons[-1]
-    return concordance(ours, predictions.risk[:, -1], ours, last)
+def _uno(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> Statistic:
+    return concordance(outcomes, risk[:, -1], outcomes, float(horizons[-1]))
 
 
-def _harrell(predictions: "Predictions") -> Statistic:
-    return concordance(predictions.outcomes, predictions.risk[:, -1])
+def _harrell(outcomes: TimesToEvent, risk: Floats, _: Floats) -> Statistic:
+    return concordance(outcomes, risk[:, -1])
 
 
-def _auroc_at_last(predictions: "Predictions") -> Statistic:
-    ours, last = predictions.outcomes, predictions.horizons[-1]
-    return auroc_at(ours, predictions.risk[:, -1], last, ours)
+def _auroc_at_last(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> Statistic:
+    return auroc_at(outcomes, risk[:, -1], float(horizons[-1]), outcomes)
 
 
-def _integrated_brier(predictions: "Predictions") -> Statistic:
-    ours, at = predictions.outcomes, np.array(predictions.horizons)
-    scores = brier(ours, predictions.risk, at, ours)
-    return integrated(scores, at) if len(at) > 1 else scores
+def _integrated_brier(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> Statistic:
+    scores = brier(outcomes, risk, horizons, outcomes)
+    return integrated(scores, horizons) if len(horizons) > 1 else scores
 
 
-STATISTICS: Mapping[str, Callable[["Predictions"], Statistic]] = {
+STATISTICS: Mapping[str, Callable[[TimesToEvent, Floats, Floats], Statistic]] = {
     "concordance": _uno,
     "auroc_at_last_horizon": _auroc_at_last,
     "integrated_brier_score": _integrated_brier,
     "concordance_harrell": _harrell,
 }
-"""The metrics of predictions of times to an event, by name."""
+"""The metrics of outcomes and risks (example, horizon) by horizons (horizon,), by name."""
 
 
-def at_horizons(predictions: "Predictions") -> list[Statistic]:
+def at_horizons(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> list[Statistic]:
     """Return the observed and predicted share with the event, AUROC and Brier score by horizon."""
-    ours, risk = predictions.outcomes, predictions.risk
     found = []
-    for place, day in enumerate(predictions.horizons):
+    for place, day in enumerate(horizons.tolist()):
         at = np.array([day])
         found += [
-            incidence(ours, at),
-            statistic.mean(risk[:, place], ours.group),
-            auroc_at(ours, risk[:, place], day, ours),
-            brier(ours, risk[:, [place]], at, ours),
+            incidence(outcomes, at),
+            statistic.mean(risk[:, place], outcomes.group),
+            auroc_at(outcomes, risk[:, place], day, outcomes),
+            brier(outcomes, risk[:, [place]], at, outcomes),
         ]
     return found

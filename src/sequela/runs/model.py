@@ -12,7 +12,7 @@ from sequela.datasets import catalog
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
-from sequela.models.reference import ReferenceModel, predicted
+from sequela.models.reference import ReferenceModel, loaded, predicted
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sequela.runs.records import VisitInputs
     from sequela.runs.signals import SignalInputs
 
+Shape = tuple[int | str, ...]
 Inputs: TypeAlias = "SignalInputs | VisitInputs"
 FILE = "model.safetensors"
 Mean = Literal["arithmetic", "geometric"]
@@ -139,6 +140,39 @@ class TrainedModel:
         """``True`` for a network on a signal that takes segments of any length."""
         recurrent = isinstance(self.entry, ModelEntry) and self.entry.recurrent
         return recurrent and "n_times" in self.header
+
+    @property
+    def takes_lengths(self) -> bool:
+        """``True`` for a network that takes the number of samples or visits of each example."""
+        return self.any_length or (self.is_network and "n_times" not in self.header)
+
+    def shapes(self) -> Iterator[tuple[str, Shape]]:
+        """Yield its inputs, each with fixed sizes and names of variable sizes."""
+        header = self.header
+        if "n_times" in header:
+            times = "time" if self.any_length else header["n_times"]
+            yield "signal", ("batch", header["n_chans"], times)
+        for read in self.reads:
+            if read == "codes":
+                yield read, ("batch", "visit", "place")
+            elif read == "gaps":
+                yield read, ("batch", "visit")
+            elif read == "values":
+                yield read, ("batch", "visit", header["config"]["n_channels"])
+            elif "n_times" not in header:
+                yield read, ("batch", self._columns)
+        if self.takes_lengths:
+            yield "lengths", ("batch",)
+
+    @property
+    def _columns(self) -> int:
+        """The number of columns of a table of features."""
+        if self.is_network:
+            return int(self.header["config"]["n_features"])
+        added = int(self.arrays["intervals"][0]) if "intervals" in self.arrays else 0
+        if "weight" in self.arrays:
+            return int(self.arrays["weight"].shape[1]) - added
+        return int(loaded(self.arrays["skops"].tobytes()).n_features_in_) - added
 
     def network(self, needed_for: str) -> "nn.Module":
         """Build the network, ready to predict."""

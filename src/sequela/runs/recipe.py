@@ -157,7 +157,7 @@ def _at_horizons(
     days = runs[0].predictions.horizons
 
     def of(number: int, part: str) -> Statistic:
-        return stacked(at_horizons(runs[number].predictions.part(part)))
+        return stacked(at_horizons(*runs[number].predictions.part(part).over_time))
 
     if intervals:
         found = over_runs(runs, of)

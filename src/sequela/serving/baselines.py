@@ -1,7 +1,7 @@
 """Prediction with the baseline models of a run, as they were trained: without torch and ONNX."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.models.reference import ReferenceModel, loaded, predicted
-from sequela.models.registry import ModelEntry
+from sequela.models.reference import ReferenceModel, predicted
 from sequela.runs.model import TrainedEnsemble, TrainedModel, averaged, trained
 from sequela.sequences.featurisers import Features
 from sequela.serving import about as metadata
 from sequela.serving.export import describe, run_to_export
 from sequela.serving.served import ServedModel
-
-Shape = tuple[int | str, ...]
 
 
 def baseline_of(path: Path, *, trust_code: bool = False) -> ServedModel | None:
@@ -40,7 +37,7 @@ class BaselineSession:
 
     def get_inputs(self) -> list[SimpleNamespace]:
         """Return name, type and shape of each input."""
-        shapes = dict(shape for leaf in self.model.leaves for shape in shapes_of(leaf))
+        shapes = dict(shape for leaf in self.model.leaves for shape in leaf.shapes())
         kinds = {"codes": "tensor(int64)"}
         return [
             SimpleNamespace(name=name, type=kinds.get(name, "tensor(float)"), shape=shape)
@@ -70,37 +67,3 @@ def _probabilities(
     else:
         table = inputs[read]
     return predicted(model.entry, model.arrays, table).astype(np.float32)
-
-
-def shapes_of(model: TrainedModel) -> Iterator[tuple[str, Shape]]:
-    """Yield the inputs of one model: fixed sizes, and names of variable sizes."""
-    header = model.header
-    if "n_times" in header:
-        times = "time" if model.any_length else header["n_times"]
-        yield "signal", ("batch", header["n_chans"], times)
-    for read in model.reads:
-        if read == "codes":
-            yield read, ("batch", "visit", "place")
-        elif read == "gaps":
-            yield read, ("batch", "visit")
-        elif read == "values":
-            yield read, ("batch", "visit", header["config"]["n_channels"])
-        elif "n_times" not in header:
-            yield read, ("batch", _columns(model))
-    if takes_lengths(model):
-        yield "lengths", ("batch",)
-
-
-def _columns(model: TrainedModel) -> int:
-    """Return the number of columns of a table of features."""
-    if isinstance(model.entry, ModelEntry):
-        return int(model.header["config"]["n_features"])
-    added = int(model.arrays["intervals"][0]) if "intervals" in model.arrays else 0
-    if "weight" in model.arrays:
-        return int(model.arrays["weight"].shape[1]) - added
-    return int(loaded(model.arrays["skops"].tobytes()).n_features_in_) - added
-
-
-def takes_lengths(model: TrainedModel) -> bool:
-    """Return whether a network takes the number of samples or visits of each example."""
-    return model.any_length or (model.is_network and "n_times" not in model.header)

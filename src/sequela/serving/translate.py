@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from sequela.errors import ModelError
 from sequela.files import temporary
 from sequela.models.reference import ReferenceModel
-from sequela.runs.model import TrainedEnsemble, TrainedModel
+from sequela.runs.model import Shape, TrainedEnsemble, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
 from sequela.serving import references, signal_tables
-from sequela.serving.baselines import Shape, shapes_of, takes_lengths
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
@@ -69,7 +68,7 @@ def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
 
 def _add_shapes(shapes: dict[str, Shape], model: TrainedModel) -> None:
     """Add the inputs of a model; a size is fixed if any model needs a fixed size."""
-    for name, shape in shapes_of(model):
+    for name, shape in model.shapes():
         known = shapes.get(name, shape)
         both = list(zip(known, shape, strict=True))
         if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
@@ -113,7 +112,7 @@ class _Part(nn.Module):
         if isinstance(model.entry, ReferenceModel):
             return references.translated(model.entry, model.arrays, _table(model, inputs))
         taken = [_input(model, read, inputs) for read in model.reads]
-        if takes_lengths(model):
+        if model.takes_lengths:
             taken.append(inputs["lengths"])
         logits: Tensor = getattr(self.network, "padded", self.network)(*taken)
         return logits.softmax(1)

@@ -135,7 +135,7 @@ def informative(predictions: Predictions) -> dict[int, str]:
         risk, ours = predictions.risk[:, -1], predictions.outcomes
         happened = inside & (label > 0) & (ours.event == 1)
         without = inside & (ours.time > predictions.horizons[-1])
-        asked = [
+        asked: list[tuple[Any, Any, str]] = [
             (happened, risk, "highest predicted risk among those with the event"),
             (
                 without,

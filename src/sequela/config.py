@@ -230,8 +230,7 @@ class SignalSettings(_Settings):
     patient, this column."""
     format: tuple[str, ...] = ()
     """Form of csv files as KEY=VALUE, such as 'separator=;', 'decimal=,', 'encoding=latin-1' or
-    'date=%d/%m/%Y'; may be repeated. A table with one row per patient needs what its cells do not
-    show."""
+    'date=%d/%m/%Y'; may be repeated (with one row per patient: only what cells do not show)."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
     `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""

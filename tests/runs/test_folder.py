@@ -247,7 +247,7 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
     [
         ("metrics.json", lambda r: r["parts"]["held_out"].update(accuracy_ci=[0.1]), "accuracy_ci"),
         ("metrics.json", lambda r: r["parts"]["held_out"].update(loss="0.5"), "valid number"),
-        ("metrics.json", lambda r: r["parts"]["tuning"].pop("confusion"), r"parts\.tuning\.confu"),
+        ("metrics.json", lambda r: r["parts"]["tuning"].pop("confusion"), "tuning.*confusion or"),
         ("metrics.json", lambda r: r["data"].update(classes="ab"), r"data\.classes"),
         ("metrics.json", lambda r: r.pop("split"), "split"),
         ("metrics.json", lambda r: r["parts"]["held_out"].pop("loss"), "loss = None, but the pred"),

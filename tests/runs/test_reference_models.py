@@ -211,16 +211,18 @@ def test_a_model_is_given_what_it_reads(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_which_reference_models_a_study_has() -> None:
-    assert list(reference.reading("records")) == [
+def test_which_reference_models_read_a_kind_of_data() -> None:
+    models = reference.REFERENCE_MODELS
+    assert [name for name in models if models[name].reads_of("records")] == [
         "prevalence",
         "logistic-regression",
         "boosting",
         "summaries-logistic-regression",
         "summaries-boosting",
+        "cox",
         *SCORES,
     ]
-    assert list(reference.reading("signal")) == [
+    assert [name for name in models if models[name].reads_of("signal")] == [
         "majority-class",
         "logistic-regression",
         "spectral-logistic-regression",

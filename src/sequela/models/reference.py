@@ -156,11 +156,6 @@ def _beside_interval(table: Any, interval: NDArray[np.int64], size: int) -> Any:
     return hstack([table, csr_array(columns)], format="csr")
 
 
-def reading(kind: DataKind) -> dict[str, str]:
-    """Return the baseline models for signals or for records, with their titles."""
-    return {name: each.title for name, each in REFERENCE_MODELS.items() if each.reads_of(kind)}
-
-
 def _shares(examples: Examples, _: int) -> Arrays:
     """Compute the share of each class; of times to an event, by the life table of their intervals.
 

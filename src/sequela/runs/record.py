@@ -104,8 +104,6 @@ class Interval(Record):
 class _Measured(Record):
     """Numbers by the keys of their metrics, each with its interval and its number of folds."""
 
-    confusion: list[list[int]] = []
-
     @model_validator(mode="after")
     def _check_measures(self) -> Self:
         kinds = {metric.key: _NUMBER for metric in METRICS.values()} | _BESIDE
@@ -125,6 +123,7 @@ class Point(_Measured):
 
     threshold: Number
     chosen_for: str
+    confusion: list[list[int]]
 
 
 class Horizon(_Measured):
@@ -144,12 +143,19 @@ class Numbers(_Measured):
     groups: int
     recordings: int | None = None
     per_class_recall: list[float | None] = []
+    confusion: list[list[int]] = []
     ends: list[int] = []  # of times to an event, see Intervals.ends
     horizons: list[Horizon] = []
     interval: Interval | None = None
     variance: dict[str, dict[str, float | None]] = {}
     variance_why: dict[str, str] = {}
     operating_points: list[Point] = []
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        if not self.ends and not (self.confusion and self.per_class_recall):
+            raise ValueError("confusion or per_class_recall is missing")
+        return self
 
 
 class Outcome(Record):

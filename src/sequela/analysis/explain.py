@@ -123,6 +123,8 @@ def informative(predictions: Predictions) -> dict[int, str]:
     """Choose informative rows of the test set, each with the reason for its choice."""
     names = predictions.classes
     inside = predictions.split == "held_out"
+    if predictions.time is not None:  # the label is known
+        inside &= (predictions.label > 0) | (predictions.time >= predictions.horizons[-1])
     label = predictions.label
     chance = predictions.probabilities
     if len(names) == _TWO:

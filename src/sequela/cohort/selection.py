@@ -429,6 +429,11 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
         return flow
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
+    if (event == 0).any() and time.max() < days:
+        raise DataError(
+            f"nobody was followed until day {days:g}, the last horizon: expected at most day "
+            f"{time.max():.0f}, the longest follow-up; leave out later horizons"
+        )
     seen, rival = event[time <= days], task.outcome.rival
     counts = [(seen == 1).sum(), (seen == 2).sum(), ((event == 0) & (time < days)).sum()]  # noqa: PLR2004
     notes = [

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from sequela.config import SMALLEST_CELL
-from sequela.evaluation.attribution import STEPS, Attribution, attribute_visits, contrast
+from sequela.evaluation.attribution import STEPS, Attribution, attribute_visits
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
 _BATCH = 64
-_TWO = 2
 Of = tuple[int, NDArray[np.integer], Attribution]
 """Subject, places of the inputs among their names, and attributions."""
 
@@ -50,17 +49,19 @@ def importance_of_codes(
     model: nn.Module,
     sequences: Sequences,
     rows: NDArray[np.int64],
+    weights: Tensor,
     what: str,
     smallest: int = SMALLEST_CELL,
 ) -> Importance:
     """Compute mean absolute attributions of the codes over the examples ``rows`` (row,).
 
-    ``what`` is the explained number in words; codes of fewer subjects are counted, not named.
+    ``what`` is the explained number in words: the sum of the logits by ``weights``, float (class,).
+    Codes of fewer subjects are counted, not named.
     """
 
     def found() -> Iterator[Of]:
         for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
-            attributions = attribute_visits(model, batch, contrast(_TWO, 1), STEPS)
+            attributions = attribute_visits(model, batch, weights, STEPS)
             examples = rows[batch.order.numpy()].tolist()
             for example, one in zip(examples, attributions, strict=True):
                 first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]

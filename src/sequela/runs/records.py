@@ -368,14 +368,16 @@ class VisitInputs:
         from sequela.evaluation.importance import importance_of_codes, ranked
 
         rows, dataset = self.data.rows("held_out"), self._dataset()
-        what = number_of(self.data.classes, self.data.classes[1])
+        classes = self.data.classes
+        of = int(len(classes) == _TWO)  # of times to an event, the class without one
+        weights, what = contrast(len(classes), of), number_of(classes, classes[of])
         if self.reads == ("codes",):  # faster: many patients at once
-            return importance_of_codes(model, self.data.arrays, rows, what, smallest)
+            return importance_of_codes(model, self.data.arrays, rows, weights, what, smallest)
 
         def found() -> "Iterator[Of]":
             for row in rows.tolist():
                 batch = dataset[[row]]
-                one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)
+                one = attribute_record(model, batch, weights, STEPS)
                 yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], one
 
         return ranked(self.names, found(), len(rows), what, smallest)

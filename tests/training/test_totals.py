@@ -49,3 +49,28 @@ def test_means_over_examples_not_over_batches(weighted: bool) -> None:  # noqa: 
     assert record["metrics"] == {"accuracy": pytest.approx(correct(logits, labels).mean().item())}
     of_batches = [float(nn.functional.cross_entropy(*batch, weight)) for batch in batches]
     assert record["loss"] != pytest.approx(sum(of_batches) / 3, rel=1e-3)
+
+
+def test_times_to_an_event_have_the_loss_of_all_classes_that_are_possible() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(6, 4, requires_grad=True)
+    labels = torch.randint(4, (6,))
+    known = nn.functional.one_hot(labels, 4).float()
+    loss = Totals({}, None).add(logits, known, smoothing=0.3)  # which is not used
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, labels))
+    shares = torch.tensor([[1.0, 0.0, 0.5, 1.0]]).repeat(6, 1)
+    loss = Totals({}, None).add(logits, shares)
+    expected = -(logits.softmax(1) * shares).sum(1).log().mean()
+    torch.testing.assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert bool(gradient.isfinite().all())
+    torch.testing.assert_close(gradient.sum(1), torch.zeros(6), atol=1e-6, rtol=0)
+
+
+def test_weights_of_examples_count_members_of_an_ensemble() -> None:
+    torch.manual_seed(0)
+    logits, shares = torch.randn(4, 3), torch.tensor([[1.0, 0.25, 1.0]]).repeat(4, 1)
+    weight = torch.tensor([1.0, 0.0, 2.0, 1.0])
+    loss = Totals({}, None).add(logits, shares, weight=weight)
+    each = -(logits.softmax(1) * shares).sum(1).log()
+    torch.testing.assert_close(loss, (each * weight).sum() / 4)

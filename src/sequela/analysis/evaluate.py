@@ -78,7 +78,7 @@ def _own(folder: Run) -> dict[str, Any]:
     numbers = summarise(
         predictions.part("held_out"), seed=settings.seed, recordings=folder.data.classes_fixed
     )
-    if len(predictions.classes) == _TWO:
+    if len(predictions.classes) == _TWO and not predictions.horizons:
         numbers["operating_points"] = operating_points(
             predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
         )
@@ -132,7 +132,7 @@ def judge_other(folder: RunFolder, other: Examples, predictions: Predictions) ->
     }
     if marked == "subject" and folder.split.pseudonyms is None:
         found["overlap_unknown"] = NO_KEY
-    if len(predictions.classes) == _TWO:
+    if len(predictions.classes) == _TWO and not predictions.horizons:
         point = folder.test.operating_points[1]
         chosen = Threshold(point.threshold, point.chosen_for)
         found["operating_points"] = points(predictions, [MORE_PROBABLE, chosen], seed=seed)

@@ -36,7 +36,8 @@ AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
 FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
-JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss")
+_OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
+JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
 _TWO = 2
 _FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
@@ -215,7 +216,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     rng = np.random.default_rng(seed)
     whose = person(predictions)
     first = half_of_people(whose, rng)
-    if not first.any():
+    if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
     fits: dict[str, Callable[[Predictions], Line | Temperature]] = {

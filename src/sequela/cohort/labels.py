@@ -33,6 +33,10 @@ UNCHECKED = (
     "the label file has no checksums, so damage to its values cannot be noticed (pyarrow writes "
     "them with write_page_checksum=True)"
 )
+_TIMES = (
+    "time, the days from the prediction to what ended first, and event: 0 for the end of "
+    "follow-up, 1 for the event, 2 for a competing event"
+)
 KEY = ("subject_id", "prediction_time")
 
 
@@ -53,17 +57,20 @@ def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
     if lacks := [name for name in ("time", "event") if name not in table.column_names]:
         raise DataError(
             f"{path} has no column '{lacks[0]}' (found: {', '.join(table.column_names)}): expected "
-            "time, the days from the prediction to what ended first, and event: 0 for the end of "
-            "follow-up, 1 for the event, 2 for a competing event; or leave --horizons out"
+            f"{_TIMES}; or leave --horizons out"
         )
-    time, event = (table[name].cast(pa.float64()) for name in ("time", "event"))
-    known = pc.and_kleene(pc.greater(time, 0), pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
+    try:
+        time, event = (table[name].cast(pa.float64(), safe=False) for name in ("time", "event"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        kinds = f"'time' is {table['time'].type} and 'event' {table['event'].type}"
+        raise DataError(f"{path}: {kinds}; expected numbers: {_TIMES}") from None
+    possible = pc.and_kleene(pc.greater(time, 0), pc.is_finite(time))
+    known = pc.and_kleene(possible, pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
     if wrong := len(table) - (pc.sum(known).as_py() or 0):
         first = pc.index(pc.fill_null(known, fill_value=False), value=False).as_py() + 1
         raise DataError(
             f"{path}: {wrong} rows (the first is row {first}) have a time of 0 days or less, or "
-            "another event than 0, 1 and 2: expected days from the prediction, and 0 for the end "
-            "of follow-up, 1 for the event, 2 for a competing event"
+            f"another event than 0, 1 and 2: expected {_TIMES}"
         )
     return pc.and_(pc.equal(event, 1.0), pc.less_equal(time, day))
 
@@ -88,7 +95,7 @@ def _typed(
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
-    for name in (*KEY, "boolean_value", "integer_value"):
+    for name in (*KEY, "boolean_value", "integer_value", *further):
         if table.column_names.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice; expected it once: remove one")
     for name in KEY:

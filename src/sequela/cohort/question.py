@@ -54,6 +54,8 @@ def task_asked(asked: CohortSettings) -> Task:
             "give one with --labels, or leave --outcome out (the outcome of "
             f"{asked.task} is '{usual.label}')"
         )
+    if asked.horizons_days and asked.horizon_days:
+        raise SettingError("--days and --horizons do not go together: leave one out")
     if asked.hindsight and asked.labels is not None:
         raise SettingError(
             "--hindsight changes the times of a task, not those of a label file: "

@@ -109,7 +109,9 @@ SELECT *, {status} AS status FROM (SELECT *, {label} AS label FROM {ahead})
 # What ended first: the time to the event (1), a competing event (2) or the follow-up (0). An event
 # on the day on which follow-up ended was seen.
 ENDED = """, known AS (
-    SELECT *, coalesce(followed_until, horizon) AS until, {at} AS event_at, {rival_at} AS rival_at
+    SELECT
+        *, greatest(coalesce(followed_until, horizon), prediction_time) AS until,
+        {at} AS event_at, {rival_at} AS rival_at
     FROM ahead
 ), ended AS (
     SELECT *, CASE
@@ -429,6 +431,12 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
         return flow
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
+    last = time.max(initial=0)
+    if last < days and (event[time == last] == 0).any():
+        raise DataError(
+            f"nobody was followed until day {days:g}, the last horizon: expected at most day "
+            f"{last:.0f}, the longest follow-up; leave out later horizons"
+        )
     seen, rival = event[time <= days], task.outcome.rival
     counts = [(seen == 1).sum(), (seen == 2).sum(), ((event == 0) & (time < days)).sum()]  # noqa: PLR2004
     notes = [

@@ -65,7 +65,7 @@ class DeclaredTask(_Part):
     outcome: DeclaredOutcome | str
     hours: float = Field(default=0, ge=0)
     horizon_days: float | None = Field(default=None, gt=0)
-    horizons_days: tuple[float, ...] | None = None
+    horizons_days: tuple[float, ...] | None = Field(default=None, min_length=1)
     rules: tuple[str, ...] | None = None
     inputs: tuple[str, ...] = ()
     history: History = "record"
@@ -76,6 +76,8 @@ class DeclaredTask(_Part):
         TASKS.check_new(self.name)
         of_stays = self.trigger not in {"entry", "last event"}
         own = isinstance(self.outcome, DeclaredOutcome)
+        if self.horizons_days and self.horizon_days:
+            raise SettingError("horizon_days and horizons_days do not go together: leave one out")
         last = self.horizons_days[-1] if self.horizons_days else self.horizon_days
         outcome = (
             self.outcome.outcome(last, of_stays=of_stays, of_row=self.history == "row")

@@ -156,7 +156,8 @@ class Predictions:
         from sequela.evaluation.survival import TimesToEvent
 
         assert self.time is not None and self.event is not None  # noqa: S101, PT018 - they have horizons
-        return TimesToEvent(self.time, self.event, self.group_index)
+        # Who was followed to a horizon had no event by it, and so is counted as followed beyond it.
+        return TimesToEvent(self.time + 1e-9 * (self.event == 0), self.event, self.group_index)
 
     @property
     def over_time(self) -> "tuple[TimesToEvent, NDArray[np.float64], NDArray[np.float64]]":

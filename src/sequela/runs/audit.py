@@ -54,7 +54,8 @@ def _seen(data: Examples) -> tuple[NDArray[np.int64], Sequence[str]]:
     """Return the label of each example and the names of the classes, of times to an event two."""
     if data.times is None:
         return data.labels, data.classes
-    return (data.times.event == 1).astype(np.int64), ("no event", "the event")
+    seen = (data.times.event == 1) & (data.times.time <= data.times.intervals.horizons[-1])
+    return seen.astype(np.int64), ("no event", "the event")
 
 
 def looked_for(data: Examples) -> str:

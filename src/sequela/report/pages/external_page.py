@@ -137,6 +137,8 @@ def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
 def _of_events(home: Side, away: Side) -> list[Row]:
     """Return the rows on the frequency of classes and the spread of predictions."""
     classes, sides = home.everybody.classes, (home, away)
+    if home.everybody.horizons:  # not all classes are known
+        return []
     rows = [
         Row("share of the class", name, *(_share(np.mean(s.everybody.label == i)) for s in sides))
         for i, name in enumerate(classes)
@@ -222,7 +224,10 @@ def _counts_few(found: External, smallest: int) -> bool:
 def _lines(found: External) -> list[dict[str, str]]:
     """Return observed over expected events and the slope for two classes, without intervals."""
     sides = (found.home.predictions, found.away.predictions)
-    if any(len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO for side in sides):
+    if any(
+        len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO or side.horizons
+        for side in sides
+    ):
         return []
     if any(np.ptp(side.score) <= _FLAT for side in sides):
         return []

@@ -1,11 +1,11 @@
 """How often the intervals of times to an event hold the truth, by simulation.
 
-Patients have two covariates, age and a diagnosis. The event (death) and a competing event
-(discharge) have constant hazards that depend on both, and follow-up ends at a hazard that depends
-on neither, or, in a second design, on the risk of the event. A model that knows the covariates but
-not the right coefficients is evaluated by ``sequela.evaluate_survival`` on each cohort; the truth
-is its number on 400,000 patients who are followed to the end. The last line of a design is the
-share of cohorts in which the audit reports censoring that depends on the risk.
+Patients have two covariates, age and a diagnosis. The event (death) has a constant hazard that
+depends on both, a competing event (discharge) one that depends on age, and follow-up ends at a
+hazard that depends on neither, or, in further designs, on the risk of death. A model with the right
+covariates and other coefficients is evaluated by ``sequela.evaluate_survival`` on each cohort; the
+truth is its number on 400,000 patients who are followed to the end. The last line of a design is
+the share of cohorts in which the audit reports censoring that depends on the risk.
 
     python -m benchmarks.survival [--cohorts 400] [--patients 400]
 """
@@ -26,7 +26,11 @@ from sequela.sequences.flat import Sequences
 from sequela.sequences.intervals import Intervals
 
 HORIZONS = (365.0, 1096.0, 1826.0)
-CENSORING = {"independent": (0.0, 0.0), "dependent": (0.7, 0.9)}
+CENSORING = {
+    "independent": (0.0, 0.0),
+    "weakly dependent": (0.35, 0.45),
+    "dependent": (0.7, 0.9),
+}
 """Coefficients of age and of the diagnosis in the hazard of the end of follow-up."""
 DEATH, DISCHARGE, MODEL = (0.7, 0.9), (-0.3, 0.0), (0.5, 1.2)
 TRUTH = 400_000

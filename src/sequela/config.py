@@ -158,8 +158,8 @@ class QuestionSettings(_Settings):
     horizon_days: float | None = Field(default=None, gt=0, json_schema_extra={OPTION: "days"})
     """Predict the outcome within this many days (default: set by the task)."""
     horizons_days: tuple[float, ...] = Field(default=(), json_schema_extra={OPTION: "horizons"})
-    """Predict the time to the outcome: its probability by each of these numbers of days, such as
-    365 1826; those who are followed for less count until then (default: predict whether)."""
+    """Predict the time to the outcome: its probability by each of these days, such as 365 1826;
+    patients who are followed for less time count until then (default: predict yes or no)."""
     from_icu: bool = False
     """Count from the first ICU admission of the stay, not from the hospital admission."""
     tables: tuple[str, ...] = ()

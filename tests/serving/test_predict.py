@@ -29,12 +29,13 @@ from sequela.errors import (
     SequelaError,
     SettingError,
 )
-from sequela.evaluation.predictions import CLASSES_KEY, Predictions
+from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY, Predictions
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
+from sequela.sequences.intervals import Intervals
 from sequela.serving import load
 from sequela.serving.predict import Asked, Predicted, predict
-from sequela.serving.scored import listed_path, write_mean
+from sequela.serving.scored import listed_path, over_time, write_mean
 from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 
 OWN = SignalSettings(id="name", samples="X*", rate=173.61, unit="µV")
@@ -517,3 +518,19 @@ def test_no_mean_of_other_examples(tmp_path: Path) -> None:
         pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
     with pytest.raises(DataError, match="score different examples"):
         write_mean([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "out.parquet")
+
+
+def test_the_mean_over_folds_has_the_risks_of_one_horizon(tmp_path: Path) -> None:
+    classes = ["survived beyond day 30", "died by day 30"]
+    for number in range(2):
+        risk = np.float32([0.2 + 0.2 * number])
+        columns = {"id": ["a"], "split": ["held_out"], "p_0": 1 - risk, "p_1": risk}
+        table = pa.table(columns | over_time(Intervals((30.0,)), np.stack([1 - risk, risk], 1)))
+        metadata = {CLASSES_KEY: json.dumps(classes), HORIZONS_KEY: "[30.0]"}
+        pq.write_table(table.replace_schema_metadata(metadata), tmp_path / f"{number}.parquet")
+        listed_path(tmp_path / f"{number}.parquet").write_text("", "utf-8")
+    write_mean([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "out.parquet")
+    mean = pq.read_table(tmp_path / "out.parquet")
+    assert mean["risk_30"].to_pylist() == pytest.approx([0.3])
+    assert mean["days_25"].to_pylist() == pytest.approx([25])
+    assert mean["days_50"].to_pylist() == [None]

@@ -228,15 +228,15 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
     """Write the mean of tables of the same examples, and one list; count the known examples."""
     read = [pq.read_table(each) for each in tables]
     first = read[0]
-    metadata = first.schema.metadata
-    classes = range(len(json.loads(metadata[CLASSES_KEY])))
-    horizons = tuple(json.loads(metadata.get(HORIZONS_KEY, b"[]")))
-    intervals = Intervals(horizons, len(classes) // len(horizons)) if horizons else None
     if any(not each["id"].equals(first["id"]) for each in read):
         raise DataError(
             "the models of the folds score different examples, so their probabilities have no "
             "mean: predict with one of them"
         )
+    metadata = first.schema.metadata
+    classes = range(len(json.loads(metadata[CLASSES_KEY])))
+    horizons = tuple(json.loads(metadata.get(HORIZONS_KEY, b"[]")))
+    intervals = Intervals(horizons, (len(classes) - 1) // len(horizons)) if horizons else None
     for place, name in enumerate(first.column_names):
         if name.startswith("p_"):
             mean = np.mean([each[name].to_numpy() for each in read], axis=0, dtype=np.float64)

@@ -387,12 +387,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @abstractmethod
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
         """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``.
 

@@ -147,12 +147,7 @@ class SignalClassifier(NetworkClassifier):
         return SignalBatch(scaled, torch.from_numpy(labels), features, self._reads())
 
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
         batch = self._batch(examples[rows], labels[rows])
         if weight is not None:

@@ -138,12 +138,7 @@ class VisitClassifier(NetworkClassifier):
         return {"n_codes": len(self.vocabulary_)}
 
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
         several = labels.ndim > 1  # of times to an event
         one = np.zeros(len(examples), np.int64) if several else labels

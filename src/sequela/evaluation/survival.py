@@ -90,10 +90,7 @@ class TimesToEvent:
 
 
 def incidence(
-    outcomes: TimesToEvent,
-    horizons: Floats,
-    cause: int = 1,
-    among: NDArray[np.bool_] | None = None,
+    outcomes: TimesToEvent, horizons: Floats, cause: int = 1, among: NDArray[np.bool_] | None = None
 ) -> Statistic:
     """Return the share of examples with the event by each horizon, a number a horizon.
 

@@ -100,9 +100,7 @@ def _download(url: str, file: Path, letter: str) -> None:
     import pooch
 
     download = pooch.HTTPDownloader(
-        chunk_size=2**16,
-        timeout=TIMEOUT,
-        headers={"User-Agent": f"sequela/{__version__}"},
+        chunk_size=2**16, timeout=TIMEOUT, headers={"User-Agent": f"sequela/{__version__}"}
     )
 
     def download_and_prove(address: str, output_file: str, pup: Any) -> None:

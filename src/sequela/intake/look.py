@@ -152,10 +152,7 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
 
 
 def _seen(
-    name: str,
-    paths: Sequence[Path],
-    connection: "DuckDBPyConnection",
-    show: Callable[[str], None],
+    name: str, paths: Sequence[Path], connection: "DuckDBPyConnection", show: Callable[[str], None]
 ) -> Seen:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:

@@ -70,7 +70,6 @@ def only_model(folder: Run, purpose: str) -> RunFolder:
 
 
 def _own(folder: Run) -> dict[str, Any]:
-    """Compute the numbers of a run's own test-set predictions."""
     leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
     if folder.of_many:
         return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}

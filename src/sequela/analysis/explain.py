@@ -158,11 +158,9 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
 def _explained(
     predictions: Predictions, row: int, why: str, classes: Sequence[str], attribute: Attribute
 ) -> dict[str, Any]:
-    """Return the fields of an example that do not depend on the kind of data."""
     names = predictions.classes
     label = names[predictions.label[row]]
     usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]
-    asked = dict.fromkeys(classes or usual)
     return {
         "example_id": str(predictions.example_id[row]),
         "why": why,
@@ -171,6 +169,6 @@ def _explained(
         "chances": dict(zip(names, predictions.probabilities[row].tolist(), strict=True)),
         "numbers": {
             number_of(names, name): attribute(row, contrast(len(names), names.index(name)))
-            for name in asked
+            for name in dict.fromkeys(classes or usual)
         },
     }

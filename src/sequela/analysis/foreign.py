@@ -167,8 +167,7 @@ def _each_split(data: Foreign, check: Any) -> Iterator[Found]:
 
 def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     """Find rows, patients and copies that are in two parts, and parts of one class."""
-    units = {"row": np.arange(len(data.table)), **data.units}
-    for unit, ids in units.items():
+    for unit, ids in {"row": np.arange(len(data.table)), **data.units}.items():
         for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
             if unit == "row":
                 yield replace(each, check="rows in two parts")
@@ -416,8 +415,7 @@ def _of_groups(data: Foreign, group: Ids) -> Effect | None:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
     folds = (tells.folds(label, each) for each in (np.arange(len(rows)), group))
-    scores = [_baseline(table, label, fold, memory=True) for fold in folds]
-    return _effect(label, scores, group)
+    return _effect(label, [_baseline(table, label, fold, memory=True) for fold in folds], group)
 
 
 def _identifiers(data: Foreign) -> Iterator[Found]:
@@ -441,7 +439,6 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
 
 
 def _times(data: Foreign) -> Iterator[Found]:
-    """Find columns with times after the prediction, and outcomes dated before it."""
     asked = data.times[str(data.time)]
     for name, times in data.times.items():
         outcome = any(word in name.lower() for word in _OUTCOMES)
@@ -472,7 +469,6 @@ def _repeated(data: Foreign) -> Iterator[Found]:
 
 
 def _predictions(data: Foreign) -> Iterator[Found]:
-    """Find predictions that are too good."""
     part, rows = _test(data)
     score, label = np.asarray(data.score), np.asarray(data.label)
     if _few(label[rows], data.group[rows]):
@@ -498,8 +494,7 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         fold, in_test = tells.folds(label[some], data.group[some]), np.isin(some, rows)
         base = _baseline(data.table[some].astype(np.float64), label[some], fold)[in_test]
         tested_rows = some[in_test]
-        scores = score[tested_rows], base
-        effect = _effect(label[tested_rows], scores, data.group[tested_rows])
+        effect = _effect(label[tested_rows], (score[tested_rows], base), data.group[tested_rows])
         if effect and effect.low > _BETTER:
             yield Finding("better than the data allow", "suspicion", (part,)), effect
 
@@ -535,7 +530,6 @@ def _stated(data: Foreign) -> Iterator[Found]:
 
 
 def _rates(label: Ids, score: Scores, thresholds: Scores) -> dict[str, Scores]:
-    """Return the usual rates at each threshold (threshold,)."""
     positive, negative = (np.sort(score[label == one]) for one in (1, 0))
     tp = len(positive) - np.searchsorted(positive, thresholds)
     fp = len(negative) - np.searchsorted(negative, thresholds)

@@ -56,7 +56,6 @@ def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()
 
 
 def _usual(defaults: Mapping[str, Any]) -> Space:
-    """Return ranges around the defaults."""
     rate, batch = defaults["learning_rate"], defaults["batch_size"]
     space: dict[str, BaseDistribution] = {
         "learning_rate": FloatDistribution(rate / _WIDE, rate * _WIDE, log=True),
@@ -77,7 +76,6 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
 
 
 def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
-    """Parse one range as a user writes it."""
     name, equals, values = said.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:

@@ -246,8 +246,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
-        probabilities = self.predict_proba(X)
-        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return predicted
 
     def seen(self, X: Any) -> NDArray[np.bool_]:
@@ -378,8 +377,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """Return the learnt preprocessing, for JSON."""
 
     @abstractmethod
-    def _relearn(self, record: dict[str, Any]) -> None:
-        """Restore what :meth:`_learnt` returned."""
+    def _relearn(self, record: dict[str, Any]) -> None: ...
 
     @abstractmethod
     def _shape(self) -> dict[str, int]:
@@ -423,7 +421,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return TrainingSettings.of(**{**own.model_dump(), **given})
 
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
-        """Return the parameters that are settings of a kind."""
         given = self.get_params(deep=False)
         return {name: _plain(given[name]) for name in kind.model_fields if name in given}
 
@@ -447,7 +444,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _parts(
         self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Split the rows into training rows and validation rows."""
         if self.tuning_fraction is None:
             everything = np.arange(len(labels))
             return everything, everything
@@ -554,7 +550,6 @@ def _one_thread() -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a number of numpy, as set by a grid search, to Python's; keep other values."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -87,9 +87,8 @@ class LabelledExamples(ABC):
         """
         rest = 1 - held_out
         fractions = (0.75 * rest, 0.25 * rest, held_out)
-        unit = by or self.unit
         proof, part = draw(
-            label=self.label, ids=self.ids(), unit=unit, seed=seed, fractions=fractions
+            label=self.label, ids=self.ids(), unit=by or self.unit, seed=seed, fractions=fractions
         )
         judged = part == PARTS.index("held_out")
         return (
@@ -98,7 +97,6 @@ class LabelledExamples(ABC):
         )
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """Return the title and all facts."""
         entry = catalog.lookup(self.name)
         part = "" if self.part == "all" else f": {self.part.replace('_', '-')} part"
         counts = np.bincount(self.label, minlength=len(self.classes))

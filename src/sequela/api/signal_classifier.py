@@ -139,7 +139,6 @@ class SignalClassifier(NetworkClassifier):
         return Features.of(self._reads(), source, rows, learnt, standardise=True)
 
     def _batch(self, examples: NDArray[np.float32], labels: NDArray[Any]) -> SignalBatch:
-        """Return all inputs of some examples."""
         described, features = self._features(examples), None
         if described and described.standardised:
             features = torch.from_numpy(described.standardised.rows(np.arange(len(examples))))

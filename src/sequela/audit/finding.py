@@ -134,6 +134,5 @@ class Finding:
 
 
 def _first_of(named: Sequence[str]) -> str:
-    """List the first five, and count the others."""
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return ", ".join(named[:_NAMED]) + more

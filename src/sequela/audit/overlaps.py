@@ -58,7 +58,6 @@ class Selection:
         return len(self.rows)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Return rows, or rows and columns, as of an array."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         table = self.table[:, columns]
         return np.concatenate([*in_blocks(table, self.rows[rows], size=_ROWS * table.shape[1])])
@@ -185,7 +184,6 @@ def identical_rows(parts: Parts) -> list[Finding]:
 
 
 def _blocks(table: Table, order: Any = slice(None)) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of a table, in blocks."""
     chosen = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
     for some in in_blocks(chosen.table, chosen.rows[order], size=_CELLS // 8):
         yield np.asarray(some, np.float64)
@@ -398,8 +396,7 @@ def revealing_columns(
     found = []
     for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
         for area, how in zip(both, WAYS, strict=True):
-            facts = {"how": how, "name": classes[one], "least": lowest}
-            found += _revealing(area, names, facts)
+            found += _revealing(area, names, {"how": how, "name": classes[one], "least": lowest})
     return found
 
 

@@ -156,7 +156,6 @@ def out_of_fold(table: Table, label: Ints, group: NDArray[Any]) -> Floats:
 def _out_of_fold(
     table: Table, label: NDArray[np.int64], fold: NDArray[np.int64], model: Any
 ) -> NDArray[np.float64]:
-    """Return the out-of-fold predictions of a model: float64 (example,)."""
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
     cv, read = PredefinedSplit(fold), _read(table)

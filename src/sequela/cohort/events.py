@@ -77,8 +77,7 @@ class Events:
     def passed(self, work: str, number: int, passes: int) -> None:
         """Report that a pass over the events is done, of several."""
         rows = sum(pq.read_metadata(file).num_rows for file in self.files)
-        words = f"{work}, pass {number} of {passes} over the events"
-        report(words, rows * number, rows * passes)
+        report(f"{work}, pass {number} of {passes} over the events", rows * number, rows * passes)
 
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":

@@ -229,8 +229,7 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
     yield from _chosen(connection, task, rows, label)
     from sequela.audit.tells import told  # takes long to load, and is seldom needed
 
-    columns = np.column_stack([*times.values()])
-    auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
+    auroc = told(np.column_stack([*times.values()]), label, rows["subject_id"], least=TELLING_TIMES)
     if auroc is None:
         return
     negative, positive = task.outcome.classes

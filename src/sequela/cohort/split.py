@@ -184,7 +184,6 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """Return the split and its proof, ready for ``split.json``."""
-        content = {} if self.content is None else {"content": self.content.to_json()}
         return {
             "unit": self.unit,
             "leaks": self.leaks,
@@ -196,7 +195,7 @@ class Split:
             "key": self.key,
             **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
             "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
-            **content,
+            **({} if self.content is None else {"content": self.content.to_json()}),
         }
 
     @classmethod
@@ -257,8 +256,7 @@ def draw(
     ``PARTS``.
     """
     if unit not in ids:
-        have = ", ".join(ids)
-        raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
+        raise SplitError(f"these data have no {unit} ids to split by; they have: {', '.join(ids)}")
     stratum, inverse = _strata(ids[unit], label)
     _check_fractions(fractions)
     if unit == "site" and np.bincount(stratum).min() < max(folds, FEW_SITES):
@@ -322,7 +320,6 @@ def _check_fractions(fractions: tuple[float, float, float]) -> None:
 
 
 def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: str) -> None:
-    """Raise a SplitError if a part lacks a class, where parts are not stratified."""
     for i, name in enumerate(PARTS):
         if len(np.unique(label[part == i])) < len(np.unique(label)):
             raise SplitError(
@@ -386,10 +383,9 @@ def divided_by_time(
     All arrays are (example,); :func:`periods` returns the parts.
     """
     _check_classes(label, part, "a split by subject")
-    ends = {name: time[part == i] for i, name in enumerate(PARTS)}
     times = {
         name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
-        for name, t in ends.items()
+        for name, t in {name: time[part == i] for i, name in enumerate(PARTS)}.items()
     }
     how: dict[str, Any] = {"unit": "time", "seed": seed, "fractions": fractions, "times": times}
     return _proven(part, {"subject": subject}, **how)

@@ -98,7 +98,6 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
 def _of_task(
     connection: duckdb.DuckDBPyConnection, events: Events, task: Task
 ) -> tuple[pa.Table, list[LeftOut]]:
-    """Return the candidates that the rules keep, and the others."""
     rules: list[Rule] = [RULES[name] for name in task.exclude]
     create_candidates(connection, task, events, labelled=False)
     create_chosen(connection, rules)
@@ -106,10 +105,9 @@ def _of_task(
         connection.execute(LOOK_BACK)
     labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]
-    rows = connection.execute(_LEFT_OUT).fetchall()
     return labels, [
         LeftOut(subject, visit, None if time is None else np.datetime64(time), reasons[rule - 1])
-        for subject, visit, time, rule in rows
+        for subject, visit, time, rule in connection.execute(_LEFT_OUT).fetchall()
     ]
 
 

@@ -271,8 +271,7 @@ def body_of(code: str) -> str:
         >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
         ('F', 'F', '50912//mmHg')
     """
-    beginning = _known_beginning(code) or code.split("/", maxsplit=1)[0]
-    return code[len(beginning) :].lstrip("/")
+    return code[len(_known_beginning(code) or code.split("/", maxsplit=1)[0]) :].lstrip("/")
 
 
 def families_named(names: Iterable[str]) -> frozenset[str]:

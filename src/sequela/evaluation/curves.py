@@ -224,13 +224,11 @@ def _scarcest(judged: Sequence[Judged]) -> int:
     holds: list[set[str]] = [set(), set()]
     for one in judged:
         for label, groups in enumerate(holds):
-            chosen = one.held_out.label == label
-            groups.update(one.held_out.group_id[chosen].tolist())
+            groups.update(one.held_out.group_id[one.held_out.label == label].tolist())
     return min(map(len, holds))
 
 
 def _with_event(predictions: Predictions) -> set[str]:
-    """Return the groups that have the event."""
     return set(predictions.group_id[predictions.label == 1].tolist())
 
 
@@ -349,11 +347,10 @@ def _over_thresholds(
     is_event = predictions.label == 1
     scores = -statistic.coarse(is_event, predictions.score)
     sums_at = statistic.sums_at_scores(is_event, scores, group)
-    trials = np.ceil(shares * len(_with_event(predictions))).astype(np.int64)
     return Statistic(
         lambda weights: value(*map(cumulated, sums_at(weights))),
         int(group.max()) + 1,
-        tuple(trials.tolist()),
+        tuple(np.ceil(shares * len(_with_event(predictions))).astype(np.int64).tolist()),
     )
 
 
@@ -368,8 +365,7 @@ def _with_band(
     """Add the band of a statistic at some places to a curve, and the area with its interval."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
-    area = metrics.statistic_of(_AREAS[bare.kind], predictions)
-    (found,) = estimates(area, rng, how, stratum)
+    (found,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
     scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))

@@ -196,7 +196,6 @@ class Predictions:
 
     @cached_property
     def _parts(self) -> dict[str, Self]:
-        """The parts by name, each made once."""
         return {}
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:

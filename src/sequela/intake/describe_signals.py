@@ -102,7 +102,6 @@ def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
-    """Inspect the columns of a table."""
     if path.suffix.lower() in {".npy", ".npz"}:
         names, lists = _arrays(path, proposal), set[str]()
     else:
@@ -133,7 +132,6 @@ def _of_table(path: Path, proposal: Proposal) -> None:
 
 
 def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
-    """Propose the roles of columns by their names."""
     needed = {
         "label": "no column has the name of a class",
         "subject": "no column has the name of a person: if people are known, name it, or the split "
@@ -256,7 +254,6 @@ def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Co
 
 
 def _is_events(place: Path) -> bool:
-    """Return whether a file is a table of events."""
     with suppress(SequelaError):
         event_files.table(place)
         return True
@@ -264,7 +261,6 @@ def _is_events(place: Path) -> bool:
 
 
 def _of_folder(path: Path, proposal: Proposal) -> None:
-    """Inspect the files of a folder."""
     files = folders.files_of(path, SignalSettings())
     settings, texts = SignalSettings(), set[str]()
     if files and is_csv(files[0]):
@@ -311,7 +307,6 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
 
 
 def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
-    """Propose the subjects, from names of folders and headers."""
     if (path / PARTICIPANTS).exists():
         proposal.seen.append("a folder of BIDS: subjects are those of its paths")
         return
@@ -335,7 +330,6 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
 def _events(
     path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile], proposal: Proposal
 ) -> None:
-    """Propose the place of events, and their kinds."""
     source = next(_sources(path, headers, beside), None)
     if source is None:
         proposal.key(
@@ -346,11 +340,9 @@ def _events(
     if source in event_files.OF_SEIZURES:
         proposal.seen.append("windows are background or seizure")
         return
-    asked = SignalSettings(events=source)
-    found = folders.events_of(path, headers, beside, asked)
+    found = folders.events_of(path, headers, beside, SignalSettings(events=source))
     labels = [event.label for each in found.values() for event in each]
-    why = f"which of these are classes? Found: {counted(labels)}"
-    proposal.key("classes", None, why)
+    proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 

@@ -81,7 +81,6 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
 
 
 def _gather(gathering: Path, url: str | None) -> None:
-    """Fetch the missing ones of the five files."""
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)

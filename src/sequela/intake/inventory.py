@@ -64,7 +64,6 @@ class Inventory:
 
 
 def _count(groups: tuple[tuple[str, ...], ...]) -> int:
-    """Count the duplicates beyond the first of each group."""
     return sum(len(group) - 1 for group in groups)
 
 

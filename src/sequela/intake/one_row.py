@@ -255,7 +255,6 @@ def _looked(path: Path, *_: int) -> Seen:
 
 
 def _named(option: str, said: str, seen: Seen) -> str:
-    """Return the name of a column as it is read: in lower case, without other signs."""
     names = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in seen.columns}
     if (name := re.sub(r"\W+", "_", said.strip().lower())) not in names:
         raise unknown_name(f"column of --{option}:", said, names.values())
@@ -263,12 +262,10 @@ def _named(option: str, said: str, seen: Seen) -> str:
 
 
 def _two(settings: SignalSettings) -> Classes:
-    """Return the two classes with their values; what is left out are columns, not classes."""
     return Classes.of(settings.model_copy(update={"omit": ()}))
 
 
 def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
-    """Return the two classes as NAME=VALUES, the event last."""
     label, shown = settings.label, ", ".join(values[:_FEW]) + ", ..." * (len(values) > _FEW)
     if settings.classes:
         classes = _two(settings)
@@ -309,7 +306,6 @@ def _why_not(column: Column) -> str:
 
 
 def _cell(name: str) -> str:
-    """Return SQL of the text of a cell."""
     return quoted(f"cell {name}")
 
 
@@ -341,7 +337,6 @@ class _Table:
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """The columns that are read: numbers, times or words."""
         settings, names = self.rows.settings, [column.name for column in self.seen.columns]
         if known := self.rows.known:
             wanted = (*known, settings.id, settings.time)
@@ -446,7 +441,6 @@ class _Table:
             yield "data", connection.sql(self.query(labelled=labelled)).to_arrow_reader(ROWS)
 
     def query(self, *, labelled: bool) -> str:
-        """Return SQL of the events of all rows."""
         return " UNION ALL ".join(
             f"SELECT subject_id, visit_id, {time} AS time, {code} AS code, "  # noqa: S608
             f"({value})::DOUBLE AS numeric_value FROM people WHERE {where}"

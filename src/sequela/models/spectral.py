@@ -86,7 +86,6 @@ class LogSpectrum(nn.Module):
         return torch.cat(found, -1)
 
     def _banded(self, power: Tensor) -> Tensor:
-        """Average (..., frequency) over bands: (..., band)."""
         if len(self.edges) == power.shape[-1] + 1:
             return power
         bands = (

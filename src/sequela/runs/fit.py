@@ -194,7 +194,6 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(
     run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
 ) -> _Trained:
-    """Fit a network, and write its history after each epoch."""
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -248,8 +247,7 @@ def of_network(model: "nn.Module", given: Inputs) -> dict[str, float]:
         network(*given.example)
 
     with torch.inference_mode():
-        held = sum(t.numel() * t.element_size() for t in weights)
-        return of_one(predict_one, held, tensors=True)
+        return of_one(predict_one, sum(t.numel() * t.element_size() for t in weights), tensors=True)
 
 
 def of_one(
@@ -321,7 +319,6 @@ def _class_weight(data: Examples) -> "Tensor":
 def _metrics(
     settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, Any]
 ) -> dict[str, object]:
-    """Compute the content of ``metrics.json``."""
     started = time.perf_counter()
     findings = looked(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)

@@ -364,7 +364,6 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
 
 
 def _said(value: Any) -> str:
-    """Write a setting in a sentence."""
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value)) or "none"
     words = {None: "not set", True: "on", False: "off"}

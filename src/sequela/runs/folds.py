@@ -70,8 +70,7 @@ class FoldsFolder(StoredRun):
         means = {key: float(np.mean([each[key] for each in parts])) for key in had}
         kept = ("examples", "groups", "confusion", "ends", "horizons")
         of_first = {name: parts[0][name] for name in kept if name in parts[0]}
-        timed = "ends" in of_first
-        recalls = {} if timed else {"per_class_recall": mean_recalls(parts)}
+        recalls = {} if "ends" in of_first else {"per_class_recall": mean_recalls(parts)}
         return Numbers.model_validate(means | of_first | recalls)
 
     @property

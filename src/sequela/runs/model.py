@@ -211,7 +211,6 @@ def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | Tr
 
 
 def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the name of the model of a header, and the names of its members."""
     yield str(header["model"])
     for member in header.get("members", ()):
         yield from _names_in(member)

@@ -224,7 +224,6 @@ def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
 
 
 def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
-    """Average over the runs that have a number, and count these runs."""
     values = np.array(rows, dtype=np.float64)  # None is NaN
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis=0)

@@ -125,7 +125,6 @@ def _inputs(
     features: Features | None,
     stored: Mapping[str, NDArray[Any]] | None,
 ) -> "VisitInputs":
-    """Prepare the inputs of a model, with its stored scales or those of the training set."""
     learnt = learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored
     return VisitInputs(data, reads, features, learnt)
 
@@ -502,5 +501,4 @@ def _name(settings: RunSettings, asked: CohortSettings) -> str:
     """Name the folder of sequences, which runs with the same sequences share."""
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
     made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
-    text = repr(made_of)
-    return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{asked.task}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"

@@ -279,8 +279,7 @@ def segments_of(
     if data_set.windows:
         return of_windows(opened), located.origin
     signals = data_set.recordings
-    segments = cut(opened, segment or usual or signals.n_times, signals.classes)
-    return segments, located.origin
+    return cut(opened, segment or usual or signals.n_times, signals.classes), located.origin
 
 
 def load_other(
@@ -320,8 +319,7 @@ def load_other(
             f"the training or validation set of this model ({renamed.sum()} found by content), so "
             "none is left for an evaluation; choose other data"
         )
-    kept = np.isin(segments.recording_id, ids["recording"][new])
-    segments = segments.where(kept, work)
+    segments = segments.where(np.isin(segments.recording_id, ids["recording"][new]), work)
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "

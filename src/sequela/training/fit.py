@@ -165,7 +165,6 @@ class _Fit:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Continue from a checkpoint."""
         self.raw_model.load_state_dict(saved.model)
         self.average.load_state_dict(saved.average)
         self.raw_adam.load_state_dict(saved.optimiser)
@@ -173,7 +172,6 @@ class _Fit:
         restore_generators(saved.generators, self.data_order)
 
     def checkpoint(self, history: History, best: dict[str, Tensor]) -> Checkpoint:
-        """Return the state after an epoch."""
         return Checkpoint(
             model=self.raw_model.state_dict(),
             average=self.average.state_dict(),

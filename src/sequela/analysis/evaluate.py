@@ -55,7 +55,12 @@ def evaluate_run(
         return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     run = only_model(folder, "to apply it to other data")
     data = data or run.settings.data
-    numbers = _on_other(run, data, root, labels, trust_code=trust_code)
+    with temporary() as work:
+        other, predictions = predict_other(run, data, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, other, predictions)
+    known = run.split.whose == "subject"
+    if run.split.holds_out(predictions.subject_id if known else predictions.group_id):
+        numbers["openings"] = open_held_out(run, "evaluate").to_dict()
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
 
 
@@ -101,19 +106,6 @@ def predict_other(
     model = trained(folder, trust_code=trust_code)
     other = load_other(folder, model.header, name, root, work, labels)
     return other, other.predictions(model.probabilities_of(other))
-
-
-def _on_other(
-    folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
-) -> dict[str, Any]:
-    """Evaluate a model on other data, without units of its training and validation set."""
-    with temporary() as work:
-        other, predictions = predict_other(folder, name, root, work, labels, trust_code=trust_code)
-        found = judge_other(folder, other, predictions)
-    known = folder.split.whose == "subject"
-    if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
-        found["openings"] = open_held_out(folder, "evaluate").to_dict()
-    return found
 
 
 def judge_other(folder: RunFolder, other: Examples, predictions: Predictions) -> dict[str, Any]:

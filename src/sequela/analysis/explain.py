@@ -103,7 +103,12 @@ def explain(
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
     predictions = folder.predictions
-    wanted = _rows(predictions, examples) if examples else informative(predictions)
+    place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
+    if unknown := [name for name in examples if name not in place]:
+        raise UnknownNameError(
+            f"no example '{unknown[0]}' in this run: its predictions.parquet lists the ids"
+        )
+    wanted = {place[name]: "named with --example" for name in examples} or informative(predictions)
     with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
         given = data.inputs(trained.reads, trained.state)
@@ -143,16 +148,6 @@ def informative(predictions: Predictions) -> dict[int, str]:
         if among.any():
             chosen.setdefault(int(np.where(among, by, -np.inf).argmax()), why)
     return chosen
-
-
-def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
-    place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
-    for name in examples:
-        if name not in place:
-            raise UnknownNameError(
-                f"no example '{name}' in this run: its predictions.parquet lists the ids"
-            )
-    return {place[name]: "named with --example" for name in examples}
 
 
 def _explained(

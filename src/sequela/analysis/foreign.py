@@ -41,22 +41,16 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """Rows of a table, or windows of signals, with what is known about them.
+    """Rows of a table, or windows of signals (window, channel, time), and what is known of them.
 
-    Attributes:
-        table: (row, column), NaN for missing values, text as numbers of its values.
-        names: Names of the columns.
-        label: int64 (row,), index of the class; none where it is unknown.
-        classes: Names of the classes.
-        units: Number of the patient, recording... of each row, by the kind of unit, int64 (row,).
-        splits: Row indices of each part, the training set first; several of a cross-validation.
-        times: datetime64 (row,) by column.
-        time: The column with the time of the prediction.
-        identifiers: Ranks of ids and the like, which a model must not read, int64 (row,) by column.
-        signals: (window, channel, time).
-        score: Probability of the second class, float64 (row,).
-        stated: Numbers of a published result, by name.
-        later: Names of columns that are known after the outcome, by their name or texts.
+    The table is (row, column), NaN for missing values, text as numbers of its values. By row,
+    int64, are the label, none where it is unknown; the number of the patient, recording or other
+    unit, by its kind; and the ranks of identifiers, which a model must not read, by column.
+    ``splits`` have the row indices of each part, the training set first; several are of a cross-
+    validation. ``times`` are datetime64 (row,) by column, ``time`` is the column with the time of
+    the prediction. ``score`` is the probability of the second class, float64 (row,), ``stated`` the
+    numbers of a published result, ``later`` the columns known after the outcome, by their name or
+    texts.
     """
 
     table: NDArray[np.floating]
@@ -264,11 +258,7 @@ class _Strong:
 
 
 def _columns(data: Foreign) -> Iterator[Found]:
-    """Find columns that are the label, or that give more of it than all others together.
-
-    A strong column that others replace is not reported: a baseline model must lose without it and
-    its copies.
-    """
+    """Find columns that are the label, or that give more of it than all others together."""
     rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
     copies = data.copies
     if copies:
@@ -282,6 +272,7 @@ def _columns(data: Foreign) -> Iterator[Found]:
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
+        # A strong column that others replace is not reported.
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
         least = GAIN if each.area >= REVEALING or each.how != _VALUES else LARGE_GAIN
         loses = effect and effect.auroc - effect.without >= least and effect.low > 0

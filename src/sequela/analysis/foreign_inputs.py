@@ -93,12 +93,9 @@ def read(
 ) -> tuple[Foreign, list[Input]]:
     """Read tables, arrays, predictions and results as one.
 
-    Args:
-        inputs: Paths, DataFrames or arrays.
-        chosen: Columns that the user names, by their role; others are recognised by name.
-        separate: Labels, groups, splits and predictions that come on their own, by role: paths,
-            DataFrames or arrays.
-        splits: A splitter of scikit-learn, or index arrays.
+    ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
+    their own, ``separate`` by role. Columns are ``chosen`` by role, others are recognised by name.
+    ``splits`` is a splitter of scikit-learn, or index arrays.
     """
     inputs = [_checked(each) for each in inputs]
     results = [each for each in inputs if _ends(each, RESULTS)]

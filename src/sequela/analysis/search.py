@@ -35,12 +35,10 @@ from sequela.training.history import History, kept_epoch
 
 HEARTBEAT = 20
 """Seconds between two heartbeats of a worker; its trial fails after five times that."""
-_STARTUP = 5
-"""Trials that finish before others are compared with them."""
+_STARTUP = 5  # trials that finish before others are compared with them
 _LOOK = 0.5
 _TRIES = 4
-_FEWEST = 10
-"""Finished trials from which the importance of settings is estimated."""
+_FEWEST = 10  # finished trials from which the importance of settings is estimated
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _SQLITE = "sqlite:///"
 _WHY = "why"
@@ -203,10 +201,7 @@ class Search:
 
 
 class _ByNumber(BaseSampler):
-    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one.
-
-    So a continued search draws as if it had never stopped, and two workers draw differently.
-    """
+    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

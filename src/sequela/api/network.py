@@ -387,10 +387,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _loader(
         self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
-        """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``.
-
-        Labels are int64 (example,), or the share of each class, float32 (example, class).
-        """
+        """Make batches of ``rows``; labels are int64 (example,), or shares (example, class)."""
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:

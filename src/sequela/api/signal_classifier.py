@@ -125,8 +125,7 @@ class SignalClassifier(NetworkClassifier):
 
     def _shape(self) -> dict[str, int]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
-        nobody = np.zeros((1, self.n_chans_, self.n_times_), np.float32)
-        described = self._features(nobody)
+        described = self._features(np.zeros((1, self.n_chans_, self.n_times_), np.float32))
         return shape if described is None else {**shape, "n_features": described.table.shape[1]}
 
     def _features(
@@ -160,8 +159,7 @@ class SignalClassifier(NetworkClassifier):
     ) -> Iterator[tuple[tuple[Tensor, ...], slice]]:
         for first in range(0, len(examples), size):
             rows = slice(first, first + size)
-            unlabelled = np.zeros(len(examples[rows]), np.int64)
-            yield self._batch(examples[rows], unlabelled).inputs, rows
+            yield self._batch(examples[rows], np.zeros(len(examples[rows]), np.int64)).inputs, rows
 
 
 def _has_channels(X: Any) -> bool:

@@ -332,10 +332,7 @@ def _dimension(nearest: NDArray[np.float64]) -> float:
 def _nearest_groups(
     known: Iterable[NDArray[np.float64]], group: NDArray[np.str_], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return distances of each row to its 10 nearest groups, ascending: (row, group).
-
-    ``known`` are blocks of the known rows, and ``group`` rises.
-    """
+    """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
     nearest, done = np.full((len(rows), len(names)), np.inf), 0
     for block in known:

@@ -233,16 +233,12 @@ def telling_together(
 
 def _outweighing(
     table: csr_array,
-    levels: Sequence[tuple[Words, float, float]],
+    levels: Sequence[tuple[Words, float, float]],  # by column, least AUROC, and least loss
     label: Ints,
     name: str,
     group: Groups,
 ) -> list[Finding]:
-    """Find an input or family without which a model loses much of its AUROC.
-
-    ``levels`` have the input or family of each column (empty: not left out), the AUROC from which
-    it is left out, and the loss, as the lower end of its interval, that is reported.
-    """
+    """Find an input or family without which a model loses much of its AUROC; see ``levels``."""
     fold, model = folds(label, group), _model("logistic", 0.03)
     score = _out_of_fold(table, label, fold, model)
     auroc = area(label, score)

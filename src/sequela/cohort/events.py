@@ -102,12 +102,7 @@ class Events:
 
 
 def open_events(root: Path, origin: str = "") -> Events:
-    """Find the events of a MEDS data set and check their columns.
-
-    Raises:
-        DataNotFoundError: If there are no events.
-        DataError: If a shard is unreadable, lacks a column or holds it in another type.
-    """
+    """Find the events of a MEDS data set and check their columns, or raise a SequelaError."""
     stored = {**vars(stored_events(root))}
     return Events(root, stays_in_order=stored.pop("in_order"), origin=origin, **stored)
 

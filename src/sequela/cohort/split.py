@@ -401,12 +401,7 @@ def _drawn(
     folds: int,
     fold: int,
 ) -> dict[str, NDArray[np.int64]]:
-    """Draw the units of each part; raise a ValueError if a part would lack a class.
-
-    ``strata`` are int64 (unit,). With counts of examples, int64 (unit, class), 100 deals are drawn
-    and the one with the most even shares of the examples of each class is kept: for units with
-    several classes and sizes.
-    """
+    """Draw the units of each part; raise a ValueError if a part would lack a class."""
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     stratum = np.frombuffer(strata, np.int64)
@@ -422,6 +417,7 @@ def _drawn(
         of = stratum[members]
         return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
 
+    # Of units with several classes and sizes, the most even of 100 deals is kept.
     def most_even(deal: Callable[[int], _Deals], share: float, seed: int) -> _Deals:
         if counts is None:
             return deal(seed)

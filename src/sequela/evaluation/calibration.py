@@ -21,11 +21,8 @@ _EPSILON = float(np.finfo(np.float32).eps)
 class Reliability:
     """A reliability curve: observed share of the event against its predicted probability.
 
-    Attributes:
-        chance: float64 (bin,): mean predicted probability in each bin.
-        happened: (bin,): share of examples with the event, with its interval.
-        count: int64 (bin,): number of examples.
-        groups: int64 (bin,): number of subjects or recordings.
+    By bin, it has the mean predicted probability, the share of examples with the event, with its
+    interval, and the numbers of examples and of ``groups``: subjects or recordings.
     """
 
     chance: NDArray[np.float64]

@@ -210,11 +210,8 @@ def _mean_at(
 def _widen_at_end(
     low: Values, high: Values, place: int, value: float, trials: int, level: float
 ) -> None:
-    """Widen the band to the exact binomial bound where the curve is at 0 or 1.
-
-    Nearly all resamples are there too, so that their spread is too small.
-    """
-    if trials and min(value, 1 - value) < _ROUNDING:
+    """Widen the band to the exact binomial bound where the curve is at 0 or 1."""
+    if trials and min(value, 1 - value) < _ROUNDING:  # nearly all resamples are there too
         exact = exact_interval(round(value) * trials, trials, level)
         low[place], high[place] = min(low[place], exact.low), max(high[place], exact.high)
 
@@ -334,10 +331,7 @@ def precision_between(predictions: Predictions, recalls: Values) -> Statistic:
 def _over_thresholds(
     predictions: Predictions, shares: Values, value: Callable[[Values, Values], Values]
 ) -> Statistic:
-    """Return numbers as a function of true and false alarms, each (resample, 1 + score).
-
-    Behind each number are the groups with events times one of ``shares``.
-    """
+    """Return numbers as a function of true and false alarms, each (resample, 1 + score)."""
 
     def cumulated(sums: Values) -> Values:
         """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""

@@ -58,10 +58,8 @@ class Place(NamedTuple):
 class Variance:
     """The parts of the variance of a mean over models; ``None`` where not separable.
 
-    Attributes:
-        data: Other subjects in training and test sets, and everything not separated from that.
-        split: Other folds, from repeats of the cross-validation.
-        seed: Other first weights and batch orders, from several seeds a split.
+    ``data``: other subjects, and everything not separated from that; ``split``: other folds, from
+    repeats of the cross-validation; ``seed``: other first weights and batch orders.
     """
 
     data: float
@@ -331,17 +329,13 @@ def _swing(
     weights: Sequence[Values],
     drawn: Values,
 ) -> Values:
-    """Estimate the part of each number's group variance that changes with the model: (number,).
-
-    For one cross-validation: half the variance of the difference of two repeats on the same draws.
-    With one repeat, the validation sets replace the second; without them it is NaN.
-    """
-    if design.count(0) > 1:
+    """Estimate the part of each number's group variance that changes with the model: (number,)."""
+    if design.count(0) > 1:  # half the variance of the difference of two on the same draws
         repeat = np.array([place.repeat for place in design.places])
         means = np.stack([_mean(drawn[repeat == one]) for one in np.unique(repeat)])
         apart = means - _mean(np.swapaxes(means, 0, 1))[:, None]
         return _mean(apart.var(axis=0, ddof=1))
-    if not tuning:
+    if not tuning:  # which otherwise replace a second repeat
         return np.full(drawn.shape[2], np.nan)
     looks = np.zeros(design.n_groups)
     for groups, place in zip(design.tuning, design.places, strict=True):
@@ -356,10 +350,7 @@ def _swing(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """One number of all models: (model,), resampled (model, resample), and with groups left out.
-
-    Behind a probability are ``trials`` groups.
-    """
+    """One number of all models: (model,), (model, resample), and with groups left out."""
 
     point: Values
     drawn: Values
@@ -407,11 +398,7 @@ def _coupled(group: float, swing: float, design: Design) -> float:
 
 
 def _training(found: _Found, design: Design) -> tuple[float | None, float]:
-    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold.
-
-    The variance between seeds, or folds, less the part that the groups explain. Seeds of a split
-    are evaluated on the same groups, so these explain only different reactions to them.
-    """
+    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold."""
     cells: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
         if not np.isnan(found.point[model]):

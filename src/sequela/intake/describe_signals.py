@@ -46,22 +46,14 @@ _RECORDINGS = ("recording", "recording_id", "night", "file", "record")
 _SITES = ("site", "hospital", "center", "centre")
 _TIMES = ("time", "t", "seconds", "onset", "timestamp")
 _IDS = ("id", "segment", "segment_id")
-_MANY = 16
-"""The number of columns with one name and a number from which on they are samples."""
-_HEAD = 2000
-"""The lines of a csv file from which its form is found."""
-_FEW = 20
-"""The largest number of classes that are listed."""
+_MANY = 16  # number of columns with one name and a number from which on they are samples
+_HEAD = 2000  # lines of a csv file from which its form is found
+_FEW = 20  # largest number of classes that are listed
 
 
 @dataclass
 class Proposal:
-    """The keys of a declaration, with observations about each.
-
-    Attributes:
-        seen: Observations about the data, as sentences.
-        keys: Key to its value and a comment; with the value ``None``, an open decision.
-    """
+    """The keys of a declaration: value and comment, no value where it is open; and observations."""
 
     seen: list[str] = field(default_factory=list)
     keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
@@ -234,10 +226,8 @@ def _of_csv(
             proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
     if "label" not in proposal.keys and not events:
         pattern, counts = _classes_in_names(path, recorded)
-        why = (
-            f"by the names of the files: {counted([*counts.elements()])}: are these classes?"
-            * bool(pattern)
-        )
+        listed = counted([*counts.elements()])
+        why = f"by the names of the files: {listed}: are these classes?" * bool(pattern)
         proposal.key("label", pattern, why or "no column and no name of a file has a class")
     own = {k: v for k in roles if (v := proposal.keys.get(k, (None,))[0]) in names}
     return settings.model_copy(update={**inside, **own}), texts
@@ -320,11 +310,8 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
         why = f"{len({parts[0] for parts in within}):,} folders: is each one person?"
         proposal.key("subject", "folder", why)
         return
-    example = headers[0].path.name
-    why = (
-        f"state how to find the person in paths, such as {example}; else the split is by recording"
-    )
-    proposal.key("subject", None, why)
+    why = f"state how to find the person in paths, such as {headers[0].path.name}"
+    proposal.key("subject", None, f"{why}; else the split is by recording")
 
 
 def _events(

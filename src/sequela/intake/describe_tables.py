@@ -256,10 +256,7 @@ class _Proposal:
     def _known(
         self, table: Seen, times: Sequence[Column], *, measured: bool
     ) -> tuple[str, str, str]:
-        """Propose the time at which a row was known, in words too, with the reason; mark it.
-
-        A measurement is known when it is reported, so of several times the last one is proposed.
-        """
+        """Propose the time at which a row was known, in words too, with the reason; mark it."""
         names = " or ".join(c.name for c in times)
         read = _column(table, "read", Kind.TIME)
         last = next((c for c in (read, *times) if c and c.name in table.last), None)

@@ -52,10 +52,8 @@ def get(name: str, url: str | None = None) -> Path:
 def get_bonn(folder: Path, url: str | None = None) -> Path:
     """Fetch the five zip files of the Bonn data into ``folder``, unless they are there.
 
-    Args:
-        folder: Their folder; it is created when all five are checked.
-        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's by
-            default.
+    The folder is created when all five are checked. ``url`` is the address of a folder with Z.zip,
+    O.zip, N.zip, F.zip and S.zip; the publisher's by default.
     """
     if folder.exists():
         for letter in bonn.PUBLISHED_ORDER:

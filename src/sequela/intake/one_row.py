@@ -44,8 +44,8 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
-_START = "TIMESTAMP '2000-01-01'"
-"""The time of all rows without a column of time."""
+_START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
+# The id of a patient is a whole number, or half of the MD5 of another text.
 _PEOPLE = """
 CREATE TABLE people AS SELECT *, begun + to_seconds(
     row_number() OVER (PARTITION BY subject_id, begun ORDER BY visit_id) - 1
@@ -97,12 +97,7 @@ def rows_of_model(
 
 
 def described(path: Path, given: SignalSettings) -> SignalSettings:
-    """Return the description of a table: its columns by their names there, and its two classes.
-
-    Raises:
-        SettingError: If an option is missing, or names a column or class that is not there.
-        DataError: If the table cannot be read for certain.
-    """
+    """Return the description of a table: its columns by their names there, and its two classes."""
     for name in given.model_dump(exclude_defaults=True).keys() - _KEYS:
         raise SettingError(
             f"--{name} is for recordings: expected options of a table with one row per patient, "
@@ -373,11 +368,7 @@ class _Table:
 
     @contextmanager
     def people(self) -> "Iterator[DuckDBPyConnection]":
-        """Open the cells with ``visit_id``, ``subject_id`` and ``moment``, the time of a row.
-
-        A whole number is the id of a patient; of another text, it is half of its MD5. The second
-        row of a patient at one time is one second later.
-        """
+        """Open the cells with ``visit_id``, ``subject_id`` and ``moment``, the time of a row."""
         settings, id_ = self.rows.settings, _cell(str(self.rows.settings.id))
         begun = self._value(settings.time, Kind.TIME) if settings.time else _START
         with self.opened() as connection:

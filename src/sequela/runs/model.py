@@ -38,12 +38,7 @@ BESIDE = 64_000_000
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
-    """Look up the model of a run, and its inputs from the run's data.
-
-    Raises:
-        UnknownNameError: If there is no such model or data set.
-        SettingError: If the model cannot read such data.
-    """
+    """Look up the model of a run, and its inputs from the run's data, or raise a SequelaError."""
     kind = catalog.lookup(settings.data).holds
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
@@ -63,12 +58,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
 
 
 def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
-    """Make the config of a run's network, for the shape of its data.
-
-    Raises:
-        SettingError: If the run's ``model_settings`` have an unknown name, or the data lack an
-            input.
-    """
+    """Make the config of a run's network, for the shape of its data, or raise a SettingError."""
     sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
     if none := [name for name, size in sizes.items() if not size]:
         raise SettingError(

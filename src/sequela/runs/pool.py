@@ -194,22 +194,15 @@ def _snapshots(
         seconds: dict[Path, float] = {}
         training = []
         for job, path in zip(jobs, states, strict=True):
-            state = _read(path)
+            begun = path.exists()
+            state = json.loads(path.read_text("utf-8")) if begun else {"took": []}
             took = state["took"]
             finished |= {run.path: run for run in job.planned[: len(took)]}
             pairs = zip(job.planned, took, strict=False)
             seconds |= {run.path: spent for run, spent in pairs if spent is not None}
-            if path.exists() and len(took) < len(job.planned):
+            if begun and len(took) < len(job.planned):
                 training.append(Training(job.planned[len(took)], *state["now"]))
         yield Snapshot(planned, tuple(finished.values()), seconds, tuple(training), count)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read the last state of a job; before its start, nothing is done."""
-    if not path.exists():
-        return {"took": [], "now": [0, 0, 0.0]}
-    state: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return state
 
 
 def _end_with_parent() -> None:

@@ -73,6 +73,7 @@ def from_records(
     ``site`` is str (example,), the hospital, if the run is split by site.
     """
     classes, names = cohort.task.classes, cohort.task.outcome.classes
+    bands = age_bands(sequences.age)
     return Examples(
         times=times_of(cohort),
         part=part,
@@ -95,9 +96,14 @@ def from_records(
         looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
         content_of=lambda sequences: content_of(sequences, own()),
         find_leaks=partial(_find_leaks, names),
-        batching=_inputs,
+        batching=lambda data, reads, features, stored: VisitInputs(
+            data,
+            reads,
+            features,
+            learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored,
+        ),
         facts=_facts,
-        attributes=partial(_attributes, cohort, sequences),
+        attributes=lambda: cohort.attributes | ({"age": bands} if (bands != "").any() else {}),
         **fields,
     )
 
@@ -119,26 +125,9 @@ def times_of(cohort: Cohort) -> Times | None:
     return Times(time, event, Intervals(task.horizons_days, 1 + bool(task.outcome.rival)))
 
 
-def _inputs(
-    data: Examples,
-    reads: tuple[str, ...],
-    features: Features | None,
-    stored: Mapping[str, NDArray[Any]] | None,
-) -> "VisitInputs":
-    learnt = learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored
-    return VisitInputs(data, reads, features, learnt)
-
-
-def _attributes(cohort: Cohort, sequences: Sequences) -> dict[str, NDArray[np.str_]]:
-    """Return attributes of the people for subgroups: str (example,) by name."""
-    bands = age_bands(sequences.age)
-    known = {"age": bands} if (bands != "").any() else {}
-    return {**cohort.attributes, **known}
-
-
 def _facts(data: Examples) -> dict[str, Any]:
     cohort, sequences, site = data.cohort, data.arrays, data.site
-    header, outcome = sequences.header, cohort.task.outcome
+    header, lengths, outcome = sequences.header, sequences.lengths, cohort.task.outcome
     return {
         "open": cohort.events.open,
         "subjects": len(np.unique(sequences.subject_id)),
@@ -164,8 +153,14 @@ def _facts(data: Examples) -> dict[str, Any]:
             **_measured(sequences),
             "unknown": header["unknown"],
             "examples_without_events": header["examples_without_events"],
-            "steps": float(sequences.lengths.mean()),
-            "steps_distribution": _steps(sequences.lengths),
+            "steps": float(lengths.mean()),
+            "steps_distribution": {
+                "share_of_one": float(np.mean(lengths == 1)),
+                "quantiles": {
+                    str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES
+                },
+                "most": int(lengths.max()),
+            },
             "frequent": _frequent(sequences),
         },
     }
@@ -176,14 +171,6 @@ def _measured(sequences: Sequences) -> dict[str, float]:
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
     share = float(np.mean(values > 0))
     return {"channels": len(sequences.channel_names), "with_measurements": share}
-
-
-def _steps(lengths: NDArray[np.int64]) -> dict[str, object]:
-    return {
-        "share_of_one": float(np.mean(lengths == 1)),
-        "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
-        "most": int(lengths.max()),
-    }
 
 
 def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:

@@ -77,10 +77,7 @@ def from_recordings(
 
 
 def _traces(segments: Segments, train: NDArray[np.bool_]) -> dict[str, object]:
-    """Return one training segment of each class in µV: the start of its first channel.
-
-    The segment has the median amplitude of its class.
-    """
+    """Return a training segment of median amplitude of each class, in µV: its first channel."""
     signal, found = segments.signal, {}
     for label, name in enumerate(segments.classes):
         rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]

@@ -138,8 +138,7 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mea
         folder.write_attributes(first.attributes)
     found = first.json(METRICS)
     kept = {n: found[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
-    recordings = first.data.classes_fixed
-    parts = summarise_parts(folder.predictions, settings, recordings=recordings)
+    parts = summarise_parts(folder.predictions, settings, recordings=first.data.classes_fixed)
     folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
     seal(out)
     return folder

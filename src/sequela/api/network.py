@@ -529,8 +529,7 @@ def _on(device: str | None) -> Iterator[None]:
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed torch's global generators, and restore them afterwards; one fit at a time."""
-    devices = range(torch.cuda.device_count())
-    with _FITS, torch.random.fork_rng(devices=devices), _one_thread():
+    with _FITS, torch.random.fork_rng(devices=range(torch.cuda.device_count())), _one_thread():
         torch.manual_seed(seed)
         yield
 

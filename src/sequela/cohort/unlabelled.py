@@ -116,10 +116,9 @@ def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Tab
     asked = read_times(path)
     known = connection.sql("SELECT DISTINCT subject_id FROM events").fetchnumpy()["subject_id"]
     there = np.isin(asked["subject_id"].to_numpy(), known)
-    strangers = asked.filter(pa.array(~there))
     return asked.filter(pa.array(there)), [
         LeftOut(each["subject_id"], None, np.datetime64(each["prediction_time"]), _NO_EVENT)
-        for each in strangers.to_pylist()
+        for each in asked.filter(pa.array(~there)).to_pylist()
     ]
 
 

@@ -80,8 +80,7 @@ class Curve:
         """
         if self.parts:
             given = np.broadcast_to(threshold, len(self.parts)).tolist()
-            found = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)])
-            x, y = found.T
+            x, y = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)]).T
             return float(x.mean()), float(np.nanmean(y)) if not np.isnan(y).all() else np.nan
         # Scores are float32; a threshold between two of them means the higher.
         only = np.float32(np.ravel(threshold)[0])

@@ -473,8 +473,7 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
 
 
 def _method(design: Design, how: Bootstrap) -> str:
-    names = ("repeat", "fold", "seed")
-    counts = [(design.count(what), name) for what, name in enumerate(names)]
+    counts = [(design.count(what), name) for what, name in enumerate(("repeat", "fold", "seed"))]
     said = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"
     within = " within classes" * (design.stratum is not None)
     return f"{how.method} bootstrap over groups{within} with training variance ({said})"

@@ -248,8 +248,7 @@ class Chosen(nn.Module):
     def __init__(self, n: int, share: float, seed: int) -> None:
         super().__init__()
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-        places = order[: round(share * n)].sort().values
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("places", order[: round(share * n)].sort().values, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Select (batch, chosen) of (batch, feature)."""

@@ -191,8 +191,7 @@ class StoredRun(ABC):
         for each in self.runs:
             for kind, pairs in each.split.shared().items():
                 shared.setdefault(kind, Counter()).update(pairs)
-        times = split.times or {}
-        years = {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
+        years = {part: (first[:4], last[:4]) for part, (first, last) in (split.times or {}).items()}
         of_many = {"repeats": self.repeats, "seeds": self.seeds} if self.of_many else {}
         description = {
             "unit": split.unit,

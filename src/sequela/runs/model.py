@@ -182,8 +182,7 @@ class TrainedEnsemble:
 
     def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
-        said = [each.probabilities_of(data) for each in self.members]
-        return averaged(said, self.header["mean"])
+        return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
 
 
 def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:

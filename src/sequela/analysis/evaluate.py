@@ -33,20 +33,15 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Compute the numbers of a run on its test set, or of its model on another data set.
 
-    Args:
-        path: Run folder, or folder of a cross-validation.
-        data: Data set to apply the model to (default: with ``root``, the run's data set; without,
-            the run's own predictions are evaluated).
-        root: Folder or file of the data (default: the usual search path).
-        labels: Label file of the other data, for a run that was trained with a label file.
-        trust_code: Whether the run's model may be a class of a file or module.
+    ``path`` is a run folder, or the folder of a cross-validation. The model is applied to the data
+    set ``data`` at ``root`` (default: the run's data set, on the usual search path); without both,
+    the run's own predictions are evaluated. ``labels`` is the label file of the other data, for a
+    run that was trained with one. With ``trust_code``, the run's model may be a class of a file or
+    module.
 
-    Returns:
-        The result of ``sequela.evaluation.summary.summarise`` with the names of run and data.
-        ``openings`` has the number of evaluations on the test set, if this is one.
-
-    Raises:
-        SequelaError: If the run is damaged, its sets overlap, or the data do not fit the model.
+    The result is that of ``sequela.evaluation.summary.summarise`` with the names of run and data,
+    and ``openings``, the number of evaluations on the test set, if this is one. A SequelaError is
+    raised if the run is damaged, its sets overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
     if data is None and root is None and labels is None:

@@ -67,25 +67,18 @@ def explain(
     hide_below: int | None = None,
     trust_code: bool = False,
 ) -> Explanation:
-    """Explain predictions of a run's network by integrated gradients.
+    """Explain predictions of a run's network by integrated gradients; its data are read again.
 
-    The data of the run are read again.
+    ``examples`` are ids as in ``predictions.parquet`` (default: informative ones of the test set),
+    and ``classes`` those whose logits are explained (default: for two classes the log-odds of the
+    second, for more classes the predicted and the true one). The data are at ``root`` (default: on
+    the usual search path). The integral has so many ``steps`` (default: until the completeness
+    error is small). For ``hide_below`` see :func:`sequela.runs.released.smallest_shown`; with
+    ``trust_code``, the run's model may be a class of a file or module.
 
-    Args:
-        path: Run folder.
-        examples: Ids as in ``predictions.parquet`` (default: informative ones of the test set).
-        classes: Classes whose logits are explained (default: for two classes the log-odds of the
-            second, for more classes the predicted and the true one).
-        root: Folder or file of the data (default: the usual search path).
-        steps: Steps of the integral (default: until the completeness error is small).
-        hide_below: See :func:`sequela.runs.released.smallest_shown`.
-        trust_code: Whether the run's model may be a class of a file or module.
-
-    Raises:
-        UnknownNameError: If an example or a class does not exist.
-        SettingError: If the run's model is a baseline model, or reads features of a signal.
-        RunError: If the run is damaged or not finished, has folds, or the data differ.
-        MissingExtraError: If captum is not installed.
+    A SequelaError is raised if an example or class does not exist, if the model is a baseline model
+    or reads features of a signal, if the run is damaged or not finished or has folds, if the data
+    differ, or without captum.
     """
     torch.set_num_threads(1)
     (found,) = named_runs([path])

@@ -244,6 +244,5 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
 
 
 def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    """Return rows for fitting, as a validation set."""
     chosen = predictions.where(rows)
     return replace(chosen, split=np.full(chosen.n_examples, "tuning"))

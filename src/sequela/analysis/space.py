@@ -111,7 +111,6 @@ def _range(said: str, ends: Sequence[str], kind: type) -> BaseDistribution:
 
 
 def _choices(said: str, values: str, kind: type) -> BaseDistribution:
-    """Parse a list of ``true`` and ``false``, numbers, or words."""
     words = [each.strip() for each in values.split(",") if each.strip()]
     if kind is str:
         choices: list[Any] = list(words)

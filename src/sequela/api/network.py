@@ -219,8 +219,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             for inputs, rows in self._batches(examples, _PREDICTION_BATCH):
                 logits = network(*(t.double() if t.is_floating_point() else t for t in inputs))
                 found[rows] = logits.softmax(1)
-        probabilities: NDArray[np.float64] = found.numpy()
-        return probabilities
+        return found.numpy()
 
     def predict_cumulative_incidence(
         self, X: Any, times: Sequence[float] | None = None
@@ -246,8 +245,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
-        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return predicted
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def seen(self, X: Any) -> NDArray[np.bool_]:
         """Find examples with data that the classifier was trained or validated on: bool (example,).
@@ -461,7 +459,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return torch.from_numpy(weight.astype(np.float32))
 
     def _built(self) -> nn.Module:
-        """Build a freshly initialised network for the examples seen."""
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
         sizes = {name: shape[name] for name in sizes_of(self._reads())}

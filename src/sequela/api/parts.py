@@ -110,7 +110,11 @@ class LabelledExamples(ABC):
             "citation": entry.citation,
         }
         if self.proof is not None:
-            facts["split"] = _in_words(self.proof)
+            shared = sum(sum(pairs.values()) for pairs in self.proof.shared().values())
+            leak = (
+                ": LEAKS, rows of one recording or subject are in several parts" * self.proof.leaks
+            )
+            facts["split"] = f"by {self.proof.unit}, {shared:,} ids in two parts{leak}"
         return f"{entry.title}{part}", facts
 
     def __repr__(self) -> str:
@@ -118,10 +122,3 @@ class LabelledExamples(ABC):
 
     def _repr_html_(self) -> str:
         return as_html(*self._shown())
-
-
-def _in_words(split: Split) -> str:
-    """Describe the unit of a split, and the number of ids in two parts."""
-    shared = sum(sum(pairs.values()) for pairs in split.shared().values())
-    leak = ": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
-    return f"by {split.unit}, {shared:,} ids in two parts{leak}"

@@ -101,8 +101,7 @@ class SignalClassifier(NetworkClassifier):
                 f"X has {shape[0]} channel(s) of {shape[1]} samples, but the classifier was fitted "
                 f"on {self.n_chans_} of {self.n_times_}: give (example, n_chans, n_times)"
             )
-        segments: NDArray[np.float32] = array.reshape(-1, *shape)
-        return segments
+        return np.asarray(array.reshape(-1, *shape))
 
     def _learn(
         self, examples: NDArray[np.float32], train: NDArray[np.int64], group: NDArray[Any]

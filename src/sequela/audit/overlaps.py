@@ -124,8 +124,7 @@ def simultaneous_recordings(
     found = []
 
     def compared(one: int) -> NDArray[np.bool_]:
-        others: NDArray[np.bool_] = (parts != parts[one]) & (parts != "") & (parts[one] != "")
-        return others
+        return np.asarray((parts != parts[one]) & (parts != "") & (parts[one] != ""))
 
     one, other = simultaneous.pairs(signals, sfreq, compared=compared).T
     for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
@@ -298,8 +297,7 @@ def _near(known: Table, group: NDArray[np.str_], rows: NDArray[np.float64]) -> N
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
     chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
     improbable = chance * len(rows) < CHANCE_OF_COPY
-    near: NDArray[np.bool_] = informative & (first < _NEAR * length) & improbable
-    return near
+    return np.asarray(informative & (first < _NEAR * length) & improbable)
 
 
 def _maybe_near(

@@ -91,10 +91,9 @@ def _pure(
     n = np.maximum(having + others, 1)
     least = stats.beta.ppf(_CHANCE / max(len(n), 1), np.maximum(having, 0.5), others + 1)
     odds = (having + 0.5) / (others + 0.5) / (share / (1 - share))
-    chosen: NDArray[np.bool_] = (
+    return (
         (having / n >= PURE) & (having >= OF_CLASS * totals[0]) & (odds >= ODDS) & (least > share)
     )
-    return chosen
 
 
 def at_most(rows: Ints, most: int = 10_000) -> Ints:
@@ -139,7 +138,6 @@ def folds(label: NDArray[np.int64], group: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _model(name: Literal["tree", "logistic"], strength: float = 1) -> Any:
-    """Make a small model, by default with the usual penalty."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.tree import DecisionTreeClassifier
 

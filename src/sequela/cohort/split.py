@@ -162,8 +162,7 @@ class Split:
         """
         known = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
         each = [np.isin(how.each(ids[kind]), known[kind]) for kind in ids] if how else []
-        named: NDArray[np.bool_] = np.logical_or.reduce(each)
-        return named
+        return np.asarray(np.logical_or.reduce(each))
 
     @property
     def group(self) -> str:
@@ -340,8 +339,7 @@ def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
         [True, False, True]
     """
     _, first, inverse = np.unique(subject, return_index=True, return_inverse=True)
-    kept: NDArray[np.bool_] = where[first][inverse] == where
-    return kept
+    return np.asarray(where[first][inverse] == where)
 
 
 def periods(
@@ -365,8 +363,7 @@ def periods(
             f"{len(ordered)} subjects have {len(np.unique(ordered))} different times of a first "
             "prediction, too few for an early, a later and a latest part: split by subject"
         )
-    part: NDArray[np.int64] = np.searchsorted(begins, time, side="right")
-    return part
+    return np.searchsorted(begins, time, side="right")
 
 
 def divided_by_time(

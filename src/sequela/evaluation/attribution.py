@@ -252,5 +252,4 @@ def _integrated(
         n_steps=steps,
         internal_batch_size=max(1, min(steps, _AT_ONCE // inputs.numel())),
     )
-    found: NDArray[np.float64] = values[0].detach().numpy()
-    return found
+    return values[0].detach().numpy()

@@ -105,8 +105,7 @@ def counts_no_few(predictions: Predictions, threshold: Values, smallest: int) ->
     alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
     silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
     cells = np.concatenate([alarmed, silent])
-    found: NDArray[np.bool_] = ((cells == 0) | (cells >= smallest)).all(axis=0)
-    return found
+    return np.asarray(((cells == 0) | (cells >= smallest)).all(axis=0))
 
 
 def roc_curve(

@@ -131,7 +131,6 @@ class Predictions:
 
     @property
     def _columns(self) -> dict[str, str]:
-        """The columns of ids, and the names of their arrays."""
         return _COLUMNS if self.recording_id is None else _COLUMNS | _RECORDING
 
     @property
@@ -176,8 +175,7 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each example, the first of equals: int64 (example,)."""
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def score(self) -> NDArray[np.float32]:

@@ -232,12 +232,7 @@ def across_folds(
 def metric_across_folds(
     name: str, judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> RecipeNumber:
-    """Compute a metric of a training procedure by its name.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric is not defined on these predictions.
-    """
+    """Compute a metric of a training procedure by its name."""
     (found,) = over_models(judged, lambda each: statistic_of(name, each), rng, how)
     return found
 

@@ -166,7 +166,6 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
 
 
 def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
-    """Propose the classes from the values of the class's column."""
     if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
         return
     counts = Counter(tables.texts_of(path, label))
@@ -180,7 +179,6 @@ def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: P
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
-    """Propose the form, the time and the classes of csv files, one a recording."""
     tables_of = [each for each in files if lists_files(each)]
     recorded = [each for each in files if each not in tables_of]
     first = next(filter(looks_recorded, recorded))

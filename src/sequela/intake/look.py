@@ -270,7 +270,6 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
 def _last(
     view: str, columns: Sequence[Column], form: Format, connection: "DuckDBPyConnection"
 ) -> tuple[str, ...]:
-    """Return the columns whose times are never before another one of their row."""
     times = {
         c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
         for c in columns

@@ -386,7 +386,6 @@ class _Table:
         return typed_text(f"cell {name}", kind, None, self.form).rpartition(" AS ")[0]
 
     def notes(self) -> Iterator[str]:
-        """Yield sentences on what is not read: columns, rows, and cells."""
         settings, rows = self.rows.settings, self.seen.rows
         out = {} if self.rows.known else self._left_out
         for reason in dict.fromkeys(out.values()):
@@ -409,7 +408,6 @@ class _Table:
                     yield from self._notes_of(name, kind, count)
 
     def _notes_of(self, name: str, kind: Kind, count: Callable[[str], int]) -> Iterator[str]:
-        """Yield sentences on the cells of a column of numbers or times."""
         value, filled = self._value(name, kind), f"{_cell(name)} <> ''"
         others = count(f"{filled} AND {value} IS NULL")
         if others and others == count(filled):

@@ -89,8 +89,7 @@ class Examples:
         """int64 (example,), index into ``classes``; 0 also where follow-up ended without event."""
         if self.times is not None:
             return self.times.intervals.label(self.times.time, self.times.event)
-        labels: NDArray[np.int64] = self.arrays.label.astype(np.int64, copy=False)
-        return labels
+        return np.asarray(self.arrays.label.astype(np.int64, copy=False))
 
     @property
     def unit(self) -> str:
@@ -105,8 +104,7 @@ class Examples:
     @property
     def marked(self) -> Ids:
         """Str (example,), the subject, session or recording of each in the fingerprints."""
-        marked: Ids = self.arrays.independent
-        return marked
+        return np.asarray(self.arrays.independent)
 
     @cached_property
     def digest(self) -> str:

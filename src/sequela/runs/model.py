@@ -239,13 +239,10 @@ def in_one_file(
 
 
 def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.float32]:
-    """Average probabilities (example, class) by one of two means (Genest & Zidek 1986).
+    """Average probabilities (example, class) of several models (Genest & Zidek 1986).
 
-    Args:
-        said: The probabilities of each model.
-        mean: ``arithmetic``, the linear pool; or ``geometric``, the logarithmic pool, scaled to sum
-            to 1. The geometric mean takes a probability below 1e-7 as 1e-7, so that no single
-            model has a veto.
+    ``arithmetic`` is the linear pool; ``geometric`` the logarithmic pool, scaled to sum to 1, which
+    takes a probability below 1e-7 as 1e-7, so that no single model has a veto.
 
     Example:
         >>> sure, unsure = np.array([[0.9, 0.1]], np.float32), np.array([[0.5, 0.5]], np.float32)
@@ -260,5 +257,4 @@ def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.floa
         pooled = np.exp(stack.mean(0))
     else:
         pooled = stack.mean(0)
-    found: NDArray[np.float32] = (pooled / pooled.sum(1, keepdims=True)).astype(np.float32)
-    return found
+    return np.asarray((pooled / pooled.sum(1, keepdims=True)).astype(np.float32))

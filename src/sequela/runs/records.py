@@ -103,7 +103,7 @@ def from_records(
             learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored,
         ),
         facts=_facts,
-        attributes=lambda: cohort.attributes | ({"age": bands} if (bands != "").any() else {}),
+        attributes=lambda: {**cohort.attributes, **({"age": bands} if (bands != "").any() else {})},
         **fields,
     )
 
@@ -167,7 +167,6 @@ def _facts(data: Examples) -> dict[str, Any]:
 
 
 def _measured(sequences: Sequences) -> dict[str, float]:
-    """Count the channels, and compute the share of examples that have a measurement."""
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
     share = float(np.mean(values > 0))
     return {"channels": len(sequences.channel_names), "with_measurements": share}
@@ -370,7 +369,11 @@ class VisitInputs:
 def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:
     """Find or build the events of a run, apply its task, draw its split and build its sequences."""
     asked = settings.cohort or CohortSettings()
-    folder = work / "sequences" / _name(settings, asked)
+    # Runs with the same sequences share their folder.
+    split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
+    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
+    folder = work / "sequences" / f"{asked.task}-{digest}"
     cut = sequence_settings(asked)
     rows = Rows(settings.signals) if settings.signals else None
     divided = divide(ask(settings.data, asked, root, work, rows), settings)
@@ -482,10 +485,3 @@ def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSetting
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """Return the settings of the sequences of a run."""
     return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
-
-
-def _name(settings: RunSettings, asked: CohortSettings) -> str:
-    """Name the folder of sequences, which runs with the same sequences share."""
-    split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
-    return f"{asked.task}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"

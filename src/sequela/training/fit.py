@@ -115,7 +115,6 @@ class _Fit:
         class_weight: Tensor | None,
         share_batches: bool,  # noqa: FBT001
     ) -> Self:
-        """Prepare the fit for the available device and processes."""
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()

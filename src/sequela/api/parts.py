@@ -111,10 +111,9 @@ class LabelledExamples(ABC):
         }
         if self.proof is not None:
             shared = sum(sum(pairs.values()) for pairs in self.proof.shared().values())
-            leak = (
-                ": LEAKS, rows of one recording or subject are in several parts" * self.proof.leaks
-            )
-            facts["split"] = f"by {self.proof.unit}, {shared:,} ids in two parts{leak}"
+            facts["split"] = f"by {self.proof.unit}, {shared:,} ids in two parts"
+            if self.proof.leaks:
+                facts["split"] += ": LEAKS, rows of one recording or subject are in several parts"
         return f"{entry.title}{part}", facts
 
     def __repr__(self) -> str:

@@ -40,9 +40,11 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     """
     found: list[Path] = []
     for path in paths:
-        many = {file.parent for file in path.glob(f"**/{FOLDS}")}
-        single = {file.parent for file in path.glob(f"**/{CONFIG}") if file.parents[1] not in many}
-        inside = [path] if is_run(path) else sorted(many | single)
+        inside = [path]
+        if not is_run(path):
+            many = {file.parent for file in path.glob(f"**/{FOLDS}")}
+            single = {file.parent for file in path.glob(f"**/{CONFIG}")}
+            inside = sorted(many | {run for run in single if run.parent not in many})
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
         found += inside

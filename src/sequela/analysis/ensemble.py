@@ -83,7 +83,6 @@ def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
 
 
 def _check_same_data(group: Sequence[RunFolder]) -> None:
-    """Raise an error unless runs have the same question and the same examples."""
     first, *others = group
     for other in others:
         what = None
@@ -117,7 +116,6 @@ def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
 
 
 def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mean) -> RunFolder:
-    """Write one run of the ensemble."""
     first = group[0]
     members = [Member.of(run, name) for run, name in zip(group, names, strict=True)]
     settings = first.settings.model_copy(
@@ -140,8 +138,7 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mea
         folder.write_attributes(first.attributes)
     found = first.json(METRICS)
     kept = {n: found[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
-    recordings = first.data.classes_fixed
-    parts = summarise_parts(folder.predictions, settings, recordings=recordings)
+    parts = summarise_parts(folder.predictions, settings, recordings=first.data.classes_fixed)
     folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
     seal(out)
     return folder

@@ -33,20 +33,15 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Compute the numbers of a run on its test set, or of its model on another data set.
 
-    Args:
-        path: Run folder, or folder of a cross-validation.
-        data: Data set to apply the model to (default: with ``root``, the run's data set; without,
-            the run's own predictions are evaluated).
-        root: Folder or file of the data (default: the usual search path).
-        labels: Label file of the other data, for a run that was trained with a label file.
-        trust_code: Whether the run's model may be a class of a file or module.
+    ``path`` is a run folder, or the folder of a cross-validation. The model is applied to the data
+    set ``data`` at ``root`` (default: the run's data set, on the usual search path); without both,
+    the run's own predictions are evaluated. ``labels`` is the label file of the other data, for a
+    run that was trained with one. With ``trust_code``, the run's model may be a class of a file or
+    module.
 
-    Returns:
-        The result of ``sequela.evaluation.summary.summarise`` with the names of run and data.
-        ``openings`` has the number of evaluations on the test set, if this is one.
-
-    Raises:
-        SequelaError: If the run is damaged, its sets overlap, or the data do not fit the model.
+    The result is that of ``sequela.evaluation.summary.summarise`` with the names of run and data,
+    and ``openings``, the number of evaluations on the test set, if this is one. A SequelaError is
+    raised if the run is damaged, its sets overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
     if data is None and root is None and labels is None:
@@ -55,7 +50,12 @@ def evaluate_run(
         return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     run = only_model(folder, "to apply it to other data")
     data = data or run.settings.data
-    numbers = _on_other(run, data, root, labels, trust_code=trust_code)
+    with temporary() as work:
+        other, predictions = predict_other(run, data, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, other, predictions)
+    known = run.split.whose == "subject"
+    if run.split.holds_out(predictions.subject_id if known else predictions.group_id):
+        numbers["openings"] = open_held_out(run, "evaluate").to_dict()
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
 
 
@@ -70,7 +70,6 @@ def only_model(folder: Run, purpose: str) -> RunFolder:
 
 
 def _own(folder: Run) -> dict[str, Any]:
-    """Compute the numbers of a run's own test-set predictions."""
     leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
     if folder.of_many:
         return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
@@ -102,19 +101,6 @@ def predict_other(
     model = trained(folder, trust_code=trust_code)
     other = load_other(folder, model.header, name, root, work, labels)
     return other, other.predictions(model.probabilities_of(other))
-
-
-def _on_other(
-    folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
-) -> dict[str, Any]:
-    """Evaluate a model on other data, without units of its training and validation set."""
-    with temporary() as work:
-        other, predictions = predict_other(folder, name, root, work, labels, trust_code=trust_code)
-        found = judge_other(folder, other, predictions)
-    known = folder.split.whose == "subject"
-    if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
-        found["openings"] = open_held_out(folder, "evaluate").to_dict()
-    return found
 
 
 def judge_other(folder: RunFolder, other: Examples, predictions: Predictions) -> dict[str, Any]:

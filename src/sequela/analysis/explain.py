@@ -73,25 +73,18 @@ def explain(
     hide_below: int | None = None,
     trust_code: bool = False,
 ) -> Explanation:
-    """Explain predictions of a run's network by integrated gradients.
+    """Explain predictions of a run's network by integrated gradients; its data are read again.
 
-    The data of the run are read again.
+    ``examples`` are ids as in ``predictions.parquet`` (default: informative ones of the test set),
+    and ``classes`` those whose logits are explained (default: for two classes the log-odds of the
+    second, for more classes the predicted and the true one). The data are at ``root`` (default: on
+    the usual search path). The integral has so many ``steps`` (default: until the completeness
+    error is small). For ``hide_below`` see :func:`sequela.runs.released.smallest_shown`; with
+    ``trust_code``, the run's model may be a class of a file or module.
 
-    Args:
-        path: Run folder.
-        examples: Ids as in ``predictions.parquet`` (default: informative ones of the test set).
-        classes: Classes whose logits are explained (default: for two classes the log-odds of the
-            second, for more classes the predicted and the true one).
-        root: Folder or file of the data (default: the usual search path).
-        steps: Steps of the integral (default: until the completeness error is small).
-        hide_below: See :func:`sequela.runs.released.smallest_shown`.
-        trust_code: Whether the run's model may be a class of a file or module.
-
-    Raises:
-        UnknownNameError: If an example or a class does not exist.
-        SettingError: If the run's model is a baseline model, or reads features of a signal.
-        RunError: If the run is damaged or not finished, has folds, or the data differ.
-        MissingExtraError: If captum is not installed.
+    A SequelaError is raised if an example or class does not exist, if the model is a baseline model
+    or reads features of a signal, if the run is damaged or not finished or has folds, if the data
+    differ, or without captum.
     """
     torch.set_num_threads(1)
     (found,) = named_runs([path])
@@ -109,7 +102,12 @@ def explain(
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
     predictions = folder.predictions
-    wanted = _rows(predictions, examples) if examples else informative(predictions)
+    place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
+    if unknown := [name for name in examples if name not in place]:
+        raise UnknownNameError(
+            f"no example '{unknown[0]}' in this run: its predictions.parquet lists the ids"
+        )
+    wanted = {place[name]: "named with --example" for name in examples} or informative(predictions)
     with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
         given = data.inputs(trained.reads, trained.state)
@@ -164,20 +162,9 @@ def informative(predictions: Predictions) -> dict[int, str]:
     return chosen
 
 
-def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
-    place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
-    for name in examples:
-        if name not in place:
-            raise UnknownNameError(
-                f"no example '{name}' in this run: its predictions.parquet lists the ids"
-            )
-    return {place[name]: "named with --example" for name in examples}
-
-
 def _explained(
     predictions: Predictions, row: int, why: str, classes: Sequence[str], attribute: Attribute
 ) -> dict[str, Any]:
-    """Return the fields of an example that do not depend on the kind of data."""
     names = predictions.classes
     label = names[predictions.label[row]]
     numbers: dict[str, Any] = {}
@@ -188,7 +175,6 @@ def _explained(
         weights = contrast_of_event(len(predictions.horizons), len(names))
         numbers = {} if classes else {NUMBER_OF_EVENT: attribute(row, weights)}
     usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]
-    asked = dict.fromkeys(() if numbers else classes or usual)
     return {
         "example_id": str(predictions.example_id[row]),
         "why": why,
@@ -198,6 +184,6 @@ def _explained(
         "numbers": numbers
         | {
             number_of(names, name): attribute(row, contrast(len(names), names.index(name)))
-            for name in asked
+            for name in dict.fromkeys(() if numbers else classes or usual)
         },
     }

@@ -39,6 +39,7 @@ CHOSE = "on which settings were chosen"
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
+_Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
 _TWO = 2
 _FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 
@@ -183,15 +184,8 @@ def _unknown(data: DataRecord, part: str) -> float | None:
     return None if share is None else float(share)
 
 
-@dataclass(frozen=True)
-class _Fresh:
-    """A baseline model for the new people alone: its title, and its prediction after a fit."""
-
-    title: str
-    fit: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]
-
-
 def _fresh(other: Examples) -> _Fresh:
+    """Return a baseline model for the new people alone: title, and prediction after a fit."""
     kind = other.data_set.holds
     model = REFERENCE_MODELS[FRESH[kind]]
     reads = model.reads_of(kind)
@@ -208,7 +202,7 @@ def _fresh(other: Examples) -> _Fresh:
         arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
         return model.predict(arrays, table[of]).astype(np.float32)
 
-    return _Fresh(model.title, fit)
+    return model.title, fit
 
 
 def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
@@ -230,17 +224,18 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     def updates(fit: Callable[[Predictions], Line | Temperature]) -> Way:
         return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
 
-    ways: dict[str, Way] = {name: updates(fit) for name, fit in fits.items()}
+    ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
+    ways |= {name: updates(fit) for name, fit in fits.items()}
     lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
     judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
-    ways = {AS_IT_IS: lambda _: rest, **ways}
     if fresh is not None:
+        title, fit_alone = fresh
 
         def alone(rows: NDArray[np.int64]) -> Predictions | None:
-            said = fresh.fit(rows, judge)
+            said = fit_alone(rows, judge)
             return None if said is None else replace(rest, probabilities=said)
 
-        ways[f"{fresh.title} fitted on the new people alone"] = alone
+        ways[f"{title} fitted on the new people alone"] = alone
     return Updated(
         len(np.unique(whose[learn])),
         judged,
@@ -250,6 +245,5 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
 
 
 def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    """Return rows for fitting, as a validation set."""
     chosen = predictions.where(rows)
     return replace(chosen, split=np.full(chosen.n_examples, "tuning"))

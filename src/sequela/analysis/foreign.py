@@ -41,22 +41,16 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """Rows of a table, or windows of signals, with what is known about them.
+    """Rows of a table, or windows of signals (window, channel, time), and what is known of them.
 
-    Attributes:
-        table: (row, column), NaN for missing values, text as numbers of its values.
-        names: Names of the columns.
-        label: int64 (row,), index of the class; none where it is unknown.
-        classes: Names of the classes.
-        units: Number of the patient, recording... of each row, by the kind of unit, int64 (row,).
-        splits: Row indices of each part, the training set first; several of a cross-validation.
-        times: datetime64 (row,) by column.
-        time: The column with the time of the prediction.
-        identifiers: Ranks of ids and the like, which a model must not read, int64 (row,) by column.
-        signals: (window, channel, time).
-        score: Probability of the second class, float64 (row,).
-        stated: Numbers of a published result, by name.
-        later: Names of columns that are known after the outcome, by their name or texts.
+    The table is (row, column), NaN for missing values, text as numbers of its values. By row,
+    int64, are the label, none where it is unknown; the number of the patient, recording or other
+    unit, by its kind; and the ranks of identifiers, which a model must not read, by column.
+    ``splits`` have the row indices of each part, the training set first; several are of a cross-
+    validation. ``times`` are datetime64 (row,) by column, ``time`` is the column with the time of
+    the prediction. ``score`` is the probability of the second class, float64 (row,), ``stated`` the
+    numbers of a published result, ``later`` the columns known after the outcome, by their name or
+    texts.
     """
 
     table: NDArray[np.floating]
@@ -167,8 +161,7 @@ def _each_split(data: Foreign, check: Any) -> Iterator[Found]:
 
 def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     """Find rows, patients and copies that are in two parts, and parts of one class."""
-    units = {"row": np.arange(len(data.table)), **data.units}
-    for unit, ids in units.items():
+    for unit, ids in {"row": np.arange(len(data.table)), **data.units}.items():
         for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
             if unit == "row":
                 yield replace(each, check="rows in two parts")
@@ -265,11 +258,7 @@ class _Strong:
 
 
 def _columns(data: Foreign) -> Iterator[Found]:
-    """Find columns that are the label, or that give more of it than all others together.
-
-    A strong column that others replace is not reported: a baseline model must lose without it and
-    its copies.
-    """
+    """Find columns that are the label, or that give more of it than all others together."""
     rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
     copies = data.copies
     if copies:
@@ -283,6 +272,7 @@ def _columns(data: Foreign) -> Iterator[Found]:
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
+        # A strong column that others replace is not reported.
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
         least = GAIN if each.area >= REVEALING or each.how != _VALUES else LARGE_GAIN
         loses = effect and effect.auroc - effect.without >= least and effect.low > 0
@@ -416,8 +406,7 @@ def _of_groups(data: Foreign, group: Ids) -> Effect | None:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
     folds = (tells.folds(label, each) for each in (np.arange(len(rows)), group))
-    scores = [_baseline(table, label, fold, memory=True) for fold in folds]
-    return _effect(label, scores, group)
+    return _effect(label, [_baseline(table, label, fold, memory=True) for fold in folds], group)
 
 
 def _identifiers(data: Foreign) -> Iterator[Found]:
@@ -441,7 +430,6 @@ def _identifiers(data: Foreign) -> Iterator[Found]:
 
 
 def _times(data: Foreign) -> Iterator[Found]:
-    """Find columns with times after the prediction, and outcomes dated before it."""
     asked = data.times[str(data.time)]
     for name, times in data.times.items():
         outcome = any(word in name.lower() for word in _OUTCOMES)
@@ -472,7 +460,6 @@ def _repeated(data: Foreign) -> Iterator[Found]:
 
 
 def _predictions(data: Foreign) -> Iterator[Found]:
-    """Find predictions that are too good."""
     part, rows = _test(data)
     score, label = np.asarray(data.score), np.asarray(data.label)
     if _few(label[rows], data.group[rows]):
@@ -498,8 +485,7 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         fold, in_test = tells.folds(label[some], data.group[some]), np.isin(some, rows)
         base = _baseline(data.table[some].astype(np.float64), label[some], fold)[in_test]
         tested_rows = some[in_test]
-        scores = score[tested_rows], base
-        effect = _effect(label[tested_rows], scores, data.group[tested_rows])
+        effect = _effect(label[tested_rows], (score[tested_rows], base), data.group[tested_rows])
         if effect and effect.low > _BETTER:
             yield Finding("better than the data allow", "suspicion", (part,)), effect
 
@@ -535,7 +521,6 @@ def _stated(data: Foreign) -> Iterator[Found]:
 
 
 def _rates(label: Ids, score: Scores, thresholds: Scores) -> dict[str, Scores]:
-    """Return the usual rates at each threshold (threshold,)."""
     positive, negative = (np.sort(score[label == one]) for one in (1, 0))
     tp = len(positive) - np.searchsorted(positive, thresholds)
     fp = len(negative) - np.searchsorted(negative, thresholds)

@@ -93,12 +93,9 @@ def read(
 ) -> tuple[Foreign, list[Input]]:
     """Read tables, arrays, predictions and results as one.
 
-    Args:
-        inputs: Paths, DataFrames or arrays.
-        chosen: Columns that the user names, by their role; others are recognised by name.
-        separate: Labels, groups, splits and predictions that come on their own, by role: paths,
-            DataFrames or arrays.
-        splits: A splitter of scikit-learn, or index arrays.
+    ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
+    their own, ``separate`` by role. Columns are ``chosen`` by role, others are recognised by name.
+    ``splits`` is a splitter of scikit-learn, or index arrays.
     """
     inputs = [_checked(each) for each in inputs]
     results = [each for each in inputs if _ends(each, RESULTS)]
@@ -164,7 +161,6 @@ def _name(given: Any) -> str:
 
 
 def _checked(given: Any) -> Any:
-    """Return a path that can be read, an array, or a DataFrame."""
     if not isinstance(given, str | Path):
         known = hasattr(given, "columns") or hasattr(given, "event_id")
         given = given if known else np.asarray(of_epochs(given))
@@ -244,7 +240,6 @@ def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
 
 
 def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    """Read an npy file, mapped, or the largest array of an npz file and the others."""
     given = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(given, np.ndarray):
         return given, {}
@@ -266,7 +261,6 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
 
 
 def _epochs(given: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    """Read the epochs of MNE, with their events as labels and the columns of their metadata."""
     epochs = given
     if isinstance(given, Path):
         with extra("mne", "reading .fif"):
@@ -343,7 +337,6 @@ class _Roles:
         return [n for n in self.table.numbers if n not in taken]
 
     def take(self, role: str, names: Sequence[str]) -> list[str]:
-        """Give columns a role."""
         if names:
             self.of[role] = [*names]
         return [*names]
@@ -449,7 +442,6 @@ def of_table(
 
 
 def _is_later(name: str, texts: Sequence[str]) -> bool:
-    """Return whether a column is known after the outcome, by its name or its few texts."""
     words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
     named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
     return bool(named or any(map(OUTCOME_WORDS.search, words)))

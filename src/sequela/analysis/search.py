@@ -35,12 +35,10 @@ from sequela.training.history import History, kept_epoch
 
 HEARTBEAT = 20
 """Seconds between two heartbeats of a worker; its trial fails after five times that."""
-_STARTUP = 5
-"""Trials that finish before others are compared with them."""
+_STARTUP = 5  # trials that finish before others are compared with them
 _LOOK = 0.5
 _TRIES = 4
-_FEWEST = 10
-"""Finished trials from which the importance of settings is estimated."""
+_FEWEST = 10  # finished trials from which the importance of settings is estimated
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _SQLITE = "sqlite:///"
 _WHY = "why"
@@ -106,7 +104,6 @@ class Search:
         return changed(self.settings, found["trials"][found["best"]]["values"])
 
     def _study(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
-        """Open the search in the storage, or create it."""
         study = optuna.create_study(
             study_name=self.name,
             storage=storage,
@@ -132,7 +129,6 @@ class Search:
         return study
 
     def _judged(self, trial: optuna.Trial) -> float:
-        """Train one trial and return its loss on the validation set."""
         settings = changed(self.settings, drawn(trial, self.space))
         how = settings.training
         losses: list[float] = []
@@ -163,7 +159,6 @@ class Search:
         return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
     def _found(self, study: optuna.Study) -> dict[str, Any]:
-        """Return all finished trials, and the best of them."""
         states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
         trials = [
             {
@@ -206,26 +201,20 @@ class Search:
 
 
 class _ByNumber(BaseSampler):
-    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one.
-
-    So a continued search draws as if it had never stopped, and two workers draw differently.
-    """
+    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:
-        """Return the search space of TPE."""
         return self._own(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> Any:
-        """Draw settings with TPE."""
         return self._own(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        """Draw one setting with TPE."""
         own = self._own(trial, of=len(param_name) + sum(map(ord, param_name)))
         return own.sample_independent(study, trial, param_name, param_distribution)
 
@@ -328,8 +317,7 @@ def _without_password(storage: str) -> str:
 
 def _begun(study: optuna.Study) -> int:
     """Count finished and running trials, without interrupted ones."""
-    states = (*_DONE, TrialState.RUNNING)
-    trials = study.get_trials(deepcopy=False, states=states)
+    trials = study.get_trials(deepcopy=False, states=(*_DONE, TrialState.RUNNING))
     return sum(not _interrupted(each) for each in trials)
 
 
@@ -353,8 +341,7 @@ def _first_difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str
 
 def _mattered(study: optuna.Study, names: list[str]) -> dict[str, float]:
     """Estimate the share of the variation of the loss by setting (fANOVA, Hutter 2014)."""
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(finished) < _FEWEST:
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < _FEWEST:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)

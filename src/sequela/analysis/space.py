@@ -21,10 +21,8 @@ from sequela.models.inputs import sizes_of
 from sequela.models.registry import ModelEntry
 
 Space = Mapping[str, BaseDistribution]
-_WIDE = 10
-"""Factor between the ends of a range from which it is drawn on a logarithmic scale."""
-_LAYER = 8
-"""Size from which a number of the network is the width of a layer, else a count."""
+_WIDE = 10  # factor between the ends of a range from which it is drawn on a logarithmic scale
+_LAYER = 8  # size from which a number of the network is the width of a layer, else a count
 _RATES = ("dropout", "input_dropout", "feature_dropout")
 _FORM = "expected NAME=LOW..HIGH or NAME=A,B,C, for example learning_rate=1e-4..1e-1"
 
@@ -56,7 +54,6 @@ def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()
 
 
 def _usual(defaults: Mapping[str, Any]) -> Space:
-    """Return ranges around the defaults."""
     rate, batch = defaults["learning_rate"], defaults["batch_size"]
     space: dict[str, BaseDistribution] = {
         "learning_rate": FloatDistribution(rate / _WIDE, rate * _WIDE, log=True),
@@ -77,7 +74,6 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
 
 
 def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
-    """Parse one range as a user writes it."""
     name, equals, values = said.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:
@@ -115,7 +111,6 @@ def _range(said: str, ends: Sequence[str], kind: type) -> BaseDistribution:
 
 
 def _choices(said: str, values: str, kind: type) -> BaseDistribution:
-    """Parse a list of ``true`` and ``false``, numbers, or words."""
     words = [each.strip() for each in values.split(",") if each.strip()]
     if kind is str:
         choices: list[Any] = list(words)
@@ -124,17 +119,13 @@ def _choices(said: str, values: str, kind: type) -> BaseDistribution:
             choices = [json.loads(each) for each in words]
         except ValueError as error:
             raise SettingError(f"--search {said} cannot be used: {_FORM}") from error
-    if len(set(choices)) < 2 or any(type(each) not in _kinds(kind) for each in choices):  # noqa: PLR2004
+    kinds: Sequence[type] = [kind] if kind in (int, str, bool) else [int, float]
+    if len(set(choices)) < 2 or any(type(each) not in kinds for each in choices):  # noqa: PLR2004
         raise SettingError(
             f"--search {said} cannot be used: expected two values or more of the kind "
             f"{'number' if kind in (int, float, type(None)) else kind.__name__}"
         )
     return CategoricalDistribution(choices)
-
-
-def _kinds(kind: type) -> tuple[type, ...]:
-    """Return the allowed types of a value: a whole number is a number too."""
-    return {int: (int,), str: (str,), bool: (bool,)}.get(kind, (int, float))
 
 
 def _extremes(found: BaseDistribution) -> Sequence[Any]:

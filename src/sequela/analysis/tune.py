@@ -74,7 +74,6 @@ def tune(
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
-    """Return ``True`` if the folder has the finished run of this search."""
     if folder.complete and (folder.path / FILE).exists():
         folder.require_complete()
         made = len(folder.json(FILE)["trials"])

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.api.facts import as_html, as_text
-from sequela.api.plots import axes
+from sequela.api.facts import as_html, as_text, axes
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.calibration import reliability
 from sequela.evaluation.curves import roc_curve
@@ -224,7 +223,6 @@ def evaluate(
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the index of each class (example,) among the classes, which are sorted."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise DataError(

@@ -15,16 +15,10 @@ from sequela.identity.pseudonyms import Ids
 from sequela.runs.signals import ids_of, segments_of
 from sequela.signals.segments import Segments
 
-_ONE_CHANNEL = 1
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Examples(LabelledExamples):
-    """Labelled segments of a data set, or one part of them.
-
-    Attributes:
-        segments: The segments with all their ids.
-    """
+    """Labelled segments of a data set, or one part of them, with all their ids."""
 
     segments: Segments
 
@@ -32,7 +26,7 @@ class Examples(LabelledExamples):
     def X(self) -> NDArray[np.float32]:  # noqa: N802 - scikit-learn's name
         """The samples in µV: float32 (example, n_times), or (example, n_chans, n_times)."""
         signal = self.segments.signal
-        return signal[:, 0] if signal.shape[1] == _ONE_CHANNEL else signal
+        return signal[:, 0] if signal.shape[1] == 1 else signal
 
     @property
     def classes(self) -> tuple[str, ...]:

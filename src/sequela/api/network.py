@@ -219,8 +219,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             for inputs, rows in self._batches(examples, _PREDICTION_BATCH):
                 logits = network(*(t.double() if t.is_floating_point() else t for t in inputs))
                 found[rows] = logits.softmax(1)
-        probabilities: NDArray[np.float64] = found.numpy()
-        return probabilities
+        return found.numpy()
 
     def predict_cumulative_incidence(
         self, X: Any, times: Sequence[float] | None = None
@@ -246,9 +245,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
-        probabilities = self.predict_proba(X)
-        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return predicted
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def seen(self, X: Any) -> NDArray[np.bool_]:
         """Find examples with data that the classifier was trained or validated on: bool (example,).
@@ -378,8 +375,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """Return the learnt preprocessing, for JSON."""
 
     @abstractmethod
-    def _relearn(self, record: dict[str, Any]) -> None:
-        """Restore what :meth:`_learnt` returned."""
+    def _relearn(self, record: dict[str, Any]) -> None: ...
 
     @abstractmethod
     def _shape(self) -> dict[str, int]:
@@ -387,17 +383,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @abstractmethod
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
-        """Make batches of ``rows`` for ``fit``; ``how`` are ``batch_size`` and ``generator``.
-
-        Labels are int64 (example,), or the share of each class, float32 (example, class).
-        """
+        """Make batches of ``rows``; labels are int64 (example,), or shares (example, class)."""
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
@@ -428,7 +416,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return TrainingSettings.of(**{**own.model_dump(), **given})
 
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
-        """Return the parameters that are settings of a kind."""
         given = self.get_params(deep=False)
         return {name: _plain(given[name]) for name in kind.model_fields if name in given}
 
@@ -452,7 +439,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _parts(
         self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Split the rows into training rows and validation rows."""
         if self.tuning_fraction is None:
             everything = np.arange(len(labels))
             return everything, everything
@@ -473,7 +459,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return torch.from_numpy(weight.astype(np.float32))
 
     def _built(self) -> nn.Module:
-        """Build a freshly initialised network for the examples seen."""
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
         sizes = {name: shape[name] for name in sizes_of(self._reads())}
@@ -541,8 +526,7 @@ def _on(device: str | None) -> Iterator[None]:
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed torch's global generators, and restore them afterwards; one fit at a time."""
-    devices = range(torch.cuda.device_count())
-    with _FITS, torch.random.fork_rng(devices=devices), _one_thread():
+    with _FITS, torch.random.fork_rng(devices=range(torch.cuda.device_count())), _one_thread():
         torch.manual_seed(seed)
         yield
 
@@ -559,7 +543,6 @@ def _one_thread() -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a number of numpy, as set by a grid search, to Python's; keep other values."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -87,9 +87,8 @@ class LabelledExamples(ABC):
         """
         rest = 1 - held_out
         fractions = (0.75 * rest, 0.25 * rest, held_out)
-        unit = by or self.unit
         proof, part = draw(
-            label=self.label, ids=self.ids(), unit=unit, seed=seed, fractions=fractions
+            label=self.label, ids=self.ids(), unit=by or self.unit, seed=seed, fractions=fractions
         )
         judged = part == PARTS.index("held_out")
         return (
@@ -98,7 +97,6 @@ class LabelledExamples(ABC):
         )
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """Return the title and all facts."""
         entry = catalog.lookup(self.name)
         part = "" if self.part == "all" else f": {self.part.replace('_', '-')} part"
         counts = np.bincount(self.label, minlength=len(self.classes))
@@ -112,7 +110,10 @@ class LabelledExamples(ABC):
             "citation": entry.citation,
         }
         if self.proof is not None:
-            facts["split"] = _in_words(self.proof)
+            shared = sum(sum(pairs.values()) for pairs in self.proof.shared().values())
+            facts["split"] = f"by {self.proof.unit}, {shared:,} ids in two parts"
+            if self.proof.leaks:
+                facts["split"] += ": LEAKS, rows of one recording or subject are in several parts"
         return f"{entry.title}{part}", facts
 
     def __repr__(self) -> str:
@@ -120,10 +121,3 @@ class LabelledExamples(ABC):
 
     def _repr_html_(self) -> str:
         return as_html(*self._shown())
-
-
-def _in_words(split: Split) -> str:
-    """Describe the unit of a split, and the number of ids in two parts."""
-    shared = sum(sum(pairs.values()) for pairs in split.shared().values())
-    leak = ": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
-    return f"by {split.unit}, {shared:,} ids in two parts{leak}"

@@ -101,8 +101,7 @@ class SignalClassifier(NetworkClassifier):
                 f"X has {shape[0]} channel(s) of {shape[1]} samples, but the classifier was fitted "
                 f"on {self.n_chans_} of {self.n_times_}: give (example, n_chans, n_times)"
             )
-        segments: NDArray[np.float32] = array.reshape(-1, *shape)
-        return segments
+        return np.asarray(array.reshape(-1, *shape))
 
     def _learn(
         self, examples: NDArray[np.float32], train: NDArray[np.int64], group: NDArray[Any]
@@ -125,8 +124,7 @@ class SignalClassifier(NetworkClassifier):
 
     def _shape(self) -> dict[str, int]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
-        nobody = np.zeros((1, self.n_chans_, self.n_times_), np.float32)
-        described = self._features(nobody)
+        described = self._features(np.zeros((1, self.n_chans_, self.n_times_), np.float32))
         return shape if described is None else {**shape, "n_features": described.table.shape[1]}
 
     def _features(
@@ -139,7 +137,6 @@ class SignalClassifier(NetworkClassifier):
         return Features.of(self._reads(), source, rows, learnt, standardise=True)
 
     def _batch(self, examples: NDArray[np.float32], labels: NDArray[Any]) -> SignalBatch:
-        """Return all inputs of some examples."""
         described, features = self._features(examples), None
         if described and described.standardised:
             features = torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
@@ -147,12 +144,7 @@ class SignalClassifier(NetworkClassifier):
         return SignalBatch(scaled, torch.from_numpy(labels), features, self._reads())
 
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
         batch = self._batch(examples[rows], labels[rows])
         if weight is not None:
@@ -166,8 +158,7 @@ class SignalClassifier(NetworkClassifier):
     ) -> Iterator[tuple[tuple[Tensor, ...], slice]]:
         for first in range(0, len(examples), size):
             rows = slice(first, first + size)
-            unlabelled = np.zeros(len(examples[rows]), np.int64)
-            yield self._batch(examples[rows], unlabelled).inputs, rows
+            yield self._batch(examples[rows], np.zeros(len(examples[rows]), np.int64)).inputs, rows
 
 
 def _has_channels(X: Any) -> bool:

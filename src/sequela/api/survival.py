@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.api.facts import as_html, as_text
-from sequela.api.plots import axes
+from sequela.api.facts import as_html, as_text, axes
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation import statistic, survival
 from sequela.evaluation.comparison import Difference, difference_of

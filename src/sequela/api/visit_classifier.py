@@ -110,8 +110,7 @@ class VisitClassifier(NetworkClassifier):
             raise SettingError("bins = 0: expected at least 2")
         self.binning_ = None
         if not isinstance(examples, VisitLists):
-            columns = range(examples.shape[1])
-            names = getattr(self, "feature_names_in_", [f"x{i}" for i in columns])
+            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(examples.shape[1])])
             self.binning_ = Binning.fit(examples[train], names, settings.bins)
         self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
 
@@ -138,19 +137,13 @@ class VisitClassifier(NetworkClassifier):
         return {"n_codes": len(self.vocabulary_)}
 
     def _loader(
-        self,
-        examples: Any,
-        labels: NDArray[Any],
-        rows: NDArray[np.int64],
-        weight: Any,
-        **how: Any,
+        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
         several = labels.ndim > 1  # of times to an event
         one = np.zeros(len(examples), np.int64) if several else labels
         visits = self._visits(examples).under(self.vocabulary_, one)
         weight, targets = None if weight is None else weight[rows], labels if several else None
-        dataset = VisitDataset(visits, rows, weight=weight, targets=targets)
-        return visit_loader(dataset, **how)
+        return visit_loader(VisitDataset(visits, rows, weight=weight, targets=targets), **how)
 
     def _batches(
         self, examples: Examples, size: int

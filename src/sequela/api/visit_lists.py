@@ -64,12 +64,10 @@ class VisitLists:
     def vocabulary(
         self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
     ) -> tuple[str, ...]:
-        """Learn the vocabulary of some examples: index 0 for unknown codes, then the sorted names.
+        """Learn the vocabulary of some rows: index 0 for unknown codes, then the sorted names.
 
-        Args:
-            rows: int64 (row,), the examples to learn it from.
-            group: (example,), the subject of each example.
-            min_subjects: Drop codes seen in examples of fewer subjects than this.
+        ``group`` (example,) is the subject of each example; codes in examples of fewer than
+        ``min_subjects`` are dropped.
         """
         counts = np.diff(self.code_offsets)
         example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)

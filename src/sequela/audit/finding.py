@@ -40,11 +40,9 @@ def without_numbers(text: str) -> str:
 class Code:
     """A code or column in a finding.
 
-    Attributes:
-        name: Its name.
-        people: The number of subjects who have the code.
-        auroc: The AUROC that it reaches alone.
-        shares: The subjects with the code and all subjects, of the class and of the other.
+    ``people`` is the number of subjects who have the code, ``auroc`` the AUROC that it reaches
+    alone; ``shares`` are the subjects with the code and all subjects, of the class and of the
+    other.
     """
 
     name: str
@@ -112,12 +110,14 @@ class Finding:
         places = [SET_NAMES.get(name, name) for name in self.place]
         of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
         words |= {**self.facts, "place": of_sets, "named": len(self.codes)}
+        named = [c.in_words(smallest) for c in self.codes] or places
+        more = f" and {len(named) - _NAMED} more" * (len(named) > _NAMED)
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
         return {
             "check": self.check,
             "what": sentence["missing" if "missing" in words else "what"].format(**words),
-            "where": _first_of([c.in_words(smallest) for c in self.codes] or places),
+            "where": ", ".join(named[:_NAMED]) + more,
             "severity": self.severity,
             "remedy": sentence["remedy"].format(**words),
         }
@@ -131,9 +131,3 @@ class Finding:
     def where(self) -> str:
         """The parts or columns."""
         return self.in_words()["where"]
-
-
-def _first_of(named: Sequence[str]) -> str:
-    """List the first five, and count the others."""
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return ", ".join(named[:_NAMED]) + more

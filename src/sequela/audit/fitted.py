@@ -61,7 +61,6 @@ def _known(values: Table) -> Values:
 
 
 def _sides(parts: Rows) -> tuple[Ids, Ids]:
-    """Return all rows, and the training rows."""
     train, *_ = parts.values()
     return np.flatnonzero(np.bincount(np.concatenate([*parts.values()]))), train
 

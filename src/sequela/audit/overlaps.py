@@ -58,7 +58,6 @@ class Selection:
         return len(self.rows)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Return rows, or rows and columns, as of an array."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         table = self.table[:, columns]
         return np.concatenate([*in_blocks(table, self.rows[rows], size=_ROWS * table.shape[1])])
@@ -125,8 +124,7 @@ def simultaneous_recordings(
     found = []
 
     def compared(one: int) -> NDArray[np.bool_]:
-        others: NDArray[np.bool_] = (parts != parts[one]) & (parts != "") & (parts[one] != "")
-        return others
+        return np.asarray((parts != parts[one]) & (parts != "") & (parts[one] != ""))
 
     one, other = simultaneous.pairs(signals, sfreq, compared=compared).T
     for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
@@ -185,7 +183,6 @@ def identical_rows(parts: Parts) -> list[Finding]:
 
 
 def _blocks(table: Table, order: Any = slice(None)) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of a table, in blocks."""
     chosen = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
     for some in in_blocks(chosen.table, chosen.rows[order], size=_CELLS // 8):
         yield np.asarray(some, np.float64)
@@ -300,8 +297,7 @@ def _near(known: Table, group: NDArray[np.str_], rows: NDArray[np.float64]) -> N
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
     chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
     improbable = chance * len(rows) < CHANCE_OF_COPY
-    near: NDArray[np.bool_] = informative & (first < _NEAR * length) & improbable
-    return near
+    return np.asarray(informative & (first < _NEAR * length) & improbable)
 
 
 def _maybe_near(
@@ -334,10 +330,7 @@ def _dimension(nearest: NDArray[np.float64]) -> float:
 def _nearest_groups(
     known: Iterable[NDArray[np.float64]], group: NDArray[np.str_], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return distances of each row to its 10 nearest groups, ascending: (row, group).
-
-    ``known`` are blocks of the known rows, and ``group`` rises.
-    """
+    """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
     nearest, done = np.full((len(rows), len(names)), np.inf), 0
     for block in known:
@@ -398,8 +391,7 @@ def revealing_columns(
     found = []
     for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
         for area, how in zip(both, WAYS, strict=True):
-            facts = {"how": how, "name": classes[one], "least": lowest}
-            found += _revealing(area, names, facts)
+            found += _revealing(area, names, {"how": how, "name": classes[one], "least": lowest})
     return found
 
 

@@ -91,10 +91,9 @@ def _pure(
     n = np.maximum(having + others, 1)
     least = stats.beta.ppf(_CHANCE / max(len(n), 1), np.maximum(having, 0.5), others + 1)
     odds = (having + 0.5) / (others + 0.5) / (share / (1 - share))
-    chosen: NDArray[np.bool_] = (
+    return (
         (having / n >= PURE) & (having >= OF_CLASS * totals[0]) & (odds >= ODDS) & (least > share)
     )
-    return chosen
 
 
 def at_most(rows: Ints, most: int = 10_000) -> Ints:
@@ -139,7 +138,6 @@ def folds(label: NDArray[np.int64], group: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _model(name: Literal["tree", "logistic"], strength: float = 1) -> Any:
-    """Make a small model, by default with the usual penalty."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.tree import DecisionTreeClassifier
 
@@ -156,7 +154,6 @@ def out_of_fold(table: Table, label: Ints, group: NDArray[Any]) -> Floats:
 def _out_of_fold(
     table: Table, label: NDArray[np.int64], fold: NDArray[np.int64], model: Any
 ) -> NDArray[np.float64]:
-    """Return the out-of-fold predictions of a model: float64 (example,)."""
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
     cv, read = PredefinedSplit(fold), _read(table)
@@ -234,16 +231,12 @@ def telling_together(
 
 def _outweighing(
     table: csr_array,
-    levels: Sequence[tuple[Words, float, float]],
+    levels: Sequence[tuple[Words, float, float]],  # by column, least AUROC, and least loss
     label: Ints,
     name: str,
     group: Groups,
 ) -> list[Finding]:
-    """Find an input or family without which a model loses much of its AUROC.
-
-    ``levels`` have the input or family of each column (empty: not left out), the AUROC from which
-    it is left out, and the loss, as the lower end of its interval, that is reported.
-    """
+    """Find an input or family without which a model loses much of its AUROC; see ``levels``."""
     fold, model = folds(label, group), _model("logistic", 0.03)
     score = _out_of_fold(table, label, fold, model)
     auroc = area(label, score)

@@ -77,8 +77,7 @@ class Events:
     def passed(self, work: str, number: int, passes: int) -> None:
         """Report that a pass over the events is done, of several."""
         rows = sum(pq.read_metadata(file).num_rows for file in self.files)
-        words = f"{work}, pass {number} of {passes} over the events"
-        report(words, rows * number, rows * passes)
+        report(f"{work}, pass {number} of {passes} over the events", rows * number, rows * passes)
 
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
@@ -103,12 +102,7 @@ class Events:
 
 
 def open_events(root: Path, origin: str = "") -> Events:
-    """Find the events of a MEDS data set and check their columns.
-
-    Raises:
-        DataNotFoundError: If there are no events.
-        DataError: If a shard is unreadable, lacks a column or holds it in another type.
-    """
+    """Find the events of a MEDS data set and check their columns, or raise a SequelaError."""
     stored = {**vars(stored_events(root))}
     return Events(root, stays_in_order=stored.pop("in_order"), origin=origin, **stored)
 

@@ -134,8 +134,7 @@ def _check_zone(kind: pa.DataType, path: Path) -> None:
 def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
     """Return the labels as booleans; another value is an error and never read as false."""
     named = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
-    filled = [n for n in named if table[n].null_count < len(table)]
-    name = next(iter(filled or named), None)
+    name = next(iter([n for n in named if table[n].null_count < len(table)] or named), None)
     if name is None:
         raise DataError(
             f"{path} has neither 'boolean_value' nor 'integer_value' "

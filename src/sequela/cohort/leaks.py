@@ -229,8 +229,7 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
     yield from _chosen(connection, task, rows, label)
     from sequela.audit.tells import told  # takes long to load, and is seldom needed
 
-    columns = np.column_stack([*times.values()])
-    auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
+    auroc = told(np.column_stack([*times.values()]), label, rows["subject_id"], least=TELLING_TIMES)
     if auroc is None:
         return
     negative, positive = task.outcome.classes
@@ -300,11 +299,7 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
 
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
-    """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins.
-
-    Each row has a time, which tables often fill with the beginning of the stay; for diagnoses, the
-    first hour of a stay of more than a day counts too.
-    """
+    """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins."""
     codes = [code for code in _codes_read(connection, task) if not family_of(code).declared]
     rows = connection.execute(AT_THE_START, {"codes": codes}).fetchall() if codes else []
     found = []

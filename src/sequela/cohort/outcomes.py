@@ -72,7 +72,6 @@ class Outcome:
     )
 
     def __post_init__(self) -> None:
-        """Refuse an outcome that cannot be found or named."""
         for field, kind in (("within", Span), ("of", Asked)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of an outcome", getattr(self, field), get_args(kind))

@@ -448,7 +448,6 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
 
 
 def _check_outcome(connection: Connection, task: Task) -> None:
-    """Raise if no event has a code of the outcome: the code is misspelt, or not read."""
     names = ", ".join(task.outcome.events)
     if names and not one_row(connection, "SELECT count(*) FROM outcome_events")[0]:
         raise DataError(

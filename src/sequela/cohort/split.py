@@ -162,8 +162,7 @@ class Split:
         """
         known = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
         each = [np.isin(how.each(ids[kind]), known[kind]) for kind in ids] if how else []
-        named: NDArray[np.bool_] = np.logical_or.reduce(each)
-        return named
+        return np.asarray(np.logical_or.reduce(each))
 
     @property
     def group(self) -> str:
@@ -184,7 +183,6 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """Return the split and its proof, ready for ``split.json``."""
-        content = {} if self.content is None else {"content": self.content.to_json()}
         return {
             "unit": self.unit,
             "leaks": self.leaks,
@@ -196,7 +194,7 @@ class Split:
             "key": self.key,
             **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
             "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
-            **content,
+            **({} if self.content is None else {"content": self.content.to_json()}),
         }
 
     @classmethod
@@ -257,8 +255,7 @@ def draw(
     ``PARTS``.
     """
     if unit not in ids:
-        have = ", ".join(ids)
-        raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
+        raise SplitError(f"these data have no {unit} ids to split by; they have: {', '.join(ids)}")
     stratum, inverse = _strata(ids[unit], label)
     _check_fractions(fractions)
     if unit == "site" and np.bincount(stratum).min() < max(folds, FEW_SITES):
@@ -322,7 +319,6 @@ def _check_fractions(fractions: tuple[float, float, float]) -> None:
 
 
 def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: str) -> None:
-    """Raise a SplitError if a part lacks a class, where parts are not stratified."""
     for i, name in enumerate(PARTS):
         if len(np.unique(label[part == i])) < len(np.unique(label)):
             raise SplitError(
@@ -343,8 +339,7 @@ def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
         [True, False, True]
     """
     _, first, inverse = np.unique(subject, return_index=True, return_inverse=True)
-    kept: NDArray[np.bool_] = where[first][inverse] == where
-    return kept
+    return np.asarray(where[first][inverse] == where)
 
 
 def periods(
@@ -368,8 +363,7 @@ def periods(
             f"{len(ordered)} subjects have {len(np.unique(ordered))} different times of a first "
             "prediction, too few for an early, a later and a latest part: split by subject"
         )
-    part: NDArray[np.int64] = np.searchsorted(begins, time, side="right")
-    return part
+    return np.searchsorted(begins, time, side="right")
 
 
 def divided_by_time(
@@ -386,10 +380,9 @@ def divided_by_time(
     All arrays are (example,); :func:`periods` returns the parts.
     """
     _check_classes(label, part, "a split by subject")
-    ends = {name: time[part == i] for i, name in enumerate(PARTS)}
     times = {
         name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
-        for name, t in ends.items()
+        for name, t in {name: time[part == i] for i, name in enumerate(PARTS)}.items()
     }
     how: dict[str, Any] = {"unit": "time", "seed": seed, "fractions": fractions, "times": times}
     return _proven(part, {"subject": subject}, **how)
@@ -405,12 +398,7 @@ def _drawn(
     folds: int,
     fold: int,
 ) -> dict[str, NDArray[np.int64]]:
-    """Draw the units of each part; raise a ValueError if a part would lack a class.
-
-    ``strata`` are int64 (unit,). With counts of examples, int64 (unit, class), 100 deals are drawn
-    and the one with the most even shares of the examples of each class is kept: for units with
-    several classes and sizes.
-    """
+    """Draw the units of each part; raise a ValueError if a part would lack a class."""
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     stratum = np.frombuffer(strata, np.int64)
@@ -426,6 +414,7 @@ def _drawn(
         of = stratum[members]
         return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
 
+    # Of units with several classes and sizes, the most even of 100 deals is kept.
     def most_even(deal: Callable[[int], _Deals], share: float, seed: int) -> _Deals:
         if counts is None:
             return deal(seed)

@@ -65,5 +65,4 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
             f"{len(np.unique(asked[lost]))} subjects of the labels are in no part of the split, "
             f"the first in row {int(lost.argmax()) + 1} of the labels; add them to the split"
         )
-    answer: NDArray[np.int64] = part[first][np.searchsorted(distinct, asked)]
-    return answer
+    return np.asarray(part[first][np.searchsorted(distinct, asked)])

@@ -98,7 +98,6 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
 def _of_task(
     connection: duckdb.DuckDBPyConnection, events: Events, task: Task
 ) -> tuple[pa.Table, list[LeftOut]]:
-    """Return the candidates that the rules keep, and the others."""
     rules: list[Rule] = [RULES[name] for name in task.exclude]
     create_candidates(connection, task, events, labelled=False)
     create_chosen(connection, rules)
@@ -106,10 +105,9 @@ def _of_task(
         connection.execute(LOOK_BACK)
     labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]
-    rows = connection.execute(_LEFT_OUT).fetchall()
     return labels, [
         LeftOut(subject, visit, None if time is None else np.datetime64(time), reasons[rule - 1])
-        for subject, visit, time, rule in rows
+        for subject, visit, time, rule in connection.execute(_LEFT_OUT).fetchall()
     ]
 
 
@@ -118,10 +116,9 @@ def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Tab
     asked = read_times(path)
     known = connection.sql("SELECT DISTINCT subject_id FROM events").fetchnumpy()["subject_id"]
     there = np.isin(asked["subject_id"].to_numpy(), known)
-    strangers = asked.filter(pa.array(~there))
     return asked.filter(pa.array(there)), [
         LeftOut(each["subject_id"], None, np.datetime64(each["prediction_time"]), _NO_EVENT)
-        for each in strangers.to_pylist()
+        for each in asked.filter(pa.array(~there)).to_pylist()
     ]
 
 

@@ -11,9 +11,11 @@ Sources: https://github.com/Medical-Event-Data-Standard/MIMIC_IV_MEDS and
 https://github.com/Medical-Event-Data-Standard/meds_etl.
 """
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from sequela.errors import SettingError
 from sequela.registry import Registry
@@ -41,8 +43,6 @@ SITE = "HOSPITAL"
 CELL = "CELL"
 
 BILLED_CODE = "BILLED"
-
-BILLED = "billing coders assign it after discharge; its place in the stay is not published"
 
 
 @dataclass(frozen=True)
@@ -89,125 +89,10 @@ class Family:
         return self.charted or bool(self.coded_later) or self.demographic or self.label_only
 
 
-_STAYS = (
-    Family(
-        ADMISSION, "admission to a hospital", ("MIMIC_IV_Admission",), charted=True, visit_mark=True
-    ),
-    Family(
-        DISCHARGE,
-        "discharge and where to",
-        ("MIMIC_IV_Discharge_Location",),
-        charted=True,
-        ending=True,
-        visit_mark=True,
-    ),
-    Family(ICU_ADMISSION, "intensive care begins", charted=True),
-    Family(ICU_DISCHARGE, "intensive care ends", charted=True, ending=True),
-    Family(APACHE_PREDICTION, "mortality as APACHE predicts it", charted=True, answer=True),
-    Family(SCORE, "severity score", charted=True, answer=True),
-)
-# Name, description, and aliases of families whose codes have the time they were charted.
-_CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (ENTRY, "entry to a cohort", ()),
-    (ADMISSION_DIAGNOSIS, "diagnosis at admission, as free text", ()),
-    ("ADMISSION_LOCATION", "where an admission came from", ("MIMIC_IV_Admission_Location",)),
-    ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
-    ("ED_OUT", "out of the emergency room", ()),
-    ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
-    ("VISIT", "visit that is not a hospital stay", ()),
-    ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
-    ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
-    ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
-    ("HOSPITAL_REGION", "region of the hospital", ()),
-    ("HOSPITAL_BEDS", "beds of the hospital", ()),
-    ("HOSPITAL_TEACHING", "whether the hospital teaches", ()),
-    ("LAB", "laboratory result", ("MIMIC_IV_LABITEM", "LOINC")),
-    ("LAB_OTHER", "other laboratory result", ()),
-    ("MICRO", "culture taken", ()),
-    ("MICRO_FOUND", "organism found", ("MIMIC_IV_MicrobiologyTest",)),
-    ("MICRO_SENSITIVITY", "sensitivity of an organism", ()),
-    ("CHART", "charted by staff", ("MIMIC_IV_ITEM",)),
-    ("DATED", "charted date", ()),
-    ("VITAL", "vital sign", ()),
-    ("WEIGHT", "weight", ("SUBJECT_WEIGHT_AT_INFUSION",)),
-    ("HEIGHT", "height", ()),
-    ("BMI", "body mass index", ()),
-    ("OMR", "measured in an office", ("MIMIC_IV_OMR",)),
-    ("APACHE", "variable of the APACHE score", ()),
-    ("DRUG", "drug", ("MEDICATION", "MIMIC_IV_Drug", "RxNorm")),
-    ("NDC", "drug, by its national code", ()),
-    ("HICL", "drug, by its ingredients", ()),
-    ("EMAR", "drug given", ()),
-    ("HOME_DRUG", "drug taken before admission", ()),
-    ("ALLERGY", "allergy", ()),
-    ("INPUT", "fluid given", ()),
-    ("INPUT_STARTED", "fluid started", ("INFUSION_START", "INFUSION_END")),
-    ("INFUSION", "drug infused", ()),
-    ("OUTPUT", "fluid lost", ("SUBJECT_FLUID_OUTPUT",)),
-    ("FLUID", "fluid in or out", ()),
-    ("PROCEDURE", "procedure as charted", ()),
-    ("ORDER", "order of a provider", ()),
-    ("AIRWAY", "airway", ()),
-    ("RESPIRATORY", "respiratory charting", ()),
-    ("NURSE", "charted by nurses", ()),
-    ("NURSE_ASSESSMENT", "assessment by nurses", ()),
-    ("NURSE_CARE", "care by nurses", ()),
-    ("EXAM", "physical examination", ()),
-    ("CARE_PLAN", "care plan", ()),
-    ("CARE_GOAL", "goal of care", ()),
-    ("CARE_INFECTION", "care plan for an infection", ()),
-    ("CARE_END_OF_LIFE", "end-of-life care", ()),
-    ("EICU_APACHE_DX", "admission diagnosis of the APACHE score", ()),
-    ("NAFLD_CASE", "enters with NAFLD", ()),
-    ("NAFLD_DX", "dated event of the NAFLD cohort", ()),
-    (CELL, "cell of a table with one row per patient", ()),
-)
-
-FAMILIES = (
-    Family(BIRTH, "birth", label_only=True),
-    Family(DEATH, "death", label_only=True),
-    Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
-    Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
-    Family(STAY, "what a stay is left out for", label_only=True),
-    Family(SITE, "the hospital of a stay, for splits by site", label_only=True),
-    *_STAYS,
-    Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
-    Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),
-    Family(AGE, "age in years", demographic=True),
-    Family("INSURANCE", "insurance", ("MIMIC_IV_Insurance",), demographic=True),
-    Family("LANGUAGE", "language", ("MIMIC_IV_Language",), demographic=True),
-    Family("RELIGION", "religion", demographic=True),
-    Family("MARITAL_STATUS", "marital status", ("MIMIC_IV_Marital_Status",), demographic=True),
-    Family(
-        "ICD9CM",
-        "diagnosis (ICD-9-CM)",
-        ("DIAGNOSIS//ICD//9",),
-        dot=3,
-        dot_of_e=4,
-        coded_later=BILLED,
-    ),
-    Family("ICD10CM", "diagnosis (ICD-10-CM)", ("DIAGNOSIS//ICD//10",), dot=3, coded_later=BILLED),
-    Family(
-        "ICD9PROC",
-        "procedure (ICD-9-CM)",
-        ("PROCEDURE//ICD//9", "ICD9Proc"),
-        dot=2,
-        coded_later=BILLED,
-    ),
-    Family("ICD10PCS", "procedure (ICD-10-PCS)", ("PROCEDURE//ICD//10",), coded_later=BILLED),
-    Family("CPT", "procedure as billed", ("CPT4",), coded_later=BILLED),
-    Family("HCPCS", "service as billed", coded_later=BILLED),
-    Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
-    Family(
-        BILLED_CODE,
-        "code of a row whose type says billing, dated as recorded",
-        coded_later="its row says that it was billed, and a bill is written after discharge",
-    ),
-    *(Family(name, words, aliases, charted=True) for name, words, aliases in _CHARTED),
-    Family("EICU_ADX", "admission diagnosis as entered in the unit", charted=True, path="|"),
-    Family("EICU_DX", "diagnosis as entered in the unit", charted=True, path="|"),
-    Family("EICU_TX", "treatment as entered in the unit", charted=True, path="|"),
-    Family("EICU_HX", "past history as entered in the unit", charted=True, path="/"),
+_LISTED = tomllib.loads(Path(__file__).with_name("families.toml").read_text("utf-8"))
+FAMILIES = tuple(
+    Family(name, **{**fields, "aliases": tuple(fields.get("aliases", ()))})
+    for name, fields in _LISTED.items()
 )
 """The families for which it is known when their codes become available."""
 
@@ -271,8 +156,7 @@ def body_of(code: str) -> str:
         >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
         ('F', 'F', '50912//mmHg')
     """
-    beginning = _known_beginning(code) or code.split("/", maxsplit=1)[0]
-    return code[len(beginning) :].lstrip("/")
+    return code[len(_known_beginning(code) or code.split("/", maxsplit=1)[0]) :].lstrip("/")
 
 
 def families_named(names: Iterable[str]) -> frozenset[str]:

@@ -117,19 +117,13 @@ def attribute_visits(
 ) -> list[Attribution]:
     """Attribute the predictions for some patients to codes, relative to visits without codes.
 
-    The first layer sums the rows of the present codes, so each code is a separate input, of weight
-    1; the path leads from all weights 0 to all 1. Patients do not interact in the model, so one
-    gradient of the sum over patients holds those of each.
+    The first layer, a ``MultiHotLinear``, sums the rows of the present codes, so each code is a
+    separate input, of weight 1; the path leads from all weights 0 to all 1. Patients do not
+    interact in the model, so one gradient of the sum over patients holds those of each.
 
-    Args:
-        model: Logits (patient, class) of ``batch.inputs``, from a ``MultiHotLinear``.
-        batch: A batch on the CPU.
-        weights: float (class,), see :func:`contrast`.
-        steps: As in :func:`attribute_signal`.
-
-    Returns:
-        One for each patient in the order of the batch, its ``values`` (code,) in the order of the
-        patient's codes in the batch.
+    The batch is on the CPU, weights and steps are as in :func:`attribute_signal`. There is one
+    result for each patient in the order of the batch, its ``values`` (code,) in the order of the
+    patient's codes in the batch.
     """
     exact = _exact(model)
     _layer_of_codes(exact)
@@ -158,11 +152,8 @@ def attribute_record(
 
     The path begins at a record without codes, whose measurements and features are at the mean of
     the training set; the times of measurements do not change. As in :func:`attribute_visits`, for a
-    batch of one patient.
-
-    Returns:
-        ``values`` (input,): for the codes, for each measurement present by visit and channel, for
-        static columns and for features, as far as the model reads them.
+    batch of one patient. The ``values`` (input,) are for the codes, for each measurement present by
+    visit and channel, for static columns and for features, as far as the model reads them.
     """
     exact = _exact(model)
     parts = dict(_of_path(batch))
@@ -242,17 +233,12 @@ def _exact(model: nn.Module) -> nn.Module:
 
 
 def _refined(
-    said: Callable[[Tensor], Tensor],
+    said: Callable[[Tensor], Tensor],  # from inputs (step, ...) to numbers (step, example)
     inputs: Tensor,
     apart: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
-    steps: int | None,
+    steps: int | None,  # none: doubled until the error is small
 ) -> list[Attribution]:
-    """Compute integrated gradients from zeros to ``inputs`` (1, ...).
-
-    ``said`` returns the number of each example (step, example) for inputs (step, ...), and
-    ``apart`` splits the values of all inputs (...) by example. ``steps`` of ``None`` doubles the
-    steps until the error of each example is small.
-    """
+    """Compute integrated gradients from zeros to ``inputs`` (1, ...) for each example."""
     with torch.inference_mode():
         ends = (said(torch.zeros_like(inputs))[0].tolist(), said(inputs)[0].tolist())
     taken = steps or STEPS
@@ -279,5 +265,4 @@ def _integrated(
         n_steps=steps,
         internal_batch_size=max(1, min(steps, _AT_ONCE // inputs.numel())),
     )
-    found: NDArray[np.float64] = values[0].detach().numpy()
-    return found
+    return values[0].detach().numpy()

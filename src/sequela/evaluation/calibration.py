@@ -21,11 +21,8 @@ _EPSILON = float(np.finfo(np.float32).eps)
 class Reliability:
     """A reliability curve: observed share of the event against its predicted probability.
 
-    Attributes:
-        chance: float64 (bin,): mean predicted probability in each bin.
-        happened: (bin,): share of examples with the event, with its interval.
-        count: int64 (bin,): number of examples.
-        groups: int64 (bin,): number of subjects or recordings.
+    By bin, it has the mean predicted probability, the share of examples with the event, with its
+    interval, and the numbers of examples and of ``groups``: subjects or recordings.
     """
 
     chance: NDArray[np.float64]
@@ -100,8 +97,7 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     mean = np.bincount(of_bin, weights=residual) / count
     deviation = np.zeros((n_groups, len(count)))  # deviation of each group's sum in each bin
     np.add.at(deviation, (judged.group, of_bin), (residual - mean[of_bin]) / count[of_bin])
-    cells = np.unique(np.stack([of_bin, judged.group]), axis=1)
-    groups = np.bincount(cells[0])
+    groups = np.bincount(np.unique(np.stack([of_bin, judged.group]), axis=1)[0])
     several = groups > 1  # one group alone does not show its noise
     if not several.any():
         raise DataError(

@@ -51,11 +51,7 @@ def difference_of(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> Difference:
-    """Compute the difference of one number, from the statistic of one model minus the other's.
-
-    Raises:
-        DataError: If the number or its interval is not defined.
-    """
+    """Compute the difference of one number, from the statistic of one model minus the other's."""
     found = distributions(both, rng, how, stratum)
     if len(found) != 1 or (only := found[0]) is None:
         raise DataError(

@@ -80,8 +80,7 @@ class Curve:
         """
         if self.parts:
             given = np.broadcast_to(threshold, len(self.parts)).tolist()
-            found = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)])
-            x, y = found.T
+            x, y = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)]).T
             return float(x.mean()), float(np.nanmean(y)) if not np.isnan(y).all() else np.nan
         # Scores are float32; a threshold between two of them means the higher.
         only = np.float32(np.ravel(threshold)[0])
@@ -106,8 +105,7 @@ def counts_no_few(predictions: Predictions, threshold: Values, smallest: int) ->
     alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
     silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
     cells = np.concatenate([alarmed, silent])
-    found: NDArray[np.bool_] = ((cells == 0) | (cells >= smallest)).all(axis=0)
-    return found
+    return np.asarray(((cells == 0) | (cells >= smallest)).all(axis=0))
 
 
 def roc_curve(
@@ -210,11 +208,8 @@ def _mean_at(
 def _widen_at_end(
     low: Values, high: Values, place: int, value: float, trials: int, level: float
 ) -> None:
-    """Widen the band to the exact binomial bound where the curve is at 0 or 1.
-
-    Nearly all resamples are there too, so that their spread is too small.
-    """
-    if trials and min(value, 1 - value) < _ROUNDING:
+    """Widen the band to the exact binomial bound where the curve is at 0 or 1."""
+    if trials and min(value, 1 - value) < _ROUNDING:  # nearly all resamples are there too
         exact = exact_interval(round(value) * trials, trials, level)
         low[place], high[place] = min(low[place], exact.low), max(high[place], exact.high)
 
@@ -224,13 +219,11 @@ def _scarcest(judged: Sequence[Judged]) -> int:
     holds: list[set[str]] = [set(), set()]
     for one in judged:
         for label, groups in enumerate(holds):
-            chosen = one.held_out.label == label
-            groups.update(one.held_out.group_id[chosen].tolist())
+            groups.update(one.held_out.group_id[one.held_out.label == label].tolist())
     return min(map(len, holds))
 
 
 def _with_event(predictions: Predictions) -> set[str]:
-    """Return the groups that have the event."""
     return set(predictions.group_id[predictions.label == 1].tolist())
 
 
@@ -336,10 +329,7 @@ def precision_between(predictions: Predictions, recalls: Values) -> Statistic:
 def _over_thresholds(
     predictions: Predictions, shares: Values, value: Callable[[Values, Values], Values]
 ) -> Statistic:
-    """Return numbers as a function of true and false alarms, each (resample, 1 + score).
-
-    Behind each number are the groups with events times one of ``shares``.
-    """
+    """Return numbers as a function of true and false alarms, each (resample, 1 + score)."""
 
     def cumulated(sums: Values) -> Values:
         """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""
@@ -349,11 +339,10 @@ def _over_thresholds(
     is_event = predictions.label == 1
     scores = -statistic.coarse(is_event, predictions.score)
     sums_at = statistic.sums_at_scores(is_event, scores, group)
-    trials = np.ceil(shares * len(_with_event(predictions))).astype(np.int64)
     return Statistic(
         lambda weights: value(*map(cumulated, sums_at(weights))),
         int(group.max()) + 1,
-        tuple(trials.tolist()),
+        tuple(np.ceil(shares * len(_with_event(predictions))).astype(np.int64).tolist()),
     )
 
 
@@ -368,8 +357,7 @@ def _with_band(
     """Add the band of a statistic at some places to a curve, and the area with its interval."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
-    area = metrics.statistic_of(_AREAS[bare.kind], predictions)
-    (found,) = estimates(area, rng, how, stratum)
+    (found,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
     scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))

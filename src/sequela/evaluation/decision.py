@@ -146,8 +146,7 @@ def net_benefit(
     alarm = predictions.score[:, None] >= at
     is_event = (predictions.label == 1)[:, None]
     price = at / (1 - at)
-    worth = alarm * np.where(is_event, 1.0, -price)
-    model = statistic.mean(worth, predictions.group_index)
+    model = statistic.mean(alarm * np.where(is_event, 1.0, -price), predictions.group_index)
     frequency = float(is_event.mean())
     return NetBenefit(
         threshold=at,

@@ -62,8 +62,7 @@ def importance_of_codes(
     def found() -> Iterator[Of]:
         for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
             attributions = attribute_visits(model, batch, weights, STEPS)
-            examples = rows[batch.order.numpy()].tolist()
-            for example, one in zip(examples, attributions, strict=True):
+            for example, one in zip(rows[batch.order.numpy()].tolist(), attributions, strict=True):
                 first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]
                 places = np.asarray(sequences.codes[first:last])
                 yield int(sequences.subject_id[example]), places, one

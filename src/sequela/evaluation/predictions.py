@@ -131,7 +131,6 @@ class Predictions:
 
     @property
     def _columns(self) -> dict[str, str]:
-        """The columns of ids, and the names of their arrays."""
         return _COLUMNS if self.recording_id is None else _COLUMNS | _RECORDING
 
     @property
@@ -182,8 +181,7 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each example, the first of equals: int64 (example,)."""
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def score(self) -> NDArray[np.float32]:
@@ -202,7 +200,6 @@ class Predictions:
 
     @cached_property
     def _parts(self) -> dict[str, Self]:
-        """The parts by name, each made once."""
         return {}
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:

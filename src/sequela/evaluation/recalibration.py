@@ -139,7 +139,4 @@ def _log_odds(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def _logits(predictions: Predictions) -> NDArray[np.float64]:
-    logits: NDArray[np.float64] = np.log(
-        predictions.probabilities.clip(min=_EPSILON).astype(np.float64)
-    )
-    return logits
+    return np.log(predictions.probabilities.clip(min=_EPSILON).astype(np.float64))

@@ -58,10 +58,8 @@ class Place(NamedTuple):
 class Variance:
     """The parts of the variance of a mean over models; ``None`` where not separable.
 
-    Attributes:
-        data: Other subjects in training and test sets, and everything not separated from that.
-        split: Other folds, from repeats of the cross-validation.
-        seed: Other first weights and batch orders, from several seeds a split.
+    ``data``: other subjects, and everything not separated from that; ``split``: other folds, from
+    repeats of the cross-validation; ``seed``: other first weights and batch orders.
     """
 
     data: float
@@ -234,12 +232,7 @@ def across_folds(
 def metric_across_folds(
     name: str, judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> RecipeNumber:
-    """Compute a metric of a training procedure by its name.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric is not defined on these predictions.
-    """
+    """Compute a metric of a training procedure by its name."""
     (found,) = over_models(judged, lambda each: statistic_of(name, each), rng, how)
     return found
 
@@ -331,17 +324,13 @@ def _swing(
     weights: Sequence[Values],
     drawn: Values,
 ) -> Values:
-    """Estimate the part of each number's group variance that changes with the model: (number,).
-
-    For one cross-validation: half the variance of the difference of two repeats on the same draws.
-    With one repeat, the validation sets replace the second; without them it is NaN.
-    """
-    if design.count(0) > 1:
+    """Estimate the part of each number's group variance that changes with the model: (number,)."""
+    if design.count(0) > 1:  # half the variance of the difference of two on the same draws
         repeat = np.array([place.repeat for place in design.places])
         means = np.stack([_mean(drawn[repeat == one]) for one in np.unique(repeat)])
         apart = means - _mean(np.swapaxes(means, 0, 1))[:, None]
         return _mean(apart.var(axis=0, ddof=1))
-    if not tuning:
+    if not tuning:  # which otherwise replace a second repeat
         return np.full(drawn.shape[2], np.nan)
     looks = np.zeros(design.n_groups)
     for groups, place in zip(design.tuning, design.places, strict=True):
@@ -356,10 +345,7 @@ def _swing(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """One number of all models: (model,), resampled (model, resample), and with groups left out.
-
-    Behind a probability are ``trials`` groups.
-    """
+    """One number of all models: (model,), (model, resample), and with groups left out."""
 
     point: Values
     drawn: Values
@@ -407,11 +393,7 @@ def _coupled(group: float, swing: float, design: Design) -> float:
 
 
 def _training(found: _Found, design: Design) -> tuple[float | None, float]:
-    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold.
-
-    The variance between seeds, or folds, less the part that the groups explain. Seeds of a split
-    are evaluated on the same groups, so these explain only different reactions to them.
-    """
+    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold."""
     cells: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
         if not np.isnan(found.point[model]):
@@ -486,8 +468,7 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
 
 
 def _method(design: Design, how: Bootstrap) -> str:
-    names = ("repeat", "fold", "seed")
-    counts = [(design.count(what), name) for what, name in enumerate(names)]
+    counts = [(design.count(what), name) for what, name in enumerate(("repeat", "fold", "seed"))]
     said = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"
     within = " within classes" * (design.stratum is not None)
     return f"{how.method} bootstrap over groups{within} with training variance ({said})"

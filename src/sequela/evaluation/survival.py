@@ -38,7 +38,6 @@ class TimesToEvent:
     group: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        """Refuse times that cannot be."""
         if not len(self.time):
             raise DataError("there are no times to an event: expected one an example")
         wrong = ~(np.isfinite(self.time) & (self.time >= 0))
@@ -86,10 +85,7 @@ class TimesToEvent:
 
 
 def incidence(
-    outcomes: TimesToEvent,
-    horizons: Floats,
-    cause: int = 1,
-    among: NDArray[np.bool_] | None = None,
+    outcomes: TimesToEvent, horizons: Floats, cause: int = 1, among: NDArray[np.bool_] | None = None
 ) -> Statistic:
     """Return the share of examples with the event by each horizon, a number a horizon.
 

@@ -46,22 +46,14 @@ _RECORDINGS = ("recording", "recording_id", "night", "file", "record")
 _SITES = ("site", "hospital", "center", "centre")
 _TIMES = ("time", "t", "seconds", "onset", "timestamp")
 _IDS = ("id", "segment", "segment_id")
-_MANY = 16
-"""The number of columns with one name and a number from which on they are samples."""
-_HEAD = 2000
-"""The lines of a csv file from which its form is found."""
-_FEW = 20
-"""The largest number of classes that are listed."""
+_MANY = 16  # number of columns with one name and a number from which on they are samples
+_HEAD = 2000  # lines of a csv file from which its form is found
+_FEW = 20  # largest number of classes that are listed
 
 
 @dataclass
 class Proposal:
-    """The keys of a declaration, with observations about each.
-
-    Attributes:
-        seen: Observations about the data, as sentences.
-        keys: Key to its value and a comment; with the value ``None``, an open decision.
-    """
+    """The keys of a declaration: value and comment, no value where it is open; and observations."""
 
     seen: list[str] = field(default_factory=list)
     keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
@@ -102,7 +94,6 @@ def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
-    """Inspect the columns of a table."""
     if path.suffix.lower() in {".npy", ".npz"}:
         names, lists = _arrays(path, proposal), set[str]()
     else:
@@ -133,7 +124,6 @@ def _of_table(path: Path, proposal: Proposal) -> None:
 
 
 def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
-    """Propose the roles of columns by their names."""
     needed = {
         "label": "no column has the name of a class",
         "subject": "no column has the name of a person: if people are known, name it, or the split "
@@ -176,7 +166,6 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
 
 
 def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
-    """Propose the classes from the values of the class's column."""
     if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
         return
     counts = Counter(tables.texts_of(path, label))
@@ -190,7 +179,6 @@ def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: P
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
-    """Propose the form, the time and the classes of csv files, one a recording."""
     tables_of = [each for each in files if lists_files(each)]
     recorded = [each for each in files if each not in tables_of]
     first = next(filter(looks_recorded, recorded))
@@ -236,10 +224,8 @@ def _of_csv(
             proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
     if "label" not in proposal.keys and not events:
         pattern, counts = _classes_in_names(path, recorded)
-        why = (
-            f"by the names of the files: {counted([*counts.elements()])}: are these classes?"
-            * bool(pattern)
-        )
+        listed = counted([*counts.elements()])
+        why = f"by the names of the files: {listed}: are these classes?" * bool(pattern)
         proposal.key("label", pattern, why or "no column and no name of a file has a class")
     own = {k: v for k in roles if (v := proposal.keys.get(k, (None,))[0]) in names}
     return settings.model_copy(update={**inside, **own}), texts
@@ -256,7 +242,6 @@ def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Co
 
 
 def _is_events(place: Path) -> bool:
-    """Return whether a file is a table of events."""
     with suppress(SequelaError):
         event_files.table(place)
         return True
@@ -264,7 +249,6 @@ def _is_events(place: Path) -> bool:
 
 
 def _of_folder(path: Path, proposal: Proposal) -> None:
-    """Inspect the files of a folder."""
     files = folders.files_of(path, SignalSettings())
     settings, texts = SignalSettings(), set[str]()
     if files and is_csv(files[0]):
@@ -311,7 +295,6 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
 
 
 def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
-    """Propose the subjects, from names of folders and headers."""
     if (path / PARTICIPANTS).exists():
         proposal.seen.append("a folder of BIDS: subjects are those of its paths")
         return
@@ -325,17 +308,13 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
         why = f"{len({parts[0] for parts in within}):,} folders: is each one person?"
         proposal.key("subject", "folder", why)
         return
-    example = headers[0].path.name
-    why = (
-        f"state how to find the person in paths, such as {example}; else the split is by recording"
-    )
-    proposal.key("subject", None, why)
+    why = f"state how to find the person in paths, such as {headers[0].path.name}"
+    proposal.key("subject", None, f"{why}; else the split is by recording")
 
 
 def _events(
     path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile], proposal: Proposal
 ) -> None:
-    """Propose the place of events, and their kinds."""
     source = next(_sources(path, headers, beside), None)
     if source is None:
         proposal.key(
@@ -346,11 +325,9 @@ def _events(
     if source in event_files.OF_SEIZURES:
         proposal.seen.append("windows are background or seizure")
         return
-    asked = SignalSettings(events=source)
-    found = folders.events_of(path, headers, beside, asked)
+    found = folders.events_of(path, headers, beside, SignalSettings(events=source))
     labels = [event.label for each in found.values() for event in each]
-    why = f"which of these are classes? Found: {counted(labels)}"
-    proposal.key("classes", None, why)
+    proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 

@@ -167,8 +167,7 @@ class _Proposal:
         if born := self._timed(table, "birth"):
             self.fact(table, "MEDS_BIRTH", born.name, "at birth", "dated then")
         if sex := _column(table, "sex"):
-            code = f"GENDER//{{{sex.name}}}"
-            self.fact(table, code, None, "", "assumed not to change")
+            self.fact(table, f"GENDER//{{{sex.name}}}", None, "", "assumed not to change")
         if died := self._timed(table, "death"):
             why = "dated then. A label, never an input"
             self.fact(table, "MEDS_DEATH", _at(died), "at death", why)
@@ -200,7 +199,6 @@ class _Proposal:
         self._outcome(table, ended, _at(left))
 
     def _outcome(self, table: Seen, ended: Column, left: str) -> None:
-        """Write the facts about the end of a stay."""
         if ended.kind is Kind.TIME:
             died = f"{ended.name} is not None"
         else:
@@ -258,10 +256,7 @@ class _Proposal:
     def _known(
         self, table: Seen, times: Sequence[Column], *, measured: bool
     ) -> tuple[str, str, str]:
-        """Propose the time at which a row was known, in words too, with the reason; mark it.
-
-        A measurement is known when it is reported, so of several times the last one is proposed.
-        """
+        """Propose the time at which a row was known, in words too, with the reason; mark it."""
         names = " or ".join(c.name for c in times)
         read = _column(table, "read", Kind.TIME)
         last = next((c for c in (read, *times) if c and c.name in table.last), None)
@@ -295,7 +290,6 @@ class _Proposal:
         return named[0] if named else None
 
     def decide(self, asked: str, line: str = "") -> None:
-        """Mark an open decision."""
         self.lines.append(f"# {DECIDE}: {asked}")
         if line:
             self.lines.append(f"# {line}")
@@ -311,7 +305,6 @@ class _Proposal:
         value: Column | None = None,
         where: str = "",
     ) -> None:
-        """Write a fact."""
         said = {
             "code": code,
             "time": time,

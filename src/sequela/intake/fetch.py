@@ -52,10 +52,8 @@ def get(name: str, url: str | None = None) -> Path:
 def get_bonn(folder: Path, url: str | None = None) -> Path:
     """Fetch the five zip files of the Bonn data into ``folder``, unless they are there.
 
-    Args:
-        folder: Their folder; it is created when all five are checked.
-        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's by
-            default.
+    The folder is created when all five are checked. ``url`` is the address of a folder with Z.zip,
+    O.zip, N.zip, F.zip and S.zip; the publisher's by default.
     """
     if folder.exists():
         for letter in bonn.PUBLISHED_ORDER:
@@ -81,7 +79,6 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
 
 
 def _gather(gathering: Path, url: str | None) -> None:
-    """Fetch the missing ones of the five files."""
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -100,9 +97,7 @@ def _download(url: str, file: Path, letter: str) -> None:
     import pooch
 
     download = pooch.HTTPDownloader(
-        chunk_size=2**16,
-        timeout=TIMEOUT,
-        headers={"User-Agent": f"sequela/{__version__}"},
+        chunk_size=2**16, timeout=TIMEOUT, headers={"User-Agent": f"sequela/{__version__}"}
     )
 
     def download_and_prove(address: str, output_file: str, pup: Any) -> None:

@@ -64,7 +64,6 @@ class Inventory:
 
 
 def _count(groups: tuple[tuple[str, ...], ...]) -> int:
-    """Count the duplicates beyond the first of each group."""
     return sum(len(group) - 1 for group in groups)
 
 
@@ -94,7 +93,6 @@ def take_inventory(recordings: Sequence[Recording], signals: Signals) -> Invento
 
 
 def _same(signals: Iterable[tuple[str, NDArray[np.float32]]]) -> tuple[tuple[str, ...], ...]:
-    """Group ids whose signals are equal sample by sample."""
     ids: dict[bytes, list[str]] = defaultdict(list)
     for name, signal in signals:
         ids[signal.tobytes()].append(name)

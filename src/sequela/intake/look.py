@@ -28,8 +28,7 @@ from sequela.tables.stored_tables import (
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_FEW = 8
-"""The largest number of different values that are listed."""
+_FEW = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
 _NUMBERS = (
@@ -51,28 +50,19 @@ _SORTS = {
 """The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
 _SAMPLE = 1 << 20  # bytes
-_LARGE = 20e6
-"""Bytes of a table from which on its progress is shown."""
+_LARGE = 20e6  # bytes of a table from which on its progress is shown
 _KEPT = (Kind.INTEGER, Kind.TIME)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as inspected.
+    """A column as inspected, its name in lower case.
 
-    Attributes:
-        name: In lower case.
-        kind: Kind of all its values.
-        rows: Rows of the table.
-        filled: Rows in which it is not blank.
-        distinct: Number of different values.
-        least: The smallest value, as text; empty for text columns.
-        most: The largest one.
-        dates: All its times are dates, or midnight.
-        values: The different values, where there are few.
-        fits: The forms of CSV files that fit all its numbers with a mark, or all its times.
-        cells: For numbers and other texts in one column: what they are, their count, the most
-            frequent one.
+    It is not blank in ``filled`` of the rows. ``values`` are its ``distinct`` values, where these
+    are few; ``least`` and ``most`` are text, empty for text columns. With ``dates``, all its times
+    are dates, or midnight. ``fits`` are the forms of CSV files that fit all its numbers with a
+    mark, or all its times; ``cells``, for numbers and other texts in one column, what they are,
+    their count and the most frequent one.
     """
 
     name: str
@@ -112,13 +102,9 @@ class Column:
 class Seen:
     """A table as inspected.
 
-    Attributes:
-        name: Its name.
-        columns: Its columns.
-        rows: Number of its rows.
-        form: What its CSV file shows of its form, as keys of a ``Format``; empty for other tables.
-        doubts: What a person must decide about this form.
-        last: The columns whose times are never before another one of their row.
+    ``form`` is what its CSV file shows of its form, as keys of a ``Format``, empty for other
+    tables; ``doubts`` are what a person must decide about it, and ``last`` the columns whose times
+    are never before another one of their row.
     """
 
     name: str
@@ -152,10 +138,7 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
 
 
 def _seen(
-    name: str,
-    paths: Sequence[Path],
-    connection: "DuckDBPyConnection",
-    show: Callable[[str], None],
+    name: str, paths: Sequence[Path], connection: "DuckDBPyConnection", show: Callable[[str], None]
 ) -> Seen:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
@@ -287,7 +270,6 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
 def _last(
     view: str, columns: Sequence[Column], form: Format, connection: "DuckDBPyConnection"
 ) -> tuple[str, ...]:
-    """Return the columns whose times are never before another one of their row."""
     times = {
         c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
         for c in columns
@@ -356,10 +338,7 @@ def _cells(
 
 
 def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
-    """Return what holds for all values: kinds, forms, plain numbers, midnight.
-
-    What does not hold for a few values is not tested on the others: most formats fail at once.
-    """
+    """Return what holds for all values: kinds, forms, plain numbers, midnight."""
     full = "regexp_full_match({}, '{}')"
     tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _KEPT}
     tests["plain"] = "NOT regexp_full_match(v, '0[0-9]+')"
@@ -379,7 +358,7 @@ def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
         asked = ", ".join(f"bool_and({tests[each]})" for each in left)
         if left:
             found = connection.execute(f"SELECT {asked} FROM {values}").fetchall()[0]  # noqa: S608
-            for each, holds in zip(left, found, strict=True):
+            for each, holds in zip(left, found, strict=True):  # most fail on a few values
                 if not holds:
                     del tests[each]
     return set(tests)

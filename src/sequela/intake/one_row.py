@@ -44,8 +44,8 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
-_START = "TIMESTAMP '2000-01-01'"
-"""The time of all rows without a column of time."""
+_START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
+# The id of a patient is a whole number, or half of the MD5 of another text.
 _PEOPLE = """
 CREATE TABLE people AS SELECT *, begun + to_seconds(
     row_number() OVER (PARTITION BY subject_id, begun ORDER BY visit_id) - 1
@@ -97,12 +97,7 @@ def rows_of_model(
 
 
 def described(path: Path, given: SignalSettings) -> SignalSettings:
-    """Return the description of a table: its columns by their names there, and its two classes.
-
-    Raises:
-        SettingError: If an option is missing, or names a column or class that is not there.
-        DataError: If the table cannot be read for certain.
-    """
+    """Return the description of a table: its columns by their names there, and its two classes."""
     for name in given.model_dump(exclude_defaults=True).keys() - _KEYS:
         raise SettingError(
             f"--{name} is for recordings: expected options of a table with one row per patient, "
@@ -255,7 +250,6 @@ def _looked(path: Path, *_: int) -> Seen:
 
 
 def _named(option: str, said: str, seen: Seen) -> str:
-    """Return the name of a column as it is read: in lower case, without other signs."""
     names = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in seen.columns}
     if (name := re.sub(r"\W+", "_", said.strip().lower())) not in names:
         raise unknown_name(f"column of --{option}:", said, names.values())
@@ -263,12 +257,10 @@ def _named(option: str, said: str, seen: Seen) -> str:
 
 
 def _two(settings: SignalSettings) -> Classes:
-    """Return the two classes with their values; what is left out are columns, not classes."""
     return Classes.of(settings.model_copy(update={"omit": ()}))
 
 
 def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
-    """Return the two classes as NAME=VALUES, the event last."""
     label, shown = settings.label, ", ".join(values[:_FEW]) + ", ..." * (len(values) > _FEW)
     if settings.classes:
         classes = _two(settings)
@@ -309,7 +301,6 @@ def _why_not(column: Column) -> str:
 
 
 def _cell(name: str) -> str:
-    """Return SQL of the text of a cell."""
     return quoted(f"cell {name}")
 
 
@@ -341,7 +332,6 @@ class _Table:
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """The columns that are read: numbers, times or words."""
         settings, names = self.rows.settings, [column.name for column in self.seen.columns]
         if known := self.rows.known:
             wanted = (*known, settings.id, settings.time)
@@ -378,11 +368,7 @@ class _Table:
 
     @contextmanager
     def people(self) -> "Iterator[DuckDBPyConnection]":
-        """Open the cells with ``visit_id``, ``subject_id`` and ``moment``, the time of a row.
-
-        A whole number is the id of a patient; of another text, it is half of its MD5. The second
-        row of a patient at one time is one second later.
-        """
+        """Open the cells with ``visit_id``, ``subject_id`` and ``moment``, the time of a row."""
         settings, id_ = self.rows.settings, _cell(str(self.rows.settings.id))
         begun = self._value(settings.time, Kind.TIME) if settings.time else _START
         with self.opened() as connection:
@@ -400,7 +386,6 @@ class _Table:
         return typed_text(f"cell {name}", kind, None, self.form).rpartition(" AS ")[0]
 
     def notes(self) -> Iterator[str]:
-        """Yield sentences on what is not read: columns, rows, and cells."""
         settings, rows = self.rows.settings, self.seen.rows
         out = {} if self.rows.known else self._left_out
         for reason in dict.fromkeys(out.values()):
@@ -423,7 +408,6 @@ class _Table:
                     yield from self._notes_of(name, kind, count)
 
     def _notes_of(self, name: str, kind: Kind, count: Callable[[str], int]) -> Iterator[str]:
-        """Yield sentences on the cells of a column of numbers or times."""
         value, filled = self._value(name, kind), f"{_cell(name)} <> ''"
         others = count(f"{filled} AND {value} IS NULL")
         if others and others == count(filled):
@@ -446,7 +430,6 @@ class _Table:
             yield "data", connection.sql(self.query(labelled=labelled)).to_arrow_reader(ROWS)
 
     def query(self, *, labelled: bool) -> str:
-        """Return SQL of the events of all rows."""
         return " UNION ALL ".join(
             f"SELECT subject_id, visit_id, {time} AS time, {code} AS code, "  # noqa: S608
             f"({value})::DOUBLE AS numeric_value FROM people WHERE {where}"

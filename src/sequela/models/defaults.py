@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 AUTO = "auto"
-_MOST = 0.5
-"""The share of examples with a measurement above which measurements are read."""
+_MOST = 0.5  # share of examples with a measurement above which measurements are read
 
 
 @dataclass(frozen=True)

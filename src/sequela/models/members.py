@@ -68,9 +68,6 @@ class Members(nn.Module):
         if self.linear is not None:
             logits = logits + self.linear(given)[:, None]
         read = torch.cat([hidden, found], 1)  # (patient, n_read)
-        return (logits.transpose(0, 1) if self.training else _together(logits)), read
-
-
-def _together(logits: Tensor) -> Tensor:
-    """Compute logits (patient, n_outputs) of the mean probability of the members."""
-    return logits.log_softmax(2).logsumexp(1)
+        if self.training:
+            return logits.transpose(0, 1), read
+        return logits.log_softmax(2).logsumexp(1), read  # of the mean probability

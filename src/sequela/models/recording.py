@@ -22,8 +22,7 @@ _WINDOW = 64
 _EDGES = (0, 1, 2, 3, 5, 7, 11, 16, 32)
 """The edges of the bands in the frequencies of a window: 2.7 Hz to 87 Hz at 173.61 Hz."""
 _APART = (1, 2, 4, 8)
-_FEWEST = 1024
-"""The fewest samples of a recording: the coarsest scale then has twice as many as lags."""
+_FEWEST = 1024  # fewest samples of a recording: the coarsest scale then has twice as many as lags
 
 
 def cut(signal: Tensor, n_times: int) -> Tensor:
@@ -98,10 +97,8 @@ class Autocorrelation(nn.Module):
 class TimeScales(nn.Module):
     """The autocorrelation and moments of differences of a signal, at several time scales.
 
-    Args:
-        scales: Number of scales, each twice as coarse as the one before it.
-        lags: Number of lags of the moments on the finest scale, where the autocorrelation has twice
-            as many; on the others, of the autocorrelation, where the moments have half as many.
+    Each of the ``scales`` is twice as coarse as the one before it. The finest has ``lags`` lags of
+    the moments and twice as many of the autocorrelation, the others half as many and ``lags``.
     """
 
     def __init__(self, scales: int, lags: int) -> None:

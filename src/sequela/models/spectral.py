@@ -18,8 +18,7 @@ from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflections
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
 
-_FEWEST = 32
-"""The fewest samples of a segment for spectra and lags."""
+_FEWEST = 32  # fewest samples of a segment for spectra and lags
 
 
 class LogSpectrum(nn.Module):
@@ -86,7 +85,6 @@ class LogSpectrum(nn.Module):
         return torch.cat(found, -1)
 
     def _banded(self, power: Tensor) -> Tensor:
-        """Average (..., frequency) over bands: (..., band)."""
         if len(self.edges) == power.shape[-1] + 1:
             return power
         bands = (
@@ -250,8 +248,7 @@ class Chosen(nn.Module):
     def __init__(self, n: int, share: float, seed: int) -> None:
         super().__init__()
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-        places = order[: round(share * n)].sort().values
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("places", order[: round(share * n)].sort().values, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Select (batch, chosen) of (batch, feature)."""

@@ -27,8 +27,7 @@ def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> 
 
     Tensors are of torch or numpy; the bytes are the same.
     """
-    saved = _saved(tensors, {_KEY: json.dumps(header, ensure_ascii=False)})
-    described, data = _parts(saved)
+    described, data = _parts(_saved(tensors, {_KEY: json.dumps(header, ensure_ascii=False)}))
     # The library writes several entries in random order: the same model would give other bytes.
     described["__metadata__"][_SEAL] = _seal(described, data)
     text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()

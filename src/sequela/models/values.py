@@ -99,8 +99,7 @@ def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tenso
 
     def last(numbers: Tensor, before: float) -> Tensor:
         known = torch.where(there, numbers, before)
-        rows = torch.cat([known[:1], known]).scatter(0, place, known)
-        return rows.gather(0, count)
+        return torch.cat([known[:1], known]).scatter(0, place, known).gather(0, count)
 
     return last(values, 0.0), time - last(time, -torch.inf)
 

@@ -1,10 +1,7 @@
 """The leak audit of a run: detection of causes that inflate its numbers."""
 
-from collections.abc import Sequence
-
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 
 from sequela.audit import overlaps
 from sequela.audit.finding import Finding
@@ -36,7 +33,10 @@ def audit(data: Examples) -> list[Finding]:
     class. Scaling and vocabulary must come from the training set, and inputs must be available at
     prediction time.
     """
-    labels, classes = _seen(data)
+    labels, classes = data.labels, data.classes
+    if (times := data.times) is not None:
+        seen = (times.event == 1) & (times.time <= times.intervals.horizons[-1])
+        labels, classes = seen.astype(np.int64), ("no event", "the event")
     return [
         *data.leaks,
         *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
@@ -48,14 +48,6 @@ def audit(data: Examples) -> list[Finding]:
         *overlaps.one_class(in_parts(data.part, labels), classes),
         *data.find_leaks(data),
     ]
-
-
-def _seen(data: Examples) -> tuple[NDArray[np.int64], Sequence[str]]:
-    """Return the label of each example and the names of the classes, of times to an event two."""
-    if data.times is None:
-        return data.labels, data.classes
-    seen = (data.times.event == 1) & (data.times.time <= data.times.intervals.horizons[-1])
-    return seen.astype(np.int64), ("no event", "the event")
 
 
 def looked_for(data: Examples) -> str:

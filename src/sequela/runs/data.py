@@ -36,33 +36,22 @@ _PREDICTED, _NUMBERS = 1024, 1 << 22  # examples that are predicted at once, and
 class Examples:
     """The examples of a run, in the sets of a split.
 
-    Attributes:
-        data_set: The data set.
-        origin: The place of the data, in words.
-        title: Name of a user's own data; empty for the name in the catalogue.
-        split: The split and its proof.
-        part: int64 (example,), index into ``PARTS``.
-        arrays: The segments of recordings, or the sequences of records.
-        scaling: The fitted scaling of a signal; ``None`` for records.
-        times: The times to an event, of a task that predicts these.
-        cohort: The subjects, times and outcomes of records; ``None`` for recordings.
-        classes: Names of the classes.
-        classes_fixed: ``True`` if the publisher chose the number of recordings of each class.
-        site: Str (example,), the site of each example if the split is by site.
-        ids: The ids of predictions, str (example,) by column.
-        header: The metadata that a model needs in addition to its tensors.
-        leaks: The leaks found while reading.
-        looked_for: What the audit looks for in such data, in words.
-        content_of: Computes the fingerprints of the arrays.
-        find_leaks: Finds leaks in the arrays.
-        batching: Makes the inputs of a model.
-        facts: Describes what only such data have.
-        attributes: Reads attributes of the people for subgroups: str (example,) by name.
-        traces: Returns typical training segments.
-        unlike_training: Differences of other data from the data of the model.
-        set_aside: Number of units of the model's training or validation set in other data.
-        renamed: Number of these found by content: with another name, or recorded at the same
-            time.
+    ``part`` is int64 (example,), an index into ``PARTS``; ``arrays`` are the segments of
+    recordings, or the sequences of records; ``ids`` are those of predictions, str (example,) by
+    column, and ``site`` is str (example,) if the split is by site. A signal has a fitted
+    ``scaling``, records have a ``cohort``, and a task of times to an event ``times``. ``origin``
+    and ``looked_for`` are words for the place of the data and for the checks of the audit; the
+    ``title`` of a user's own data is empty for the name in the catalogue. ``classes_fixed`` is true
+    if the publisher chose the number of recordings of each class. ``header`` is the metadata that a
+    model needs in addition to its tensors.
+
+    The functions compute the fingerprints of the arrays, find leaks in them, make the inputs of a
+    model, describe what only such data have, and read attributes of the people, str (example,) by
+    name, and typical training segments.
+
+    Other data than the model's have ``unlike_training``, their differences; ``set_aside``, the
+    number of units of its training or validation set; and ``renamed``, those of them found by
+    content: with another name, or recorded at the same time.
     """
 
     data_set: DataSet
@@ -100,8 +89,7 @@ class Examples:
         """int64 (example,), index into ``classes``; 0 also where follow-up ended without event."""
         if self.times is not None:
             return self.times.intervals.label(self.times.time, self.times.event)
-        labels: NDArray[np.int64] = self.arrays.label.astype(np.int64, copy=False)
-        return labels
+        return np.asarray(self.arrays.label.astype(np.int64, copy=False))
 
     @property
     def unit(self) -> str:
@@ -116,8 +104,7 @@ class Examples:
     @property
     def marked(self) -> Ids:
         """Str (example,), the subject, session or recording of each in the fingerprints."""
-        marked: Ids = self.arrays.independent
-        return marked
+        return np.asarray(self.arrays.independent)
 
     @cached_property
     def digest(self) -> str:

@@ -40,7 +40,11 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = [path] if is_run(path) else _runs_in(path)
+        inside = [path]
+        if not is_run(path):
+            many = {file.parent for file in path.glob(f"**/{FOLDS}")}
+            single = {file.parent for file in path.glob(f"**/{CONFIG}")}
+            inside = sorted(many | {run for run in single if run.parent not in many})
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
         found += inside
@@ -100,10 +104,3 @@ def _complete(folder: Run) -> Run:
 def is_run(path: Path) -> bool:
     """Return ``True`` if a path is the folder of a run, or of folds."""
     return (path / CONFIG).exists() or (path / FOLDS).exists()
-
-
-def _runs_in(path: Path) -> list[Path]:
-    """List run folders below a folder; folds of one cross-validation count as one run."""
-    folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
-    single = {file.parent for file in path.glob(f"**/{CONFIG}")}
-    return sorted(folds | {run for run in single if run.parent not in folds})

@@ -34,7 +34,7 @@ from sequela.sequences.featurisers import Features
 from sequela.training.history import History, kept_epoch, to_lines
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 OnEpoch = Callable[[History], None]
 
@@ -107,8 +107,6 @@ def train(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run in training."""
-
     settings: RunSettings
     entry: Entry
     data: Examples
@@ -127,7 +125,6 @@ class _Trained:
 
 
 def _finish(run: _Run, *, resume: bool, processes: int, on_epoch: OnEpoch) -> None:
-    """Train the model of a run and write the results, the manifest last."""
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
@@ -194,7 +191,6 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(
     run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
 ) -> _Trained:
-    """Fit a network, and write its history after each epoch."""
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -248,8 +244,7 @@ def of_network(model: "nn.Module", given: Inputs) -> dict[str, float]:
         network(*given.example)
 
     with torch.inference_mode():
-        held = sum(t.numel() * t.element_size() for t in weights)
-        return of_one(predict_one, held, tensors=True)
+        return of_one(predict_one, sum(t.numel() * t.element_size() for t in weights), tensors=True)
 
 
 def of_one(
@@ -288,6 +283,11 @@ def learn(
     from sequela.training.fit import fit
     from sequela.training.totals import correct
 
+    class_weight = None
+    if how.class_weights:  # each class has the same share of the loss
+        labels = data.labels[data.rows("train")]
+        counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
+        class_weight = counts.sum() / (len(counts) * counts)
     order = torch.Generator().manual_seed(settings.seed_of_training)
     at_once = prediction_batch(given.shape) // processes * processes
     call = partial(
@@ -297,7 +297,7 @@ def learn(
         None if again else given.loader("tuning", at_once),
         how,
         metrics={} if data.times else {"accuracy": correct},
-        class_weight=_class_weight(data) if how.class_weights else None,
+        class_weight=class_weight,
         checkpoint=checkpoint,
         resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
         share_batches=processes > 1,
@@ -309,19 +309,9 @@ def learn(
     return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
 
 
-def _class_weight(data: Examples) -> "Tensor":
-    """Compute weights (class,) that give each class the same share of the loss."""
-    import torch
-
-    labels = data.labels[data.rows("train")]
-    counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
-    return counts.sum() / (len(counts) * counts)
-
-
 def _metrics(
     settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, Any]
 ) -> dict[str, object]:
-    """Compute the content of ``metrics.json``."""
     started = time.perf_counter()
     findings = looked(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)

@@ -191,8 +191,7 @@ class StoredRun(ABC):
         for each in self.runs:
             for kind, pairs in each.split.shared().items():
                 shared.setdefault(kind, Counter()).update(pairs)
-        times = split.times or {}
-        years = {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
+        years = {part: (first[:4], last[:4]) for part, (first, last) in (split.times or {}).items()}
         of_many = {"repeats": self.repeats, "seeds": self.seeds} if self.of_many else {}
         description = {
             "unit": split.unit,
@@ -364,7 +363,6 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
 
 
 def _said(value: Any) -> str:
-    """Write a setting in a sentence."""
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value)) or "none"
     words = {None: "not set", True: "on", False: "off"}

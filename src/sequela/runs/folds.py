@@ -1,6 +1,6 @@
 """Cross-validation, or several seeds of one split: a run for each, and a summary."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -70,8 +70,7 @@ class FoldsFolder(StoredRun):
         means = {key: float(np.mean([each[key] for each in parts])) for key in had}
         kept = ("examples", "groups", "confusion", "ends", "horizons")
         of_first = {name: parts[0][name] for name in kept if name in parts[0]}
-        timed = "ends" in of_first
-        recalls = {} if timed else {"per_class_recall": mean_recalls(parts)}
+        recalls = {} if "ends" in of_first else {"per_class_recall": mean_recalls(parts)}
         return Numbers.model_validate(means | of_first | recalls)
 
     @property
@@ -147,20 +146,15 @@ def cross_validate(
 def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: bool) -> None:
     """Make sure that folds may be written to a folder: it is free, or has folds to continue."""
     begun = (wanted[0][0] / CONFIG).exists()
-    if _is_taken(out, [path for path, _ in wanted]) and not (resume and begun):
+    taken, folds = is_taken(out), [path for path, _ in wanted]
+    if out.is_dir():  # files of a killed process may stay
+        taken = not all(is_leftover(p) for p in out.iterdir() if p not in folds or is_taken(p))
+    if taken and not (resume and begun):
         hint = "continue it with --resume or choose" if begun else "choose"
         raise RunError(f"{out}: is not empty; {hint} another --out")
     if begun:
         for path, settings in wanted:
             RunFolder(path).check_free(settings, resume=True)
-
-
-def _is_taken(out: Path, wanted: Sequence[Path]) -> bool:
-    """Return ``True`` unless there is nothing, or only files of a killed process."""
-    if not out.is_dir():
-        return is_taken(out)
-    there = [path for path in out.iterdir() if path not in wanted or is_taken(path)]
-    return not all(map(is_leftover, there))
 
 
 def fold_runs(

@@ -22,8 +22,7 @@ GROWING = ("openings.jsonl",)
 """Files that grow after a folder is finished, and have their own checksums."""
 _DATA = (".json", ".jsonl", ".toml", ".parquet", ".safetensors")
 """Types of files that a run is read from: an added file of these is an error."""
-_PAGES = (".html", ".md")
-"""Types of pages and cards, which commands add to a finished folder."""
+_PAGES = (".html", ".md")  # types of pages and cards, which commands add to a finished folder
 _REMEDY = "put the original back, or train again"
 
 
@@ -161,13 +160,10 @@ def require_unchanged(folder: Path) -> None:
 
 @contextmanager
 def adding(path: Path) -> Iterator[Path]:
-    """Write a file, and list it in the manifest if it is in a finished folder.
+    """Yield a temporary name for a file, and list the file in the manifest of a finished folder.
 
     The file is removed from the manifest before it is written and added afterwards, so that an
     interruption leaves an unlisted file and never a wrong checksum.
-
-    Yields:
-        A temporary name: see :func:`sequela.files.whole`.
     """
     folder = next((each for each in path.absolute().parents if (each / MANIFEST).exists()), None)
     if folder is None:

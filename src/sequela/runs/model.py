@@ -39,12 +39,7 @@ BESIDE = 64_000_000
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
-    """Look up the model of a run, and its inputs from the run's data.
-
-    Raises:
-        UnknownNameError: If there is no such model or data set.
-        SettingError: If the model cannot read such data.
-    """
+    """Look up the model of a run, and its inputs from the run's data, or raise a SequelaError."""
     kind = catalog.lookup(settings.data).holds
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
@@ -64,12 +59,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
 
 
 def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
-    """Make the config of a run's network, for the shape of its data.
-
-    Raises:
-        SettingError: If the run's ``model_settings`` have an unknown name, or the data lack an
-            input.
-    """
+    """Make the config of a run's network, for the shape of its data, or raise a SettingError."""
     sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
     if none := [name for name, size in sizes.items() if not size]:
         raise SettingError(
@@ -226,8 +216,7 @@ class TrainedEnsemble:
 
     def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
-        said = [each.probabilities_of(data) for each in self.members]
-        return averaged(said, self.header["mean"])
+        return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
 
 
 def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
@@ -245,7 +234,6 @@ def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | Tr
 
 
 def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the name of the model of a header, and the names of its members."""
     yield str(header["model"])
     for member in header.get("members", ()):
         yield from _names_in(member)
@@ -285,13 +273,10 @@ def in_one_file(
 
 
 def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.float32]:
-    """Average probabilities (example, class) by one of two means (Genest & Zidek 1986).
+    """Average probabilities (example, class) of several models (Genest & Zidek 1986).
 
-    Args:
-        said: The probabilities of each model.
-        mean: ``arithmetic``, the linear pool; or ``geometric``, the logarithmic pool, scaled to sum
-            to 1. The geometric mean takes a probability below 1e-7 as 1e-7, so that no single
-            model has a veto.
+    ``arithmetic`` is the linear pool; ``geometric`` the logarithmic pool, scaled to sum to 1, which
+    takes a probability below 1e-7 as 1e-7, so that no single model has a veto.
 
     Example:
         >>> sure, unsure = np.array([[0.9, 0.1]], np.float32), np.array([[0.5, 0.5]], np.float32)
@@ -306,5 +291,4 @@ def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.floa
         pooled = np.exp(stack.mean(0))
     else:
         pooled = stack.mean(0)
-    found: NDArray[np.float32] = (pooled / pooled.sum(1, keepdims=True)).astype(np.float32)
-    return found
+    return np.asarray((pooled / pooled.sum(1, keepdims=True)).astype(np.float32))

@@ -147,7 +147,6 @@ class Snapshot:
 
 
 def _alike(run: PlannedRun) -> object:
-    """Return what determines the training time of a run."""
     return (run.settings.model, run.settings.data, run.splits)
 
 
@@ -195,26 +194,18 @@ def _snapshots(
         seconds: dict[Path, float] = {}
         training = []
         for job, path in zip(jobs, states, strict=True):
-            state = _read(path)
+            begun = path.exists()
+            state = json.loads(path.read_text("utf-8")) if begun else {"took": []}
             took = state["took"]
             finished |= {run.path: run for run in job.planned[: len(took)]}
             pairs = zip(job.planned, took, strict=False)
             seconds |= {run.path: spent for run, spent in pairs if spent is not None}
-            if path.exists() and len(took) < len(job.planned):
+            if begun and len(took) < len(job.planned):
                 training.append(Training(job.planned[len(took)], *state["now"]))
         yield Snapshot(planned, tuple(finished.values()), seconds, tuple(training), count)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read the last state of a job; before its start, nothing is done."""
-    if not path.exists():
-        return {"took": [], "now": [0, 0, 0.0]}
-    state: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return state
-
-
 def _end_with_parent() -> None:
-    """End this process soon after its parent process ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -227,7 +218,6 @@ def _end_with_parent() -> None:
 
 
 def _work(job: Job, path: Path) -> None:
-    """Train the runs of a job, in a separate process."""
     load_plugins()
     with nullcontext() if job.within is None else staying(job.within):
         said = _Said(path)
@@ -250,21 +240,17 @@ class _Said:
     splits: int = 0
 
     def begin(self) -> None:
-        """Record the start of a run."""
         self.started, self.splits = time.perf_counter(), 0
         self._write(0)
 
     def epoch(self, history: History) -> None:
-        """Record the end of an epoch."""
         self._write(history[-1].epoch)
 
     def split(self, _: RunFolder, done: int, __: int) -> None:
-        """Record the end of a fold."""
         self.splits = done
         self._write(0)
 
     def end(self, *, kept: bool) -> None:
-        """Record the end of a run; the time of a run that was finished before is not used."""
         self.took.append(None if kept else time.perf_counter() - self.started)
         self.begin()
 

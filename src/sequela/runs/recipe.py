@@ -39,10 +39,18 @@ def bootstrap_of(run: RunFolder) -> Bootstrap:
 
 
 def over_runs(
-    runs: Sequence[RunFolder], of: Callable[[int, str], Statistic], *, paired: bool = False
+    runs: Sequence[RunFolder],
+    of: Callable[[int, str], Statistic],
+    *,
+    paired: bool = False,
+    intervals: bool = True,
 ) -> list[RecipeNumber]:
     """Compute a statistic of several runs from its values for the number of a run and a set."""
     how, numbers = bootstrap_of(runs[0]), range(len(runs))
+    if not intervals:
+        rows = [of(number, "held_out").estimate.tolist() for number in numbers]
+        means = [(np.nan if value is None else value, n) for value, n in _means_of(rows)]
+        return [RecipeNumber(value, None, None, None, n) for value, n in means]
     design = replace(Design.of(judged(runs), classes_fixed=how.classes_fixed), paired=paired)
     held_out = [of(number, "held_out") for number in numbers]
     tuning = [of(number, "tuning") for number in numbers] if design.tuning else []
@@ -127,14 +135,7 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
         at = [Threshold(point.threshold, point.chosen_for) for point in points[number]]
         return stacked([operation(runs[number].predictions.part(part), each) for each in at])
 
-    if intervals:
-        found = over_runs(runs, of)
-    else:
-        rates = [of(number, "held_out").estimate.tolist() for number in range(len(runs))]
-        found = [
-            RecipeNumber(np.nan if value is None else value, None, None, None, n)
-            for value, n in _means_of(rates)
-        ]
+    found = over_runs(runs, of, intervals=intervals)
     names = [field.name for field in fields(Operation) if field.name != "threshold"]
     size = len(names)
     return [
@@ -159,19 +160,8 @@ def _at_horizons(
     def of(number: int, part: str) -> Statistic:
         return stacked(at_horizons(*runs[number].predictions.part(part).over_time))
 
-    if intervals:
-        found = over_runs(runs, of)
-    else:
-        rows = [of(number, "held_out").estimate.tolist() for number in range(len(runs))]
-        found = [
-            RecipeNumber(np.nan if value is None else value, None, None, None, n)
-            for value, n in _means_of(rows)
-        ]
-    names = AT_HORIZON * len(days)
-    written = [
-        {name: None} | _written({name: number}, {})
-        for name, number in zip(names, found, strict=True)
-    ]
+    pairs = zip(AT_HORIZON * len(days), over_runs(runs, of, intervals=intervals), strict=True)
+    written = [{name: None} | _written({name: number}, {}) for name, number in pairs]
     return {"ends": _summed([test.ends for test in once]), "horizons": by_horizon(days, written)}
 
 
@@ -224,7 +214,6 @@ def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
 
 
 def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
-    """Average over the runs that have a number, and count these runs."""
     values = np.array(rows, dtype=np.float64)  # None is NaN
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis=0)

@@ -68,7 +68,6 @@ class Record(BaseModel, Mapping[str, Any]):
             ) from error
 
     def __getitem__(self, name: str) -> Any:
-        """Return a value by its name in the file."""
         if name not in self._names:
             raise KeyError(name)
         return self.__dict__[name] if name in self.__dict__ else (self.model_extra or {})[name]

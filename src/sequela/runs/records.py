@@ -73,6 +73,7 @@ def from_records(
     ``site`` is str (example,), the hospital, if the run is split by site.
     """
     classes, names = cohort.task.classes, cohort.task.outcome.classes
+    bands = age_bands(sequences.age)
     return Examples(
         times=times_of(cohort),
         part=part,
@@ -95,9 +96,14 @@ def from_records(
         looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
         content_of=lambda sequences: content_of(sequences, own()),
         find_leaks=partial(_find_leaks, names),
-        batching=_inputs,
+        batching=lambda data, reads, features, stored: VisitInputs(
+            data,
+            reads,
+            features,
+            learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored,
+        ),
         facts=_facts,
-        attributes=partial(_attributes, cohort, sequences),
+        attributes=lambda: {**cohort.attributes, **({"age": bands} if (bands != "").any() else {})},
         **fields,
     )
 
@@ -119,27 +125,9 @@ def times_of(cohort: Cohort) -> Times | None:
     return Times(time, event, Intervals(task.horizons_days, 1 + bool(task.outcome.rival)))
 
 
-def _inputs(
-    data: Examples,
-    reads: tuple[str, ...],
-    features: Features | None,
-    stored: Mapping[str, NDArray[Any]] | None,
-) -> "VisitInputs":
-    """Prepare the inputs of a model, with its stored scales or those of the training set."""
-    learnt = learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored
-    return VisitInputs(data, reads, features, learnt)
-
-
-def _attributes(cohort: Cohort, sequences: Sequences) -> dict[str, NDArray[np.str_]]:
-    """Return attributes of the people for subgroups: str (example,) by name."""
-    bands = age_bands(sequences.age)
-    known = {"age": bands} if (bands != "").any() else {}
-    return {**cohort.attributes, **known}
-
-
 def _facts(data: Examples) -> dict[str, Any]:
     cohort, sequences, site = data.cohort, data.arrays, data.site
-    header, outcome = sequences.header, cohort.task.outcome
+    header, lengths, outcome = sequences.header, sequences.lengths, cohort.task.outcome
     return {
         "open": cohort.events.open,
         "subjects": len(np.unique(sequences.subject_id)),
@@ -165,26 +153,23 @@ def _facts(data: Examples) -> dict[str, Any]:
             **_measured(sequences),
             "unknown": header["unknown"],
             "examples_without_events": header["examples_without_events"],
-            "steps": float(sequences.lengths.mean()),
-            "steps_distribution": _steps(sequences.lengths),
+            "steps": float(lengths.mean()),
+            "steps_distribution": {
+                "share_of_one": float(np.mean(lengths == 1)),
+                "quantiles": {
+                    str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES
+                },
+                "most": int(lengths.max()),
+            },
             "frequent": _frequent(sequences),
         },
     }
 
 
 def _measured(sequences: Sequences) -> dict[str, float]:
-    """Count the channels, and compute the share of examples that have a measurement."""
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
     share = float(np.mean(values > 0))
     return {"channels": len(sequences.channel_names), "with_measurements": share}
-
-
-def _steps(lengths: NDArray[np.int64]) -> dict[str, object]:
-    return {
-        "share_of_one": float(np.mean(lengths == 1)),
-        "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
-        "most": int(lengths.max()),
-    }
 
 
 def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:
@@ -388,7 +373,11 @@ class VisitInputs:
 def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:
     """Find or build the events of a run, apply its task, draw its split and build its sequences."""
     asked = settings.cohort or CohortSettings()
-    folder = work / "sequences" / _name(settings, asked)
+    # Runs with the same sequences share their folder.
+    split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
+    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
+    folder = work / "sequences" / f"{asked.task}-{digest}"
     cut = sequence_settings(asked)
     rows = Rows(settings.signals) if settings.signals else None
     divided = divide(ask(settings.data, asked, root, work, rows), settings)
@@ -500,11 +489,3 @@ def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSetting
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """Return the settings of the sequences of a run."""
     return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
-
-
-def _name(settings: RunSettings, asked: CohortSettings) -> str:
-    """Name the folder of sequences, which runs with the same sequences share."""
-    split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
-    text = repr(made_of)
-    return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

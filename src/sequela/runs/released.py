@@ -253,7 +253,6 @@ def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
 
 
 def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:
-    """Return numbers in hidden form, without intervals."""
     found = [name for name in names if name in numbers]
     return {**dict.fromkeys(found, HIDDEN), **{f"{name}_ci": None for name in found}}
 

@@ -77,10 +77,7 @@ def from_recordings(
 
 
 def _traces(segments: Segments, train: NDArray[np.bool_]) -> dict[str, object]:
-    """Return one training segment of each class in µV: the start of its first channel.
-
-    The segment has the median amplitude of its class.
-    """
+    """Return a training segment of median amplitude of each class, in µV: its first channel."""
     signal, found = segments.signal, {}
     for label, name in enumerate(segments.classes):
         rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
@@ -279,8 +276,7 @@ def segments_of(
     if data_set.windows:
         return of_windows(opened), located.origin
     signals = data_set.recordings
-    segments = cut(opened, segment or usual or signals.n_times, signals.classes)
-    return segments, located.origin
+    return cut(opened, segment or usual or signals.n_times, signals.classes), located.origin
 
 
 def load_other(
@@ -320,8 +316,7 @@ def load_other(
             f"the training or validation set of this model ({renamed.sum()} found by content), so "
             "none is left for an evaluation; choose other data"
         )
-    kept = np.isin(segments.recording_id, ids["recording"][new])
-    segments = segments.where(kept, work)
+    segments = segments.where(np.isin(segments.recording_id, ids["recording"][new]), work)
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "

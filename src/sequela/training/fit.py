@@ -42,31 +42,20 @@ def fit(
     The running average of the weights is evaluated on the validation set and kept; it equals the
     weights where ``settings.average`` is 0.
 
-    Args:
-        model: Takes ``*batch.inputs`` and returns logits (example, class). If it has a method
-            ``fit_scales``, this receives the inputs of each training batch before the first epoch.
-            In training it may return logits and a second number (example,), see
-            ``settings.second_target``, or the logits of several independently trained members
-            (member, example, class).
-        train: Batches with ``inputs`` (arguments of ``forward``), ``labels`` and ``weight`` (of
-            each example in the loss, or ``None``); their order is drawn from the loader's own
-            ``generator``.
-        tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
-            run and the weights are from the last.
-        settings: Epochs, learning rate and so on.
-        metrics: Metrics whose means are recorded in each epoch.
-        class_weight: (class,) weights of the loss.
-        checkpoint: Folder for the state after each epoch.
-        resume: Continue from that folder: the result has the same bytes as if never interrupted.
-        share_batches: Let several processes share each batch, so that a fit takes the same steps in
-            any number of them; else each takes other batches.
-        on_epoch: Called with the history after each epoch.
+    The model takes ``*batch.inputs`` and returns logits (example, class). If it has a method
+    ``fit_scales``, this receives the inputs of each training batch before the first epoch. In
+    training it may return logits and a second number (example,), see ``settings.second_target``, or
+    the logits of several independently trained members (member, example, class).
 
-    Returns:
-        The records of all epochs.
+    Batches have ``inputs`` (arguments of ``forward``), ``labels`` and ``weight`` (of each example
+    in the loss, or ``None``); their order is drawn from the loader's own ``generator``. Those of
+    ``tuning`` decide on the best epoch and on stopping; with ``None`` all epochs are run and the
+    weights are from the last. The means of ``metrics`` are recorded in each epoch.
 
-    Raises:
-        RunError: If asked to resume without a complete checkpoint.
+    ``checkpoint`` is the folder for the state after each epoch, from which ``resume`` continues:
+    the result has the same bytes as if never interrupted. With ``share_batches``, several processes
+    share each batch, so that a fit takes the same steps in any number of them; else each takes
+    other batches.
     """
     learn_scales: Any = getattr(model, "fit_scales", None)
     if learn_scales and not resume:
@@ -97,11 +86,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Fit:
-    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds.
-
-    ``weights`` and ``buffers`` are pairs of tensors, of the average and of the model: listed once,
-    because a walk through all modules takes longer than a step of a small model.
-    """
+    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds."""
 
     accelerator: Accelerator
     settings: TrainingSettings
@@ -130,7 +115,6 @@ class _Fit:
         class_weight: Tensor | None,
         share_batches: bool,  # noqa: FBT001
     ) -> Self:
-        """Prepare the fit for the available device and processes."""
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()
@@ -165,7 +149,6 @@ class _Fit:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Continue from a checkpoint."""
         self.raw_model.load_state_dict(saved.model)
         self.average.load_state_dict(saved.average)
         self.raw_adam.load_state_dict(saved.optimiser)
@@ -173,7 +156,6 @@ class _Fit:
         restore_generators(saved.generators, self.data_order)
 
     def checkpoint(self, history: History, best: dict[str, Tensor]) -> Checkpoint:
-        """Return the state after an epoch."""
         return Checkpoint(
             model=self.raw_model.state_dict(),
             average=self.average.state_dict(),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +38,7 @@ class EpochRecord:
 
 
 History = list[EpochRecord]
+_RECORD = TypeAdapter(EpochRecord)
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> int:
@@ -74,13 +74,8 @@ def read(path: Path) -> History:
 def record(values: Any) -> EpochRecord:
     """Make a record from plain values; a loss that is not finite means that training failed."""
     try:
-        return _adapter().validate_json(json.dumps(values))
+        return _RECORD.validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "it"
         raise ValueError(f"{name}: {first['msg']}") from error
-
-
-@cache
-def _adapter() -> TypeAdapter[EpochRecord]:
-    return TypeAdapter(EpochRecord)

@@ -80,7 +80,6 @@ def fit_together(
 
 
 def _learn(rank: int, fit: Fit, count: int, store: Path, writer: Any) -> None:
-    """Fit in one of the processes; the first one reports the epochs."""
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ.update({name: str(number) for name, number in numbers.items()})
     os.environ |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}

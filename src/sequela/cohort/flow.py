@@ -65,7 +65,6 @@ class Flow:
         return self.of(self.unit, {**before, **removed}, counts=counts, notes=self.notes)
 
     def __str__(self) -> str:
-        """Format the flow, one line a step."""
         lines = [f"{self.candidates} {self.unit}"]
         lines += [f"- {s.removed} {s.rule} ({s.sentence}): {s.left} left" for s in self.steps]
         lines.append(

@@ -72,7 +72,6 @@ class Task:
     leaks: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an invalid task."""
         for field, kind in (("trigger", Trigger), ("history", History)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))

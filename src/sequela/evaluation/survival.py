@@ -42,7 +42,6 @@ class TimesToEvent:
     group: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        """Refuse times that cannot be."""
         if not len(self.time):
             raise DataError("there are no times to an event: expected one an example")
         wrong = ~(np.isfinite(self.time) & (self.time >= 0))

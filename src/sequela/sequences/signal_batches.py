@@ -103,7 +103,6 @@ class SignalDataset(Dataset[SignalBatch]):
         self.segments = segments
 
     def __len__(self) -> int:
-        """Return the number of segments."""
         return len(self.segments.labels)
 
     def __getitem__(self, index: int) -> SignalBatch:

@@ -11,6 +11,7 @@ from tests.cohort.conftest import born, stay
 
 from sequela import register
 from sequela.audit.finding import Finding
+from sequela.cohort import leaks
 from sequela.cohort.events import Events
 from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
@@ -196,3 +197,14 @@ def test_a_stay_noted_within_another_does_not_make_its_outcome_known(make_events
     cohort = select_cohort(events, task_named("length-of-stay-7d"))
     assert cohort.label.tolist() == [True, False]
     assert cohort.leaks == ()
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.9, True)])
+def test_times_are_modelled_only_where_they_may_tell(share: float, told: bool) -> None:  # noqa: FBT001
+    """A bound that a look at quartiles gives: no model of these times can pass it."""
+    rng = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    hour = rng.uniform(0, 24, 200)
+    moved = (label == 1) & (rng.random(200) < share)
+    columns = np.column_stack([rng.normal(size=200), np.where(moved, hour % 4, hour)])
+    assert (leaks.most_told(columns, label) >= leaks.TELLING_TIMES) == told

@@ -11,13 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sequela.errors import ModelError, RunError
+from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import reference as references
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
 from sequela.models.spectral import SpectralMLP, SpectralMLPConfig
 from sequela.runs.data import Examples
 from sequela.runs.model import TrainedEnsemble, TrainedModel, as_json
+from sequela.sequences.intervals import Intervals
 from sequela.serving import write
 from sequela.serving.about import About, Records
 from sequela.serving.records import inputs_of
@@ -58,7 +59,9 @@ def network(name: str, data: Examples) -> tuple[TrainedModel, Any]:
     return TrainedModel(name, entry, header, {**built.state_dict(), **state}), given
 
 
-def reference(name: str, table: NDArray[np.float32], header: dict[str, Any]) -> TrainedModel:
+def reference(
+    name: str, table: NDArray[np.float32], header: dict[str, Any], *, timed: bool = False
+) -> TrainedModel:
     entry = REFERENCE_MODELS[name]
     kind: Literal["signal", "records"] = "signal" if "n_times" in header else "records"
     reads = entry.reads_of(kind)
@@ -68,7 +71,13 @@ def reference(name: str, table: NDArray[np.float32], header: dict[str, Any]) -> 
     labels = np.argsort(np.argsort(score)) * classes // n  # equally many of each class
     rows = np.arange(n)
     examples = references.Examples(table, labels, rows[rows % 4 > 0], rows[rows % 4 == 0], classes)
-    arrays = {k: torch.from_numpy(np.array(v)) for k, v in entry.fit(examples, 0).items()}
+    if timed:  # half of those with a high score have the event in 20 days, a rival one, or neither
+        event = np.where(labels > 0, rows % 6 % 3, 0)
+        times = references.Times(1.0 + rows % 20, event, Intervals((7, 14), 2))
+        examples = replace(examples, times=times, n_classes=5)
+    arrays = {
+        k: torch.from_numpy(np.array(v)) for k, v in references.fitted(entry, examples, 0).items()
+    }
     return TrainedModel(name, entry, {"model": name, "reads": list(reads), **header}, arrays)
 
 
@@ -204,18 +213,24 @@ def test_a_reference_model_of_a_signal(name: str, bonn: Examples) -> None:
     assert np.abs(said - known).max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("timed", [False, True], ids=["classes", "times"])
 @pytest.mark.parametrize("name", REFERENCES)
-def test_a_reference_model_of_records(name: str) -> None:
+def test_a_reference_model_of_records(name: str, *, timed: bool) -> None:
     """On measurements to one decimal, a tenth of them unknown: thresholds of trees fall on them."""
     rng = np.random.default_rng(3)
     table = rng.normal(0, 9, (2000, 6)).round(1).astype(np.float32)
     if "boosting" in name or "summaries" in name:
         table[rng.random(table.shape) < 0.1] = np.nan
+    if name == "cox" and not timed:
+        with pytest.raises(SettingError, match="name the days to predict for with --horizons"):
+            reference(name, table, {"classes": ["no", "yes"]})
+        return
     reads = REFERENCE_MODELS[name].reads_of("records")
     assert reads is not None
     if reads == ("codes",):
         table = table[:, :0]
-    model = reference(name, table, {"classes": ["no", "yes"]})
+    classes = ["no", "a", "b", "c", "d"] if timed else ["no", "yes"]
+    model = reference(name, table, {"classes": classes}, timed=timed)
     only: Any = SimpleNamespace(features=table)
     known = model.probabilities(only)
     about = {"records": {"vocabulary": ["UNKNOWN", "a"]}}

@@ -53,9 +53,10 @@ def mattered(shares: Mapping[str, float]) -> Figure:
 def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
     """Draw the loss of each finished trial at its value of one setting."""
     rows = [
-        {"value": _value(each["values"][name]), "loss": each["loss"]}
+        {"value": str(value).lower() if isinstance(value, bool) else value, "loss": each["loss"]}
         for each in trials
         if each["loss"] is not None
+        for value in [each["values"][name]]
     ]
     named = range_["name"] == "CategoricalDistribution"
     scale = alt.Scale(type="log" if range_["attributes"].get("log") else "linear", nice=False)
@@ -75,7 +76,3 @@ def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str
         f"{best['loss']:.3f}, at {best['value']}."
     )
     return Figure.of([points], _SMALL, text, rows, title=name)
-
-
-def _value(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

@@ -56,7 +56,6 @@ class Format:
     date: Date = "%Y-%m-%d"
 
     def __post_init__(self) -> None:
-        """Check that the two marks of numbers differ."""
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}: expected two marks")
 

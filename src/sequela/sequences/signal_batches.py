@@ -38,7 +38,8 @@ class SignalBatch:
     weight: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.signal.ndim != 3 or self.labels.shape[:1] != self.signal.shape[:1]:  # noqa: PLR2004
+        rows = self.labels.shape[: 1 if self.labels.is_floating_point() else None]
+        if self.signal.ndim != 3 or rows != self.signal.shape[:1]:  # noqa: PLR2004
             raise ValueError(
                 f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
                 "expected (segment, n_chans, n_times) and (segment,)"
@@ -102,7 +103,6 @@ class SignalDataset(Dataset[SignalBatch]):
         self.segments = segments
 
     def __len__(self) -> int:
-        """Return the number of segments."""
         return len(self.segments.labels)
 
     def __getitem__(self, index: int) -> SignalBatch:

@@ -78,7 +78,7 @@ class VisitBatch:
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
-        several = self.labels.ndim > 1
+        several = self.labels.ndim > 1 and self.labels.is_floating_point()
         for name in ("codes", "offsets", "batch_sizes", *([] if several else ["labels"]), "order"):
             tensor: Tensor = getattr(self, name)
             if tensor.dtype != torch.int64 or tensor.ndim != 1:

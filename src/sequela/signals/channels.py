@@ -53,7 +53,6 @@ class Montage:
     """
 
     def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:
-        """Find channels."""
         self.names = tuple(asked or there)
         called = [canonical(name) for name in there]
         # An exact name has precedence over its alias.

@@ -61,7 +61,6 @@ class Examples:
     recording: bool = False
 
     def __len__(self) -> int:
-        """Return the number of examples."""
         return len(self.ids)
 
 

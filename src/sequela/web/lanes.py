@@ -90,7 +90,6 @@ class Lane:
         self._work: asyncio.Future[Replies]  # in a thread, which cannot be cancelled
 
     def __len__(self) -> int:
-        """Return the number of waiting requests."""
         return self._waiting.qsize()
 
     async def answer(self, job: Job) -> Reply | None:

@@ -125,7 +125,7 @@ def test_follow_up_that_ended_before_the_prediction_counts_for_no_time(
         *one_stay(3, 31, "2020-01-03 10:00", "2020-01-09 10:00", "alive"),
         (3, "2020-01-01 10:00", "FOLLOW_UP_END"),
     ]
-    cohort = select_cohort(make_events(rows), timed(in_hospital(24), (3, 100)))
+    cohort = select_cohort(make_events(rows), timed(in_hospital(24), (3, 7)))
     assert ends(cohort) == {1: (4, 1), 2: (7, 2), 3: (0, 0)}
 
 

@@ -432,7 +432,7 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
     last = time.max(initial=0)
-    if last < days and (event[time == last] == 0).any():
+    if last < days and (event == 0).any():
         raise DataError(
             f"nobody was followed until day {days:g}, the last horizon: expected at most day "
             f"{last:.0f}, the longest follow-up; leave out later horizons"

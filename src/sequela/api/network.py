@@ -254,7 +254,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        probable = self.predict_proba(X).argmax(axis=1)  # checks that there are classes
+        return np.asarray(self.classes_[probable])
 
     def seen(self, X: Any) -> NDArray[np.bool_]:
         """Find examples with data that the classifier was trained or validated on: bool (example,).

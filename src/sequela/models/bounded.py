@@ -31,7 +31,6 @@ class _Bounded(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operation of torch, if its result is allowed."""
         given = dict(kwargs or {})
         if given.get("device", torch.device("cpu")) != torch.device("meta"):
             size = next((each for each in args if _is_size(each)), [args[0]] if args else [])

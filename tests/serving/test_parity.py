@@ -71,7 +71,7 @@ def reference(
     labels = np.argsort(np.argsort(score)) * classes // n  # equally many of each class
     rows = np.arange(n)
     examples = references.Examples(table, labels, rows[rows % 4 > 0], rows[rows % 4 == 0], classes)
-    if timed:  # half of those with a high score have the event in 20 days, a rival one, or neither
+    if timed:  # a third of those with a high score has the event in 20 days, a third a rival one
         event = np.where(labels > 0, rows % 6 % 3, 0)
         days = (1 + rows % 20).astype(np.float64)
         times = references.Times(days, event, Intervals((7, 14), 2))

@@ -71,9 +71,10 @@ def reference(
     labels = np.argsort(np.argsort(score)) * classes // n  # equally many of each class
     rows = np.arange(n)
     examples = references.Examples(table, labels, rows[rows % 4 > 0], rows[rows % 4 == 0], classes)
-    if timed:  # half of those with a high score have the event in 20 days, a rival one, or neither
+    if timed:  # a third of those with a high score has the event in 20 days, a third a rival one
         event = np.where(labels > 0, rows % 6 % 3, 0)
-        times = references.Times(1.0 + rows % 20, event, Intervals((7, 14), 2))
+        days = (1 + rows % 20).astype(np.float64)
+        times = references.Times(days, event, Intervals((7, 14), 2))
         examples = replace(examples, times=times, n_classes=5)
     arrays = {
         k: torch.from_numpy(np.array(v)) for k, v in references.fitted(entry, examples, 0).items()

@@ -90,7 +90,6 @@ class Sequences:
     unit = "subject"
 
     def __len__(self) -> int:
-        """Return the number of examples."""
         return len(self.subject_id)
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:

@@ -143,7 +143,6 @@ class VariedDataset(SignalDataset):
             self._places = (sizes[inverse] - 1) * self._n_times + 1
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
-        """Return the batch of these segments, varied."""
         segments, n = self.segments, len(indices)
         if self._stretch is None:
             batch = segments.of(indices)

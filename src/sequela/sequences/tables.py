@@ -38,7 +38,6 @@ class SparseTable:
         return int(self.cells.shape[0]), len(self.empty)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[np.float32]:

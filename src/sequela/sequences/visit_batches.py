@@ -108,7 +108,6 @@ class VisitBatch:
                 raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
 
     def __len__(self) -> int:
-        """Return the number of patients."""
         return len(self.labels)
 
     @property
@@ -229,11 +228,9 @@ class VisitDataset(Dataset[VisitBatch]):
         self.lengths = sequences.lengths[self.examples]
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.examples)
 
     def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
-        """Return the batch of these rows."""
         source = self.sequences
         asked = np.asarray(rows, np.int64)
         order = asked[np.argsort(-self.lengths[asked], kind="stable")]
@@ -286,11 +283,9 @@ class BucketSampler(Sampler[list[int]]):
         self.pool = pool
 
     def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
         return math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Iterate over the batches of one epoch."""
         n = len(self.lengths)
         if self.generator is None:
             yield from self._cut(np.argsort(self.lengths, kind="stable"))

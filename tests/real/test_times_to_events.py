@@ -26,7 +26,7 @@ STUDIES = Path(__file__).parents[2] / "docs" / "studies"
 def test_a_study_runs(name: str, data: str, real_data: Path, tmp_path: Path) -> None:
     root = ["--root", real_data / FOLDERS[data]] if data in FOLDERS else []
     file = STUDIES / f"{name}.toml"
-    ran("study", file, *root, "--quick", "--processes", "1", "--out", tmp_path / "out")
+    ran("study", file, *map(str, root), "--quick", "--processes", "1", "--out", tmp_path / "out")
     assert json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "concordance" in page

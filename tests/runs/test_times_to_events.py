@@ -340,8 +340,18 @@ def test_what_cannot_be_is_refused(
     assert "nobody was followed until day 99999" in line("prevalence", "--horizons", "99999")
     said = refusal(capsys, "train", "mlp-baseline", "--data", "bonn", *days)
     assert "--horizons is an option for hospital records" in said
-    monkeypatch.delitem(sys.modules, "sksurv.linear_model", raising=False)
-    monkeypatch.setitem(sys.modules, "sksurv", None)
+
+    class Absent:
+        """As if scikit-survival were not installed."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "sksurv":
+                raise ModuleNotFoundError("No module named 'sksurv'", name="sksurv")
+
+    for name in [each for each in sys.modules if each.partition(".")[0] == "sksurv"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
     assert "sequela[survival]" in line("cox", *days)
 
 

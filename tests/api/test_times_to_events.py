@@ -76,7 +76,7 @@ def test_mistakes_give_one_clear_sentence(data: dict[str, Any]) -> None:
     nobody["event"], before["time"][3] = False, -1
     with pytest.raises(SettingError, match="class_weight would bias"):
         fitted(data, "signal", y, class_weight="balanced")
-    with pytest.raises(SettingError, match="expected y as a structured array"):
+    with pytest.raises(SettingError, match="horizons need y as a structured array"):
         fitted(data, "signal", y["event"])
     with pytest.raises(DataError, match="no example had the event"):
         fitted(data, "signal", nobody)

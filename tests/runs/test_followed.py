@@ -1,53 +1,91 @@
-"""The audit of times to an event finds what is planted, and intervals hold the truth."""
+"""The audit of times to an event: planted faults are found, and fair data are not accused."""
 
-import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks import survival
-from benchmarks.survival import HORIZONS, Patients
+from numpy.typing import NDArray
 
 from sequela.models.reference import Times
+from sequela.runs.data import Examples, load
 from sequela.runs.followed import dependent, immortal
 from sequela.sequences.intervals import Intervals
+from sequela.studies.settings import run_settings
+
+HORIZONS = (365.0, 730.0)
 
 
-def times_of(patients: Patients, design: str, rng: np.random.Generator) -> Times:
-    time, event = patients.outcomes(survival.CENSORING[design], rng).T
-    return Times(time, event.astype(np.int64), Intervals(HORIZONS, 2))
+def times(time: NDArray[np.float64], event: NDArray[np.int64]) -> Times:
+    return Times(time, event, Intervals(HORIZONS))
 
 
-@pytest.mark.parametrize("design", ["independent", "dependent"])
-def test_censoring_that_depends_on_the_risk(design: str) -> None:
+def drawn(n: int = 1000, rate: float = 400) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(0)
-    patients = Patients.drawn(1000, rng)
-    times = times_of(patients, design, rng)
-    died = (times.event == 1) & (times.time <= HORIZONS[-1])
-    found = dependent(times, patients.sequences(died), np.arange(1000))
-    assert (found is None) == (design == "independent")
-    if found:
-        assert found.facts["sooner"] == "sooner"
-        assert found.facts["index"] > 0.6
-        assert found.counts["all"] == 1000
+    death, end = rng.exponential(rate, n), rng.uniform(100, 2000, n)
+    return np.ceil(np.minimum(death, end)), (death <= end).astype(np.int64)
 
 
-def test_time_without_any_event() -> None:
-    rng = np.random.default_rng(0)
-    times = times_of(Patients.drawn(1000, rng), "independent", rng)
-    assert immortal(times) is None
-    late = np.where(times.event == 1, times.time + 200, times.time)
-    found = immortal(Times(late, times.event, times.intervals))
+def test_time_in_which_nobody_can_have_the_event_is_found() -> None:
+    time, event = drawn()
+    assert immortal(times(time, event)) is None
+    kept = (time > 30) | (event == 0)  # those who died within a month were not included
+    found = immortal(times(time[kept], event[kept]))
     assert found is not None
-    assert found.facts["first"] >= 200
+    assert (found.check, found.severity) == ("immortal time", "suspicion")
+    assert found.facts["first"] == 34
+    assert 40 < found.facts["expected"] < 110
+    late = time + 30  # dated too early
+    assert immortal(times(late, event)) is not None
 
 
-def test_the_simulation_prints_each_interval(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_few_events_and_dates_without_hours_are_not_accused() -> None:
+    time, event = drawn(40)
+    kept = (time > 30) | (event == 0)
+    assert immortal(times(time[kept], event[kept])) is None
+    assert immortal(times(np.full(50, 9.0), np.ones(50, np.int64))) is None
+    months = np.ceil(drawn()[0] / 30) * 30.0  # in months, the first is no gap
+    assert immortal(times(months, drawn()[1])) is None
+
+
+@pytest.fixture(scope="module")
+def cohorts(
+    write_meds: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[float], Examples]:
+    """Make people of whom the ill die sooner, and are followed for a shorter or longer time."""
+
+    def make(sooner: float) -> Examples:
+        rng, rows = np.random.default_rng(1), list[tuple[Any, ...]]()
+        start = np.datetime64("2000-01-01T00:00:00")
+        for subject in range(900):
+            ill = bool(rng.random() < 0.5)
+            death, end = rng.exponential(400 if ill else 1600), rng.exponential(900)
+            end /= sooner if ill else 1
+            last = start + np.timedelta64(int(24 * min(death, end)) + 1, "h")
+            rows += [
+                (subject, str(start), "COHORT_ENTRY"),
+                (subject, str(start), f"ICD10CM//{'I50' if ill else 'J10'}"),
+                (subject, str(last), "MEDS_DEATH" if death <= end else "FOLLOW_UP_END"),
+            ]
+        work = tmp_path_factory.mktemp("followed")
+        root = write_meds(work / "meds", rows, visits=False)
+        said = {"task": "landmark", "hours": 1.0, "horizons_days": HORIZONS}
+        return load(run_settings("prevalence", "meds", records=said, training={}), root, work)
+
+    return make
+
+
+@pytest.mark.parametrize(("sooner", "word"), [(1.0, None), (8.0, "sooner"), (0.1, "later")])
+def test_follow_up_that_ends_by_the_risk_is_found(
+    cohorts: Callable[[float], Examples], sooner: float, word: str | None
 ) -> None:
-    monkeypatch.setattr(survival, "TRUTH", 20_000)
-    monkeypatch.setattr(sys, "argv", ["survival", "--cohorts", "3", "--patients", "200"])
-    survival.main()
-    printed = capsys.readouterr().out
-    assert printed.count("  of 3\n") == 3 * 14
-    assert "independent censoring, 3 cohorts of 200 patients; by day 1826: 2" in printed
-    assert printed.count("the audit reports dependent censoring in ") == 3
+    data = cohorts(sooner)
+    assert data.times is not None
+    found = dependent(data.times, data.arrays, np.arange(len(data.labels)))
+    assert (found and found.facts["sooner"]) == word
+    if found is not None:
+        assert found.counts["all"] == len(data.labels)
+        assert abs(found.facts["index"] - 0.5) > 0.1
+    checks = [each.check for each in data.find_leaks(data)]
+    assert ("censoring that depends on the risk" in checks) == (word is not None)

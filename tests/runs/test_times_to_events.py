@@ -93,16 +93,18 @@ def runs(people: Path, once: Once) -> Path:
         (out / "stroke.toml").write_text(STROKE, "utf-8")
         common = [*TEXT.split(), people, "--epochs", "2"]
         for model in MODELS:
-            ran("train", model, *common, *TASK.split(), "--out", out / model)
+            ran("train", model, *map(str, common), *TASK.split(), "--out", out / model)
         for model in ("logistic-regression", "cox"):
             told = ["--task", out / "stroke.toml", "--out", out / f"stroke-{model}"]
-            ran("train", model, *common, *told)
+            ran("train", model, *map(str, common), *map(str, told))
         one = ["--task", "landmark", "--hours", "0", "--horizons", "730"]
         for model in ("logistic-regression", "visits-improved"):
-            ran("train", model, *common, *one, "--out", out / f"one-{model}")
-        ran("train", "cox", *common, *TASK.split(), "--folds", "2", "--out", out / "folds")
+            ran("train", model, *map(str, common), *one, "--out", out / f"one-{model}")
+        ran(
+            "train", "cox", *map(str, common), *TASK.split(), "--folds", "2", "--out", out / "folds"
+        )
         seeds = ["--seeds", "2", "--out", out / "seeds"]
-        ran("train", "visits-improved", *common, *TASK.split(), *seeds)
+        ran("train", "visits-improved", *map(str, common), *TASK.split(), *map(str, seeds))
 
     return once("times-runs", fill)
 
@@ -125,6 +127,8 @@ def test_the_numbers_are_those_of_times(model: str, runs: Path) -> None:
     assert "operating_points" not in test
     assert [each["days"] for each in test["horizons"]] == list(DAYS)
     predictions = held_out(runs / model)
+    assert predictions.time is not None
+    assert predictions.event is not None
     assert test["ends"] == predictions.intervals.ends(predictions.time, predictions.event)
     assert 0 < test["ends"][1] < test["examples"] == 48
     assert 0 <= test["concordance"] <= 1
@@ -137,7 +141,9 @@ def test_the_numbers_are_those_of_times(model: str, runs: Path) -> None:
         assert np.ptp(risk, axis=0).max() == 0
 
 
-def test_one_horizon_has_no_operating_points(runs: Path, strangers: Path, capsys: Any) -> None:
+def test_one_horizon_has_no_operating_points(
+    runs: Path, strangers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Those who were lost are not known to have had no event."""
     run = runs / "one-logistic-regression"
     assert (
@@ -247,7 +253,7 @@ def test_an_external_page_shows_the_numbers_of_times(
 ) -> None:
     out = tmp_path / "page.html"
     told = ["--page", out, "--hide-below", "1"]
-    ran("evaluate", runs / name, *TEXT.split(), strangers, *told)
+    ran("evaluate", runs / name, *TEXT.split(), strangers, *map(str, told))
     page = out.read_text("utf-8")
     assert "concordance (Uno)" in page
     assert "times to an event are not recalibrated" in page
@@ -265,7 +271,7 @@ def test_an_ensemble_is_the_mean(runs: Path, tmp_path: Path) -> None:
 
 def test_settings_are_searched(people: Path, tmp_path: Path) -> None:
     more = ["--epochs", "1", "--trials", "2", "--out", tmp_path / "run"]
-    ran("tune", "visits-improved", *TEXT.split(), people, *TASK.split(), *more)
+    ran("tune", "visits-improved", *TEXT.split(), people, *TASK.split(), *map(str, more))
     assert held_out(tmp_path / "run").horizons == DAYS
 
 
@@ -325,7 +331,7 @@ def test_what_cannot_be_is_refused(
 
     def line(model: str, *more: str) -> str:
         told = ["--task", "landmark", "--hours", "0", *more, "--out", tmp_path / "-".join(more)]
-        return refusal(capsys, "train", model, *TEXT.split(), people, *told)
+        return refusal(capsys, "train", model, *TEXT.split(), people, *map(str, told))
 
     assert "name the days to predict for with --horizons" in line("cox")
     days = ("--horizons", "365")
@@ -334,8 +340,18 @@ def test_what_cannot_be_is_refused(
     assert "nobody was followed until day 99999" in line("prevalence", "--horizons", "99999")
     said = refusal(capsys, "train", "mlp-baseline", "--data", "bonn", *days)
     assert "--horizons is an option for hospital records" in said
-    monkeypatch.delitem(sys.modules, "sksurv.linear_model", raising=False)
-    monkeypatch.setitem(sys.modules, "sksurv", None)
+
+    class Absent:
+        """As if scikit-survival were not installed."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "sksurv":
+                raise ModuleNotFoundError("No module named 'sksurv'", name="sksurv")
+
+    for name in [each for each in sys.modules if each.partition(".")[0] == "sksurv"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
     assert "sequela[survival]" in line("cox", *days)
 
 
@@ -346,7 +362,7 @@ def test_who_is_followed_to_a_horizon_had_no_event_by_it(
     rows = [row for row in cohort(120) if row[2] != "FOLLOW_UP_END"]
     root = write_meds(tmp_path / "meds", rows, visits=False)
     told = ["--task", "landmark", "--hours", "0", "--horizons", "365", "730"]
-    ran("train", "prevalence", *TEXT.split(), root, *told, "--out", tmp_path / "run")
+    ran("train", "prevalence", *TEXT.split(), root, *map(str, told), "--out", tmp_path / "run")
     predictions = held_out(tmp_path / "run")
     assert predictions.time is not None
     free = (predictions.event == 0) | (predictions.time > 730)

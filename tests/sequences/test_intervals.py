@@ -35,9 +35,9 @@ def test_an_end_of_follow_up_leaves_later_classes_possible() -> None:
         *of([(5.0, 1), (15.0, 0), (10.0, 0), (60.0, 0), (99.0, 1)])
     )
     expected = [[0, 1, 0, 0], [1, 0, 0.75, 1], [1, 0, 1, 1], [1, 0, 0, 0], [1, 0, 0, 0]]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(found, np.array(expected))
     found = Intervals(HORIZONS, 2).possible(*of([(45.0, 0), (45.0, 2)]))
-    np.testing.assert_allclose(found, [[1, 0, 0, 0.5, 0, 0, 0.5], [0, 0, 0, 0, 0, 0, 1]])
+    np.testing.assert_allclose(found, np.array([[1, 0, 0, 0.5, 0, 0, 0.5], [0, 0, 0, 0, 0, 0, 1]]))
 
 
 @given(PEOPLE)
@@ -82,9 +82,9 @@ def test_numpy_and_torch_give_the_same_probabilities(causes: int) -> None:
 def test_the_risk_rises_evenly_within_an_interval() -> None:
     intervals = Intervals(HORIZONS)
     chances = np.array([[0.2, 0.1, 0.4, 0.3], [1.0, 0.0, 0.0, 0.0]])
-    np.testing.assert_allclose(intervals.risk(chances), [[0.1, 0.5, 0.8], [0, 0, 0]])
+    np.testing.assert_allclose(intervals.risk(chances), np.array([[0.1, 0.5, 0.8], [0, 0, 0]]))
     at = intervals.risk_at(chances, np.array([0.0, 5.0, 20.0, 60.0, 61.0]))
-    np.testing.assert_allclose(at, [[0, 0.05, 0.3, 0.8, np.nan], [0, 0, 0, 0, np.nan]])
+    np.testing.assert_allclose(at, np.array([[0, 0.05, 0.3, 0.8, np.nan], [0, 0, 0, 0, np.nan]]))
     assert intervals.quantile(chances, 0.05).tolist() == [5.0, np.inf]
     assert intervals.quantile(chances, 0.3).tolist() == [20.0, np.inf]
     assert intervals.quantile(chances, 0.8)[0] == pytest.approx(60)

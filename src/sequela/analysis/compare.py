@@ -187,7 +187,7 @@ def _compared(first: Run, other: Run, metric: Metric) -> Compared:
         found,
         difference=paired_difference(metric.name, one, two, rng, bootstrap_of(first.first)),
         delong=None if one.horizons or len(one.classes) != _TWO else paired_delong(one, two),
-        mcnemar=_mcnemar_of_groups(one, two),
+        mcnemar=None if one.horizons else _mcnemar_of_groups(one, two),
     )
 
 
@@ -208,8 +208,6 @@ def over_models(
 
 def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
     """Compare whole recordings or subjects, if all examples of each have the same class."""
-    if one.horizons:
-        return None
     try:
         return mcnemar(one.by_recording(), other.by_recording())
     except SplitError:

@@ -162,19 +162,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if getattr(getattr(y, "dtype", None), "names", None):
             check_consistent_length(y, range(len(examples)))
             if self.class_weight is not None:
-                raise SettingError(
-                    "class_weight would bias the probabilities of times to an event: leave it out"
-                )
+                raise SettingError("class_weight would bias times to an event: leave it out")
             self.intervals_, time, event = intervals_of(y, self.horizons)
             self.classes_ = np.arange(self.intervals_.n_classes)
             labels = self.intervals_.label(time, event)
             targets = self.intervals_.possible(time, event)
         else:
             if self.horizons is not None:
-                raise SettingError(
-                    "horizons are for times to an event: expected y as a structured array of the "
-                    "event and the time; give it so, or leave horizons out"
-                )
+                raise SettingError("horizons need y as a structured array: leave them out")
             self.classes_, labels = self._labels(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(groups)
         check_consistent_length(labels, group)

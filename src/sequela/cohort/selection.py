@@ -109,8 +109,7 @@ SELECT *, {status} AS status FROM (SELECT *, {label} AS label FROM {ahead})
 # What ended first: the time to the event (1), a competing event (2) or the follow-up (0). An event
 # on the day on which follow-up ended was seen.
 ENDED = """, known AS (
-    SELECT
-        *, greatest(coalesce(followed_until, horizon), prediction_time) AS until,
+    SELECT *, greatest(coalesce(followed_until, horizon), prediction_time) AS until,
         {at} AS event_at, {rival_at} AS rival_at
     FROM ahead
 ), ended AS (

@@ -71,11 +71,7 @@ class TimesToEvent:
         return np.concatenate([[1.0], beyond])[place]
 
     def check_horizons(self, horizons: Floats) -> None:
-        """Refuse horizons that no follow-up reaches.
-
-        Raises:
-            DataError: If a horizon is 0 or less, or nobody is followed beyond it.
-        """
+        """Refuse horizons of 0 or less, and those beyond which nobody is followed."""
         last = float(self.time[self.event == 0].max(initial=self.time.max()))
         if not ((horizons > 0) & (horizons < last)).all():
             raise DataError(

@@ -53,10 +53,6 @@ class Times:
         """The share of each class that each example may be in: float32 (example, class)."""
         return self.intervals.possible(self.time, self.event)
 
-    def of_predictions(self) -> dict[str, Any]:
-        """Return the times as fields of predictions."""
-        return {"time": self.time, "event": self.event, "horizons": self.intervals.horizons}
-
 
 @dataclass(frozen=True)
 class Examples:

@@ -137,7 +137,9 @@ class Examples:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""
-        timed: Any = self.times.of_predictions() if self.times else {}
+        timed: Any = {}
+        if (of := self.times) is not None:
+            timed = {"time": of.time, "event": of.event, "horizons": of.intervals.horizons}
         return Predictions(
             **dict[str, Any](self.ids),
             group_id=self.groups,

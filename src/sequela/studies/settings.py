@@ -4,14 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sequela.config import (
-    CohortSettings,
-    RunSettings,
-    SegmentLength,
-    SignalSettings,
-    SplitUnit,
-    options,
-)
+from sequela import config
+from sequela.config import CohortSettings, RunSettings, SegmentLength, SignalSettings, SplitUnit
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
@@ -138,7 +132,7 @@ def _cohort_asked(
         return asked_of(data_set.name, asked)
     # For a user's own recordings, the classes are known once they are read.
     two = data_set.windows or len(data_set.recordings.classes) == 2  # noqa: PLR2004
-    known = options(RunSettings) | options(CohortSettings)
+    known = config.options(RunSettings) | config.options(CohortSettings)
     for name in records:
         if name not in _AIMS or not two:
             what = "two classes" if name in _AIMS else "hospital records"

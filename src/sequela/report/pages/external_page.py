@@ -224,10 +224,9 @@ def _counts_few(found: External, smallest: int) -> bool:
 def _lines(found: External) -> list[dict[str, str]]:
     """Return observed over expected events and the slope for two classes, without intervals."""
     sides = (found.home.predictions, found.away.predictions)
-    if any(
-        len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO or side.horizons
-        for side in sides
-    ):
+    if sides[0].horizons:
+        return []
+    if any(len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO for side in sides):
         return []
     if any(np.ptp(side.score) <= _FLAT for side in sides):
         return []

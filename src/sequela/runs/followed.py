@@ -1,4 +1,4 @@
-"""What the audit looks for in times to an event: immortal time, and censoring that tells the risk.
+"""Checks of times to an event: immortal time, and censoring that depends on the risk.
 
 Estimates that weight for censoring are right if follow-up ends independently of the risk. Time in
 which nobody can have the event, because those who had it were not included, makes the risk too low

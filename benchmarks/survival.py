@@ -50,7 +50,8 @@ class Patients:
 
     def hazard(self, days: float, coefficients: tuple[float, float]) -> Floats:
         """Events a day of each patient; ``days`` is the mean time at covariates of 0."""
-        return np.exp(self.covariates @ np.array(coefficients)) / days
+        found: Floats = np.exp(self.covariates @ np.array(coefficients)) / days
+        return found
 
     def outcomes(self, censoring: tuple[float, float] | None, rng: np.random.Generator) -> Floats:
         """Times and events, (patient, 2); without censoring, everyone is followed to an event."""

@@ -59,7 +59,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|SplitUnit"),
     (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier|Tensor|DataLoader"),
     (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model)"),
-    (r"py:class", "FieldInfo|MinLen|Ge|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
+    (r"py:class", "FieldInfo|MinLen|Ge|Gt|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
 ]
 
 html_theme = "pydata_sphinx_theme"

@@ -15,7 +15,7 @@ from tests.docs.conftest import DOCS
         ("evaluation", 11),
         ("figures", 4),
         ("scikit-learn", 21),
-        ("survival", 6),
+        ("survival", 16),
     ],
 )
 def test_examples_in_python(page: str, least: int) -> None:

@@ -523,7 +523,7 @@ def test_no_mean_of_other_examples(tmp_path: Path) -> None:
 def test_the_mean_over_folds_has_the_risks_of_one_horizon(tmp_path: Path) -> None:
     classes = ["survived beyond day 30", "died by day 30"]
     for number in range(2):
-        risk = np.float32([0.2 + 0.2 * number])
+        risk = np.array([0.2 + 0.2 * number], np.float32)
         columns = {"id": ["a"], "split": ["held_out"], "p_0": 1 - risk, "p_1": risk}
         table = pa.table(columns | over_time(Intervals((30.0,)), np.stack([1 - risk, risk], 1)))
         metadata = {CLASSES_KEY: json.dumps(classes), HORIZONS_KEY: "[30.0]"}

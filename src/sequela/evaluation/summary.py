@@ -108,7 +108,7 @@ AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
 def by_horizon(
     horizons: Sequence[float], written: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the record of each horizon, from its numbers in the order of :func:`at_horizons`."""
+    """Return the record of each horizon, from its numbers in the order of ``AT_HORIZON``."""
     size = len(AT_HORIZON)
     return [
         {"days": day, **ChainMap(*map(dict, written[size * n : size * (n + 1)]))}

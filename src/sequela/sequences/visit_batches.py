@@ -209,7 +209,7 @@ class VisitDataset(Dataset[VisitBatch]):
 
     The batch is read from the mapped arrays in one go; nothing is left to collate. Each row has an
     example (all by default) and may have a weight in the loss, both (row,). With ``targets``
-    (example, class) an example may be in several classes, see :meth:`Intervals.possible`.
+    (example, class) an example may be in several classes, see ``Intervals.possible``.
     """
 
     def __init__(

@@ -104,9 +104,23 @@ class ReferenceModel:
         return next(((each,) for each in self.reads if kind_of(each) == kind), None)
 
 
+def check_fit(entry: ReferenceModel, *, timed: bool) -> None:
+    """Raise an error for a model of times without these, or without its library."""
+    if entry.fit is not _cox:
+        return
+    with extra("survival", "the model cox", "sksurv"):
+        import sksurv  # noqa: F401
+    if not timed:
+        raise SettingError(
+            "cox predicts the time to an event: name the days to predict for with --horizons, "
+            "such as --horizons 365 1826, or choose another model"
+        )
+
+
 def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
     """Fit a baseline model; of times to an event, on each interval with its number as a column."""
     times = examples.times
+    check_fit(entry, timed=times is not None)
     if times is None or entry.of_times:
         return entry.fit(examples, seed)
     example, interval, seen, weight = times.intervals.at_risk(times.time, times.event)
@@ -278,13 +292,10 @@ def _cox(examples: Examples, _: int) -> Arrays:
 
     The penalty is chosen by the validation loss over the classes. Baseline hazards are Breslow's.
     """
-    with extra("survival", "the model cox", "sksurv"):
-        from sksurv.linear_model import CoxPHSurvivalAnalysis
-    if (times := examples.times) is None:
-        raise SettingError(
-            "cox predicts the time to an event: name the days to predict for with --horizons, "
-            "such as --horizons 365 1826, or choose another model"
-        )
+    from sksurv.linear_model import CoxPHSurvivalAnalysis
+
+    times = examples.times
+    assert times is not None  # noqa: S101 - checked before a fit
     features = examples.features[np.arange(examples.features.shape[0])]
     learnt = Standardised.learn(features, examples.train)
     scaled = np.nan_to_num((features - learnt["mean"]) / learnt["deviation"]).astype(np.float64)

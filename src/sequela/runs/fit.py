@@ -80,7 +80,10 @@ def train(
             raise SettingError(
                 "--class-weights would bias the probabilities of times to an event: leave it out"
             )
-        if isinstance(entry, ModelEntry):  # may raise an error, so it comes before any writing
+        # These may raise an error, so they come before any writing.
+        if isinstance(entry, ReferenceModel):
+            reference.check_fit(entry, timed=data.times is not None)
+        else:
             with torch.random.fork_rng(devices=[]):
                 network = entry.build(config_of(entry, settings, given))
             if processes > (examples := len(data.rows("train"))):

@@ -27,7 +27,7 @@ SMALL = {
     "sequela.audit.overlaps._CELLS": 1 << 15,
     "sequela.audit.overlaps._ROWS": 32,
     "sequela.audit.overlaps._MOST_ROWS": 20,
-    "sequela.sequences.leaks._JUDGED": 60,
+    "sequela.audit.overlaps._JUDGED": 60,
     "sequela.sequences.leaks._MEASURED": 60,
     "sequela.sequences.leaks._FEWEST": 60,
     "sequela.runs.signals._PREDICTION_BATCH": 16,

@@ -433,8 +433,11 @@ def revealing_codes(
     return found
 
 
-def of_each_class(label: NDArray[np.int64], classes: int, most: int = _JUDGED) -> NDArray[np.int64]:
+def of_each_class(
+    label: NDArray[np.int64], classes: int, most: int | None = None
+) -> NDArray[np.int64]:
     """Return evenly spaced rows of each class, all of few: int64 (row,), rising."""
+    most = most or _JUDGED
     if len(label) <= most:
         return np.arange(len(label))
     of_class = (np.flatnonzero(label == one) for one in range(classes))

@@ -71,7 +71,7 @@ def contrast(n_classes: int, index: int) -> Tensor:
 def contrast_of_event(size: int, n_classes: int) -> Tensor:
     """Return weights (class,) of the logits of times to an event in ``size`` intervals.
 
-    The number, :data:`NUMBER_OF_EVENT`, rises with the risk of the event.
+    The number, ``NUMBER_OF_EVENT``, rises with the risk of the event.
     """
     weights = torch.zeros(n_classes, dtype=torch.float64)
     weights[0], weights[1 : 1 + size] = -1, 1 / size

@@ -30,6 +30,7 @@ SMALL = {
     "sequela.audit.overlaps._JUDGED": 60,
     "sequela.sequences.leaks._MEASURED": 60,
     "sequela.sequences.leaks._FEWEST": 60,
+    "sequela.identity.fingerprint._TOGETHER": 1 << 12,
     "sequela.runs.signals._PREDICTION_BATCH": 16,
 }
 """What is read at once, smaller than the windows by as much as on a machine with many nights."""

@@ -39,6 +39,7 @@ _REPEATED = 2  # signs: a mark with another of its signal this near is uninforma
 _AGREEING = 2  # marks of one recording in step with those of another
 _JUDGES = 2_000  # records from which the frequencies of codes and of pairs are estimated
 _RARE = 4  # rare marks that alike records share
+_TOGETHER = 1 << 18  # samples that are marked at a time, in a few megabytes
 _BLOCK = 500  # records, or marks, that are compared at a time
 _RESEMBLING = 0.5  # share of the marks that records have in common at least
 _NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
@@ -136,7 +137,9 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
             yield row, numbers.setdefault(name, len(numbers)), ends[name], channel
             ends[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
 
-    for _, some in groupby(channels(), lambda each: (len(each[3]), each[0] * len(each[3]) >> 18)):
+    for _, some in groupby(
+        channels(), lambda each: (len(each[3]), each[0] * len(each[3]) // _TOGETHER)
+    ):
         _, unit, begin, alike = zip(*some, strict=True)  # as long, a few megabytes
         row, place, mark = _marks_of(np.stack(alike))
         places = np.array(begin)[row] + place

@@ -164,7 +164,7 @@ def test_parameters_and_clone() -> None:
 @pytest.mark.parametrize("kind", [SignalClassifier, VisitClassifier])
 def test_training_settings_are_parameters(kind: type[NetworkClassifier]) -> None:
     """With their sentences; weights of classes are scikit-learn's, one precision."""
-    of_runs = {"crops", "gain", "second_target"}  # they need recordings, or records
+    of_runs = {"crops", "gain", "second_target", "distil"}  # they need recordings, or records
     names = set(TrainingSettings.model_fields) - {"class_weights", "mixed_precision"} - of_runs
     parameters = inspect.signature(kind).parameters
     documented = " ".join((kind.__doc__ or "").split())

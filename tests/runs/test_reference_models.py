@@ -182,6 +182,32 @@ def test_boosting_stops_by_the_tuning_part_and_is_the_same_bytes_again(
     assert boosted(turned)["skops"].tobytes() == first["skops"].tobytes()
 
 
+def test_a_teacher_predicts_patients_that_it_was_not_fitted_on() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0])
+    groups = np.array([*"aabccdefghij"])
+    fits = []
+
+    def fit_(of: reference.Examples, _: int) -> Arrays:
+        assert not {*groups[of.train]} & {*groups[of.tuning]}
+        assert {*labels[of.train].tolist()} == {0, 1}
+        fits.append(of.tuning)
+        return {"rows": of.train}
+
+    def predict(arrays: Any, table: Any) -> NDArray[Any]:
+        assert not {*table[:, 0].astype(int).tolist()} & {*arrays["rows"].tolist()}
+        return np.full((len(table), 2), 0.5)
+
+    entry = reference.ReferenceModel("Stub", ("codes",), fit_, predict, lambda _: 0)
+    table, rows = np.arange(12, dtype=np.float32)[:, None], np.arange(11)
+    of = reference.Examples(table, labels, rows, rows[:0], 2)
+    found = reference.cross_fitted(entry, of, groups, 0)
+    assert found is not None
+    assert found.tolist() == [[0.5, 0.5]] * 11 + [[0, 0]]
+    assert np.sort(np.concatenate(fits)).tolist() == rows.tolist()
+    rare = reference.Examples(table, np.eye(12, dtype=np.int64)[0], rows, rows[:0], 2)
+    assert reference.cross_fitted(entry, rare, groups, 0) is None
+
+
 def test_only_the_types_that_boosting_needs_are_read() -> None:
     with pytest.raises(RunError, match=r"train it again") as caught:
         reference.loaded(skops.io.dumps(Path))

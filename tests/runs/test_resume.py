@@ -169,6 +169,13 @@ def test_a_second_target_needs_a_second_answer(synthetic: Path, tmp_path: Path) 
     assert not (tmp_path / "a").exists()
 
 
+def test_distilling_needs_summaries(synthetic: Path, tmp_path: Path) -> None:
+    plain = settings_of("mlp-baseline")
+    training = plain.training.model_copy(update={"distil": 0.5})
+    with pytest.raises(SettingError, match="--distil is for networks that read features:summaries"):
+        fit.train(plain.model_copy(update={"training": training}), tmp_path / "a", root=synthetic)
+
+
 def test_a_damaged_checkpoint_is_refused(synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.data_loader import BatchSamplerShard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from tests.sequences.conftest import Measured, Nested, measured_lists, nested_lists, write_measured
 from torch import distributed, nn
 from torch.utils.data import DataLoader
@@ -259,7 +260,7 @@ def test_gradients_reach_only_codes_that_are_there(write_nested: Write, tmp_path
 @given(measured=measured_lists)
 @settings(max_examples=30, deadline=None)
 def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Measured) -> None:
-    """Steps are a day apart; of a channel the last value counts, scaled by the training rows."""
+    """Steps are a day apart; of a channel the last value counts, ranked among training rows."""
     reads = ("values", "gaps", "static")
     with TemporaryDirectory() as folder:
         sequences = write_measured(Path(folder) / "s", measured)
@@ -274,8 +275,16 @@ def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Meas
     for patient in train:
         for channel, value in [pair for step in measured[patient] for pair in step]:
             seen[channel].append(float(np.float32(value)))
-    mean = [np.mean(each, dtype=np.float64) if each else 0.0 for each in seen]
-    deviation = [(np.std(each, dtype=np.float64) if each else 0.0) or 1.0 for each in seen]
+    levels = np.linspace(0, 1, 101)
+    ends = [np.float32(np.quantile(each, levels)) if each else None for each in seen]
+
+    def score(of: Any, value: float) -> float:
+        if of is None:
+            return 0.0
+        known = np.unique(of)
+        ranks = [np.clip(levels[of == each].mean(), 0.005, 0.995) for each in known]
+        return float(np.interp(np.float32(value), known, ndtri(ranks)))
+
     for place, patient in enumerate(batch.order.tolist()):
         for step, pairs in enumerate(measured[patient]):
             row = int(starts[step]) + place
@@ -285,5 +294,13 @@ def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Meas
                 assert bool(mask[row, channel]) == (channel in last)
                 expected = 0.0
                 if channel in last:
-                    expected = (last[channel] - mean[channel]) / deviation[channel]
+                    expected = score(ends[channel], last[channel])
                 assert float(values[row, channel]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_values_of_older_models_are_standardised(tmp_path: Path) -> None:
+    sequences = write_measured(tmp_path / "s", [[[(0, 5.0)], [(2, 1.0)]]])
+    scales = {"values:mean": np.float32([1, 0, 3]), "values:deviation": np.float32([2, 1, 4])}
+    batch = VisitDataset(sequences, beside=BesideCodes(sequences, ("values",), scales))[[0]]
+    assert batch.values is not None
+    assert batch.values.tolist() == [[2.0, 0.0, 0.0], [0.0, 0.0, -0.5]]

@@ -67,6 +67,20 @@ def test_times_to_an_event_have_the_loss_of_all_classes_that_are_possible() -> N
     torch.testing.assert_close(gradient.sum(1), torch.zeros(6), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_share_of_the_label_is_that_of_a_teacher(timed: bool) -> None:  # noqa: FBT001
+    torch.manual_seed(0)
+    logits, labels, teacher = torch.randn(6, 4), torch.randint(4, (6,)), torch.rand(6, 4)
+    teacher /= teacher.sum(1, keepdim=True)
+    known = nn.functional.one_hot(labels, 4).float()
+    totals = Totals({}, None)
+    loss = totals.add(logits, known if timed else labels, smoothing=0.3, toward=teacher)
+    expected = nn.functional.cross_entropy(logits, 0.7 * known + 0.3 * teacher)
+    torch.testing.assert_close(loss, expected)
+    plain = float(nn.functional.cross_entropy(logits, labels))
+    assert totals.record(Accelerator())["loss"] == pytest.approx(plain, rel=1e-6)
+
+
 def test_weights_of_examples_count_members_of_an_ensemble() -> None:
     torch.manual_seed(0)
     logits, shares = torch.randn(4, 3), torch.tensor([[1.0, 0.25, 1.0]]).repeat(4, 1)

@@ -416,7 +416,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         entry = MODELS.get(str(self._named()))
         own = entry.training if entry else TrainingSettings()
         given = {k: v for k, v in self._settings(TrainingSettings).items() if v is not None}
-        given |= {"crops": False, "second_target": 0.0}  # they need recordings, or records
+        given |= {"crops": False, "second_target": 0.0, "distil": 0.0}  # not of arrays
         given["mixed_precision"] = self.device is None or "cuda" in self.device
         return TrainingSettings.of(**{**own.model_dump(), **given})
 

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 _AT_ONCE = 512  # examples whose hazards at all times are in memory
 MOST_LEAVES = 8
+PARTS_OF_A_TEACHER = 5
+"""The parts of the training set, each of which gets the predictions of a model of the others."""
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
 
@@ -136,6 +138,35 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
     table = _beside_interval(examples.features[example], interval, size)
     by_interval = Examples(table, seen, train, tuning, 1 + causes, weight)
     return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
+
+
+def cross_fitted(
+    entry: ReferenceModel, examples: Examples, groups: NDArray[np.str_], seed: int
+) -> NDArray[np.float32] | None:
+    """Predict each training example with a model fitted on other groups: (example, class).
+
+    Groups are divided into five parts, each with a fifth of those of each class. The part that is
+    predicted decides when to stop. Other examples get 0. Returns ``None`` if a class has fewer than
+    two groups, so that a model would lack it.
+    """
+    rows, times = examples.train, examples.times
+    ends = (examples.labels if times is None else times.event)[rows]
+    names, group = np.unique(groups[rows], return_inverse=True)
+    end = np.zeros(len(names), np.int64)
+    np.maximum.at(end, group, ends)  # the last class that a group has
+    n_ends = examples.n_classes if times is None else 1 + times.intervals.causes
+    if np.bincount(end, minlength=n_ends).min() < 2:  # noqa: PLR2004
+        return None
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
+    part = np.empty(len(names), np.int64)
+    part[order] = np.arange(len(names)) % PARTS_OF_A_TEACHER
+    found = np.zeros((len(examples.labels), examples.n_classes), np.float32)
+    for each in range(PARTS_OF_A_TEACHER):
+        inside, others = rows[part[group] == each], rows[part[group] != each]
+        if len(inside):
+            arrays = fitted(entry, replace(examples, train=others, tuning=inside), seed)
+            found[inside] = predicted(entry, arrays, examples.features[inside])
+    return found
 
 
 def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabilities:

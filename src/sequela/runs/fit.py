@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -293,10 +293,13 @@ def learn(
         class_weight = counts.sum() / (len(counts) * counts)
     order = torch.Generator().manual_seed(settings.seed_of_training)
     at_once = prediction_batch(given.shape) // processes * processes
+    started = time.perf_counter()
+    loader = given.loader("train+tuning" if again else "train", how.batch_size, order, how)
+    prepared = time.perf_counter() - started  # a teacher takes a while
     call = partial(
         fit,
         model,
-        given.loader("train+tuning" if again else "train", how.batch_size, order, how),
+        loader,
         None if again else given.loader("tuning", at_once),
         how,
         metrics={} if data.times else {"accuracy": correct},
@@ -306,10 +309,14 @@ def learn(
         share_batches=processes > 1,
     )
     if processes == 1 or checkpoint is None:
-        return call(on_epoch=on_epoch)
-    from sequela.training.processes import fit_together
+        history = call(on_epoch=on_epoch)
+    else:
+        from sequela.training.processes import fit_together
 
-    return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
+        history = fit_together(
+            lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch
+        )
+    return [replace(history[0], seconds=history[0].seconds + prepared), *history[1:]]
 
 
 def _metrics(

@@ -25,6 +25,7 @@ from sequela.errors import DataError, RunError, SettingError
 from sequela.formats.columns import values_of
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
+from sequela.models import reference
 from sequela.models.defaults import Default, default_for
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
@@ -250,7 +251,9 @@ class VisitInputs:
         """Inputs of the typical example."""
         return self._dataset()[[self._typical]].inputs
 
-    def _dataset(self, rows: NDArray[np.int64] | None = None) -> "VisitDataset":
+    def _dataset(
+        self, rows: NDArray[np.int64] | None = None, teacher: NDArray[np.float32] | None = None
+    ) -> "VisitDataset":
         from sequela.sequences.visit_batches import BesideCodes, VisitDataset
 
         targets = None if self.data.times is None else self.data.times.possible
@@ -258,7 +261,16 @@ class VisitInputs:
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
         beside = BesideCodes(self.data.arrays, self.reads, self.scales, table)
-        return VisitDataset(self.data.arrays, rows, beside, targets=targets)
+        return VisitDataset(self.data.arrays, rows, beside, targets=targets, teacher=teacher)
+
+    def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
+        """Predict some examples with boosting on the table, fitted on others of them."""
+        data, none = self.data, rows[:0]
+        examples = reference.Examples(
+            self.features, data.labels, rows, none, len(data.classes), times=data.times
+        )
+        boosting = reference.REFERENCE_MODELS["summaries-boosting"]
+        return reference.cross_fitted(boosting, examples, data.groups, seed)
 
     def loader(
         self,
@@ -270,8 +282,10 @@ class VisitInputs:
         """Load batches of a set, in random order if ``generator`` is given."""
         from sequela.sequences.visit_batches import visit_loader
 
-        del training  # it varies signals only
-        dataset = self._dataset(self.data.rows(part))
+        rows, teacher = self.data.rows(part), None
+        if training is not None and training.distil and generator is not None:
+            teacher = self._teacher(rows, generator.initial_seed())
+        dataset = self._dataset(rows, teacher)
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: "nn.Module") -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
-    channel_scales,
+    channel_quantiles,
     scales_of,
     static_table,
     summaries,
@@ -214,10 +214,10 @@ class Features:
 def learn_scales(
     sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
 ) -> dict[str, NDArray[Any]]:
-    """Learn the scales of values and static columns from the training examples."""
+    """Learn the quantiles of values and the scales of static columns from the training examples."""
     learnt = {}
     if "values" in reads:
-        learnt["values"] = channel_scales(sequences, train_rows)
+        learnt["values"] = {"quantiles": channel_quantiles(sequences, train_rows)}
     if "static" in reads:
         learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
     return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}

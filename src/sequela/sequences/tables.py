@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sequela.datasets.codes import SEX
 from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.scores import LEVELS, quantiles
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
@@ -201,22 +202,18 @@ def last_values(
     return values, mask
 
 
-def channel_scales(
-    sequences: Sequences, examples: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    """Compute ``mean`` and ``deviation`` of each channel over all measurements of some examples.
+def channel_quantiles(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Compute quantiles of each channel over all measurements of some examples.
 
-    float32 (channel,) each; 0 and 1 for a channel without measurements, and a deviation of 1 for a
-    constant one.
+    float32 (channel, 101), NaN for a channel without measurements.
     """
     first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     taken = spans(first, end - first)
-    channels, values = sequences.channels[taken], sequences.values[taken].astype(np.float64)
-    size = len(sequences.channel_names)
-    n = np.maximum(np.bincount(channels, minlength=size), 1)
-    mean = np.bincount(channels, values, minlength=size) / n
-    deviation = np.sqrt(np.bincount(channels, (values - mean[channels]) ** 2, minlength=size) / n)
-    return scales_of(mean, deviation)
+    channels, values = sequences.channels[taken], sequences.values[taken]
+    values = values[np.argsort(channels, kind="stable"), None]
+    ends = np.cumsum([0, *np.bincount(channels, minlength=len(sequences.channel_names))])
+    found = [quantiles(values[some:end]) for some, end in pairwise(ends)]
+    return np.array(found, np.float32).reshape(-1, LEVELS)
 
 
 def scales_of(

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.scores import normal_scores
 from sequela.sequences.signal_batches import as_it_is
 from sequela.sequences.tables import last_values, static_table
 
@@ -49,8 +50,8 @@ class VisitBatch:
         order: int64 (patient,), the row of the data set of each patient. Predictions go back to the
             rows as ``all_predictions[batch.order] = predictions``.
         reads: The inputs of a model, in this order; the fields below are ``None`` if not read.
-        values: float32 (visit, channel), the last measurement of each channel in the visit,
-            standardised by the training set; 0 where there is none.
+        values: float32 (visit, channel), the last measurement of each channel in the visit, as a
+            normal score by the training set; 0 where there is none.
         mask: bool (visit, channel), whether there is a measurement.
         gaps: float32 (visit,), days since the patient's visit before; 0 for the first.
         static: float32 (patient, column), age and sex, standardised by the training set; 0, the
@@ -60,6 +61,7 @@ class VisitBatch:
         second: float32 (patient,), a second target besides the labels: log(1 + days) to the next
             discharge or death. It is never an input.
         weight: float32 (patient,), of each patient in the loss; ``None`` for equal weights.
+        teacher: float32 (patient, class), probabilities of another model; ``None`` without one.
     """
 
     codes: Tensor
@@ -75,6 +77,7 @@ class VisitBatch:
     features: Tensor | None = None
     second: Tensor | None = None
     weight: Tensor | None = None
+    teacher: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
@@ -101,7 +104,7 @@ class VisitBatch:
                 f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
             )
         of_visits = dict.fromkeys(("values", "mask", "gaps"), visits)
-        of_patients = dict.fromkeys(("static", "features", "second", "weight"), patients)
+        of_patients = dict.fromkeys(("static", "features", "second", "weight", "teacher"), patients)
         for name, expected in {**of_visits, **of_patients}.items():
             tensor = getattr(self, name)
             if tensor is not None and len(tensor) != expected:
@@ -162,8 +165,9 @@ class Visits(Protocol):
 class BesideCodes:
     """The inputs of a batch other than codes, for models that read them.
 
-    ``scales`` are mean and deviation of each channel, ``values:mean`` and ``values:deviation``,
-    float32 (channel,), and of each static column likewise; ``features`` is ``features:NAME``.
+    ``scales`` are quantiles of each channel, ``values:quantiles``, float32 (channel, 101), and mean
+    and deviation of each static column, ``static:mean`` and ``static:deviation``; ``features`` is
+    ``features:NAME``.
     """
 
     sequences: Sequences
@@ -177,6 +181,22 @@ class BesideCodes:
         table = static_table(self.sequences)
         return Standardised(table, self.scales["static:mean"], self.scales["static:deviation"])
 
+    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return normal scores of values (visit, channel); of older models, standardised ones."""
+        if "values:mean" in self.scales:
+            scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
+            return scaled.astype(np.float32)
+        columns = [np.interp(v, *knots) for v, knots in zip(values.T, self._knots, strict=True)]
+        return np.nan_to_num(np.array(columns, np.float32).T.reshape(values.shape))
+
+    @cached_property
+    def _knots(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """The distinct quantiles of each channel, and their normal scores."""
+        ends = self.scales["values:quantiles"]
+        distinct = [np.unique(each) for each in ends]
+        pairs = zip(distinct, ends[:, None], strict=True)
+        return [(each, normal_scores(each[:, None], of)[:, 0]) for each, of in pairs]
+
     def of(
         self, examples: NDArray[np.int64], visits: NDArray[np.int64], ranks: NDArray[np.int64]
     ) -> dict[str, Any]:
@@ -188,8 +208,7 @@ class BesideCodes:
         found: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
             values, mask = last_values(self.sequences, visits)
-            scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
-            found |= {"values": np.where(mask, scaled, 0).astype(np.float32), "mask": mask}
+            found |= {"values": np.where(mask, self._scaled(values), 0), "mask": mask}
         if "gaps" in self.reads:
             times = self.sequences.step_time
             before = np.where(ranks > 0, visits - 1, visits)
@@ -209,7 +228,8 @@ class VisitDataset(Dataset[VisitBatch]):
 
     The batch is read from the mapped arrays in one go; nothing is left to collate. Each row has an
     example (all by default) and may have a weight in the loss, both (row,). With ``targets``
-    (example, class) an example may be in several classes, see ``Intervals.possible``.
+    (example, class) an example may be in several classes, see ``Intervals.possible``; the
+    ``teacher`` has probabilities (example, class) of another model.
     """
 
     def __init__(
@@ -219,8 +239,9 @@ class VisitDataset(Dataset[VisitBatch]):
         beside: BesideCodes | None = None,
         weight: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
+        teacher: NDArray[np.float32] | None = None,
     ) -> None:
-        self.targets = targets
+        self.targets, self.teacher = targets, teacher
         self.sequences = sequences
         self.beside = beside
         self.weight = weight
@@ -252,6 +273,7 @@ class VisitDataset(Dataset[VisitBatch]):
             ),
             order=torch.from_numpy(order),
             weight=None if self.weight is None else torch.from_numpy(self.weight[order]),
+            teacher=None if self.teacher is None else torch.from_numpy(self.teacher[examples]),
             **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),
         )
 

@@ -47,8 +47,9 @@ def fit(
     training it may return logits and a second number (example,), see ``settings.second_target``, or
     the logits of several independently trained members (member, example, class).
 
-    Batches have ``inputs`` (arguments of ``forward``), ``labels`` and ``weight`` (of each example
-    in the loss, or ``None``); their order is drawn from the loader's own ``generator``. Those of
+    Batches have ``inputs`` (arguments of ``forward``), ``labels``, ``weight`` (of each example in
+    the loss, or ``None``) and, with ``settings.distil``, ``teacher`` (its probabilities (example,
+    class), or ``None``); their order is drawn from the loader's own ``generator``. Those of
     ``tuning`` decide on the best epoch and on stopping; with ``None`` all epochs are run and the
     weights are from the last. The means of ``metrics`` are recorded in each epoch.
 
@@ -176,12 +177,15 @@ class _Fit:
                 answer, labels = network(*batch.inputs), batch.labels
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
                 weight = batch.weight
+                toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     labels = torch.cat([labels] * len(logits))
                     weight = None if weight is None else weight.repeat(len(logits))
+                    toward = None if toward is None else toward.repeat(len(logits), 1)
                     logits = logits.flatten(0, 1)
-                smoothing = self.settings.label_smoothing
-                loss = totals.add(logits, labels, smoothing=smoothing, weight=weight)
+                how = self.settings
+                smoothing = how.label_smoothing if toward is None else how.distil
+                loss = totals.add(logits, labels, smoothing=smoothing, toward=toward, weight=weight)
                 if learns and said is not None and self.settings.second_target:
                     away = (said - batch.second).square().mean()
                     loss = loss + self.settings.second_target * away

@@ -30,6 +30,7 @@ class Totals:
         labels: Tensor,
         *,
         smoothing: float = 0.0,
+        toward: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> Tensor:
         """Add a batch with its plain cross-entropy, and return the mean loss to minimise.
@@ -37,13 +38,14 @@ class Totals:
         Labels (example, class) are the share of each class that an example may be in: of these it
         counts the probability of all together (a time to an event whose follow-up ended).
         ``smoothing`` is the share of the label that the training loss spreads over all classes
-        (Szegedy 2016, arXiv 1512.00567).
+        (Szegedy 2016, arXiv 1512.00567), or as the probabilities ``toward`` (example, class).
         """
         log_probabilities = logits.float().log_softmax(1)
         weights = self.class_weight
         if labels.ndim > 1:  # the share of each class that an example may be in
             losses = -(log_probabilities + labels.log()).logsumexp(1)
-            smoothing = 0.0  # the probabilities of rare events are what is wanted
+            # The probabilities of rare events are what is wanted.
+            smoothing = 0.0 if toward is None else smoothing
         else:
             losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
         weight = losses.new_ones(len(labels)) if weight is None else weight
@@ -52,7 +54,9 @@ class Totals:
         values = [metric(logits, labels).sum() for metric in self.metrics.values()]
         sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
         self.sums = self.sums.to(sums.device) + sums.detach()
-        spread = -(log_probabilities.mean(1) * weight)
+        if toward is None:
+            toward = torch.full_like(log_probabilities, 1 / log_probabilities.shape[1])
+        spread = -((log_probabilities * toward).sum(1) * weight)
         loss: Tensor = ((1 - smoothing) * losses + smoothing * spread).sum() / weight.sum()
         return loss
 

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -293,9 +293,8 @@ def learn(
         class_weight = counts.sum() / (len(counts) * counts)
     order = torch.Generator().manual_seed(settings.seed_of_training)
     at_once = prediction_batch(given.shape) // processes * processes
-    started = time.perf_counter()
+    started = time.perf_counter()  # of a teacher
     loader = given.loader("train+tuning" if again else "train", how.batch_size, order, how)
-    prepared = time.perf_counter() - started  # a teacher takes a while
     call = partial(
         fit,
         model,
@@ -307,16 +306,13 @@ def learn(
         checkpoint=checkpoint,
         resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
         share_batches=processes > 1,
+        prepared=time.perf_counter() - started,
     )
     if processes == 1 or checkpoint is None:
-        history = call(on_epoch=on_epoch)
-    else:
-        from sequela.training.processes import fit_together
+        return call(on_epoch=on_epoch)
+    from sequela.training.processes import fit_together
 
-        history = fit_together(
-            lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch
-        )
-    return [replace(history[0], seconds=history[0].seconds + prepared), *history[1:]]
+    return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
 
 
 def _metrics(

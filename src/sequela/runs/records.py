@@ -269,8 +269,7 @@ class VisitInputs:
         examples = reference.Examples(
             self.features, data.labels, rows, none, len(data.classes), times=data.times
         )
-        boosting = reference.REFERENCE_MODELS["summaries-boosting"]
-        return reference.cross_fitted(boosting, examples, data.groups, seed)
+        return reference.cross_fitted(reference.TEACHER, examples, data.groups, seed)
 
     def loader(
         self,

@@ -43,3 +43,10 @@ def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDAr
         share = np.interp(table[known, column], values, ranks)
         scores[known, column] = ndtri(np.clip(share, _EDGE, 1 - _EDGE))
     return scores
+
+
+def knots(ends: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return the distinct quantiles of each column (column, 101), and their normal scores."""
+    distinct = [np.unique(each) for each in ends]
+    pairs = zip(distinct, ends[:, None], strict=True)
+    return [(each, normal_scores(each[:, None], of)[:, 0]) for each, of in pairs]

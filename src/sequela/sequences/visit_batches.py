@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
-from sequela.sequences.scores import normal_scores
+from sequela.sequences.scores import knots
 from sequela.sequences.signal_batches import as_it_is
 from sequela.sequences.tables import last_values, static_table
 
@@ -186,16 +186,12 @@ class BesideCodes:
         if "values:mean" in self.scales:
             scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
             return scaled.astype(np.float32)
-        columns = [np.interp(v, *knots) for v, knots in zip(values.T, self._knots, strict=True)]
+        columns = [np.interp(v, *line) for v, line in zip(values.T, self._knots, strict=True)]
         return np.nan_to_num(np.array(columns, np.float32).T.reshape(values.shape))
 
     @cached_property
     def _knots(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """The distinct quantiles of each channel, and their normal scores."""
-        ends = self.scales["values:quantiles"]
-        distinct = [np.unique(each) for each in ends]
-        pairs = zip(distinct, ends[:, None], strict=True)
-        return [(each, normal_scores(each[:, None], of)[:, 0]) for each, of in pairs]
+        return knots(self.scales["values:quantiles"])
 
     def of(
         self, examples: NDArray[np.int64], visits: NDArray[np.int64], ranks: NDArray[np.int64]

@@ -19,6 +19,7 @@ from sequela.models.reference import ReferenceModel
 from sequela.runs.model import Shape, TrainedEnsemble, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
+from sequela.sequences.scores import knots
 from sequela.serving import references, signal_tables
 
 OPSET = 20
@@ -142,7 +143,21 @@ def _input(model: TrainedModel, read: str, inputs: Mapping[str, Tensor]) -> Tens
     real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]
     if read == "gaps":
         return torch.where(real, steps, 0.0)
-    return torch.where(real[..., None], _standard(steps, state, "values:"), torch.nan)
+    old = "values:mean" in state
+    scaled = _standard(steps, state, "values:") if old else _normal_scores(steps, state)
+    return torch.where(real[..., None], scaled, torch.nan)
+
+
+def _normal_scores(steps: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
+    """Return normal scores of values (visit, batch, channel), on lines between quantiles."""
+    columns = []
+    for channel, (ends, scores) in enumerate(knots(state["values:quantiles"])):
+        low, high, rise = (
+            torch.from_numpy(each) for each in (ends[:-1], ends[1:], np.diff(scores))
+        )
+        share = (steps[..., channel, None] - low).clamp(min=0) / (high - low)  # (..., line)
+        columns.append(float(np.nan_to_num(scores[0])) + (share.clamp(max=1) * rise).sum(-1))
+    return torch.where(steps.isnan(), torch.nan, torch.stack(columns, -1))
 
 
 def _standard(numbers: Tensor, state: Mapping[str, NDArray[Any]], of: str) -> Tensor:

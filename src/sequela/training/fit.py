@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +35,7 @@ def fit(
     checkpoint: Path | None = None,
     resume: bool = False,
     share_batches: bool = False,
+    prepared: float = 0.0,
     on_epoch: Callable[[History], None] = lambda _: None,
 ) -> History:
     """Fit a model by Adam; it ends with the weights of the epoch that ``settings.keep`` names.
@@ -56,7 +57,7 @@ def fit(
     ``checkpoint`` is the folder for the state after each epoch, from which ``resume`` continues:
     the result has the same bytes as if never interrupted. With ``share_batches``, several processes
     share each batch, so that a fit takes the same steps in any number of them; else each takes
-    other batches.
+    other batches. The first epoch includes the seconds in which the batches were ``prepared``.
     """
     learn_scales: Any = getattr(model, "fit_scales", None)
     if learn_scales and not resume:
@@ -72,7 +73,9 @@ def fit(
         run.restore(saved)
         history, best = saved.history, saved.best
     for number in _epochs_left(history, settings):
-        history.append(run.epoch(number, "train"))
+        record = run.epoch(number, "train")
+        seconds = record.seconds + (prepared if number == 1 else 0)
+        history.append(replace(record, seconds=seconds))
         if run.tuning is not None:
             history.append(run.epoch(number, "tuning"))
         if run.tuning is None or kept_epoch(history, settings.keep) == number:

@@ -24,7 +24,7 @@ from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
-    channel_quantiles,
+    channel_scales,
     scales_of,
     static_table,
     summaries,
@@ -217,7 +217,7 @@ def learn_scales(
     """Learn the quantiles of values and the scales of static columns from the training examples."""
     learnt = {}
     if "values" in reads:
-        learnt["values"] = {"quantiles": channel_quantiles(sequences, train_rows)}
+        learnt["values"] = channel_scales(sequences, train_rows)
     if "static" in reads:
         learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
     return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}

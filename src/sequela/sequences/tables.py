@@ -202,18 +202,26 @@ def last_values(
     return values, mask
 
 
-def channel_quantiles(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Compute quantiles of each channel over all measurements of some examples.
+def channel_scales(
+    sequences: Sequences, examples: NDArray[np.int64]
+) -> dict[str, NDArray[np.float32]]:
+    """Compute quantiles, mean and deviation of each channel over measurements of some examples.
 
-    float32 (channel, 101), NaN for a channel without measurements.
+    ``quantiles`` are float32 (channel, 101), NaN for a channel without measurements; ``mean`` and
+    ``deviation`` (channel,), 0 and 1 for it, and a deviation of 1 for a constant one.
     """
     first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     taken = spans(first, end - first)
     channels, values = sequences.channels[taken], sequences.values[taken]
-    values = values[np.argsort(channels, kind="stable"), None]
+    values = values[np.argsort(channels, kind="stable")].astype(np.float64)
     ends = np.cumsum([0, *np.bincount(channels, minlength=len(sequences.channel_names))])
-    found = [quantiles(values[some:end]) for some, end in pairwise(ends)]
-    return np.array(found, np.float32).reshape(-1, LEVELS)
+    each = [values[some:end] for some, end in pairwise(ends)]
+    found = [quantiles(one[:, None]) for one in each]
+    mean, deviation = (
+        np.array([of(one) if len(one) else 0.0 for one in each]) for of in (np.mean, np.std)
+    )
+    ranked = {"quantiles": np.array(found, np.float32).reshape(-1, LEVELS)}
+    return {**ranked, **scales_of(mean, deviation)}
 
 
 def scales_of(

@@ -166,7 +166,7 @@ class BesideCodes:
     """The inputs of a batch other than codes, for models that read them.
 
     ``scales`` are quantiles of each channel, ``values:quantiles``, float32 (channel, 101), and mean
-    and deviation of each static column, ``static:mean`` and ``static:deviation``; ``features`` is
+    and deviation of each, and of each static column, float32 (channel,); ``features`` is
     ``features:NAME``.
     """
 
@@ -183,7 +183,7 @@ class BesideCodes:
 
     def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return normal scores of values (visit, channel); of older models, standardised ones."""
-        if "values:mean" in self.scales:
+        if "values:quantiles" not in self.scales:
             scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
             return scaled.astype(np.float32)
         columns = [np.interp(v, *line) for v, line in zip(values.T, self._knots, strict=True)]

@@ -143,8 +143,8 @@ def _input(model: TrainedModel, read: str, inputs: Mapping[str, Tensor]) -> Tens
     real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]
     if read == "gaps":
         return torch.where(real, steps, 0.0)
-    old = "values:mean" in state
-    scaled = _standard(steps, state, "values:") if old else _normal_scores(steps, state)
+    ranked = "values:quantiles" in state
+    scaled = _normal_scores(steps, state) if ranked else _standard(steps, state, "values:")
     return torch.where(real[..., None], scaled, torch.nan)
 
 

@@ -300,7 +300,8 @@ def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Meas
 
 def test_values_of_older_models_are_standardised(tmp_path: Path) -> None:
     sequences = write_measured(tmp_path / "s", [[[(0, 5.0)], [(2, 1.0)]]])
-    scales = {"values:mean": np.float32([1, 0, 3]), "values:deviation": np.float32([2, 1, 4])}
+    numbers = {"values:mean": [1, 0, 3], "values:deviation": [2, 1, 4]}
+    scales = {name: np.array(each, np.float32) for name, each in numbers.items()}
     batch = VisitDataset(sequences, beside=BesideCodes(sequences, ("values",), scales))[[0]]
     assert batch.values is not None
     assert batch.values.tolist() == [[2.0, 0.0, 0.0], [0.0, 0.0, -0.5]]

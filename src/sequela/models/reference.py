@@ -36,8 +36,6 @@ MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 _AT_ONCE = 512  # examples whose hazards at all times are in memory
 MOST_LEAVES = 8
-PARTS_OF_A_TEACHER = 5
-"""The parts of the training set, each of which gets the predictions of a model of the others."""
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
 
@@ -141,11 +139,11 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
 
 
 def cross_fitted(
-    entry: ReferenceModel, examples: Examples, groups: NDArray[np.str_], seed: int
+    entry: ReferenceModel, examples: Examples, groups: NDArray[np.str_], seed: int, parts: int = 5
 ) -> NDArray[np.float32] | None:
     """Predict each training example with a model fitted on other groups: (example, class).
 
-    Groups are divided into five parts, each with a fifth of those of each class. The part that is
+    Groups are divided into parts, each with its share of those of each class. The part that is
     predicted decides when to stop. Other examples get 0. Returns ``None`` if a class has fewer than
     two groups, so that a model would lack it.
     """
@@ -159,9 +157,9 @@ def cross_fitted(
         return None
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
     part = np.empty(len(names), np.int64)
-    part[order] = np.arange(len(names)) % PARTS_OF_A_TEACHER
+    part[order] = np.arange(len(names)) % parts
     found = np.zeros((len(examples.labels), examples.n_classes), np.float32)
-    for each in range(PARTS_OF_A_TEACHER):
+    for each in range(parts):
         inside, others = rows[part[group] == each], rows[part[group] != each]
         if len(inside):
             arrays = fitted(entry, replace(examples, train=others, tuning=inside), seed)

@@ -224,12 +224,7 @@ MODELS.add(
     "recording-attention",
 )
 RECORDS = TrainingSettings(
-    learning_rate=3e-3,
-    schedule="one-cycle",
-    clip_norm=1.0,
-    label_smoothing=0.02,
-    distil=0.5,
-    refit=True,
+    learning_rate=3e-3, schedule="one-cycle", clip_norm=1.0, distil=0.5, refit=True
 )
 VALUES = {"epochs": 12, "weight_decay": 0.1, "average": 0.98, "second_target": 0.3}
 CODES = {"epochs": 30, "weight_decay": 1.0, "average": 0.95}

@@ -31,7 +31,6 @@ Mean = Literal["arithmetic", "geometric"]
 _OWN = ("model", "reads", "config", "mean", "members")
 """Keys of a header on the model itself; all others describe the data, the same for all members."""
 
-_TAUGHT = "features:summaries"
 _LEAST = 1e-7
 TIMES_HELD = 4
 """Memory that building a network may take, as a multiple of the bytes of its weights."""
@@ -56,9 +55,9 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"--crops and --gain vary the signal, but {settings.model} reads "
             f"{' and '.join(reads)}: leave them out, or choose a model that reads the signal alone"
         )
-    if settings.training.distil and _TAUGHT not in reads:
+    if settings.training.distil and "features:summaries" not in reads:
         raise SettingError(
-            f"--distil is for networks that read {_TAUGHT}, but {settings.model} reads "
+            f"--distil is for networks that read features:summaries, but {settings.model} reads "
             f"{' and '.join(reads)}: leave it out, or choose values-lstm"
         )
     return entry, reads

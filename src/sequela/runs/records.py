@@ -252,7 +252,7 @@ class VisitInputs:
         return self._dataset()[[self._typical]].inputs
 
     def _dataset(
-        self, rows: NDArray[np.int64] | None = None, teacher: NDArray[np.float32] | None = None
+        self, rows: NDArray[np.int64] | None = None, teacher: Any = None
     ) -> "VisitDataset":
         from sequela.sequences.visit_batches import BesideCodes, VisitDataset
 
@@ -269,7 +269,7 @@ class VisitInputs:
         examples = reference.Examples(
             self.features, data.labels, rows, none, len(data.classes), times=data.times
         )
-        return reference.cross_fitted(reference.TEACHER, examples, data.groups, seed)
+        return reference.cross_fitted(reference.TEACHER, examples, data.marked, seed)
 
     def loader(
         self,

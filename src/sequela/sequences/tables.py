@@ -216,12 +216,11 @@ def channel_scales(
     values = values[np.argsort(channels, kind="stable")].astype(np.float64)
     ends = np.cumsum([0, *np.bincount(channels, minlength=len(sequences.channel_names))])
     each = [values[some:end] for some, end in pairwise(ends)]
-    found = [quantiles(one[:, None]) for one in each]
+    ranked = np.array([quantiles(one[:, None]) for one in each], np.float32).reshape(-1, LEVELS)
     mean, deviation = (
         np.array([of(one) if len(one) else 0.0 for one in each]) for of in (np.mean, np.std)
     )
-    ranked = {"quantiles": np.array(found, np.float32).reshape(-1, LEVELS)}
-    return {**ranked, **scales_of(mean, deviation)}
+    return {"quantiles": ranked, **scales_of(mean, deviation)}
 
 
 def scales_of(

@@ -185,7 +185,7 @@ class BesideCodes:
         """Return normal scores of values (visit, channel); of older models, standardised ones."""
         if "values:quantiles" not in self.scales:
             scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
-            return scaled.astype(np.float32)
+            return np.asarray(scaled, np.float32)
         columns = [np.interp(v, *line) for v, line in zip(values.T, self._knots, strict=True)]
         return np.nan_to_num(np.array(columns, np.float32).T.reshape(values.shape))
 

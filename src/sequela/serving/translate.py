@@ -152,9 +152,7 @@ def _normal_scores(steps: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
     """Return normal scores of values (visit, batch, channel), on lines between quantiles."""
     columns = []
     for channel, (ends, scores) in enumerate(knots(state["values:quantiles"])):
-        low, high, rise = (
-            torch.from_numpy(each) for each in (ends[:-1], ends[1:], np.diff(scores))
-        )
+        low, high, rise = map(torch.from_numpy, (ends[:-1], ends[1:], np.diff(scores)))
         share = (steps[..., channel, None] - low).clamp(min=0) / (high - low)  # (..., line)
         columns.append(float(np.nan_to_num(scores[0])) + (share.clamp(max=1) * rise).sum(-1))
     return torch.where(steps.isnan(), torch.nan, torch.stack(columns, -1))

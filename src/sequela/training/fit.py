@@ -74,8 +74,7 @@ def fit(
         history, best = saved.history, saved.best
     for number in _epochs_left(history, settings):
         record = run.epoch(number, "train")
-        seconds = record.seconds + (prepared if number == 1 else 0)
-        history.append(replace(record, seconds=seconds))
+        history.append(replace(record, seconds=record.seconds + prepared * (number == 1)))
         if run.tuning is not None:
             history.append(run.epoch(number, "tuning"))
         if run.tuning is None or kept_epoch(history, settings.keep) == number:

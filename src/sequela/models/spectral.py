@@ -185,7 +185,8 @@ class SpectralMLPConfig(SignalConfig):
     reflections: int = 0  # order of the autoregression
     envelopes: int = 0  # bands with features of their power over time
     quantiles: int = 0  # of samples and of their differences
-    hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer
+    hidden: tuple[int, ...] = (64, 64)  # units of each hidden layer
+    feature_dropout: float = 0.1  # before the first hidden layer
     dropout: float = 0.25  # after each hidden layer
     members: int = 1  # networks after the features; their probabilities are averaged
     share: float = 1.0  # of the features that each member reads
@@ -216,6 +217,7 @@ class SpectralMLP(nn.Module):
         self.described = nn.ModuleDict(described)
         size = config.n_chans * sum(each.n_out for each in described.values())
         self.standardise = Standardise(size)
+        self.drop = Dropout(config.feature_dropout)
         self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 
     def features(self, signal: Tensor) -> Tensor:
@@ -232,7 +234,7 @@ class SpectralMLP(nn.Module):
 
         In training, several members return their own: (member, batch, n_outputs).
         """
-        scaled = self.standardise(self.features(signal))
+        scaled = self.drop(self.standardise(self.features(signal)))
         said = [member(scaled) for member in self.members]
         if len(said) == 1:
             return said[0]  # type: ignore[no-any-return]
@@ -281,6 +283,7 @@ class SpectralMLPSmallConfig(SpectralMLPConfig):
     cepstrum: int = 0
     lags: tuple[int, ...] = (1,)
     hidden: tuple[int, ...] = (32,)
+    feature_dropout: float = 0.0
     dropout: float = 0.1
 
 
@@ -297,6 +300,8 @@ class SpectralMLPLargeConfig(SpectralMLPConfig):
     reflections: int = 12
     envelopes: int = 11
     quantiles: int = 13
+    hidden: tuple[int, ...] = (128, 64)
+    feature_dropout: float = 0.0
     members: int = 6
     share: float = 0.5
 

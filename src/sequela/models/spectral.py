@@ -185,8 +185,7 @@ class SpectralMLPConfig(SignalConfig):
     reflections: int = 0  # order of the autoregression
     envelopes: int = 0  # bands with features of their power over time
     quantiles: int = 0  # of samples and of their differences
-    hidden: tuple[int, ...] = (64, 64)  # units of each hidden layer
-    feature_dropout: float = 0.1  # before the first hidden layer
+    hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer
     dropout: float = 0.25  # after each hidden layer
     members: int = 1  # networks after the features; their probabilities are averaged
     share: float = 1.0  # of the features that each member reads
@@ -217,7 +216,6 @@ class SpectralMLP(nn.Module):
         self.described = nn.ModuleDict(described)
         size = config.n_chans * sum(each.n_out for each in described.values())
         self.standardise = Standardise(size)
-        self.drop = Dropout(config.feature_dropout)
         self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 
     def features(self, signal: Tensor) -> Tensor:
@@ -234,7 +232,7 @@ class SpectralMLP(nn.Module):
 
         In training, several members return their own: (member, batch, n_outputs).
         """
-        scaled = self.drop(self.standardise(self.features(signal)))
+        scaled = self.standardise(self.features(signal))
         said = [member(scaled) for member in self.members]
         if len(said) == 1:
             return said[0]  # type: ignore[no-any-return]
@@ -283,7 +281,6 @@ class SpectralMLPSmallConfig(SpectralMLPConfig):
     cepstrum: int = 0
     lags: tuple[int, ...] = (1,)
     hidden: tuple[int, ...] = (32,)
-    feature_dropout: float = 0.0
     dropout: float = 0.1
 
 
@@ -300,8 +297,6 @@ class SpectralMLPLargeConfig(SpectralMLPConfig):
     reflections: int = 12
     envelopes: int = 11
     quantiles: int = 13
-    hidden: tuple[int, ...] = (128, 64)
-    feature_dropout: float = 0.0
     members: int = 6
     share: float = 0.5
 

@@ -8,8 +8,7 @@ is its tuning part, so networks are not refitted on it. Each test set is opened 
     python benchmarks/accuracy/learning_curve.py --tasks bonn --models spectral-mlp
 
 They are written to ``learning_curve.json`` next to this file; interrupted, the command goes on.
-``bonn`` is one segment of EEG; ``report-2019`` and ``in-hospital`` are the 100 patients of the
-MIMIC-III demo. ``report-2019`` leaks: it reads codes that are assigned after the outcome is known.
+``bonn`` is one segment of EEG; ``physionet2012`` is death in the stay at 48 hours.
 """
 
 import argparse
@@ -25,17 +24,9 @@ from sequela.runs.folds import FoldsFolder
 from sequela.runs.pool import PlannedRun
 from sequela.studies.settings import run_settings
 
-CODED = (
-    "logistic-regression",
-    "boosting",
-    "visits-baseline",
-    "visits-improved",
-    "visits-attention",
-)
 TASKS: Mapping[str, Sequence[str]] = {
     "bonn": ("spectral-logistic-regression", "spectral-mlp-small", "spectral-mlp"),
-    "report-2019": CODED,
-    "in-hospital": CODED,
+    "physionet2012": ("summaries-boosting", "values-lstm"),
 }
 """What is predicted, and the models."""
 SHARES = (0.2, 0.4, 0.6, 0.7)
@@ -45,11 +36,8 @@ FOLDS = 5
 
 def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[str, Any]:
     """Test-set number of a model that learnt from so much, its interval, and how much that was."""
-    if task == "bonn":
-        data, asked, unit, metric = "bonn", {}, "sessions", "accuracy"
-    else:
-        data, asked, unit, metric = "mimic3", {"task": task}, "patients", "auroc"
-    settings = run_settings(model, data, records=asked, training={"refit": False}).model_copy(
+    unit, metric = ("sessions", "accuracy") if task == "bonn" else ("patients", "auroc")
+    settings = run_settings(model, task, records={}, training={"refit": False}).model_copy(
         update={"fractions": (share, 1 - HELD_OUT - share, HELD_OUT)}
     )
     planned = PlannedRun(out / task / f"{model}-{share:g}", settings, FOLDS, repeats=repeats)

@@ -43,8 +43,7 @@ PUBLISHED = {
 """The best published figure of each task known to us, and its conditions."""
 CURVES = {
     "bonn": "EEG, one segment, by session",
-    "report-2019": "MIMIC-III demo, the report's question, which leaks",
-    "in-hospital": "MIMIC-III demo, death in the stay",
+    "physionet2012": "PhysioNet 2012, death in the stay at 48 hours",
 }
 """What a learning curve is of."""
 
@@ -184,7 +183,7 @@ def curves(found: Mapping[str, Any]) -> list[str]:
     for task, models in found.items():
         first = next(iter(models.values()))
         unit, metric = (key for key in first[0] if key != "ci")
-        form = ".1%" if metric == "accuracy" else ".2f"
+        form = ".1%" if metric == "accuracy" else ".3f"
         sizes = " | ".join(str(point[unit]) for point in first)
         lines += [
             f"| {CURVES[task]}; {unit} to learn from: | {sizes} |",

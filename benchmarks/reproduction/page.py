@@ -21,6 +21,7 @@ from typing import Any
 
 from sequela.evaluation.number import number
 from sequela.models.registry import title_of
+from sequela.studies.registry import STUDIES
 from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 HERE = Path(__file__).parent
@@ -30,6 +31,9 @@ SUMMARY = HERE / "summary.json"
 LEAKING = ("recording", "row")
 """Splits of EEG that leak."""
 MADE, END = "<!-- {}: benchmarks/reproduction/page.py -->", "<!-- end -->"
+
+FEWEST = STUDIES["mortality"].very_few
+"""Deaths below which nothing is concluded."""
 
 Study = Mapping[str, Any]
 
@@ -234,8 +238,9 @@ def digits(kept: int | None) -> str:
 
 
 def mortality_table(summary: Mapping[str, Any]) -> str:
-    """A row for each cohort."""
-    cohorts = [each for key, each in summary["studies"].items() if key.startswith("mortality")]
+    """A row for each cohort with enough deaths, and a sentence on the others."""
+    every = [each for key, each in summary["studies"].items() if key.startswith("mortality")]
+    cohorts = [each for each in every if each["positives"] >= FEWEST]
     shown = ("visits-baseline", "visits-improved", "logistic-regression", "boosting")
     titles = " | ".join(title_of(name) for name in shown)
     lines = [
@@ -253,6 +258,14 @@ def mortality_table(summary: Mapping[str, Any]) -> str:
             own,
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    few: dict[str, dict[str, None]] = {}
+    for each in every:
+        if each["positives"] < FEWEST:
+            many = f"{each['positives']} deaths of {each['examples']} examples"
+            few.setdefault(each["data"], {})[many] = None
+    for data, deaths in few.items():
+        too_few = f"{' and '.join(deaths)} are too few to tell which model is better"
+        lines += ["", f"Not in the table: {data}. There, {too_few}."]
     return "\n".join(lines)
 
 

@@ -199,9 +199,10 @@ def event_1(run: RunFolder) -> float:
 def compare(task: str, out: Path, found: dict[str, Any]) -> None:
     """Add the network of each table of a task minus the published system, paired over folds."""
     for name, metric in TASKS[task][1].items():
-        network, system = (
-            FoldsFolder(out / task / model.replace(" ", "-")) for model in AGAINST[name]
-        )
+        folders = [out / task / model.replace(" ", "-") for model in AGAINST[name]]
+        if not all(each.exists() for each in folders):
+            continue
+        network, system = map(FoldsFolder, folders)
         apart = over_models(judged(network.runs), judged(system.runs), metric, network)
         found.setdefault("against", {})[name] = {
             "network": AGAINST[name][0],
@@ -273,7 +274,7 @@ def main() -> None:
         help="only train a fold of each model again, for its times and cost",
     )
     parser.add_argument("--write", action="store_true", help="store the summary next to this file")
-    parser.add_argument("--models", nargs="+", help="only these, and no ensemble or comparison")
+    parser.add_argument("--models", nargs="+", help="only these")
     said = parser.parse_args()
     torch.set_num_threads(1)
     path = (HERE if said.write else said.out) / "summary.json"
@@ -290,10 +291,9 @@ def main() -> None:
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
             write(found, path)
-        if said.models:
-            continue
         for name, members in ENSEMBLES.get(task, {}).items():
-            if len(members) == 1 and said.seeds == 1:
+            there = all((said.out / task / member).exists() for member in members)
+            if not there or (len(members) == 1 and said.seeds == 1):
                 continue
             path_of = said.out / task / name
             if not path_of.exists():

@@ -20,6 +20,7 @@ from sequela.runs import fit
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Features
+from sequela.sequences.intervals import Intervals
 
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], Examples]
@@ -206,6 +207,21 @@ def test_a_teacher_predicts_patients_that_it_was_not_fitted_on() -> None:
     assert np.sort(np.concatenate(fits)).tolist() == rows.tolist()
     rare = reference.Examples(table, np.eye(12, dtype=np.int64)[0], rows, rows[:0], 2)
     assert reference.cross_fitted(entry, rare, groups, 0) is None
+
+
+@pytest.mark.parametrize(("late", "classes"), [(1, 5), (4, None)])
+def test_a_teacher_of_times_needs_events_before_the_last_horizon(
+    late: int, classes: int | None
+) -> None:
+    """Nobody need stay without an event."""
+    time, event = np.full(12, 5.0), np.repeat([1, 2], [7, 5])
+    time[-late:] = 99.0
+    times = reference.Times(time, event, Intervals((7, 14), 2))
+    table, rows = np.arange(12, dtype=np.float32)[:, None], np.arange(12)
+    of = reference.Examples(table, event, rows, rows[:0], 5, times=times)
+    entry = reference.REFERENCE_MODELS["prevalence"]
+    found = reference.cross_fitted(entry, of, rows.astype(str), 0)
+    assert (None if found is None else found.shape[1]) == classes
 
 
 def test_only_the_types_that_boosting_needs_are_read() -> None:

@@ -148,12 +148,15 @@ def cross_fitted(
     two groups, so that a model would lack it.
     """
     rows, times = examples.train, examples.times
-    ends = (examples.labels if times is None else times.event)[rows]
+    ends = examples.labels[rows]
+    if times is not None:  # an event after the last horizon is not seen
+        ends = np.where(times.time > times.intervals.horizons[-1], 0, times.event)[rows]
     names, group = np.unique(groups[rows], return_inverse=True)
     end = np.zeros(len(names), np.int64)
     np.maximum.at(end, group, ends)  # the last class that a group has
     n_ends = examples.n_classes if times is None else 1 + times.intervals.causes
-    if np.bincount(end, minlength=n_ends).min() < 2:  # noqa: PLR2004
+    counts = np.bincount(end, minlength=n_ends)
+    if counts[times is not None :].min() < 2:  # noqa: PLR2004 # nobody need stay without an event
         return None
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
     part = np.empty(len(names), np.int64)

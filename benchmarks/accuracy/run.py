@@ -219,12 +219,12 @@ def compare(task: str, out: Path, found: dict[str, Any]) -> None:
         print(f"{name}, {' minus '.join(AGAINST[name])}: {found['against'][name]}", flush=True)
 
 
-def time_again(task: str, found: dict[str, Any]) -> None:
+def time_again(task: str, models: Sequence[str], found: dict[str, Any]) -> None:
     """Train the first fold of each model again, and write its times and cost into ``found``.
 
     An ensemble of the seeds of one model takes as long as the seeds together.
     """
-    _, metrics, models, _ = TASKS[task]
+    metrics = TASKS[task][1]
     entries = [found[name] for name in metrics if name in found]
 
     def note(name: str, facts: Mapping[str, Any]) -> None:
@@ -282,7 +282,7 @@ def main() -> None:
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     for task in said.tasks or TASKS:
         if said.time:
-            time_again(task, found)
+            time_again(task, said.models or TASKS[task][2], found)
             write(found, path)
             continue
         _, metrics, models, _ = TASKS[task]

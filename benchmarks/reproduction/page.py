@@ -264,7 +264,7 @@ def mortality_table(summary: Mapping[str, Any]) -> str:
             many = f"{each['positives']} deaths of {each['examples']} examples"
             few.setdefault(each["data"], {})[many] = None
     for data, deaths in few.items():
-        too_few = f"{' and '.join(deaths)} are too few to tell which model is better"
+        too_few = f"{' and '.join(deaths)} are too few to rank models"
         lines += ["", f"Not in the table: {data}. There, {too_few}."]
     return "\n".join(lines)
 

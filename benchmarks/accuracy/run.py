@@ -130,15 +130,15 @@ ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
 AGAINST: Mapping[str, tuple[str, str]] = {
-    "eeg-segment": ("spectral-mlp", "minirocket"),
+    "eeg-segment": ("spectral-mlp", "spectral-boosting"),
     "eeg-recording": ("recording-attention", "minirocket on recordings"),
     "physionet2012": ("values-lstm", "summaries-boosting"),
     "eicu": ("visits-attention", "logistic-regression"),
     "eicu-apache": ("values-lstm", "apache-iva"),
     "nafld": ("values-lstm", "summaries-logistic-regression"),
 }
-"""The network of each table of the page, and the best published system that runs here: MiniRocket,
-boosting on summaries, APACHE IVa, or a logistic regression where nobody published one."""
+"""The network of each table of the page, and the best other system that runs here: MiniRocket,
+boosting, APACHE IVa, or a logistic regression where nothing is published."""
 WHOLE = " on recordings"
 """Ends the name of a model that is given whole recordings, where it reads segments by default."""
 

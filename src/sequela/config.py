@@ -108,9 +108,9 @@ class TrainingSettings(_Settings):
     """Weight in the loss of a second target, the logarithm of the days to the next discharge or
     death, for networks that predict it too; it is used in training only."""
     distil: float = Field(default=0.0, ge=0, lt=1)
-    """Share of each label that is replaced by the probabilities of boosting on the summaries, which
-    is fitted on other patients (distillation, Hinton 2015, arXiv 1503.02531); for networks that
-    read summaries of records. It is used in training only, in place of label smoothing."""
+    """Replace this share of each label by the probabilities of boosting on the summaries, fitted on
+    other patients, in training (distillation, arXiv 1503.02531); needs a model that reads summaries
+    of records."""
     refit: bool = False
     """Train again on the training and validation sets together, for the best number of epochs; the
     validation numbers stay those of the first training."""

@@ -30,4 +30,5 @@ def test_each_ensemble_of_the_benchmark_has_models_of_its_task() -> None:
 
 
 def test_the_summary_names_known_tasks(tmp_path: Path) -> None:
-    assert set(SUMMARY) <= {*page.TITLES, "made"}
+    assert set(SUMMARY) <= {*page.TITLES, "against", "made"}
+    assert set(SUMMARY["against"]) == set(page.PUBLISHED) == set(page.TITLES)

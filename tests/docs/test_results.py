@@ -43,8 +43,8 @@ def test_what_reproduce_writes_is_summarised() -> None:
         "environment": {"sequela": "9", "machine": "m", "system": "s", "cores": 2},
         "studies": {
             "mortality": {
-                "data": {"title": "T", "question": "death", "positives": 3},
-                "examples": 10,
+                "data": {"title": "T", "question": "death", "positives": 60},
+                "examples": 200,
                 "subjects": 10,
                 "models": {"visits-baseline": entry | {"test": test}},
                 "floors": {"boosting": entry | {"test": test, "leaks": [{"severity": "leak"}]}},
@@ -58,4 +58,8 @@ def test_what_reproduce_writes_is_summarised() -> None:
     study = found["studies"]["mortality"]
     assert (study["leaks"], study["default"], study["best"]) == (True, "values-lstm", "It is so.")
     assert study["models"]["boosting"]["auroc"] == 0.8
-    assert "| 3 of 10 | 0.80 (0.70 to 0.90) |" in page.mortality_table(found)
+    assert "| 60 of 200 | 0.80 (0.70 to 0.90) |" in page.mortality_table(found)
+    study["positives"] = 31
+    table = page.mortality_table(found)
+    assert "0.80" not in table
+    assert "Not in the table: T. There, 31 deaths of 200 examples are too few" in table

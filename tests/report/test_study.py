@@ -122,7 +122,7 @@ def test_a_cohort_with_too_few_deaths_is_named_without_numbers(page: Path) -> No
     small = [row for row in rows if "MIMIC-III" in row]
     assert small
     for row in small:
-        assert f"{TOO_FEW.capitalize()}, so no number is shown. The smallest class has" in row
+        assert f"{TOO_FEW.capitalize()}, so no number is shown here. The smallest class has" in row
         assert "(no interval)" not in row
 
 

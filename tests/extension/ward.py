@@ -238,7 +238,7 @@ def _spread(run: Any) -> Figure:
     sure = run.predictions.part("held_out").probabilities.max(1)
     counts, edges = np.histogram(sure, bins=5, range=(0, 1))
     rows = [{"sure": float(e), "n": int(n)} for n, e in zip(counts, edges[:-1], strict=True)]
-    bars = alt.Chart(alt.Data(values=rows)).mark_bar().encode(x="sure:O", y="n:Q")
+    bars = alt.Chart({"values": rows}).mark_bar().encode(x="sure:O", y="n:Q")
     return Figure(alt.LayerChart(layer=[bars]), "How sure the model is of its answers.", rows)
 
 

@@ -23,8 +23,8 @@ ROWS: list[dict[str, Any]] = [{"x": 1, "y": 2.123456}, {"x": 3, "y": 4.5, "name"
 
 @pytest.fixture
 def figure() -> Figure:
-    points = alt.Chart(alt.Data(values=ROWS)).mark_point(color=FIRST).encode(x="x:Q", y="y:Q")
-    line = alt.Chart(alt.Data(values=ROWS)).mark_line(color=THIRD).encode(x="x:Q", y="y:Q")
+    points = alt.Chart({"values": ROWS}).mark_point(color=FIRST).encode(x="x:Q", y="y:Q")
+    line = alt.Chart({"values": ROWS}).mark_line(color=THIRD).encode(x="x:Q", y="y:Q")
     return Figure(chart=points + line, alt='Two points, y < "x" & y > 0.', rows=ROWS)
 
 

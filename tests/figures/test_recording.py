@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from altair.utils import schemapi
 
 from sequela.figures.chart.figure import Figure
 from sequela.figures.recording import Scored, near, whole
@@ -34,6 +35,20 @@ def test_no_event_of_a_night_is_too_short_to_be_seen(scored: Scored, checked: Ch
     assert FLAT[0] < min(not_scored) < max(not_scored) < FLAT[1]
     assert "A recording of 8:00:00: the probability of seizure is at most 90.0%" in figure.alt
     assert "events found: 1:56:40 to 1:56:52; events known: 1:56:41 to 1:56:55" in figure.alt
+
+
+def test_no_row_of_a_picture_is_checked_alone(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Altair would take longer for that than for the drawing."""
+    checked: list[object] = []
+    monkeypatch.setattr(
+        schemapi, "validate_jsonschema", lambda found, *_, **__: checked.append(found)
+    )
+    signal = np.random.default_rng(0).normal(size=(19, 25_600))
+    near(scored, signal, [f"channel {n}" for n in range(19)], (6990, 7090)).svg("near")
+    assert checked
+    assert "'time'" not in repr(checked)
 
 
 @pytest.mark.parametrize("windows", [1, 2, 40])

@@ -24,6 +24,11 @@ APACHE = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def root(built: Built, data: str, asked: dict[str, Any]) -> Path:
+    return built(data, asked.get("tables", ()))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "data", "asked", "epochs", "least"),
@@ -38,11 +43,10 @@ def test_a_default_model_is_as_good_as_it_was(
     asked: dict[str, Any],
     epochs: int,
     least: float,
-    built: Built,
+    root: Path,
     tmp_path: Path,
 ) -> None:
     training = {"epochs": epochs, "refit": False}
     settings = run_settings(model, data, split_seed=1, records=asked, training=training)
-    root = built(data, asked.get("tables", ()))
     run = train(settings, tmp_path / "run", root=root)
     assert least < run.metrics["parts"]["tuning"]["auroc"] < 0.95

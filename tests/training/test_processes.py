@@ -135,7 +135,7 @@ def test_any_number_of_processes_takes_the_same_steps(synthetic: Path, tmp_path:
 @pytest.mark.slow
 def test_records_in_two_processes(tmp_path: Path) -> None:
     """The network has a second output without a loss, whose layer gets no gradient alone."""
-    options = {"epochs": 1, "second_target": 0.0, "refit": False}
+    options = {"epochs": 1, "second_target": 0.0, "distil": 0.0, "refit": False}
     settings = run_settings("values-lstm", "physionet2012", records={}, training=options)
     root = EXCERPTS / "physionet2012.parquet"
     more: dict[str, Any] = {"root": root, "work": tmp_path / "work"}

@@ -98,7 +98,7 @@ def _reference_lines(
     beside: dict[str, Any] = {"align": "left", "dx": 6} if inside else {"align": "right", "dx": -6}
     style: dict[str, Any] = {"color": INK, "strokeWidth": 1.25, "clip": True}
     axes = _axes(scales)
-    on_all, on_none = (alt.Chart(alt.Data(values=r)).encode(**axes) for r in (everybody, nobody))
+    on_all, on_none = (alt.Chart({"values": r}).encode(**axes) for r in (everybody, nobody))
     return [
         on_all.mark_line(strokeDash=[3, 2], **style),
         on_none.mark_line(**style),

@@ -55,7 +55,7 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
         data.append(_row(line, bottom))
     x = _x(data, scale)
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
-    measured = alt.Chart(alt.Data(values=[r for r in data if r["value"] is not None])).encode(y=y)
+    measured = alt.Chart({"values": [r for r in data if r["value"] is not None]}).encode(y=y)
     colour = alt.condition("datum.second", alt.value(SECOND), alt.value(FIRST))
     points = measured.mark_point(size=70, opacity=1, strokeWidth=2, aria=True).encode(
         x="value:Q",
@@ -121,5 +121,5 @@ def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[a
         return []
     places = [r["y"] for r in data if r["value"] is not None]
     pieces = [{"x": scale.reference, "y": y_ - 10, "y2": y_ + 8} for y_ in places]
-    base = alt.Chart(alt.Data(values=pieces)).encode(x="x:Q", y=y, y2="y2:Q")
+    base = alt.Chart({"values": pieces}).encode(x="x:Q", y=y, y2="y2:Q")
     return [base.mark_rule(color=INK, strokeWidth=1.25)]

@@ -80,7 +80,7 @@ def accuracy_against_operations(
         axis=alt.Axis(format=".0%" if share else ".2f", tickCount=6),
         scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
     )
-    base = alt.Chart(alt.Data(values=data)).encode(x=x)
+    base = alt.Chart({"values": data}).encode(x=x)
     colour = alt.condition("isValid(datum.operations)", alt.value(FIRST), alt.value(SECOND))
     bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2="high:Q", color=colour)
     line = (

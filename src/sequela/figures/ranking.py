@@ -190,7 +190,7 @@ def _points(
     present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
     alone = len(series.names) == 1
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
-    base = alt.Chart(alt.Data(values=marks)).encode(**_axes(look))
+    base = alt.Chart({"values": marks}).encode(**_axes(look))
     points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
         description="hover:N",
         fill=alt.Fill("colour:N", scale=None),

@@ -129,7 +129,7 @@ def _axes(end: float, y: str = "happened") -> dict[str, Any]:
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
     words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
     drawn = [{**r, "hover": words.format(**r)} for r in rows]
-    base = alt.Chart(alt.Data(values=drawn)).encode(**_axes(end), description="hover:N")
+    base = alt.Chart({"values": drawn}).encode(**_axes(end), description="hover:N")
     look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
         base.transform_filter(alt.datum.model == name).mark_point(

@@ -43,7 +43,7 @@ def risk_over_time(
         *series.bands(rows, _axes(1.05 * most, "low")),
         series.lines(rows, axes),
         *(
-            alt.Chart(alt.Data(values=[row for row in points if row["group"] == name]))
+            alt.Chart({"values": [row for row in points if row["group"] == name]})
             .mark_point(filled=True, size=45, opacity=1, color=series.colour_of(name))
             .encode(**axes, shape=alt.value(series.shape_of(name)))
             for name in series.names

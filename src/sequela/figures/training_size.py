@@ -39,7 +39,7 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
     }
     layers: list[Any] = [series.lines(drawn, axes)]
     for name in series.names:
-        own = alt.Chart(alt.Data(values=[row for row in drawn if row["model"] == name]))
+        own = alt.Chart({"values": [row for row in drawn if row["model"] == name]})
         colour = series.colour_of(name)
         ends = {"y": alt.Y("low:Q"), "y2": "high:Q"}
         layers.append(own.mark_rule(color=colour, strokeWidth=1.5).encode(x=axes["x"], **ends))

@@ -53,6 +53,8 @@ def test_risks_are_learnt_stored_and_evaluated(
     score = model.score(x, y)
     assert score == pytest.approx(found.numbers()["concordance (Harrell)"].value)
     assert score > 0.6
+    with pytest.raises(SettingError, match="takes no weights"):
+        model.score(x, y, np.ones(N))
     model.save(tmp_path / "model.safetensors")
     loaded = (SignalClassifier if kind == "signal" else VisitClassifier).load(
         tmp_path / "model.safetensors"

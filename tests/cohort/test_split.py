@@ -349,7 +349,7 @@ def test_folds_are_decided_by_seed_fold_and_repeat() -> None:
 @pytest.mark.parametrize(
     ("positives", "folds", "message"),
     [
-        (2, 0, "would have none of a class|least populated class"),
+        (2, 0, "100 subject id.s., 2 of them in the smallest class, are too few"),
         (4, 0, ""),
         (4, 5, "4 of them in the smallest"),
         (40, 1, "1 fold.s. of 100"),

@@ -267,13 +267,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
 
-        Of times to an event it is Harrell's concordance.
+        Of times to an event it is Harrell's concordance, of examples without weights.
 
         Warns:
             SeenExamplesWarning: If so. It is not an error: searches compute training scores too.
+
+        Raises:
+            SettingError: For weights of examples with times to an event.
         """
         self.warn_if_seen(X, stacklevel=3)
         if self.intervals_ is not None:
+            if sample_weight is not None:
+                raise SettingError("the score of times to an event takes no weights: leave them out")
             risk = self.predict_cumulative_incidence(X)[:, 1, -1]
             return float(concordance(times_to_event(y), risk).estimate)
         accuracy: float = super().score(X, y, sample_weight)

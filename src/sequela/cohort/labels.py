@@ -69,8 +69,8 @@ def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
     if wrong := len(table) - (pc.sum(known).as_py() or 0):
         first = pc.index(pc.fill_null(known, fill_value=False), value=False).as_py() + 1
         raise DataError(
-            f"{path}: {wrong} rows (the first is row {first}) have a time of 0 days or less, or "
-            f"another event than 0, 1 and 2: expected {_TIMES}"
+            f"{path}: {wrong} rows (the first is row {first}) have a time that is missing, "
+            f"infinite, or 0 days or less, or another event than 0, 1 and 2: expected {_TIMES}"
         )
     return pc.and_(pc.equal(event, 1.0), pc.less_equal(time, day))
 

@@ -4,10 +4,12 @@ import base64
 import json
 import re
 import xml.etree.ElementTree as ET
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -35,6 +37,14 @@ def size(png: bytes) -> tuple[int, int]:
 
 def test_the_table_has_each_column(figure: Figure) -> None:
     assert figure.frame().to_pydict() == {"x": [1, 3], "y": [2.123456, 4.5], "name": [None, "<b>"]}
+
+
+@pytest.mark.parametrize("value", [np.float32(1.5), np.int64(3), np.bool_(1), date(2026, 1, 2)])
+def test_values_of_other_types_are_drawn(value: Any) -> None:
+    chart = alt.Chart({"values": [{"x": 1, "y": value}]}).mark_point().encode(x="x:Q", y="y:O")
+    drawn = Figure(alt.LayerChart(layer=[chart]), "A point.", [])
+    assert str(value).lower() in drawn.svg("point").lower()
+    assert json.dumps(drawn.vega_lite())
 
 
 def test_the_png_has_a_size_by_scale(figure: Figure) -> None:

@@ -278,7 +278,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.warn_if_seen(X, stacklevel=3)
         if self.intervals_ is not None:
             if sample_weight is not None:
-                raise SettingError("the score of times to an event takes no weights: leave them out")
+                raise SettingError(
+                    "the score of times to an event takes no weights: leave them out"
+                )
             risk = self.predict_cumulative_incidence(X)[:, 1, -1]
             return float(concordance(times_to_event(y), risk).estimate)
         accuracy: float = super().score(X, y, sample_weight)

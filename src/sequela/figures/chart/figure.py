@@ -167,6 +167,8 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     grid = {"domainColor": FAINT, "gridColor": FAINT, "gridOpacity": 0.4, "tickColor": FAINT}
     legend = {"columnPadding": 16, "labelFontSize": 12, "symbolStrokeColor": INK, "titleLimit": 0}
     specification: dict[str, Any] = chart.to_dict(validate=False)
+    rows = json.dumps(specification.get("datasets", {}), default=_plain)
+    specification["datasets"] = json.loads(rows)
     config = specification["config"]
     specification["config"] = {
         **config,
@@ -180,3 +182,8 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
         "text": {"color": INK, "font": _FONT},
     }
     return specification
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar of numpy as one of Python, and a date as a text."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -7,6 +7,7 @@ table, so that other data can be described in the same columns.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
@@ -446,7 +447,7 @@ def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
 
 def _summaries(source: Sequences, state: State) -> SparseTable:
     table, ends = _described(source, np.arange(len(source)), state), state["quantiles"]
-    return table.mapped(lambda i, column: normal_scores(column[:, None], ends[i : i + 1])[:, 0])
+    return table.mapped(partial(normal_scores, ends=ends))
 
 
 def _summaries_operations(shape: Mapping[str, int]) -> Operations:

@@ -57,17 +57,14 @@ class SparseTable:
         """Return all cells: float32 (row, column)."""
         return self[:]
 
-    def mapped(self, change: Callable[[int, Floats], Floats]) -> "SparseTable":
-        """Return the table after a change, number by number, of each column."""
-        from scipy.sparse import csc_array
+    def mapped(self, change: Callable[[Floats, NDArray[np.integer[Any]]], Floats]) -> "SparseTable":
+        """Return the table after a change of its numbers, which is given their columns too."""
+        from scipy.sparse import csr_array
 
-        before, empty = self._by_column, self.empty.copy()
-        data = np.empty_like(before.data)
-        for column, (first, end) in enumerate(pairwise(before.indptr.tolist())):
-            changed = change(column, np.append(before.data[first:end], self.empty[column]))
-            data[first:end], empty[column] = changed[:-1], changed[-1]
-        after = csc_array((data, before.indices, before.indptr), shape=before.shape)
-        return SparseTable(after.tocsr(), empty)
+        cells = self.cells
+        data = change(cells.data, cells.indices)
+        changed = csr_array((data, cells.indices, cells.indptr), shape=cells.shape)
+        return SparseTable(changed, change(self.empty, np.arange(len(self.empty))))
 
     @cached_property
     def _by_column(self) -> "csc_array":

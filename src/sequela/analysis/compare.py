@@ -103,7 +103,7 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     A paired bootstrap draws whole groups. With folds and seeds it does so in each fold, and the
     interval also includes the variation of training (see :mod:`sequela.evaluation.recipe`). The
     metric is one of :func:`sequela.evaluation.metrics.compared` (default: AUROC for two classes,
-    accuracy for more).
+    accuracy for more, concordance for times).
     """
     if len(folders) < _TWO:
         raise RunError(f"{len(folders)} run(s): expected two or more to compare")

@@ -13,7 +13,7 @@ from sequela.cli.names import HideBelow, Json, known, metrics
 _WIDTH = 120  # tables are not folded where the output is not a terminal
 
 
-_USUAL = "auroc for two classes, accuracy for more"
+_USUAL = "auroc for two classes, accuracy for more, concordance for times"
 
 
 def compare(

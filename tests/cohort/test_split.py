@@ -229,7 +229,7 @@ def test_a_draw_that_cannot_be_made(changes: dict[str, Any], message: str) -> No
 def test_too_few_recordings() -> None:
     label, ids = many(recordings=4, classes=2)
     del ids["subject"]
-    with pytest.raises(SplitError, match=r"4 recording id\(s\) are too few"):
+    with pytest.raises(SplitError, match=r"4 recording id\(s\), 2 of them in .*, are too few"):
         draw(label=label, ids=ids, unit="recording", seed=0)
 
 

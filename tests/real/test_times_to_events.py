@@ -1,12 +1,14 @@
 """The declared studies of times to events, on the real data in few epochs, and their audit."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.cli.calls import ran
 from tests.real.conftest import FOLDERS
 
+from sequela.runs import pool
 from sequela.runs.data import load
 from sequela.runs.followed import find_in_times
 from sequela.studies.file import read_study
@@ -23,7 +25,9 @@ def test_a_study_is_declared(name: str) -> None:
     assert len(asked["horizons_days"]) == 3
 
 
-def test_a_study_runs(real_data: Path, tmp_path: Path) -> None:
+def test_a_study_runs(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # To start another process takes as long as the study.
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
     root, file = real_data / FOLDERS["mimic4"], STUDIES / "mimic-post-discharge.toml"
     out = tmp_path / "out"
     ran("study", file, "--root", str(root), "--quick", "--processes", "1", "--out", out)

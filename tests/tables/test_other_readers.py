@@ -49,11 +49,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tensors(built: Path, environment: dict[str, str]) -> Path:
-    """What meds-torch-data makes of it, in half a dozen processes."""
+    """What the pipeline of meds-torch-data makes of it, in half a dozen processes."""
     out = built.with_name("tensors")
-    command = ["MTD_preprocess", f"MEDS_dataset_dir={built}", f"output_dir={out}"]
-    command[0] = str(Path(environment["SEQUELA_READERS"]).parent / command[0])
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    program = Path(environment["SEQUELA_READERS"]).parent / "MEDS_transform-pipeline"
+    command = [str(program), "pkg://meds_torchdata.preprocessing.configs._MTD_preprocess.yaml"]
+    places = {**environment, "INPUT_DIR": str(built), "OUTPUT_DIR": str(out)}
+    done = subprocess.run(command, env=places, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -278,11 +278,12 @@ def draw(
         of_parts = (tuning_share, fractions[2])
         members = _drawn(stratum.tobytes(), counts, of_parts, seed=seed, folds=folds, fold=fold)
     except ValueError as error:
-        fewest = int(np.unique(stratum, return_counts=True)[1].min())
+        of = np.unique(stratum, return_counts=True)[1]
+        rarest = f", {of.min()} of them in the smallest class," if len(of) > 1 else ""
         raise SplitError(
-            f"{len(stratum)} {unit} id(s), {fewest} of them in the smallest class, are too few for "
-            f"a training, validation and test set with shares of {fractions} and each class in "
-            "each: give more, or change the shares"
+            f"{len(stratum)} {unit} id(s){rarest} are too few for a training, validation and test "
+            f"set with shares of {fractions} and each class in each: give more, or change the "
+            "shares"
         ) from error
     part_of_unit = np.empty(len(stratum), dtype=np.int64)
     for index, name in enumerate(PARTS):

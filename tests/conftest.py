@@ -173,8 +173,9 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No $SEQUELA_DATA, no package with data, an empty cache of the user; the cache's folder."""
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
     monkeypatch.setattr("sequela.datasets.catalog.find_spec", lambda _: None)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "sequela"
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("sequela.datasets.catalog.cache_folder", lambda name: cache / name)
+    return cache
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     nowhere = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        patch.setenv("XDG_CACHE_HOME", str(nowhere))
+        patch.setattr("sequela.datasets.catalog.cache_folder", lambda name: nowhere / name)
         change(patch, quick_epochs=1, few=50, folds=2, reference_models=tuple(REFERENCE))
         change(patch, primary=((MIMIC3, FULL), (EICU, 0)), hindsight=((MIMIC3, FULL), (EICU, 0)))
         # To start another process takes longer than what is left to do.

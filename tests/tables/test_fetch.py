@@ -273,7 +273,7 @@ def test_the_publishers_files_are_asked_for_without_a_url(
 
 
 def test_a_cache_that_cannot_be_written_is_named(server: Server, no_data: Path) -> None:
-    no_data.parent.write_text("a file where the folder should be")
+    no_data.write_text("a file where the folder should be")
     with pytest.raises(DownloadError, match=r"bonn-incomplete cannot be made \("):
         fetch.get("bonn", server.url)
 

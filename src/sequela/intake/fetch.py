@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from sequela.datasets.catalog import DATA_SETS, EXCERPTS, cache_folder, loaded, lookup
+from sequela.datasets import catalog
+from sequela.datasets.catalog import DATA_SETS, EXCERPTS, loaded, lookup
 from sequela.errors import DataError, DataNotFoundError, DownloadError
 from sequela.files import held, make_folder, settle
 from sequela.signals import bonn
@@ -45,7 +46,7 @@ def get(name: str, url: str | None = None) -> Path:
             f"{name} cannot be fetched by a command, expected one of {fetchable}: "
             f"{data_set.how_to_get}"
         )
-    folder: Path = loaded(data_set.fetches)(cache_folder(name), url)
+    folder: Path = loaded(data_set.fetches)(catalog.cache_folder(name), url)
     return folder
 
 

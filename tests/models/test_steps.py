@@ -67,14 +67,23 @@ def test_padding_is_not_counted_as_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
-def test_dropout_is_that_of_torch(p: float) -> None:
+def test_dropout_keeps_a_share_of_the_numbers(p: float) -> None:
     for dtype in (torch.float32, torch.float64):
-        results = []
-        for layer in (Dropout(p), nn.Dropout(p)):
-            torch.manual_seed(0)
-            numbers = torch.randn(7, 3, 50, dtype=dtype, requires_grad=True)
-            dropped = layer(numbers)
-            dropped.square().sum().backward()
-            results.append((dropped.detach(), numbers.grad, torch.rand(1)))
-            assert layer.eval()(numbers) is numbers
-        torch.testing.assert_close(*results, rtol=0, atol=0)
+        torch.manual_seed(0)
+        numbers = torch.randn(7, 3, 5001, dtype=dtype, requires_grad=True)
+        layer = Dropout(p)
+        dropped = layer(numbers)
+        dropped.sum().backward()
+        kept = dropped != 0
+        assert float(kept.double().mean()) == pytest.approx(1 - p, abs=0.005)
+        factor = torch.where(kept, 1 / (1 - p), 0.0).to(dtype) if p < 1 else torch.zeros_like(numbers)
+        torch.testing.assert_close(dropped, numbers * factor, rtol=2e-4, atol=0)
+        torch.testing.assert_close(numbers.grad, factor, rtol=2e-4, atol=0)
+        assert layer.eval()(numbers) is numbers
+
+
+def test_dropout_draws_each_number_by_itself() -> None:
+    torch.manual_seed(0)
+    kept = (Dropout(0.25)(torch.ones(40_000, 4)) > 0).double()  # four from the bits of one draw
+    torch.testing.assert_close(kept.T.cov(), 0.1875 * torch.eye(4).double(), rtol=0, atol=0.005)
+    assert not torch.equal(Dropout(0.25)(torch.ones(99)), Dropout(0.25)(torch.ones(99)))

@@ -100,8 +100,10 @@ def of_cohort() -> Callable[..., dict[str, RunSettings]]:
 
 @pytest.fixture(autouse=True, scope="session")
 def small_primary() -> Iterator[None]:
-    """eICU is the primary cohort here: it is smaller than PhysioNet 2012."""
-    small = replace(mortality.STUDY, primary=((("eicu", "in-hospital"), 0),))
+    """eICU is the primary cohort here, as it is smaller than PhysioNet 2012, also weighted."""
+    controls = {"weighted": ("visits-baseline",), **mortality.STUDY.controls}
+    primary = ((("eicu", "in-hospital"), 0),)
+    small = replace(mortality.STUDY, primary=primary, controls=controls)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mortality, "STUDY", small)
         patch.setitem(STUDIES, "mortality", small)

@@ -41,6 +41,12 @@ def numbers(folder: Path) -> list[tuple[int, str, float, dict[str, float], float
     ]
 
 
+@pytest.fixture(autouse=True)
+def each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is written after each epoch."""
+    monkeypatch.setattr("sequela.training.fit.CHECKPOINT_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="module")
 def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """The folder of an uninterrupted run of a model; made once."""
@@ -140,7 +146,7 @@ def test_a_refit_learns_from_the_tuning_part_too(synthetic: Path, tmp_path: Path
     assert {r.part for r in Checkpoint.load(whole.path / "checkpoint-refit").history} == {"train"}
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Checkpoint, "save", interrupted_after(plain.training.epochs + 1))
+        patched.setattr(Checkpoint, "save", interrupted_after(plain.training.epochs + 2))
         with pytest.raises(KeyboardInterrupt):
             fit.train(refit, tmp_path / "again", root=synthetic)
     fit.train(refit, tmp_path / "again", root=synthetic, resume=True)

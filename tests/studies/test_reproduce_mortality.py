@@ -49,13 +49,14 @@ def change(patch: pytest.MonkeyPatch, **fields: Any) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    """Excerpts only, in this process, with short runs and two folds where subjects are few."""
+    """Excerpts only, in this process, with short runs, weighted too, and two folds for few."""
     nowhere = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         patch.setattr("sequela.datasets.catalog.cache_folder", lambda name: nowhere / name)
         change(patch, quick_epochs=1, few=50, folds=2, reference_models=tuple(REFERENCE))
         change(patch, primary=((MIMIC3, FULL), (EICU, 0)), hindsight=((MIMIC3, FULL), (EICU, 0)))
+        change(patch, controls={"weighted": tuple(NETWORKS), **STUDY.controls})
         # To start another process takes longer than what is left to do.
         patch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
         yield patch
@@ -286,7 +287,6 @@ def test_the_study_is_the_reports() -> None:
         for model in NETWORKS:
             assert full[model].training == mortality.TRAINING[model]
             assert not full[model].cohort.hindsight  # type: ignore[union-attr]
-            assert full[f"{model}.weighted"].training.class_weights
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
         bare = partial(mortality.STUDY.runs, question, is_primary=False, looks_back=False)
@@ -300,7 +300,7 @@ def test_the_study_is_the_reports() -> None:
     assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
     assert set(mortality.REPORTED) == set(NETWORKS)
     data_sets = {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"}
-    assert data_sets | {mortality.REPORT, mortality.FULL_CODES} == set(mortality.ASKED)
+    assert data_sets | {REPORT} == set(mortality.ASKED)
 
 
 @pytest.mark.parametrize(
@@ -321,23 +321,16 @@ def test_which_cohort_is_the_main_result_and_which_one_shows_the_leak(
     assert STUDY.hindsight_of(subjects) == looks_back
 
 
-def test_a_variant_is_asked_with_its_own_settings_and_found_again(study: Path) -> None:
-    """ICD codes of three characters (E codes four), and all of them beside that."""
-    cut, full = mortality.REPORT, mortality.FULL_CODES
+def test_the_question_of_a_run_is_found_again(study: Path) -> None:
+    """The report's question reads ICD codes of three characters (E codes four)."""
     digits = {}
-    for question in (cut, full, MIMIC3):
-        asked = mortality.STUDY.cohort_of(question)
-        assert asked is not None
-        digits[question] = asked.icd_digits
-        assert mortality.STUDY.variant_of(question[:2], asked) == question
-    assert digits == {cut: 0, full: 2, MIMIC3: None}
-    settings = (mortality.STUDY.runs(one, seed=0, quick=True)["prevalence"] for one in digits)
-    assert len({each.title for each in settings}) == 3  # told apart while they are trained
-    assert mortality.STUDY.key_of(full, is_primary=False) == (
-        "mortality-mimic3-report-2019-full-codes"
-    )
+    for question in (REPORT, MIMIC3):
+        cohort = mortality.STUDY.cohort_of(question)
+        assert cohort is not None
+        digits[question] = cohort.icd_digits
+    assert digits == {REPORT: 0, MIMIC3: None}
     (run,) = find_runs([study / "runs" / "mimic3-report-2019" / "prevalence"])
-    assert question_of(run) == cut
+    assert question_of(run) == REPORT
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sequela.config import TrainingSettings
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
+from sequela.training import fit as training
 from sequela.training.checkpoint import Checkpoint
 from sequela.training.fit import _schedule, fit
 from sequela.training.history import History, best_epoch
@@ -194,7 +195,20 @@ def test_one_cycle_of_few_steps(steps: int) -> None:
     assert 0 < schedule.get_last_lr()[0] <= 0.02
 
 
-def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_after_some_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(Checkpoint, "save", lambda self, _: saved.append(len(self.history)))
+    fitted(BASE.model_copy(update={"epochs": 3}), checkpoint=tmp_path)
+    assert saved == [6]
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    fitted(BASE.model_copy(update={"epochs": 2}), checkpoint=tmp_path)
+    assert saved == [6, 2, 4, 4]
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     settings = BASE.model_copy(update={"average": 0.7, "schedule": "one-cycle"})
 
     def interrupt(history: History) -> None:

@@ -110,8 +110,11 @@ def forked() -> list[Any]:
     return [each for each in children if type(each).__name__ == "ForkProcess"]
 
 
-def test_any_number_of_processes_takes_the_same_steps(synthetic: Path, tmp_path: Path) -> None:
+def test_any_number_of_processes_takes_the_same_steps(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Alone, in two processes, and begun in two and continued alone; there is no dropout."""
+    monkeypatch.setattr("sequela.training.fit.CHECKPOINT_SECONDS", 0.0)
     settings = RunSettings(
         model="mlp-baseline", data="bonn", split="recording", training=TrainingSettings(epochs=3)
     )

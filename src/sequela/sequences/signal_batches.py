@@ -89,6 +89,11 @@ class SignalSource:
         """int64 (segment,), index of the class."""
         return self.others.labels
 
+    def in_memory(self) -> "SignalBatch | SignalSource":
+        """Return all segments as one batch, unless the signal is in a file."""
+        is_file = isinstance(self.source, np.memmap)
+        return self if is_file else self.of(slice(None))
+
     def of(self, rows: list[int] | slice) -> SignalBatch:
         """Return the batch of some of the segments."""
         scaled = np.asarray(self.scaling.apply(self.source[self.rows[rows]]))
@@ -133,8 +138,14 @@ class VariedDataset(SignalDataset):
         super().__init__(segments)
         self._generator, self._gain = generator, gain
         self._stretch = stretch
+        in_memory = isinstance(segments, SignalBatch)
+        self._others = replace(segments, signal=segments.signal[..., :0]) if in_memory else segments.others
+        self._cuts = None
         if stretch is not None:
             self._n_times = segments.of([0]).signal.shape[2]
+            if in_memory:
+                following = segments.signal.roll(-1, 0)
+                self._cuts = torch.cat([segments.signal, following], -1).unfold(-1, self._n_times, 1)
             _, inverse, sizes = torch.unique_consecutive(
                 stretch, return_inverse=True, return_counts=True
             )
@@ -147,20 +158,41 @@ class VariedDataset(SignalDataset):
         if self._stretch is None:
             batch = segments.of(indices)
             signal = batch.signal
-        else:  # their own samples would be read in vain
-            others = segments.others if isinstance(segments, SignalSource) else segments
-            batch = others.of(indices)
+        else:
+            batch = self._others.of(indices)
             drawn = torch.rand(n, generator=self._generator, dtype=torch.float64)
             start = self._begin[indices] + (drawn * self._places[indices]).long()
-            rows, offset = start // self._n_times, start % self._n_times
-            following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
-            several = segments.of([*rows.tolist(), *following.tolist()]).signal
-            joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
-            signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
+            signal = self._cut(start // self._n_times, start % self._n_times)
         if self._gain:
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
             signal = signal * factor.exp()
         return replace(batch, signal=signal)
+
+    def _cut(self, rows: Tensor, offset: Tensor) -> Tensor:
+        """Cut each segment (segment, n_chans, n_times) a number of samples after its start."""
+        if self._cuts is not None:
+            return self._cuts[rows, :, offset]
+        n, following = len(rows), (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
+        several = self.segments.of([*rows.tolist(), *following.tolist()]).signal
+        joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
+        return joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
+
+
+class _GatheringLoader(DataLoader[SignalBatch]):
+    """A loader of segments in memory, which gathers all segments of an epoch at once.
+
+    Accelerate, which makes a loader of its own from its data set, gathers batch by batch.
+    """
+
+    def __iter__(self) -> Any:
+        """Yield the batches of an epoch, in the order that torch's own loader draws."""
+        batches: Any = self.batch_sampler
+        segments: SignalBatch = self.dataset.segments
+        if self.generator is not None:
+            torch.empty((), dtype=torch.int64).random_(generator=self.generator)  # for its workers
+            segments = segments.of(list(batches.sampler))
+        for first in range(0, len(segments.labels), batches.batch_size):
+            yield segments.of(slice(first, first + batches.batch_size))
 
 
 def signal_loader(
@@ -173,7 +205,9 @@ def signal_loader(
     dataset = segments if isinstance(segments, SignalDataset) else SignalDataset(segments)
     drawn = generator is not None
     order = RandomSampler(dataset, generator=generator) if drawn else SequentialSampler(dataset)
-    return DataLoader(
+    in_memory = type(dataset) is SignalDataset and isinstance(dataset.segments, SignalBatch)
+    loader = _GatheringLoader if in_memory else DataLoader
+    return loader(
         dataset,
         batch_sampler=BatchSampler(order, batch_size, drop_last=False),
         collate_fn=as_it_is,

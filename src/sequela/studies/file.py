@@ -35,14 +35,13 @@ class Cohort(_Table):
 
     data: str
     task: str = ""
-    variant: str = ""
     fewest: int | None = Field(default=None, ge=0)
     asked: dict[str, Any] = {}
 
     @property
     def question(self) -> Question:
         """The question of a study."""
-        return (self.data, self.task, *filter(None, (self.variant,)))
+        return self.data, self.task
 
 
 class ModelFamily(_Table):

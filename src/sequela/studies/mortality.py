@@ -5,6 +5,5 @@ from sequela.studies.registry import STUDIES
 STUDY = STUDIES["mortality"]
 COHORTS, ASKED, TRAINING = STUDY.cohorts, STUDY.asked, STUDY.training
 CLAIMS, REPORTED = STUDY.claims, STUDY.reported
-REPORT, FULL_CODES = (one for one in COHORTS if one[1] == "report-2019")
 FULL = STUDY.primary[0][1]
 """The number of subjects from which MIMIC-III is the full database, and the primary cohort."""

@@ -38,13 +38,9 @@ REPORT = tuple(STUDIES)
 
 
 def question_of(run: "Run") -> Question:
-    """Return the data set of a run, its task, and the variant of that, if it is one."""
-    asked = run.settings.cohort
-    if asked is None:
-        return run.settings.data, ""
-    question = (run.settings.data, asked.task)
-    found = (study.variant_of(question, asked) for study in STUDIES.values())
-    return next((one for one in found if one != question), question)
+    """Return the data set of a run, and its task."""
+    cohort = run.settings.cohort
+    return run.settings.data, cohort.task if cohort else ""
 
 
 def planned_leak(run: "Run") -> str:

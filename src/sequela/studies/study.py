@@ -10,9 +10,8 @@ from sequela.config import CohortSettings, RunSettings, SignalSettings, SplitUni
 from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
 
-Question = tuple[str, ...]
-"""A data set and its task; no task where the data set has its own classes. A third part names a
-variant with other settings (see ``Study.asked``)."""
+Question = tuple[str, str]
+"""A data set and its task; no task where the data set has its own classes."""
 _FEWEST_FOLDS = 2
 _OF_THE_TASK = ("hours", "from_icu", "declared")
 """The keys of ``Study.asked`` that are only for its own task."""
@@ -68,8 +67,7 @@ class Study(StudyKeys):
         hindsight: Questions in the same form, of which the first gets the ``hindsight`` controls;
             if empty, the main result gets them.
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
-        asked: Default settings of each data set: ``CohortSettings``. A question, or a variant of
-            one, has its own on top.
+        asked: Default settings of each data set: ``CohortSettings``. A question has its own on top.
         signals: Description of the user's own recordings: fields of ``SignalSettings``.
         splits: Units of the split; the first gives the main result. By row, and by recording where
             the first is by session, shows the effect of a leak.
@@ -77,7 +75,8 @@ class Study(StudyKeys):
         reference_models: Baseline models to compare the networks with.
         default: Whether the default model of its data (``sequela train auto``) is also run, if the
             study does not name it.
-        controls: Models with control runs, ``weighted`` (of the main result) or ``hindsight``.
+        controls: Models with control runs, ``weighted`` (of the main result) or ``hindsight``; under
+            the name of a further split, the only models that are trained on it.
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
         families: Title, baseline and improved model of each pair to compare.
@@ -137,16 +136,6 @@ class Study(StudyKeys):
         preferred = (one for one, least in self.hindsight if subjects.get(one, 0) >= least)
         return next(preferred, self.primary_of(subjects))
 
-    def variant_of(self, question: Question, asked: CohortSettings) -> Question:
-        """Return a question, or the variant of it with these settings."""
-        variants = (one for one in self.cohorts if one[:2] == question and one != question)
-        alike = (
-            one
-            for one in variants
-            if all(getattr(asked, name) == value for name, value in self.asked[one].items())
-        )
-        return next(alike, question)
-
     def key_of(self, question: Question, *, is_primary: bool) -> str:
         """Return the name of a question in ``results.json``."""
         return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
@@ -166,7 +155,7 @@ class Study(StudyKeys):
         """Return whether a split only shows the effect of a leak, and gives no result."""
         return split == "row" or (split == "recording" and self.splits[0] == "session")
 
-    def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
+    def ask(self, data: str, said: Mapping[str, Any]) -> CohortSettings:
         """Return the settings of a data set, with a user's changes.
 
         If the user names another task than the study's, its own times are used. If the user names
@@ -174,8 +163,7 @@ class Study(StudyKeys):
         from a file, all tables are read, since any of them may hold the codes.
         """
         usual = {"task": "in-hospital", **self.asked.get(data, {})}
-        question = (data, said.get("task", usual["task"]))
-        own = {**self.asked.get(question, {}), **self.asked.get((*question, variant), {}), **said}
+        own = {**self.asked.get((data, said.get("task", usual["task"])), {}), **said}
         asked = {**usual, **own}
         if asked["task"] != usual["task"]:
             asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
@@ -190,8 +178,8 @@ class Study(StudyKeys):
 
     def cohort_of(self, question: Question) -> CohortSettings | None:
         """Return the settings of records; ``None`` where the data set has its own classes."""
-        data, task, *variant = question
-        return self.ask(data, {"task": task}, *variant) if task else None
+        data, task = question
+        return self.ask(data, {"task": task}) if task else None
 
     def runs(
         self,
@@ -217,6 +205,8 @@ class Study(StudyKeys):
         own = (*reversed(tuple(self.training)), *self.reference_models)
         for model in (*own, *(default,) * bool(default and default not in own)):
             for split in self.splits:
+                if model not in self.controls.get(split, (model,)):
+                    continue
                 name = model + f".by-{split}" * (len(self.splits) > 1)
                 named[name] = RunSettings.of(
                     model=model,

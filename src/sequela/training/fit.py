@@ -20,6 +20,10 @@ from sequela.training.checkpoint import Checkpoint, clone, generator_states, res
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
+CHECKPOINT_SECONDS = 5.0
+"""The least time between two checkpoints of a fit."""
+KEPT_BYTES = 1 << 28
+"""The most memory for the batches of a validation set, which are the same in each epoch."""
 _TEN = 10
 _ema = cache(get_ema_multi_avg_fn)
 
@@ -44,8 +48,9 @@ def fit(
     weights where ``settings.average`` is 0.
 
     The model takes ``*batch.inputs`` and returns logits (example, class). If it has a method
-    ``fit_scales``, this receives the inputs of each training batch before the first epoch. In
-    training it may return logits and a second number (example,), see ``settings.second_target``, or
+    ``fit_scales``, this receives the inputs of each training batch before the first epoch. If it has
+    the methods ``features`` and ``classify``, whose composition is its ``forward``, training does not
+    change the features: those of the validation set are computed once. In training it may return logits and a second number (example,), see ``settings.second_target``, or
     the logits of several independently trained members (member, example, class).
 
     Batches have ``inputs`` (arguments of ``forward``), ``labels``, ``weight`` (of each example in
@@ -54,8 +59,9 @@ def fit(
     ``tuning`` decide on the best epoch and on stopping; with ``None`` all epochs are run and the
     weights are from the last. The means of ``metrics`` are recorded in each epoch.
 
-    ``checkpoint`` is the folder for the state after each epoch, from which ``resume`` continues:
-    the result has the same bytes as if never interrupted. With ``share_batches``, several processes
+    ``checkpoint`` is the folder for the state after an epoch, from which ``resume`` continues: it is
+    written when the last one is ``CHECKPOINT_SECONDS`` old, and at the end. The result has the same
+    bytes as if never interrupted. With ``share_batches``, several processes
     share each batch, so that a fit takes the same steps in any number of them; else each takes
     other batches. The first epoch includes the seconds in which the batches were ``prepared``.
     """
@@ -72,6 +78,7 @@ def fit(
         saved = Checkpoint.load(checkpoint)
         run.restore(saved)
         history, best = saved.history, saved.best
+    saved_at = time.perf_counter()
     for number in _epochs_left(history, settings):
         record = run.epoch(number, "train")
         history.append(replace(record, seconds=record.seconds + prepared * (number == 1)))
@@ -79,9 +86,13 @@ def fit(
             history.append(run.epoch(number, "tuning"))
         if run.tuning is None or kept_epoch(history, settings.keep) == number:
             best = clone(run.average.module.state_dict())
-        if checkpoint is not None and run.accelerator.is_main_process:
+        is_due = time.perf_counter() - saved_at > CHECKPOINT_SECONDS
+        if checkpoint is not None and run.accelerator.is_main_process and is_due:
             run.checkpoint(history, best).save(checkpoint)
+            saved_at = time.perf_counter()
         on_epoch(history)
+    if checkpoint is not None and run.accelerator.is_main_process:
+        run.checkpoint(history, best).save(checkpoint)
     model.load_state_dict(best)
     model.eval()
     return history
@@ -89,9 +100,13 @@ def fit(
 
 @dataclass(frozen=True)
 class _Fit:
-    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds."""
+    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds.
+
+    A fit is ``alone`` in one process on a CPU.
+    """
 
     accelerator: Accelerator
+    alone: bool
     settings: TrainingSettings
     raw_model: nn.Module
     raw_adam: AdamW
@@ -104,6 +119,7 @@ class _Fit:
     schedule: Any
     train: Any
     tuning: Any
+    features: list[Tensor]
     metrics: Mapping[str, Metric]
     class_weight: Tensor | None
 
@@ -136,19 +152,32 @@ class _Fit:
         average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
         raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
         data_order = train.generator
-        model, _, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
+        model, schedule, judged = raw_model, raw_schedule, tuning
+        features: list[Tensor] = []
+        # One process on a CPU needs nothing of what Accelerate does in each step.
+        alone = accelerator.device.type == "cpu" and accelerator.num_processes == 1
+        if alone and tuning is not None:
+            judged = _kept(tuning)
+            if isinstance(judged, list) and hasattr(raw_model, "classify"):
+                compute: Any = raw_model.eval().features
+                with torch.no_grad():
+                    features = [compute(*batch.inputs) for batch in judged]
+        elif not alone:
+            # Processes train on equally many batches; the validation set is used as it is, without
+            # duplicates.
+            model, _, train, schedule = accelerator.prepare(
+                raw_model, raw_adam, train, raw_schedule
+            )
+            accelerator.even_batches = False
+            judged = None if tuning is None else accelerator.prepare(tuning)
         average = average.to(accelerator.device)
         weights: Any = (list(average.module.parameters()), list(raw_model.parameters()))
         buffers = (list(average.module.buffers()), list(raw_model.buffers()))
         weight = None if class_weight is None else class_weight.to(accelerator.device)
-        # Processes train on equally many batches; the validation set is used as it is, without
-        # duplicates.
-        accelerator.even_batches = False
-        judged = None if tuning is None else accelerator.prepare(tuning)
         raw = raw_model, raw_adam, raw_schedule, data_order
-        prepared = model, schedule, train, judged
+        prepared = model, schedule, train, judged, features
         return cls(
-            accelerator, settings, *raw, average, weights, buffers, *prepared, metrics, weight
+            accelerator, alone, settings, *raw, average, weights, buffers, *prepared, metrics, weight
         )
 
     def restore(self, saved: Checkpoint) -> None:
@@ -173,12 +202,15 @@ class _Fit:
         """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
-        network = (self.model if learns else self.average).train(learns)
+        network: Any = (self.model if learns else self.average).train(learns)
         with torch.set_grad_enabled(learns):
-            for batch in self.train if learns else self.tuning:
-                answer, labels = network(*batch.inputs), batch.labels
+            for index, batch in enumerate(self.train if learns else self.tuning):
+                if self.features and not learns:
+                    answer = network.module.classify(self.features[index])
+                else:
+                    answer = network(*batch.inputs)
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
-                weight = batch.weight
+                labels, weight = batch.labels, batch.weight
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     labels = torch.cat([labels] * len(logits))
@@ -206,9 +238,13 @@ class _Fit:
     def _step(self, loss: Tensor) -> None:
         # Accelerate's own step looks for another optimiser's package, in all folders, twice.
         self.raw_adam.zero_grad()
-        self.accelerator.backward(loss)
+        if self.alone:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.weights[1], self.settings.clip_norm)
+            clip = nn.utils.clip_grad_norm_ if self.alone else self.accelerator.clip_grad_norm_
+            clip(self.weights[1], self.settings.clip_norm)
         self.raw_adam.step()
         self.schedule.step()
         self._update_average()
@@ -221,6 +257,17 @@ class _Fit:
         for averaged, now in zip(*self.buffers, strict=True):
             averaged.copy_(now)
         self.average.n_averaged += 1
+
+
+def _kept(loader: DataLoader[Any]) -> Any:
+    """Return the batches of a loader, or the loader where they take more than ``KEPT_BYTES``."""
+    batches, size = [], 0
+    for batch in loader:
+        size += sum(t.nbytes for t in vars(batch).values() if isinstance(t, Tensor))
+        if size > KEPT_BYTES:
+            return loader
+        batches.append(batch)
+    return batches
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:

@@ -22,7 +22,9 @@ class Totals:
     def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
         self.metrics = metrics
         self.class_weight = class_weight
-        self.sums = torch.zeros(3 + len(metrics), dtype=torch.float64)
+        zero = torch.zeros((), dtype=torch.float64)
+        self.loss, self.weight, self.values = zero, zero, dict.fromkeys(metrics, zero)
+        self.n_examples = 0
 
     def add(
         self,
@@ -41,28 +43,37 @@ class Totals:
         (Szegedy 2016, arXiv 1512.00567), or as the probabilities ``toward`` (example, class).
         """
         log_probabilities = logits.float().log_softmax(1)
-        weights = self.class_weight
         if labels.ndim > 1:  # the share of each class that an example may be in
             losses = -(log_probabilities + labels.log()).logsumexp(1)
             # The probabilities of rare events are what is wanted.
             smoothing = 0.0 if toward is None else smoothing
         else:
             losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
-        weight = losses.new_ones(len(labels)) if weight is None else weight
-        weight = weight if weights is None else weight * weights[labels]
-        losses = losses * weight
-        values = [metric(logits, labels).sum() for metric in self.metrics.values()]
-        sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
-        self.sums = self.sums.to(sums.device) + sums.detach()
-        if toward is None:
-            toward = torch.full_like(log_probabilities, 1 / log_probabilities.shape[1])
-        spread = -((log_probabilities * toward).sum(1) * weight)
-        loss: Tensor = ((1 - smoothing) * losses + smoothing * spread).sum() / weight.sum()
-        return loss
+        if self.class_weight is not None:
+            of_labels = self.class_weight[labels]
+            weight = of_labels if weight is None else weight * of_labels
+        loss, total = _weighted(losses, weight), len(labels) if weight is None else weight.sum()
+        self.loss = self.loss + loss.detach()  # on the device of the loss, without waiting for it
+        self.weight = self.weight + total
+        for name, metric in self.metrics.items():
+            self.values[name] = self.values[name] + metric(logits.detach(), labels).sum()
+        self.n_examples += len(labels)
+        if smoothing:
+            spread = log_probabilities.mean(1)
+            if toward is not None:
+                spread = (log_probabilities * toward).sum(1)
+            loss = (1 - smoothing) * loss - smoothing * _weighted(spread, weight)
+        return loss / total
 
     def record(self, accelerator: Accelerator) -> dict[str, Any]:
         """Return the means over all examples of all processes."""
-        sums = accelerator.reduce(self.sums.to(accelerator.device), reduction="sum")
-        loss, weight, *values, n_examples = sums.tolist()
+        numbers = [self.loss, self.weight, *self.values.values(), torch.tensor(self.n_examples)]
+        sums = torch.stack([number.to(accelerator.device, torch.float64) for number in numbers])
+        loss, weight, *values, n_examples = accelerator.reduce(sums, reduction="sum").tolist()
         means = {name: value / n_examples for name, value in zip(self.metrics, values, strict=True)}
         return {"loss": loss / weight, "metrics": means}
+
+
+def _weighted(numbers: Tensor, weight: Tensor | None) -> Tensor:
+    """Sum numbers (example,), each times its weight."""
+    return numbers.sum() if weight is None else (numbers * weight).sum()

@@ -1,5 +1,6 @@
 """The examples of a run on recordings: segments, a split and the fitted scaling."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -37,6 +38,8 @@ _NAMED = ("recording", "session", "subject")
 _LOOKED_AT = 500  # segments of a class from which a typical one is chosen
 _DRAWN = 1000  # samples
 _PREDICTION_BATCH = 1024
+_READ: dict[object, tuple[Segments, str]] = {}
+"""The published recordings that were read last: folds and models of a study read the same."""
 
 
 def from_recordings(
@@ -272,11 +275,19 @@ def segments_of(
     work: Path | None = None,
 ) -> tuple[Segments, str]:
     """Read all segments of a data set, and return them with the place of the data in words."""
-    opened, located = data_set.open(root, given, segment, work)
     if data_set.windows:
-        return of_windows(opened), located.origin
-    signals = data_set.recordings
-    return cut(opened, segment or usual or signals.n_times, signals.classes), located.origin
+        windows, located = data_set.open(root, given, segment, work)
+        return of_windows(windows), located.origin
+    signals, path = data_set.recordings, data_set.locate(root).path
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    state = tuple((file, (at := file.stat()).st_size, at.st_mtime_ns) for file in files)
+    n_times = segment or usual or signals.n_times
+    key = (repr(data_set), root, n_times, os.environ.get("SEQUELA_DATA"), state)
+    if key not in _READ:
+        opened, located = data_set.open(root, given, segment, work)
+        _READ.clear()
+        _READ[key] = cut(opened, n_times, signals.classes), located.origin
+    return _READ[key]
 
 
 def load_other(

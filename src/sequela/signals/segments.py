@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,7 +14,7 @@ from sequela.config import SegmentLength
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
-from sequela.identity.pseudonyms import own
+from sequela.identity.pseudonyms import Pseudonyms, own
 from sequela.signals.simultaneous import LONGEST
 from sequela.signals.windows import Windows, cut_row, in_blocks, release, stored
 
@@ -76,11 +77,20 @@ class Segments:
 
     def sha256(self) -> str:
         """Return the SHA-256 of ids, labels and samples."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         digest = hashlib.sha256("\n".join(self.segment_id.tolist()).encode())
         digest.update(self.label.tobytes())
         for some in in_blocks(self.signal):
             digest.update(np.ascontiguousarray(some).data)
         return digest.hexdigest()
+
+    @cached_property
+    def contents(self) -> dict[Pseudonyms, Content]:
+        """The marks that :func:`content_of` has computed, by the hashing of ids."""
+        return {}
 
     @property
     def n_recordings(self) -> int:
@@ -126,10 +136,14 @@ def content_of(segments: Segments) -> Content:
     Ids are hashed. The segments of a recording are read as one signal, so that no mark is lost at
     the boundaries.
     """
-    first = _next_recordings(segments.recording_id)
-    starts = np.concatenate(([0], first))
-    signals = map(_moving, np.split(segments.signal, first))
-    return of_signals(own().each(segments.independent[starts]).tolist(), signals)
+    pseudonyms = own()
+    if pseudonyms not in segments.contents:
+        first = _next_recordings(segments.recording_id)
+        starts = np.concatenate(([0], first))
+        signals = map(_moving, np.split(segments.signal, first))
+        ids = pseudonyms.each(segments.independent[starts]).tolist()
+        segments.contents[pseudonyms] = of_signals(ids, signals)
+    return segments.contents[pseudonyms]
 
 
 def _moving(segments: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -34,6 +34,18 @@ def test_resamples_vary_as_a_mean_does(size: int) -> None:
     assert means.var() == pytest.approx(values.var(ddof=1) / size, rel=0.05)
 
 
+def test_the_same_resamples_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stratum, chunks = np.arange(40) % 3, []
+    for kept_bytes in (0, 1 << 20, 1 << 20):  # drawn, drawn and kept, kept
+        monkeypatch.setattr(resampling, "_KEPT_BYTES", kept_bytes)
+        rng = np.random.default_rng(5)
+        weights = np.concatenate(list(resampling.resampled_weights(stratum, 230, rng)))
+        chunks.append((weights.tolist(), rng.random()))
+    assert chunks[0] == chunks[1] == chunks[2]
+    again = next(resampling.resampled_weights(stratum, 230, np.random.default_rng(6)))
+    assert again.tolist() != chunks[0][0][:100]
+
+
 def test_a_left_out_group_is_made_up_for_by_its_stratum() -> None:
     stratum = np.array([0, 1, 1, 0, 0])
     weights = np.concatenate(list(resampling.jackknife_weights(stratum)))

@@ -1,12 +1,17 @@
 """Weights of groups: bootstrap resamples, and one group left out after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 100  # resamples drawn at once: they fit a processor's cache
 _JACKKNIFE_BLOCKS = 500
+_COUNT = np.dtype(np.uint16)
+_KEPT_BYTES = 1 << 26  # of the resamples of one bootstrap
+_MOST_KEPT = 2  # bootstraps
+_kept: dict[object, tuple[list[NDArray[np.uint16]], Mapping[str, Any]]] = {}
 
 
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -28,19 +33,38 @@ def resampled_weights(
 ) -> Iterator[NDArray[np.float64]]:
     """Draw weights of the groups in bootstrap resamples, in chunks of (resample, group).
 
-    For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
+    For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each. The last
+    draws are kept, as all metrics and models of a study are evaluated on the same resamples.
     """
+    sizes = np.bincount(stratum)[stratum]
+    scale = sizes / (sizes - 1)
+    if resamples * len(stratum) * _COUNT.itemsize > _KEPT_BYTES:
+        yield from (counts * scale for counts in _counts(stratum, resamples, rng))
+        return
+    key = (stratum.tobytes(), resamples, repr(rng.bit_generator.state))
+    if key not in _kept:
+        drawn = list(_counts(stratum, resamples, rng))
+        while len(_kept) >= _MOST_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = drawn, rng.bit_generator.state
+    drawn, rng.bit_generator.state = _kept[key]
+    yield from (counts * scale for counts in drawn)
+
+
+def _counts(
+    stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.uint16]]:
+    """Draw how often each group is in each resample, in chunks of (resample, group)."""
     members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
-        weights = np.empty((rows, len(stratum)))
+        counts = np.empty((rows, len(stratum)), _COUNT)
         for groups in members:
             size = len(groups)
             drawn = rng.integers(size, size=(rows, size - 1))
             drawn += np.arange(rows)[:, None] * size
-            counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-            weights[:, groups] = counts * (size / (size - 1))
-        yield weights
+            counts[:, groups] = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+        yield counts
 
 
 def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:

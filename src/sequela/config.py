@@ -311,6 +311,8 @@ class RunSettings(_Settings):
     aim_target: float | None = Field(default=None, validate_default=True)
     """Target of the aim: the sensitivity to reach, or the cost of a missed event in false alarms
     (cost_ratio)."""
+    resamples: int = Field(default=2_000, ge=100, json_schema_extra=NO_OPTION)
+    """Compute each interval from this many bootstrap resamples."""
     segment: SegmentLength | None = None
     """Cut recordings into segments of this many samples; `recording` keeps each whole (default: set
     by the model, else by the data set)."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
 from sequela.files import temporary
@@ -74,12 +75,16 @@ def _own(folder: Run) -> dict[str, Any]:
     if folder.of_many:
         return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
-    numbers = summarise(
-        predictions.part("held_out"), seed=settings.seed, recordings=folder.data.classes_fixed
-    )
+    how = Bootstrap(resamples=settings.resamples)
+    held_out, fixed = predictions.part("held_out"), folder.data.classes_fixed
+    numbers = summarise(held_out, seed=settings.seed, recordings=fixed, how=how)
     if len(predictions.classes) == _TWO and not predictions.horizons:
         numbers["operating_points"] = operating_points(
-            predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
+            predictions,
+            seed=settings.seed,
+            aim=settings.aim,
+            target=settings.aim_target,
+            how=how,
         )
     return {"leaks": leaks, **numbers}
 

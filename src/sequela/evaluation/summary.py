@@ -12,7 +12,7 @@ from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
 from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operation
-from sequela.evaluation.intervals import Estimate, Interval, estimates
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
@@ -27,18 +27,21 @@ def summarise_parts(
     predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
 ) -> dict[str, dict[str, Any]]:
     """Compute a run's ``metrics.json`` for each part; intervals take a bootstrap."""
-    seed = settings.seed if intervals else None
+    seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
     parts = {
-        name: summarise(predictions.part(name), seed=seed, recordings=recordings) for name in PARTS
+        name: summarise(predictions.part(name), seed=seed, recordings=recordings, how=how)
+        for name in PARTS
     }
     if len(predictions.classes) == _TWO and not predictions.horizons:
         parts["held_out"]["operating_points"] = operating_points(
-            predictions, seed=seed, aim=settings.aim, target=settings.aim_target
+            predictions, seed=seed, aim=settings.aim, target=settings.aim_target, how=how
         )
     return parts
 
 
-def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -> dict[str, Any]:
+def summarise(
+    predictions: Predictions, *, seed: int | None, recordings: bool, how: Bootstrap = DEFAULT
+) -> dict[str, Any]:
     """Compute recall, confusion, and each reported metric that is defined on one part.
 
     Args:
@@ -47,6 +50,7 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
         recordings: Whether examples are segments of recordings of one class: each then gets the
             class with the highest mean probability over its segments, and the bootstrap resamples
             within classes.
+        how: The settings of the bootstrap.
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the
@@ -60,14 +64,14 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
         "groups": len(np.unique(predictions.group_id)),
         **({} if ids is None else {"recordings": len(np.unique(ids))}),
         **{m.key: _or_none(m.value(predictions)) for m in possible},
-        **(_ends(predictions, seed) if predictions.horizons else _classified(predictions)),
+        **(_ends(predictions, seed, how) if predictions.horizons else _classified(predictions)),
     }
     uncertain = {m.key: m.statistic(predictions) for m in possible if m.interval and m.statistic}
     if seed is None or not uncertain:
         return numbers
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     # All on the same resamples, so that another metric changes none.
-    all_ = estimates(stacked([*uncertain.values()]), np.random.default_rng(seed), stratum=stratum)
+    all_ = estimates(stacked([*uncertain.values()]), np.random.default_rng(seed), how, stratum)
     for key, found in zip(uncertain, all_, strict=True):
         numbers.update(_number(key, found))
         if key == next(iter(uncertain)):
@@ -84,7 +88,7 @@ def _classified(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
+def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> dict[str, Any]:
     """Return what ended first, counted, and the numbers at each horizon."""
     from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
@@ -98,7 +102,7 @@ def _ends(predictions: Predictions, seed: int | None) -> dict[str, Any]:
     if seed is None or rows.n_groups < _TWO:
         written = [{n: _or_none(v)} for n, v in zip(names, rows.estimate.tolist(), strict=True)]
     else:
-        written = [*map(_number, names, estimates(rows, np.random.default_rng(seed)))]
+        written = [*map(_number, names, estimates(rows, np.random.default_rng(seed), how))]
     return found | {"horizons": by_horizon(predictions.horizons, written)}
 
 
@@ -117,7 +121,12 @@ def by_horizon(
 
 
 def operating_points(
-    predictions: Predictions, *, seed: int | None, aim: Aim, target: float | None = None
+    predictions: Predictions,
+    *,
+    seed: int | None,
+    aim: Aim,
+    target: float | None = None,
+    how: Bootstrap = DEFAULT,
 ) -> list[dict[str, Any]]:
     """Compute the test performance at 0.5, and at the threshold chosen on the validation set.
 
@@ -126,11 +135,15 @@ def operating_points(
     its 95 % interval ``<name>_ci``. A ``seed`` of ``None`` leaves the intervals out.
     """
     chosen = choose_threshold(predictions.part("tuning"), aim, target)
-    return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed)
+    return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed, how=how)
 
 
 def points(
-    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int | None
+    held_out: Predictions,
+    thresholds: Sequence[Threshold],
+    *,
+    seed: int | None,
+    how: Bootstrap = DEFAULT,
 ) -> list[dict[str, Any]]:
     """Compute the performance at given thresholds; as :func:`operating_points`."""
     rates, names = stacked([operation(held_out, t) for t in thresholds]), _NAMES * len(thresholds)
@@ -138,7 +151,7 @@ def points(
     if seed is None:
         found = [{n: _or_none(v)} for n, v in zip(names, rates.estimate.tolist(), strict=True)]
     else:
-        found = [*map(_number, names, estimates(rates, np.random.default_rng(seed)))]
+        found = [*map(_number, names, estimates(rates, np.random.default_rng(seed), how))]
     made: list[dict[str, Any]] = []
     for place, threshold in enumerate(thresholds):
         point = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}

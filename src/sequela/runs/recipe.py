@@ -35,7 +35,7 @@ def judged(runs: Sequence[RunFolder]) -> list[Judged]:
 
 def bootstrap_of(run: RunFolder) -> Bootstrap:
     """Return the bootstrap for the groups of a run's data."""
-    return Bootstrap(classes_fixed=run.data.classes_fixed)
+    return Bootstrap(classes_fixed=run.data.classes_fixed, resamples=run.settings.resamples)
 
 
 def over_runs(

@@ -26,6 +26,8 @@ TENSORS = {
     "features": ("features",),
 }
 """The tensors of each input."""
+_MOST_VALUES = 1 << 25
+"""Values that are scaled once and kept: 160 MiB with their mask."""
 STEPPED = {"codes", "values", "gaps"}
 """The inputs that have steps."""
 
@@ -189,6 +191,21 @@ class BesideCodes:
         columns = [np.interp(v, *line) for v, line in zip(values.T, self._knots, strict=True)]
         return np.nan_to_num(np.array(columns, np.float32).T.reshape(values.shape))
 
+    def _values(
+        self, visits: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return scaled values of visits (visit, channel), 0 where there is none, and the mask."""
+        values, mask = last_values(self.sequences, visits)
+        return np.where(mask, self._scaled(values), 0), mask
+
+    @cached_property
+    def _all_values(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
+        """The values of all visits and their mask, where they take little memory."""
+        visits = len(self.sequences.code_offsets) - 1
+        if visits * len(self.sequences.channel_names) > _MOST_VALUES:
+            return None
+        return self._values(np.arange(visits))
+
     @cached_property
     def _knots(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         return knots(self.scales["values:quantiles"])
@@ -203,8 +220,11 @@ class BesideCodes:
         """
         found: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
-            values, mask = last_values(self.sequences, visits)
-            found |= {"values": np.where(mask, self._scaled(values), 0), "mask": mask}
+            if self._all_values:
+                values, mask = (array[visits] for array in self._all_values)
+            else:
+                values, mask = self._values(visits)
+            found |= {"values": values, "mask": mask}
         if "gaps" in self.reads:
             times = self.sequences.step_time
             before = np.where(ranks > 0, visits - 1, visits)

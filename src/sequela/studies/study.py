@@ -13,6 +13,8 @@ from sequela.studies.claims import Claim
 Question = tuple[str, str]
 """A data set and its task; no task where the data set has its own classes."""
 _FEWEST_FOLDS = 2
+_QUICK_RESAMPLES = 200
+"""Bootstrap resamples of the intervals of a quick study, which has no refit and no teacher."""
 _OF_THE_TASK = ("hours", "from_icu", "declared")
 """The keys of ``Study.asked`` that are only for its own task."""
 
@@ -216,6 +218,7 @@ class Study(StudyKeys):
                     split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
+                    **({"resamples": _QUICK_RESAMPLES} if quick else {}),
                     signals=declared,
                 )
                 named |= self._controls(name, named[name], kinds)
@@ -228,7 +231,8 @@ class Study(StudyKeys):
             return training
         epochs = min(training.epochs, self.quick_epochs)
         average = min(training.average, self.quick_average)
-        return training.model_copy(update={"epochs": epochs, "average": average})
+        changes = {"epochs": epochs, "average": average, "refit": False, "distil": 0.0}
+        return training.model_copy(update=changes)
 
     def _controls(
         self, name: str, settings: RunSettings, kinds: tuple[str, ...]

@@ -78,7 +78,8 @@ def block(number: int, seed: int) -> Iterator[tuple[str, pl.DataFrame]]:
     begin, end = at(stays["begin"]), at(stays["end"])
     yield "PATIENTS", patients(rng, subject)
     yield "ADMISSIONS", admission_table(rng, of, hadm, begin, end, death)
-    yield "ICUSTAYS", icu_stays(rng, of, hadm, begin, end)
+    icu_stay = np.arange(ICU_STAYS) + number * ICU_STAYS + 200_000
+    yield "ICUSTAYS", icu_stays(rng, of, hadm, begin, end, icu_stay)
     stay, rank = coded(rng, DIAGNOSES)
     codes = names.choice(np.arange(1_000, 99_999), DIAGNOSIS_CODES, replace=False).astype(str)
     drawn = zipf_draw(rng, codes, DIAGNOSES)
@@ -151,17 +152,21 @@ def admission_table(
 
 
 def icu_stays(
-    rng: np.random.Generator, of: Ints, hadm: Ints, begin: NDArray[Any], end: NDArray[Any]
+    rng: np.random.Generator,
+    of: Ints,
+    hadm: Ints,
+    begin: NDArray[Any],
+    end: NDArray[Any],
+    icu_stay: Ints,
 ) -> pl.DataFrame:
     """ICUSTAYS: as long as the admission that they are in."""
     stay = rng.integers(0, len(hadm), ICU_STAYS)
-    first = int(hadm.min()) + np.arange(ICU_STAYS)
     return pl.DataFrame(
         {
-            "ROW_ID": first,
+            "ROW_ID": icu_stay,
             "SUBJECT_ID": of[stay],
             "HADM_ID": hadm[stay],
-            "ICUSTAY_ID": first,
+            "ICUSTAY_ID": icu_stay,
             "DBSOURCE": ["metavision"] * ICU_STAYS,
             "FIRST_CAREUNIT": ["MICU"] * ICU_STAYS,
             "LAST_CAREUNIT": ["MICU"] * ICU_STAYS,

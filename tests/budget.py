@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "quick test; usual: all but the slow; all",
     )
     parser.addoption("--budget", type=float, help="most processor seconds of a test: more fails")
+    parser.addoption("--sum", type=float, help="most processor seconds of all usual tests together")
     parser.addoption("--list-longer", action="store_true", help=f"write {LONGER.name} anew")
 
 
@@ -82,6 +83,7 @@ class Seconds:
         self.calls: dict[str, float] = defaultdict(float)
         self.shared: dict[str, float] = {}
         self.total = 0.0
+        self.usual = 0.0  # of the tests that are not slow, with their fixtures
 
     @staticmethod
     def now() -> float:
@@ -106,11 +108,12 @@ class Seconds:
                 self.of_fixtures[name] = own
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, Any, Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Give each phase of a test the seconds since the phase before."""
         report = yield
         now = self.now()
         report.processor, self.last = now - self.last, now
+        report.slow = _slow(item)
         report.fixtures, self.of_fixtures = self.of_fixtures, {}
         return report
 
@@ -121,11 +124,16 @@ class Seconds:
         self.calls[report.nodeid] += own
         self.shared.update(report.fixtures)
         self.total += report.processor
+        self.usual += 0.0 if report.slow else report.processor
 
     def over(self) -> list[str]:
-        """Return the phases that took more than the budget."""
+        """Return the phases that took more than the budget, and the sum if that is too high."""
         budget = self.config.getoption("budget")
-        return [] if budget is None else [n for n, s in self.phases.items() if s > budget]
+        over = [] if budget is None else [n for n, s in self.phases.items() if s > budget]
+        most = self.config.getoption("sum")
+        if most is not None and self.usual > most:
+            over.append(f"all usual tests together, {self.usual:.0f} of {most:.0f}")
+        return over
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.worker is None and self.over():
@@ -141,6 +149,6 @@ class Seconds:
         both = {**self.phases, **self.shared}
         for name in sorted(both, key=both.__getitem__, reverse=True)[:SLOWEST]:
             terminalreporter.line(f"{both[name]:7.1f}  {name}")
-        terminalreporter.line(f"{self.total:7.1f}  in all")
+        terminalreporter.line(f"{self.total:7.1f}  in all, {self.usual:.1f} of the usual tests")
         for name in self.over():
             terminalreporter.line(f"over the budget: {name}", red=True)

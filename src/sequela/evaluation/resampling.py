@@ -63,7 +63,9 @@ def _counts(
             size = len(groups)
             drawn = rng.integers(size, size=(rows, size - 1))
             drawn += np.arange(rows)[:, None] * size
-            counts[:, groups] = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+            counts[:, groups] = np.bincount(drawn.ravel(), minlength=rows * size).reshape(
+                rows, size
+            )
         yield counts
 
 

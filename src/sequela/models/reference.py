@@ -144,9 +144,8 @@ def cross_fitted(
     """Predict each training example with a model fitted on other groups: (example, class).
 
     Groups are divided into parts, each with its share of those of each class. The part that is
-    predicted decides when to stop. Each validation example gets the mean of these models, and other
-    examples get 0. Returns ``None`` if a class has fewer than two groups, so that a model would lack
-    it.
+    predicted decides when to stop. Validation examples get the mean of these models, others get 0.
+    Returns ``None`` if a class has fewer than two groups, so that a model would lack it.
     """
     rows, times = examples.train, examples.times
     ends = examples.labels[rows]

@@ -138,14 +138,9 @@ class VariedDataset(SignalDataset):
         super().__init__(segments)
         self._generator, self._gain = generator, gain
         self._stretch = stretch
-        in_memory = isinstance(segments, SignalBatch)
-        self._others = replace(segments, signal=segments.signal[..., :0]) if in_memory else segments.others
-        self._cuts = None
         if stretch is not None:
             self._n_times = segments.of([0]).signal.shape[2]
-            if in_memory:
-                following = segments.signal.roll(-1, 0)
-                self._cuts = torch.cat([segments.signal, following], -1).unfold(-1, self._n_times, 1)
+            self._others, self._cuts = self._prepared(segments)
             _, inverse, sizes = torch.unique_consecutive(
                 stretch, return_inverse=True, return_counts=True
             )
@@ -167,6 +162,14 @@ class VariedDataset(SignalDataset):
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
             signal = signal * factor.exp()
         return replace(batch, signal=signal)
+
+    def _prepared(self, segments: SignalBatch | SignalSource) -> tuple[SignalBatch, Tensor | None]:
+        """Return the segments without samples, and all cuts that begin in each, if in memory."""
+        if isinstance(segments, SignalSource):
+            return segments.others, None
+        joined = torch.cat([segments.signal, segments.signal.roll(-1, 0)], -1)
+        cuts = joined.unfold(-1, self._n_times, 1)  # (segment, n_chans, offset, n_times)
+        return replace(segments, signal=segments.signal[..., :0]), cuts
 
     def _cut(self, rows: Tensor, offset: Tensor) -> Tensor:
         """Cut each segment (segment, n_chans, n_times) a number of samples after its start."""

@@ -191,9 +191,7 @@ class BesideCodes:
         columns = [np.interp(v, *line) for v, line in zip(values.T, self._knots, strict=True)]
         return np.nan_to_num(np.array(columns, np.float32).T.reshape(values.shape))
 
-    def _values(
-        self, visits: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _values(self, visits: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return scaled values of visits (visit, channel), 0 where there is none, and the mask."""
         values, mask = last_values(self.sequences, visits)
         return np.where(mask, self._scaled(values), 0), mask

@@ -77,8 +77,8 @@ class Study(StudyKeys):
         reference_models: Baseline models to compare the networks with.
         default: Whether the default model of its data (``sequela train auto``) is also run, if the
             study does not name it.
-        controls: Models with control runs, ``weighted`` (of the main result) or ``hindsight``; under
-            the name of a further split, the only models that are trained on it.
+        controls: Models with control runs, ``weighted`` (of the main result) or ``hindsight``. The
+            name of a further split lists the only models that are trained on it.
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
         families: Title, baseline and improved model of each pair to compare.

@@ -48,9 +48,10 @@ def fit(
     weights where ``settings.average`` is 0.
 
     The model takes ``*batch.inputs`` and returns logits (example, class). If it has a method
-    ``fit_scales``, this receives the inputs of each training batch before the first epoch. If it has
-    the methods ``features`` and ``classify``, whose composition is its ``forward``, training does not
-    change the features: those of the validation set are computed once. In training it may return logits and a second number (example,), see ``settings.second_target``, or
+    ``fit_scales``, this receives the inputs of each training batch before the first epoch. If it
+    has the methods ``features`` and ``classify``, one after the other are its ``forward``, and
+    training does not change the features: those of the validation set are computed once. In
+    training it may return logits and a second number (example,), see ``settings.second_target``, or
     the logits of several independently trained members (member, example, class).
 
     Batches have ``inputs`` (arguments of ``forward``), ``labels``, ``weight`` (of each example in
@@ -59,11 +60,11 @@ def fit(
     ``tuning`` decide on the best epoch and on stopping; with ``None`` all epochs are run and the
     weights are from the last. The means of ``metrics`` are recorded in each epoch.
 
-    ``checkpoint`` is the folder for the state after an epoch, from which ``resume`` continues: it is
-    written when the last one is ``CHECKPOINT_SECONDS`` old, and at the end. The result has the same
-    bytes as if never interrupted. With ``share_batches``, several processes
-    share each batch, so that a fit takes the same steps in any number of them; else each takes
-    other batches. The first epoch includes the seconds in which the batches were ``prepared``.
+    ``checkpoint`` is the folder for the state of the fit, which is written at the end, and after an
+    epoch if the last one is ``CHECKPOINT_SECONDS`` old. ``resume`` continues from it: the result
+    has the same bytes as if never interrupted. With ``share_batches``, several processes share each
+    batch, so that a fit takes the same steps in any number of them; else each takes other batches.
+    The first epoch includes the seconds in which the batches were ``prepared``.
     """
     learn_scales: Any = getattr(model, "fit_scales", None)
     if learn_scales and not resume:
@@ -175,10 +176,9 @@ class _Fit:
         buffers = (list(average.module.buffers()), list(raw_model.buffers()))
         weight = None if class_weight is None else class_weight.to(accelerator.device)
         raw = raw_model, raw_adam, raw_schedule, data_order
+        averaged = average, weights, buffers
         prepared = model, schedule, train, judged, features
-        return cls(
-            accelerator, alone, settings, *raw, average, weights, buffers, *prepared, metrics, weight
-        )
+        return cls(accelerator, alone, settings, *raw, *averaged, *prepared, metrics, weight)
 
     def restore(self, saved: Checkpoint) -> None:
         self.raw_model.load_state_dict(saved.model)

@@ -65,11 +65,14 @@ def test_threads_train_at_the_same_time() -> None:
 def test_only_training_on_equal_lengths_takes_it(
     model: type[nn.Module], config: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-    taken = gru_training.last_state
-    monkeypatch.setattr(
-        gru_training, "last_state", lambda *inputs: calls.append(len(calls)) or taken(*inputs)
-    )
+    calls: list[Tensor] = []
+    last_state = gru_training.last_state
+
+    def counted(gru: nn.GRU, signal: Tensor) -> Tensor:
+        calls.append(signal)
+        return last_state(gru, signal)
+
+    monkeypatch.setattr(gru_training, "last_state", counted)
     torch.manual_seed(0)
     network, signal = model(config(n_times=30)), torch.randn(4, 1, 30)
     trained = network(signal)

@@ -13,7 +13,7 @@ from sequela.errors import (
     SettingError,
     UnknownNameError,
 )
-from sequela.studies import mortality, registry, seizure
+from sequela.studies import registry, seizure
 from sequela.studies.file import read_study, shipped
 
 OWN = """
@@ -85,7 +85,7 @@ def test_the_studies_of_the_report_are_such_files() -> None:
     assert seizure.STUDY.reported["gru-baseline"]["parameters"] == 949
     study = shipped("mortality")
     assert study.primary[0] == (("mimic3", "in-hospital"), 1000)
-    assert study.asked[mortality.FULL_CODES] == {"icd_digits": 2}
+    assert study.asked[("mimic3", "report-2019")] == {"icd_digits": 0}
     assert study.file == ""
 
 

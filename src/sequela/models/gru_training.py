@@ -180,7 +180,7 @@ def last_state(gru: nn.GRU, signal: Tensor) -> Tensor:
         gru: Layers with biases, in one direction.
         signal: float32 (batch, channel, step) on a CPU; no gradient is computed for it.
     """
-    state: Tensor = _LastState.apply(signal, *gru.parameters())
+    state: Tensor = _LastState.apply(signal, *gru.parameters())  # type: ignore[no-untyped-call]
     return state
 
 

@@ -190,7 +190,8 @@ class _GatheringLoader(DataLoader[SignalBatch]):
     def __iter__(self) -> Any:
         """Yield the batches of an epoch, in the order that torch's own loader draws."""
         batches: Any = self.batch_sampler
-        segments: SignalBatch = self.dataset.segments
+        dataset: Any = self.dataset
+        segments: SignalBatch = dataset.segments
         if self.generator is not None:
             torch.empty((), dtype=torch.int64).random_(generator=self.generator)  # for its workers
             segments = segments.of(list(batches.sampler))

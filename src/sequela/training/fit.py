@@ -151,34 +151,37 @@ class _Fit:
             fused=True,
         )
         average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        average = average.to(accelerator.device)
         raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
-        data_order = train.generator
-        model, schedule, judged = raw_model, raw_schedule, tuning
-        features: list[Tensor] = []
         # One process on a CPU needs nothing of what Accelerate does in each step.
         alone = accelerator.device.type == "cpu" and accelerator.num_processes == 1
-        if alone and tuning is not None:
-            judged = _kept(tuning)
-            if isinstance(judged, list) and hasattr(raw_model, "classify"):
-                compute: Any = raw_model.eval().features
-                with torch.no_grad():
-                    features = [compute(*batch.inputs) for batch in judged]
-        elif not alone:
-            # Processes train on equally many batches; the validation set is used as it is, without
-            # duplicates.
-            model, _, train, schedule = accelerator.prepare(
-                raw_model, raw_adam, train, raw_schedule
-            )
-            accelerator.even_batches = False
-            judged = None if tuning is None else accelerator.prepare(tuning)
-        average = average.to(accelerator.device)
-        weights: Any = (list(average.module.parameters()), list(raw_model.parameters()))
-        buffers = (list(average.module.buffers()), list(raw_model.buffers()))
-        weight = None if class_weight is None else class_weight.to(accelerator.device)
-        raw = raw_model, raw_adam, raw_schedule, data_order
-        averaged = average, weights, buffers
-        prepared = model, schedule, train, judged, features
-        return cls(accelerator, alone, settings, *raw, *averaged, *prepared, metrics, weight)
+        prepare: Any = (lambda *objects: objects) if alone else accelerator.prepare
+        model, _, batches, schedule = prepare(raw_model, raw_adam, train, raw_schedule)
+        # Processes train on equally many batches; the validation set is used as it is, without
+        # duplicates.
+        accelerator.even_batches = False
+        judged: Any = tuning
+        if tuning is not None:
+            judged = _kept(tuning) if alone else accelerator.prepare(tuning)
+        return cls(
+            accelerator=accelerator,
+            alone=alone,
+            settings=settings,
+            raw_model=raw_model,
+            raw_adam=raw_adam,
+            raw_schedule=raw_schedule,
+            data_order=train.generator,
+            average=average,
+            weights=(list(average.module.parameters()), list(raw_model.parameters())),
+            buffers=(list(average.module.buffers()), list(raw_model.buffers())),
+            model=model,
+            schedule=schedule,
+            train=batches,
+            tuning=judged,
+            features=_features(raw_model, judged),
+            metrics=metrics,
+            class_weight=None if class_weight is None else class_weight.to(accelerator.device),
+        )
 
     def restore(self, saved: Checkpoint) -> None:
         self.raw_model.load_state_dict(saved.model)
@@ -239,7 +242,7 @@ class _Fit:
         # Accelerate's own step looks for another optimiser's package, in all folders, twice.
         self.raw_adam.zero_grad()
         if self.alone:
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         else:
             self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
@@ -268,6 +271,14 @@ def _kept(loader: DataLoader[Any]) -> Any:
             return loader
         batches.append(batch)
     return batches
+
+
+def _features(model: Any, batches: Any) -> list[Tensor]:
+    """Compute what training does not change, for each of the batches that are kept; or nothing."""
+    if not (isinstance(batches, list) and hasattr(model, "classify")):
+        return []
+    with torch.no_grad():
+        return [model.eval().features(*batch.inputs) for batch in batches]
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:

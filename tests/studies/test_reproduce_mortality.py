@@ -233,19 +233,19 @@ def test_a_root_without_the_tables_leaves_nothing(
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Synthetic tables in the form of MIMIC-III with more subjects than its demo."""
+    """Synthetic tables in the form of MIMIC-III, in two blocks, with more subjects than its demo."""
     for name, value in {
-        "PATIENTS": 800,
-        "ADMISSIONS": 1_000,
-        "READMITTED": 130,
-        "DIAGNOSES": 6_000,
-        "PROCEDURES": 1_500,
-        "ICU_STAYS": 1_000,
+        "PATIENTS": 400,
+        "ADMISSIONS": 500,
+        "READMITTED": 65,
+        "DIAGNOSES": 3_000,
+        "PROCEDURES": 750,
+        "ICU_STAYS": 520,
         "DIAGNOSIS_CODES": 600,
         "PROCEDURE_CODES": 200,
     }.items():
         monkeypatch.setattr(make_mimic3_scale, name, value)
-    make_mimic3_scale.make(tmp_path / "full")
+    make_mimic3_scale.make(tmp_path / "full", scale=2)
     return tmp_path / "full"
 
 

@@ -184,7 +184,7 @@ class VariedDataset(SignalDataset):
 class _GatheringLoader(DataLoader[SignalBatch]):
     """A loader of segments in memory, which gathers all segments of an epoch at once.
 
-    Accelerate, which makes a loader of its own from its data set, gathers batch by batch.
+    Accelerate makes another loader from its data set, which gathers batch by batch.
     """
 
     def __iter__(self) -> Any:

@@ -8,7 +8,6 @@ Rows are units and columns are examples, so a gate of all examples is one block 
 gradients of all weights are then one matrix product over all steps.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from torch.autograd.function import once_differentiable
 _BLOCK = 16
 """Steps of which the factors of the gradients are computed together."""
 _KEPT = 4
-"""Workspaces that are kept for further batches."""
+"""Shapes whose layers are kept for further batches."""
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_gradient = torch.ops.aten.tanh_backward.grad_input
 
@@ -32,11 +31,11 @@ class _Shape(NamedTuple):
 
 
 class _Layer:
-    """The parts of a workspace that one layer uses, for all slots and for each slot.
+    """The memory of a layer, and its parts for each slot.
 
-    The rows of its gates are n, z, r and h: the new state, the share that the old state keeps, the
-    share of it that the new state reads, and what that is multiplied by. ``factors`` has what the
-    gradients of a block of steps are multiplied by.
+    The rows of the gates are n, z, r and h: the new state, the share that the old state keeps, and
+    what the new state reads of it, ``r * h``. Gradients are multiplied by ``factors``, block by
+    block of steps.
     """
 
     def __init__(self, inputs: Tensor, first: int, n_read: int, shape: _Shape, number: int) -> None:
@@ -72,27 +71,27 @@ class _Layer:
         of_h.copy_(r)
 
 
-class _Workspace:
-    """The memory of a batch.
+_idle: dict[_Shape, list[_Layer]] = {}
+"""Layers whose memory no batch uses now; threads take them out before use."""
 
-    ``inputs`` (row, slot, example) has all that the layers read: the signal, ones for the biases,
-    the states of the first layer, ones, the states of the second... Each layer reads adjacent rows.
-    Layer ``n`` takes its step ``t`` in slot ``t + n``, after the layer before has taken it.
+
+def _layers(shape: _Shape) -> list[_Layer]:
+    """Return the layers of a shape, with memory from an earlier batch if there is some.
+
+    They share one table ``inputs`` (row, slot, example) of all that they read: the signal, ones for
+    the biases, the states of the first layer, ones, the states of the second... Each layer reads
+    adjacent rows. Layer ``n`` takes its step ``t`` in slot ``t + n``, after the layer before it.
     """
-
-    def __init__(self, shape: _Shape) -> None:
-        rows = shape.channels + shape.layers * (1 + shape.hidden)
-        self.slots = shape.steps + shape.layers - 1
-        self.inputs = torch.zeros(rows, self.slots + 1, shape.batch)
-        self.layers, first, n_read = [], 0, shape.channels
-        for number in range(shape.layers):
-            self.layers.append(_Layer(self.inputs, first, n_read, shape, number))
-            self.inputs[first + n_read] = 1
-            first, n_read = first + n_read + 1, shape.hidden
-
-
-_idle: dict[_Shape, _Workspace] = {}
-"""Workspaces that no batch uses now; threads take them out before use."""
+    if layers := _idle.pop(shape, None):
+        return layers
+    rows, slots = shape.channels + shape.layers * (1 + shape.hidden), shape.steps + shape.layers
+    inputs, layers, first = torch.zeros(rows, slots, shape.batch), [], 0
+    for number in range(shape.layers):
+        n_read = shape.hidden if number else shape.channels
+        layers.append(_Layer(inputs, first, n_read, shape, number))
+        inputs[first + n_read] = 1
+        first += n_read + 1
+    return layers
 
 
 def _joined(input_weight: Tensor, weight: Tensor, input_bias: Tensor, bias: Tensor) -> Tensor:
@@ -116,11 +115,11 @@ class _LastState(torch.autograd.Function):
     def forward(ctx: Any, signal: Tensor, *weights: Tensor) -> Tensor:
         batch, channels, steps = signal.shape
         shape = _Shape(channels, steps, batch, weights[1].shape[1], len(weights) // 4)
-        work = _idle.pop(shape, None) or _Workspace(shape)
+        layers = _layers(shape)
         tables = [_joined(*weights[i : i + 4]) for i in range(0, len(weights), 4)]
-        work.inputs[:channels, :steps] = signal.permute(1, 2, 0)
-        for slot in range(work.slots):
-            for layer, table in zip(work.layers, tables, strict=True):
+        layers[0].inputs[:channels, :steps] = signal.permute(1, 2, 0)
+        for slot in range(layers[-1].steps.stop):
+            for layer, table in zip(layers, tables, strict=True):
                 if not layer.steps.start <= slot < layer.steps.stop:
                     continue
                 inputs, gates, zr, n, z, r, h, state, next_state = layer.forward[slot]
@@ -128,21 +127,21 @@ class _LastState(torch.autograd.Function):
                 zr.sigmoid_()
                 n.addcmul_(r, h).tanh_()
                 torch.lerp(n, state, z, out=next_state)
-        ctx.work, ctx.tables, ctx.shape = work, tables, shape
-        return work.layers[-1].states[:, work.slots].T.clone()
+        ctx.layers, ctx.tables, ctx.shape = layers, tables, shape
+        return layers[-1].states[:, -1].T.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        work, size = ctx.work, ctx.shape.hidden
-        of_states = [gradient.new_zeros(size, len(gradient)) for _ in work.layers]
+        layers, size, slots = ctx.layers, ctx.shape.hidden, ctx.layers[-1].steps.stop
+        of_states = [gradient.new_zeros(size, len(gradient)) for _ in layers]
         of_states[-1].copy_(gradient.T)
         to_state = [table[:, -size:].T.contiguous() for table in ctx.tables]
         to_below = [table[:, : -size - 1].T.contiguous() for table in ctx.tables]
-        for slot in reversed(range(work.slots)):
+        for slot in reversed(range(slots)):
             place = slot % _BLOCK
-            for number, (layer, of_state) in enumerate(zip(work.layers, of_states, strict=True)):
-                if place == _BLOCK - 1 or slot == work.slots - 1:
+            for number, (layer, of_state) in enumerate(zip(layers, of_states, strict=True)):
+                if place == _BLOCK - 1 or slot == slots - 1:
                     layer.compute_factors(slice(slot - place, slot + 1))
                 if not layer.steps.start <= slot < layer.steps.stop:
                     continue
@@ -153,24 +152,16 @@ class _LastState(torch.autograd.Function):
                 of_state.mul_(z).addmm_(to_state[number], gradients)
                 if number:  # the layer below has gone back through this slot already
                     of_states[number - 1].addmm_(to_below[number], gradients)
-        of_weights = [of_weight for layer in work.layers for of_weight in _of_weights(layer)]
+        of_weights: list[Tensor] = []
+        for layer in layers:
+            table = layer.gradients[:, layer.steps].flatten(1)
+            n, z, r, h = (table @ layer.inputs[:, layer.steps].flatten(1).T).split(size)
+            of_input, of_state = torch.cat([r, z, n]), torch.cat([r, z, h])
+            of_weights += [of_input[:, : -size - 1], of_state[:, -size:]]
+            of_weights += [of_input[:, -size - 1], of_state[:, -size - 1]]
         if len(_idle) < _KEPT:
-            _idle[ctx.shape] = work
+            _idle[ctx.shape] = layers
         return None, *of_weights
-
-
-def _of_weights(layer: _Layer) -> Sequence[Tensor]:
-    """Return the gradients of a layer's weights, in the order of its parameters."""
-    size, steps = len(layer.states), layer.steps
-    table = layer.gradients[:, steps].flatten(1) @ layer.inputs[:, steps].flatten(1).T
-    n, z, r, h = table.split(size)
-    by_input, by_state = torch.cat([r, z, n]), torch.cat([r, z, h])
-    return (
-        by_input[:, : -size - 1],
-        by_state[:, -size:],
-        by_input[:, -size - 1],
-        by_state[:, -size - 1],
-    )
 
 
 def last_state(gru: nn.GRU, signal: Tensor) -> Tensor:

@@ -140,7 +140,6 @@ class VariedDataset(SignalDataset):
         self._stretch = stretch
         if stretch is not None:
             self._n_times = segments.of([0]).signal.shape[2]
-            self._others, self._cuts = self._prepared(segments)
             _, inverse, sizes = torch.unique_consecutive(
                 stretch, return_inverse=True, return_counts=True
             )
@@ -153,32 +152,20 @@ class VariedDataset(SignalDataset):
         if self._stretch is None:
             batch = segments.of(indices)
             signal = batch.signal
-        else:
-            batch = self._others.of(indices)
+        else:  # their own samples would be read in vain
+            others = segments.others if isinstance(segments, SignalSource) else segments
+            batch = others.of(indices)
             drawn = torch.rand(n, generator=self._generator, dtype=torch.float64)
             start = self._begin[indices] + (drawn * self._places[indices]).long()
-            signal = self._cut(start // self._n_times, start % self._n_times)
+            rows, offset = start // self._n_times, start % self._n_times
+            following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
+            several = segments.of([*rows.tolist(), *following.tolist()]).signal
+            joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
+            signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
         if self._gain:
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
             signal = signal * factor.exp()
         return replace(batch, signal=signal)
-
-    def _prepared(self, segments: SignalBatch | SignalSource) -> tuple[SignalBatch, Tensor | None]:
-        """Return the segments without samples, and all cuts that begin in each, if in memory."""
-        if isinstance(segments, SignalSource):
-            return segments.others, None
-        joined = torch.cat([segments.signal, segments.signal.roll(-1, 0)], -1)
-        cuts = joined.unfold(-1, self._n_times, 1)  # (segment, n_chans, offset, n_times)
-        return replace(segments, signal=segments.signal[..., :0]), cuts
-
-    def _cut(self, rows: Tensor, offset: Tensor) -> Tensor:
-        """Cut each segment (segment, n_chans, n_times) a number of samples after its start."""
-        if self._cuts is not None:
-            return self._cuts[rows, :, offset]
-        n, following = len(rows), (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
-        several = self.segments.of([*rows.tolist(), *following.tolist()]).signal
-        joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
-        return joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
 
 
 class _GatheringLoader(DataLoader[SignalBatch]):

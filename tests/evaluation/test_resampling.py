@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,15 +37,20 @@ def test_resamples_vary_as_a_mean_does(size: int) -> None:
 
 
 def test_the_same_resamples_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    stratum, chunks = np.arange(40) % 3, []
-    for kept_bytes in (0, 1 << 20, 1 << 20):  # drawn, drawn and kept, kept
-        monkeypatch.setattr(resampling, "_KEPT_BYTES", kept_bytes)
-        rng = np.random.default_rng(5)
+    stratum, drawn, made = np.arange(40) % 3, list[Any](), list[Any]()
+    counts = resampling._counts
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return counts(*arguments)
+
+    monkeypatch.setattr(resampling, "_counts", counted)
+    for seed in (5, 5, 6, 5):
+        rng = np.random.default_rng(seed)
         weights = np.concatenate(list(resampling.resampled_weights(stratum, 230, rng)))
-        chunks.append((weights.tolist(), rng.random()))
-    assert chunks[0] == chunks[1] == chunks[2]
-    again = next(resampling.resampled_weights(stratum, 230, np.random.default_rng(6)))
-    assert again.tolist() != chunks[0][0][:100]
+        drawn.append((weights.tolist(), rng.random()))
+    assert drawn[0] == drawn[1] == drawn[3] != drawn[2]
+    assert len(made) == 3
 
 
 def test_a_left_out_group_is_made_up_for_by_its_stratum() -> None:

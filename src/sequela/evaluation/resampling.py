@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 
 _CHUNK = 100  # resamples drawn at once: they fit a processor's cache
 _JACKKNIFE_BLOCKS = 500
-_COUNT = np.dtype(np.uint16)
-_KEPT_BYTES = 1 << 26  # of the resamples of one bootstrap
-_MOST_KEPT = 2  # bootstraps
-_kept: dict[object, tuple[list[NDArray[np.uint16]], Mapping[str, Any]]] = {}
+_last_drawn: dict[object, tuple[NDArray[np.uint8], Mapping[str, Any]]] = {}
 
 
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -34,39 +31,35 @@ def resampled_weights(
     """Draw weights of the groups in bootstrap resamples, in chunks of (resample, group).
 
     For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each. The last
-    draws are kept, as all metrics and models of a study are evaluated on the same resamples.
+    draws are kept: all metrics and models of a study are evaluated on the same resamples.
     """
-    sizes = np.bincount(stratum)[stratum]
-    scale = sizes / (sizes - 1)
-    if resamples * len(stratum) * _COUNT.itemsize > _KEPT_BYTES:
-        yield from (counts * scale for counts in _counts(stratum, resamples, rng))
-        return
     key = (stratum.tobytes(), resamples, repr(rng.bit_generator.state))
-    if key not in _kept:
-        drawn = list(_counts(stratum, resamples, rng))
-        while len(_kept) >= _MOST_KEPT:
-            _kept.pop(next(iter(_kept)), None)
-        _kept[key] = drawn, rng.bit_generator.state
-    drawn, rng.bit_generator.state = _kept[key]
-    yield from (counts * scale for counts in drawn)
+    kept = _last_drawn.get(key)
+    if kept is None:
+        kept = _counts(stratum, resamples, rng), rng.bit_generator.state
+        _last_drawn.clear()
+        _last_drawn[key] = kept
+    counts, rng.bit_generator.state = kept
+    size = np.bincount(stratum)[stratum]
+    for start in range(0, resamples, _CHUNK):
+        yield counts[start : start + _CHUNK] * (size / (size - 1))
 
 
 def _counts(
     stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.uint16]]:
-    """Draw how often each group is in each resample, in chunks of (resample, group)."""
+) -> NDArray[np.uint8]:
+    """Draw how often each group is in each resample: (resample, group), never above 255."""
+    counts = np.empty((resamples, len(stratum)), np.uint8)
     members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
-        counts = np.empty((rows, len(stratum)), _COUNT)
         for groups in members:
             size = len(groups)
             drawn = rng.integers(size, size=(rows, size - 1))
             drawn += np.arange(rows)[:, None] * size
-            counts[:, groups] = np.bincount(drawn.ravel(), minlength=rows * size).reshape(
-                rows, size
-            )
-        yield counts
+            times = np.bincount(drawn.ravel(), minlength=rows * size)
+            counts[start : start + rows, groups] = times.reshape(rows, size)
+    return counts
 
 
 def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:

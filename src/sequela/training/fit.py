@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -70,7 +70,7 @@ def fit(
     if learn_scales and not resume:
         with torch.no_grad():
             learn_scales(batch.inputs for batch in train)
-    run = _Fit.prepared(model, train, tuning, settings, metrics, class_weight, share_batches)
+    run = _Fit(model, train, tuning, settings, metrics, class_weight, share_batches)
     history: History = []
     best: dict[str, Tensor] = {}
     if resume:
@@ -99,34 +99,14 @@ def fit(
     return history
 
 
-@dataclass(frozen=True)
 class _Fit:
-    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds.
+    """The state of a fit, which is ``alone`` in one process on a CPU, or shared by Accelerate.
 
-    A fit is ``alone`` in one process on a CPU.
+    The fields named ``raw`` are those that a checkpoint holds.
     """
 
-    accelerator: Accelerator
-    alone: bool
-    settings: TrainingSettings
-    raw_model: nn.Module
-    raw_adam: AdamW
-    raw_schedule: lr_scheduler.LRScheduler
-    data_order: torch.Generator
-    average: AveragedModel
-    weights: tuple[list[Tensor], list[Tensor]]
-    buffers: tuple[list[Tensor], list[Tensor]]
-    model: nn.Module
-    schedule: Any
-    train: Any
-    tuning: Any
-    features: list[Tensor]
-    metrics: Mapping[str, Metric]
-    class_weight: Tensor | None
-
-    @classmethod
-    def prepared(
-        cls,
+    def __init__(
+        self,
         raw_model: nn.Module,
         train: DataLoader[Any],
         tuning: DataLoader[Any] | None,
@@ -134,54 +114,43 @@ class _Fit:
         metrics: Mapping[str, Metric],
         class_weight: Tensor | None,
         share_batches: bool,  # noqa: FBT001
-    ) -> Self:
+    ) -> None:
+        self.settings, self.metrics, self.raw_model = settings, metrics, raw_model
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()
             and torch.cuda.is_bf16_supported()
         )
-        accelerator = Accelerator(
+        self.accelerator = Accelerator(
             mixed_precision="bf16" if use_bf16 else "no",
             dataloader_config=DataLoaderConfiguration(split_batches=share_batches),
         )
-        raw_adam = AdamW(
+        device = self.accelerator.device
+        self.raw_adam = AdamW(
             raw_model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self.raw_schedule = _schedule(self.raw_adam, settings, settings.epochs * len(train))
+        self.data_order: Any = train.generator
         average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-        average = average.to(accelerator.device)
-        raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
         # One process on a CPU needs nothing of what Accelerate does in each step.
-        alone = accelerator.device.type == "cpu" and accelerator.num_processes == 1
-        prepare: Any = (lambda *objects: objects) if alone else accelerator.prepare
-        model, _, batches, schedule = prepare(raw_model, raw_adam, train, raw_schedule)
+        self.alone = device.type == "cpu" and self.accelerator.num_processes == 1
+        prepare: Any = (lambda *objects: objects) if self.alone else self.accelerator.prepare
+        raw = raw_model, self.raw_adam, train, self.raw_schedule
+        self.model, _, self.train, self.schedule = prepare(*raw)
         # Processes train on equally many batches; the validation set is used as it is, without
         # duplicates.
-        accelerator.even_batches = False
-        judged: Any = tuning
+        self.accelerator.even_batches = False
+        self.tuning: Any = tuning
         if tuning is not None:
-            judged = _kept(tuning) if alone else accelerator.prepare(tuning)
-        return cls(
-            accelerator=accelerator,
-            alone=alone,
-            settings=settings,
-            raw_model=raw_model,
-            raw_adam=raw_adam,
-            raw_schedule=raw_schedule,
-            data_order=train.generator,
-            average=average,
-            weights=(list(average.module.parameters()), list(raw_model.parameters())),
-            buffers=(list(average.module.buffers()), list(raw_model.buffers())),
-            model=model,
-            schedule=schedule,
-            train=batches,
-            tuning=judged,
-            features=_features(raw_model, judged),
-            metrics=metrics,
-            class_weight=None if class_weight is None else class_weight.to(accelerator.device),
-        )
+            self.tuning = _kept(tuning) if self.alone else self.accelerator.prepare(tuning)
+        self.features = _features(raw_model, self.tuning)
+        self.average = average.to(device)
+        self.weights: Any = list(self.average.module.parameters()), list(raw_model.parameters())
+        self.buffers = list(self.average.module.buffers()), list(raw_model.buffers())
+        self.class_weight = None if class_weight is None else class_weight.to(device)
 
     def restore(self, saved: Checkpoint) -> None:
         self.raw_model.load_state_dict(saved.model)
@@ -291,7 +260,7 @@ def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
         yield number
 
 
-def _schedule(adam: AdamW, settings: TrainingSettings, *, steps: int) -> lr_scheduler.LRScheduler:
+def _schedule(adam: AdamW, settings: TrainingSettings, steps: int) -> lr_scheduler.LRScheduler:
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate
         rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one

@@ -1,6 +1,7 @@
 """The GRU that trains on a CPU, against ``nn.GRU``."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,12 @@ def drawn(
     return nn.GRU(channels, size, layers), torch.randn(5, channels, steps)
 
 
+def by_hand(gru: nn.GRU, signal: Tensor) -> Tensor:
+    state = gru_training.last_state(gru, signal)
+    assert state is not None
+    return state
+
+
 def by_torch(gru: nn.GRU, signal: Tensor) -> Tensor:
     _, state = gru(signal.permute(2, 0, 1))
     last: Tensor = state[-1]
@@ -36,7 +43,7 @@ def gradients(gru: nn.GRU, state: Tensor) -> list[Tensor]:
 @given(layers=SIZES, size=SIZES, channels=SIZES, steps=st.integers(1, 40))
 def test_state_and_gradients_are_torchs(layers: int, size: int, channels: int, steps: int) -> None:
     gru, signal = drawn(layers, size, channels, steps)
-    expected, state = by_torch(gru, signal), gru_training.last_state(gru, signal)
+    expected, state = by_torch(gru, signal), by_hand(gru, signal)
     torch.testing.assert_close(state, expected)
     torch.testing.assert_close(gradients(gru, state), gradients(gru, expected))
 
@@ -44,17 +51,17 @@ def test_state_and_gradients_are_torchs(layers: int, size: int, channels: int, s
 def test_batches_of_one_shape_do_not_disturb_each_other() -> None:
     """Their memory is used again, but not before the way back."""
     gru, signal = drawn(2, 3, 1, 20)
-    first, second = (gru_training.last_state(gru, batch) for batch in (signal, -signal))
+    first, second = (by_hand(gru, batch) for batch in (signal, -signal))
     for state, batch in ((first, signal), (second, -signal)):
         torch.testing.assert_close(gradients(gru, state), gradients(gru, by_torch(gru, batch)))
-    third = gru_training.last_state(gru, 2 * signal)
+    third = by_hand(gru, 2 * signal)
     torch.testing.assert_close(gradients(gru, third), gradients(gru, by_torch(gru, 2 * signal)))
 
 
 def test_threads_train_at_the_same_time() -> None:
     pairs = [drawn(2, 3, 1, 60, seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        done = pool.map(lambda pair: gradients(pair[0], gru_training.last_state(*pair)), pairs * 5)
+        done = pool.map(lambda pair: gradients(pair[0], by_hand(*pair)), pairs * 5)
     for (gru, signal), found in zip(pairs * 5, done, strict=True):
         torch.testing.assert_close(found, gradients(gru, by_torch(gru, signal)))
 
@@ -66,13 +73,13 @@ def test_only_training_on_equal_lengths_takes_it(
     model: type[nn.Module], config: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Tensor] = []
-    last_state = gru_training.last_state
+    apply = gru_training._LastState.apply
 
-    def counted(gru: nn.GRU, signal: Tensor) -> Tensor:
+    def counted(signal: Tensor, *weights: Tensor) -> Any:
         calls.append(signal)
-        return last_state(gru, signal)
+        return apply(signal, *weights)  # type: ignore[no-untyped-call]
 
-    monkeypatch.setattr(gru_training, "last_state", counted)
+    monkeypatch.setattr(gru_training._LastState, "apply", counted)
     torch.manual_seed(0)
     network, signal = model(config(n_times=30)), torch.randn(4, 1, 30)
     trained = network(signal)

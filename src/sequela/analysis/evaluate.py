@@ -5,9 +5,8 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
+from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
@@ -75,17 +74,8 @@ def _own(folder: Run) -> dict[str, Any]:
     if folder.of_many:
         return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
-    how = Bootstrap(resamples=settings.resamples)
-    held_out, fixed = predictions.part("held_out"), folder.data.classes_fixed
-    numbers = summarise(held_out, seed=settings.seed, recordings=fixed, how=how)
-    if len(predictions.classes) == _TWO and not predictions.horizons:
-        numbers["operating_points"] = operating_points(
-            predictions,
-            seed=settings.seed,
-            aim=settings.aim,
-            target=settings.aim_target,
-            how=how,
-        )
+    fixed, test_set = folder.data.classes_fixed, ("held_out",)
+    numbers = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)["held_out"]
     return {"leaks": leaks, **numbers}
 
 

@@ -24,19 +24,24 @@ MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
 def summarise_parts(
-    predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
+    predictions: Predictions,
+    settings: RunSettings,
+    *,
+    recordings: bool,
+    intervals: bool = True,
+    parts: Sequence[str] = PARTS,
 ) -> dict[str, dict[str, Any]]:
-    """Compute a run's ``metrics.json`` for each part; intervals take a bootstrap."""
+    """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap."""
     seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
-    parts = {
+    numbers = {
         name: summarise(predictions.part(name), seed=seed, recordings=recordings, how=how)
-        for name in PARTS
+        for name in parts
     }
     if len(predictions.classes) == _TWO and not predictions.horizons:
-        parts["held_out"]["operating_points"] = operating_points(
+        numbers["held_out"]["operating_points"] = operating_points(
             predictions, seed=seed, aim=settings.aim, target=settings.aim_target, how=how
         )
-    return parts
+    return numbers
 
 
 def summarise(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from sequela.models import gru_training
+from sequela.models.gru_training import last_state
 from sequela.models.signal import SignalConfig
 from sequela.models.steps import last_real
 
@@ -64,8 +64,8 @@ class GRUImproved(nn.Module):
 
 def _last(gru: nn.GRU, signal: Tensor, lengths: Tensor | None) -> Tensor:
     """Return the state of the last layer after the last sample: (batch, hidden)."""
-    if lengths is None and gru_training.is_faster(gru, signal):
-        return gru_training.last_state(gru, signal)
+    if lengths is None and (state := last_state(gru, signal)) is not None:
+        return state
     states, state = gru(signal.permute(2, 0, 1))  # of (n_times, batch, n_chans)
     last: Tensor = state[-1] if lengths is None else last_real(states, lengths)
     return last

@@ -97,15 +97,11 @@ def _layers(shape: _Shape) -> list[_Layer]:
 def _joined(input_weight: Tensor, weight: Tensor, input_bias: Tensor, bias: Tensor) -> Tensor:
     """Join the weights of a layer: rows n, z, r, h; columns inputs, bias, state."""
     size = weight.shape[1]
-    table = weight.new_zeros(4 * size, input_weight.shape[1] + 1 + size)
-    inputs, biases, states = table[:, : -size - 1], table[:, -size - 1], table[:, -size:]
-    inputs[:size], biases[:size] = input_weight[2 * size :], input_bias[2 * size :]
-    both = input_bias + bias
-    for gate, rows in ((1, slice(size, 2 * size)), (2, slice(size))):  # torch has r before z
-        own = slice(gate * size, (gate + 1) * size)
-        inputs[own], biases[own], states[own] = input_weight[rows], both[rows], weight[rows]
-    biases[3 * size :], states[3 * size :] = bias[2 * size :], weight[2 * size :]
-    return table
+    r, z, n = torch.cat([input_weight, (input_bias + bias)[:, None], weight], 1).split(size)
+    n, h = n.clone(), n
+    n[:, -size - 1], n[:, -size:] = input_bias[2 * size :], 0
+    h[:, -size - 1], h[:, : -size - 1] = bias[2 * size :], 0
+    return torch.cat([n, z, r, h])
 
 
 class _LastState(torch.autograd.Function):
@@ -164,23 +160,14 @@ class _LastState(torch.autograd.Function):
         return None, *of_weights
 
 
-def last_state(gru: nn.GRU, signal: Tensor) -> Tensor:
-    """Return the state of the last layer after the last step: (batch, hidden).
+def last_state(gru: nn.GRU, signal: Tensor) -> Tensor | None:
+    """Return the state (batch, hidden) of the last layer after a signal (batch, channel, step).
 
-    Args:
-        gru: Layers with biases, in one direction.
-        signal: float32 (batch, channel, step) on a CPU; no gradient is computed for it.
+    It is ``None`` except in training in float32 on a CPU: elsewhere ``gru`` itself is faster.
     """
+    trains = gru.training and torch.is_grad_enabled() and not signal.requires_grad
+    is_float32 = signal.dtype == gru.weight_ih_l0.dtype == torch.float32
+    if not (trains and is_float32 and signal.device.type == "cpu"):
+        return None
     state: Tensor = _LastState.apply(signal, *gru.parameters())  # type: ignore[no-untyped-call]
     return state
-
-
-def is_faster(gru: nn.GRU, signal: Tensor) -> bool:
-    """Return whether :func:`last_state` computes the same as ``gru`` and in less time."""
-    return (
-        gru.training
-        and torch.is_grad_enabled()
-        and not signal.requires_grad
-        and signal.device.type == "cpu"
-        and signal.dtype == gru.weight_ih_l0.dtype == torch.float32
-    )

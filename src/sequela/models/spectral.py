@@ -232,11 +232,7 @@ class SpectralMLP(nn.Module):
 
         In training, several members return their own: (member, batch, n_outputs).
         """
-        return self.classify(self.features(signal))
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Return logits as :meth:`forward` does, of fixed features (batch, feature)."""
-        scaled = self.standardise(features)
+        scaled = self.standardise(self.features(signal))
         said = [member(scaled) for member in self.members]
         if len(said) == 1:
             return said[0]  # type: ignore[no-any-return]

@@ -188,7 +188,8 @@ class SignalInputs:
         from sequela.sequences.signal_batches import VariedDataset, signal_loader
 
         rows = self.data.rows(part)
-        segments = self._segments(rows).in_memory()
+        source = self._segments(rows)
+        segments = source if isinstance(source.source, np.memmap) else source.of(slice(None))
         if training and training.varies and generator:
             stretch = torch.from_numpy(stretches(self.data.arrays, rows))
             cropped = stretch if training.crops else None

@@ -89,11 +89,6 @@ class SignalSource:
         """int64 (segment,), index of the class."""
         return self.others.labels
 
-    def in_memory(self) -> "SignalBatch | SignalSource":
-        """Return all segments as one batch, unless the signal is in a file."""
-        is_file = isinstance(self.source, np.memmap)
-        return self if is_file else self.of(slice(None))
-
     def of(self, rows: list[int] | slice) -> SignalBatch:
         """Return the batch of some of the segments."""
         scaled = np.asarray(self.scaling.apply(self.source[self.rows[rows]]))

@@ -77,10 +77,6 @@ class Segments:
 
     def sha256(self) -> str:
         """Return the SHA-256 of ids, labels and samples."""
-        return self._sha256
-
-    @cached_property
-    def _sha256(self) -> str:
         digest = hashlib.sha256("\n".join(self.segment_id.tolist()).encode())
         digest.update(self.label.tobytes())
         for some in in_blocks(self.signal):

@@ -22,8 +22,6 @@ from sequela.training.totals import Metric, Totals
 
 CHECKPOINT_SECONDS = 5.0
 """The least time between two checkpoints of a fit."""
-KEPT_BYTES = 1 << 28
-"""The most memory for the batches of a validation set, which are the same in each epoch."""
 _TEN = 10
 _ema = cache(get_ema_multi_avg_fn)
 
@@ -48,9 +46,7 @@ def fit(
     weights where ``settings.average`` is 0.
 
     The model takes ``*batch.inputs`` and returns logits (example, class). If it has a method
-    ``fit_scales``, this receives the inputs of each training batch before the first epoch. If it
-    has the methods ``features`` and ``classify``, one after the other are its ``forward``, and
-    training does not change the features: those of the validation set are computed once. In
+    ``fit_scales``, this receives the inputs of each training batch before the first epoch. In
     training it may return logits and a second number (example,), see ``settings.second_target``, or
     the logits of several independently trained members (member, example, class).
 
@@ -143,10 +139,8 @@ class _Fit:
         # Processes train on equally many batches; the validation set is used as it is, without
         # duplicates.
         self.accelerator.even_batches = False
-        self.tuning: Any = tuning
-        if tuning is not None:
-            self.tuning = _kept(tuning) if self.alone else self.accelerator.prepare(tuning)
-        self.features = _features(raw_model, self.tuning)
+        aside = tuning is None or self.alone
+        self.tuning: Any = tuning if aside else self.accelerator.prepare(tuning)
         self.average = average.to(device)
         self.weights: Any = list(self.average.module.parameters()), list(raw_model.parameters())
         self.buffers = list(self.average.module.buffers()), list(raw_model.buffers())
@@ -174,15 +168,12 @@ class _Fit:
         """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
-        network: Any = (self.model if learns else self.average).train(learns)
+        network = (self.model if learns else self.average).train(learns)
         with torch.set_grad_enabled(learns):
-            for index, batch in enumerate(self.train if learns else self.tuning):
-                if self.features and not learns:
-                    answer = network.module.classify(self.features[index])
-                else:
-                    answer = network(*batch.inputs)
+            for batch in self.train if learns else self.tuning:
+                answer, labels = network(*batch.inputs), batch.labels
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
-                labels, weight = batch.labels, batch.weight
+                weight = batch.weight
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     labels = torch.cat([labels] * len(logits))
@@ -229,25 +220,6 @@ class _Fit:
         for averaged, now in zip(*self.buffers, strict=True):
             averaged.copy_(now)
         self.average.n_averaged += 1
-
-
-def _kept(loader: DataLoader[Any]) -> Any:
-    """Return the batches of a loader, or the loader where they take more than ``KEPT_BYTES``."""
-    batches, size = [], 0
-    for batch in loader:
-        size += sum(t.nbytes for t in vars(batch).values() if isinstance(t, Tensor))
-        if size > KEPT_BYTES:
-            return loader
-        batches.append(batch)
-    return batches
-
-
-def _features(model: Any, batches: Any) -> list[Tensor]:
-    """Compute what training does not change, for each of the batches that are kept; or nothing."""
-    if not (isinstance(batches, list) and hasattr(model, "classify")):
-        return []
-    with torch.no_grad():
-        return [model.eval().features(*batch.inputs) for batch in batches]
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:

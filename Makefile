@@ -69,7 +69,8 @@ release: dist
 	$(BIN)/python -m pip install --quiet --no-compile --group dev
 	touch $@
 
-.venv/documentation: .venv/runtime
+# The reference describes what the optional dependencies bring too.
+.venv/documentation: .venv/development
 	$(BIN)/python -m pip install --quiet --no-compile --group docs
 	touch $@
 

@@ -34,12 +34,12 @@ def resampled_weights(
     draws are kept: all metrics and models of a study are evaluated on the same resamples.
     """
     key = (stratum.tobytes(), resamples, repr(rng.bit_generator.state))
-    kept = _last_drawn.get(key)
-    if kept is None:
-        kept = _counts(stratum, resamples, rng), rng.bit_generator.state
+    counts, state = _last_drawn.get(key, (None, {}))
+    if counts is None:
+        counts, state = _counts(stratum, resamples, rng), rng.bit_generator.state
         _last_drawn.clear()
-        _last_drawn[key] = kept
-    counts, rng.bit_generator.state = kept
+        _last_drawn[key] = counts, state
+    rng.bit_generator.state = state
     size = np.bincount(stratum)[stratum]
     for start in range(0, resamples, _CHUNK):
         yield counts[start : start + _CHUNK] * (size / (size - 1))

@@ -20,5 +20,5 @@ class Dropout(nn.Dropout):
             return super().forward(input)
         count = input.numel()
         words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
-        kept = words.view(torch.int16)[:count].view(input.shape) < kept_values - _VALUES // 2
-        return input * (kept * (input.new_ones(()) * (_VALUES / kept_values)))
+        mask = words.view(torch.int16)[:count].view(input.shape) < kept_values - _VALUES // 2
+        return input * (mask * (input.new_ones(()) * (_VALUES / kept_values)))

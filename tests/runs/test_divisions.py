@@ -16,7 +16,6 @@ from tests.cli.calls import ran
 from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.cohort.split import PARTS, Split, at_first, periods
 from sequela.config import CohortSettings, RunSettings
-from sequela.datasets import catalog
 from sequela.errors import SequelaError, SettingError, SplitError
 from sequela.identity.pseudonyms import own
 from sequela.integrity.openings import LEDGER, open_held_out, read
@@ -25,8 +24,6 @@ from sequela.report.pages import build as page_of
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
-from sequela.tables.build import build
-from sequela.tables.hospitals import source_of
 
 START = datetime(2015, 1, 1)
 HOSPITALS, OF_EACH = 24, 8
@@ -176,11 +173,13 @@ def test_its_own_records_as_other_data(
 
 
 def test_a_run_by_site_on_data_without_sites(
-    runs: dict[str, RunFolder], capsys: pytest.CaptureFixture[str]
+    runs: dict[str, RunFolder],
+    excerpt_events: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """There subjects are resampled, and called so."""
-    root = str(catalog.EXCERPTS / "mimic3")
-    ran("evaluate", str(runs["site"].path), "--data", "mimic3", "--root", root)
+    root = excerpt_events("mimic3")
+    ran("evaluate", runs["site"].path, "--data", "mimic3", "--root", root)
     said = capsys.readouterr().out
     assert " subjects" in said
     assert "sites" not in said
@@ -249,10 +248,11 @@ def test_periods_against_plain_loops(
     assert kept.tolist() == [of_subject[o] == p for (o, _), p in zip(seen, part, strict=True)]
 
 
-def test_events_built_from_shifted_dates_are_not_split_by_time(tmp_path: Path) -> None:
-    build(source_of("mimic3"), catalog.EXCERPTS / "mimic3", tmp_path / "built")
+def test_events_built_from_shifted_dates_are_not_split_by_time(
+    excerpt_events: Callable[[str], Path], tmp_path: Path
+) -> None:
     with pytest.raises(SettingError, match="mimic3 cannot be split by time: MIMIC shifts dates"):
-        fit.train(settings("time"), tmp_path / "run", root=tmp_path / "built")
+        fit.train(settings("time"), tmp_path / "run", root=excerpt_events("mimic3"))
 
 
 @pytest.mark.parametrize(

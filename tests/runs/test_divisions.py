@@ -87,7 +87,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunF
 @pytest.fixture(scope="module")
 def folds(root: Path, tmp_path_factory: pytest.TempPathFactory) -> FoldsFolder:
     out = tmp_path_factory.mktemp("folds")
-    return cross_validate(settings("site"), out / "folds", folds=3, repeats=2, root=root)
+    return cross_validate(settings("site"), out / "folds", folds=2, repeats=2, root=root)
 
 
 def person_of(example: str) -> int:
@@ -142,12 +142,12 @@ def test_no_model_reads_the_hospital(runs: dict[str, RunFolder]) -> None:
 def test_folds_are_groups_of_hospitals(folds: FoldsFolder) -> None:
     for repeat in range(2):
         held = []
-        for run in folds.runs[3 * repeat : 3 * repeat + 3]:
+        for run in folds.runs[2 * repeat : 2 * repeat + 2]:
             check_site_split(run)
             held += np.unique(run.predictions.part("held_out").group_id).tolist()
         assert sorted(held) == sorted(f"H{i}" for i in range(HOSPITALS))
-    assert len(folds.first.split.ids["site"]["held_out"]) == 8
-    first, again = (folds.runs[i].split.ids["site"]["held_out"] for i in (0, 3))
+    assert len(folds.first.split.ids["site"]["held_out"]) == 12
+    first, again = (folds.runs[i].split.ids["site"]["held_out"] for i in (0, 2))
     assert first != again
     assert folds.describe_split()["ids_in_two_parts"]["subject"] == dict.fromkeys(
         ("train and tuning", "train and held_out", "tuning and held_out"), 0
@@ -316,7 +316,7 @@ def test_the_page_and_the_card_say_how(
     assert not re.search(r"201[56]-\d\d", said["time"])  # days are those of patients
     assert "each subject is in the set of its first prediction" in said["time"]
     card = build_card(folds, tmp_path / "folds.md").read_text("utf-8")
-    assert "3 folds by site (hospital)" in " ".join(card.split())
+    assert "2 folds by site (hospital)" in " ".join(card.split())
 
 
 @pytest.mark.parametrize("split", ["site", "time"])

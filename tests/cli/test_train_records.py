@@ -151,6 +151,7 @@ def test_refused_in_one_line_and_nothing_written(
     command: str,
     message: str,
     refused: Refused,
+    events: Path,
     excerpt_events: Callable[[str], Path],
     no_data: Path,
     tmp_path: Path,
@@ -158,8 +159,11 @@ def test_refused_in_one_line_and_nothing_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # The events are there already: a refusal is not the same for being quick.
-    built = next((name for name in ("mimic3", "eicu") if f"--data {name}" in command), None)
-    more = ["--root", excerpt_events(built)] if built else []
+    more: list[str | Path] = []
+    if "--data mimic3" in command:
+        more = ["--root", events]
+    elif "--data eicu" in command:
+        more = ["--root", excerpt_events("eicu")]
     assert message in refused("train", *command.split(), *more)
     assert list(tmp_path.iterdir()) == []
 

@@ -52,6 +52,12 @@ def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mimic3(place: Place, records_work: Path) -> dict[str, Path]:
+    """Where a run finds the events of MIMIC-III and writes its sequences: arguments of a fit."""
+    return {"root": place("mimic3"), "work": records_work}
+
+
+@pytest.fixture(scope="session")
 def opened(place: Place, records_work: Path) -> Callable[[RunSettings], Examples]:
     """What a run starts from."""
     return lambda settings: records.load(settings, place(settings.data), records_work)
@@ -75,14 +81,14 @@ def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettin
 
 @pytest.fixture(scope="session")
 def cross_validated(
-    asked: Callable[..., RunSettings], place: Place, records_work: Path, once: Once
+    asked: Callable[..., RunSettings], mimic3: dict[str, Path], once: Once
 ) -> Callable[[str], FoldsFolder]:
     """Two folds of MIMIC-III, dealt twice, of a model, made once for all workers."""
 
     @cache
     def validate(model: str) -> FoldsFolder:
-        options = {"folds": 2, "repeats": 2, "root": place("mimic3"), "work": records_work}
-        fill = lambda out: cross_validate(asked(model, epochs=2), out / "folds", **options)  # noqa: E731
+        settings, options = asked(model, epochs=2), {"folds": 2, "repeats": 2, **mimic3}
+        fill = lambda out: cross_validate(settings, out / "folds", **options)  # noqa: E731
         return FoldsFolder(once(f"folds-{model}", fill) / "folds")
 
     return validate

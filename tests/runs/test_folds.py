@@ -27,7 +27,7 @@ from sequela.runs.recipe import judged, summarise_runs
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
 Ask = Callable[..., RunSettings]
-Place = Callable[[str], Path]
+Where = dict[str, Path]
 Said = list[tuple[str, int, int]]
 
 
@@ -157,7 +157,7 @@ def test_shares_and_their_intervals_lie_between_0_and_1(
 
 
 def test_unfinished_folds_are_no_run(
-    asked: Ask, network: FoldsFolder, place: Place, records_work: Path, tmp_path: Path
+    asked: Ask, network: FoldsFolder, mimic3: Where, tmp_path: Path
 ) -> None:
     """Interrupted after two folds; then continued, with the numbers of an uninterrupted one."""
     out = tmp_path / "folds"
@@ -168,15 +168,8 @@ def test_unfinished_folds_are_no_run(
             raise KeyboardInterrupt
 
     def go(**more: Any) -> FoldsFolder:
-        return cross_validate(
-            asked(epochs=2),
-            out,
-            folds=FOLDS,
-            repeats=REPEATS,
-            root=place("mimic3"),
-            work=records_work,
-            **more,
-        )
+        settings = asked(epochs=2)
+        return cross_validate(settings, out, folds=FOLDS, repeats=REPEATS, **mimic3, **more)
 
     with pytest.raises(KeyboardInterrupt):
         go(on_run=interrupt)
@@ -225,8 +218,7 @@ def test_folds_that_cannot_be_dealt(
     error: type[Exception],
     message: str,
     asked: Ask,
-    place: Place,
-    records_work: Path,
+    mimic3: Where,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "folds"
@@ -236,23 +228,20 @@ def test_folds_that_cannot_be_dealt(
             out,
             folds=folds,
             repeats=repeats,
-            root=place("mimic3"),
-            work=records_work,
+            **mimic3,
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folds_do_not_go_where_something_else_is(
-    asked: Ask, network: FoldsFolder, place: Place, records_work: Path, tmp_path: Path
+    asked: Ask, network: FoldsFolder, mimic3: Where, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.docx").touch()
 
     def refused(out: Path, message: str, settings: RunSettings, folds: int = FOLDS) -> None:
         before = sorted(out.rglob("*"))
         with pytest.raises(RunError, match=message):
-            cross_validate(
-                settings, out, folds=folds, root=place("mimic3"), work=records_work, resume=True
-            )
+            cross_validate(settings, out, folds=folds, **mimic3, resume=True)
         assert sorted(out.rglob("*")) == before
 
     refused(tmp_path, "is not empty; choose another --out", asked("prevalence"))
@@ -287,7 +276,7 @@ def test_recordings_are_folded_too(synthetic: Path, tmp_path: Path) -> None:
 
 
 def test_a_cohort_is_selected_once_for_all_folds(
-    asked: Ask, place: Place, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Ask, mimic3: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     selected = list[str]()
 
@@ -298,5 +287,5 @@ def test_a_cohort_is_selected_once_for_all_folds(
     monkeypatch.setattr(question, "select_cohort", counted)
     question._selected.cache_clear()
     settings = asked("prevalence", task="in-hospital", min_subjects=3)
-    cross_validate(settings, tmp_path / "run", folds=2, root=place("mimic3"), work=records_work)
+    cross_validate(settings, tmp_path / "run", folds=2, **mimic3)
     assert selected == ["in-hospital"]

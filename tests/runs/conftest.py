@@ -52,7 +52,7 @@ def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mimic3(place: Place, records_work: Path) -> dict[str, Path]:
+def mimic3(place: Place, records_work: Path) -> dict[str, Any]:
     """Where a run finds the events of MIMIC-III and writes its sequences: arguments of a fit."""
     return {"root": place("mimic3"), "work": records_work}
 
@@ -70,7 +70,7 @@ def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettin
     @cache
     def train(content: str) -> RunFolder:
         settings = RunSettings.model_validate_json(content)
-        options = {"root": place(settings.data), "work": records_work}
+        options: dict[str, Any] = {"root": place(settings.data), "work": records_work}
         name = f"run-{hashlib.sha256(content.encode()).hexdigest()}"
         return RunFolder(
             once(name, lambda out: fit.train(settings, out / "run", **options)) / "run"
@@ -81,13 +81,14 @@ def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettin
 
 @pytest.fixture(scope="session")
 def cross_validated(
-    asked: Callable[..., RunSettings], mimic3: dict[str, Path], once: Once
+    asked: Callable[..., RunSettings], mimic3: dict[str, Any], once: Once
 ) -> Callable[[str], FoldsFolder]:
     """Two folds of MIMIC-III, dealt twice, of a model, made once for all workers."""
 
     @cache
     def validate(model: str) -> FoldsFolder:
-        settings, options = asked(model, epochs=2), {"folds": 2, "repeats": 2, **mimic3}
+        settings = asked(model, epochs=2)
+        options: dict[str, Any] = {"folds": 2, "repeats": 2, **mimic3}
         fill = lambda out: cross_validate(settings, out / "folds", **options)  # noqa: E731
         return FoldsFolder(once(f"folds-{model}", fill) / "folds")
 

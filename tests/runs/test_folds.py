@@ -27,7 +27,7 @@ from sequela.runs.recipe import judged, summarise_runs
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
 Ask = Callable[..., RunSettings]
-Where = dict[str, Path]
+Where = dict[str, Any]
 Said = list[tuple[str, int, int]]
 
 

@@ -38,7 +38,7 @@ MIMIC3 = EXCERPTS / "mimic3"
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], Examples]
 Train = Callable[[RunSettings], RunFolder]
-Where = dict[str, Path]
+Where = dict[str, Any]
 FILES = [
     "checkpoint",
     "config.toml",

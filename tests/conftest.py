@@ -23,7 +23,9 @@ from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import METRICS
+from sequela.tables.build import build
 from sequela.tables.engine import check_java
+from sequela.tables.hospitals import source_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -194,6 +196,17 @@ def synthetic(once: Once) -> Path:
                 (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
 
     return once("synthetic", fill)
+
+
+@pytest.fixture(scope="session")
+def excerpt_events(once: Once) -> Callable[[str], Path]:
+    """Return the events of hospital tables in the package, as ``sequela build`` writes them."""
+
+    def events(name: str) -> Path:
+        fill = lambda out: build(source_of(name), EXCERPTS / name, out / name)  # noqa: E731
+        return once(f"events-{name}", fill) / name
+
+    return events
 
 
 @pytest.fixture

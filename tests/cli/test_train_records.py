@@ -14,16 +14,11 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
-from sequela.tables.build import build
-from sequela.tables.hospitals import source_of
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The excerpt of MIMIC-III as ``sequela build`` writes it."""
-    out = tmp_path_factory.mktemp("events") / "mimic3"
-    build(source_of("mimic3"), EXCERPTS / "mimic3", out)
-    return out
+def events(excerpt_events: Callable[[str], Path]) -> Path:
+    return excerpt_events("mimic3")
 
 
 SLOW = pytest.mark.slow
@@ -157,13 +152,18 @@ def test_refused_in_one_line_and_nothing_written(
     message: str,
     refused: Refused,
     events: Path,
+    excerpt_events: Callable[[str], Path],
     no_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # The events are there already: a refusal is not the same for being quick.
-    more = ["--root", str(events)] if "--data mimic3" in command else []
+    more: list[str | Path] = []
+    if "--data mimic3" in command:
+        more = ["--root", events]
+    elif "--data eicu" in command:
+        more = ["--root", excerpt_events("eicu")]
     assert message in refused("train", *command.split(), *more)
     assert list(tmp_path.iterdir()) == []
 

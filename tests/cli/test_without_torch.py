@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from sequela.datasets.catalog import EXCERPTS
 from sequela.evaluation.predictions import Predictions
 
 ABSENT = """
@@ -25,46 +25,52 @@ for line in sys.argv[1].splitlines():
         main(line.split())
     except SystemExit as ended:
         print(f"{ended.code}: {line}")
-        if ended.code:
-            break
 """
 """Runs commands, one a line, in a process that finds no torch; a status and the command follow."""
-COMMANDS = """train {model} {data} --out a
-train {other} {data} --out b
-evaluate a
-compare a b
-ensemble a b --out c
-report a b --out page.html
-card a --out card.md
-verify a
-verify c {root}
-share a --out shared
-audit a
-cost a
-predict a {data} --out a.parquet
-predict c {data} --out c.parquet"""
+NETWORK = "train gru-improved --data bonn --root nowhere --out run"
+COMMANDS = """train {model} {data} --out {at}/a
+train {other} {data} --out {at}/b
+evaluate {at}/a
+compare {at}/a {at}/b
+ensemble {at}/a {at}/b --out {at}/c
+report {at}/a {at}/b --out {at}/page.html
+card {at}/a --out {at}/card.md
+verify {at}/a
+verify {at}/c {root}
+share {at}/a --out {at}/shared
+audit {at}/a
+cost {at}/a
+predict {at}/a {data} --out {at}/a.parquet
+predict {at}/c {data} --out {at}/c.parquet"""
 
 
-def run(lines: str, place: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", ABSENT, lines]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def finished(
+    synthetic: Path,
+    excerpt_events: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, str]:
+    """The folder of runs of baseline models, and what the process wrote to standard error."""
+    folder, lines = tmp_path_factory.mktemp("without-torch"), [NETWORK]
+    for at, other, model, name, root in (
+        ("signals", "majority-class", "spectral-logistic-regression", "bonn", synthetic),
+        ("records", "logistic-regression", "boosting", "mimic3", excerpt_events("mimic3")),
+    ):
+        (folder / at).mkdir()
+        data = f"--data {name} --root {root}"
+        named = {"at": at, "model": model, "other": other, "data": data, "root": f"--root {root}"}
+        lines += COMMANDS.format(**named).splitlines()
+    command = [sys.executable, "-c", ABSENT, "\n".join(lines)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    ended = [line for line in done.stdout.splitlines() if line[:3] in ("0: ", "1: ", "2: ")]
+    assert ended == [f"2: {NETWORK}", *(f"0: {line}" for line in lines[1:])], done.stderr[-1000:]
+    return folder, done.stderr
 
 
-@pytest.fixture(scope="module", params=["signals", "records"])
-def place(request: pytest.FixtureRequest, synthetic: Path, tmp_path_factory: object) -> Path:
+@pytest.fixture(params=["signals", "records"])
+def place(request: pytest.FixtureRequest, finished: tuple[Path, str]) -> Path:
     """Two runs of baseline models, an ensemble, and all that is made from them."""
-    assert isinstance(tmp_path_factory, pytest.TempPathFactory)
-    models, name, root = {
-        "signals": (("majority-class", "spectral-logistic-regression"), "bonn", synthetic),
-        "records": (("logistic-regression", "boosting"), "mimic3", EXCERPTS / "mimic3"),
-    }[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    said = {"model": models[1], "other": models[0], "root": f"--root {root}"}
-    lines = COMMANDS.format(data=f"--data {name} --root {root}", **said)
-    done = run(lines, folder)
-    ended = [line for line in done.stdout.splitlines() if line[:3] in ("0: ", "2: ")]
-    assert ended == [f"0: {line}" for line in lines.splitlines()], done.stderr[-1000:]
-    return folder
+    return finished[0] / str(request.param)
 
 
 def test_it_predicts_what_its_run_did(place: Path) -> None:
@@ -82,10 +88,10 @@ def test_the_environment_names_no_torch(place: Path) -> None:
     assert "torch None" not in (place / "card.md").read_text("utf-8")
 
 
-def test_a_network_names_the_extra_before_data_are_read(tmp_path: Path) -> None:
-    done = run("train gru-improved --data bonn --root nowhere --out run", tmp_path)
-    (line,) = done.stderr.splitlines()
+def test_a_network_names_the_extra_before_data_are_read(finished: tuple[Path, str]) -> None:
+    folder, errors = finished
+    (line,) = errors.splitlines()
     assert line.startswith("sequela: error: reading or training a network needs an extra")
     assert "'sequela[train]'" in line
     assert "baseline models need no extra" in line
-    assert not (tmp_path / "run").exists()
+    assert not (folder / "run").exists()

@@ -1,19 +1,24 @@
 """Small real runs on the hospital tables that ship with the package."""
 
+import hashlib
 import multiprocessing
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Once
 
 from sequela.config import RunSettings
-from sequela.datasets.catalog import EXCERPTS
 from sequela.runs import fit, records, signals
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.studies.settings import run_settings
+
+Place = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -35,37 +40,59 @@ def asked() -> Callable[..., RunSettings]:
 
 
 @pytest.fixture(scope="session")
+def place(synthetic: Path, excerpt_events: Place) -> Place:
+    """Return where the data of a run are, by the name of the data set."""
+    return lambda name: synthetic if name == "bonn" else excerpt_events(name)
+
+
+@pytest.fixture(scope="session")
 def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where events and sequences of the excerpts are made once for all tests."""
+    """The folder of sequences that are made once for all tests."""
     return tmp_path_factory.mktemp("records")
 
 
 @pytest.fixture(scope="session")
-def opened(records_work: Path) -> Callable[[RunSettings], Examples]:
-    """What a run starts from."""
-
-    def load(settings: RunSettings) -> Examples:
-        return records.load(settings, EXCERPTS / settings.data, records_work)
-
-    return load
+def mimic3(place: Place, records_work: Path) -> dict[str, Any]:
+    """Where a run finds the events of MIMIC-III and writes its sequences: arguments of a fit."""
+    return {"root": place("mimic3"), "work": records_work}
 
 
 @pytest.fixture(scope="session")
-def trained(
-    records_work: Path, synthetic: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[RunSettings], RunFolder]:
-    """A finished run of some settings, made once; who changes it copies it."""
-    made: dict[str, RunFolder] = {}
+def opened(place: Place, records_work: Path) -> Callable[[RunSettings], Examples]:
+    """What a run starts from."""
+    return lambda settings: records.load(settings, place(settings.data), records_work)
 
-    def train(settings: RunSettings) -> RunFolder:
-        key = settings.model_dump_json()
-        if key not in made:
-            out = tmp_path_factory.mktemp("run") / "run"
-            root = synthetic if settings.data == "bonn" else EXCERPTS / settings.data
-            made[key] = fit.train(settings, out, root=root, work=records_work)
-        return made[key]
 
-    return train
+@pytest.fixture(scope="session")
+def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettings], RunFolder]:
+    """A finished run of some settings, made once for all workers; who changes it copies it."""
+
+    @cache
+    def train(content: str) -> RunFolder:
+        settings = RunSettings.model_validate_json(content)
+        options: dict[str, Any] = {"root": place(settings.data), "work": records_work}
+        name = f"run-{hashlib.sha256(content.encode()).hexdigest()}"
+        return RunFolder(
+            once(name, lambda out: fit.train(settings, out / "run", **options)) / "run"
+        )
+
+    return lambda settings: train(settings.model_dump_json())
+
+
+@pytest.fixture(scope="session")
+def cross_validated(
+    asked: Callable[..., RunSettings], mimic3: dict[str, Any], once: Once
+) -> Callable[[str], FoldsFolder]:
+    """Two folds of MIMIC-III, dealt twice, of a model, made once for all workers."""
+
+    @cache
+    def validate(model: str) -> FoldsFolder:
+        settings = asked(model, epochs=2)
+        options: dict[str, Any] = {"folds": 2, "repeats": 2, **mimic3}
+        fill = lambda out: cross_validate(settings, out / "folds", **options)  # noqa: E731
+        return FoldsFolder(once(f"folds-{model}", fill) / "folds")
+
+    return validate
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,8 @@ def runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "baseline": {"model": "mlp-baseline"},
         "improved": {"model": "mlp-improved"},
         "floor": {"model": "majority-class"},
-        "elsewhere": {"model": "mlp-baseline", "seed": 1},
-        "by-row": {"model": "mlp-baseline", "split": "row"},
+        "elsewhere": {"model": "majority-class", "seed": 1},
+        "by-row": {"model": "majority-class", "split": "row"},
     }
     return {
         name: fit.train(

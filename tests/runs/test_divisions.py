@@ -16,7 +16,6 @@ from tests.cli.calls import ran
 from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.cohort.split import PARTS, Split, at_first, periods
 from sequela.config import CohortSettings, RunSettings
-from sequela.datasets import catalog
 from sequela.errors import SequelaError, SettingError, SplitError
 from sequela.identity.pseudonyms import own
 from sequela.integrity.openings import LEDGER, open_held_out, read
@@ -25,8 +24,6 @@ from sequela.report.pages import build as page_of
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
-from sequela.tables.build import build
-from sequela.tables.hospitals import source_of
 
 START = datetime(2015, 1, 1)
 HOSPITALS, OF_EACH = 24, 8
@@ -90,7 +87,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunF
 @pytest.fixture(scope="module")
 def folds(root: Path, tmp_path_factory: pytest.TempPathFactory) -> FoldsFolder:
     out = tmp_path_factory.mktemp("folds")
-    return cross_validate(settings("site"), out / "folds", folds=3, repeats=2, root=root)
+    return cross_validate(settings("site"), out / "folds", folds=2, repeats=2, root=root)
 
 
 def person_of(example: str) -> int:
@@ -145,12 +142,12 @@ def test_no_model_reads_the_hospital(runs: dict[str, RunFolder]) -> None:
 def test_folds_are_groups_of_hospitals(folds: FoldsFolder) -> None:
     for repeat in range(2):
         held = []
-        for run in folds.runs[3 * repeat : 3 * repeat + 3]:
+        for run in folds.runs[2 * repeat : 2 * repeat + 2]:
             check_site_split(run)
             held += np.unique(run.predictions.part("held_out").group_id).tolist()
         assert sorted(held) == sorted(f"H{i}" for i in range(HOSPITALS))
-    assert len(folds.first.split.ids["site"]["held_out"]) == 8
-    first, again = (folds.runs[i].split.ids["site"]["held_out"] for i in (0, 3))
+    assert len(folds.first.split.ids["site"]["held_out"]) == 12
+    first, again = (folds.runs[i].split.ids["site"]["held_out"] for i in (0, 2))
     assert first != again
     assert folds.describe_split()["ids_in_two_parts"]["subject"] == dict.fromkeys(
         ("train and tuning", "train and held_out", "tuning and held_out"), 0
@@ -176,11 +173,13 @@ def test_its_own_records_as_other_data(
 
 
 def test_a_run_by_site_on_data_without_sites(
-    runs: dict[str, RunFolder], capsys: pytest.CaptureFixture[str]
+    runs: dict[str, RunFolder],
+    excerpt_events: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """There subjects are resampled, and called so."""
-    root = str(catalog.EXCERPTS / "mimic3")
-    ran("evaluate", str(runs["site"].path), "--data", "mimic3", "--root", root)
+    root = excerpt_events("mimic3")
+    ran("evaluate", runs["site"].path, "--data", "mimic3", "--root", root)
     said = capsys.readouterr().out
     assert " subjects" in said
     assert "sites" not in said
@@ -249,10 +248,11 @@ def test_periods_against_plain_loops(
     assert kept.tolist() == [of_subject[o] == p for (o, _), p in zip(seen, part, strict=True)]
 
 
-def test_events_built_from_shifted_dates_are_not_split_by_time(tmp_path: Path) -> None:
-    build(source_of("mimic3"), catalog.EXCERPTS / "mimic3", tmp_path / "built")
+def test_events_built_from_shifted_dates_are_not_split_by_time(
+    excerpt_events: Callable[[str], Path], tmp_path: Path
+) -> None:
     with pytest.raises(SettingError, match="mimic3 cannot be split by time: MIMIC shifts dates"):
-        fit.train(settings("time"), tmp_path / "run", root=tmp_path / "built")
+        fit.train(settings("time"), tmp_path / "run", root=excerpt_events("mimic3"))
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_the_page_and_the_card_say_how(
     assert not re.search(r"201[56]-\d\d", said["time"])  # days are those of patients
     assert "each subject is in the set of its first prediction" in said["time"]
     card = build_card(folds, tmp_path / "folds.md").read_text("utf-8")
-    assert "3 folds by site (hospital)" in " ".join(card.split())
+    assert "2 folds by site (hospital)" in " ".join(card.split())
 
 
 @pytest.mark.parametrize("split", ["site", "time"])

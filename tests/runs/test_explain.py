@@ -31,8 +31,16 @@ def of_signals(trained: Trained) -> RunFolder:
 
 
 @pytest.fixture(scope="module")
-def of_records(asked: Asked, trained: Trained) -> RunFolder:
-    return trained(asked(epochs=2))
+def of_records(
+    asked: Asked, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    copy = tmp_path_factory.mktemp("explain") / "run"
+    return RunFolder(Path(shutil.copytree(trained(asked(epochs=2)).path, copy)))
+
+
+@pytest.fixture(scope="module")
+def root(excerpt_events: Callable[[str], Path]) -> Path:
+    return excerpt_events("mimic3")
 
 
 def test_held_out_segments_are_chosen_and_explained(of_signals: RunFolder, synthetic: Path) -> None:
@@ -84,8 +92,7 @@ def test_a_reference_model_is_refused(trained: Trained, synthetic: Path) -> None
         explain(trained(short("majority-class")).path, root=synthetic)
 
 
-def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> None:
-    root = EXCERPTS / "mimic3"
+def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder, root: Path) -> None:
     found = explain(of_records.path, root=root)
     assert 1 < len(found.examples) <= 3
     for each in found.examples:
@@ -117,8 +124,7 @@ def test_visits_are_counted_and_dated(
         assert at.days_before == ago / np.timedelta64(1, "D")
 
 
-def test_importance_is_the_mean_over_the_held_out_part(of_records: RunFolder) -> None:
-    root = EXCERPTS / "mimic3"
+def test_importance_is_the_mean_over_the_held_out_part(of_records: RunFolder, root: Path) -> None:
     predictions = of_records.predictions.part("held_out")
     ids = predictions.example_id.tolist()
     found = explain(of_records.path, examples=ids, root=root, steps=64, hide_below=10)
@@ -149,7 +155,7 @@ def test_importance_is_the_mean_over_the_held_out_part(of_records: RunFolder) ->
     )
 
 
-def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) -> None:
+def test_another_vocabulary_is_refused(of_records: RunFolder, root: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(of_records.path, copy)
     file = copy / "model.safetensors"
@@ -160,7 +166,7 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) ->
     save_file(tensors, file, metadata={"sequela": json.dumps(header)})
     seal(copy)
     with pytest.raises(RunError, match="was trained on other data than those found now"):
-        explain(copy, root=EXCERPTS / "mimic3")
+        explain(copy, root=root)
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 

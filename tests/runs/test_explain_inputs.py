@@ -1,5 +1,6 @@
 """Explanations of networks that read measurements and summaries, and codes of eICU's demo."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 from tests.runs.challenge import write_set
 
 from sequela.analysis.explain import explain
-from sequela.datasets.catalog import EXCERPTS
 from sequela.runs import fit
 from sequela.studies.settings import run_settings
 
@@ -29,11 +29,17 @@ CASES = [
     ("model", "data", "said", "kinds"), CASES, ids=[model for model, *_ in CASES]
 )
 def test_all_inputs_together_make_the_difference(
-    model: str, data: str, said: dict[str, Any], kinds: tuple[str, ...], tmp_path: Path
+    model: str,
+    data: str,
+    said: dict[str, Any],
+    kinds: tuple[str, ...],
+    excerpt_events: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
-    root = EXCERPTS / data
     if data == "physionet2012":
         root = write_set(tmp_path / "a", "a", range(132_000, 132_120), seed=0)
+    else:
+        root = excerpt_events(data)
     settings = run_settings(model, data, records=said, training={"epochs": 1, "refit": False})
     fit.train(settings, tmp_path / "run", root=root)
     found = explain(tmp_path / "run", root=root)

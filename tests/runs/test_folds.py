@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,28 +25,15 @@ from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
 
 MIMIC3 = EXCERPTS / "mimic3"
-FOLDS, REPEATS = 3, 2
+FOLDS, REPEATS = 2, 2
 Ask = Callable[..., RunSettings]
+Where = dict[str, Any]
 Said = list[tuple[str, int, int]]
 
 
 @pytest.fixture(scope="module")
-def validated(
-    asked: Ask, records_work: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, FoldsFolder]:
-    """Three folds, dealt twice, of two models."""
-    out = tmp_path_factory.mktemp("folds")
-    return {
-        model: cross_validate(
-            asked(model, epochs=2),
-            out / model,
-            folds=FOLDS,
-            repeats=REPEATS,
-            root=MIMIC3,
-            work=records_work,
-        )
-        for model in ("visits-baseline", "logistic-regression")
-    }
+def validated(cross_validated: Callable[[str], FoldsFolder]) -> dict[str, FoldsFolder]:
+    return {model: cross_validated(model) for model in ("visits-baseline", "logistic-regression")}
 
 
 @pytest.fixture
@@ -169,7 +157,7 @@ def test_shares_and_their_intervals_lie_between_0_and_1(
 
 
 def test_unfinished_folds_are_no_run(
-    asked: Ask, network: FoldsFolder, records_work: Path, tmp_path: Path
+    asked: Ask, network: FoldsFolder, mimic3: Where, tmp_path: Path
 ) -> None:
     """Interrupted after two folds; then continued, with the numbers of an uninterrupted one."""
     out = tmp_path / "folds"
@@ -180,15 +168,8 @@ def test_unfinished_folds_are_no_run(
             raise KeyboardInterrupt
 
     def go(**more: Any) -> FoldsFolder:
-        return cross_validate(
-            asked(epochs=2),
-            out,
-            folds=FOLDS,
-            repeats=REPEATS,
-            root=MIMIC3,
-            work=records_work,
-            **more,
-        )
+        settings = asked(epochs=2)
+        return cross_validate(settings, out, folds=FOLDS, repeats=REPEATS, **mimic3, **more)
 
     with pytest.raises(KeyboardInterrupt):
         go(on_run=interrupt)
@@ -237,32 +218,37 @@ def test_folds_that_cannot_be_dealt(
     error: type[Exception],
     message: str,
     asked: Ask,
-    records_work: Path,
+    mimic3: Where,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "folds"
     with pytest.raises(error, match=message):
         cross_validate(
-            asked("prevalence"), out, folds=folds, repeats=repeats, root=MIMIC3, work=records_work
+            asked("prevalence"),
+            out,
+            folds=folds,
+            repeats=repeats,
+            **mimic3,
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folds_do_not_go_where_something_else_is(
-    asked: Ask, network: FoldsFolder, records_work: Path, tmp_path: Path
+    asked: Ask, network: FoldsFolder, mimic3: Where, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.docx").touch()
 
     def refused(out: Path, message: str, settings: RunSettings, folds: int = FOLDS) -> None:
         before = sorted(out.rglob("*"))
         with pytest.raises(RunError, match=message):
-            cross_validate(settings, out, folds=folds, root=MIMIC3, work=records_work, resume=True)
+            cross_validate(settings, out, folds=folds, **mimic3, resume=True)
         assert sorted(out.rglob("*")) == before
 
     refused(tmp_path, "is not empty; choose another --out", asked("prevalence"))
-    refused(network.runs[0].path, "is not empty; choose another --out", asked(epochs=2))
-    refused(network.path, "settings differ", asked(epochs=5))
-    refused(network.path, "settings differ", asked(epochs=2), folds=4)
+    folds = Path(shutil.copytree(network.path, tmp_path.with_name("folds")))
+    refused(folds / "fold-00", "is not empty; choose another --out", asked(epochs=2))
+    refused(folds, "settings differ", asked(epochs=5))
+    refused(folds, "settings differ", asked(epochs=2), folds=4)
 
 
 def test_a_damaged_summary(network: FoldsFolder, tmp_path: Path) -> None:
@@ -290,7 +276,7 @@ def test_recordings_are_folded_too(synthetic: Path, tmp_path: Path) -> None:
 
 
 def test_a_cohort_is_selected_once_for_all_folds(
-    asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Ask, mimic3: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     selected = list[str]()
 
@@ -301,5 +287,5 @@ def test_a_cohort_is_selected_once_for_all_folds(
     monkeypatch.setattr(question, "select_cohort", counted)
     question._selected.cache_clear()
     settings = asked("prevalence", task="in-hospital", min_subjects=3)
-    cross_validate(settings, tmp_path / "run", folds=2, root=MIMIC3, work=records_work)
+    cross_validate(settings, tmp_path / "run", folds=2, **mimic3)
     assert selected == ["in-hospital"]

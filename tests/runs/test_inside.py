@@ -50,6 +50,7 @@ def _names_code(run: Path, where: str, *, config: bool = True, header: bool = Tr
 @pytest.mark.parametrize("command", ["evaluate", "explain", "resume"])
 def test_a_class_that_a_run_names_is_not_imported(
     stranger: Path,
+    place: Callable[[str], Path],
     tmp_path: Path,
     kind: str,
     command: str,
@@ -61,11 +62,12 @@ def test_a_class_that_a_run_names_is_not_imported(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "evil", raising=False)
     _names_code(stranger, f"{tmp_path / 'evil.py'}:Evil" if kind == "file" else "evil:Evil")
-    asked = {
+    words = {
         "evaluate": ("evaluate", stranger, "--data", "mimic3"),
         "explain": ("explain", stranger),
         "resume": ("train", "--resume", "--out", stranger),
     }[command]
+    asked = (*words, "--root", place("mimic3"))
     assert called(main, *asked) == 2
     said = capsys.readouterr().err
     assert "would run code" in " ".join(said.split())

@@ -15,7 +15,6 @@ from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.analysis.explain import explain
 from sequela.cohort.labels import SCHEMA, write_labels
 from sequela.config import CohortSettings, RunSettings
-from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.reference import REFERENCE_MODELS
@@ -29,6 +28,7 @@ from sequela.studies.settings import run_settings
 
 Ask = Callable[..., RunSettings]
 Train = Callable[[RunSettings], RunFolder]
+Place = Callable[[str], Path]
 
 OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("signal")]
 OF_RECORDS = [
@@ -139,9 +139,11 @@ def test_on_signals(model: str, trained: Train, synthetic: Path, tmp_path: Path)
 
 @pytest.mark.slow(but="visits-baseline")
 @pytest.mark.parametrize("model", [name for name in OF_RECORDS if name != "values-lstm"])
-def test_on_codes(model: str, asked: Ask, trained: Train, works: Callable[[str], Path]) -> None:
+def test_on_codes(
+    model: str, asked: Ask, trained: Train, place: Place, works: Callable[[str], Path]
+) -> None:
     folder = trained(asked(model, "eicu", epochs=1))
-    check_held_out_are_the_same(folder, EXCERPTS / "eicu", works("eicu"))
+    check_held_out_are_the_same(folder, place("eicu"), works("eicu"))
 
 
 @pytest.mark.slow(but="Net")
@@ -246,10 +248,10 @@ def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(
 
 
 def test_data_without_measurements_are_refused(
-    net: str, asked: Ask, records_work: Path, tmp_path: Path
+    net: str, asked: Ask, place: Place, records_work: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingError, match=r"have none \(n_channels is 0\)"):
-        fit.train(asked(net, "eicu"), tmp_path, root=EXCERPTS / "eicu", work=records_work)
+        fit.train(asked(net, "eicu"), tmp_path, root=place("eicu"), work=records_work)
     assert not list(tmp_path.iterdir())
 
 

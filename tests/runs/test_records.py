@@ -38,6 +38,7 @@ MIMIC3 = EXCERPTS / "mimic3"
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], Examples]
 Train = Callable[[RunSettings], RunFolder]
+Where = dict[str, Any]
 FILES = [
     "checkpoint",
     "config.toml",
@@ -265,10 +266,10 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
     ],
 )
 def test_refused_before_anything_is_written(
-    said: dict[str, Any], message: str, asked: Ask, records_work: Path, tmp_path: Path
+    said: dict[str, Any], message: str, asked: Ask, mimic3: Where, tmp_path: Path
 ) -> None:
     with pytest.raises(SequelaError, match=message):
-        fit.train(asked(**said), tmp_path / "new" / "run", root=MIMIC3, work=records_work)
+        fit.train(asked(**said), tmp_path / "new" / "run", **mimic3)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -301,16 +302,16 @@ def test_a_taken_folder_is_refused_before_events_are_built(
 
 
 def test_resumed_runs_have_the_same_bytes(
-    asked: Ask, trained: Train, records_work: Path, tmp_path: Path
+    asked: Ask, trained: Train, mimic3: Where, tmp_path: Path
 ) -> None:
     settings, out = asked(epochs=4), tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        fit.train(settings, out, root=MIMIC3, work=records_work, on_epoch=after(2))
+        fit.train(settings, out, **mimic3, on_epoch=after(2))
     assert not RunFolder(out).complete
     assert not list(tmp_path.rglob("*.partial"))
     assert not (out / "model.safetensors").exists()
     torch.rand(3)  # whatever a new process has drawn before
-    fit.train(settings, out, root=MIMIC3, work=records_work, resume=True)
+    fit.train(settings, out, **mimic3, resume=True)
     assert content(out) == content(trained(settings).path)
 
 
@@ -400,13 +401,13 @@ def test_label_files_that_cannot_be_used(
     message: str,
     asked: Ask,
     opened: Load,
-    records_work: Path,
+    mimic3: Where,
     tmp_path: Path,
 ) -> None:
     labels = tmp_path / "labels.parquet"
     pq.write_table(change(opened(asked()).cohort.labels), labels)
     with pytest.raises(DataError, match=message) as caught:
-        fit.train(asked(labels=str(labels)), tmp_path / "run", root=MIMIC3, work=records_work)
+        fit.train(asked(labels=str(labels)), tmp_path / "run", **mimic3)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [labels]
 
@@ -508,7 +509,7 @@ def test_eicu_counts_from_the_icu_only_where_its_own_question_is_asked(asked: As
 
 
 def test_a_task_of_ones_own_runs_with_its_own_words(
-    asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Ask, mimic3: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = Outcome(
         "surgery in the stay",
@@ -520,12 +521,8 @@ def test_a_task_of_ones_own_runs_with_its_own_words(
     )
     task = Task("surgery", "admission", moved, hours=6, exclude=("no-discharge",))
     monkeypatch.setitem(TASKS, "surgery", task)
-    run = fit.train(
-        asked("visits-baseline", epochs=1, task="surgery"),
-        tmp_path / "run",
-        root=MIMIC3,
-        work=records_work,
-    )
+    settings = asked("visits-baseline", epochs=1, task="surgery")
+    run = fit.train(settings, tmp_path / "run", **mimic3)
     data = run.metrics["data"]
     assert data["outcome"]["classes"] == data["classes"] == ["not operated", "operated"]
     assert (data["outcome"]["one"], data["task"]["label"]) == ("operation", "surgery in the stay")

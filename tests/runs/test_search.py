@@ -56,17 +56,22 @@ def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
     return tune(asked(), out, trials=4, root=synthetic)
 
 
+def search_of(examples: Examples, storage: str | None, folder: Path) -> Search:
+    entry = lookup_network(MODEL)
+    space, where = space_of(entry, asked()), address(storage, folder / "search")
+    return Search(asked(), entry, examples, examples.inputs(entry.reads), space, where, "search")
+
+
 @pytest.fixture
 def searched(recordings: Examples, tmp_path: Path) -> Callable[..., Search]:
     """A search on the data, or on others."""
+    return lambda of=recordings, storage=None: search_of(of, storage, tmp_path)
 
-    def make(of: Examples = recordings, storage: str | None = None) -> Search:
-        entry = lookup_network(MODEL)
-        space = space_of(entry, asked())
-        where = address(storage, tmp_path / "search")
-        return Search(asked(), entry, of, of.inputs(entry.reads), space, where, "search")
 
-    return make
+@pytest.fixture(scope="module")
+def whole(recordings: Examples, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The record of twenty trials without an interruption."""
+    return search_of(recordings, None, tmp_path_factory.mktemp("whole")).run(20)
 
 
 def losses(found: dict[str, Any]) -> list[Any]:
@@ -148,33 +153,29 @@ def test_the_page_needs_the_run_alone(tuned: RunFolder) -> None:
     tuned.require_complete()
 
 
-def test_what_mattered_is_said(searched: Callable[..., Search]) -> None:
-    search = searched()
-    found = search.run(20)
-    finished = [each for each in found["trials"] if each["state"] == "finished"]
+def test_what_mattered_is_said(whole: dict[str, Any], searched: Callable[..., Search]) -> None:
+    finished = [trial for trial in whole["trials"] if trial["state"] == "finished"]
     assert len(finished) >= 10
-    assert set(found["mattered"]) == set(search.space)
-    assert sum(found["mattered"].values()) == pytest.approx(1)
+    assert set(whole["mattered"]) == set(searched().space)
+    assert sum(whole["mattered"].values()) == pytest.approx(1)
 
 
 def test_the_held_out_part_is_never_seen(
-    searched: Callable[..., Search], recordings: Examples, tmp_path: Path
+    searched: Callable[..., Search], whole: dict[str, Any], recordings: Examples
 ) -> None:
     rows, segments = recordings.rows("held_out"), recordings.arrays
     signal, label = np.array(segments.signal), segments.label.copy()
     signal[rows], label[rows] = np.nan, 0
     blinded = replace(recordings, arrays=replace(segments, signal=signal, label=label))
-    blind = searched(blinded, f"sqlite:///{tmp_path}/blind.db")
-    assert losses(blind.run(3)) == losses(searched().run(3))
+    assert losses(searched(blinded).run(3)) == losses(whole)[:3]
 
 
 def test_a_search_goes_on_as_if_never_interrupted(
-    searched: Callable[..., Search], tmp_path: Path
+    searched: Callable[..., Search], whole: dict[str, Any]
 ) -> None:
-    whole = searched(storage=f"sqlite:///{tmp_path}/whole.db").run(7)
     search = searched()
     search.run(4)
-    assert losses(search.run(7)) == losses(whole)
+    assert losses(search.run(7)) == losses(whole)[:7]
 
 
 def test_a_trial_that_was_interrupted_does_not_count(searched: Callable[..., Search]) -> None:
@@ -323,9 +324,11 @@ def test_two_workers_share_the_trials(
     run.require_complete()
 
 
-def test_a_server_holds_the_trials(searched: Callable[..., Search], server: str) -> None:
+def test_a_server_holds_the_trials(
+    searched: Callable[..., Search], whole: dict[str, Any], server: str
+) -> None:
     search = searched(storage=server)
-    assert losses(search.run(3)) == losses(searched().run(3))
+    assert losses(search.run(3)) == losses(whole)[:3]
     assert json.dumps(search.run(3)).count("postgresql") == 0
 
 

@@ -11,7 +11,6 @@ from tests.runs.folders import edit, short
 from sequela.analysis.compare import compare
 from sequela.analysis.evaluate import evaluate_run
 from sequela.config import RunSettings
-from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS, Metric, accuracy
 from sequela.evaluation.resampling import resampled_weights
@@ -21,32 +20,26 @@ from sequela.report.card import build_card
 from sequela.report.pages.build import build
 from sequela.runs.find import named_runs, open_run
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import cross_validate
+from sequela.runs.folds import FoldsFolder
 from sequela.runs.manifest import MANIFEST, seal
 
 Ask = Callable[..., RunSettings]
 Edit = Callable[[Any], None]
 
 
-@pytest.fixture(scope="module")
-def folds(asked: Ask, records_work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a model of two classes."""
-    settings, out = asked("logistic-regression"), tmp_path_factory.mktemp("verify") / "folds"
-    root = EXCERPTS / "mimic3"
-    cross_validate(settings, out, folds=3, repeats=2, root=root, work=records_work)
-    return out
-
-
 @pytest.fixture
 def copied(
-    trained: Callable[[RunSettings], RunFolder], asked: Ask, folds: Path, tmp_path: Path
+    trained: Callable[[RunSettings], RunFolder],
+    cross_validated: Callable[[str], FoldsFolder],
+    asked: Ask,
+    tmp_path: Path,
 ) -> Path:
     """Two models on signals, and one of two classes on one split and on folds."""
     runs = {
         "mlp-baseline": trained(short()).path,
         "majority-class": trained(short("majority-class")).path,
         "single": trained(asked("logistic-regression")).path,
-        "folds": folds,
+        "folds": cross_validated("logistic-regression").path,
     }
     for name, path in runs.items():
         shutil.copytree(path, tmp_path / "runs" / name)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.conftest import Once
 
 from sequela.config import CohortSettings, RunSettings
 from sequela.datasets.catalog import EXCERPTS
@@ -23,9 +24,9 @@ def bonn(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 @pytest.fixture(scope="session")
 def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first 400 stays of PhysioNet 2012 in the excerpt."""
+    """The first 200 stays of PhysioNet 2012 in the excerpt."""
     path = tmp_path_factory.mktemp("challenge") / "physionet2012.parquet"
-    pq.write_table(pq.read_table(EXCERPTS / path.name).slice(0, 400), path)
+    pq.write_table(pq.read_table(EXCERPTS / path.name).slice(0, 200), path)
     return path
 
 
@@ -38,21 +39,17 @@ def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(once: Once) -> Path:
     """A finished run of logistic regression on Bonn: quick, and good enough to tell seizures."""
-    out = tmp_path_factory.mktemp("runs") / "linear"
     settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        train(settings, out)
-    return out
+        return once("linear", lambda out: train(settings, out / "linear")) / "linear"
 
 
 @pytest.fixture(scope="session")
-def file(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(run: Path, once: Once) -> Path:
     """The run as a file."""
-    path = tmp_path_factory.mktemp("files") / "linear.onnx"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        write_export(run, path)
-    return path
+        return once("file", lambda out: write_export(run, out / "linear.onnx")) / "linear.onnx"

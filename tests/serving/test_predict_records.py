@@ -1,7 +1,7 @@
 """Hospital records without outcomes: the run's question, asked of whom nobody knows the answer."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.calls import ran
 from tests.serving.test_predict import asked, listed, of_run, table_of, without_torch
 
 from sequela.config import CohortSettings, RunSettings
@@ -34,10 +33,16 @@ def usual() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def stays_run(usual: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(excerpt_events: Callable[[str], Path], usual: None) -> Path:
+    """The records of MIMIC-III's demo as MEDS events."""
+    return excerpt_events("mimic3")
+
+
+@pytest.fixture(scope="module")
+def stays_run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logistic regression on the codes of MIMIC-III's demo."""
     out = tmp_path_factory.mktemp("runs") / "codes"
-    train(RunSettings(model="logistic-regression", data="mimic3", split="subject"), out)
+    train(RunSettings(model="logistic-regression", data="mimic3", split="subject"), out, root=built)
     return out
 
 
@@ -60,14 +65,6 @@ def test_export_says_that_the_vocabulary_names_codes_of_few(
     assert "internal" not in load(tmp_path / "linear.onnx").about
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, usual: None) -> Path:
-    """The same records as MEDS events."""
-    out = tmp_path_factory.mktemp("meds") / "mimic3"
-    ran("build", "mimic3", "--out", out)
-    return out
-
-
 def without(built: Path, root: Path, families: tuple[str, ...]) -> Path:
     """A MEDS data set of anybody's, without the events of some families."""
     (root / "data").mkdir(parents=True)
@@ -82,10 +79,11 @@ def without(built: Path, root: Path, families: tuple[str, ...]) -> Path:
 
 @pytest.mark.parametrize("which", ["file", "run"])
 def test_it_says_what_the_run_says(
-    which: str, stays_run: Path, stays_file: Path, tmp_path: Path
+    which: str, stays_run: Path, stays_file: Path, built: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "said.parquet"
-    found = asked({"file": stays_file, "run": stays_run}[which], None, out, data="mimic3")
+    model, root = {"file": (stays_file, built), "run": (stays_run, None)}[which]
+    found = asked(model, root, out, data="mimic3")
     apart, both = of_run(stays_run, out)
     assert apart <= 1e-5
     known = RunFolder(stays_run).predictions
@@ -146,25 +144,25 @@ def test_published_tables_without_their_columns_of_outcome(
 
 
 def test_blocks_give_what_the_whole_gives(
-    stays_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stays_file: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked(stays_file, None, tmp_path / "whole.parquet", data="mimic3")
+    asked(stays_file, built, tmp_path / "whole.parquet", data="mimic3")
     monkeypatch.setattr("sequela.serving.record_input._NUMBERS", 500)
     monkeypatch.setattr("sequela.serving.record_input._MOST", 7)
     monkeypatch.setattr("sequela.serving.scored._ROWS", 10)
-    asked(stays_file, None, tmp_path / "parts.parquet", data="mimic3")
+    asked(stays_file, built, tmp_path / "parts.parquet", data="mimic3")
     whole, parts = (table_of(tmp_path / f"{each}.parquet") for each in ("whole", "parts"))
     pd.testing.assert_frame_equal(whole, parts, atol=1e-6)
 
 
 def test_marks_under_another_key_are_not_compared(
-    stays_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stays_file: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "key"
     other.write_text("3c" * 32, "ascii")
     other.chmod(0o600)
     monkeypatch.setenv("SEQUELA_KEY", str(other))
-    found = asked(stays_file, None, tmp_path / "said.parquet", data="mimic3")
+    found = asked(stays_file, built, tmp_path / "said.parquet", data="mimic3")
     assert found.known == 0
     assert any("SEQUELA_KEY" in line for line in found.sentences)
     assert not any(line.startswith("known:") for line in found.sentences)

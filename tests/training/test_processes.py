@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from tests.cli.calls import refusal
+from tests.runs.challenge import write_set
 from tests.runs.folders import after
 
 from sequela.config import RunSettings, TrainingSettings
-from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
@@ -139,8 +139,9 @@ def test_any_number_of_processes_takes_the_same_steps(
 def test_records_in_two_processes(tmp_path: Path) -> None:
     """The network has a second output without a loss, whose layer gets no gradient alone."""
     options = {"epochs": 1, "second_target": 0.0, "distil": 0.0, "refit": False}
-    settings = run_settings("values-lstm", "physionet2012", records={}, training=options)
-    root = EXCERPTS / "physionet2012.parquet"
+    few = {"min_subjects": 3}
+    settings = run_settings("values-lstm", "physionet2012", records=few, training=options)
+    root = write_set(tmp_path / "a", "a", range(132_000, 132_240), seed=0)
     more: dict[str, Any] = {"root": root, "work": tmp_path / "work"}
     runs = [fit.train(settings, tmp_path / str(n), processes=n, **more) for n in (1, 2)]
     alone, together = ([each["loss"] for each in read_history(run)] for run in runs)

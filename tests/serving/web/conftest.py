@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fuzz.server import running as run_server
 from starlette.testclient import TestClient
+from tests.conftest import Once
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
@@ -23,22 +25,23 @@ SAID = {"sfreq": 173.61, "unit": "uV"}
 
 
 @pytest.fixture(scope="session")
-def eeg_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def eeg_run(once: Once) -> RunFolder:
     """An MLP on the recordings of the package."""
     settings = RunSettings(
         model="mlp-improved", data="bonn", training=TrainingSettings(epochs=6, learning_rate=3e-3)
     )
     root = EXCERPTS / "bonn.parquet"
-    return fit.train(settings, tmp_path_factory.mktemp("eeg") / "run", root=root)
+    fill = lambda out: fit.train(settings, out / "run", root=root)  # noqa: E731
+    return RunFolder(once("eeg", fill) / "run")
 
 
 @pytest.fixture(scope="session")
-def visits_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def visits_run(excerpt_events: Callable[[str], Path], once: Once) -> RunFolder:
     """A GRU on coded visits."""
     asked = {"task": "in-hospital"}
     settings = run_settings("visits-baseline", "mimic3", records=asked, training={"epochs": 2})
-    out = tmp_path_factory.mktemp("visits") / "run"
-    return fit.train(settings, out, root=EXCERPTS / "mimic3")
+    fill = lambda out: fit.train(settings, out / "run", root=excerpt_events("mimic3"))  # noqa: E731
+    return RunFolder(once("visits", fill) / "run")
 
 
 @pytest.fixture(scope="session")

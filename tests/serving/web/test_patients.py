@@ -16,7 +16,6 @@ from tests.serving.web.conftest import client, problem
 
 from sequela.cohort.attributes import FAMILIES
 from sequela.config import RunSettings
-from sequela.datasets import catalog
 from sequela.runs import fit, records
 from sequela.sequences.flat import Sequences
 from sequela.serving.served import ServedModel, load
@@ -72,10 +71,10 @@ def as_json(sequences: Sequences, row: int) -> dict[str, Any]:
 @pytest.mark.slow(but="visits")
 @pytest.mark.parametrize("name", CASES)
 def test_patients_get_the_probabilities_of_the_run(
-    name: str, challenge: Path, tmp_path: Path
+    name: str, challenge: Path, excerpt_events: Callable[[str], Path], tmp_path: Path
 ) -> None:
     settings = CASES[name]()
-    root = challenge if name == "values" else catalog.lookup(settings.data).locate().path
+    root = challenge if name == "values" else excerpt_events(settings.data)
     run = fit.train(settings, tmp_path / "run", root=root, work=tmp_path / "work")
     data = records.load(settings, root, tmp_path / "work")
     sequences = data.arrays

@@ -20,6 +20,7 @@ from tests.tables.conftest import Built
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SettingError
+from sequela.intake import look
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind, Table
@@ -497,17 +498,18 @@ def test_no_expression_is_a_bug(text: str) -> None:
         expression(text)
 
 
-def test_a_large_table_shows_its_progress(tmp_path: Path) -> None:
+def test_a_large_table_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_LARGE", 200_000)
     rows = "".join(
-        f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(900_000)
+        f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(9_000)
     )
     (tmp_path / "labs.csv").write_text("lab_id,code,value,taken\n" + rows, "utf-8")
     (tmp_path / "sexes.csv").write_text("patient_id,sex\n1,f\n", "utf-8")
     shown: list[str] = []
     lines = propose(tmp_path, shown.append).splitlines()
-    assert shown[:2] == ["labs: reading", "labs: 900,000 rows, column 1 of 4"]
+    assert shown[:2] == ["labs: reading", "labs: 9,000 rows, column 1 of 4"]
     assert len(shown) == 5
-    assert 'lab_id = "integer" # 900,000 values, 0 to 899999' in lines
+    assert 'lab_id = "integer" # 9,000 values, 0 to 8999' in lines
     assert 'code = "text" # 400 values' in lines
     assert 'value = "number" # 97 values, 0.5 to 96.5' in lines
     assert 'taken = "time" # 30 values' in lines

@@ -110,6 +110,11 @@ class Bench:
         build(source_of(data), EXCERPTS / data, out)
         return out
 
+    @cache  # noqa: B019 - there is one bench
+    def labels(self, data: str) -> pa.Table:
+        """Label the stays of hospital tables, once."""
+        return select_cohort(open_events(self.events(data)), in_hospital()).labels
+
     def plant(self, data: str, name: str, statements: Sequence[str]) -> Path:
         """Copy the events, plant something, and return the MEDS data set.
 
@@ -123,8 +128,7 @@ class Bench:
         """
         root = self.work / "planted" / name.replace("/", " ")
         (root / "data").mkdir(parents=True)
-        events = open_events(self.events(data))
-        labels = select_cohort(events, in_hospital()).labels
+        events, labels = open_events(self.events(data)), self.labels(data)
         write_labels(labels, root / "labels.parquet")
         with events.connect() as connection:
             create_stays(connection)

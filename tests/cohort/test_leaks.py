@@ -53,28 +53,30 @@ CODED_LATER = [
 ]
 
 
-@pytest.mark.parametrize("code", CODED_LATER)
 def test_every_family_coded_later_is_found_an_hour_after_admission(
-    code: str, rows: Rows, make_events: Make
+    rows: Rows, make_events: Make
 ) -> None:
-    early = (2, "2020-02-01 11:00", code, 22)
-    (leak,) = select_cohort(make_events([*rows(), early]), in_hospital()).leaks
+    early = [(2, "2020-02-01 11:00", code, 22) for code in CODED_LATER]
+    (leak,) = select_cohort(make_events([*rows(), *early]), in_hospital()).leaks
     assert leak.check == "codes from the future"
-    assert "1 of 5 examples see 1 codes of a stay" in leak.what
+    assert f"1 of 5 examples see {len(CODED_LATER)} codes of a stay" in leak.what
 
 
-@pytest.mark.parametrize("visit", [None, 22, 999])
 @pytest.mark.parametrize("code", ["ICD9CM//4280", "SNOMED/84114007", "DIAGNOSIS//SNOMED//84114007"])
 def test_a_code_of_no_stay_belongs_to_the_stay_that_it_falls_into(
-    code: str, visit: int | None, rows: Rows, make_events: Make
+    code: str, rows: Rows, make_events: Make
 ) -> None:
     """Its time is that of the stay; 999 is no stay."""
-    early = (2, "2020-02-01 11:00", code, visit)
-    (found,) = select_cohort(make_events([*rows(), early]), in_hospital()).leaks
+    early = [
+        (1, "2020-01-01 11:00", code, 11),
+        (2, "2020-02-01 11:00", code, None),
+        (4, "2020-01-01 11:00", code, 999),
+    ]
+    (found,) = select_cohort(make_events([*rows(), *early]), in_hospital()).leaks
     of_billing = code.startswith("ICD9CM")
     assert found.check == ("codes from the future" if of_billing else "undeclared codes")
     assert found.severity == ("leak" if of_billing else "suspicion")
-    assert "1 of 5 examples see 1 codes of a stay" in found.what
+    assert "3 of 5 examples see 3 codes of a stay" in found.what
     assert (
         of_billing
         or "sequela.register.family(Family(NAME, charted=True))" in found.in_words()["remedy"]

@@ -129,22 +129,22 @@ FOLLOW_UPS = [
 ]
 
 
-@pytest.mark.parametrize(("case", "extra", "expected"), FOLLOW_UPS, ids=[c[0] for c in FOLLOW_UPS])
-def test_censoring(
-    make_events: Make, one_stay: Stay, *, case: str, extra: list[Row], expected: bool | None
-) -> None:
-    others = [
+def test_censoring(make_events: Make, one_stay: Stay) -> None:
+    rows = [
         *one_stay(8, 80, "2020-01-01", "2020-01-03", "alive"),
         (8, "2020-02-01", "MEDS_DEATH"),
         *one_stay(9, 90, "2020-01-01", "2020-01-03", "alive"),
         (9, "2023-01-01", "FOLLOW_UP_END"),
     ]
-    rows = one_stay(1, 10, "2020-01-01 10:00", "2020-01-03 10:00", "alive")
-    rows += [(1, time, code) for time, code in extra]
-    cohort = select_cohort(make_events(rows + others), post_discharge())
-    assert [label for subject, _, label in labels_of(cohort) if subject == 1] == (
-        [] if expected is None else [expected]
-    )
+    subjects = dict(enumerate(FOLLOW_UPS, 10))
+    for subject, (_, extra, _) in subjects.items():
+        rows += one_stay(subject, 10 * subject, "2020-01-01 10:00", "2020-01-03 10:00", "alive")
+        rows += [(subject, time, code) for time, code in extra]
+    labels = labels_of(select_cohort(make_events(rows), post_discharge()))
+    assert {
+        case: [label for labelled, _, label in labels if labelled == subject]
+        for subject, (case, *_) in subjects.items()
+    } == {case: [] if expected is None else [expected] for case, _, expected in FOLLOW_UPS}
 
 
 def test_landmark(make_events: Make) -> None:

@@ -103,8 +103,8 @@ def plain_labels(people: list[list[Drawn]], hours: int) -> list[tuple[int, datet
     return labels
 
 
-@given(people=st.lists(drawn_stays, min_size=1, max_size=4), hours=st.integers(0, 30))
-@settings(max_examples=25, deadline=None)
+@given(people=st.lists(drawn_stays, min_size=5, max_size=20), hours=st.integers(0, 30))
+@settings(max_examples=6, deadline=None)
 def test_in_hospital_labels_are_those_of_a_plain_loop(
     write_meds: Callable[..., Path], people: list[list[Drawn]], hours: int
 ) -> None:

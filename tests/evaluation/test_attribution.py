@@ -171,7 +171,7 @@ def test_steps_are_doubled_until_the_error_is_small_or_taken_as_asked() -> None:
         """A step whose whole rise lies between two points of a coarse integral."""
 
         def forward(self, signal: Tensor) -> Tensor:
-            rise = torch.sigmoid(2000 * (signal.sum((1, 2)) - 0.3))
+            rise = torch.sigmoid(200 * (signal.sum((1, 2)) - 0.3))
             return torch.stack([rise, -rise, 0 * rise], dim=1)
 
     signal = torch.ones(1, 1)

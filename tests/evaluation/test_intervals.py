@@ -62,7 +62,7 @@ def test_intervals_agree_with_a_plain_implementation(
     make_predictions: Make, name: str, method: intervals.Method, *, fixed: bool
 ) -> None:
     made = make_predictions(groups=25, per_group=4, one_class_per_group=fixed)
-    how = Bootstrap(resamples=230, method=method, classes_fixed=fixed, level=0.9)
+    how = Bootstrap(resamples=120, method=method, classes_fixed=fixed, level=0.9)
     group = np.array([int(name[1:]) for name in made.group_id])
 
     def metric(weight: NDArray[np.float64]) -> float:
@@ -83,7 +83,7 @@ def test_intervals_agree_with_a_plain_implementation(
     assert found.low < metrics.statistic_of(name, made).estimate < found.high
     where = "over groups within strata" if fixed else "over groups"
     assert found.method == f"{method} bootstrap {where}"
-    assert (found.level, found.resamples, found.n_groups) == (0.9, 230, 25)
+    assert (found.level, found.resamples, found.n_groups) == (0.9, 120, 25)
 
 
 def test_the_mean_of_many_has_the_interval_of_scipys_bootstrap() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import CensoredData, ecdf, fisher_exact
-from tests.real.conftest import Built
+from tests.real.conftest import LARGE, Built
 
 from sequela.cohort.events import open_events
 from sequela.cohort.question import ask
@@ -46,7 +46,12 @@ def test_the_report_on_the_mimic3_demo(built: Built, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "stays", "blank"),
-    [("mimic3", 129, 0), ("mimic4", 275, 0), ("eicu", 2174, 25), ("physionet2012", 4000, 0)],
+    [
+        ("mimic3", 129, 0),
+        ("mimic4", 275, 0),
+        pytest.param("eicu", 2174, 25, marks=pytest.mark.slow),
+        pytest.param("physionet2012", 4000, 0, marks=pytest.mark.slow),
+    ],
 )
 def test_in_hospital(built: Built, tmp_path: Path, name: str, stays: int, blank: int) -> None:
     cohort = select_cohort(open_events(built(name)), in_hospital())
@@ -65,7 +70,12 @@ def test_in_hospital(built: Built, tmp_path: Path, name: str, stays: int, blank:
 
 @pytest.mark.parametrize(
     ("name", "known", "died"),
-    [("mimic3", 129, 40), ("mimic4", 275, 15), ("eicu", 2149, 182), ("physionet2012", 4000, 554)],
+    [
+        ("mimic3", 129, 40),
+        ("mimic4", 275, 15),
+        pytest.param("eicu", 2149, 182, marks=pytest.mark.slow),
+        pytest.param("physionet2012", 4000, 554, marks=pytest.mark.slow),
+    ],
 )
 def test_deaths_in_hospital_are_those_published(
     built: Built, name: str, known: int, died: int
@@ -95,7 +105,14 @@ def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
     assert flow.positives / flow.examples == pytest.approx(expected, abs=0.004)
 
 
-@pytest.mark.parametrize(("data", "task"), [c for c in COHORTS if c[1] != "report-2019"])
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [
+        pytest.param(*question, marks=[pytest.mark.slow] * (question[0] in LARGE))
+        for question in COHORTS
+        if question[1] != "report-2019"
+    ],
+)
 def test_who_is_left_out_does_not_depend_on_the_outcome(
     data: str, task: str, built: Built, tmp_path: Path
 ) -> None:

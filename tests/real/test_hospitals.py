@@ -56,6 +56,7 @@ def test_mimic3(demo: Demo) -> None:
     assert count("MEDS_DEATH") == 100, "all patients of the demo have a date of death"
 
 
+@pytest.mark.slow
 def test_mimic3_as_tables_of_a_hospital(real_data: Path, built: Built, tmp_path: Path) -> None:
     """The declaration that ``sequela data describe mimic3`` shows, beside the files."""
     root = tmp_path / "own"
@@ -90,6 +91,7 @@ def test_mimic4(demo: Demo) -> None:
     assert (diagnoses["rows"], diagnoses["used"]) == (4506, 4506)
 
 
+@pytest.mark.slow
 def test_eicu(demo: Demo) -> None:
     account, count = demo("eicu")
     assert account["subjects"] == 1841
@@ -99,6 +101,7 @@ def test_eicu(demo: Demo) -> None:
     assert account["tables"][0]["rows"] == 2520
 
 
+@pytest.mark.slow
 def test_physionet2012(demo: Demo) -> None:
     account, count = demo("physionet2012")
     assert account["subjects"] == 4000
@@ -117,6 +120,7 @@ def test_the_excerpts_equal_the_originals(name: str, real_data: Path) -> None:
         assert gzip.decompress(kept.read_bytes()) == content
 
 
+@pytest.mark.slow
 def test_the_excerpt_of_physionet2012_gives_the_events_of_its_4000_files(
     built: Built, tmp_path: Path
 ) -> None:

@@ -45,11 +45,11 @@ def of_study(built: Built) -> Asked:
 @pytest.mark.parametrize(
     ("data", "task", "examples", "deaths"),
     [
-        ("eicu", "in-hospital", 1893, 135),
+        pytest.param("eicu", "in-hospital", 1893, 135, marks=pytest.mark.slow),
         ("mimic3", "report-2019", 100, 40),
         ("mimic3", "in-hospital", 117, 31),
         ("mimic4", "in-hospital", 245, 14),
-        ("physionet2012", "in-hospital", 3994, 554),
+        pytest.param("physionet2012", "in-hospital", 3994, 554, marks=pytest.mark.slow),
     ],
 )
 def test_each_cohort_has_its_examples_and_a_model_of_them(
@@ -85,6 +85,7 @@ def trained(settings: RunSettings, root: Path, out: Path, work: Path) -> RunFold
     return fit.train(settings, out, root=root, work=work)
 
 
+@pytest.mark.slow
 def test_boosting_on_eicu_is_where_boosting_is(of_study: Asked, work: Path, tmp_path: Path) -> None:
     """Diagnoses, treatments and admission diagnoses of the first day tell something, not all.
 

@@ -25,6 +25,7 @@ def test_a_study_is_declared(name: str) -> None:
     assert len(asked["horizons_days"]) == 3
 
 
+@pytest.mark.slow
 def test_a_study_runs(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # To start another process takes as long as the study.
     monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))

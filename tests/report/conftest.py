@@ -11,6 +11,7 @@ from tests.conftest import Once
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
+from sequela.report.card import build_card
 from sequela.report.pages.build import build
 from sequela.report.share import share
 from sequela.runs import fit
@@ -155,6 +156,16 @@ def page(record_runs: list[Run], small_runs: list[RunFolder], once: Once) -> Pat
 def small_page(small_runs: list[RunFolder], once: Once) -> Path:
     """The page of the seizure study alone."""
     return once("report-small-page", lambda out: build(small_runs, out / "page.html")) / "page.html"
+
+
+@pytest.fixture(scope="session")
+def cards(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Run, str]]:
+    """Each run and its card, which hides no count."""
+    path = tmp_path_factory.mktemp("cards") / "card.md"
+    runs = [*small_runs, *record_runs]
+    return [(run, build_card(run, path, 1).read_text("utf-8")) for run in runs]
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,8 @@ def card_of(run: Run, folder: Path, smallest: int = 10) -> str:
     return build_card(run, folder / "card.md", smallest).read_text("utf-8")
 
 
-def test_the_hub_reads_the_results_with_their_intervals(
-    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
-) -> None:
-    for run in (*small_runs, *record_runs):
-        text = card_of(run, tmp_path, smallest=1)
+def test_the_hub_reads_the_results_with_their_intervals(cards: list[tuple[Run, str]]) -> None:
+    for run, text in cards:
         data = ModelCard(text, ignore_metadata_errors=False).data
         assert isinstance(data, ModelCardData)
         assert data.library_name == "sequela"
@@ -97,11 +94,12 @@ def test_what_only_a_person_knows_is_open(small_runs: list[RunFolder], tmp_path:
 
 
 def test_every_table_is_whole(
-    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+    cards: list[tuple[Run, str]], record_runs: list[Run], tmp_path: Path
 ) -> None:
     """Each row of a table has as many cells as its head, and a blank line before it."""
-    for run in (*small_runs, *record_runs):
-        lines = card_of(run, tmp_path).split("\n")
+    hiding = [card_of(run, tmp_path) for run in (record_runs[0], record_runs[-1])]
+    for text in (*hiding, *(text for _, text in cards)):
+        lines = text.split("\n")
         for place, line in enumerate(lines):
             if re.fullmatch(r"(\|[-:]+)+\|", line):
                 assert lines[place - 2] == "", lines[place - 1]

@@ -225,9 +225,9 @@ def test_a_root_without_the_tables_leaves_nothing(
     small_study: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    for place in ("nowhere", "empty"):
+    for place, cohorts in (("nowhere", (MIMIC3,)), ("empty", (EICU, MIMIC3))):
         with pytest.raises(DataNotFoundError):
-            go(tmp_path / "out", (EICU, MIMIC3), small_study, root=tmp_path / place)
+            go(tmp_path / "out", cohorts, small_study, root=tmp_path / place)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +67,35 @@ def in_published_order(table: str, columns: list[str]) -> list[str]:
     return sorted(columns, key=lambda name: order.index(name) if name in order else len(order))
 
 
+def written(root: Path, tables: Tables, *, suffix: str = ".csv", upper: bool = False) -> Path:
+    """Write tables as CSV files."""
+    for name, rows in tables.items():
+        text = io.StringIO()
+        names = in_published_order(name, [*rows[0]])
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        text.write(",".join(str(c).upper() if upper else str(c) for c in names) + "\n")
+        writer.writerows(rows)
+        path = root / f"{name}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = text.getvalue().encode()
+        path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+    return root
+
+
+def built(name: str, root: Path | str, folder: Path, **settings: Any) -> Built:
+    """Build a source."""
+    source = source_of(name)
+    # A row of these tables is more than 5 % of its table: see test_published.py for the limit.
+    settings.setdefault("allow_set_aside", [table.name for table in source.tables])
+    return Built(folder, build(source, root, folder, **settings))
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write tables as CSV files: ``write(tables, suffix=".csv.gz", upper=True)``."""
 
-    def call(tables: Tables, *, suffix: str = ".csv", upper: bool = False, at: str = "in") -> Path:
-        root = tmp_path / "tables" / at
-        for name, rows in tables.items():
-            text = io.StringIO()
-            names = in_published_order(name, [*rows[0]])
-            writer = csv.DictWriter(text, names, lineterminator="\n")
-            text.write(",".join(str(c).upper() if upper else str(c) for c in names) + "\n")
-            writer.writerows(rows)
-            path = root / f"{name}{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            content = text.getvalue().encode()
-            path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
-        return root
+    def call(tables: Tables, *, at: str = "in", **form: Any) -> Path:
+        return written(tmp_path / "tables" / at, tables, **form)
 
     return call
 
@@ -92,16 +105,24 @@ def made(tmp_path: Path) -> Build:
     """Build a source: ``made("mimic3", root)``."""
 
     def call(name: str, root: Path | str, *, out: str = "out", **settings: Any) -> Built:
-        folder, source = tmp_path / "built" / out, source_of(name)
-        # A row of these tables is more than 5 % of its table: see test_published.py for the limit.
-        settings.setdefault("allow_set_aside", [table.name for table in source.tables])
-        return Built(folder, build(source, root, folder, **settings))
+        return built(name, root, tmp_path / "built" / out, **settings)
 
     return call
 
 
-@pytest.fixture
-def mimic3() -> Tables:
+@pytest.fixture(scope="session")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
+    """Build the tables of a source as they are here, once; nobody may change what was built."""
+    folder = tmp_path_factory.mktemp("unchanged")
+
+    @cache
+    def build_once(name: str) -> Built:
+        return built(name, written(folder / "in" / name, SMALL[name]()), folder / name)
+
+    return build_once
+
+
+def mimic3_tables() -> Tables:
     """Three patients: two stays alive; over 89 and dead in hospital; dead after discharge."""
     stay = {
         "deathtime": "", "admission_type": "EMERGENCY", "admission_location": "CLINIC",
@@ -142,8 +163,7 @@ def mimic3() -> Tables:
     }  # fmt: skip
 
 
-@pytest.fixture
-def mimic4() -> Tables:
+def mimic4_tables() -> Tables:
     """Two patients: one dies in hospital, one leaves alive; ICD-9 and ICD-10 codes."""
     stay = {
         "deathtime": "", "admission_type": "URGENT", "admission_location": "ER",
@@ -172,8 +192,7 @@ def mimic4() -> Tables:
     }  # fmt: skip
 
 
-@pytest.fixture
-def eicu() -> Tables:
+def eicu_tables() -> Tables:
     """Two patients: one with two unit stays of one hospital stay, and a second hospital stay."""
     stay = {
         "gender": "Male", "age": "70", "ethnicity": "Asian", "hospitalid": 7,
@@ -208,6 +227,19 @@ def eicu() -> Tables:
     }  # fmt: skip
 
 
+SMALL = {
+    "mimic3": mimic3_tables,
+    "mimic4": mimic4_tables,
+    "eicu": eicu_tables,
+    "omop": cdm.tables,
+}
+"""Functions that make the tables of a source."""
+mimic3 = pytest.fixture(mimic3_tables, name="mimic3")
+mimic4 = pytest.fixture(mimic4_tables, name="mimic4")
+eicu = pytest.fixture(eicu_tables, name="eicu")
+omop = pytest.fixture(cdm.tables, name="omop")
+
+
 @pytest.fixture
 def physionet2012(tmp_path: Path) -> Path:
     """A set of two records, one of whom dies in hospital."""
@@ -235,9 +267,3 @@ def many_events(mimic3: Tables) -> Tables:
     ]
     del mimic3["ICUSTAYS"]
     return mimic3
-
-
-@pytest.fixture
-def omop() -> Tables:
-    """Two persons: a stay, a visit to an office, a stay that ends in death, one that is open."""
-    return cdm.tables()

@@ -20,6 +20,7 @@ from tests.tables.conftest import Built
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SettingError
+from sequela.intake import look
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind, Table
@@ -56,6 +57,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return hospital.write(tmp_path, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """What is built of this hospital; nobody may change it."""
+    folder = tmp_path_factory.mktemp("decided")
+    with pytest.MonkeyPatch.context() as patch:
+        own = hospital.write(folder, patch)
+    return Built(folder / "events", build(beside(own), own, folder / "events"))
+
+
 def test_mimic3_by_a_file_beside_its_tables(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     shutil.copytree(EXCERPTS / "mimic3", folder)
@@ -78,11 +88,10 @@ def test_physionet2012_by_a_file_beside_its_tables(tmp_path: Path) -> None:
     assert digest(tmp_path / "out") == BY_PYTHON["physionet2012"]
 
 
-def test_text_ids_are_numbered_in_their_order(own: Path, tmp_path: Path) -> None:
-    account = build(beside(own), own, tmp_path / "out")
-    assert account.title == "Our hospital, 2020 and 2021"
-    assert (account.subjects, account.dated_by_row) == (400, True)
-    rows = Built(tmp_path / "out", account).rows
+def test_text_ids_are_numbered_in_their_order(own: Path, decided: Built) -> None:
+    assert decided.account.title == "Our hospital, 2020 and 2021"
+    assert (decided.account.subjects, decided.account.dated_by_row) == (400, True)
+    rows = decided.rows
     with (own / "stays.csv").open() as file:
         stays = list(csv.DictReader(file))
     order = {stay: n for n, stay in enumerate(sorted(row["stay"] for row in stays), start=1)}
@@ -97,10 +106,11 @@ def test_text_ids_are_numbered_in_their_order(own: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_duckdb_and_spark_give_the_same(own: Path, tmp_path: Path, quick_java: None) -> None:
-    for engine in ("duckdb", "spark"):
-        build(beside(own), own, tmp_path / engine, engine=engine)
-    assert digest(tmp_path / "duckdb") == digest(tmp_path / "spark")
+def test_duckdb_and_spark_give_the_same(
+    own: Path, decided: Built, tmp_path: Path, quick_java: None
+) -> None:
+    build(beside(own), own, tmp_path / "spark", engine="spark")
+    assert digest(tmp_path / "spark") == digest(decided.out)
 
 
 def changed(own: Path, name: str, old: str, new: str) -> Path:
@@ -131,15 +141,16 @@ def numbers(out: Path) -> list[float]:
     return sorted(row["numeric_value"] for row in rows if row["code"].startswith("LAB//lactate"))
 
 
-def test_decimal_commas_are_declared_and_never_lost(own: Path, tmp_path: Path) -> None:
-    build(beside(own), own, tmp_path / "plain")
+def test_decimal_commas_are_declared_and_never_lost(
+    own: Path, decided: Built, tmp_path: Path
+) -> None:
     with_results(own, lambda _, text: f" {text.replace('.', ',')}", "number_in(result)")
     with pytest.raises(DataError, match=r"text that is not a number in result in .*decimal mark"):
         build(beside(own), own, tmp_path / "lost")
     assert any("not a number in result" in fault.problem for fault in faults(beside(own), own))
     changed(own, "tables.toml", "number_in(result)", "number_in(result, ',')")
     build(beside(own), own, tmp_path / "commas")
-    assert numbers(tmp_path / "commas") == numbers(tmp_path / "plain")
+    assert numbers(tmp_path / "commas") == numbers(decided.out)
     changed(own, "tables.toml", "number_in(result, ',')", "number_in(result, ';')")
     with pytest.raises(DataError, match=r"the decimal mark is '\.' or ',', not ';'"):
         beside(own)
@@ -297,14 +308,16 @@ def without_marks(own: Path, proposal: str) -> None:
     (own / "tables.toml").write_text("\n".join(lines).replace("LABS//", "LAB//") + "\n", "utf-8")
 
 
-def test_a_proposal_is_a_declaration_once_its_marks_are_gone(own: Path, tmp_path: Path) -> None:
-    build(beside(own), own, tmp_path / "decided")
-    (own / "tables.toml").write_text(propose(own), "utf-8")
+def test_a_proposal_is_a_declaration_once_its_marks_are_gone(
+    own: Path, decided: Built, tmp_path: Path
+) -> None:
+    proposal = propose(own)
+    (own / "tables.toml").write_text(proposal, "utf-8")
     with pytest.raises(DataError, match="a person must still decide"):
         beside(own)
-    without_marks(own, propose(own))
+    without_marks(own, proposal)
     build(beside(own), own, tmp_path / "proposed")
-    assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
+    assert digest(tmp_path / "proposed") == digest(decided.out)
 
 
 def as_parquet(folder: Path) -> None:
@@ -319,9 +332,8 @@ def as_parquet(folder: Path) -> None:
 
 @pytest.mark.parametrize("parquet", [False, True], ids=["csv", "parquet"])
 def test_times_in_a_form_of_a_country_are_proposed_as_such(
-    *, parquet: bool, own: Path, tmp_path: Path
+    *, parquet: bool, own: Path, decided: Built, tmp_path: Path
 ) -> None:
-    build(beside(own), own, tmp_path / "decided")
     for path in own.glob("*.csv"):
         text = path.read_text("utf-8")
         path.write_text(re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", text), "utf-8")
@@ -332,7 +344,7 @@ def test_times_in_a_form_of_a_country_are_proposed_as_such(
     assert 'reported = "time" # 2,038 values\n' in said
     without_marks(own, said)
     build(beside(own), own, tmp_path / "proposed")
-    assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
+    assert digest(tmp_path / "proposed") == digest(decided.out)
 
 
 def test_whether_the_day_or_the_month_is_first_is_asked(tmp_path: Path) -> None:
@@ -486,17 +498,18 @@ def test_no_expression_is_a_bug(text: str) -> None:
         expression(text)
 
 
-def test_a_large_table_shows_its_progress(tmp_path: Path) -> None:
+def test_a_large_table_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_LARGE", 200_000)
     rows = "".join(
-        f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(900_000)
+        f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(9_000)
     )
     (tmp_path / "labs.csv").write_text("lab_id,code,value,taken\n" + rows, "utf-8")
     (tmp_path / "sexes.csv").write_text("patient_id,sex\n1,f\n", "utf-8")
     shown: list[str] = []
     lines = propose(tmp_path, shown.append).splitlines()
-    assert shown[:2] == ["labs: reading", "labs: 900,000 rows, column 1 of 4"]
+    assert shown[:2] == ["labs: reading", "labs: 9,000 rows, column 1 of 4"]
     assert len(shown) == 5
-    assert 'lab_id = "integer" # 900,000 values, 0 to 899999' in lines
+    assert 'lab_id = "integer" # 9,000 values, 0 to 8999' in lines
     assert 'code = "text" # 400 values' in lines
     assert 'value = "number" # 97 values, 0.5 to 96.5' in lines
     assert 'taken = "time" # 30 values' in lines

@@ -13,9 +13,9 @@ ADMITTED = datetime(2000, 1, 1, 10)
 
 
 def test_order_inside_a_stay_is_as_published_and_stays_are_kept_apart(
-    eicu: Any, write: Any, made: Any
+    unchanged: Any,
 ) -> None:
-    built = made("eicu", write(eicu))
+    built = unchanged("eicu")
     stay = [row for row in built.rows if row["visit_id"] == 500]
     at = {row["code"]: row["time"] for row in stay}
     assert at["HOSPITAL_ADMISSION//Floor"] == ADMITTED

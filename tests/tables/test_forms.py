@@ -31,15 +31,29 @@ GERMAN = '[format]\nseparator = ";"\ndecimal = ","\nencoding = "latin-1"\ndate =
 WORDS = {"medicine": "Medizin Süd", "surgery": "Chirurgie 5 µ"}
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hospital of the docs, with letters beyond ASCII."""
-    folder = hospital.write(tmp_path, monkeypatch)
+def with_letters(folder: Path) -> Path:
+    """Write letters beyond ASCII into the hospital of the docs."""
     text = (folder / "stays.csv").read_text("utf-8")
     for word, other in WORDS.items():
         text = text.replace(word, other)
     (folder / "stays.csv").write_text(text, "utf-8")
     return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hospital of the docs, with letters beyond ASCII."""
+    return with_letters(hospital.write(tmp_path, monkeypatch))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """SHA-256 of the events of this hospital."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        own = with_letters(hospital.write(folder, patch))
+    build(beside(own), own, folder / "events")
+    return digest(folder / "events")
 
 
 def cell(text: str, form: Format) -> str:
@@ -86,16 +100,15 @@ def in_form(own: Path, form: Format) -> None:
     ids=["german", "unicode-text", "us", "quoted", "year-first"],
 )
 def test_a_proposal_finds_the_form_and_gives_the_same_events(
-    form: Format, own: Path, tmp_path: Path
+    form: Format, own: Path, plain: str, tmp_path: Path
 ) -> None:
-    build(beside(own), own, tmp_path / "plain")
     in_form(own, form)
     said = propose(own)
     assert f"date = '{form.date}'" in said or f'date = "{form.date}"' in said
     assert 'result = "number" # 49 values, 0.1 to 5' in said
     without_marks(own, said)
     build(beside(own), own, tmp_path / "proposed")
-    assert digest(tmp_path / "proposed") == digest(tmp_path / "plain")
+    assert digest(tmp_path / "proposed") == plain
     assert [fault.line() for fault in faults(beside(own), own)] == []
 
 
@@ -133,24 +146,24 @@ def as_zip(path: Path, name: str | None = None, *more: str) -> None:
 
 
 @pytest.mark.slow
-def test_spark_reads_the_same_forms(own: Path, tmp_path: Path, quick_java: None) -> None:
-    build(beside(own), own, tmp_path / "plain")
+def test_spark_reads_the_same_forms(
+    own: Path, plain: str, tmp_path: Path, quick_java: None
+) -> None:
     in_form(own, Format(";", ",", encoding="latin-1", date="%d.%m.%Y"))
     as_zip(own / "labs.csv")
     changed(own, "tables.toml", "[people]", f"{GERMAN}[people]")
     build(beside(own), own, tmp_path / "spark", engine="spark")
-    assert digest(tmp_path / "spark") == digest(tmp_path / "plain")
+    assert digest(tmp_path / "spark") == plain
 
 
-def test_zip_and_gzip_files_are_found_and_read(own: Path, tmp_path: Path) -> None:
-    build(beside(own), own, tmp_path / "plain")
+def test_zip_and_gzip_files_are_found_and_read(own: Path, plain: str, tmp_path: Path) -> None:
     as_zip(own / "labs.csv")
     stays = own / "stays.csv"
     (own / "stays.csv.gz").write_bytes(gzip.compress(stays.read_bytes()))
     stays.unlink()
     without_marks(own, propose(own))
     build(beside(own), own, tmp_path / "packed")
-    assert digest(tmp_path / "packed") == digest(tmp_path / "plain")
+    assert digest(tmp_path / "packed") == plain
     assert faults(beside(own), own) == []
 
 
@@ -226,15 +239,14 @@ def in_excel(own: Path) -> None:
     workbook(own / "labs.xlsx", {"Tabelle1": tables["labs"]})
 
 
-def test_sheets_of_excel_are_tables(own: Path, tmp_path: Path) -> None:
+def test_sheets_of_excel_are_tables(own: Path, plain: str, tmp_path: Path) -> None:
     pytest.importorskip("python_calamine")
-    build(beside(own), own, tmp_path / "plain")
     in_excel(own)
     said = propose(own)
     assert 'result = "number" # 49 values, 0.1 to 5' in said
     without_marks(own, said)
     account = build(beside(own), own, tmp_path / "excel")
-    assert digest(tmp_path / "excel") == digest(tmp_path / "plain")
+    assert digest(tmp_path / "excel") == plain
     assert [each.place for each in account.tables][1] == "hospital.xlsx/Stays"
     assert not account.not_read
     assert faults(beside(own), own) == []

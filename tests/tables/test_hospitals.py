@@ -81,6 +81,7 @@ def test_an_excerpt_of_one_file_is_the_one_that_its_licence_names(name: str) -> 
     assert f"`{hashlib.sha256(content).hexdigest()}`" in section
 
 
+@pytest.mark.slow(but="eicu-1841")
 @pytest.mark.parametrize(
     ("name", "subjects"), [("mimic3", 100), ("eicu", 1841), ("physionet2012", 4000)]
 )

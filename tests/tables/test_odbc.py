@@ -102,11 +102,11 @@ def load(server: str) -> Iterator[Any]:
         call("DROP SCHEMA IF EXISTS cdm CASCADE")
 
 
-def test_omop_gives_the_same_bytes(omop: Any, write: Any, made: Any, sqlite: Any) -> None:
+def test_omop_gives_the_same_bytes(omop: Any, made: Any, unchanged: Any, sqlite: Any) -> None:
     connection, place = sqlite
     fill(connection, omop)
-    files = made("omop", write(omop))
-    database = made("omop", place, out="database")
+    files = unchanged("omop")
+    database = made("omop", place)
     assert shards_of(database.out) == shards_of(files.out)
     assert database.table("person").place == '"person"'
 
@@ -158,12 +158,12 @@ def test_values_are_exact(load: Any, postgres: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_postgresql_by_odbc(
-    omop: Any, write: Any, made: Any, load: Any, server: str, postgres: str, tmp_path: Path,
+    omop: Any, write: Any, unchanged: Any, load: Any, server: str, postgres: str, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    files = made("omop", write(omop, suffix=".csv.gz"))
+    files = unchanged("omop")
     load("DROP SCHEMA cdm")
-    load_omop(server, tmp_path / "tables" / "in", "cdm")
+    load_omop(server, write(omop, suffix=".csv.gz"), "cdm")
     place = f"{postgres};UID=reader;PWD={PASSWORD};UseDeclareFetch=1"
     out, aside = tmp_path / "out", ("--allow-set-aside", "condition_occurrence")
     ran("build", "omop", "--root", place, "--schema", "cdm", "--out", out, *aside)

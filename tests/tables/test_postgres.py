@@ -64,10 +64,10 @@ def reader(server: str, password: str = ENCODED) -> str:
     return server.replace("postgres:@", f"reader:{password}@")
 
 
-def test_the_same_rows(mimic3: Any, write: Any, made: Any, load: Any, server: str) -> None:
-    files = made("mimic3", write(mimic3))
+def test_the_same_rows(mimic3: Any, made: Any, unchanged: Any, load: Any, server: str) -> None:
+    files = unchanged("mimic3")
     load(mimic3)
-    database = made("mimic3", reader(server), out="database")
+    database = made("mimic3", reader(server))
     assert database.rows == files.rows
     assert rows_hash(database.out) == rows_hash(files.out)
     assert database.table("PATIENTS").place == '"mimiciii"."patients"'
@@ -77,9 +77,9 @@ def test_the_same_rows(mimic3: Any, write: Any, made: Any, load: Any, server: st
 
 
 def test_omop_gives_the_same_rows(
-    omop: Any, write: Any, made: Any, load: Any, server: str, tmp_path: Path
+    omop: Any, made: Any, unchanged: Any, load: Any, server: str, tmp_path: Path
 ) -> None:
-    files = made("omop", write(omop))
+    files = unchanged("omop")
     load(omop, "cdm")
     load({name: omop[name] for name in ("person", "visit_occurrence")}, "results")
     place = reader(server)

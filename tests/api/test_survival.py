@@ -110,6 +110,7 @@ def test_mistakes_give_one_clear_sentence(data: dict[str, Any]) -> None:
     refused(r"shape \(150, 1\): expected \(150 examples, 2 horizons\)", horizons=[1, 2])
     refused("below 0, above 1 or not a number", model=risk * 3)
     refused("groups has 3 rows, and y 150", groups=[1, 2, 3])
+    refused("groups is missing in 149 of 150 rows", groups=["P1", *[None] * 149])
     both = np.tile([0.2, 0.5], (150, 1))
     refused("from the earliest to the latest", model=both, horizons=[3, 1])
     refused("from the earliest to the latest", model=both, horizons=[1, 1])

@@ -164,12 +164,14 @@ EPOCH = datetime(1899, 12, 30)
 
 
 def sheet(rows: list[list[str]]) -> str:
-    """A sheet with numbers, times (of the style 1) and texts."""
+    """A sheet with numbers, times (of the style 1), texts, and cells in XML."""
     lines = []
     for row in rows:
         cells = []
         for text in row:
-            if re.fullmatch(r"\d+\.\d+", text):
+            if text.startswith("<c"):
+                cells.append(text)
+            elif re.fullmatch(r"\d+\.\d+", text):
                 cells.append(f"<c><v>{text}</v></c>")
             elif re.match(r"\d{4}-\d\d-\d\d", text):
                 days = (datetime.fromisoformat(text) - EPOCH) / timedelta(days=1)
@@ -254,8 +256,11 @@ def test_sheets_of_excel_are_tables(own: Path, tmp_path: Path) -> None:
          "labs.xlsx/L: no column 'stay'"),
         (lambda own: workbook(own / "labs.xlsx", {"L": [["a", "A"], ["1", "2"]]}),
          "labs.xlsx/L: line 1 names the column 'a' twice"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["id"], ["<c><v>1e16</v></c>"]]}),
+         "labs.xlsx/L: column 'id' has a number of more than 15 digits"),
     ],
-    ids=["empty-sheet", "no-workbook", "other-zip", "two-sheets", "no-column", "column-twice"],
+    ids=["empty-sheet", "no-workbook", "other-zip", "two-sheets", "no-column", "column-twice",
+         "long-ids"],
 )  # fmt: skip
 def test_a_wrong_workbook_gives_one_line(
     change: Callable[[Path], object], said: str, own: Path, tmp_path: Path

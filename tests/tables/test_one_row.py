@@ -94,7 +94,7 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
 
 
 def test_rows_of_one_patient_have_times_of_their_own(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", changed(rows(9), "Patient", "007", "7", "7", "P1"))
+    path = write(tmp_path / "a.csv", changed(rows(9), "Patient", "008", "7", "7", "P1"))
     given = SignalSettings(label="died", id="PATIENT")
     times = {
         (e[0], e[2]) for e in events(path, tmp_path / "w", given) if e[3] == "HOSPITAL_ADMISSION"
@@ -203,6 +203,9 @@ def test_wrong_tables(tmp_path: Path) -> None:
     assert "column 'patient' of --id is blank in 1 of 30 rows" in refused(
         changed(rows(30), "Patient", "", "P2")
     )
+    for other in ("0123", "123.0"):
+        some = changed(rows(30), "Patient", "123", other, "A1", "a1", "A2")
+        assert "2 of 5 ids in column 'patient' of --id are also written in" in refused(some)
     said = refused(changed(rows(30), "died", "well, alive", "dead"))
     assert "has the values dead, well, alive: write them without , | and =" in said
     assert "has 1 values (no)" in refused(changed(rows(30), "died", "no"))

@@ -295,11 +295,24 @@ def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEven
     event, time = (found[name] for name in found.dtype.names or ())
     if event.min(initial=0) < 0:
         raise DataError("an event has a negative number: expected 0 for none, 1 for the event")
-    ids = np.arange(len(time)) if groups is None else np.asarray(groups)
+    ids = np.arange(len(time)) if groups is None else group_ids(groups)
     if len(ids) != len(time):
         raise DataError(f"groups has {len(ids)} rows, and y {len(time)}: expected as many")
     group = np.unique(ids, return_inverse=True)[1]
     return TimesToEvent(time.astype(np.float64), event.astype(np.int64), group)
+
+
+def group_ids(groups: ArrayLike) -> NDArray[Any]:
+    """Return groups as an array; missing ones, which would become one group, are refused."""
+    ids = np.asarray(groups)
+    missing = np.isin(ids.astype(np.str_), ("", "nan", "None", "NaT", "<NA>"))
+    if missing.any():
+        raise DataError(
+            f"groups is missing in {missing.sum()} of {len(ids)} rows (the first is row "
+            f"{missing.argmax()}): expected the recording or patient of each row; name these, or "
+            "leave the rows out"
+        )
+    return ids
 
 
 def _risk(model: Any, X: Any, horizons: Floats) -> Floats:

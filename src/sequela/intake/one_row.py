@@ -55,6 +55,8 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
         ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
     FROM cells
 )"""
+_SAME_ID = "regexp_replace(lower({}), '^0+|[.]0+$', '', 'g')"
+"""SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
 _OUTCOME = re.compile("label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$")
@@ -122,6 +124,16 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         label = _cell(roles["label"])
         asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
         values = [str(value) for (value,) in connection.execute(asked).fetchall()]
+        distinct = [
+            connection.execute(f"SELECT count(DISTINCT {text}) FROM cells").fetchall()[0][0]  # noqa: S608
+            for text in (_cell(roles["id"]), _SAME_ID.format(_cell(roles["id"])))
+        ]
+    if alike := distinct[0] - distinct[1]:
+        raise DataError(
+            f"{path}: {alike:,} of {distinct[0]:,} ids in column '{roles['id']}' of --id are also "
+            "written in another way (leading zeros, capitals or an ending .0): expected one for "
+            "each patient, who would otherwise be in two sets; write each in the same way"
+        )
     form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     known = {
         "classes": _classes(found, values),

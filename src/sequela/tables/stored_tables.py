@@ -46,7 +46,7 @@ TABLES = """
 """
 ROWS = 100_000  # in a batch
 EXCEL = ".xlsx"
-MOST_EXACT = 2.0**53  # of whole numbers in the floats of Excel
+MOST_EXACT = 1e15  # of whole numbers in Excel, which keeps 15 digits
 
 
 @dataclass(frozen=True)
@@ -297,17 +297,23 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
     written = [_cell(value) or "" for value in next(rows, [])]
     if not any(written):
         raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")
+    names = column_names(place, written)
     columns: list[list[str | None]] = [[] for _ in written]
     for row in rows:
-        for column, value in zip(columns, row, strict=True):
+        for name, column, value in zip(names, columns, row, strict=True):
+            if isinstance(value, float) and abs(value) >= MOST_EXACT:
+                raise DataError(
+                    f"{place}: column '{name}' has a number of more than 15 digits, of which Excel "
+                    "keeps 15: expected text, as different ids may be equal; format the cells as "
+                    "text and enter the ids again, or read the csv file that they came from"
+                )
             column.append(_cell(value))
-    names = column_names(place, written)
     table = pa.table([pa.array(column, pa.string()) for column in columns], names)
     return connection.from_arrow(table)
 
 
 def _cell(value: Any) -> str | None:
-    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_EXACT:
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
 

@@ -101,11 +101,13 @@ def test_an_exported_file_does_not_recognise_patients_of_few_cells(
     assert pq.read_table(tmp_path / "out.parquet")["split"].null_count == 240
 
 
-def test_a_copy_of_the_label_is_found(tmp_path: Path) -> None:
+def test_a_copy_of_the_label_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     some = [{**row, "end": "07" if row["died"] == "yes" else "01"} for row in rows(120)]
     table = write(tmp_path / "leak.csv", without(some, "age"))  # and no row has an age
     data = ("--data", "table", "--root", table, *COLUMNS)
+    capsys.readouterr()
     ran("train", "summaries-boosting", *data, "--out", tmp_path / "run")
+    assert "\nend: word, 2 values: 01, 07\n" in capsys.readouterr().out
     assert "CELL//end" in str(open_run(tmp_path / "run").metrics.suspicions)
 
 

@@ -3,9 +3,9 @@
 import codecs
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +15,7 @@ from sequela.formats.opened import opened
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import FORMS, usual_text
 from sequela.tables.stored_tables import (
+    blanked,
     connection_for,
     files_under,
     is_csv,
@@ -49,6 +50,8 @@ _SORTS = {
 }
 """The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+_MOST_UNITS = 3  # different ones in a column of numbers with a unit
+_MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
 _KEPT = (Kind.INTEGER, Kind.TIME)
@@ -62,7 +65,7 @@ class Column:
     are few; ``least`` and ``most`` are text, empty for text columns. With ``dates``, all its times
     are dates, or midnight. ``fits`` are the forms of CSV files that fit all its numbers with a
     mark, or all its times; ``cells``, for numbers and other texts in one column, what they are,
-    their count and the most frequent one.
+    their count and the most frequent one; ``missing`` counts the blanks that are codes.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Column:
     values: tuple[str, ...] = ()
     fits: tuple[Format, ...] = ()
     cells: tuple[tuple[str, int, str], ...] = ()
+    missing: int = 0
 
     @property
     def number(self) -> str:
@@ -91,7 +95,8 @@ class Column:
 
     def describe(self) -> str:
         """Describe the column in one line."""
-        blank = f", {self.rows - self.filled:,} blank" * (self.filled < self.rows)
+        count = self.rows - self.filled
+        blank = f", {count:,} blank ({count / self.rows:.0%})" if count else ""
         span = f", {self.least} to {self.most}" * bool(self.least)
         listed = f": {', '.join(self.values)}" * bool(self.values and not self.least)
         cells = "".join(f", {what}: {n:,} ({shown})" for what, n, shown in self.cells)
@@ -119,8 +124,10 @@ class Seen:
         return next((each for each in self.columns if each.name == name), None)
 
 
-def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]:
-    """Inspect the tables of a folder, or of a file."""
+def look(
+    root: Path, show: Callable[[str], None] = lambda _: None, missing: Sequence[str] = ()
+) -> list[Seen]:
+    """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks."""
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
     tables = {
@@ -134,11 +141,18 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
             "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
-        return [_seen(name, paths, connection, show) for name, paths in sorted(tables.items())]
+        return [
+            _seen(name, paths, connection, show, [*missing])
+            for name, paths in sorted(tables.items())
+        ]
 
 
 def _seen(
-    name: str, paths: Sequence[Path], connection: "DuckDBPyConnection", show: Callable[[str], None]
+    name: str,
+    paths: Sequence[Path],
+    connection: "DuckDBPyConnection",
+    show: Callable[[str], None],
+    missing: list[str],
 ) -> Seen:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
@@ -153,7 +167,10 @@ def _seen(
     for number, each in enumerate(names, start=1):
         if large:
             show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
-        columns.append(_column(each, view, rows, connection))
+        blanks = blanked(connection, view, each, missing) if missing else 0
+        columns.append(replace(_column(each, view, rows, connection), missing=blanks))
+        if missing:
+            doubts += _questions(columns[-1], connection)
     if csv:
         _add_numbers(form, columns, doubts)
     _add_dates(form, columns, doubts)
@@ -317,6 +334,34 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
         least, most = f"{least:g}", f"{most:g}"
     dates = kind is Kind.TIME and "midnight" in holds
     return Column(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
+
+
+def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:
+    """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
+    name, most = column.name, _MOST_NUMBERS * column.filled
+    if column.kind is Kind.TEXT:
+        unit = f"nullif(regexp_extract(v, '^{_NUMBER} ?([%A-Za-zµμ°].*)$', 2), '')"
+        asked = f"SELECT sum(n), count(DISTINCT {unit}) FROM seen WHERE {unit} IS NOT NULL"  # noqa: S608
+        count, units = connection.execute(asked).fetchall()[0]
+        if count and count > most and units <= _MOST_UNITS and column.distinct > _FEW:
+            yield (
+                f"are the words in '{name}' numbers with a unit? {count:,} of {column.filled:,} "
+                f"cells are: write the numbers alone, or leave the column out by --omit {name}"
+            )
+    if column.kind not in {Kind.INTEGER, Kind.NUMBER}:
+        return
+    form = column.fits[0] if column.fits else PLAIN
+    number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
+    asked = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
+    least, largest = connection.execute(asked).fetchall()[0]
+    asked = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
+    for code, count in connection.execute(asked).fetchall():
+        if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
+            yield (
+                f"is {code:g} in '{name}' a code for missing? {count:,} cells hold it, the others "
+                f"are from {least:g} to {largest:g}: answer by --format missing={code:g}, or by "
+                "--format missing= if it is a measurement"
+            )
 
 
 def _cells(

@@ -27,7 +27,15 @@ from sequela.signals.declaration import Classes
 from sequela.tables.declarations import Batches, Kind, Source
 from sequela.tables.engine import typed_text
 from sequela.tables.meds import SOURCE
-from sequela.tables.stored_tables import ROWS, connection_for, is_csv, paths_of, quoted, text_of
+from sequela.tables.stored_tables import (
+    ROWS,
+    blanked,
+    connection_for,
+    is_csv,
+    paths_of,
+    quoted,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,13 +45,16 @@ _KEYS = {*ROLES, "title", "classes", "omit", "format"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
 """Pairs of classes whose second is the event; the first ones need the name of the label."""
+_MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")
+"""The words that mean a blank cell."""
 _OF_CELLS = ("decimal", "thousands", "date")
 """The keys of a form that other data share with the training."""
 _TWO, _FEW = 2, 20
 _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
-_DAYS = "days"
+_DAYS, _KEY = "days", "missing="
+_KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
 _PEOPLE = """
@@ -105,7 +116,7 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
-    seen = inspected(path)
+    seen = inspected(path, given.format)
     for key, what in (("label", "outcome"), ("id", "patient")):
         if getattr(given, key) is None:
             names = ", ".join(column.name for column in seen.columns)
@@ -222,7 +233,7 @@ def proposed(path: Path) -> str:
     named = ", ".join(column.name for column in two)
     lines = [
         f"# {path.name}: {seen.rows:,} rows, one per patient or admission",
-        *(f"# {column.name}: {column.describe()}" for column in seen.columns),
+        *(f"# {line}" for line in columns_of(path)),
         *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in seen.doubts),
         f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
     ]
@@ -232,24 +243,40 @@ def proposed(path: Path) -> str:
     return "\n".join([*lines, command, ""])
 
 
+def columns_of(path: Path, form: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a line for each column: what it is read as, its blanks, and its range or values."""
+    for column in inspected(path, form).columns:
+        kind = _KINDS[Kind.NUMBER if column.cells else column.kind]
+        missing = f", {column.missing:,} of them codes for missing" if column.missing else ""
+        yield f"{column.name}: {kind}, {column.describe()}{missing}"
+
+
 def _by_option(doubt: str) -> str:
     """Return a doubt about the form of a file, to be answered by an option and not in a file."""
+    if "--" in doubt:
+        return doubt
     if "[format]" in doubt:
         return doubt.replace("under [format]", "by --format encoding=NAME")
     return f"{doubt}; answer by --format, as in --format decimal=, or --format date=%d/%m/%Y"
 
 
-def inspected(path: Path) -> Seen:
-    """Inspect the one table of a file; once for each state of it."""
+def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
+    """Inspect the one table of a file; once for each state of it. ``form`` may name ``missing``."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
     state = path.stat()
-    return _looked(path, state.st_mtime_ns, state.st_size)
+    return _looked(path, _codes(form), state.st_mtime_ns, state.st_size)
+
+
+def _codes(form: Sequence[str]) -> tuple[str, ...]:
+    """Return the codes for missing: the usual ones, and those of ``missing=-99,unknown``."""
+    named = ",".join(each for each in form if each.startswith(_KEY)).replace(_KEY, "").split(",")
+    return *_MISSING, *(re.sub("[.]0+$", "", each.strip().lower()) for each in named if each)
 
 
 @lru_cache(maxsize=2)
-def _looked(path: Path, *_: int) -> Seen:
-    found = look(path)
+def _looked(path: Path, missing: Sequence[str], *_: int) -> Seen:
+    found = look(path, missing=missing)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
         raise DataError(
@@ -325,16 +352,19 @@ class _Table:
 
     @property
     def seen(self) -> Seen:
-        return inspected(self.path)
+        return inspected(self.path, self.rows.settings.format)
 
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
-        known = _OF_CELLS if self.rows.known else ()
-        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *self.rows.settings.format]
-        for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
-            if "UTF-8" not in doubt and not any(key.partition("=")[0] in doubt for key in said):
+        settings, known = self.rows.settings, _OF_CELLS if self.rows.known else ()
+        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *settings.format]
+        decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
+        decided |= {each.partition("=")[0] for each in said}
+        for doubt in self.seen.doubts:
+            if not ("--" in doubt and known) and not any(each in doubt for each in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
+        said = [each for each in said if not each.startswith(_KEY)]
         found = dict(self.seen.form)
         if f"decimal={found.get('thousands')}" in said:
             del found["thousands"]
@@ -376,6 +406,8 @@ class _Table:
             relation, names = text_of(paths_of(self.path), connection, self.form)
             renamed = (f"trim({quoted(name)}) AS {_cell(name)}" for name in names)
             relation.project(", ".join(renamed)).create("cells")
+            for name in names:
+                blanked(connection, "cells", f"cell {name}", [*_codes(self.rows.settings.format)])
             yield connection
 
     @contextmanager
@@ -400,6 +432,10 @@ class _Table:
     def notes(self) -> Iterator[str]:
         settings, rows = self.rows.settings, self.seen.rows
         out = {} if self.rows.known else self._left_out
+        for column in self.seen.columns:
+            if column.missing and column.name not in out:
+                yield f"cells of {column.name} that mean missing, such as NULL: {column.missing:,}"
+        yield from (doubt for doubt in self.seen.doubts if "--" in doubt and self.rows.known)
         for reason in dict.fromkeys(out.values()):
             yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
         blank = f"coalesce({_cell(str(settings.label))}, '') = ''"

@@ -367,6 +367,13 @@ def text_of(
     return relation.project(", ".join(filled)), names
 
 
+def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
+    """Set the cells of a column that hold a code for missing to NULL, and return their number."""
+    cell = f"lower(regexp_replace(trim({quoted(column)}), '[.,]0+$', ''))"
+    change = f"UPDATE {quoted(table)} SET {quoted(column)} = NULL WHERE list_contains(?, {cell})"  # noqa: S608
+    return int(connection.execute(change, [codes]).fetchall()[0][0])
+
+
 def _parquet(connection: "DuckDBPyConnection", paths: Sequence[Path]) -> Any:
     return connection.read_parquet(list(map(str, paths)), union_by_name=True)
 

@@ -180,6 +180,10 @@ def test_numbers_with_a_unit_are_asked_about(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the words in 'crp_mg_l_' numbers with a unit\? 60 of 60"):
         described(path, GIVEN)
     described(path, GIVEN.model_copy(update={"omit": ("CRP (mg/L)",)}))
+    dates = [{**row, "last visit": f"{n % 28 + 1:02}.05.19"} for n, row in enumerate(rows(60))]
+    path = write(tmp_path / "c.csv", dates)
+    with pytest.raises(DataError, match="the words in 'last_visit' dates with two digits of the y"):
+        described(path, GIVEN)
     stages = [{**row, "CRP (mg/L)": f"{n % 4}{'abcdef'[n % 6]}"} for n, row in enumerate(rows(60))]
     described(write(tmp_path / "b.csv", stages), GIVEN)
 

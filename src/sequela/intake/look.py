@@ -50,6 +50,11 @@ _SORTS = {
 }
 """The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+_UNUSUAL = {
+    "numbers with a unit": f"^{_NUMBER} ?([%A-Za-zµμ°].*)$",
+    "dates with two digits of the year": "^([0-9]{1,2})([./-])[0-9]{1,2}[./-][0-9]{2}$",
+}
+"""Cells that are not words, and their form, of which the second part is alike in all cells."""
 _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
@@ -339,14 +344,15 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
 def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
-    if column.kind is Kind.TEXT:
-        unit = f"nullif(regexp_extract(v, '^{_NUMBER} ?([%A-Za-zµμ°].*)$', 2), '')"
-        asked = f"SELECT sum(n), count(DISTINCT {unit}) FROM seen WHERE {unit} IS NOT NULL"  # noqa: S608
-        count, units = connection.execute(asked).fetchall()[0]
-        if count and count > most and units <= _MOST_UNITS and column.distinct > _FEW:
+    for what, written in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+        sign = f"nullif(regexp_extract(v, '{written}', 2), '')"
+        asked = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
+        count, signs = connection.execute(asked).fetchall()[0]
+        if count and count > most and signs <= _MOST_UNITS and column.distinct > _FEW:
             yield (
-                f"are the words in '{name}' numbers with a unit? {count:,} of {column.filled:,} "
-                f"cells are: write the numbers alone, or leave the column out by --omit {name}"
+                f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
+                f"form: expected numbers alone, and years of four digits; correct the cells, or "
+                f"leave the column out by --omit {name}"
             )
     if column.kind not in {Kind.INTEGER, Kind.NUMBER}:
         return

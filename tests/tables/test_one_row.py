@@ -131,6 +131,10 @@ def test_an_unclear_form_is_asked(tmp_path: Path) -> None:
         described(path, GIVEN)
     said = GIVEN.model_copy(update={"format": ("date=%d/%m/%Y",)})
     assert described(path, said).format == ("date=%d/%m/%Y",)
+    other = [{**row, "seen": "13/02/2018"} for row in some]
+    with pytest.raises(DataError, match="is the date %d/%m/%Y in last_visit, as in other columns"):
+        described(write(tmp_path / "b.csv", other), GIVEN)
+    assert described(tmp_path / "b.csv", said).format == ("date=%d/%m/%Y",)
     with pytest.raises(SettingError, match="--format: key 'dat': unknown key 'dat': did you"):
         described(path, GIVEN.model_copy(update={"format": ("dat=%d/%m/%Y", "date=%d/%m/%Y")}))
 
@@ -186,6 +190,15 @@ def test_numbers_with_a_unit_are_asked_about(tmp_path: Path) -> None:
         described(path, GIVEN)
     stages = [{**row, "CRP (mg/L)": f"{n % 4}{'abcdef'[n % 6]}"} for n, row in enumerate(rows(60))]
     described(write(tmp_path / "b.csv", stages), GIVEN)
+
+
+def test_two_encodings_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(30), "ward", "Höhe"))
+    lines = path.read_bytes().split(b"\n")
+    lines[7] = lines[7].decode().encode("latin-1")
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError, match=r"a\.csv, line 8: not UTF-8 \(such lines: 1\), .*: 29"):
+        described(path, GIVEN)
 
 
 def test_other_data_are_read_by_the_words_of_a_model(tmp_path: Path) -> None:

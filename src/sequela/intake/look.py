@@ -237,11 +237,29 @@ def _encoding(path: Path) -> tuple[str, set[str]]:
         ):
             while chunk := text.read(_SAMPLE):
                 letters |= set() if chunk.isascii() else set(re.findall(r"[^\x00-\x7f]", chunk))
+            if name == "latin-1":
+                _check_one_encoding(path)
             if name != "latin-1" or min(letters) >= "\xa0":  # below, Latin-1 has no letters
                 return name, letters
     raise DataError(
         f"{path}: not text in UTF-16, whose mark it begins with; save it again as UTF-8"
     )
+
+
+def _check_one_encoding(path: Path) -> None:
+    """Refuse a file with lines of letters beyond ASCII in UTF-8, and lines that are not UTF-8."""
+    others, in_utf8 = list[int](), 0
+    with opened(path, "a table") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                in_utf8 += not line.decode("utf-8").isascii()
+            except UnicodeError:
+                others.append(number)
+    if in_utf8:
+        raise DataError(
+            f"{path}, line {others[0]}: not UTF-8 (such lines: {len(others):,}), and lines in UTF-8 "
+            f"with other letters: {in_utf8:,}; expected one encoding: save the file as UTF-8"
+        )
 
 
 def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
@@ -287,6 +305,8 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
         )
     elif len(possible) > 1:
         doubts.append(f'is the day first in {names}? Else date = "{possible[1].date}"')
+    elif unclear := ", ".join(c.name for c in dated if len(c.fits) > 1):
+        doubts.append(f"is the date {form['date']} in {unclear}, as in other columns?")
 
 
 def _last(

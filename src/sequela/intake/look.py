@@ -257,8 +257,8 @@ def _check_one_encoding(path: Path) -> None:
                 others.append(number)
     if in_utf8:
         raise DataError(
-            f"{path}, line {others[0]}: not UTF-8 (such lines: {len(others):,}), and lines in UTF-8 "
-            f"with other letters: {in_utf8:,}; expected one encoding: save the file as UTF-8"
+            f"{path}, line {others[0]}: not UTF-8 (such lines: {len(others):,}); other lines are "
+            f"UTF-8 beyond ASCII: {in_utf8:,}; expected one encoding: save the file as UTF-8"
         )
 
 

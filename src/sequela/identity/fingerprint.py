@@ -224,8 +224,8 @@ def recognisable(known: Content, asked: Content, pairs: Matches) -> NDArray[np.b
     found = np.bincount(asked.unit, minlength=len(asked.units)) >= _LEAST_MARKS[known.kind]
     if known.kind == "records":
         rows, n_known = _incidence(known, asked), len(known.units)
-        evidence, least = _evidence_of(rows), _least_bits(rows)
-        found &= (rows @ _bits(rows, copies=1) > least)[n_known:]
+        evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
+        found &= (rows @ bits > least)[n_known:]
         for unit in np.flatnonzero(found).tolist():
             row = n_known + unit
             codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
@@ -348,7 +348,7 @@ def _common(known: Content, one: int, asked: Content, other: int, shift: int) ->
 def _too_alike(known: Content, asked: Content) -> Matches:
     """Match records that share half of their marks, and more than chance explains."""
     rows, n_known = _incidence(known, asked), len(known.units)
-    bits, least = _bits(rows), _least_bits(rows)
+    bits, least = _bits(rows)
     one, other = _sharing_rare(rows, n_known, rows @ bits > least, same=known is asked)
     if known is asked:
         one, other = one[one < other - n_known], other[one < other - n_known]
@@ -367,14 +367,10 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
 
 
-def _least_bits(rows: "csr_array") -> float:
-    """Return the bits that make a chance agreement of any two records improbable enough."""
-    return float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
-
-
-def _bits(rows: "csr_array", copies: int = 0) -> NDArray[np.float64]:
-    """Return the information of a single code with ``copies`` more of its rows: (code,)."""
-    return np.asarray(-np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1)))
+def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
+    """Return the bits of a single code in ``copies`` more of its rows (code,), and those needed."""
+    bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
+    return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
 
 
 def _evidence_of(rows: "csr_array") -> Callable[..., float]:

@@ -15,7 +15,6 @@ from sequela.formats.opened import opened
 from sequela.tables.declarations import Kind
 from sequela.tables.engine import FORMS, usual_text
 from sequela.tables.stored_tables import (
-    blanked,
     connection_for,
     files_under,
     is_csv,
@@ -29,6 +28,7 @@ from sequela.tables.stored_tables import (
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+Show = Callable[[str], None]
 _FEW = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
@@ -129,9 +129,7 @@ class Seen:
         return next((each for each in self.columns if each.name == name), None)
 
 
-def look(
-    root: Path, show: Callable[[str], None] = lambda _: None, missing: Sequence[str] = ()
-) -> list[Seen]:
+def look(root: Path, show: Show = lambda _: None, missing: Sequence[str] = ()) -> list[Seen]:
     """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks."""
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
@@ -146,18 +144,11 @@ def look(
             "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
-        return [
-            _seen(name, paths, connection, show, [*missing])
-            for name, paths in sorted(tables.items())
-        ]
+        return [_seen(*each, connection, show, [*missing]) for each in sorted(tables.items())]
 
 
 def _seen(
-    name: str,
-    paths: Sequence[Path],
-    connection: "DuckDBPyConnection",
-    show: Callable[[str], None],
-    missing: list[str],
+    name: str, paths: list[Path], connection: "DuckDBPyConnection", show: Show, missing: list[str]
 ) -> Seen:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
@@ -251,10 +242,9 @@ def _check_one_encoding(path: Path) -> None:
     others, in_utf8 = list[int](), 0
     with opened(path, "a table") as stream:
         for number, line in enumerate(stream, start=1):
-            try:
-                in_utf8 += not line.decode("utf-8").isascii()
-            except UnicodeError:
-                others.append(number)
+            text = line.decode("utf-8", "replace")
+            in_utf8 += not text.isascii() and "\ufffd" not in text
+            others += [number] if "\ufffd" in text else []
     if in_utf8:
         raise DataError(
             f"{path}, line {others[0]}: not UTF-8 (such lines: {len(others):,}); other lines are "
@@ -359,6 +349,13 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
         least, most = f"{least:g}", f"{most:g}"
     dates = kind is Kind.TIME and "midnight" in holds
     return Column(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
+
+
+def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
+    """Set the cells of a column that hold a code for missing to NULL, and return their number."""
+    cell = f"lower(regexp_replace(trim({quoted(column)}), '[.,]0+$', ''))"
+    change = f"UPDATE {quoted(table)} SET {quoted(column)} = NULL WHERE list_contains(?, {cell})"  # noqa: S608
+    return int(connection.execute(change, [codes]).fetchall()[0][0])
 
 
 def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:

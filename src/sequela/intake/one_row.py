@@ -22,20 +22,12 @@ from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SI
 from sequela.errors import DataError, SettingError, unknown_name
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE
-from sequela.intake.look import Column, Seen, look
+from sequela.intake.look import Column, Seen, blanked, look
 from sequela.signals.declaration import Classes
 from sequela.tables.declarations import Batches, Kind, Source
 from sequela.tables.engine import typed_text
 from sequela.tables.meds import SOURCE
-from sequela.tables.stored_tables import (
-    ROWS,
-    blanked,
-    connection_for,
-    is_csv,
-    paths_of,
-    quoted,
-    text_of,
-)
+from sequela.tables.stored_tables import ROWS, connection_for, is_csv, paths_of, quoted, text_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -66,7 +58,7 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
         ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
     FROM cells
 )"""
-_SAME_ID = "regexp_replace(lower({}), '^0+|[.]0+$', '', 'g')"
+_SAME_ID = "regexp_replace(lower(id), '^0+|[.]0+$', '', 'g')"
 """SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
@@ -135,15 +127,13 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         label = _cell(roles["label"])
         asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
         values = [str(value) for (value,) in connection.execute(asked).fetchall()]
-        distinct = [
-            connection.execute(f"SELECT count(DISTINCT {text}) FROM cells").fetchall()[0][0]  # noqa: S608
-            for text in (_cell(roles["id"]), _SAME_ID.format(_cell(roles["id"])))
-        ]
-    if alike := distinct[0] - distinct[1]:
+        asked = "SELECT count(DISTINCT id), count(DISTINCT {}) FROM (SELECT {} AS id FROM cells)"
+        texts = connection.execute(asked.format(_SAME_ID, _cell(roles["id"]))).fetchall()[0]
+    if alike := texts[0] - texts[1]:
         raise DataError(
-            f"{path}: {alike:,} of {distinct[0]:,} ids in column '{roles['id']}' of --id are also "
-            "written in another way (leading zeros, capitals or an ending .0): expected one for "
-            "each patient, who would otherwise be in two sets; write each in the same way"
+            f"{path}: {alike:,} of {texts[0]:,} ids in column '{roles['id']}' of --id are also "
+            "written in another way (leading zeros, capitals or an ending .0), and their patients "
+            "may be in two sets: write each id in one way"
         )
     form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     known = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,7 +48,6 @@ TABLES = """
 ROWS = 100_000  # in a batch
 EXCEL = ".xlsx"
 MOST_EXACT = 1e15  # of whole numbers in Excel, which keeps 15 digits
-EPOCH = 1900  # the year of durations that have the format of a date
 GROUPED = re.compile("[+-]?[0-9]{1,3}([.,][0-9]{3})+")
 LOST = {
     "cells with an error, such as #N/A": rb'<c [^>]*\bt="e"',
@@ -339,13 +338,11 @@ def _check_parts(path: Path) -> None:
 
 def _check_cell(value: Any, place: Path, name: str) -> None:
     """Refuse a number or time that is not what the sheet shows."""
-    if isinstance(value, float) and abs(value) >= MOST_EXACT:
+    if isinstance(value, timedelta) or (isinstance(value, float) and abs(value) >= MOST_EXACT):
         raise DataError(
-            f"{place}: column '{name}' has a number of more than 15 digits, of which Excel keeps "
-            "15: format the cells as text, and enter the ids again"
+            f"{place}: column '{name}' has a duration, or a number of more than 15 digits, and "
+            "Excel keeps 15: expected hours as numbers, and ids as text: enter them again"
         )
-    if isinstance(value, timedelta) or (isinstance(value, datetime) and value.year <= EPOCH):
-        raise DataError(f"{place}: column '{name}' has a duration: expected a number, of hours")
 
 
 def _cell(value: Any) -> str | None:
@@ -401,13 +398,6 @@ def text_of(
     relation = csv_texts(connection, utf8_copy(paths[0], form, work_of(connection)), names, form)
     filled = (f'nullif("{name}", \'\') AS "{name}"' for name in names)
     return relation.project(", ".join(filled)), names
-
-
-def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
-    """Set the cells of a column that hold a code for missing to NULL, and return their number."""
-    cell = f"lower(regexp_replace(trim({quoted(column)}), '[.,]0+$', ''))"
-    change = f"UPDATE {quoted(table)} SET {quoted(column)} = NULL WHERE list_contains(?, {cell})"  # noqa: S608
-    return int(connection.execute(change, [codes]).fetchall()[0][0])
 
 
 def _parquet(connection: "DuckDBPyConnection", paths: Sequence[Path]) -> Any:

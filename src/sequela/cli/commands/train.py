@@ -1,15 +1,12 @@
 """``sequela train``: training of one model into a run folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from sequela.cli.names import Root, check_names, data_sets, known, models
 from sequela.cli.options import FIRST, RUN, Asked, given
-
-if TYPE_CHECKING:
-    from sequela.runs.pool import PlannedRun
 
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
@@ -73,7 +70,7 @@ def train(
     console = open_console()
     del options["asked"], options["open_"]
 
-    def progress(planned: "PlannedRun") -> RunProgress:
+    def progress(planned: Any) -> RunProgress:
         table = planned.settings.signals if data == "table" else None
         for line in columns_of(root, table.format) if table and isinstance(root, Path) else ():
             console.print(line, markup=False, highlight=False)

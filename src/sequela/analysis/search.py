@@ -129,7 +129,7 @@ class Search:
     def _begin_with_defaults(self, study: optuna.Study) -> None:
         """Give the next trial the defaults, unless a trial with them was not interrupted."""
         trials = study.get_trials(deepcopy=False)
-        if all(_interrupted(each) for each in trials if "fixed_params" in each.system_attrs):
+        if all(_interrupted(trial) for trial in trials if "fixed_params" in trial.system_attrs):
             study.enqueue_trial(within(self.space, defaults_of(self.entry, self.settings)))
 
     def _judged(self, trial: optuna.Trial) -> float:
@@ -224,7 +224,7 @@ class _ByNumber(BaseSampler):
 
     def _own(self, study: optuna.Study, trial: FrozenTrial, of: int = 0) -> TPESampler:
         earlier = study.get_trials(deepcopy=False)[: trial.number]
-        number = sum(not _interrupted(each) for each in earlier)
+        number = sum(not _interrupted(before) for before in earlier)
         return TPESampler(seed=(self._seed * 1_000_003 + number * 10_007 + of) % 2**32)
 
 

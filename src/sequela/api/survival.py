@@ -258,8 +258,9 @@ def _horizons(outcomes: TimesToEvent, horizons: Sequence[float] | None) -> Float
 def _training_set(train: TimesToEvent, outcomes: TimesToEvent, horizons: Floats) -> TimesToEvent:
     """Check that the times of the training set are in the unit of the test set; return them."""
     # A longer follow-up alone changes the median, and not the share with the event by a horizon.
-    medians, last = [float(np.median(each.time)) for each in (train, outcomes)], horizons[-1:]
-    shares = [survival.incidence(each, last).estimate.item() for each in (train, outcomes)]
+    last, sets = horizons[-1:], (train, outcomes)
+    medians = [float(np.median(outcome.time)) for outcome in sets]
+    shares = [survival.incidence(outcome, last).estimate.item() for outcome in sets]
     differ = last >= train.time.max() or max(shares) > _TWO * min(shares)
     if max(medians) > _OTHER_UNIT * min(medians) and differ:
         raise DataError(

@@ -219,19 +219,19 @@ def copies(
     return found
 
 
-def recognisable(known: Content, asked: Content, pairs: Matches) -> NDArray[np.bool_]:
+def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
     """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
-    found = np.bincount(asked.unit, minlength=len(asked.units)) >= _LEAST_MARKS[known.kind]
-    if known.kind == "records":
-        rows, n_known = _incidence(known, asked), len(known.units)
+    enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
+    if content.kind == "records":
+        rows, n_known = _incidence(content, new), len(content.units)
         evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
-        found &= (rows @ bits > least)[n_known:]
-        for unit in np.flatnonzero(found).tolist():
+        enough &= (rows @ bits > least)[n_known:]
+        for unit in np.flatnonzero(enough).tolist():
             row = n_known + unit
             codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
-            found[unit] = evidence(codes, row) > least
-    found[pairs.asked] = True
-    return found
+            enough[unit] = evidence(codes, row) > least
+    enough[pairs.asked] = True
+    return enough
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -381,8 +381,8 @@ def _evidence_of(rows: "csr_array") -> Callable[..., float]:
     by_code = csc_array(rows[judges], dtype=np.float64)
 
     def bits(codes: NDArray[np.int64], *but: int) -> float:
-        others = by_code[:, codes].toarray()[~np.isin(judges, but)]
-        return bits_of_codes(others.T @ others, len(others))
+        judging = by_code[:, codes].toarray()[~np.isin(judges, but)]
+        return bits_of_codes(judging.T @ judging, len(judging))
 
     return bits
 

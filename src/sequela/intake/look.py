@@ -144,7 +144,7 @@ def look(root: Path, show: Show = lambda _: None, missing: Sequence[str] = ()) -
             "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
-        return [_seen(*each, connection, show, [*missing]) for each in sorted(tables.items())]
+        return [_seen(*table, connection, show, [*missing]) for table in sorted(tables.items())]
 
 
 def _seen(
@@ -239,15 +239,15 @@ def _encoding(path: Path) -> tuple[str, set[str]]:
 
 def _check_one_encoding(path: Path) -> None:
     """Refuse a file with lines of letters beyond ASCII in UTF-8, and lines that are not UTF-8."""
-    others, in_utf8 = list[int](), 0
+    broken, in_utf8 = list[int](), 0
     with opened(path, "a table") as stream:
         for number, line in enumerate(stream, start=1):
             text = line.decode("utf-8", "replace")
             in_utf8 += not text.isascii() and "\ufffd" not in text
-            others += [number] if "\ufffd" in text else []
+            broken += [number] if "\ufffd" in text else []
     if in_utf8:
         raise DataError(
-            f"{path}, line {others[0]}: not UTF-8 (such lines: {len(others):,}); other lines are "
+            f"{path}, line {broken[0]}: not UTF-8 (such lines: {len(broken):,}); other lines are "
             f"UTF-8 beyond ASCII: {in_utf8:,}; expected one encoding: save the file as UTF-8"
         )
 
@@ -361,10 +361,10 @@ def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: li
 def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
-    for what, written in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
-        sign = f"nullif(regexp_extract(v, '{written}', 2), '')"
-        asked = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
-        count, signs = connection.execute(asked).fetchall()[0]
+    for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+        sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
+        query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
+        count, signs = connection.execute(query).fetchall()[0]
         if count and count > most and signs <= _MOST_UNITS and column.distinct > _FEW:
             yield (
                 f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
@@ -375,10 +375,10 @@ def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str
         return
     form = column.fits[0] if column.fits else PLAIN
     number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
-    asked = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
-    least, largest = connection.execute(asked).fetchall()[0]
-    asked = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
-    for code, count in connection.execute(asked).fetchall():
+    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
+    least, largest = connection.execute(query).fetchall()[0]
+    query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
+    for code, count in connection.execute(query).fetchall():
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
             yield (
                 f"is {code:g} in '{name}' a code for missing? {count:,} cells hold it, the others "

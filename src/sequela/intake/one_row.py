@@ -45,7 +45,8 @@ _TWO, _FEW = 2, 20
 _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
-_DAYS, _KEY = "days", "missing="
+_DAYS = "days"
+_KEY = "missing="
 _KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
@@ -127,8 +128,8 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         label = _cell(roles["label"])
         asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
         values = [str(value) for (value,) in connection.execute(asked).fetchall()]
-        asked = "SELECT count(DISTINCT id), count(DISTINCT {}) FROM (SELECT {} AS id FROM cells)"
-        texts = connection.execute(asked.format(_SAME_ID, _cell(roles["id"]))).fetchall()[0]
+        query = "SELECT count(DISTINCT id), count(DISTINCT {}) FROM (SELECT {} AS id FROM cells)"
+        texts = connection.execute(query.format(_SAME_ID, _cell(roles["id"]))).fetchall()[0]
     if alike := texts[0] - texts[1]:
         raise DataError(
             f"{path}: {alike:,} of {texts[0]:,} ids in column '{roles['id']}' of --id are also "
@@ -260,8 +261,8 @@ def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
 
 def _codes(form: Sequence[str]) -> tuple[str, ...]:
     """Return the codes for missing: the usual ones, and those of ``missing=-99,unknown``."""
-    named = ",".join(each for each in form if each.startswith(_KEY)).replace(_KEY, "").split(",")
-    return *_MISSING, *(re.sub("[.]0+$", "", each.strip().lower()) for each in named if each)
+    keys = ",".join(key for key in form if key.startswith(_KEY)).replace(_KEY, "").split(",")
+    return *_MISSING, *(re.sub("[.]0+$", "", code.strip().lower()) for code in keys if code)
 
 
 @lru_cache(maxsize=2)
@@ -350,11 +351,11 @@ class _Table:
         settings, known = self.rows.settings, _OF_CELLS if self.rows.known else ()
         said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *settings.format]
         decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
-        decided |= {each.partition("=")[0] for each in said}
+        decided |= {key.partition("=")[0] for key in said}
         for doubt in self.seen.doubts:
-            if not ("--" in doubt and known) and not any(each in doubt for each in decided):
+            if not ("--" in doubt and known) and not any(word in doubt for word in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        said = [each for each in said if not each.startswith(_KEY)]
+        said = [key for key in said if not key.startswith(_KEY)]
         found = dict(self.seen.form)
         if f"decimal={found.get('thousands')}" in said:
             del found["thousands"]

@@ -101,6 +101,6 @@ class Known:
         self, content: Content, asked: Content, names: Sequence[str]
     ) -> tuple[list[str], list[str]]:
         pairs = matches(content, asked)
-        seen = copies(pairs, self.seen, ~self.seen, len(names))
+        copied = copies(pairs, self.seen, ~self.seen, len(names))
         checked = recognisable(content, asked, pairs)
-        return [*compress(names, seen)], [*compress(names, checked)]
+        return [*compress(names, copied)], [*compress(names, checked)]

@@ -198,7 +198,7 @@ class Scored:
         self._flush()
         self._table.close()
         schema, known = self.schema.with_metadata(self._metadata(report)), 0
-        seen, checked = (pa.array(sorted(each), pa.string()) for each in (self.seen, self.checked))
+        seen, checked = (pa.array(sorted(s), pa.string()) for s in (self.seen, self.checked))
         with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
             with pq.ParquetFile(self._path) as file, table_file(partial, schema, self.out) as final:
                 for number in range(file.num_row_groups):
@@ -258,7 +258,7 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         first = first.set_column(place, first.field(place), column)
     seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)
     place = first.column_names.index("split")
-    sure = np.all([each["split"].is_valid() for each in read], axis=0)
+    sure = np.all([table["split"].is_valid() for table in read], axis=0)
     split = pa.array(np.where(seen, "train", "held_out"), pa.string(), mask=~(seen | sure))
     first = first.set_column(place, first.field(place), split)
     lines = dict.fromkeys(

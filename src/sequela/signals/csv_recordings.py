@@ -36,8 +36,9 @@ _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
 _SECONDS: Mapping[str, float] = {
     "s": 1, "sec": 1, "seconds": 1, "sek": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 }  # fmt: skip
-_SLOWEST, _FASTEST = 10, 5000
-"""Hz below and above which times without a unit are not taken for seconds."""
+_SLOWEST = 10
+"""Hz below which times without a unit are not taken for seconds."""
+_FASTEST = 5000  # Hz above which they are not either
 _TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # in a second: ms, µs, minutes, hours
 _LOOK, _ROWS, _FEWEST = 1 << 16, 50, 16
 """The bytes and rows that are looked at to recognise a recording, and the fewest rows of one."""

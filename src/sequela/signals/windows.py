@@ -18,7 +18,8 @@ _DENOMINATOR = 100_000
 """The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22
 """The number of samples, over all channels, that are cut at once."""
-_LEAST_UV, _MOST_UV = 0.2, 5000  # standard deviation of EEG: below is noise of an amplifier
+_LEAST_UV = 0.2  # standard deviation of EEG; noise of an amplifier is below
+_MOST_UV = 5000
 _SOME_WINDOWS = 1000  # of which the amplitude is computed
 _READ = 1 << 23  # samples, over all channels, that are read at once
 

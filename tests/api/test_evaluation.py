@@ -91,6 +91,9 @@ def test_a_class_that_training_lacked_is_refused() -> None:
         sequela.evaluate(MODEL, X, np.where(GROUPS == 0, "fled", Y))
     with pytest.raises(DataError, match="group_id has shape"):
         sequela.evaluate(MODEL, X, Y, groups=GROUPS[1:])
+    missing = np.where(np.arange(len(Y)) < 2, np.nan, GROUPS)
+    with pytest.raises(DataError, match=r"groups is missing in 2 of 120 rows \(the first is row 0"):
+        sequela.evaluate(MODEL, X, Y, groups=missing)
 
 
 def test_what_it_says_of_itself() -> None:

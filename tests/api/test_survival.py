@@ -110,6 +110,12 @@ def test_mistakes_give_one_clear_sentence(data: dict[str, Any]) -> None:
     refused(r"shape \(150, 1\): expected \(150 examples, 2 horizons\)", horizons=[1, 2])
     refused("below 0, above 1 or not a number", model=risk * 3)
     refused("groups has 3 rows, and y 150", groups=[1, 2, 3])
+    refused("groups is missing in 149 of 150 rows", groups=["P1", *[None] * 149])
+    both = np.tile([0.2, 0.5], (150, 1))
+    refused("from the earliest to the latest", model=both, horizons=[3, 1])
+    refused("from the earliest to the latest", model=both, horizons=[1, 1])
+    survives = "risks of 150 of 150 examples fall .* pass 1 minus them"
+    refused(survives, model=1 - both, horizons=[1, 3])
     refused("predicts no risks over time", SettingError, model=object())
     with pytest.raises(DataError, match=r"give it to sequela\.evaluate_survival"):
         sequela.evaluate(None, None, y)
@@ -118,3 +124,24 @@ def test_mistakes_give_one_clear_sentence(data: dict[str, Any]) -> None:
 def test_missing_groups_are_warned_of(data: dict[str, Any]) -> None:
     with pytest.warns(MissingGroupsWarning):
         sequela.evaluate_survival(np.full((150, 1), 0.5), None, data["new_y"], horizons=[1])
+
+
+@pytest.mark.parametrize("factor", [7, 365, 1 / 7, 1 / 365])
+def test_a_training_set_in_another_unit_is_refused(data: dict[str, Any], factor: float) -> None:
+    train = data["y"].copy()
+    train["time"] *= factor
+    with pytest.raises(DataError, match="convert train to the unit of y"):
+        evaluated(data, np.tile([0.2, 0.5], (150, 1)), train=train)
+
+
+@pytest.mark.filterwarnings("ignore::sequela.errors.MissingGroupsWarning")
+def test_a_training_set_with_another_follow_up_is_in_the_same_unit(data: dict[str, Any]) -> None:
+    rng, risk = np.random.default_rng(3), np.tile([0.2, 0.5], (400, 1))
+    time, y = rng.exponential(40, 1200), np.empty(1200, data["y"].dtype)
+    end = np.repeat([60, 3, 6], 400)  # patients of later years are followed for a shorter time
+    y["event"], y["time"] = time <= end, np.minimum(time, end)
+    long, short, middle = y[:400], y[400:800], y[800:]
+    found = sequela.evaluate_survival(risk, None, short, train=long, horizons=[1, 2.5])
+    assert np.median(found.followed.time) > 6 * np.median(found.outcomes.time)
+    with pytest.raises(DataError, match="below 6, the longest follow-up of train"):
+        sequela.evaluate_survival(risk, None, long, train=middle, horizons=[1, 8])

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from sequela.audit.overlaps import same_content
 from sequela.cohort.split import Split
 from sequela.identity import fingerprint
-from sequela.identity.fingerprint import Content, matches, of_records, of_signals, tokens
+from sequela.identity.fingerprint import (
+    Content,
+    joined,
+    matches,
+    of_records,
+    of_signals,
+    recognisable,
+    tokens,
+)
 
 Array = NDArray[np.floating[Any]]
 ATTACKS: dict[str, Any] = {
@@ -142,6 +150,19 @@ def of_patients(patients: list[list[tuple[int, int]]], letter: str = "a") -> Con
     code, days = np.array([pair for each in patients for pair in each], np.int64).reshape(-1, 2).T
     found = tokens([f"ICD//{index}" for index in range(300)], code, days)
     return of_records(names(len(patients), letter), unit, found)
+
+
+def test_records_are_recognisable_if_a_copy_of_them_is_found() -> None:
+    known = of_patients(records(300, seed=0), "k")
+    asked = of_patients([each[: 1 + row % 12] for row, each in enumerate(records(60, seed=5))])
+    expected = recognisable(known, asked, matches(known, asked))
+    found = []
+    for row, name in enumerate(asked.units):
+        both = joined([known, asked.of([name])])
+        pairs = matches(both, asked)
+        found.append(bool(np.any((pairs.known == 300) & (pairs.asked == row))))
+    assert 10 < sum(found) < 50
+    assert np.mean(expected == found) > 0.95
 
 
 @pytest.mark.parametrize("attack", ["exact", "one code changed", "a tenth dropped"])

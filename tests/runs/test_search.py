@@ -178,13 +178,17 @@ def test_a_search_goes_on_as_if_never_interrupted(
     assert losses(search.run(7)) == losses(whole)[:7]
 
 
-def test_a_trial_that_was_interrupted_does_not_count(searched: Callable[..., Search]) -> None:
+def test_a_trial_that_was_interrupted_does_not_count(
+    searched: Callable[..., Search], tmp_path: Path
+) -> None:
+    whole = searched(storage=f"sqlite:///{tmp_path}/whole.db").run(2)
     search = searched()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sequela.analysis.search.learn", interrupt)
         with pytest.raises(KeyboardInterrupt):
             search.run(2)
-    assert [each["state"] for each in search.run(2)["trials"]] == ["finished", "finished"]
+    assert losses(search.run(2)) == losses(whole)
+    assert [each["state"] for each in whole["trials"]] == ["finished", "finished"]
 
 
 def test_a_trial_that_fails_is_told(

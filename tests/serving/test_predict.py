@@ -524,7 +524,8 @@ def test_the_mean_over_folds_has_the_risks_of_one_horizon(tmp_path: Path) -> Non
     classes = ["survived beyond day 30", "died by day 30"]
     for number in range(2):
         risk = np.array([0.2 + 0.2 * number], np.float32)
-        columns = {"id": ["a"], "split": ["held_out"], "p_0": 1 - risk, "p_1": risk}
+        split = pa.array([("held_out", None)[number]], pa.string())
+        columns = {"id": ["a"], "split": split, "p_0": 1 - risk, "p_1": risk}
         table = pa.table(columns | over_time(Intervals((30.0,)), np.stack([1 - risk, risk], 1)))
         metadata = {CLASSES_KEY: json.dumps(classes), HORIZONS_KEY: "[30.0]"}
         pq.write_table(table.replace_schema_metadata(metadata), tmp_path / f"{number}.parquet")
@@ -534,3 +535,4 @@ def test_the_mean_over_folds_has_the_risks_of_one_horizon(tmp_path: Path) -> Non
     assert mean["risk_30"].to_pylist() == pytest.approx([0.3])
     assert mean["days_25"].to_pylist() == pytest.approx([25])
     assert mean["days_50"].to_pylist() == [None]
+    assert mean["split"].to_pylist() == [None]  # one model cannot check

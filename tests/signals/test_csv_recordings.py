@@ -128,9 +128,10 @@ def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None
 
 def test_units_of_channels(tmp_path: Path) -> None:
     folders(tmp_path / "uv", names="time,C3,C4")
-    folders(tmp_path / "mv", names="time,C3 [mV],C4_mV")
-    plain, found = (read(tmp_path / name, FOLDER) for name in ("uv", "mv"))
-    np.testing.assert_allclose(found.signal, 1000 * plain.signal, rtol=1e-6)
+    plain = read(tmp_path / "uv", FOLDER)
+    for number, names in enumerate(("time,C3 [mV],C4_mV", "time,C3 mV,C4/mV")):
+        found = read(folders(tmp_path / f"mv{number}", names=names), FOLDER)
+        np.testing.assert_allclose(found.signal, 1000 * plain.signal, rtol=1e-6)
     note = "no unit is declared: the samples are assumed to be in µV"
     assert note in plain.notes
     assert note not in found.notes
@@ -138,6 +139,26 @@ def test_units_of_channels(tmp_path: Path) -> None:
     assert read(tmp_path / "other", FOLDER).channels == ("C4",)
     with pytest.raises(DataError, match="channel C3 is in 'mm'; expected a voltage"):
         read(tmp_path / "other", FOLDER.model_copy(update={"channels": ("C3",)}))
+
+
+def test_an_amplitude_that_eeg_cannot_have_is_noted(tmp_path: Path) -> None:
+    folders(tmp_path)  # 20 µV
+    for unit, amplitude in (("mV", "2e+04"), ("nV", "0.02"), ("µV", "")):
+        notes = str(read(tmp_path, FOLDER.model_copy(update={"unit": unit})).notes)
+        assert (f"deviation of a window is {amplitude} µV" in notes) is bool(amplitude)
+        assert ("is the unit right? --unit" in notes) is bool(amplitude)
+
+
+def test_times_in_minutes_need_the_rate(tmp_path: Path) -> None:
+    minutes = [repr(n / RATE / 60) for n in range(3 * RATE)]
+    plain = read(folders(tmp_path / "seconds"), FOLDER)
+    for name in ("sick/p1", "sick/p2", "well/p3", "well/p4"):
+        written(tmp_path / f"minutes/{name}.csv", times=minutes)
+    with pytest.raises(
+        DataError, match=r"'time' rises by 0\.000130208 a row.*expected seconds, at"
+    ):
+        read(tmp_path / "minutes", FOLDER.model_copy(update={"resample": 100}))
+    assert equal(read(tmp_path / "minutes", FOLDER.model_copy(update={"rate": RATE})), plain)
 
 
 def times(rate: float, n: int, form: str) -> list[str]:

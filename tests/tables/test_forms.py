@@ -177,12 +177,14 @@ EPOCH = datetime(1899, 12, 30)
 
 
 def sheet(rows: list[list[str]]) -> str:
-    """A sheet with numbers, times (of the style 1) and texts."""
+    """A sheet with numbers, times (of the style 1), texts, and cells in XML."""
     lines = []
     for row in rows:
         cells = []
         for text in row:
-            if re.fullmatch(r"\d+\.\d+", text):
+            if text.startswith("<"):
+                cells.append(text)
+            elif re.fullmatch(r"\d+\.\d+", text):
                 cells.append(f"<c><v>{text}</v></c>")
             elif re.match(r"\d{4}-\d\d-\d\d", text):
                 days = (datetime.fromisoformat(text) - EPOCH) / timedelta(days=1)
@@ -212,7 +214,8 @@ def workbook(path: Path, sheets: Mapping[str, list[list[str]]]) -> None:
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">{parts}'
         f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>',
         "xl/styles.xml": '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/'
-        'main"><cellXfs><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs>'
+        'main"><cellXfs><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
+        '<xf numFmtId="46" applyNumberFormat="1"/></cellXfs>'
         "</styleSheet>",
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -266,8 +269,23 @@ def test_sheets_of_excel_are_tables(own: Path, plain: str, tmp_path: Path) -> No
          "labs.xlsx/L: no column 'stay'"),
         (lambda own: workbook(own / "labs.xlsx", {"L": [["a", "A"], ["1", "2"]]}),
          "labs.xlsx/L: line 1 names the column 'a' twice"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["id"], ["<c><v>1e16</v></c>"]]}),
+         "labs.xlsx/L: column 'id' has a duration, or a number of more than 15 d"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["x"], ['<c t="e"><v>#N/A</v></c>']]}),
+         "labs.xlsx: cells with an error, such as #N/A: 1 in a sheet"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["x"], ["<c><f>1+1</f><v></v></c>"]]}),
+         "labs.xlsx: formulas without a stored value: 1 in a sheet"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["x"], ['<mergeCell ref="A2:A3"/>']]}),
+         "labs.xlsx: merged cells: 1 in a sheet"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["x"], ['<c s="2"><v>1.5</v></c>']]}),
+         "labs.xlsx/L: column 'x' has a duration, or a number of more than 15 d"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["x"], ["2.5"], ["1,234"]]}),
+         "labs.xlsx/L: column 'x' has numbers, and texts such as 1.234"),
+        (lambda own: workbook(own / "labs.xlsx", {"L": [["Labs", "", ""], ["id", "test", "x"]]}),
+         "labs.xlsx/L: expected the names of the columns in row 1"),
     ],
-    ids=["empty-sheet", "no-workbook", "other-zip", "two-sheets", "no-column", "column-twice"],
+    ids=["empty-sheet", "no-workbook", "other-zip", "two-sheets", "no-column", "column-twice",
+         "long-ids", "error", "formula", "merged", "duration", "texts", "title"],
 )  # fmt: skip
 def test_a_wrong_workbook_gives_one_line(
     change: Callable[[Path], object], said: str, own: Path, tmp_path: Path

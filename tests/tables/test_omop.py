@@ -355,3 +355,17 @@ def test_a_visit_that_ends_before_it_starts_has_no_end(omop: Any, write: Any, ma
     outcomes = {r["visit_id"] for r in built.rows if "OUTCOME" in r["code"]}
     assert outcomes == {LAST}, "when the stay ended is unknown"
     assert built.table("condition_occurrence").set_aside[NO_END] == 3
+
+
+def test_periods_and_births_that_cannot_be_are_counted(omop: Any, write: Any, made: Any) -> None:
+    period = {"person_id": A, "observation_period_start_date": "2156-01-01"}
+    last = {**period, "observation_period_id": 3, "observation_period_end_date": "2155-12-30"}
+    omop["observation_period"] = [
+        *({**each, "observation_period_start_date": ""} for each in omop["observation_period"]),
+        last,
+    ]
+    omop["person"][0]["year_of_birth"] = 2150  # on the first of January, before the first visit
+    omop["person"][1]["year_of_birth"] = 2170
+    built = made("omop", write(omop))
+    assert built.table("observation_period").set_aside["it ends before it starts"] == 1
+    assert sum(built.table("person").notes.values()) == 1

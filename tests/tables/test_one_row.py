@@ -94,7 +94,7 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
 
 
 def test_rows_of_one_patient_have_times_of_their_own(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", changed(rows(9), "Patient", "007", "7", "7", "P1"))
+    path = write(tmp_path / "a.csv", changed(rows(9), "Patient", "008", "7", "7", "P1"))
     given = SignalSettings(label="died", id="PATIENT")
     times = {
         (e[0], e[2]) for e in events(path, tmp_path / "w", given) if e[3] == "HOSPITAL_ADMISSION"
@@ -131,8 +131,74 @@ def test_an_unclear_form_is_asked(tmp_path: Path) -> None:
         described(path, GIVEN)
     said = GIVEN.model_copy(update={"format": ("date=%d/%m/%Y",)})
     assert described(path, said).format == ("date=%d/%m/%Y",)
+    other = [{**row, "seen": "13/02/2018"} for row in some]
+    with pytest.raises(DataError, match="is the date %d/%m/%Y in last_visit, as in other columns"):
+        described(write(tmp_path / "b.csv", other), GIVEN)
+    assert described(tmp_path / "b.csv", said).format == ("date=%d/%m/%Y",)
     with pytest.raises(SettingError, match="--format: key 'dat': unknown key 'dat': did you"):
         described(path, GIVEN.model_copy(update={"format": ("dat=%d/%m/%Y", "date=%d/%m/%Y")}))
+
+
+def test_codes_for_missing_are_blank(tmp_path: Path) -> None:
+    some = changed(changed(rows(60), "age", "k.A.", "NULL", "unknown", "50"), "ward", "n/a", "A")
+    some = changed(some, "CRP (mg/L)", *["-99"] * 12, "-99.0", *(f"{n}.5" for n in range(47)))
+    path = write(tmp_path / "a.csv", some)
+    with pytest.raises(DataError, match=r"is -99 in 'crp_mg_l_' a code .* --format missing=-99"):
+        described(path, GIVEN)
+    for codes, blanks in (("missing=-99,Unknown", (3, 13)), ("missing=", (2, 0))):
+        rest = GIVEN.model_copy(update={"format": (codes,)})
+        located = events_of("table", path, tmp_path / codes, rows=Rows(described(path, rest)))
+        notes = [note for note in located.notes if "mean missing" in note]
+        counts = {"age": blanks[0], "ward": 1, "crp_mg_l_": blanks[1]}
+        assert notes == [
+            f"cells of {name} that mean missing, such as NULL: {count}"
+            for name, count in counts.items()
+            if count
+        ]
+        words = {str(e[3]) for e in events(path, tmp_path / f"{codes}2", rest)}
+        assert not words & {"CELL//age//k.A.", "CELL//age//NULL", "CELL//ward//n/a"}
+        assert ("CELL//age//unknown" in words) is (codes == "missing=")
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [
+        (["999", "999", *(str(n) for n in range(200, 240))], "999"),
+        (["9999,0", "9999,0", *(f"{n},5" for n in range(200, 240))], "9999"),
+        (["999", *(str(n) for n in range(200, 240))], ""),  # once: a high value
+        (["999", "999", *(str(n) for n in range(600, 640))], ""),
+        (["-9", "-9", *(str(n) for n in range(-12, 28))], ""),
+    ],
+)
+def test_numbers_far_from_the_others_are_asked_about(
+    cells: list[str], code: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(len(cells)), "age", *cells), delimiter=";")
+    text, _ = describe(path)
+    assert (f"is {code} in 'age' a code for missing?" in text) is bool(code)
+
+
+def test_numbers_with_a_unit_are_asked_about(tmp_path: Path) -> None:
+    some = [{**row, "CRP (mg/L)": f"0.{n} mg/dl"} for n, row in enumerate(rows(60))]
+    path = write(tmp_path / "a.csv", some)
+    with pytest.raises(DataError, match=r"the words in 'crp_mg_l_' numbers with a unit\? 60 of 60"):
+        described(path, GIVEN)
+    described(path, GIVEN.model_copy(update={"omit": ("CRP (mg/L)",)}))
+    dates = [{**row, "last visit": f"{n % 28 + 1:02}.05.19"} for n, row in enumerate(rows(60))]
+    path = write(tmp_path / "c.csv", dates)
+    with pytest.raises(DataError, match="the words in 'last_visit' dates with two digits of the y"):
+        described(path, GIVEN)
+    stages = [{**row, "CRP (mg/L)": f"{n % 4}{'abcdef'[n % 6]}"} for n, row in enumerate(rows(60))]
+    described(write(tmp_path / "b.csv", stages), GIVEN)
+
+
+def test_two_encodings_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(30), "ward", "Höhe"))
+    lines = path.read_bytes().split(b"\n")
+    lines[7] = lines[7].decode().encode("latin-1")
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError, match=r"a\.csv, line 8: not UTF-8 \(such lines: 1\);.* 29;"):
+        described(path, GIVEN)
 
 
 def test_other_data_are_read_by_the_words_of_a_model(tmp_path: Path) -> None:
@@ -155,7 +221,9 @@ def test_other_data_are_read_by_the_words_of_a_model(tmp_path: Path) -> None:
 def test_describe_proposes_the_command(table: Path, tmp_path: Path) -> None:
     text, name = describe(table)
     assert not name
-    assert "# ward: 3 values: Höhe, medicine, surgery\n" in text
+    assert "# ward: word, 3 values: Höhe, medicine, surgery\n" in text
+    assert "# age: number, " in text
+    assert "# last_visit: date, " in text
     assert "# DECIDE: which is the outcome: died, sex?" in text
     assert text.endswith(
         f"sequela train auto --data table --root {table} --label died --id patient --time admitted "
@@ -203,6 +271,9 @@ def test_wrong_tables(tmp_path: Path) -> None:
     assert "column 'patient' of --id is blank in 1 of 30 rows" in refused(
         changed(rows(30), "Patient", "", "P2")
     )
+    for other in ("0123", "123.0"):
+        some = changed(rows(30), "Patient", "123", other, "A1", "a1", "A2")
+        assert "2 of 5 ids in column 'patient' of --id are also written in" in refused(some)
     said = refused(changed(rows(30), "died", "well, alive", "dead"))
     assert "has the values dead, well, alive: write them without , | and =" in said
     assert "has 1 values (no)" in refused(changed(rows(30), "died", "no"))

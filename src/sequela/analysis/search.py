@@ -90,6 +90,7 @@ class Search:
             while True:
                 # In this order: another worker may start the last trial between two checks.
                 if _begun(study) < trials:
+                    self._begin_with_defaults(study)
                     study.optimize(self._judged, n_trials=1, callbacks=[on_trial])
                 elif others := self._at_work(study):  # one may still find something better
                     if not waited:
@@ -117,9 +118,6 @@ class Search:
         known = study.user_attrs.get("question")
         if known is None:
             study.set_user_attr("question", question)
-            study.enqueue_trial(
-                within(self.space, defaults_of(self.entry, self.settings)), skip_if_exists=True
-            )
         elif known != question:
             differs = _first_difference(json.loads(known), self.question)
             raise SettingError(
@@ -127,6 +125,12 @@ class Search:
                 "with its original options, or choose another --name"
             )
         return study
+
+    def _begin_with_defaults(self, study: optuna.Study) -> None:
+        """Give the next trial the defaults, unless a trial with them was not interrupted."""
+        trials = study.get_trials(deepcopy=False)
+        if all(_interrupted(trial) for trial in trials if "fixed_params" in trial.system_attrs):
+            study.enqueue_trial(within(self.space, defaults_of(self.entry, self.settings)))
 
     def _judged(self, trial: optuna.Trial) -> float:
         settings = changed(self.settings, drawn(trial, self.space))
@@ -201,25 +205,27 @@ class Search:
 
 
 class _ByNumber(BaseSampler):
-    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one."""
+    """TPE (Bergstra 2011) whose draws depend only on the trials that were not interrupted."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:
-        return self._own(trial).infer_relative_search_space(study, trial)
+        return self._own(study, trial).infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> Any:
-        return self._own(trial).sample_relative(study, trial, search_space)
+        return self._own(study, trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        own = self._own(trial, of=len(param_name) + sum(map(ord, param_name)))
+        own = self._own(study, trial, of=len(param_name) + sum(map(ord, param_name)))
         return own.sample_independent(study, trial, param_name, param_distribution)
 
-    def _own(self, trial: FrozenTrial, of: int = 0) -> TPESampler:
-        return TPESampler(seed=(self._seed * 1_000_003 + trial.number * 10_007 + of) % 2**32)
+    def _own(self, study: optuna.Study, trial: FrozenTrial, of: int = 0) -> TPESampler:
+        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        number = sum(not _interrupted(before) for before in earlier)
+        return TPESampler(seed=(self._seed * 1_000_003 + number * 10_007 + of) % 2**32)
 
 
 def address(storage: str | None, out: Path) -> str:

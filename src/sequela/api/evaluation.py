@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.api.facts import as_html, as_text, axes
+from sequela.api.survival import group_ids
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.calibration import reliability
 from sequela.evaluation.curves import roc_curve
@@ -206,7 +207,7 @@ def evaluate(
         if event == classes[0]:
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
     example = np.char.mod("%d", np.arange(len(labels)))
-    group = example if groups is None else np.asarray(groups).astype(np.str_)
+    group = example if groups is None else group_ids(groups).astype(np.str_)
     whole = bool(np.ndim(recordings) or recordings)
     predictions = Predictions(
         example_id=example,

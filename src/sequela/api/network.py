@@ -30,7 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.api.survival import intervals_of, times_to_event
+from sequela.api.survival import group_ids, intervals_of, times_to_event
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import (
@@ -171,7 +171,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             if self.horizons is not None:
                 raise SettingError("horizons need y as a structured array: leave them out")
             self.classes_, labels = self._labels(y, len(examples))
-        group = np.arange(len(labels)) if groups is None else one_column(groups)
+        group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         weight = None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _TWO = 2
 _QUARTERS = (0.25, 0.5, 0.75)
+_ROUNDING = 1e-5  # fall of a predicted risk that rounding to 32 bits explains
+_OTHER_UNIT = 6  # ratio of median times; days in a week, the smallest factor of two units, are 7
 Floats = NDArray[np.float64]
 
 
@@ -196,12 +198,14 @@ def evaluate_survival(
         groups: Subject of each (example,), which the bootstrap draws whole; ``None`` makes each
             example a subject.
         train: The ``y`` of the training set, from which censoring is estimated; ``y`` by default.
-        horizons: Times, in the unit of ``y``; by default the quartiles of the events' times.
+        horizons: Times in rising order, in the unit of ``y``, one for each column of risks; by
+            default the quartiles of the events' times.
         seed: Seed of the bootstrap.
 
     Raises:
-        DataError: If ``y`` has another form, no example had the event, a horizon is beyond all
-            follow-up, or risks are not from 0 to 1 or do not fit the examples.
+        DataError: If ``y`` has another form, no example had the event, horizons do not rise or one
+            is beyond all follow-up, risks are not from 0 to 1, fall from one horizon to the next or
+            do not fit the examples, or the times of ``train`` are in another unit.
         SettingError: If the model predicts no risks over time.
 
     Warns:
@@ -226,7 +230,13 @@ def evaluate_survival(
         )
     if not ((risk >= 0) & (risk <= 1)).all():
         raise DataError("predicted risks are below 0, above 1 or not a number: expected shares")
-    followed = outcomes if train is None else times_to_event(train)
+    if falling := int((np.diff(risk, axis=1) < -_ROUNDING).any(axis=1).sum()):
+        raise DataError(
+            f"the predicted risks of {falling} of {len(risk)} examples fall from one horizon to "
+            "the next: expected probabilities of the event by each horizon, which only rise; if "
+            "these are probabilities of survival, pass 1 minus them"
+        )
+    followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
     return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 
 
@@ -235,9 +245,31 @@ def _horizons(outcomes: TimesToEvent, horizons: Sequence[float] | None) -> Float
     if not (outcomes.event == 1).any():
         raise DataError("no example had the event (1): its times cannot be used")
     known = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
-    at = np.unique(np.asarray(known if horizons is None else horizons, np.float64))
+    at = np.unique(known) if horizons is None else np.asarray(horizons, np.float64)
+    if not (np.diff(at) > 0).all():
+        raise DataError(
+            f"horizons {at.tolist()}: expected times from the earliest to the latest, each once, "
+            "and risks with their columns in that order"
+        )
     outcomes.check_horizons(at)
     return at
+
+
+def _training_set(train: TimesToEvent, outcomes: TimesToEvent, horizons: Floats) -> TimesToEvent:
+    """Check that the times of the training set are in the unit of the test set; return them."""
+    # A longer follow-up alone changes the median, and not the share with the event by a horizon.
+    last, sets = horizons[-1:], (train, outcomes)
+    medians = [float(np.median(outcome.time)) for outcome in sets]
+    shares = [survival.incidence(outcome, last).estimate.item() for outcome in sets]
+    differ = last >= train.time.max() or max(shares) > _TWO * min(shares)
+    if max(medians) > _OTHER_UNIT * min(medians) and differ:
+        raise DataError(
+            f"the median time is {medians[0]:g} in train and {medians[1]:g} in y, and the share "
+            f"with the event by {last.item():g} is {shares[0]:.3g} and {shares[1]:.3g}: expected "
+            "times in one unit: convert train to the unit of y, or leave it out"
+        )
+    train.check_horizons(horizons, " of train")
+    return train
 
 
 def intervals_of(
@@ -261,11 +293,24 @@ def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEven
     event, time = (found[name] for name in found.dtype.names or ())
     if event.min(initial=0) < 0:
         raise DataError("an event has a negative number: expected 0 for none, 1 for the event")
-    ids = np.arange(len(time)) if groups is None else np.asarray(groups)
+    ids = np.arange(len(time)) if groups is None else group_ids(groups)
     if len(ids) != len(time):
         raise DataError(f"groups has {len(ids)} rows, and y {len(time)}: expected as many")
     group = np.unique(ids, return_inverse=True)[1]
     return TimesToEvent(time.astype(np.float64), event.astype(np.int64), group)
+
+
+def group_ids(groups: ArrayLike) -> NDArray[Any]:
+    """Return groups as an array; missing ones, which would become one group, are refused."""
+    ids = np.asarray(groups)
+    missing = np.isin(ids.astype(np.str_), ("", "nan", "None", "NaT", "<NA>"))
+    if missing.any():
+        raise DataError(
+            f"groups is missing in {missing.sum()} of {len(ids)} rows (the first is row "
+            f"{missing.argmax()}): expected the recording or patient of each row; name these, or "
+            "leave the rows out"
+        )
+    return ids
 
 
 def _risk(model: Any, X: Any, horizons: Floats) -> Floats:

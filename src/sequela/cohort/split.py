@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sequela.audit.finding import SET_NAMES
 from sequela.errors import SplitError
-from sequela.identity.fingerprint import Content, copies
+from sequela.identity.fingerprint import Content, copies, matches
 from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Split:
         held_out, told = set(parts["held_out"]), {*parts["train"], *parts["tuning"]}
         units = np.array(self.content.units, np.str_)
         old, new = (np.isin(units, np.array([*x], np.str_)) for x in (told, held_out - told))
-        return copies(self.content, old, new, asked)
+        return copies(matches(self.content, asked), old, new, len(asked.units))
 
     def copied(self, asked: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
         """Find examples whose unit, by ``ids`` (example,), has such content: bool (example,)."""

@@ -70,13 +70,13 @@ class TimesToEvent:
         place = np.searchsorted(times, time, side="right")
         return np.concatenate([[1.0], beyond])[place]
 
-    def check_horizons(self, horizons: Floats) -> None:
+    def check_horizons(self, horizons: Floats, place: str = "") -> None:
         """Refuse horizons of 0 or less, and those beyond which nobody is followed."""
         last = float(self.time[self.event == 0].max(initial=self.time.max()))
         if not ((horizons > 0) & (horizons < last)).all():
             raise DataError(
                 f"horizons {horizons.tolist()}: expected times above 0 and below {last:g}, the "
-                "longest follow-up"
+                f"longest follow-up{place}"
             )
 
 

@@ -11,7 +11,7 @@ Broder 1997, *On the resemblance and containment of documents*).
 import hashlib
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain, groupby, pairwise
@@ -45,6 +45,8 @@ _RESEMBLING = 0.5  # share of the marks that records have in common at least
 _NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
 
 Kind = Literal["signal", "records"]
+_LEAST_MARKS: Mapping[Kind, int] = {"signal": _AGREEING, "records": _RARE}
+"""The least marks of a unit by which a copy of it is recognised."""
 _LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, "<u4")}
 """The bytes of a place, and the type of a mark."""
 
@@ -201,21 +203,35 @@ def matches(known: Content, asked: Content) -> Matches:
 
 
 def copies(
-    known: Content, seen: NDArray[np.bool_], other: NDArray[np.bool_], asked: Content
+    pairs: Matches, seen: NDArray[np.bool_], other: NDArray[np.bool_], count: int
 ) -> NDArray[np.bool_]:
     """Find units that hold what a model has seen, under whatever name.
 
     A copy of an unseen unit does not count as a copy of a seen unit, even if it resembles one.
     ``seen`` and ``other`` are bool (known unit,): units that the model has seen, and units that it
-    has certainly not seen. The result is bool (asked unit,).
+    has certainly not seen. The result is bool (asked unit,), for the ``count`` asked units.
     """
-    found = np.zeros(len(asked.units), np.bool_)
-    pairs = matches(known, asked)
+    found = np.zeros(count, np.bool_)
     new, old = other[pairs.known], seen[pairs.known]
     found[pairs.asked[old]] = True
     found[pairs.asked[new & pairs.copy]] = False
     found[pairs.asked[old & pairs.copy]] = True
     return found
+
+
+def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
+    """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
+    enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
+    if content.kind == "records":
+        rows, n_known = _incidence(content, new), len(content.units)
+        evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
+        enough &= (rows @ bits > least)[n_known:]
+        for unit in np.flatnonzero(enough).tolist():
+            row = n_known + unit
+            codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
+            enough[unit] = evidence(codes, row) > least
+    enough[pairs.asked] = True
+    return enough
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -332,18 +348,13 @@ def _common(known: Content, one: int, asked: Content, other: int, shift: int) ->
 def _too_alike(known: Content, asked: Content) -> Matches:
     """Match records that share half of their marks, and more than chance explains."""
     rows, n_known = _incidence(known, asked), len(known.units)
-    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # information of a single code
-    least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
+    bits, least = _bits(rows)
     one, other = _sharing_rare(rows, n_known, rows @ bits > least, same=known is asked)
     if known is asked:
         one, other = one[one < other - n_known], other[one < other - n_known]
     alike = _half_shared(rows, one, other)
     one, other = one[alike], other[alike]
-    size = np.diff(rows.indptr)
-    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
-    from scipy.sparse import csc_array
-
-    by_code = csc_array(rows[judges], dtype=np.float64)
+    size, evidence = np.diff(rows.indptr), _evidence_of(rows)
     copied = np.zeros(len(one), np.bool_)
     for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
         first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
@@ -352,9 +363,28 @@ def _too_alike(known: Content, asked: Content) -> Matches:
         needed = least + _log2_choices(int(union), len(both))
         if bits[both].sum() <= needed:
             continue
-        others = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
-        copied[pair] = bits_of_codes(others.T @ others, len(others)) > needed
+        copied[pair] = evidence(both, i, j) > needed
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
+
+
+def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
+    """Return the bits of a single code in ``copies`` more of its rows (code,), and those needed."""
+    bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
+    return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
+
+
+def _evidence_of(rows: "csr_array") -> Callable[..., float]:
+    """Return a function that computes the bits of codes, judged by all records but some."""
+    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
+    from scipy.sparse import csc_array
+
+    by_code = csc_array(rows[judges], dtype=np.float64)
+
+    def bits(codes: NDArray[np.int64], *but: int) -> float:
+        judging = by_code[:, codes].toarray()[~np.isin(judges, but)]
+        return bits_of_codes(judging.T @ judging, len(judging))
+
+    return bits
 
 
 def _incidence(known: Content, asked: Content) -> "csr_array":

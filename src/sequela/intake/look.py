@@ -3,9 +3,9 @@
 import codecs
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -28,6 +28,7 @@ from sequela.tables.stored_tables import (
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+Show = Callable[[str], None]
 _FEW = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
@@ -49,6 +50,13 @@ _SORTS = {
 }
 """The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+_UNUSUAL = {
+    "numbers with a unit": f"^{_NUMBER} ?([%A-Za-zµμ°].*)$",
+    "dates with two digits of the year": "^([0-9]{1,2})([./-])[0-9]{1,2}[./-][0-9]{2}$",
+}
+"""Cells that are not words, and their form, of which the second part is alike in all cells."""
+_MOST_UNITS = 3  # different ones in a column of numbers with a unit
+_MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
 _KEPT = (Kind.INTEGER, Kind.TIME)
@@ -62,7 +70,7 @@ class Column:
     are few; ``least`` and ``most`` are text, empty for text columns. With ``dates``, all its times
     are dates, or midnight. ``fits`` are the forms of CSV files that fit all its numbers with a
     mark, or all its times; ``cells``, for numbers and other texts in one column, what they are,
-    their count and the most frequent one.
+    their count and the most frequent one; ``missing`` counts the blanks that are codes.
     """
 
     name: str
@@ -76,6 +84,7 @@ class Column:
     values: tuple[str, ...] = ()
     fits: tuple[Format, ...] = ()
     cells: tuple[tuple[str, int, str], ...] = ()
+    missing: int = 0
 
     @property
     def number(self) -> str:
@@ -91,7 +100,8 @@ class Column:
 
     def describe(self) -> str:
         """Describe the column in one line."""
-        blank = f", {self.rows - self.filled:,} blank" * (self.filled < self.rows)
+        count = self.rows - self.filled
+        blank = f", {count:,} blank ({count / self.rows:.0%})" if count else ""
         span = f", {self.least} to {self.most}" * bool(self.least)
         listed = f": {', '.join(self.values)}" * bool(self.values and not self.least)
         cells = "".join(f", {what}: {n:,} ({shown})" for what, n, shown in self.cells)
@@ -119,8 +129,8 @@ class Seen:
         return next((each for each in self.columns if each.name == name), None)
 
 
-def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]:
-    """Inspect the tables of a folder, or of a file."""
+def look(root: Path, show: Show = lambda _: None, missing: Sequence[str] = ()) -> list[Seen]:
+    """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks."""
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
     tables = {
@@ -134,11 +144,11 @@ def look(root: Path, show: Callable[[str], None] = lambda _: None) -> list[Seen]
             "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
-        return [_seen(name, paths, connection, show) for name, paths in sorted(tables.items())]
+        return [_seen(*table, connection, show, [*missing]) for table in sorted(tables.items())]
 
 
 def _seen(
-    name: str, paths: Sequence[Path], connection: "DuckDBPyConnection", show: Callable[[str], None]
+    name: str, paths: list[Path], connection: "DuckDBPyConnection", show: Show, missing: list[str]
 ) -> Seen:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
@@ -153,7 +163,10 @@ def _seen(
     for number, each in enumerate(names, start=1):
         if large:
             show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
-        columns.append(_column(each, view, rows, connection))
+        blanks = blanked(connection, view, each, missing) if missing else 0
+        columns.append(replace(_column(each, view, rows, connection), missing=blanks))
+        if missing:
+            doubts += _questions(columns[-1], connection)
     if csv:
         _add_numbers(form, columns, doubts)
     _add_dates(form, columns, doubts)
@@ -215,11 +228,28 @@ def _encoding(path: Path) -> tuple[str, set[str]]:
         ):
             while chunk := text.read(_SAMPLE):
                 letters |= set() if chunk.isascii() else set(re.findall(r"[^\x00-\x7f]", chunk))
+            if name == "latin-1":
+                _check_one_encoding(path)
             if name != "latin-1" or min(letters) >= "\xa0":  # below, Latin-1 has no letters
                 return name, letters
     raise DataError(
         f"{path}: not text in UTF-16, whose mark it begins with; save it again as UTF-8"
     )
+
+
+def _check_one_encoding(path: Path) -> None:
+    """Refuse a file with lines of letters beyond ASCII in UTF-8, and lines that are not UTF-8."""
+    broken, in_utf8 = list[int](), 0
+    with opened(path, "a table") as stream:
+        for number, line in enumerate(stream, start=1):
+            text = line.decode("utf-8", "replace")
+            in_utf8 += not text.isascii() and "\ufffd" not in text
+            broken += [number] if "\ufffd" in text else []
+    if in_utf8:
+        raise DataError(
+            f"{path}, line {broken[0]}: not UTF-8 (such lines: {len(broken):,}); other lines are "
+            f"UTF-8 beyond ASCII: {in_utf8:,}; expected one encoding: save the file as UTF-8"
+        )
 
 
 def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
@@ -265,6 +295,8 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
         )
     elif len(possible) > 1:
         doubts.append(f'is the day first in {names}? Else date = "{possible[1].date}"')
+    elif unclear := ", ".join(c.name for c in dated if len(c.fits) > 1):
+        doubts.append(f"is the date {form['date']} in {unclear}, as in other columns?")
 
 
 def _last(
@@ -317,6 +349,42 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
         least, most = f"{least:g}", f"{most:g}"
     dates = kind is Kind.TIME and "midnight" in holds
     return Column(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
+
+
+def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
+    """Set the cells of a column that hold a code for missing to NULL, and return their number."""
+    cell = f"lower(regexp_replace(trim({quoted(column)}), '[.,]0+$', ''))"
+    change = f"UPDATE {quoted(table)} SET {quoted(column)} = NULL WHERE list_contains(?, {cell})"  # noqa: S608
+    return int(connection.execute(change, [codes]).fetchall()[0][0])
+
+
+def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:
+    """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
+    name, most = column.name, _MOST_NUMBERS * column.filled
+    for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+        sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
+        query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
+        count, signs = connection.execute(query).fetchall()[0]
+        if count and count > most and signs <= _MOST_UNITS and column.distinct > _FEW:
+            yield (
+                f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
+                f"form: expected numbers alone, and years of four digits; correct the cells, or "
+                f"leave the column out by --omit {name}"
+            )
+    if column.kind not in {Kind.INTEGER, Kind.NUMBER}:
+        return
+    form = column.fits[0] if column.fits else PLAIN
+    number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
+    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
+    least, largest = connection.execute(query).fetchall()[0]
+    query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
+    for code, count in connection.execute(query).fetchall():
+        if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
+            yield (
+                f"is {code:g} in '{name}' a code for missing? {count:,} cells hold it, the others "
+                f"are from {least:g} to {largest:g}: answer by --format missing={code:g}, or by "
+                "--format missing= if it is a measurement"
+            )
 
 
 def _cells(

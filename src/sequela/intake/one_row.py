@@ -22,7 +22,7 @@ from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SI
 from sequela.errors import DataError, SettingError, unknown_name
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE
-from sequela.intake.look import Column, Seen, look
+from sequela.intake.look import Column, Seen, blanked, look
 from sequela.signals.declaration import Classes
 from sequela.tables.declarations import Batches, Kind, Source
 from sequela.tables.engine import typed_text
@@ -37,6 +37,8 @@ _KEYS = {*ROLES, "title", "classes", "omit", "format"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
 """Pairs of classes whose second is the event; the first ones need the name of the label."""
+_MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")
+"""The words that mean a blank cell."""
 _OF_CELLS = ("decimal", "thousands", "date")
 """The keys of a form that other data share with the training."""
 _TWO, _FEW = 2, 20
@@ -44,6 +46,8 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
+_KEY = "missing="
+_KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
 _PEOPLE = """
@@ -55,6 +59,8 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
         ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
     FROM cells
 )"""
+_SAME_ID = "regexp_replace(lower(id), '^0+|[.]0+$', '', 'g')"
+"""SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
 _OUTCOME = re.compile("label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$")
@@ -103,7 +109,7 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
-    seen = inspected(path)
+    seen = inspected(path, given.format)
     for key, what in (("label", "outcome"), ("id", "patient")):
         if getattr(given, key) is None:
             names = ", ".join(column.name for column in seen.columns)
@@ -122,6 +128,14 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         label = _cell(roles["label"])
         asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
         values = [str(value) for (value,) in connection.execute(asked).fetchall()]
+        query = "SELECT count(DISTINCT id), count(DISTINCT {}) FROM (SELECT {} AS id FROM cells)"
+        texts = connection.execute(query.format(_SAME_ID, _cell(roles["id"]))).fetchall()[0]
+    if alike := texts[0] - texts[1]:
+        raise DataError(
+            f"{path}: {alike:,} of {texts[0]:,} ids in column '{roles['id']}' of --id are also "
+            "written in another way (leading zeros, capitals or an ending .0), and their patients "
+            "may be in two sets: write each id in one way"
+        )
     form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     known = {
         "classes": _classes(found, values),
@@ -210,7 +224,7 @@ def proposed(path: Path) -> str:
     named = ", ".join(column.name for column in two)
     lines = [
         f"# {path.name}: {seen.rows:,} rows, one per patient or admission",
-        *(f"# {column.name}: {column.describe()}" for column in seen.columns),
+        *(f"# {line}" for line in columns_of(path)),
         *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in seen.doubts),
         f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
     ]
@@ -220,24 +234,40 @@ def proposed(path: Path) -> str:
     return "\n".join([*lines, command, ""])
 
 
+def columns_of(path: Path, form: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a line for each column: what it is read as, its blanks, and its range or values."""
+    for column in inspected(path, form).columns:
+        kind = _KINDS[Kind.NUMBER if column.cells else column.kind]
+        missing = f", {column.missing:,} of them codes for missing" if column.missing else ""
+        yield f"{column.name}: {kind}, {column.describe()}{missing}"
+
+
 def _by_option(doubt: str) -> str:
     """Return a doubt about the form of a file, to be answered by an option and not in a file."""
+    if "--" in doubt:
+        return doubt
     if "[format]" in doubt:
         return doubt.replace("under [format]", "by --format encoding=NAME")
     return f"{doubt}; answer by --format, as in --format decimal=, or --format date=%d/%m/%Y"
 
 
-def inspected(path: Path) -> Seen:
-    """Inspect the one table of a file; once for each state of it."""
+def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
+    """Inspect the one table of a file; once for each state of it. ``form`` may name ``missing``."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
     state = path.stat()
-    return _looked(path, state.st_mtime_ns, state.st_size)
+    return _looked(path, _codes(form), state.st_mtime_ns, state.st_size)
+
+
+def _codes(form: Sequence[str]) -> tuple[str, ...]:
+    """Return the codes for missing: the usual ones, and those of ``missing=-99,unknown``."""
+    keys = ",".join(key for key in form if key.startswith(_KEY)).replace(_KEY, "").split(",")
+    return *_MISSING, *(re.sub("[.]0+$", "", code.strip().lower()) for code in keys if code)
 
 
 @lru_cache(maxsize=2)
-def _looked(path: Path, *_: int) -> Seen:
-    found = look(path)
+def _looked(path: Path, missing: Sequence[str], *_: int) -> Seen:
+    found = look(path, missing=missing)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
         raise DataError(
@@ -313,16 +343,19 @@ class _Table:
 
     @property
     def seen(self) -> Seen:
-        return inspected(self.path)
+        return inspected(self.path, self.rows.settings.format)
 
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
-        known = _OF_CELLS if self.rows.known else ()
-        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *self.rows.settings.format]
-        for doubt in self.seen.doubts:  # letters beyond ASCII change no numbers and dates
-            if "UTF-8" not in doubt and not any(key.partition("=")[0] in doubt for key in said):
+        settings, known = self.rows.settings, _OF_CELLS if self.rows.known else ()
+        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *settings.format]
+        decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
+        decided |= {key.partition("=")[0] for key in said}
+        for doubt in self.seen.doubts:
+            if not ("--" in doubt and known) and not any(word in doubt for word in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
+        said = [key for key in said if not key.startswith(_KEY)]
         found = dict(self.seen.form)
         if f"decimal={found.get('thousands')}" in said:
             del found["thousands"]
@@ -364,6 +397,8 @@ class _Table:
             relation, names = text_of(paths_of(self.path), connection, self.form)
             renamed = (f"trim({quoted(name)}) AS {_cell(name)}" for name in names)
             relation.project(", ".join(renamed)).create("cells")
+            for name in names:
+                blanked(connection, "cells", f"cell {name}", [*_codes(self.rows.settings.format)])
             yield connection
 
     @contextmanager
@@ -388,6 +423,10 @@ class _Table:
     def notes(self) -> Iterator[str]:
         settings, rows = self.rows.settings, self.seen.rows
         out = {} if self.rows.known else self._left_out
+        for column in self.seen.columns:
+            if column.missing and column.name not in out:
+                yield f"cells of {column.name} that mean missing, such as NULL: {column.missing:,}"
+        yield from (doubt for doubt in self.seen.doubts if "--" in doubt and self.rows.known)
         for reason in dict.fromkeys(out.values()):
             yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
         blank = f"coalesce({_cell(str(settings.label))}, '') = ''"

@@ -5,13 +5,14 @@ They are recognised by the fingerprints in its file and, for a run folder, by th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.identity.fingerprint import Content, copies, of_signals
+from sequela.identity.fingerprint import Content, copies, matches, of_signals, recognisable
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
 from sequela.sequences.content import content_of
 from sequela.sequences.flat import Sequences
@@ -29,7 +30,7 @@ class Known:
         content: The fingerprints; ``None`` if they cannot be compared.
         seen: bool (unit,), whether each is in the training or validation set.
         how: The hash of codes.
-        why_not: A sentence on why they cannot be compared.
+        why_not: Why units cannot be compared, as the end of a sentence.
         listed: Kinds and hashed ids of a run's training and validation set.
         named: The hash of these ids; ``None`` for fingerprints only.
     """
@@ -37,7 +38,7 @@ class Known:
     content: Content | None
     seen: NDArray[np.bool_]
     how: Pseudonyms
-    why_not: str = ""
+    why_not: str = "which are too short, or have too few values, to be recognised"
     listed: frozenset[tuple[str, str]] = frozenset()
     named: Pseudonyms | None = None
 
@@ -47,14 +48,10 @@ class Known:
         given = about.fingerprint
         nothing = np.zeros(0, np.bool_)
         if given.marks is None:
-            why = "overlap with the training data: not checked, as the model has no fingerprints"
-            return cls(None, nothing, PLAIN, why)
+            return cls(None, nothing, PLAIN, "as the model has no fingerprints")
         how = named(given.key) if about.takes.keyed else PLAIN
         if how is None:
-            why = (
-                "overlap with the training data: not checked, as the key of the fingerprints is "
-                "missing: name its file with SEQUELA_KEY"
-            )
+            why = "as the key of the fingerprints is missing (name its file with SEQUELA_KEY)"
             return cls(None, nothing, PLAIN, why)
         try:
             content = Content.from_json(given.marks)
@@ -81,22 +78,29 @@ class Known:
             return []
         return [id_ for id_ in dict.fromkeys(ids) if (kind, self.named.of(id_)) in self.listed]
 
-    def signals(self, units: Sequence[str], signals: Sequence[NDArray[Any]]) -> list[str]:
-        """List the units of signals (n_chans, time) in the training or validation set."""
+    def signals(
+        self, units: Sequence[str], signals: Sequence[NDArray[Any]]
+    ) -> tuple[list[str], list[str]]:
+        """List the units of signals (n_chans, time) in the training or validation set.
+
+        The second list has all units with enough content to be recognised.
+        """
         if self.content is None:
-            return []
+            return [], []
         asked = of_signals(units, signals)
-        return self._seen(asked, asked.units)
+        return self._compared(self.content, asked, asked.units)
 
-    def records(self, sequences: Sequences) -> list[str]:
-        """List the subjects of records in the training or validation set."""
+    def records(self, sequences: Sequences) -> tuple[list[str], list[str]]:
+        """List the subjects of records, as ``signals`` does its units."""
         if self.content is None:
-            return []
-        asked = content_of(sequences, self.how)
-        return self._seen(asked, np.unique(sequences.subject_id).astype(np.str_).tolist())
+            return [], []
+        names = np.unique(sequences.subject_id).astype(np.str_).tolist()
+        return self._compared(self.content, content_of(sequences, self.how), names)
 
-    def _seen(self, asked: Content, names: Sequence[str]) -> list[str]:
-        if self.content is None or not len(asked.mark):
-            return []
-        found = copies(self.content, self.seen, ~self.seen, asked)
-        return [name for name, each in zip(names, found.tolist(), strict=True) if each]
+    def _compared(
+        self, content: Content, asked: Content, names: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        pairs = matches(content, asked)
+        copied = copies(pairs, self.seen, ~self.seen, len(names))
+        checked = recognisable(content, asked, pairs)
+        return [*compress(names, copied)], [*compress(names, checked)]

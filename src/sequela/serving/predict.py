@@ -43,7 +43,8 @@ class Predicted:
 
     Attributes:
         out: The table.
-        report: Counts, unknown codes and drift, as in the table's metadata.
+        report: Counts, unknown codes and drift, as in the table's metadata, and the number of
+            examples whose overlap with the training data could not be checked (``not_checked``).
         known: Number of examples in the training or validation set.
         sentences: The report in words.
     """
@@ -92,6 +93,7 @@ def predict(
             "drift": scored.drift.to_dict(),
         }
         count = scored.write(report)
+        report["not_checked"] = scored.unchecked
     sentences = (
         *_counted(scored, count),
         *notes,
@@ -165,7 +167,7 @@ def predict_mean(
         outs = [work / f"{number}.parquet" for number in range(len(models))]
         each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
         count = write_mean(outs, out)
-    words = seen_in_words(models[0], " of a model")
+    words = seen_in_words(models[0], of=" of a model")
     seen = f"known: {count:,} of these examples are {words}"
     first = f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models"
     told = (seen if said.startswith("known:") else said for said in each[0].sentences[1:])
@@ -199,7 +201,8 @@ def _known(model: ServedModel, name: str) -> Known:
 
 def _counted(scored: Scored, count: int) -> Iterator[str]:
     """Yield sentences on scored examples, on others, and on known examples."""
-    known, takes, seen = scored.known, scored.model.facts.takes, seen_in_words(scored.model)
+    known, takes = scored.known, scored.model.facts.takes
+    seen = seen_in_words(scored.model, names=known.named is not None)
     yield f"{scored.out}: {scored.examples:,} examples"
     listed = listed_path(scored.out)
     if total := scored.unscored.total():
@@ -213,10 +216,14 @@ def _counted(scored: Scored, count: int) -> Iterator[str]:
             f"known: {count:,} of these examples{of} {'are' if count > 1 else 'is'} {seen}; their "
             f"split is train, and {listed} lists them"
         )
-    elif not known.why_not:
-        yield f"known: no {takes.units[:-1]} here is {seen}"
-    if known.why_not:
-        yield known.why_not
+    elif scored.unchecked < scored.examples:
+        whose = " of the others" if scored.unchecked else " here"
+        yield f"known: no {takes.units[:-1]}{whose} is {seen}"
+    if scored.unchecked:
+        yield (
+            f"overlap with the training data: not checked for {scored.unchecked:,} of "
+            f"{scored.examples:,} examples, {known.why_not}; their split is blank"
+        )
 
 
 def _unknown(model: ServedModel, unknown: dict[str, float] | None) -> Iterator[str]:

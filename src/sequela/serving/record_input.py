@@ -81,7 +81,7 @@ def score(
     for rows in patients_of(sequences, _PATIENTS):
         some = examples_of(sequences, rows)
         scored.drift.see_records(some)
-        scored.recognise(called(known.records(some)))
+        scored.recognise(*map(called, known.records(some)))
         scored.recognise(called(known.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     wide = max(1, len(reads.channels))
     places = {key: place for place, key in enumerate(people)}

@@ -37,10 +37,10 @@ _ROWS = 1 << 14
 """Number of rows that are written at once."""
 
 
-def seen_in_words(model: ServedModel, of: str = "") -> str:
+def seen_in_words(model: ServedModel, *, names: bool = True, of: str = "") -> str:
     """Return the reason why an example is known, as part of a sentence."""
-    same_time = model.facts.takes.same_time
-    return f"in the training or validation set{of}, by content or name{same_time}"
+    same_time, how = model.facts.takes.same_time, "content or name" if names else "content"
+    return f"in the training or validation set{of}, by {how}{same_time}"
 
 
 def listed_path(out: Path) -> Path:
@@ -105,6 +105,8 @@ class Scored:
         examples: Number of scored examples.
         unscored: Number of other examples by reason.
         seen: Groups of the training or validation set.
+        checked: Groups that would have been recognised by their content.
+        unchecked: Number of written examples that could not be recognised.
     """
 
     model: ServedModel
@@ -114,6 +116,8 @@ class Scored:
     examples: int = 0
     unscored: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
+    checked: set[str] = field(default_factory=set)
+    unchecked: int = 0
 
     def __post_init__(self) -> None:
         self.drift, self._own = Drift(self.model.facts), self.model.facts.takes.columns
@@ -178,9 +182,10 @@ class Scored:
         self.unscored[reason] += 1
         self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
 
-    def recognise(self, groups: Iterable[str]) -> None:
-        """Mark groups of the model's training or validation set."""
+    def recognise(self, groups: Iterable[str], checked: Iterable[str] = ()) -> None:
+        """Mark groups of the model's training or validation set, and those that were compared."""
         self.seen.update(groups)
+        self.checked.update(checked)
 
     def write(self, report: Mapping[str, Any]) -> int:
         """Write table and list, completely or not at all, and count the known examples."""
@@ -192,14 +197,19 @@ class Scored:
             )
         self._flush()
         self._table.close()
-        schema, seen, known = self.schema.with_metadata(self._metadata(report)), [*self.seen], 0
+        schema, known = self.schema.with_metadata(self._metadata(report)), 0
+        seen, checked = (pa.array(sorted(s), pa.string()) for s in (self.seen, self.checked))
         with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
             with pq.ParquetFile(self._path) as file, table_file(partial, schema, self.out) as final:
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number).cast(schema)
-                    which = pc.is_in(table["group"], pa.array(seen, pa.string()))
+                    which = pc.is_in(table["group"], seen)
                     known += self._list_known(table.filter(which))
                     split = pc.if_else(which, "train", "held_out")
+                    if not self.known.named:
+                        which = pc.or_(which, pc.is_in(table["group"], checked))
+                        split = pc.if_else(which, split, pa.scalar(None, pa.string()))
+                        self.unchecked += split.null_count
                     place = schema.get_field_index("split")
                     final.write_table(table.set_column(place, schema.field(place), split))
             self._file.flush()
@@ -218,7 +228,7 @@ class Scored:
 
     def _list_known(self, table: pa.Table) -> int:
         """List the examples of a table, all known, and return their number."""
-        why = seen_in_words(self.model)
+        why = seen_in_words(self.model, names=self.known.named is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
             self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", why))
         return int(table.num_rows)
@@ -248,7 +258,8 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         first = first.set_column(place, first.field(place), column)
     seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)
     place = first.column_names.index("split")
-    split = pa.array(np.where(seen, "train", "held_out"), pa.string())
+    sure = np.all([table["split"].is_valid() for table in read], axis=0)
+    split = pa.array(np.where(seen, "train", "held_out"), pa.string(), mask=~(seen | sure))
     first = first.set_column(place, first.field(place), split)
     lines = dict.fromkeys(
         line

@@ -136,7 +136,7 @@ class ScoringShelf:
             pieces = [signal[run[0] : run[-1] + 1] for run in runs]
             joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
             units = [groups[run[0]] for run in runs]
-            self.scored.recognise(self.scored.known.signals(units, joined))
+            self.scored.recognise(*self.scored.known.signals(units, joined))
 
 
 def _group(whose: Whose) -> str:
@@ -260,7 +260,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
     whose = {name: Whose(name, session=sessions.get(name)) for name in by_name}
     windows.marked = False
     rows_of = [each[np.newaxis].astype(np.float32) for each in signals]
-    windows.scored.recognise(windows.scored.known.signals([*map(_group, whose.values())], rows_of))
+    windows.scored.recognise(*windows.scored.known.signals([*map(_group, whose.values())], rows_of))
     if n_times != CHUNK_TIMES:
         for name in by_name:
             if name not in sessions:

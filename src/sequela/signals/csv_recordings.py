@@ -29,7 +29,7 @@ FILE = ("file", "filename", "file_name", "name", "recording", "datei")
 SAID = ("label", "subject", "session", "recording", "site")
 """The keys of a declaration that may name a column."""
 _TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
-_UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|_(s|ms|us|µs|sec|[uµmn]?V))")
+_UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|\s*[_/\s]\s*(s|ms|us|µs|sec|[uµmn]?V))")
 _ID = re.compile(r"(^|_)(id|nr|no|patient|subject|person|case|stay)(_|$)", re.IGNORECASE)
 _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
 """The name of a sample in a table of one row a segment."""
@@ -38,6 +38,8 @@ _SECONDS: Mapping[str, float] = {
 }  # fmt: skip
 _SLOWEST = 10
 """Hz below which times without a unit are not taken for seconds."""
+_FASTEST = 5000  # Hz above which they are not either
+_TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # in a second: ms, µs, minutes, hours
 _LOOK, _ROWS, _FEWEST = 1 << 16, 50, 16
 """The bytes and rows that are looked at to recognise a recording, and the fewest rows of one."""
 
@@ -51,8 +53,8 @@ def parted(name: str) -> tuple[str, str]:
     """Return the name of a column without its unit, and the unit.
 
     Example:
-        >>> parted("Fp1 [mV]"), parted("time_ms"), parted("C3")
-        (('Fp1', 'mV'), ('time', 'ms'), ('C3', ''))
+        >>> parted("Fp1 [mV]"), parted("time_ms"), parted("C3/mV"), parted("C3 A1")
+        (('Fp1', 'mV'), ('time', 'ms'), ('C3', 'mV'), ('C3 A1', ''))
     """
     match = _UNIT.fullmatch(name.strip())
     return (match[1], match[2] or match[3] or "") if match else (name.strip(), "")
@@ -139,7 +141,8 @@ def looks_recorded(path: Path) -> bool:
     time = time_of(names)
     if time is not None:
         with suppress(SequelaError):
-            steps = np.diff(_seconds(path, time, columns[time], form, None))
+            # With a rate, which no unit fits, the unit is not checked: open_csv does so.
+            steps = np.diff(_seconds(path, time, columns[time], form, 1e-9))
             return bool(steps.min() > 0 and steps.max() < 1 / _SLOWEST)
         return False
     numbered = sum(bool(_SEGMENT.fullmatch(name)) for name in names)
@@ -213,11 +216,12 @@ def _seconds(
     if unit:
         return found * _SECONDS[unit]
     if rate is not None:  # it states the unit
-        return found / next((s for s in (1e3, 1e6) if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
-    if step > 1 / _SLOWEST:
+        return found / next((s for s in _TICKS if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
+    if not 1 / _FASTEST <= step <= 1 / _SLOWEST:
         raise DataError(
             f"{path}: column '{column}' rises by {step:g} a row, and no unit is given; expected "
-            "seconds; write it as in 'time [ms]', or give --rate, in Hz"
+            f"seconds, at {_SLOWEST} to {_FASTEST:,} Hz; write it as in 'time [ms]', or give "
+            "--rate, in Hz, which also shows minutes and hours"
         )
     return found
 

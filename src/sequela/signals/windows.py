@@ -18,6 +18,9 @@ _DENOMINATOR = 100_000
 """The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22
 """The number of samples, over all channels, that are cut at once."""
+_LEAST_UV = 0.2  # standard deviation of EEG; noise of an amplifier is below
+_MOST_UV = 5000
+_SOME_WINDOWS = 1000  # of which the amplitude is computed
 _READ = 1 << 23  # samples, over all channels, that are read at once
 
 
@@ -193,7 +196,7 @@ class Shelf:
             classes=classes,
             channels=tuple(channels),
             title=title,
-            notes=(*notes, *self._notes()),
+            notes=(*notes, *self._notes(), *_amplitude(signal)),
             n_recordings=len(np.unique(recording)),
             n_dropped=self.n_dropped,
         )
@@ -208,6 +211,17 @@ class Shelf:
             yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
         if flat := sum(int(each.sum()) for each in self.flat):
             yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
+
+
+def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
+    """Yield a warning if windows (window, n_chans, n_times) have an amplitude that EEG has not."""
+    some = signal[:: max(1, len(signal) // _SOME_WINDOWS)]
+    median = float(np.median(some.std(axis=2, dtype=np.float64)))
+    if not _LEAST_UV <= median <= _MOST_UV:
+        yield (
+            f"the median standard deviation of a window is {median:.2g} µV, and that of EEG is "
+            f"{_LEAST_UV:g} to {_MOST_UV:,} µV: is the unit right? --unit names another"
+        )
 
 
 def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,7 +47,14 @@ TABLES = """
 """
 ROWS = 100_000  # in a batch
 EXCEL = ".xlsx"
-MOST_EXACT = 2.0**53  # of whole numbers in the floats of Excel
+MOST_EXACT = 1e15  # of whole numbers in Excel, which keeps 15 digits
+GROUPED = re.compile("[+-]?[0-9]{1,3}([.,][0-9]{3})+")
+LOST = {
+    "cells with an error, such as #N/A": rb'<c [^>]*\bt="e"',
+    "formulas without a stored value": rb"(?:</f>|<f\b[^>]*/>)(?:<v/>|<v></v>)?</c>",
+    "merged cells": rb"<mergeCell ",
+}
+"""What a sheet shows and calamine does not read, and its XML."""
 
 
 @dataclass(frozen=True)
@@ -293,21 +301,52 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
     if len(places) > 1:
         raise DataError(f"there are two sheets {' and '.join(map(str, places))}; keep one of them")
     (place,) = places
+    _check_parts(place.parent)
     rows = _workbook(place.parent).get_sheet_by_name(place.name).iter_rows()
     written = [_cell(value) or "" for value in next(rows, [])]
     if not any(written):
         raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")
+    if 2 * sum(map(bool, written)) < len(written):
+        raise DataError(f"{place}: expected the names of the columns in row 1: delete rows above")
+    names, mixed = column_names(place, written), (set[str](), set[str]())
     columns: list[list[str | None]] = [[] for _ in written]
     for row in rows:
-        for column, value in zip(columns, row, strict=True):
+        for name, column, value in zip(names, columns, row, strict=True):
+            _check_cell(value, place, name)
+            if isinstance(value, float) or GROUPED.fullmatch(str(value).strip()):
+                mixed[isinstance(value, str)].add(name)
             column.append(_cell(value))
-    names = column_names(place, written)
+    for name in mixed[0] & mixed[1]:
+        raise DataError(
+            f"{place}: column '{name}' has numbers, and texts such as 1.234, which may be 1234: "
+            "convert the texts to numbers in Excel"
+        )
     table = pa.table([pa.array(column, pa.string()) for column in columns], names)
     return connection.from_arrow(table)
 
 
+def _check_parts(path: Path) -> None:
+    """Refuse a workbook with cells that would be blank here, and have a value in Excel."""
+    for _, xml in members(path, "an Excel workbook", wanted=lambda name: "/worksheets/" in name):
+        for what, pattern in LOST.items():
+            if count := len(re.findall(pattern, xml)):
+                raise DataError(
+                    f"{path}: {what}: {count:,} in a sheet, which would be blank; in Excel, "
+                    "correct or empty them, save stored values, or unmerge cells and fill each"
+                )
+
+
+def _check_cell(value: Any, place: Path, name: str) -> None:
+    """Refuse a number or time that is not what the sheet shows."""
+    if isinstance(value, timedelta) or (isinstance(value, float) and abs(value) >= MOST_EXACT):
+        raise DataError(
+            f"{place}: column '{name}' has a duration, or a number of more than 15 digits, and "
+            "Excel keeps 15: expected hours as numbers, and ids as text: enter them again"
+        )
+
+
 def _cell(value: Any) -> str | None:
-    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_EXACT:
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
 

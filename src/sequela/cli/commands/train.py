@@ -1,7 +1,7 @@
 """``sequela train``: training of one model into a run folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -62,17 +62,25 @@ def train(
     options = dict(locals())
     from sequela.cli.numbers import open_console, say_finished
     from sequela.cli.progress import ReadingProgress, RunProgress
+    from sequela.intake.one_row import columns_of
     from sequela.progress import reported_to
     from sequela.studies.train import train as train_run
 
     check_names(model, data)
     console = open_console()
     del options["asked"], options["open_"]
+
+    def progress(planned: Any) -> RunProgress:
+        table = planned.settings.signals if data == "table" else None
+        for line in columns_of(root, table.format) if table and isinstance(root, Path) else ():
+            console.print(line, markup=False, highlight=False)
+        return RunProgress(console, planned)
+
     with reported_to(ReadingProgress()):
         run = train_run(
             **options,
             on_default=lambda it: console.print(f"auto: {it.model}, the default for {it.of}"),
-            progress=lambda planned: RunProgress(console, planned),
+            progress=progress,
             **given(asked),
         )
     say_finished(console, run, open_=open_)

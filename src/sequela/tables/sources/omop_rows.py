@@ -214,10 +214,13 @@ def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = 
     return joined.with_columns(**{name: nw.when(~nw.col(f"{name}_apart")).then(own)}).drop("day")
 
 
-def persons(frame: Frame, _: Frames) -> Frame:
-    """Add ``birth``, ``sex`` and ``ethnicity`` to persons."""
+def persons(frame: Frame, frames: Frames) -> Frame:
+    """Add ``birth``, ``sex``, ``ethnicity`` and ``late``, a birth after the first visit's day."""
+    by_person = timed_visits(frames["visit_occurrence"]).group_by("person_id")
+    visited = by_person.agg(first_visit=nw.col("visit_start").min().dt.offset_by("1d"))
     hispanic = nw.when(nw.col("ethnicity_concept_id") == HISPANIC).then(nw.lit("HISPANIC/LATINO"))
-    return with_birth(frame).with_columns(
+    return with_birth(frame.join(visited, on="person_id", how="left")).with_columns(
+        late=holds(nw.col("birth") > nw.col("first_visit")),
         subject_id=nw.col("person_id"),
         sex=nw.coalesce(named("gender_concept_id", SEXES), nw.col("gender_source_value")),
         ethnicity=nw.coalesce(

@@ -66,6 +66,7 @@ PERSON = Table(
     prepare=persons,
     ranges={"year_of_birth": (1700, 2250), "month_of_birth": (1, 12), "day_of_birth": (1, 31)},
     checks=never_blank("year_of_birth", show="person_id"),
+    notes={"their birth is after their first visit: correct the year of birth": "late"},
 )  # fmt: skip
 
 VISITS = Table(
@@ -149,14 +150,17 @@ DEATHS = Table(
 
 PERIODS = Table(
     "observation_period",
-    {"observation_period_id": INTEGER, "person_id": INTEGER, "observation_period_end_date": TIME},
+    columns_of("observation_period_id", "person_id", "observation_period_start_date",
+               "observation_period_end_date"),
     (
         Fact("end of follow-up", codes.FOLLOW_UP_END, "until",
              "at the end of the day observation_period_end_date",
              "seen alive until then. A label, never an input", where="died is None"),
     ),
+    optional=frozenset({"observation_period_start_date"}),
     prepare=observed,
-    aside=OF_A_PERSON,
+    aside={**OF_A_PERSON, "it ends before it starts":
+           "observation_period_end_date < observation_period_start_date"},
 )  # fmt: skip
 
 CARE_SITES = Table(

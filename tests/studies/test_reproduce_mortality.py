@@ -233,7 +233,7 @@ def test_a_root_without_the_tables_leaves_nothing(
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Synthetic tables in the form of MIMIC-III, in two blocks, with more subjects than its demo."""
+    """Two blocks of tables in the form of MIMIC-III, with more subjects than its demo."""
     for name, value in {
         "PATIENTS": 400,
         "ADMISSIONS": 500,

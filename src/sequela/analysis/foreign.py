@@ -162,13 +162,15 @@ def _each_split(data: Foreign, check: Any) -> Iterator[Found]:
 def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     """Find rows, patients and copies that are in two parts, and parts of one class."""
     for unit, ids in {"row": np.arange(len(data.table)), **data.units}.items():
+        effect = None  # of the unit, whatever the two parts
         for each in overlaps.overlapping_groups({n: ids[r] for n, r in rows.items()}, unit):
             if unit == "row":
                 yield replace(each, check="rows in two parts")
             elif _numbered_again(data, ids, *(rows[part] for part in each.place)):
                 yield replace(each, check="ids in two parts", severity="suspicion")
             else:
-                yield each, _of_groups(data, ids)
+                effect = effect or _of_groups(data, ids)
+                yield each, effect
     if data.label is not None:
         by_part = {name: data.label[chosen] for name, chosen in rows.items()}
         yield from overlaps.one_class(by_part, data.classes)

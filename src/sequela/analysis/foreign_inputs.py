@@ -109,7 +109,8 @@ def read(
 
         def table(given: Any, name: str, more: str = "") -> str:
             """Return SQL that reads an input."""
-            source, where = quoted(name), str(given).replace("'", "''")
+            source = quoted(name)
+            where = str(given).replace("'", "''") if isinstance(given, Path) else ""
             if not isinstance(given, Path) or _ends(given, *ARRAYS):
                 connection.register(name, _arrow(given, name, signals))
             elif _ends(given, ".parquet"):

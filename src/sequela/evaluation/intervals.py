@@ -9,6 +9,7 @@ Student's t (Hesterberg 2015), its degrees of freedom from the kurtosis of the g
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -270,6 +271,7 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
     return float(np.clip(2 * n_groups * square**2 / excess, 1, n_groups - 1))
 
 
+@lru_cache(maxsize=1 << 12)  # the points of a curve have few different counts
 def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Compute the interval of Clopper & Pearson (1934), with each group as one trial."""
     found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")

@@ -12,7 +12,14 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    SequelaError,
+    SettingError,
+    unknown_name,
+    without_passwords,
+)
 from sequela.formats.opened import Sums
 from sequela.tables.declarations import Batches, Kind, Source, Table
 from sequela.tables.engine import Engine
@@ -136,7 +143,7 @@ def shown(root: Path | str) -> str:
     """Return a root for messages, of an address without user and password."""
     if is_odbc(root):
         return harmless(str(root))
-    return database_of(str(root)) if is_address(root) else str(root)
+    return database_of(str(root)) if is_address(root) else without_passwords(str(root))
 
 
 def typed_blanks(

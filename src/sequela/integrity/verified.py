@@ -161,7 +161,8 @@ def _audit(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _other_model(folder: RunFolder, data: Examples, model: TrainedModel) -> Iterator[str]:
     given = data.inputs(model.reads, standardise=model.is_network)
     for name, learnt in given.state.items():
-        if name not in model.state or not np.array_equal(model.state[name], learnt):
+        stored = model.state.get(name)  # NaN for a column without a value in the training set
+        if stored is None or not np.array_equal(stored, learnt, equal_nan=True):
             yield f"{folder.path / FILE}: has another {name} than the data give; train again"
     if (folder.path / COST).exists():
         again = (

@@ -112,8 +112,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         unknown model 'gru-basline': did you mean 'gru-baseline'? (known: gru-baseline, mlp)
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f": did you mean '{near[0]}'?" if near else ""
+    words: dict[str, str] = {}  # parts of names, and the names themselves
+    for known_name in names:
+        words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
+    near = get_close_matches(name, words, n=1, cutoff=0.5)
+    hint = f": did you mean '{words[near[0]]}'?" if near else ""
     return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
 
 

@@ -116,9 +116,11 @@ class DataSet:
         """
         if not (self.reads or self.windows):
             known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
+            remedy = f"turn it into events with `sequela build {self.name}`"
+            if self.rows:
+                remedy = f"read it with `sequela train auto --data {self.name}`, or sequela.train"
             raise SettingError(
-                f"{self.name} holds hospital tables, expected recordings (one of {known}): "
-                f"turn it into events with `sequela build {self.name}`"
+                f"{self.name} holds hospital tables, expected recordings (one of {known}): {remedy}"
             )
         located = self.locate(root)
         if self.windows:

@@ -90,6 +90,9 @@ def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
             one["subject"].to_pylist(), one["p_1"].to_pylist(), strict=True
         ):
             assert served[subject] == pytest.approx(probability, abs=1e-5)
+        columns = asked.get("/v1/model").json()["records"]["columns"]
+        assert columns[:2] == ["patient", "admitted"]
+        assert {*columns[2:]} == {"age", "sex", "ward", "crp_mg_l_", "last_visit"}
         less = write(tmp_path / "less.csv", without(new, "ward", "sex")).read_bytes()
         problem = asked.post("/v1/predict", content=less, headers=header)
         assert problem.status_code in {400, 422}
@@ -103,11 +106,14 @@ def test_known_patients_are_marked(trained: Path, tmp_path: Path) -> None:
     assert split.count("train") == 240 - 48
 
 
-def test_a_copy_of_the_label_is_found(tmp_path: Path) -> None:
+def test_a_copy_of_the_label_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     some = [{**row, "end": "07" if row["died"] == "yes" else "01"} for row in rows(120)]
     table = write(tmp_path / "leak.csv", without(some, "age"))  # and no row has an age
     data = ("--data", "table", "--root", table, *COLUMNS)
     ran("train", "summaries-boosting", *data, "--out", tmp_path / "run")
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == "end tells the outcome: leave it out with --omit end"
+    assert "tells the outcome" not in second
     assert "CELL//end" in str(open_run(tmp_path / "run").metrics.suspicions)
 
 

@@ -16,17 +16,28 @@ COLUMNS = ("--label", "died", "--id", "patient", "--time", "admitted", "--site",
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the default model on a table."""
+    """A run of a network on a table."""
     folder = tmp_path_factory.mktemp("row")
     table = write(folder / "patients.csv", rows())
     data = ("--data", "table", "--root", table, *COLUMNS)
-    ran("train", "auto", *data, "--epochs", "2", "--out", folder / "run")
+    ran("train", "values-lstm", *data, "--epochs", "2", "--out", folder / "run")
     return folder / "run"
 
 
-def test_a_table_trains_the_default_model(trained: Path) -> None:
+def test_the_default_of_a_table_has_no_recurrence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
+    ran("train", "auto", *data, "--out", tmp_path / "run")
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "auto: logistic-regression, the default for tables with one row per patient"
+    ran("train", "boosting", *data, "--out", tmp_path / "boosting")
+    ran("report", tmp_path / "run", tmp_path / "boosting", "--out", tmp_path / "page.html")
+    assert "no advantage" not in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_table_trains_a_network(trained: Path) -> None:
     run = open_run(trained)
-    assert run.settings.model == "values-lstm"
     assert run.data.question == "died, predicted from the other cells of its row"
     assert run.data.example == "row"
     assert run.data.notes == ["not read: remark (nearly all texts differ, as in free text or ids)"]

@@ -151,23 +151,18 @@ def without_values(words: object) -> str:
     return _NUMBER.sub(lambda number: re.sub(r"\d", "9", number[0]), hidden)[:200]
 
 
-_PASSWORDS = (
+_KEYS = (  # parts of the names of keys whose value is a password
+    r"(?:pwd|passw|passphrase|secret|token|credential|signature|\b(?:pass|pw|sig)\b|"
+    r"(?:api|access|account|private)[\w.-]?key)"
+)
+_VALUE = r"""(?:\{(?:[^}]|\}\})*\}|"[^"]*"|'[^']*'|[^\s;&"']+)"""  # {...} holds any sign
+_PASSWORD = re.compile(
     # scheme://user:password@host (a Path makes :// into :/), or server=user:password@host
-    (re.compile(r"((?::/+|=)\s*)[^\s:/@;=\"']*:(?!/)[^\s<>]*@"), r"\1***@"),
-    # https://token@host
-    (re.compile(r"(https?:/+)[^\s/@<>]+@", re.IGNORECASE), r"\1***@"),
-    # jdbc:oracle:thin:user/password@host
-    (re.compile(r"(\bjdbc:(?:\w+:)+)[^\s/@]*/[^\s@]*@", re.IGNORECASE), r"\1***@"),
-    # key=value, of connection strings ({...} holds any sign) and of queries of an address
-    (
-        re.compile(
-            r"([\w.-]*(?:pwd|passw|passphrase|secret|token|credential|signature|\b(?:pass|pw|sig)\b|"
-            r"(?:api|access|account|private)[\w.-]?key)[\w.-]*\s*=\s*)"
-            r"""(?:\{(?:[^}]|\}\})*\}|"[^"]*"|'[^']*'|[^\s;&"']+)""",
-            re.IGNORECASE,
-        ),
-        r"\1***",
-    ),
+    r"((?::/+|=)\s*)[^\s:/@;=\"']*:(?!/)[^\s<>]*(?=@)"
+    r"|(https?:/+)[^\s/@<>]+(?=@)"  # https://token@host
+    r"|(\bjdbc:(?:\w+:)+)[^\s/@]*/[^\s@]*(?=@)"  # jdbc:oracle:thin:user/password@host
+    rf"|([\w.-]*{_KEYS}[\w.-]*\s*=\s*){_VALUE}",
+    re.IGNORECASE,
 )
 
 
@@ -178,9 +173,7 @@ def without_passwords(text: str) -> str:
         >>> print(without_passwords("mysql://me:s3cret@host/db, DSN=ward;UID=me;PWD={s3;cret}"))
         mysql://***@host/db, DSN=ward;UID=me;PWD=***
     """
-    for pattern, replacement in _PASSWORDS:
-        text = pattern.sub(replacement, text)
-    return text
+    return _PASSWORD.sub(lambda found: f"{''.join(filter(None, found.groups()))}***", text)
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")

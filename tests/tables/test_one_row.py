@@ -211,7 +211,7 @@ def test_two_of_three_values_are_classes(tmp_path: Path) -> None:
     located = events_of("table", path, tmp_path / "work", rows=Rows(settings))
     assert "rows with another died than --classes, left out: 1" in located.notes
     path = write(tmp_path / "x.csv", changed(rows(40), "died", "x", ""))
-    with pytest.raises(DataError, match=r"has one value \(x\): .* write 'no' into it"):
+    with pytest.raises(DataError, match=r"has 1 values \(x\): .* write 'no' into it"):
         described(path, GIVEN)
 
 
@@ -254,7 +254,7 @@ def test_wrong_tables(tmp_path: Path) -> None:
     )
     said = refused(changed(rows(30), "died", "well, alive", "dead"))
     assert "has the values dead, well, alive: write them without , | and =" in said
-    assert "has one value (no)" in refused(changed(rows(30), "died", "no"))
+    assert "has 1 values (no)" in refused(changed(rows(30), "died", "no"))
     assert "has 0 values" in refused(changed(rows(30), "died", ""))
     only = without(rows(30), "age", "sex", "ward", "CRP (mg/L)", "last visit")
     assert "no column is left to learn from" in refused(only)

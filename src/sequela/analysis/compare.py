@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from sequela.runs.record import DataRecord
 from sequela.runs.released import smallest_shown
 
 _TWO = 2
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -214,9 +213,7 @@ def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar:
     return mcnemar(one.by_recording(), other.by_recording())
 
 
-def _if_defined(
-    test: Callable[[Predictions, Predictions], T], one: Predictions, other: Predictions
-) -> T | None:
+def _if_defined(test: Callable[..., Any], one: Predictions, other: Predictions) -> Any:
     """Return the result of a test, or None if these data are too few for it."""
     try:
         return test(one, other)

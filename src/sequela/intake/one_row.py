@@ -279,19 +279,18 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
                 f"{label} ({shown}), the event last, as in --classes 'low=1|2,high=3'"
             )
         return settings.classes
-    if len(values) == 1:
-        raise DataError(
-            f"column '{label}' of --label has one value ({shown}): expected two; if a blank cell "
-            "means that the event did not occur, write 'no' into it, else choose another column"
-        )
     if len(values) != _TWO:
         orders = permutations(values[:_FEW], _TWO)
         known = (pair for pair in orders if "/".join(pair).lower() in f"{_PLAIN} {_NAMED}".split())
-        pair = ",".join(next(known, values[:_TWO]))
+        remedy = (
+            f"name two, the event last, as in --classes '{','.join(next(known, values[:_TWO]))}' "
+            "(rows with another value are left out), join values, as in 'low=1|2,high=3'"
+        )
+        if len(values) == 1:
+            remedy = "if a blank cell means that the event did not occur, write 'no' into it"
         raise DataError(
-            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; name "
-            f"two, the event last, as in --classes '{pair}' (rows with another "
-            "value are left out), join values, as in 'low=1|2,high=3', or choose another column"
+            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; "
+            f"{remedy}, or choose another column"
         )
     if re.search("[,|=]", "".join(values)):
         raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
@@ -320,6 +319,10 @@ def _why_not(column: Column) -> str:
 
 def _cell(name: str) -> str:
     return quoted(f"cell {name}")
+
+
+def _text(text: str) -> str:
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
 @dataclass(frozen=True)
@@ -419,10 +422,8 @@ class _Table:
                 yield f"{rows:,} rows of {people:,} patients, who stay whole in a split"
             if not self.rows.known and (n := count(blank)):
                 yield f"rows without a label ({settings.label}), left out: {n:,}"
-            named = ", ".join(
-                f"'{text.replace(chr(39), chr(39) * 2)}'" for text in _two(settings).found
-            )
-            other = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({named})"
+            classes = ", ".join(map(_text, _two(settings).found))
+            other = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({classes})"
             if not self.rows.known and (n := count(other)):
                 yield f"rows with another {settings.label} than --classes, left out: {n:,}"
             if n := count("moment IS NULL"):
@@ -477,7 +478,7 @@ class _Table:
             age = self._value("age", Kind.NUMBER)
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
         for text, place in _two(settings).found.items() if labelled else ():
-            where = f"{_cell(str(settings.label))} = '{text.replace(chr(39), chr(39) * 2)}'"
+            where = f"{_cell(str(settings.label))} = {_text(text)}"
             outcome = f"'{(ALIVE, EXPIRED)[place]}'"
             yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
 

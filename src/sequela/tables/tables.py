@@ -12,14 +12,7 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
-from sequela.errors import (
-    DataError,
-    DataNotFoundError,
-    SequelaError,
-    SettingError,
-    unknown_name,
-    without_passwords,
-)
+from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
 from sequela.formats.opened import Sums
 from sequela.tables.declarations import Batches, Kind, Source, Table
 from sequela.tables.engine import Engine
@@ -143,7 +136,7 @@ def shown(root: Path | str) -> str:
     """Return a root for messages, of an address without user and password."""
     if is_odbc(root):
         return harmless(str(root))
-    return database_of(str(root)) if is_address(root) else without_passwords(str(root))
+    return database_of(str(root)) if is_address(root) else str(root)
 
 
 def typed_blanks(

@@ -155,13 +155,13 @@ _KEYS = (  # parts of the names of keys whose value is a password
     r"(?:pwd|passw|passphrase|secret|token|credential|signature|\b(?:pass|pw|sig)\b|"
     r"(?:api|access|account|private)[\w.-]?key)"
 )
-_VALUE = r"""(?:\{(?:[^}]|\}\})*\}|"[^"]*"|'[^']*'|[^\s;&"']+)"""  # {...} holds any sign
-_PASSWORD = re.compile(
+_VALUE = r"""(?:\{(?:[^}]|\}\}){0,200}\}|"[^"]*"|'[^']*'|[^\s;&"']+)"""  # {...} holds any sign
+_PASSWORD = re.compile(  # with bounds, as a long text without a password takes quadratic time else
     # scheme://user:password@host (a Path makes :// into :/), or server=user:password@host
-    r"((?::/+|=)\s*)[^\s:/@;=\"']*:(?!/)[^\s<>]*(?=@)"
-    r"|(https?:/+)[^\s/@<>]+(?=@)"  # https://token@host
-    r"|(\bjdbc:(?:\w+:)+)[^\s/@]*/[^\s@]*(?=@)"  # jdbc:oracle:thin:user/password@host
-    rf"|([\w.-]*{_KEYS}[\w.-]*\s*=\s*){_VALUE}",
+    r"((?::/+|=)\s*)[^\s:/@;=\"']*:(?!/)[^\s<>]{0,200}(?=@)"
+    r"|(https?:/+)[^\s/@<>]{1,200}(?=@)"  # https://token@host
+    r"|(\bjdbc:(?:\w{1,20}:){1,5})[^\s/@]{0,200}/[^\s@]{0,200}(?=@)"  # user/password@host
+    rf"|({_KEYS}[\w.-]{{0,40}}\s*=\s*){_VALUE}",
     re.IGNORECASE,
 )
 

@@ -74,6 +74,9 @@ def test_a_message_without_the_password(address: str) -> None:
         "s3a://bucket/folder and abfss://box@a.dfs.core.windows.net/x",
         "--format KEY=VALUE, such as 'separator=;'; write to me@example.org",
         "http://127.0.0.1:8000/ with --token; tokens: 5",
+        pytest.param("pwd" + "x" * 1_000_000, id="a long word"),
+        pytest.param("=:" * 100_000, id="many marks"),
+        pytest.param("jdbc:a:" * 20_000, id="many prefixes"),
     ],
 )
 def test_other_words_stay(line: str) -> None:

@@ -173,7 +173,7 @@ def without_passwords(text: str) -> str:
         >>> print(without_passwords("mysql://me:s3cret@host/db, DSN=ward;UID=me;PWD={s3;cret}"))
         mysql://***@host/db, DSN=ward;UID=me;PWD=***
     """
-    return _PASSWORD.sub(lambda found: f"{''.join(filter(None, found.groups()))}***", text)
+    return _PASSWORD.sub(lambda match: f"{''.join(filter(None, match.groups()))}***", text)
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")

@@ -213,10 +213,10 @@ def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar:
     return mcnemar(one.by_recording(), other.by_recording())
 
 
-def _if_defined(test: Callable[..., Any], one: Predictions, other: Predictions) -> Any:
+def _if_defined(test: Callable[..., Any], first: Predictions, second: Predictions) -> Any:
     """Return the result of a test, or None if these data are too few for it."""
     try:
-        return test(one, other)
+        return test(first, second)
     except SplitError:
         raise
     except DataError:

@@ -268,9 +268,9 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
             "as text, which time_in reads"
         )
     elif len(possible) > 1:
-        first, other = possible[:2]
+        first, second = possible[:2]
         doubts.append(
-            f'is the day first in {names}? Then date = "{first.date}". Else date = "{other.date}"'
+            f'is the day first in {names}? Then date = "{first.date}". Else date = "{second.date}"'
         )
 
 

@@ -281,9 +281,9 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
         return settings.classes
     if len(values) != _TWO:
         orders = permutations(values[:_FEW], _TWO)
-        known = (pair for pair in orders if "/".join(pair).lower() in f"{_PLAIN} {_NAMED}".split())
+        usual = (pair for pair in orders if "/".join(pair).lower() in f"{_PLAIN} {_NAMED}".split())
         remedy = (
-            f"name two, the event last, as in --classes '{','.join(next(known, values[:_TWO]))}' "
+            f"name two, the event last, as in --classes '{','.join(next(usual, values[:_TWO]))}' "
             "(rows with another value are left out), join values, as in 'low=1|2,high=3'"
         )
         if len(values) == 1:
@@ -423,8 +423,8 @@ class _Table:
             if not self.rows.known and (n := count(blank)):
                 yield f"rows without a label ({settings.label}), left out: {n:,}"
             classes = ", ".join(map(_text, _two(settings).found))
-            other = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({classes})"
-            if not self.rows.known and (n := count(other)):
+            unnamed = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({classes})"
+            if not self.rows.known and (n := count(unnamed)):
                 yield f"rows with another {settings.label} than --classes, left out: {n:,}"
             if n := count("moment IS NULL"):
                 yield f"rows without a time ({settings.time}), left out: {n:,}"

@@ -59,7 +59,7 @@ def findings_of(run: Run, smallest: int = 1) -> list[dict[str, str]]:
 def telling_columns(run: Run) -> list[str]:
     """Return the columns of a table with one row per patient that alone tell the outcome."""
     columns: dict[str, None] = {}
-    for finding in chain.from_iterable(each.metrics["suspicions"] for each in run.runs):
+    for finding in chain.from_iterable(folder.metrics["suspicions"] for folder in run.runs):
         for code in finding.get("codes", ()):
             column = re.match(rf"{CELL}//(\w+)", code["name"])
             if column and (code["auroc"] or 0) >= TELLING:

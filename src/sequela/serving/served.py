@@ -317,8 +317,8 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = Fa
 
 def _unusable(name: str, error: Exception) -> DataError:
     """Return ONNX Runtime's error in one line; another error is raised again."""
-    known = isinstance(error, (GraphError, UnicodeDecodeError))  # texts that are not UTF-8
-    if not known and not type(error).__module__.startswith("onnxruntime"):
+    damaged = isinstance(error, (GraphError, UnicodeDecodeError))  # texts that are not UTF-8
+    if not damaged and not type(error).__module__.startswith("onnxruntime"):
         raise error
     what = " ".join(str(error).split())
     return DataError(

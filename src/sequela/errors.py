@@ -112,8 +112,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         unknown model 'gru-basline': did you mean 'gru-baseline'? (known: gru-baseline, mlp)
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f": did you mean '{near[0]}'?" if near else ""
+    words: dict[str, str] = {}  # parts of names, and the names themselves
+    for known_name in names:
+        words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
+    near = get_close_matches(name, words, n=1, cutoff=0.5)
+    hint = f": did you mean '{words[near[0]]}'?" if near else ""
     return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
 
 
@@ -146,6 +149,31 @@ def without_values(words: object) -> str:
     line = " ".join(str(words).split())
     hidden = _QUOTED.sub(lambda quoted: form_of(quoted[0][1:-1]), line)
     return _NUMBER.sub(lambda number: re.sub(r"\d", "9", number[0]), hidden)[:200]
+
+
+_KEYS = (  # parts of the names of keys whose value is a password
+    r"(?:pwd|passw|passphrase|secret|token|credential|signature|\b(?:pass|pw|sig)\b|"
+    r"(?:api|access|account|private)[\w.-]?key)"
+)
+_VALUE = r"""(?:\{(?:[^}]|\}\}){0,200}\}|"[^"]*"|'[^']*'|[^\s;&"']+)"""  # {...} holds any sign
+_PASSWORD = re.compile(  # with bounds, as a long text without a password takes quadratic time else
+    # scheme://user:password@host (a Path makes :// into :/), or server=user:password@host
+    r"((?::/+|=)\s*)[^\s:/@;=\"']*:(?!/)[^\s<>]{0,200}(?=@)"
+    r"|(https?:/+)[^\s/@<>]{1,200}(?=@)"  # https://token@host
+    r"|(\bjdbc:(?:\w{1,20}:){1,5})[^\s/@]{0,200}/[^\s@]{0,200}(?=@)"  # user/password@host
+    rf"|({_KEYS}[\w.-]{{0,40}}\s*=\s*){_VALUE}",
+    re.IGNORECASE,
+)
+
+
+def without_passwords(text: str) -> str:
+    """Replace what may be a password in addresses and connection strings by ``***``.
+
+    Example:
+        >>> print(without_passwords("mysql://me:s3cret@host/db, DSN=ward;UID=me;PWD={s3;cret}"))
+        mysql://***@host/db, DSN=ward;UID=me;PWD=***
+    """
+    return _PASSWORD.sub(lambda match: f"{''.join(filter(None, match.groups()))}***", text)
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")

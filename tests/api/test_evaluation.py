@@ -96,6 +96,13 @@ def test_a_class_that_training_lacked_is_refused() -> None:
         sequela.evaluate(MODEL, X, Y, groups=missing)
 
 
+def test_an_array_is_not_a_classifier() -> None:
+    with pytest.raises(SettingError, match="model is of the type ndarray: expected a fitted class"):
+        sequela.evaluate(
+            np.full((4, 2), 0.5), np.zeros((4, 1)), np.array([0, 1, 0, 1]), groups=range(4)
+        )
+
+
 def test_what_it_says_of_itself() -> None:
     found = sequela.evaluate(MODEL, X, Y, groups=GROUPS)
     first, accuracy, *_, last = repr(found).splitlines()

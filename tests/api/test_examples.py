@@ -71,6 +71,8 @@ def test_what_they_say_of_themselves(synthetic: Path) -> None:
 
 
 def test_what_cannot_be_loaded_or_split(synthetic: Path) -> None:
+    with pytest.raises(SettingError, match="read it with `sequela train auto --data table`, or"):
+        sequela.load("table", root="patients.csv")
     with pytest.raises(UnknownNameError, match="did you mean 'bonn'"):
         sequela.load("bon")
     with pytest.raises(SettingError, match="hospital tables"):

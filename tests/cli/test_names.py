@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ CASES = [
     ("train bonn", "bonn is a data set, not a model: name it with --data, as in `sequela t"),
     ("train mlp-baseline", "--data is missing"),
     ("train bonn --model spectral-mpl", "Unknown option: --model"),
+    ("train", "MODEL is missing: name a model, or auto for the default of the data, as in"),
+    ("train auto", "--data is missing: name a model, or auto for the default of the data, and"),
+    ("train auto --out run", "or --data table for a file with one row per patient"),
+    ("train loogistic --data bonn", "did you mean 'logistic-regression'?"),
     ("train spectral-mpl --data bonn", "did you mean 'spectral-mlp'?"),
     ("train auto --data bonnn", "unknown data set 'bonnn': did you mean 'bonn'?"),
     ("tune auto --data bonnn --trials 2", "did you mean 'bonn'?"),
@@ -42,14 +47,17 @@ json.dump(ended, sys.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def ended() -> Any:
+def in_a_process(commands: list[str]) -> Any:
     """Status, standard error and imports of each command, all in one process of its own."""
-    given = json.dumps([arguments for arguments, _ in CASES])
-    command = [sys.executable, "-c", COMMANDS]
+    command, given = [sys.executable, "-c", COMMANDS], json.dumps(commands)
     return json.loads(
         subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
     )
+
+
+@pytest.fixture(scope="module")
+def ended() -> Any:
+    return in_a_process([arguments for arguments, _ in CASES])
 
 
 @pytest.mark.parametrize(("arguments", "message"), CASES)
@@ -60,3 +68,14 @@ def test_a_mistyped_name_loads_nothing_heavy(arguments: str, message: str, ended
     assert line.startswith("sequela: error: ")
     assert message in line
     assert not {*HEAVY} & {*imported}
+
+
+def test_a_misspelt_column_is_found_before_torch_is_imported(tmp_path: Path) -> None:
+    names = [*(f"X{n}" for n in range(1, 21)), "y"]
+    rows = [",".join(["1.5"] * 20 + ["ab"[k % 2]]) for k in range(8)]
+    (tmp_path / "s.csv").write_text("\n".join([",".join(names), *rows]), "utf-8")
+    command = f"train auto --data signals --root {tmp_path}/s.csv --label z --samples X* --rate 64"
+    status, said, imported = in_a_process([command])[command]
+    assert status == 2
+    assert "no column 'z'" in said
+    assert "torch" not in imported

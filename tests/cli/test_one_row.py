@@ -16,17 +16,28 @@ COLUMNS = ("--label", "died", "--id", "patient", "--time", "admitted", "--site",
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the default model on a table."""
+    """A run of a network on a table."""
     folder = tmp_path_factory.mktemp("row")
     table = write(folder / "patients.csv", rows())
     data = ("--data", "table", "--root", table, *COLUMNS)
-    ran("train", "auto", *data, "--epochs", "2", "--out", folder / "run")
+    ran("train", "values-lstm", *data, "--epochs", "2", "--out", folder / "run")
     return folder / "run"
 
 
-def test_a_table_trains_the_default_model(trained: Path) -> None:
+def test_the_default_of_a_table_has_no_recurrence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
+    ran("train", "auto", *data, "--out", tmp_path / "run")
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "auto: logistic-regression, the default for tables with one row per patient"
+    ran("train", "boosting", *data, "--out", tmp_path / "boosting")
+    ran("report", tmp_path / "run", tmp_path / "boosting", "--out", tmp_path / "page.html")
+    assert "no advantage" not in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_table_trains_a_network(trained: Path) -> None:
     run = open_run(trained)
-    assert run.settings.model == "values-lstm"
     assert run.data.question == "died, predicted from the other cells of its row"
     assert run.data.example == "row"
     assert run.data.notes == ["not read: remark (nearly all texts differ, as in free text or ids)"]
@@ -49,6 +60,22 @@ def test_page_and_card(trained: Path, tmp_path: Path) -> None:
         assert "--label died" in text
         assert "--task" not in text
         assert "stays" not in text
+
+
+def test_a_model_with_a_column_that_is_always_blank_is_verified(tmp_path: Path) -> None:
+    table = write(tmp_path / "no-age.csv", without(rows(), "age"))
+    model = "summaries-logistic-regression"
+    ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / "run")
+    ran("verify", tmp_path / "run")
+
+
+def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
+    died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
+    table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))
+    for model in ("logistic-regression", "prevalence"):
+        ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / model)
+    runs = (tmp_path / "logistic-regression", tmp_path / "prevalence")
+    ran("report", *runs, "--out", tmp_path / "page.html")
 
 
 def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +102,9 @@ def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
             one["subject"].to_pylist(), one["p_1"].to_pylist(), strict=True
         ):
             assert served[subject] == pytest.approx(probability, abs=1e-5)
+        columns = asked.get("/v1/model").json()["records"]["columns"]
+        assert columns[:2] == ["patient", "admitted"]
+        assert {*columns[2:]} == {"age", "sex", "ward", "crp_mg_l_", "last_visit"}
         less = write(tmp_path / "less.csv", without(new, "ward", "sex")).read_bytes()
         problem = asked.post("/v1/predict", content=less, headers=header)
         assert problem.status_code in {400, 422}
@@ -107,7 +137,10 @@ def test_a_copy_of_the_label_is_found(tmp_path: Path, capsys: pytest.CaptureFixt
     data = ("--data", "table", "--root", table, *COLUMNS)
     capsys.readouterr()
     ran("train", "summaries-boosting", *data, "--out", tmp_path / "run")
-    assert "\nend: word, 2 values: 01, 07\n" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert "end: word, 2 values: 01, 07" in lines
+    telling = [line for line in lines if "tells the outcome" in line]
+    assert telling == ["end tells the outcome: leave it out with --omit end"]
     assert "CELL//end" in str(open_run(tmp_path / "run").metrics.suspicions)
 
 

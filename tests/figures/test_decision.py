@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,16 @@ def test_rows_are_those_of_the_evaluation(
     assert figure.svg("one") == figure.svg("one"), "its ids do not count on"
     place = curve.threshold.tolist().index(0.2)
     assert f"at 20%: GRU {curve.model[place].value:.3f}" in figure.alt
+
+
+def test_an_event_that_is_rarer_than_the_first_threshold(
+    make_predictions: Make, checked: Callable[[Figure], list[str]]
+) -> None:
+    predictions = make_predictions()
+    rare = replace(predictions, label=np.eye(1, len(predictions.label), dtype=np.int64)[0])
+    words = checked(decision_curves({"GRU": benefit(rare)}, event="death"))
+    assert "act on none" in words
+    assert "act on all" not in words  # the whole line is below the picture
 
 
 def test_curves_that_cannot_be_compared_are_refused(make_predictions: Make) -> None:

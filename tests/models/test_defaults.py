@@ -8,13 +8,18 @@ from sequela import VisitClassifier
 from sequela.errors import SettingError
 from sequela.models import defaults, registry
 from sequela.models.defaults import DEFAULTS, default_for
+from sequela.models.reference import ReferenceModel
 from sequela.models.registry import lookup
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
-def test_each_default_is_a_network_that_reads_such_data() -> None:
-    entries = {name: registry.MODELS[each.model] for name, each in DEFAULTS.items()}
+def test_each_default_reads_such_data_and_is_a_network_but_for_single_rows() -> None:
+    baseline = lookup(DEFAULTS["row"].model)
+    assert isinstance(baseline, ReferenceModel)
+    assert baseline.reads_of("records")
+    networks = {name: each.model for name, each in DEFAULTS.items() if name != "row"}
+    entries = {name: registry.MODELS[model] for name, model in networks.items()}
     for name, entry in entries.items():
         assert entry.reads_of("signal" if name == "signal" else "records")
     assert entries["values"].reads[0] == "values"
@@ -30,6 +35,7 @@ def test_the_choice_is_by_what_the_examples_hold() -> None:
     assert records(with_measurements=0.51) is DEFAULTS["values"]
     assert records(with_measurements=0.5) is DEFAULTS["codes"]
     assert records(with_measurements=0.0) is DEFAULTS["codes"]
+    assert default_for({"example": "row", "sequences": {"channels": 3}}) is DEFAULTS["row"]
     assert records() is DEFAULTS["values"]  # of an earlier version
     assert default_for({"sequences": {"channels": 0}}) is DEFAULTS["codes"]
 

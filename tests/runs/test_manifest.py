@@ -167,6 +167,14 @@ def test_what_was_not_changed(copied: Path, synthetic: Path) -> None:
         assert len(found.agrees) == 3
 
 
+def test_runs_are_verified_one_after_the_other(copied: Path, synthetic: Path) -> None:
+    found = verify_folder(copied, synthetic)
+    assert not next(found).wrong
+    for path in copied.glob("*/predictions.parquet"):
+        path.write_bytes(b"")
+    assert next(found).wrong
+
+
 def test_missing_and_added_files_are_named(copied: Path) -> None:
     run = copied / "run"
     (run / "cost.json").unlink()

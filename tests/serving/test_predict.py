@@ -225,6 +225,20 @@ def test_the_name_decides_the_format(file: Path, own: Path, tmp_path: Path) -> N
             asked(file, own, tmp_path / name, **TABLES)
 
 
+def test_csv_holds_no_formulas(file: Path, own: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(own, index_col="name")
+    names = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "-5", "7", *table.index[6:]]
+    table.index = pd.Index(names, name="name")
+    table.iloc[1, 3] = np.nan
+    table.to_csv(own)
+    asked(file, own, tmp_path / "said.csv", **TABLES)
+    ids = pd.read_csv(tmp_path / "said.csv", dtype=str)["id"].tolist()
+    assert ids[:5] == ["'=cmd|' /C calc'!A0/01", "'-2+3/01", "'@SUM(A1)/01", "'-5/01", "7/01"]
+    assert listed(tmp_path / "said.csv", "not scored")[0]["id"] == "'+1+1/01"
+    asked(file, own, tmp_path / "said.parquet", **TABLES)
+    assert table_of(tmp_path / "said.parquet")["id"][0] == "=cmd|' /C calc'!A0/01"
+
+
 def test_a_flat_row_is_scored_and_said(file: Path, own: Path, tmp_path: Path) -> None:
     table = pd.read_csv(own, index_col="name")
     table.iloc[3] = 5

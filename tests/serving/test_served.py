@@ -106,6 +106,7 @@ def other_opset(given: bytes) -> bytes:
         (lambda _: without_metadata(), "without sequela's metadata"),
         (lambda whole: whole[: len(whole) // 2], "cut short"),
         (lambda whole: whole.replace(b"seizure", b"SEIZURE", 1), "was edited"),
+        (lambda whole: whole.replace(b"seizure", b"seiz\xffre", 1), "cut short, damaged"),
         (other_opset, "till opset"),
         (lambda _: b"not a model\n", "not an ONNX model"),
         (lambda _: b"", "not an ONNX model"),

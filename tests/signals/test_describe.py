@@ -9,6 +9,7 @@ from tests.cli.calls import ran
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError
 from sequela.intake.describe_signals import propose
+from sequela.signals import tables
 from sequela.signals.reading import read
 
 Edf = Callable[..., Path]
@@ -35,6 +36,19 @@ def test_a_table_and_what_its_declaration_reads(tmp_path: Path) -> None:
         "rate": 20, "unit": "mV",
     }  # fmt: skip
     assert read(path, SignalSettings(**found)).signal.shape == (6, 1, 20)
+
+
+def test_a_table_with_semicolons(tmp_path: Path) -> None:
+    head = ["id", *(f"X{n}" for n in range(1, 21)), "y"]
+    rows = [[f"r{k}", *["1,5"] * 20, "ab"[k % 2]] for k in range(8)]
+    lines = [";".join(row) for row in [head, *rows]]
+    (tmp_path / "segments.csv").write_text("\n".join(lines), "utf-8")
+    said = propose(tmp_path / "segments.csv")
+    assert 'format.separator = ";"' in said
+    assert 'format.decimal = ","' in said
+    assert 'classes = ["a", "b"]' in said
+    with pytest.raises(DataError, match="add --format 'separator=;'"):
+        tables.columns_of(tmp_path / "segments.csv")
 
 
 def test_an_npz_file(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ SHEET = (
 )
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+FAR_CELL = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
 EPOCH = datetime(1899, 12, 30)
 
 
@@ -231,6 +232,16 @@ def other_zip(own: Path) -> None:
     (own / "hospital.xlsx.zip").rename(own / "hospital.xlsx")
 
 
+def edited(path: Path, part: str, old: bytes, new: bytes) -> None:
+    """Replace bytes in a part of a workbook."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            assert not name.endswith(part) or old in content
+            archive.writestr(name, content.replace(old, new) if name.endswith(part) else content)
+
+
 def in_excel(own: Path) -> None:
     """Replace two csv files by a workbook with two sheets, and one by a workbook with one."""
     tables = {}
@@ -263,6 +274,10 @@ def test_sheets_of_excel_are_tables(own: Path, plain: str, tmp_path: Path) -> No
         (lambda own: workbook(own / "labs.xlsx", {"One": []}), "labs.xlsx/One: empty; expected a"),
         (lambda own: (own / "labs.xlsx").write_bytes(b"no zip"), "labs.xlsx is damaged"),
         (other_zip, "hospital.xlsx is not readable"),
+        (lambda own: edited(own / "labs.xlsx", "1.xml", b"<v>", b"<v"),
+         "labs.xlsx is not readable (Expecting"),
+        (lambda own: edited(own / "labs.xlsx", "1.xml", b"</sheetData>", FAR_CELL),
+         "labs.xlsx: a sheet reaches to column XFD and row 1,048,576 with "),
         (lambda own: workbook(own / "more.xlsx", {"Labs": [["a"]], "Stays": [["a"]]}),
          "there are two sheets"),
         (lambda own: workbook(own / "labs.xlsx", {"L": [["patient", "test"], ["P1", "x"]]}),
@@ -284,8 +299,8 @@ def test_sheets_of_excel_are_tables(own: Path, plain: str, tmp_path: Path) -> No
         (lambda own: workbook(own / "labs.xlsx", {"L": [["Labs", "", ""], ["id", "test", "x"]]}),
          "labs.xlsx/L: expected the names of the columns in row 1"),
     ],
-    ids=["empty-sheet", "no-workbook", "other-zip", "two-sheets", "no-column", "column-twice",
-         "long-ids", "error", "formula", "merged", "duration", "texts", "title"],
+    ids=["empty-sheet", "no-workbook", "other-zip", "no-xml", "far-cell", "two-sheets", "no-column",
+         "column-twice", "long-ids", "error", "formula", "merged", "duration", "texts", "title"],
 )  # fmt: skip
 def test_a_wrong_workbook_gives_one_line(
     change: Callable[[Path], object], said: str, own: Path, tmp_path: Path

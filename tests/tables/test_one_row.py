@@ -1,5 +1,6 @@
 """A table with one row per patient: its description, its events, and what is not read."""
 
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,8 @@ from tests.tables.one_row import Row, changed, rows, without, write
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.intake.describe import describe
-from sequela.intake.one_row import Rows, coded, described, with_task
+from sequela.intake.one_row import Rows, coded, described, inspected, with_task
+from sequela.tables.declarations import Kind
 from sequela.tables.events import events_of
 
 GIVEN = SignalSettings(label="died", id="patient", time="admitted", site="site")
@@ -234,6 +236,53 @@ def test_describe_proposes_the_command(table: Path, tmp_path: Path) -> None:
     assert describe(write(tmp_path / "samples.csv", samples))[1] == "signals.toml"
 
 
+def test_describe_proposes_no_label_at_random(tmp_path: Path) -> None:
+    some = [{"Geschlecht": row["sex"], **without([row], "sex", "died")[0]} for row in rows(30)]
+    path = write(tmp_path / "a table.csv", some)
+    command = describe(path)[0].splitlines()[-1]
+    assert f"--root '{path}' --label COLUMN --id patient" in command
+    for name in ("verstorben", "Tod", "Exitus", "deceased"):
+        died = [{**row, name: other["died"]} for row, other in zip(some, rows(30), strict=True)]
+        assert f"--label {name.lower()} " in describe(write(path, died))[0]
+
+
+def test_columns_may_have_any_name(tmp_path: Path) -> None:
+    some = [{"v": row.pop("age"), "n": row.pop("ward"), **row} for row in rows(30)]
+    seen = inspected(write(tmp_path / "a.csv", some))
+    assert [column.kind for column in seen.columns[:2]] == [Kind.INTEGER, Kind.TEXT]
+
+
+@pytest.mark.parametrize(
+    ("cells", "answers"),
+    [
+        (("1.234", "1.235"), ("decimal=.", "decimal=, and --format thousands=.")),
+        (("1.234", "12,5"), ("thousands=.",)),
+    ],
+)
+def test_the_answers_to_a_question_on_numbers(
+    cells: tuple[str, ...], answers: tuple[str, ...], tmp_path: Path
+) -> None:
+    some = changed(rows(30), "CRP (mg/L)", cells[0])
+    path = write(tmp_path / "a.csv", changed(some, "age", cells[1]), ";")
+    for answer in answers:
+        with pytest.raises(DataError, match=re.escape(f"--format {answer}")):
+            described(path, GIVEN)
+        form = tuple(answer.split(" and --format "))
+        assert set(form) <= {*described(path, GIVEN.model_copy(update={"format": form})).format}
+
+
+def test_two_of_three_values_are_classes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", changed(rows(40), "died", "ja", "unbekannt", "nein"))
+    with pytest.raises(DataError, match="as in --classes 'nein,ja' \\(rows with another value are"):
+        described(path, GIVEN)
+    settings = described(path, GIVEN.model_copy(update={"classes": ("nein", "ja")}))
+    located = events_of("table", path, tmp_path / "work", rows=Rows(settings))
+    assert "rows with another died than --classes, left out: 1" in located.notes
+    path = write(tmp_path / "x.csv", changed(rows(40), "died", "x", ""))
+    with pytest.raises(DataError, match=r"has 1 values \(x\): .* write 'no' into it"):
+        described(path, GIVEN)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -248,7 +297,7 @@ def test_describe_proposes_the_command(table: Path, tmp_path: Path) -> None:
         ({"omit": ("no",)}, "unknown column of --omit: 'no'"),
         ({"label": "ward"}, "column 'ward' of --label has 3 values"),
         ({"label": "sex"}, "the values F and M, and it is not clear which is the event"),
-        ({"classes": ("no", "maybe")}, "expected two classes with all values of died (no, yes)"),
+        ({"classes": ("no", "maybe")}, "expected two classes with values of died (no, yes)"),
         ({"classes": ("a=no|yes",)}, "there is one class, a"),
         ({"rate": 100.0}, "--rate is for recordings: expected options of a table with one row"),
         ({"format": ("decimal=x",)}, "--format: key 'decimal' is 'x': Input should be '.' or ','"),

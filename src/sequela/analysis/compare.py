@@ -1,6 +1,6 @@
 """Comparison of runs on the same split with the first of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -186,8 +186,10 @@ def _compared(first: Run, other: Run, metric: Metric) -> Compared:
     return replace(
         found,
         difference=paired_difference(metric.name, one, two, rng, bootstrap_of(first.first)),
-        delong=None if one.horizons or len(one.classes) != _TWO else paired_delong(one, two),
-        mcnemar=None if one.horizons else _mcnemar_of_groups(one, two),
+        delong=None
+        if one.horizons or len(one.classes) != _TWO
+        else _if_defined(paired_delong, one, two),
+        mcnemar=None if one.horizons else _if_defined(_mcnemar_of_groups, one, two),
     )
 
 
@@ -206,10 +208,15 @@ def over_models(
     return Difference(found.value, found.interval, found.p_value())
 
 
-def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
+def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar:
     """Compare whole recordings or subjects, if all examples of each have the same class."""
+    return mcnemar(one.by_recording(), other.by_recording())
+
+
+def _if_defined(test: Callable[..., Any], first: Predictions, second: Predictions) -> Any:
+    """Return the result of a test, or None if these data are too few for it."""
     try:
-        return mcnemar(one.by_recording(), other.by_recording())
+        return test(first, second)
     except SplitError:
         raise
     except DataError:

@@ -64,7 +64,7 @@ def only_model(folder: Run, purpose: str) -> RunFolder:
     if folder.first.path != folder.path:
         raise SettingError(
             f"{folder.path} has {len(folder.runs)} models, one per fold or seed: name one of them, "
-            f"such as {folder.first.path.name}, {purpose}"
+            f"such as {folder.first.path.name}, {purpose}; `sequela predict` averages all of them"
         )
     return folder.first
 

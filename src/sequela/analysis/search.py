@@ -19,13 +19,12 @@ import optuna
 import torch
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
 from sequela.analysis.space import Space, changed, defaults_of, described, drawn, within
 from sequela.config import RunSettings
-from sequela.errors import RunError, SequelaError, SettingError, extra
+from sequela.errors import RunError, SequelaError, SettingError, extra, without_passwords
 from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples
 from sequela.runs.fit import built, learn
@@ -243,7 +242,7 @@ def address(storage: str | None, out: Path) -> str:
     if kind in ("postgresql", "postgres") and rest:
         return f"postgresql+psycopg://{rest}"
     raise SettingError(
-        f"--storage {_without_password(storage)} cannot be used: expected "
+        f"--storage {without_passwords(storage)} cannot be used: expected "
         "sqlite:///FILE or postgresql://USER@HOST/NAME"
     )
 
@@ -307,18 +306,11 @@ def _plain_errors(storage: str) -> Iterator[None]:
             raise
         why = str(error.__cause__ or error).splitlines()[0].replace(storage, "")
         raise SettingError(
-            f"--storage {_without_password(storage)} cannot be used ({why}): expected a database "
+            f"--storage {without_passwords(storage)} cannot be used ({why}): expected a database "
             "that can be reached and written, with nothing but searches in it"
         ) from error
     finally:
         optuna.logging.set_verbosity(said)
-
-
-def _without_password(storage: str) -> str:
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return storage if "@" not in storage else f"***@{storage.rpartition('@')[2]}"
 
 
 def _begun(study: optuna.Study) -> int:

@@ -194,6 +194,11 @@ def evaluate(
     """
     if np.asarray(y).dtype.names:
         raise DataError("y has times to an event: give it to sequela.evaluate_survival")
+    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        raise SettingError(
+            f"model is of the type {type(model).__name__}: expected a fitted classifier with "
+            "predict_proba and classes_, as scikit-learn's have"
+        )
     if groups is None and recordings is not True:
         warn_without_groups("several draws of the bootstrap: intervals are too narrow")
     if hasattr(model, "warn_if_seen"):  # ours

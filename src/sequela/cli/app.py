@@ -57,10 +57,11 @@ for _place, (_command, _words) in enumerate(_COMMANDS):
 
 
 _DATABASE = re.compile(
-    "(--root=)?((odbc:)|postgres(ql)?://|(?!https?:)[a-z]+://[^/]*@)", re.IGNORECASE
+    r"(--[a-z-]+=)?((odbc:)|(postgres(ql)?(\+\w+)?:/|jdbc:)|(?!https?:)[a-z0-9+]+://[^/]*@)",
+    re.IGNORECASE,
 )
 _CONNECTION = re.compile(
-    r"(?!(--root=)?odbc:)[^/]*\b(dsn|driver|server|pwd|password) *=", re.IGNORECASE
+    r"(?!(--root=)?(odbc|jdbc):)[^/]*\b(dsn|driver|server|pwd|password) *=", re.IGNORECASE
 )
 """A connection string without its prefix, which may hold a password."""
 _READS_DATABASES = ("build", "data check")
@@ -128,7 +129,7 @@ def _check_arguments(words: Sequence[str]) -> None:
     for before, argument in pairwise(["", *words]):
         _check_utf8(argument)
         if before != "--storage":
-            _check_database(" ".join(words[:2]), argument)
+            _check_database(" ".join(w for w in words[:2] if w != argument), argument)
 
 
 def _check_utf8(argument: str) -> None:
@@ -159,6 +160,6 @@ def _check_database(command: str, argument: str) -> None:
 
 def _refuse(message: str, status: int) -> NoReturn:
     Console(stderr=True, soft_wrap=True).print(
-        f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False
+        f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False, emoji=False
     )
     sys.exit(status)

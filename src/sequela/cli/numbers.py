@@ -33,6 +33,10 @@ def say_path(console: Console, what: str, path: object) -> None:
 
 def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     """Print the numbers of a finished run on its validation set or its test set."""
+    from sequela.runs.leaks import telling_columns
+
+    for column in telling_columns(run):
+        console.print(f"{column} tells the outcome: leave it out with --omit {column}")
     if open_:
         from sequela.integrity.openings import open_held_out
 

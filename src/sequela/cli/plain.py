@@ -1,9 +1,13 @@
-"""Output to terminals and files that take ASCII only: `uV` for `µV`, never an error."""
+"""Standard output and error: without passwords, and `uV` for `µV` where only ASCII is taken."""
 
 import codecs
 import io
 import sys
+from collections.abc import Callable
+from functools import partial
 from unicodedata import combining, normalize
+
+from sequela.errors import without_passwords
 
 _WORDS = {
     ord(sign): word
@@ -43,11 +47,18 @@ def ascii_of(text: str) -> str:
 
 
 def print_plainly() -> None:
-    """Let standard output and error replace signs that their encoding lacks."""
+    """Let standard output and error hide passwords, and replace signs that their encoding lacks."""
     codecs.register_error("sequela", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="sequela")
+            if not isinstance(stream.write, partial):  # a second call changes nothing
+                stream.write = partial(_write, stream.write)  # type: ignore[method-assign]
+
+
+def _write(write: Callable[[str], int], text: str) -> int:
+    write(without_passwords(text))
+    return len(text)
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

@@ -81,9 +81,21 @@ class DataSet:
 
     @property
     def recordings(self) -> Signals:
-        """The declaration of its recordings."""
+        """The declaration of its recordings; raises a SettingError if it holds tables."""
+        self._check_recordings()
         found: Signals = loaded(self.signals)
         return found
+
+    def _check_recordings(self) -> None:
+        if self.reads or self.windows:
+            return
+        known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
+        remedy = f"turn it into events with `sequela build {self.name}`"
+        if self.rows:
+            remedy = f"read it with `sequela train auto --data {self.name}`, or sequela.train"
+        raise SettingError(
+            f"{self.name} holds hospital tables, expected recordings (one of {known}): {remedy}"
+        )
 
     def check_split(self, unit: "SplitUnit", folds: int = 0) -> None:
         """Check that it can be split by a unit."""
@@ -114,12 +126,7 @@ class DataSet:
         ``given`` describes a user's own recordings, of which a window has ``segment`` samples; the
         windows are stored in ``work``.
         """
-        if not (self.reads or self.windows):
-            known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
-            raise SettingError(
-                f"{self.name} holds hospital tables, expected recordings (one of {known}): "
-                f"turn it into events with `sequela build {self.name}`"
-            )
+        self._check_recordings()
         located = self.locate(root)
         if self.windows:
             return loaded(self.windows)(located.path, given, segment, work), located

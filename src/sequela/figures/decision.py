@@ -93,18 +93,19 @@ def _reference_lines(
     nobody = [{"threshold": at, "net_benefit": 0} for at in (0, end)]
     # Where it leaves the picture, or at its end.
     drawn = [r for r in everybody if r["net_benefit"] > 0.6 * lowest]
-    at = max(drawn, key=lambda r: r["threshold"])
-    inside = at["threshold"] < end / 2
-    beside: dict[str, Any] = {"align": "left", "dx": 6} if inside else {"align": "right", "dx": -6}
     style: dict[str, Any] = {"color": INK, "strokeWidth": 1.25, "clip": True}
     axes = _axes(scales)
     on_all, on_none = (alt.Chart({"values": r}).encode(**axes) for r in (everybody, nobody))
-    return [
-        on_all.mark_line(strokeDash=[3, 2], **style),
-        on_none.mark_line(**style),
-        haloed([{**at, "text": "act on all"}], axes, **beside),
-        haloed([{**nobody[1], "text": "act on none"}], axes, align="right", dy=9),
-    ]
+    names = [haloed([{**nobody[1], "text": "act on none"}], axes, align="right", dy=9)]
+    if drawn:  # no point is in the picture if the event is rarer than the first threshold
+        at = max(drawn, key=lambda r: r["threshold"])
+        side = (
+            {"align": "left", "dx": 6}
+            if at["threshold"] < end / 2
+            else {"align": "right", "dx": -6}
+        )
+        names.insert(0, haloed([{**at, "text": "act on all"}], axes, **side))
+    return [on_all.mark_line(strokeDash=[3, 2], **style), on_none.mark_line(**style), *names]
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:

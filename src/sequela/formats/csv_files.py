@@ -190,14 +190,15 @@ def check_separator(place: Path | str, names: Sequence[str], separator: str = ",
         raise DataError(f"{place}: empty; expected a header and rows")
     if len(names) > 1:
         return
-    remedy = "correct `separator` under [format]"
-    if separator == ",":
-        remedy = (
-            "write the file again with commas, and points in its numbers; for tables of your own, "
-            "declare its [format], which `sequela data describe` finds"
-        )
     for sign, word in SEPARATORS.items():
         if sign in names[0]:
+            remedy = "correct `separator` under [format]"
+            if separator == ",":
+                key = "separator=\\t" if sign == "\t" else f"separator={sign}"
+                remedy = (
+                    "write the file again with commas, and points in its numbers; for data of your "
+                    f"own, add --format '{key}', or declare it under [format]"
+                )
             raise DataError(
                 f"{place}, line 1: the columns are separated by {word}; expected "
                 f"{SEPARATORS[separator]}: {remedy}"

@@ -18,7 +18,7 @@ from sequela.files import temporary
 from sequela.formats import arrays, opened
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
-from sequela.intake.look import look
+from sequela.intake.look import Seen, look
 from sequela.signals import event_files, folders, siena, tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import (
@@ -94,10 +94,13 @@ def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
+    form = PLAIN
     if path.suffix.lower() in {".npy", ".npz"}:
         names, lists = _arrays(path, proposal), set[str]()
     else:
-        names, lists = tables.columns_of(path)
+        if is_csv(path):
+            form = Format(**_form_of(path, proposal)[0])
+        names, lists = tables.columns_of(path, form)
         proposal.seen.append(f"{path.name}: {len(names):,} columns")
     roles = {
         "id": _named(_IDS, names),
@@ -120,7 +123,8 @@ def _of_table(path: Path, proposal: Proposal) -> None:
     if not (roles["time"] and roles["id"] and not lists and not samples):
         proposal.key("rate", None, "the file does not contain the sampling rate")
     proposal.key("unit", None, "the file does not contain the unit of the samples")
-    _classes_of(path, roles["label"], names, proposal)
+    if path.suffix.lower() not in {".npy", ".npz"} and roles["label"]:
+        _add_classes(path, roles["label"], form, proposal)
 
 
 def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
@@ -165,15 +169,34 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
     return list(shapes)
 
 
-def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
-    if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
-        return
-    counts = Counter(tables.texts_of(path, label))
+def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> None:
+    counts = Counter(tables.texts_of(path, label, form))
     listed = counted(list(counts.elements()))
     if len(counts) <= _FEW:
         proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
     else:
         proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
+
+
+def _form_of(path: Path, proposal: Proposal) -> tuple[dict[str, Any], Seen]:
+    """Find the form of a csv file by its first rows, and propose its keys."""
+    with temporary() as work:
+        with opened.opened(path, EXPECTED) as stream:
+            (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
+        try:
+            (head,) = look(work)
+        except SequelaError as error:
+            raise DataError(
+                f"{path}: its rows have no common form; expected one separator, and in each row "
+                f"as many cells as in the header; correct it, or write {NAME} yourself"
+            ) from error
+    form = Format(**{**head.form, "thousands": ""})
+    found = {key: value for key, value in asdict(form).items() if value != getattr(PLAIN, key)}
+    for key, value in found.items():
+        proposal.key(f"format.{key}", value, f"as in {path.name}")
+    for doubt in head.doubts:
+        proposal.seen.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
+    return found, head
 
 
 def _of_csv(
@@ -182,24 +205,9 @@ def _of_csv(
     tables_of = [each for each in files if lists_files(each)]
     recorded = [each for each in files if each not in tables_of]
     first = next(filter(looks_recorded, recorded))
-    with temporary() as work:
-        with opened.opened(first, EXPECTED) as stream:
-            (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
-        try:
-            (head,) = look(work)
-        except SequelaError as error:
-            raise DataError(
-                f"{first}: its rows have no common form; expected one separator, and in each row "
-                f"as many cells as in the header; correct it, or write {NAME} yourself"
-            ) from error
-    form = Format(**{**head.form, "thousands": ""})
-    found = {key: value for key, value in asdict(form).items() if value != getattr(PLAIN, key)}
-    settings = SignalSettings.of(format=found)
-    for key, value in found.items():
-        proposal.key(f"format.{key}", value, f"as in {first.name}")
-    for doubt in head.doubts:
-        proposal.seen.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
-    names, _ = tables.columns_of(first, form)
+    keys, head = _form_of(first, proposal)
+    settings = SignalSettings.of(format=keys)
+    names, _ = tables.columns_of(first, Format(**keys))
     texts = {
         canonical(parted(name)[0])
         for name, column in zip(names, head.columns, strict=True)

@@ -268,11 +268,15 @@ def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[s
         )
     elif len(simple) > 1:
         doubts.append(
-            f"is the mark in the numbers of {names} a decimal mark? Else it is between thousands: "
-            f"decimal = {simple[1].decimal!r}, thousands = {simple[1].thousands!r}"
+            f"is the mark in the numbers of {names} a decimal mark? Then decimal = "
+            f"{chosen.decimal!r}. Else it is between thousands: decimal = {simple[1].decimal!r} "
+            f"and thousands = {simple[1].thousands!r}"
         )
     elif chosen.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
-        doubts.append(f"is {chosen.thousands!r} between thousands in some numbers of {names}?")
+        doubts.append(
+            f"is {chosen.thousands!r} between thousands in some numbers of {names}? Then thousands "
+            f"= {chosen.thousands!r}"
+        )
     form |= {"decimal": chosen.decimal, "thousands": chosen.thousands}
 
 
@@ -294,7 +298,10 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
             "as text, which time_in reads"
         )
     elif len(possible) > 1:
-        doubts.append(f'is the day first in {names}? Else date = "{possible[1].date}"')
+        first, second = possible[:2]
+        doubts.append(
+            f'is the day first in {names}? Then date = "{first.date}". Else date = "{second.date}"'
+        )
     elif unclear := ", ".join(c.name for c in dated if len(c.fits) > 1):
         doubts.append(f"is the date {form['date']} in {unclear}, as in other columns?")
 
@@ -317,7 +324,9 @@ def _last(
 
 def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> Column:
     text = f"nullif(trim(\"{name}\"), '')"
-    grouped = f'SELECT {text} AS v, count(*) AS n FROM "{view}" WHERE v IS NOT NULL GROUP BY v'  # noqa: S608
+    grouped = (  # a column may be named v or n
+        f'SELECT {text} AS v, count(*) AS n FROM "{view}" WHERE {text} IS NOT NULL GROUP BY ALL'  # noqa: S608
+    )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {grouped}")
     filled, distinct = connection.execute("SELECT sum(n), count(*) FROM seen").fetchall()[0]
     filled = int(filled or 0)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import permutations
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,11 @@ _SAME_ID = "regexp_replace(lower(id), '^0+|[.]0+$', '', 'g')"
 """SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
-_OUTCOME = re.compile("label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$")
+_OUTCOME = re.compile(
+    "label|outcome|target|died|death|dead|expire|event|status|readmi|class|^y$|mortality|deceased|"
+    "storben|^tod|exitus|deces|fallecid"
+)
+_ANSWER = re.compile(r"""(\w+) = (["'])(.+?)\2""")  # a key and its value, as in a declaration
 _BEGUN = re.compile("admi|arriv|begin|start|index|visit|aufnahme|entree")
 
 
@@ -172,7 +177,7 @@ def declared(path: Path, rows: Rows | None) -> Source:
     if rows is None:
         raise SettingError(
             "the columns of a table with one row per patient are named by options: use `sequela "
-            f"train auto --data table --root {path} --label COLUMN --id COLUMN`"
+            f"train auto --data table --root {quote(str(path))} --label COLUMN --id COLUMN`"
         )
     table = _Table(path, rows)
     return Source(
@@ -216,9 +221,10 @@ def proposed(path: Path) -> str:
     seen = inspected(path)
     people = [c for c in seen.columns if _PERSON.fullmatch(c.name) and c.distinct > _FREE * c.rows]
     two = [c for c in seen.columns if c.distinct == _TWO]
-    two.sort(key=lambda column: not _OUTCOME.search(column.name))
     if not (people and two):
         return ""
+    outcomes = [column for column in two if _OUTCOME.search(column.name)]
+    two.sort(key=lambda column: column not in outcomes)
     times = [c for c in seen.columns if c.kind is Kind.TIME and _BEGUN.search(c.name)]
     sites = [c for c in seen.columns if re.fullmatch("site|hospital|center|centre", c.name)]
     named = ", ".join(column.name for column in two)
@@ -228,8 +234,10 @@ def proposed(path: Path) -> str:
         *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in seen.doubts),
         f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
     ]
-    chosen = {"label": two, "id": people, "time": times, "site": sites}
+    chosen = {"label": outcomes, "id": people, "time": times, "site": sites}
     options = "".join(f" --{key} {columns[0].name}" for key, columns in chosen.items() if columns)
+    if not outcomes:
+        options = f" --label COLUMN{options}"
     command = f"sequela train auto --data table --root {quote(str(path))}{options}"
     return "\n".join([*lines, command, ""])
 
@@ -248,7 +256,8 @@ def _by_option(doubt: str) -> str:
         return doubt
     if "[format]" in doubt:
         return doubt.replace("under [format]", "by --format encoding=NAME")
-    return f"{doubt}; answer by --format, as in --format decimal=, or --format date=%d/%m/%Y"
+    options = _ANSWER.sub(lambda key: f"--format {quote(f'{key[1]}={key[3]}')}", doubt)
+    return options if options != doubt else f"{doubt}; answer as in --format decimal=,"
 
 
 def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
@@ -294,16 +303,24 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
     label, shown = settings.label, ", ".join(values[:_FEW]) + ", ..." * (len(values) > _FEW)
     if settings.classes:
         classes = _two(settings)
-        if {*values} - {*classes.found} or len(classes.names) != _TWO:
+        if {*classes.found} - {*values} or len(classes.names) != _TWO:
             raise SettingError(
-                f"--classes {','.join(settings.classes)}: expected two classes with all values of "
+                f"--classes {','.join(settings.classes)}: expected two classes with values of "
                 f"{label} ({shown}), the event last, as in --classes 'low=1|2,high=3'"
             )
         return settings.classes
     if len(values) != _TWO:
+        orders = permutations(values[:_FEW], _TWO)
+        usual = (pair for pair in orders if "/".join(pair).lower() in f"{_PLAIN} {_NAMED}".split())
+        remedy = (
+            f"name two, the event last, as in --classes '{','.join(next(usual, values[:_TWO]))}' "
+            "(rows with another value are left out), join values, as in 'low=1|2,high=3'"
+        )
+        if len(values) == 1:
+            remedy = "if a blank cell means that the event did not occur, write 'no' into it"
         raise DataError(
-            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; choose "
-            "another column, or join values, as in --classes 'low=1|2,high=3'"
+            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; "
+            f"{remedy}, or choose another column"
         )
     if re.search("[,|=]", "".join(values)):
         raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
@@ -332,6 +349,10 @@ def _why_not(column: Column) -> str:
 
 def _cell(name: str) -> str:
     return quoted(f"cell {name}")
+
+
+def _text(text: str) -> str:
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
 @dataclass(frozen=True)
@@ -440,6 +461,10 @@ class _Table:
                 yield f"{rows:,} rows of {people:,} patients, who stay whole in a split"
             if not self.rows.known and (n := count(blank)):
                 yield f"rows without a label ({settings.label}), left out: {n:,}"
+            classes = ", ".join(map(_text, _two(settings).found))
+            unnamed = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({classes})"
+            if not self.rows.known and (n := count(unnamed)):
+                yield f"rows with another {settings.label} than --classes, left out: {n:,}"
             if n := count("moment IS NULL"):
                 yield f"rows without a time ({settings.time}), left out: {n:,}"
             for name, kind in self.kinds.items():
@@ -492,7 +517,7 @@ class _Table:
             age = self._value("age", Kind.NUMBER)
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
         for text, place in _two(settings).found.items() if labelled else ():
-            where = f"{_cell(str(settings.label))} = '{text.replace(chr(39), chr(39) * 2)}'"
+            where = f"{_cell(str(settings.label))} = {_text(text)}"
             outcome = f"'{(ALIVE, EXPIRED)[place]}'"
             yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
 

@@ -43,12 +43,11 @@ class Verified:
     unknown: tuple[str, ...]
 
 
-def verify_folder(path: Path, root: Path | None = None) -> list[Verified]:
-    """Verify a run, or the runs in a folder; see :func:`verify_run`.
+def verify_folder(path: Path, root: Path | None = None) -> Iterator[Verified]:
+    """Verify a run, or the runs in a folder, one after the other; see :func:`verify_run`.
 
     A folder of runs with its own manifest, such as a study, is compared with it too.
     """
-    found = []
     runs = find_runs([path], check=False)
     if (path / MANIFEST).exists() and runs[0].path != path:
         inside = tuple(each.path for each in runs)
@@ -58,8 +57,9 @@ def verify_folder(path: Path, root: Path | None = None) -> list[Verified]:
             if not any(change.path.is_relative_to(run) for run in inside)
         ]
         agrees = () if wrong else (f"all files next to the runs match {MANIFEST}",)
-        found.append(Verified(path, agrees, tuple(wrong), ()))
-    return found + [verify_run(run, root) for run in runs]
+        yield Verified(path, agrees, tuple(wrong), ())
+    for run in runs:
+        yield verify_run(run, root)
 
 
 def verify_run(run: Run, root: Path | None = None) -> Verified:
@@ -161,7 +161,8 @@ def _audit(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _other_model(folder: RunFolder, data: Examples, model: TrainedModel) -> Iterator[str]:
     given = data.inputs(model.reads, standardise=model.is_network)
     for name, learnt in given.state.items():
-        if name not in model.state or not np.array_equal(model.state[name], learnt):
+        stored = model.state.get(name)  # NaN for a column without a value in the training set
+        if stored is None or not np.array_equal(stored, learnt, equal_nan=True):
             yield f"{folder.path / FILE}: has another {name} than the data give; train again"
     if (folder.path / COST).exists():
         again = (

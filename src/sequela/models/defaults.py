@@ -22,6 +22,7 @@ class Default:
 DEFAULTS: Mapping[str, Default] = {
     "signal": Default("spectral-mlp", "recordings of a signal"),
     "values": Default("values-lstm", "records with measurements in most examples"),
+    "row": Default("logistic-regression", "tables with one row per patient"),
     "codes": Default("visits-attention", "records of codes"),
     "visits": Default("visits-improved", "lists of visits without times"),
 }
@@ -37,6 +38,8 @@ def default_for(data: Mapping[str, Any]) -> Default:
         >>> default_for({"sequences": {"channels": 3, "with_measurements": 0.9}}).model
         'values-lstm'
     """
+    if data.get("example") == "row":  # one step, where recurrence has no advantage
+        return DEFAULTS["row"]
     sequences = data.get("sequences")
     if sequences is None:
         return DEFAULTS["signal"]

@@ -1,13 +1,16 @@
 """The leaks of a finished run, by design and unexpected, as stored or from a second audit."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import TypeAdapter
 
 from sequela.audit.finding import Finding, without_numbers
+from sequela.datasets.codes import CELL
 from sequela.runs.audit import audit, looked_for
 from sequela.runs.data import Examples, load_again
 from sequela.runs.find import Run, named_runs
@@ -25,6 +28,7 @@ KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
 NOTHING, LEAK, SUSPICION = 0, 3, 4
 """Exit statuses of ``sequela audit``: nothing found, a leak, or suspicions only."""
+TELLING = 0.99  # AUROC of a column alone that what is known before the outcome hardly reaches
 _STORED = TypeAdapter(Finding)
 
 
@@ -50,6 +54,17 @@ def findings_of(run: Run, smallest: int = 1) -> list[dict[str, str]]:
     """Return the leaks and suspicions of all folds in words, leaks first, each listed once."""
     found = [f for kind in KINDS for r in run.runs for f in r.metrics[kind]]
     return each_once(sentences(found, smallest))
+
+
+def telling_columns(run: Run) -> list[str]:
+    """Return the columns of a table with one row per patient that alone tell the outcome."""
+    columns: dict[str, None] = {}
+    for finding in chain.from_iterable(folder.metrics["suspicions"] for folder in run.runs):
+        for code in finding.get("codes", ()):
+            column = re.match(rf"{CELL}//(\w+)", code["name"])
+            if column and (code["auroc"] or 0) >= TELLING:
+                columns[column[1]] = None
+    return [*columns]
 
 
 def each_once(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:

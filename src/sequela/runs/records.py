@@ -26,7 +26,7 @@ from sequela.formats.columns import values_of
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models import reference
-from sequela.models.defaults import Default, default_for
+from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
@@ -434,8 +434,10 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
     )
 
 
-def default(_: DataSet, settings: RunSettings, root: Path | None, work: Path) -> Default:
+def default(data_set: DataSet, settings: RunSettings, root: Path | None, work: Path) -> Default:
     """Return the default model for records; it depends on the number of measurements."""
+    if data_set.rows:
+        return DEFAULTS["row"]
     return default_for({"sequences": _measured(_read(settings, root, work)[1])})
 
 

@@ -6,6 +6,7 @@ recordings or patients of the model's training or validation set, else ``held_ou
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from sequela.serving.known import Known
 from sequela.serving.served import ServedModel
 
 LISTED = ".listed.csv"
+_FORMULA = r"^([=@\t\r]|[+-](?:[\d.]*[^\d.]|$))"
+"""A text that a spreadsheet would run as a formula; -5 is a number."""
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
 _ROWS = 1 << 14
@@ -67,6 +70,10 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         super().__init__(out, pa.schema(named))
 
     def write_table(self, table: pa.Table) -> None:
+        for place, column in enumerate(table.schema):
+            if pa.types.is_string(column.type):
+                safe = pc.replace_substring_regex(table[place], _FORMULA, r"'\1")
+                table = table.set_column(place, column, safe)
         super().write_table(table.rename_columns(self.columns))
 
 
@@ -180,7 +187,10 @@ class Scored:
     ) -> None:
         """List an example that cannot be scored."""
         self.unscored[reason] += 1
-        self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
+        self._list_row(NOT_SCORED, id_, group, subject, place, reason)
+
+    def _list_row(self, *cells: str) -> None:
+        self._list.writerow([re.sub(_FORMULA, r"'\1", cell) for cell in cells])
 
     def recognise(self, groups: Iterable[str], checked: Iterable[str] = ()) -> None:
         """Mark groups of the model's training or validation set, and those that were compared."""
@@ -230,7 +240,7 @@ class Scored:
         """List the examples of a table, all known, and return their number."""
         why = seen_in_words(self.model, names=self.known.named is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
-            self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", why))
+            self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", why)
         return int(table.num_rows)
 
 

@@ -306,9 +306,10 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = Fa
     try:
         opened = IsolatedSession if isolated else session_of
         session: Any = opened(model, threads)
+        texts = session.get_modelmeta().custom_metadata_map
     except Exception as error:
         raise _unusable(name, error) from error
-    about = metadata.read(model, session.get_modelmeta().custom_metadata_map, name)
+    about = metadata.read(model, texts, name)
     served = ServedModel(name, about, session, model)
     served.check()
     return served
@@ -316,7 +317,8 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = Fa
 
 def _unusable(name: str, error: Exception) -> DataError:
     """Return ONNX Runtime's error in one line; another error is raised again."""
-    if not isinstance(error, GraphError) and not type(error).__module__.startswith("onnxruntime"):
+    damaged = isinstance(error, (GraphError, UnicodeDecodeError))  # texts that are not UTF-8
+    if not damaged and not type(error).__module__.startswith("onnxruntime"):
         raise error
     what = " ".join(str(error).split())
     return DataError(

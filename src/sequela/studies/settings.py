@@ -107,9 +107,14 @@ def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> Sign
         return described(data_set.locate(root).path, SignalSettings.of(**said))
     if not data_set.windows:
         return None
+    from sequela.signals import folders, tables
     from sequela.signals.declaration import declared
 
-    return declared(data_set.locate(root).path, SignalSettings.of(**said))
+    path = data_set.locate(root).path
+    settings = declared(path, SignalSettings.of(**said))
+    if path.is_file() and tables.is_table(path) and not folders.is_recording(path, settings):
+        tables.layout_of(path, settings)  # a misspelt column is found before torch is imported
+    return settings
 
 
 def _cohort_asked(

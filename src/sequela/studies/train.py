@@ -44,12 +44,14 @@ def train(
     if not resume and None in (model, data) and (model, out) != (None, None):
         missing = "MODEL" if model is None else "--data"
         raise SettingError(
-            f"{missing} is missing: name a model and a data set, as in "
-            "`sequela train gru-improved --data bonn`"
+            f"{missing} is missing: name a model, or auto for the default of the data, and a data "
+            "set, as in `sequela train auto --data bonn`, or --data table for a file with one row "
+            "per patient"
         )
     if out is None and model is None:
         raise SettingError(
-            "MODEL is missing: name a model, or continue a run with --resume and --out"
+            "MODEL is missing: name a model, or auto for the default of the data, as in `sequela "
+            "train auto --data table`, or continue a run with --resume and --out"
         )
     if resume and model == AUTO:
         raise SettingError(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sequela.errors import DataError
+from sequela.errors import DataError, without_passwords
 from sequela.formats.opened import content, json_value
 
 ACCOUNT = "account.json"
@@ -85,7 +85,7 @@ class Account:
 
     def write(self, path: Path) -> None:
         """Write the account as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        path.write_text(without_passwords(json.dumps(asdict(self), indent=2)) + "\n")
 
     def lines(self) -> Iterable[str]:
         """Format the log, a line for each table and each reason."""

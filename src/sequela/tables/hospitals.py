@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
-from sequela.errors import SettingError
+from sequela.errors import SettingError, without_passwords
 from sequela.tables.account import Account
 from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
@@ -65,7 +65,7 @@ def place_of(
         kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
         return in_schema(root, schema), kind
     if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
-        return str(root), f"the tables that Spark finds at {re.sub('//[^/]*@', '//', str(root))}"
+        return str(root), f"the tables that Spark finds at {without_passwords(str(root))}"
     if schema is not None:
         raise SettingError(
             f"--schema {schema} is of a database: name it with --root postgresql://... or "

@@ -167,9 +167,10 @@ class Database:
 def _secrets(address: str) -> list[str]:
     """Return all forms of the password in an address or the environment, longest first."""
     parts = urlsplit(address)
-    written = parts.netloc.rpartition("@")[0].partition(":")[2]
-    if "@" in written or parts.netloc.count("@") > 1:
+    user = address.partition("://")[2].rpartition("@")[0]
+    if re.search("[/?#@]", user) and "password=" not in user:
         raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
+    written = user.partition(":")[2]
     given = [written, unquote(written), os.environ.get("PGPASSWORD", "")]
     given += parse_qs(parts.query).get("password", [])
     return sorted({secret for secret in given if secret}, key=len, reverse=True)

@@ -5,6 +5,7 @@ converted to its column's kind only if the text is exactly such a value: a colum
 or text gives the same result as a published CSV file, or the same error.
 """
 
+import functools
 import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ TABLES = """
 """
 ROWS = 100_000  # in a batch
 EXCEL = ".xlsx"
+_WORKBOOK = ("an Excel workbook (.xlsx)", "save it again, or as csv")
+_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
+MOST_BLANKS = 10_000_000  # cells of a sheet, most of them blank, that are read all the same
 MOST_EXACT = 1e15  # of whole numbers in Excel, which keeps 15 digits
 GROUPED = re.compile("[+-]?[0-9]{1,3}([.,][0-9]{3})+")
 LOST = {
@@ -284,16 +288,40 @@ def sheets(files: Sequence[Path]) -> dict[str, list[Path]]:
 
 def _workbook(path: Path) -> "CalamineWorkbook":
     with extra("excel", path.name):
-        from python_calamine import CalamineError, CalamineWorkbook
-    expected, remedy = "an Excel workbook (.xlsx)", "save it again, or as csv"
-    for _ in members(path, expected, remedy, wanted=lambda _: False):
-        pass  # each part is whole and of a bounded size
+        from python_calamine import CalamineWorkbook
+    # Each part is verified: it is whole and of a bounded size.
+    for _, part in members(path, *_WORKBOOK, wanted=lambda name: name.startswith("xl/worksheets/")):
+        _check_extent(path, part)
+    with _excel_errors(path):
+        return CalamineWorkbook.from_filelike(io.BytesIO(content(path, *_WORKBOOK)))
+
+
+@contextmanager
+def _excel_errors(path: Path) -> Iterator[None]:
+    from python_calamine import CalamineError
+
+    expected, remedy = _WORKBOOK
     try:
-        return CalamineWorkbook.from_filelike(io.BytesIO(content(path, expected, remedy)))
+        yield
     except CalamineError as error:
+        words = without_values(error)
         raise DataError(
-            f"{path} is not readable ({error}): expected {expected}; {remedy}"
+            f"{path} is not readable ({words}): expected {expected}; {remedy}"
         ) from None
+
+
+def _check_extent(path: Path, sheet: bytes) -> None:
+    """Raise a DataError for a cell far from all others: the reader fills the space up to it."""
+    cells, width, height = 0, b"", 0
+    for cell in _CELL.finditer(sheet):
+        cells += 1
+        width, height = max(width, cell[1].rjust(3)), max(height, int(cell[2]))
+    columns = functools.reduce(lambda total, letter: total * 26 + letter - 64, width.strip(), 0)
+    if columns * height > max(MOST_BLANKS, 20 * cells):
+        raise DataError(
+            f"{path}: a sheet reaches to column {width.decode().strip()} and row {height:,} with "
+            f"{cells:,} cells: expected one table; delete what is far from it, or save it as csv"
+        )
 
 
 def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
@@ -301,8 +329,10 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
     if len(places) > 1:
         raise DataError(f"there are two sheets {' and '.join(map(str, places))}; keep one of them")
     (place,) = places
-    _check_parts(place.parent)
-    rows = _workbook(place.parent).get_sheet_by_name(place.name).iter_rows()
+    workbook = _workbook(place.parent)
+    with _excel_errors(place.parent):
+        _check_parts(place.parent)
+        rows = workbook.get_sheet_by_name(place.name).iter_rows()
     written = [_cell(value) or "" for value in next(rows, [])]
     if not any(written):
         raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from sequela.serving.served import ServedModel
 from sequela.version import __version__
 from sequela.web.answers import Answers, Job, Reply
-from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, kinds_of
+from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, described_rows, kinds_of
 from sequela.web.described import described
 from sequela.web.example import example_of
 from sequela.web.guards import BUSY, SMALL, Guard, Limits, to_json
@@ -59,6 +59,10 @@ class Service:
                 "codes": len(records["vocabulary"]) - 1,
                 "channels": len(records["channels"]),
             }
+            if records.get("rows"):
+                rows = described_rows(self.model)
+                columns = [rows.settings.id, rows.settings.time, *rows.known]
+                told["records"]["columns"] = [name for name in columns if name]
         return {
             **told,
             "fingerprint": about["fingerprint"]["sha256"],

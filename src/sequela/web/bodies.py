@@ -117,8 +117,7 @@ class Bodies:
 
     def _of_cells(self, body: bytes) -> list[Patient]:
         """Read a csv file with one row per patient, as the model was trained on."""
-        facts = self.model.records
-        described = Rows(SignalSettings.of(**facts.rows), (*facts.vocabulary,), (*facts.channels,))
+        described = described_rows(self.model)
         with temporary() as folder:
             path = folder / "body.csv"
             path.write_bytes(body)
@@ -379,6 +378,12 @@ class Bodies:
                 "the body is not a Parquet file, or was truncated: send it again"
             ) from error
         return table
+
+
+def described_rows(model: ServedModel) -> Rows:
+    """Return the description of the table with one row per patient that a model was trained on."""
+    facts = model.records
+    return Rows(SignalSettings.of(**facts.rows), (*facts.vocabulary,), (*facts.channels,))
 
 
 def _is_coded(body: bytes) -> bool:

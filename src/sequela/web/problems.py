@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from sequela.errors import without_passwords
+
 PROBLEM = "application/problem+json"
 
 
@@ -19,4 +21,4 @@ def document(status: int, detail: str) -> bytes:
     """Return the body of the response."""
     title = HTTPStatus(status).phrase
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return json.dumps(said, ensure_ascii=False).encode()
+    return without_passwords(json.dumps(said, ensure_ascii=False)).encode()

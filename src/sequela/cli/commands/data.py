@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -105,7 +106,7 @@ def describe(
     todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), then " if marks else ""
     task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
     where = "" if file == root / name else f"save it as {root / name}, "
-    said = f"{where}{todo or 'then '}run `sequela {task} --root {path}`"
+    said = f"{where}{todo or 'then '}run `sequela {task} --root {quote(str(path))}`"
     if not path.exists():
         read = "`sequela build tables --declaration` reads it"
         said = f"the declaration of {shown(place)}; {todo}{read}"

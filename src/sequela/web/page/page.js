@@ -42,6 +42,8 @@ async function readModel() {
   const signal = model.kind === "signal";
   $("formats").textContent = signal
     ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
+    : model.records.columns
+    ? `A csv file with one row per patient and the columns ${model.records.columns.join(", ")}; or a patient's coded visits as JSON.`
     : "A patient's coded visits as JSON, or as csv with the columns time and code.";
   if (signal) { $("sfreq").value = model.signal.sfreq; $("unit").value = model.signal.unit; }
   $("try").hidden = !model.example;

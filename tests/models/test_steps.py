@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sequela.cost import account
 from sequela.models import steps
-from sequela.models.dropout import Dropout
+from sequela.models.cpu_training import Dropout
 from sequela.models.registry import lookup_network
 from sequela.models.steps import padding_is_faster
 

@@ -222,16 +222,22 @@ def copies(
 def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
     """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
     enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
-    if content.kind == "records":
-        rows, n_known = _incidence(content, new), len(content.units)
-        evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
-        enough &= (rows @ bits > least)[n_known:]
-        for unit in np.flatnonzero(enough).tolist():
-            row = n_known + unit
-            codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
-            enough[unit] = evidence(codes, row) > least
-    enough[pairs.asked] = True
-    return enough
+    checks = {"signal": lambda *_: enough, "records": _improbable}
+    found = checks[content.kind](content, new, enough)
+    found[pairs.asked] = True
+    return found
+
+
+def _improbable(content: Content, new: Content, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find units of enough codes that chance would hardly give another patient: (asked unit,)."""
+    rows, n_known = _incidence(content, new), len(content.units)
+    evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
+    improbable = enough & (rows @ bits > least)[n_known:]
+    for unit in np.flatnonzero(improbable).tolist():
+        row = n_known + unit
+        codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
+        improbable[unit] = evidence(codes, row) > least
+    return np.asarray(improbable)
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -450,7 +450,6 @@ class _Table:
         yield from (doubt for doubt in self.seen.doubts if "--" in doubt and self.rows.known)
         for reason in dict.fromkeys(out.values()):
             yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
-        blank = f"coalesce({_cell(str(settings.label))}, '') = ''"
         with self.people() as connection:
 
             def count(where: str, what: str = "*") -> int:
@@ -459,17 +458,21 @@ class _Table:
 
             if (people := count("true", "DISTINCT subject_id")) < rows:
                 yield f"{rows:,} rows of {people:,} patients, who stay whole in a split"
-            if not self.rows.known and (n := count(blank)):
-                yield f"rows without a label ({settings.label}), left out: {n:,}"
-            classes = ", ".join(map(_text, _two(settings).found))
-            unnamed = f"NOT {blank} AND {_cell(str(settings.label))} NOT IN ({classes})"
-            if not self.rows.known and (n := count(unnamed)):
-                yield f"rows with another {settings.label} than --classes, left out: {n:,}"
+            if not self.rows.known:
+                yield from self._unlabelled(count)
             if n := count("moment IS NULL"):
                 yield f"rows without a time ({settings.time}), left out: {n:,}"
             for name, kind in self.kinds.items():
                 if kind is not Kind.TEXT:
                     yield from self._notes_of(name, kind, count)
+
+    def _unlabelled(self, count: Callable[[str], int]) -> Iterator[str]:
+        settings = self.rows.settings
+        label, classes = _cell(str(settings.label)), map(_text, _two(settings).found)
+        if n := count(f"coalesce({label}, '') = ''"):
+            yield f"rows without a label ({settings.label}), left out: {n:,}"
+        if n := count(f"{label} <> '' AND {label} NOT IN ({', '.join(classes)})"):
+            yield f"rows with another {settings.label} than --classes, left out: {n:,}"
 
     def _notes_of(self, name: str, kind: Kind, count: Callable[[str], int]) -> Iterator[str]:
         value, filled = self._value(name, kind), f"{_cell(name)} <> ''"

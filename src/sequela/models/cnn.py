@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.models.dropout import Dropout
+from sequela.models.cpu_training import Dropout
 from sequela.models.signal import SignalConfig
 
 KERNEL = 5

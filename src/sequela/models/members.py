@@ -7,7 +7,7 @@ Each has its own output, loss and dropout in training; afterwards their probabil
 import torch
 from torch import Tensor, nn
 
-from sequela.models.dropout import Dropout
+from sequela.models.cpu_training import Dropout
 
 KNOTS = (0.5, 1.2)
 """The normal scores at which a summary may bend, on either side of its median."""

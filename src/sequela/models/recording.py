@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.models.dropout import Dropout
+from sequela.models.cpu_training import Dropout
 from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET
 from sequela.models.spectral import LagMoments, LogSpectrum, Standardise, hidden_layers

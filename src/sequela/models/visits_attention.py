@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from sequela.models.dropout import Dropout
+from sequela.models.cpu_training import Dropout
 from sequela.models.members import Members
 from sequela.models.steps import last_real
 from sequela.models.visits import MultiHotLinear

@@ -62,7 +62,6 @@ def train(
     options = dict(locals())
     from sequela.cli.numbers import open_console, say_finished
     from sequela.cli.progress import ReadingProgress, RunProgress
-    from sequela.intake.one_row import columns_of
     from sequela.progress import reported_to
     from sequela.studies.train import train as train_run
 
@@ -71,6 +70,8 @@ def train(
     del options["asked"], options["open_"]
 
     def progress(planned: Any) -> RunProgress:
+        from sequela.intake.one_row import columns_of  # after a mistyped name is refused
+
         table = planned.settings.signals if data == "table" else None
         for line in columns_of(root, table.format) if table and isinstance(root, Path) else ():
             console.print(line, markup=False, highlight=False)

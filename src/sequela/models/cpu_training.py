@@ -1,11 +1,11 @@
-"""A GRU for training on a CPU: the numbers of ``nn.GRU``, in a half to a third of its time.
+"""Layers that train faster on a CPU than torch's: dropout, and the last state of a GRU.
 
-torch takes a GRU on a CPU through its time steps by many small operations, and records each for the
-way back. Here a step writes into memory that is used again for the next batch, and the way back is
-written by hand (Cho et al. 2014, arXiv 1406.1078, in the form of ``nn.GRU``).
-
-Rows are units and columns are examples, so a gate of all examples is one block of memory. The
-gradients of all weights are then one matrix product over all steps.
+**GRU.** The numbers are those of ``nn.GRU``, in a half to a third of its time. torch takes a GRU on
+a CPU through its time steps by many small operations, and records each for the way back. Here a
+step writes into memory that is used again for the next batch, and the way back is written by hand
+(Cho et al. 2014, arXiv 1406.1078, in the form of ``nn.GRU``). Rows are units and columns are
+examples, so a gate of all examples is one block of memory. The gradients of all weights are then
+one matrix product over all steps.
 """
 
 from typing import Any, NamedTuple
@@ -14,12 +14,31 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+_VALUES = 1 << 16
+"""Values of the 16 random bits that decide on a number."""
 _BLOCK = 16
 """Steps of which the factors of the gradients are computed together."""
 _KEPT = 4
 """Shapes whose layers are kept for further batches."""
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_gradient = torch.ops.aten.tanh_backward.grad_input
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` that draws the mask of a batch from 16 random bits a number, not 53.
+
+    The share of numbers that are kept is a multiple of 1/65,536, and they are divided by it.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # the name in torch
+        """Set a share ``p`` of the numbers to 0 in training, and divide the others by 1 - p."""
+        kept_values = round((1 - self.p) * _VALUES)
+        if not (self.training and 0 < kept_values < _VALUES and input.device.type == "cpu"):
+            return super().forward(input)
+        count = input.numel()
+        words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
+        mask = words.view(torch.int16)[:count].view(input.shape) < kept_values - _VALUES // 2
+        return input * (mask * (input.new_ones(()) * (_VALUES / kept_values)))
 
 
 class _Shape(NamedTuple):

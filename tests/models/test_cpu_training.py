@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sequela.models import gru_training
+from sequela.models import cpu_training
 from sequela.models.gru import GRUBaseline, GRUBaselineConfig, GRUImproved, GRUImprovedConfig
 
 SIZES = st.integers(1, 4)
@@ -24,7 +24,7 @@ def drawn(
 
 
 def by_hand(gru: nn.GRU, signal: Tensor) -> Tensor:
-    state = gru_training.last_state(gru, signal)
+    state = cpu_training.last_state(gru, signal)
     assert state is not None
     return state
 
@@ -73,13 +73,13 @@ def test_only_training_on_equal_lengths_takes_it(
     model: type[nn.Module], config: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Tensor] = []
-    apply = gru_training._LastState.apply
+    apply = cpu_training._LastState.apply
 
     def counted(signal: Tensor, *weights: Tensor) -> Any:
         calls.append(signal)
         return apply(signal, *weights)  # type: ignore[no-untyped-call]
 
-    monkeypatch.setattr(gru_training._LastState, "apply", counted)
+    monkeypatch.setattr(cpu_training._LastState, "apply", counted)
     torch.manual_seed(0)
     network, signal = model(config(n_times=30)), torch.randn(4, 1, 30)
     trained = network(signal)

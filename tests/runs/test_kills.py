@@ -55,6 +55,12 @@ def undisturbed(case: kills.Case, at: Path) -> tuple[kills.Place, float]:
     return place, time.monotonic() - began
 
 
+@pytest.fixture(autouse=True)
+def each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, a checkpoint is written after each epoch."""
+    monkeypatch.setattr("sequela.training.fit.CHECKPOINT_SECONDS", 0.0)
+
+
 @pytest.mark.slow(but="build")
 @pytest.mark.parametrize("name", ["build", "get", "folds"])
 def test_killed_at_random_moments(

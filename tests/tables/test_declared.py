@@ -352,7 +352,8 @@ def test_whether_the_day_or_the_month_is_first_is_asked(tmp_path: Path) -> None:
     place.write_text("patient,born\n1,03/04/1950\n2,05/06/1960\n", "utf-8")
     said = propose(tmp_path)
     assert 'date = "%d/%m/%Y"' in said
-    assert 'DECIDE: is the day first in born? Else date = "%m/%d/%Y"' in said
+    answers = 'Then date = "%d/%m/%Y". Else date = "%m/%d/%Y"'
+    assert f"DECIDE: is the day first in born? {answers}" in said
     place.write_text("patient,born\n1,03/14/1950\n2,05/06/1960\n", "utf-8")
     said = propose(tmp_path)
     assert 'date = "%m/%d/%Y"' in said

@@ -410,7 +410,8 @@ def proposed(folder: Path, *rows: str, head: str = LABS) -> str:
 def test_what_the_numbers_do_not_show_is_asked(tmp_path: Path) -> None:
     times = "01/02/2020;01/02/2020"
     said = proposed(tmp_path, f"1;{times};crp;1.234;mg", f"2;{times};crp;2.345;mg")
-    assert "DECIDE: is the mark in the numbers of result a decimal mark? Else it is between" in said
+    assert "DECIDE: is the mark in the numbers of result a decimal mark? Then decimal = " in said
+    assert "Else it is between thousands: decimal = " in said
     assert "DECIDE: is the day first in taken, reported?" in said
     assert 'time = "end_of_day(reported)"' in said
     said = proposed(tmp_path, f"1;{times};crp;1.234;mg", f"2;{times};crp;2.345,5;mg")

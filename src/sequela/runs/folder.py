@@ -19,7 +19,7 @@ from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure.disclosure import INTERNAL
-from sequela.errors import RunError, SplitError, without_passwords
+from sequela.errors import RunError, SplitError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole
@@ -96,7 +96,7 @@ class StoredRun(ABC):
     def write(self, name: str, content: str | Mapping[str, object]) -> None:
         """Write a text or JSON file under a temporary name, then rename it."""
         if not isinstance(content, str):
-            content = without_passwords(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
+            content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         with whole(self.path / name) as partial:
             partial.write_text(content, encoding="utf-8")
 

@@ -144,8 +144,8 @@ def cross_fitted(
     """Predict each training example with a model fitted on other groups: (example, class).
 
     Groups are divided into parts, each with its share of those of each class. The part that is
-    predicted decides when to stop. Validation examples get the mean of these models, others get 0.
-    Returns ``None`` if a class has fewer than two groups, so that a model would lack it.
+    predicted decides when to stop. Other examples get 0. Returns ``None`` if a class has fewer than
+    two groups, so that a model would lack it.
     """
     rows, times = examples.train, examples.times
     ends = examples.labels[rows]
@@ -162,16 +162,11 @@ def cross_fitted(
     part = np.empty(len(names), np.int64)
     part[order] = np.arange(len(names)) % parts
     found = np.zeros((len(examples.labels), examples.n_classes), np.float32)
-    aside, models = examples.tuning, 0
     for each in range(parts):
         inside, others = rows[part[group] == each], rows[part[group] != each]
         if len(inside):
             arrays = fitted(entry, replace(examples, train=others, tuning=inside), seed)
             found[inside] = predicted(entry, arrays, examples.features[inside])
-            if len(aside):
-                found[aside] += predicted(entry, arrays, examples.features[aside])
-                models += 1
-    found[aside] /= max(models, 1)
     return found
 
 

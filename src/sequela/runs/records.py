@@ -263,26 +263,13 @@ class VisitInputs:
         beside = BesideCodes(self.data.arrays, self.reads, self.scales, table)
         return VisitDataset(self.data.arrays, rows, beside, targets=targets, teacher=teacher)
 
-    def _teacher(self, seed: int) -> NDArray[np.float32] | None:
-        """Predict the training set, and the validation set for a refit, with boosting on the table.
-
-        No example is predicted by a model that was fitted on it, or on the validation set.
-        """
-        if seed not in self._teachers:
-            data = self.data
-            sets = data.rows("train"), data.rows("tuning")
-            examples = reference.Examples(
-                self.features, data.labels, *sets, len(data.classes), times=data.times
-            )
-            self._teachers[seed] = reference.cross_fitted(
-                reference.TEACHER, examples, data.marked, seed
-            )
-        return self._teachers[seed]
-
-    @cached_property
-    def _teachers(self) -> dict[int, NDArray[np.float32] | None]:
-        """The predictions of :meth:`_teacher` by its seed, for the first fit and the refit."""
-        return {}
+    def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
+        """Predict some examples with boosting on the table, fitted on others of them."""
+        data, none = self.data, rows[:0]
+        examples = reference.Examples(
+            self.features, data.labels, rows, none, len(data.classes), times=data.times
+        )
+        return reference.cross_fitted(reference.TEACHER, examples, data.marked, seed)
 
     def loader(
         self,
@@ -296,7 +283,7 @@ class VisitInputs:
 
         rows, teacher = self.data.rows(part), None
         if training is not None and training.distil and generator is not None:
-            teacher = self._teacher(generator.initial_seed())
+            teacher = self._teacher(rows, generator.initial_seed())
         dataset = self._dataset(rows, teacher)
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 

@@ -349,6 +349,8 @@ class Hungry(nn.Module):
 """
 PLUGIN = f"""{HUNGRY}
 from sequela import register
+from sequela.training import fit
+fit.CHECKPOINT_SECONDS = 0.0
 register.model("hungry", Hungry, reads=("signal",), title="Hungry")
 """
 

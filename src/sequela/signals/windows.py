@@ -215,8 +215,10 @@ class Shelf:
 
 def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
     """Yield a warning if windows (window, n_chans, n_times) have an amplitude that EEG has not."""
-    some = signal[:: max(1, len(signal) // _SOME_WINDOWS)]
-    median = float(np.median(some.std(axis=2, dtype=np.float64)))
+    rows = np.arange(0, len(signal), max(1, len(signal) // _SOME_WINDOWS))
+    blocks = in_blocks(signal, rows)
+    spread = np.concatenate([block.std(axis=2, dtype=np.float64) for block in blocks])
+    median = float(np.median(spread))
     if not _LEAST_UV <= median <= _MOST_UV:
         yield (
             f"the median standard deviation of a window is {median:.2g} µV, and that of EEG is "

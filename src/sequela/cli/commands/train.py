@@ -70,11 +70,12 @@ def train(
     del options["asked"], options["open_"]
 
     def progress(planned: Any) -> RunProgress:
-        from sequela.intake.one_row import columns_of  # after a mistyped name is refused
-
         table = planned.settings.signals if data == "table" else None
-        for line in columns_of(root, table.format) if table and isinstance(root, Path) else ():
-            console.print(line, markup=False, highlight=False)
+        if table and isinstance(root, Path):
+            from sequela.intake.one_row import columns_of
+
+            for line in columns_of(root, table.format):
+                console.print(line, markup=False, highlight=False)
         return RunProgress(console, planned)
 
     with reported_to(ReadingProgress()):

@@ -34,8 +34,8 @@ class StudyKeys:
     rooted: str = ""
     default: bool = False
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    quick_epochs: _Positive = 2
-    quick_average: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    quick_epochs: _Positive = 4
+    quick_average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     report: str = "the report"
     citation: str = ""
     reported: Mapping[str, Mapping[str, int | float | str]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.models.cpu_training import Dropout
+from sequela.models.cpu_training import Dropout, pooled_convolutions
 from sequela.models.signal import SignalConfig
 
 KERNEL = 5
@@ -55,9 +55,11 @@ class CNNBaseline(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
-        features = self.p1(self.r1(self.conv1(signal)))  # (batch, 6, 87)
-        features = self.p2(self.r2(self.conv2(features)))  # (batch, 16, 41)
-        hidden = self.r3(self.fc1(features.flatten(1)))  # (batch, hidden)
+        features = pooled_convolutions(signal, (self.conv1, None), (self.conv2, None))
+        if features is None:
+            pooled = self.p1(self.r1(self.conv1(signal)))  # (batch, 6, 87)
+            features = self.p2(self.r2(self.conv2(pooled))).flatten(1)  # (batch, 16 x 41)
+        hidden = self.r3(self.fc1(features))  # (batch, hidden)
         logits: Tensor = self.fc2(hidden)
         return logits
 
@@ -98,9 +100,11 @@ class CNNImproved(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
-        features = self.p1(self.r1(self.d1(self.conv1(signal))))  # (batch, 6, 87)
-        features = self.p2(self.r2(self.d2(self.conv2(features))))  # (batch, 16, 41)
-        hidden = self.d3(self.r3(self.fc1(features.flatten(1))))  # (batch, hidden[0])
+        features = pooled_convolutions(signal, (self.conv1, self.d1), (self.conv2, self.d2))
+        if features is None:
+            pooled = self.p1(self.r1(self.d1(self.conv1(signal))))  # (batch, 6, 87)
+            features = self.p2(self.r2(self.d2(self.conv2(pooled)))).flatten(1)  # (batch, 16 x 41)
+        hidden = self.d3(self.r3(self.fc1(features)))  # (batch, hidden[0])
         hidden = self.d4(self.r4(self.fc2(hidden)))  # (batch, hidden[1])
         logits: Tensor = self.fc3(hidden)
         return logits

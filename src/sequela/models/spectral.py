@@ -72,8 +72,8 @@ class LogSpectrum(nn.Module):
         """Compute (batch, n_chans, n_out) of segments of mean 0 (batch, n_chans, n_times)."""
         windows = centred.unfold(-1, self.window, self.step)  # (batch, n_chans, window, time)
         spectra = torch.fft.rfft(windows[:, :, :, None] * self.tapers)[..., 1:]
-        parts = torch.view_as_real(spectra)  # (batch, n_chans, window, taper, frequency, 2)
-        power = parts.square().sum(-1).mean((2, 3))
+        squares = torch.view_as_real(spectra).square()  # (batch, n_chans, window, taper, n, 2)
+        power = (squares[..., 0] + squares[..., 1]).mean((2, 3))  # sum(-1) takes ten times as long
         level = torch.log(self._banded(power) + QUIET)
         found = [level]
         if self.cosines.shape[1]:
@@ -115,20 +115,22 @@ class LagMoments(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
-        found = []
+        means = []
         for lag in self.lags:
             steps = signal[..., lag:] - signal[..., :-lag]
             squares = steps * steps
-            power = squares.mean(-1) + QUIET
-            size = power.sqrt()
-            moments = (
-                torch.log(size),
-                torch.log(steps.abs().mean(-1) / size + QUIET),
-                (squares * steps).mean(-1) / (power * size),
-                torch.log((squares * squares).mean(-1) / (power * power) + QUIET),
-            )
-            found.append(torch.stack(moments, -1))
-        return torch.cat(found, -1)
+            powers = squares, steps.abs(), squares * steps, squares * squares
+            means.append(torch.stack([numbers.mean(-1) for numbers in powers]))
+        square, absolute, cube, fourth = torch.stack(means, -1)  # (batch, n_chans, lag)
+        power = square + QUIET
+        size = power.sqrt()
+        moments = (
+            torch.log(size),
+            torch.log(absolute / size + QUIET),
+            cube / (power * size),
+            torch.log(fourth / (power * power) + QUIET),
+        )
+        return torch.stack(moments, -1).flatten(-2)
 
 
 Described = LogSpectrum | LagMoments | Reflections | Envelopes | Quantiles

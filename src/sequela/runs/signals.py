@@ -204,7 +204,7 @@ class SignalInputs:
         device = next(model.parameters()).device
         model.eval()
         said, segments = [], self._segments(np.arange(len(self.data.labels)))
-        with torch.inference_mode():
+        with torch.no_grad():  # in inference mode, networks take torch's own slower layers
             for first in range(0, len(self.data.labels), _PREDICTION_BATCH):
                 batch = segments.of(slice(first, first + _PREDICTION_BATCH)).to(device)
                 said.append(model(*batch.inputs))

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
+from sequela.models.cpu_training import keep_freed_memory
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
@@ -133,6 +134,8 @@ class _Fit:
         average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
         # One process on a CPU needs nothing of what Accelerate does in each step.
         self.alone = device.type == "cpu" and self.accelerator.num_processes == 1
+        if device.type == "cpu":
+            keep_freed_memory()
         prepare: Any = (lambda *objects: objects) if self.alone else self.accelerator.prepare
         raw = raw_model, self.raw_adam, train, self.raw_schedule
         self.model, _, self.train, self.schedule = prepare(*raw)

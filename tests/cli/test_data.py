@@ -104,11 +104,11 @@ def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
     ran("data", "check", "bonn")
     out, error = capsys.readouterr()
     assert error == ""
-    assert out.splitlines()[0] == "bonn: the excerpt that ships with sequela (400 recordings)"
+    assert out.splitlines()[0] == "bonn: the excerpt that ships with sequela (all 500 recordings)"
     for text in (
-        "1 channel of 4,097 samples (400 recordings) at 173.61 Hz",
-        "9,200 of 178 samples",
-        "seizure       80 recordings, -1,872 to 2,047 µV",
+        "1 channel of 4,097 samples (500 recordings) at 173.61 Hz",
+        "11,500 of 178 samples",
+        "seizure       100 recordings, -1,885 to 2,047 µV",
         "0 recordings, 0 segments",
     ):
         assert text in out
@@ -141,7 +141,7 @@ def test_list_tells_all_in_80_columns(
         assert data_set.licence in text
         assert data_set.size in text
         assert data_set.citation in text
-    assert "here: the excerpt that ships with sequela (400 recordings)" in text
+    assert "here: the excerpt that ships with sequela (all 500 recordings)" in text
     command = f"`{sys.executable} -m pip install 'sequela[nafld]'`"  # wrapped where it is long
     assert "".join(command.split()) in "".join(out.split())
 
@@ -150,7 +150,7 @@ def test_list_as_json(no_data: Path, capsys: Capture) -> None:
     ran("data", "list", "--json")
     listing = json.loads(capsys.readouterr().out)
     assert list(listing) == list(DATA_SETS)
-    assert listing["bonn"]["origin"] == "the excerpt that ships with sequela (400 recordings)"
+    assert listing["bonn"]["origin"] == "the excerpt that ships with sequela (all 500 recordings)"
     assert Path(listing["bonn"]["path"]).name == "bonn.parquet"
     assert (listing["meds"]["path"], listing["meds"]["origin"]) == (None, None)
     assert set(listing["meds"]) == {

@@ -12,11 +12,11 @@ from sequela.signals.bonn import SIGNALS
 def test_the_inventory_of_the_excerpt(excerpt: dict[str, Recording]) -> None:
     inventory = take_inventory(list(excerpt.values()), SIGNALS)
     assert inventory.classes == dict.fromkeys(
-        ["seizure", "tumour area", "healthy area", "eyes closed", "eyes open"], 80
+        ["seizure", "tumour area", "healthy area", "eyes closed", "eyes open"], 100
     )
-    assert (inventory.n_chans, inventory.n_times, inventory.sfreq) == (1, {4097: 400}, 173.61)
-    assert (inventory.n_segments, inventory.n_dropped) == (9200, 1200)
-    assert inventory.ranges["seizure"] == (-1872, 2047)
+    assert (inventory.n_chans, inventory.n_times, inventory.sfreq) == (1, {4097: 500}, 173.61)
+    assert (inventory.n_segments, inventory.n_dropped) == (11500, 1500)
+    assert inventory.ranges["seizure"] == (-1885, 2047)
     assert inventory.ranges["eyes open"] == (-288, 294)
     assert inventory.same_recordings == inventory.same_segments == ()
     inventory.require_distinct()

@@ -476,7 +476,7 @@ def test_the_command_says_what_came_of_it(
 ) -> None:
     ran("predict", file, "--data", "bonn", "--out", tmp_path / "said.parquet")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("said.parquet: 9,200 examples")
+    assert lines[0].endswith("said.parquet: 11,500 examples")
     assert lines[1] == "not scored: none"
     assert lines[2].startswith("known: 7,429 of these examples are in the training")
 

@@ -68,7 +68,9 @@ def test_places_are_looked_at_in_their_order(
 def test_a_root_that_does_not_exist_is_never_passed_over(
     no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert lookup("bonn").locate().origin == "the excerpt that ships with sequela (400 recordings)"
+    assert (
+        lookup("bonn").locate().origin == "the excerpt that ships with sequela (all 500 recordings)"
+    )
     with pytest.raises(DataNotFoundError, match="nowhere does not exist: expected the data set"):
         lookup("bonn").locate(tmp_path / "nowhere")
     monkeypatch.setenv("SEQUELA_DATA", str(tmp_path / "nowhere"))
@@ -99,7 +101,7 @@ def test_what_was_not_found_names_the_places_and_how_to_get_it(
 def test_recordings_come_with_where_they_were_found(no_data: Path, bonn_folder: Path) -> None:
     recordings, located = load_recordings("bonn")
     assert (len(recordings), located.origin.split(" (")[0]) == (
-        400,
+        500,
         "the excerpt that ships with sequela",
     )
     recordings, located = load_recordings("bonn", bonn_folder)

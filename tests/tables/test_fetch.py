@@ -20,7 +20,6 @@ from sequela.datasets.catalog import EXCERPTS, load_recordings, lookup
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataNotFoundError, DownloadError, UnknownNameError
 from sequela.intake import fetch
-from sequela.signals import bonn
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 # pooch leaves the answer of a request that failed to the garbage collector, and Python 3.13 warns.
@@ -41,15 +40,13 @@ LAST = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def small_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sets of ten recordings, not of a hundred; of these, too, some ship with the package."""
-    assert fetch.RECORDINGS_IN_SET == 100
+    """Sets of ten recordings, not of a hundred."""
     folder = tmp_path_factory.mktemp("excerpts")
     table = pq.read_table(EXCERPTS / "bonn.parquet")
     shipped = [int(name[1:]) <= LAST for name in table["recording_id"].to_pylist()]
     pq.write_table(table.filter(pa.array(shipped)), folder / "bonn.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetch, "EXCERPTS", folder)
-        patch.setattr(fetch, "RECORDINGS_IN_SET", LAST)
         yield
 
 
@@ -57,14 +54,11 @@ def small_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def published(
     excerpt: dict[str, Recording], as_text: Callable[[Recording], bytes]
 ) -> dict[str, dict[str, bytes]]:
-    """The files of each set: the recordings of the excerpt, and made ones in place of the rest."""
-    made = b"".join(b"%d\n" % (value % 100) for value in range(bonn.N_TIMES))
+    """The files of each set."""
     return {
         letter: {
             f"{letter}{number:03d}.{'TXT' if letter == 'N' else 'txt'}": (
                 as_text(excerpt[f"{letter}{number:03d}"])
-                if f"{letter}{number:03d}" in excerpt
-                else made
             )
             for number in range(1, LAST + 1)
         }
@@ -160,7 +154,7 @@ def test_the_five_files_are_fetched_once_and_then_found(
     assert "`sequela data get bonn` put under" in located.origin
     by_id = {each.recording_id: each for each in recordings}
     shipped = excerpt.keys() & by_id.keys()
-    assert len(shipped) > 3 * LAST
+    assert len(shipped) == 5 * LAST
     for recording_id in shipped:
         np.testing.assert_array_equal(by_id[recording_id].signal, excerpt[recording_id].signal)
     server.asked.clear()

@@ -1,9 +1,8 @@
 """The download of a data set into the user's cache, with a proof of its content.
 
 The publisher of the Bonn data publishes no checksums of the five zip files. So each file is checked
-by its content: it must be a whole zip file (every entry carries a checksum) of 100 recordings of
-4,097 whole numbers, and each recording that also ships with sequela, 80 of the 100, must equal it
-value by value. For the other 20 of each set only the form is checked.
+by its content: it must be a whole zip file (every entry carries a checksum) of the 100 recordings
+that also ship with sequela, equal value by value.
 
 Readers see nothing before all five files are checked: they are collected in a temporary folder,
 which is then renamed. A file that was checked before is not fetched again.
@@ -25,7 +24,6 @@ from sequela.version import __version__
 RETRIES = 2
 TIMEOUT = 30
 """The timeout in seconds without an answer or a byte."""
-RECORDINGS_IN_SET = 100
 
 _UPF = "https://www.upf.edu/documents/229517819/234490509"
 BONN_FILES = {
@@ -148,11 +146,11 @@ def _prove(file: Path, letter: str) -> None:
     except DataError as error:
         finding, _, _ = str(error).replace(f"{file}", "it").rpartition(";")
         raise DataError(finding) from error
-    if len(recordings) != RECORDINGS_IN_SET:
-        raise DataError(f"it holds {len(recordings)} recordings, expected {RECORDINGS_IN_SET}")
-    for known in bonn.read_excerpt(EXCERPTS / DATA_SETS["bonn"].excerpt):
-        if known.recording_id[0] != letter:
-            continue
+    excerpt = bonn.read_excerpt(EXCERPTS / DATA_SETS["bonn"].excerpt)
+    shipped = [known for known in excerpt if known.recording_id[0] == letter]
+    if len(recordings) != len(shipped):
+        raise DataError(f"it holds {len(recordings)} recordings, expected {len(shipped)}")
+    for known in shipped:
         got = recordings.get(known.recording_id)
         if got is None or not np.array_equal(got.signal, known.signal):
             raise DataError(

@@ -36,7 +36,7 @@ SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
 """The segments: about one second, as in the UCI set."""
 
 SESSIONS = EXCERPTS / "bonn_sessions.csv"
-"""The sessions of 400 recordings, by a hash of their content, from ``scripts/make_sessions.py``."""
+"""The session of each recording, by a hash of its content, from ``scripts/make_sessions.py``."""
 LAG = 64 / SFREQ
 """The largest time difference of recordings of one session, in seconds."""
 

@@ -61,6 +61,7 @@ def main() -> None:
         bonn.SFREQ,
         lag=bonn.LAG,
         decimate=False,
+        bound=bonn.BOUND,
         spreads=0,
     )
     ids = [each.recording_id for each in recordings]

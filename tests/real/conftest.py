@@ -40,12 +40,23 @@ def real_data() -> Path:
     pytest.skip(f"{found}: real data sets are not tested")
 
 
+def set_a(real_data: Path, once: Once) -> Path:
+    """Return a folder with set a of PhysioNet 2012 alone, next to which others may lie."""
+
+    def fill(folder: Path) -> None:
+        for name in ("set-a.tar.gz", "Outcomes-a.txt"):
+            (folder / name).symlink_to(real_data / FOLDERS["physionet2012"] / name)
+
+    return once("real-set-a", fill)
+
+
 @pytest.fixture(scope="session")
 def built(real_data: Path, once: Once) -> Built:
     """Build the events of a data set once for all tests, which only read them."""
 
     def get(name: str, tables: Collection[str] = (), at: str = "") -> Path:
-        root = real_data / (at or FOLDERS[name])
+        root = set_a(real_data, once) if name == "physionet2012" else real_data / FOLDERS[name]
+        root = real_data / at if at else root
         digest = sha256(repr(sorted(tables)).encode()).hexdigest()[:8]
 
         def fill(folder: Path) -> None:

@@ -39,6 +39,14 @@ def test_the_excerpt_equals_the_originals(real_data: Path) -> None:
         np.testing.assert_array_equal(original.signal, kept.signal)
 
 
+@pytest.fixture
+def complete(real_data: Path) -> Path:
+    """Return the folder of the real data, if all 500 recordings are in it."""
+    if len([*(real_data / "bonn").rglob("*.*")]) < 500:
+        pytest.skip("an older copy of the recordings lacks a fifth")
+    return real_data
+
+
 def make_excerpt(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
     out.mkdir()
     script = Path(__file__).parents[2] / "scripts" / "make_excerpts.py"
@@ -51,10 +59,10 @@ def make_excerpt(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_same_excerpt_each_time(real_data: Path, tmp_path: Path) -> None:
+def test_the_script_makes_the_same_excerpt_each_time(complete: Path, tmp_path: Path) -> None:
     files = []
     for out in (tmp_path / "once", tmp_path / "again"):
-        assert make_excerpt(real_data, out).returncode == 0
+        assert make_excerpt(complete, out).returncode == 0
         files.append(out / "bonn.parquet")
     assert files[0].read_bytes() == files[1].read_bytes()
     for made, kept in zip(
@@ -64,9 +72,9 @@ def test_the_script_makes_the_same_excerpt_each_time(real_data: Path, tmp_path: 
         np.testing.assert_array_equal(made.signal, kept.signal)
 
 
-def test_the_script_takes_nothing_but_the_originals(real_data: Path, tmp_path: Path) -> None:
-    for file in (real_data / "bonn").rglob("*.*"):
-        copy = tmp_path / "bonn" / file.relative_to(real_data / "bonn")
+def test_the_script_takes_nothing_but_the_originals(complete: Path, tmp_path: Path) -> None:
+    for file in (complete / "bonn").rglob("*.*"):
+        copy = tmp_path / "bonn" / file.relative_to(complete / "bonn")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
     spoilt = tmp_path / "bonn" / "S" / "S001.txt"

@@ -35,7 +35,8 @@ def resembling(content: Content) -> int:
 def test_no_recording_is_a_copy_and_some_were_made_at_the_same_time(
     bonn: Segments, uci: Segments
 ) -> None:
-    assert resembling(content_of(bonn)) == resembling(content_of(uci)) == 18
+    count = {400: 18, 500: 27}[bonn.n_recordings]  # an older copy lacks a fifth
+    assert resembling(content_of(bonn)) == resembling(content_of(uci)) == count
 
 
 def test_recordings_that_resemble_each_other_follow_each_other(bonn: Segments) -> None:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from tests.real.conftest import Built
+from tests.conftest import Once
+from tests.real.conftest import Built, set_a
 from tests.rows_hash import rows_hash
 
 from sequela.cohort.events import open_events
@@ -68,12 +69,12 @@ def test_mimic3_as_tables_of_a_hospital(real_data: Path, built: Built, tmp_path:
 
 @pytest.mark.slow
 def test_physionet2012_as_tables_of_a_hospital(
-    real_data: Path, built: Built, tmp_path: Path
+    real_data: Path, built: Built, tmp_path: Path, once: Once
 ) -> None:
     """Its text files, written as the two tables that they are."""
     root = tmp_path / "own"
     root.mkdir()
-    for name, rows in physionet2012.read(real_data / "physionet2012"):
+    for name, rows in physionet2012.read(set_a(real_data, once)):
         assert isinstance(rows, pa.RecordBatchReader)
         pq.write_table(rows.read_all(), root / f"{name}.parquet")
     (root / "tables.toml").write_text(describe(Path("physionet2012"))[0], "utf-8")

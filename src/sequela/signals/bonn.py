@@ -37,6 +37,8 @@ SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
 
 SESSIONS = EXCERPTS / "bonn_sessions.csv"
 """The session of each recording, by a hash of its content, from ``scripts/make_sessions.py``."""
+BOUND = 0.3
+"""The least correlation of recordings of one session; the audit has a higher one."""
 LAG = 64 / SFREQ
 """The largest time difference of recordings of one session, in seconds."""
 
@@ -88,6 +90,7 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
             SFREQ,
             lag=LAG,
             decimate=False,
+            bound=BOUND,
             spreads=0,
             compared=lambda one: np.logical_or(new, new[one]),
         )

@@ -12,9 +12,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-BOUND = 0.3
-"""The least correlation of simultaneous recordings, and its least ratio to that when moved."""
+BOUND = 0.35
+"""The least correlation of simultaneous recordings: among 500, chance alone brings 0.2 pairs."""
 RATIO = 1.5
+"""Its least ratio to the correlation when moved."""
 SPREADS = 6.0
 """The least ratio to the root mean square of a pair's correlations when moved."""
 MOVED = 2.0  # seconds
@@ -31,21 +32,23 @@ def pairs(
     *,
     lag: float = 1.0,
     decimate: bool = True,
+    bound: float = BOUND,
     spreads: float = SPREADS,
     compared: Callable[[int], NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.int64]:
     """Find the pairs of recordings made at the same time.
 
     Slow drifts below 2 Hz are removed. A pair is simultaneous if its largest absolute correlation
-    within ``lag`` is above 0.3, above 1.5 times its largest correlation at lags of two seconds and
-    more, and above ``spreads`` times the root mean square of those. Recordings of less than eight
-    seconds cannot be compared; of longer ones, the first minute is used.
+    within ``lag`` is above ``bound``, above 1.5 times its largest correlation at lags of two
+    seconds and more, and above ``spreads`` times the root mean square of those. Recordings of less
+    than eight seconds cannot be compared; of longer ones, the first minute is used.
 
     Args:
         signals: One channel of each recording, (n_times,), without NaN.
         sfreq: Samples per second, in Hz.
         lag: Seconds by which simultaneous recordings may be apart.
         decimate: Whether to compare only frequencies below 20 Hz, which is several times faster.
+        bound: The least correlation.
         spreads: Six finds no pair among 79,800 of independent rhythms of 20 s or more.
         compared: Function from the index of a recording to bool (recording,), the others to compare
             it with; all by default.
@@ -76,7 +79,7 @@ def pairs(
             correlation = fft.irfft(spectra[some] * spectra[one].conj(), size, axis=1)
             aligned = np.abs(correlation[:, np.arange(-near, near + 1)]).max(axis=1)
             away = correlation[:, moved:-moved]
-            least = np.maximum(RATIO * np.maximum(away.max(axis=1), -away.min(axis=1)), BOUND)
+            least = np.maximum(RATIO * np.maximum(away.max(axis=1), -away.min(axis=1)), bound)
             (likely,) = np.nonzero(aligned > least)
             spread = np.sqrt(np.square(correlation[np.ix_(likely, lags)] * unbiased).mean(axis=1))
             others = some[likely[aligned[likely] > spreads * spread]]

@@ -313,6 +313,8 @@ class RunSettings(_Settings):
     (cost_ratio)."""
     resamples: int = Field(default=2_000, ge=100, json_schema_extra=NO_OPTION)
     """Compute each interval from this many bootstrap resamples."""
+    rounds: int = Field(default=500, ge=1, json_schema_extra=NO_OPTION)
+    """Add trees in at most this many rounds of boosting."""
     segment: SegmentLength | None = None
     """Cut recordings into segments of this many samples; `recording` keeps each whole (default: set
     by the model, else by the data set)."""

@@ -60,6 +60,7 @@ class Examples:
 
     Features are float32 (example, column), dense or sparse. ``tuning`` are the validation examples,
     for a penalty or early stopping. Examples may have a ``weight``, and ``times`` to an event.
+    Boosting takes at most so many ``rounds``.
     """
 
     features: Table
@@ -69,6 +70,7 @@ class Examples:
     n_classes: int
     weight: NDArray[np.float64] | None = None
     times: Times | None = None
+    rounds: int = 500
 
     def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Return the weights of some examples, if they have any."""
@@ -134,7 +136,7 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
             "the last horizon: expected some; give it more examples, or later horizons"
         )
     table = _beside_interval(examples.features[example], interval, size)
-    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight)
+    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight, rounds=examples.rounds)
     return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
 
 
@@ -292,7 +294,7 @@ def _boosted(
     rows, tuning = examples.train, examples.tuning
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
-        max_iter=500,
+        max_iter=examples.rounds,
         max_leaf_nodes=MOST_LEAVES,
         min_samples_leaf=LEAST_EXAMPLES,
         l2_regularization=1.0,

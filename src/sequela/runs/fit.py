@@ -166,9 +166,8 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     started = time.perf_counter()
     data, given = run.data, run.given
     train, tuning = data.rows("train"), data.rows("tuning")
-    examples = reference.Examples(
-        given.features, data.labels, train, tuning, len(data.classes), times=data.times
-    )
+    sets = given.features, data.labels, train, tuning, len(data.classes)
+    examples = reference.Examples(*sets, times=data.times, rounds=run.settings.rounds)
     arrays = reference.fitted(entry, examples, run.settings.seed_of_training)
     seconds = time.perf_counter() - started
     cost = account_of_reference(run.settings.model, arrays, given)

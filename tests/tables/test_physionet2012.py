@@ -117,9 +117,7 @@ def test_bad_records(change: tuple[str, str], said: str, physionet2012: Path, ma
     assert said in str(raised.value)
 
 
-def test_blank_parameters_and_unknown_pressures_are_counted(
-    physionet2012: Path, made: Any
-) -> None:
+def test_blank_parameters_and_unknown_pressures_are_counted(physionet2012: Path, made: Any) -> None:
     """As 2,403 and 224 rows of set c are; its outcomes are in a folder of their own."""
     (physionet2012 / "set-a").rename(physionet2012 / "set-c")
     (physionet2012 / "outcomes").mkdir()

@@ -106,7 +106,7 @@ def predict_other(
     others, predicted = [], []
     for number, run in enumerate(folder.runs):
         model, own = trained(run, trust_code=trust_code), work / str(number)
-        own.mkdir(parents=True)
+        own.mkdir(parents=True, exist_ok=True)
         others.append(load_other(run, model.header, name, root, own, labels))
         predicted.append(others[-1].predictions(model.probabilities_of(others[-1])))
     if len(predicted) == 1:

@@ -79,13 +79,14 @@ def only_model(folder: Run, purpose: str) -> RunFolder:
 def _own(folder: Run) -> dict[str, Any]:
     predictions, settings = folder.predictions, folder.settings
     leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
-    calibration = calibration_in_words(predictions.part("held_out"))
+    numbers: dict[str, Any] = {"leaks": leaks}
+    if calibration := calibration_in_words(predictions.part("held_out")):
+        numbers["calibration"] = calibration
     if folder.of_many:
-        numbers = summarise_runs(folder.runs)["test"]
-        return {"leaks": leaks, "calibration": calibration, **numbers}
+        return numbers | summarise_runs(folder.runs)["test"]
     fixed, test_set = folder.data.classes_fixed, ("held_out",)
-    numbers = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)["held_out"]
-    return {"leaks": leaks, "calibration": calibration, **numbers}
+    parts = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)
+    return numbers | parts["held_out"]
 
 
 def predict_other(
@@ -136,9 +137,10 @@ def judge_other(folder: Run, other: Examples, predictions: Predictions) -> dict[
         f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
         f"{marked}s_set_aside_under_another_name": other.renamed,
         **other.unlike_training,
-        "calibration": calibration_in_words(predictions),
         **summarise(predictions, seed=seed, recordings=other.classes_fixed),
     }
+    if calibration := calibration_in_words(predictions):
+        found["calibration"] = calibration
     if marked == "subject" and folder.first.split.pseudonyms is None:
         found["overlap_unknown"] = NO_KEY
     if len(predictions.classes) == _TWO and not predictions.horizons:

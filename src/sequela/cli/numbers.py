@@ -163,7 +163,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
             yield f"set aside: {count:,} {units} in the model's training or validation set{under}"
-    yield from (numbers[name] for name in ("calibration", "overlap_unknown") if numbers.get(name))
+    yield from (numbers[name] for name in ("calibration", "overlap_unknown") if name in numbers)
     if "unknown_codes" in numbers:
         share = numbers["unknown_codes"]
         yield (

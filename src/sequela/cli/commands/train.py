@@ -65,8 +65,10 @@ def train(
     from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.cli.progress import ReadingProgress, RunProgress
     from sequela.models.defaults import Default
+    from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
     from sequela.runs.find import open_run
+    from sequela.studies.train import by_kind
     from sequela.studies.train import train as train_run
 
     check_names(model, data)
@@ -91,6 +93,10 @@ def train(
 
     with reported_to(ReadingProgress()):
         run = train_run(**options, on_default=on_default, progress=progress, **given(asked))
+    unused = by_kind(given(asked))[1]["training"]
+    if unused and run.settings.model in REFERENCE_MODELS:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        console.print(f"{names}: without effect, as {run.settings.model} is a baseline model")
     say_finished(console, run, open_=open_)
     for second_of in seconds:
         second = open_run(second_of(run.path))

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from sequela.errors import RunError, SettingError
+from sequela.errors import RunError, SettingError, without_passwords
 
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
@@ -235,6 +235,8 @@ class SignalSettings(_Settings):
     format: tuple[str, ...] = ()
     """Form of csv files as KEY=VALUE, such as 'separator=;', 'decimal=,', 'encoding=latin-1' or
     'date=%d/%m/%Y'; may be repeated (with one row per patient: only what cells do not show)."""
+    sheet: Text = None
+    """Sheet of an Excel workbook, for a table with one row per patient in one of several sheets."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
     `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
@@ -393,7 +395,7 @@ class RunSettings(_Settings):
         """Return the settings as TOML; ``None`` is left out."""
         import tomlkit
 
-        return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomlkit.dumps(_without_passwords(self.model_dump(mode="json", exclude_none=True)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -406,6 +408,15 @@ class RunSettings(_Settings):
             ) from error
         except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: not a run's settings: {error}") from error
+
+
+def _without_passwords(value: Any) -> Any:
+    """Remove passwords from the texts of a record; its form stays."""
+    if isinstance(value, dict):
+        return {name: _without_passwords(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_passwords(part) for part in value]
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROLES = ("label", "id", "time", "site")
-_KEYS = {*ROLES, "title", "classes", "omit", "format"}
+_KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
 """Pairs of classes whose second is the event; the first ones need the name of the label."""
@@ -47,7 +47,7 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
-_KEY = "missing="
+_KEY, _SHEET = "missing=", "sheet="
 _KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
@@ -114,6 +114,8 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
+    if given.sheet:
+        given = given.model_copy(update={"format": (*given.format, f"{_SHEET}{given.sheet}")})
     seen = inspected(path, given.format)
     for key, what in (("label", "outcome"), ("id", "patient")):
         if getattr(given, key) is None:
@@ -265,7 +267,11 @@ def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
     state = path.stat()
-    return _looked(path, _codes(form), state.st_mtime_ns, state.st_size)
+    return _looked(path, _codes(form), _sheet(form), state.st_mtime_ns, state.st_size)
+
+
+def _sheet(form: Sequence[str]) -> str:
+    return "".join(key.removeprefix(_SHEET) for key in form if key.startswith(_SHEET))
 
 
 def _codes(form: Sequence[str]) -> tuple[str, ...]:
@@ -275,13 +281,14 @@ def _codes(form: Sequence[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)
-def _looked(path: Path, missing: Sequence[str], *_: int) -> Seen:
-    found = look(path, missing=missing)
+def _looked(path: Path, missing: Sequence[str], sheet: str, *_: int) -> Seen:
+    found = look(path, missing=missing, sheet=sheet)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
         raise DataError(
-            f"{path} has {len(found)} sheets ({names}): save the one with one row per patient as a "
-            f"file; if several are tables of a hospital, name their folder, {path.parent}"
+            f"{path} has {len(found)} sheets ({names}): name the one with one row per patient by "
+            f"`train --sheet NAME`; if several are tables of a hospital, name their folder, "
+            f"{path.parent}"
         )
     if not found[0].rows:
         raise DataError(f"{path} has no row below its header: expected one row per patient")
@@ -376,7 +383,7 @@ class _Table:
         for doubt in self.seen.doubts:
             if not ("--" in doubt and known) and not any(word in doubt for word in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        said = [key for key in said if not key.startswith(_KEY)]
+        said = [key for key in said if not key.startswith((_KEY, _SHEET))]
         found = dict(self.seen.form)
         if f"decimal={found.get('thousands')}" in said:
             del found["thousands"]
@@ -415,7 +422,8 @@ class _Table:
     def opened(self) -> "Iterator[DuckDBPyConnection]":
         """Open the table ``cells``: its text, each name with a prefix."""
         with connection_for(self.path) as connection:
-            relation, names = text_of(paths_of(self.path), connection, self.form)
+            paths = paths_of(self.path, _sheet(self.rows.settings.format))
+            relation, names = text_of(paths, connection, self.form)
             renamed = (f"trim({quoted(name)}) AS {_cell(name)}" for name in names)
             relation.project(", ".join(renamed)).create("cells")
             for name in names:

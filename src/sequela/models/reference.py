@@ -3,6 +3,7 @@
 Each is fitted on a table of features and stored as arrays, so that it can be applied to other data.
 """
 
+import copy
 import io
 import json
 import zipfile
@@ -327,6 +328,13 @@ def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
     model = loaded(arrays["skops"].tobytes())
     said: Probabilities = model.predict_proba(features)
     return said
+
+
+def shifted(arrays: Arrays, intercept: float) -> Arrays:
+    """Add a number to the log odds that boosted trees of two classes predict."""
+    model = copy.copy(loaded(arrays["skops"].tobytes()))
+    model._baseline_prediction = model._baseline_prediction + intercept  # noqa: SLF001
+    return {**arrays, "skops": np.frombuffer(dumped(model), np.uint8)}
 
 
 def _cox(examples: Examples, _: int) -> Arrays:

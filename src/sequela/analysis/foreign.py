@@ -50,7 +50,7 @@ class Foreign:
     validation. ``times`` are datetime64 (row,) by column, ``time`` is the column with the time of
     the prediction. ``score`` is the probability of the second class, float64 (row,), ``stated`` the
     numbers of a published result, ``later`` the columns known after the outcome, by their name or
-    texts.
+    texts; ``open_questions`` are on the form of a file.
     """
 
     table: NDArray[np.floating]
@@ -66,6 +66,7 @@ class Foreign:
     score: Scores | None = None
     stated: Mapping[str, float] = field(default_factory=dict)
     later: tuple[str, ...] = ()
+    open_questions: tuple[str, ...] = ()
 
     @cached_property
     def group(self) -> Ids:
@@ -137,12 +138,22 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
 
 def not_checked(data: Foreign) -> Iterator[str]:
     """Yield what was not looked for, and why."""
+    yield from data.open_questions
     if not data.splits:
-        yield "leaks from one part into another: no split is known"
+        yield "leaks from one part into another: no split is known; name its column with --split"
+    elif not data.units:
+        unit = "patients in two parts: no column of the patient"
+        if data.signals is not None:
+            unit = "patients or recordings in two parts: no array of the patient or recording"
+        yield f"{unit} is known, name it with --group"
+    if not data.names:
+        yield "copies and columns: there are no columns but those named above"
+    if data.time is None:
+        yield "times after the prediction: no time of the prediction is known, name it with --time"
     if len(data.splits) > _SPLITS:
         yield f"splits after the first {_SPLITS}"
     if data.label is None:
-        yield "what gives the label: no label is known"
+        yield "what gives the label: no label is known; name its column with --label"
     elif not data.many:
         unit = next(iter(data.units), "row")
         yield f"what gives the label: a class has fewer than {_LEAST} {unit}s"

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +24,10 @@ from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
 from sequela.formats.columns import nulls_of, values_of
+from sequela.intake.one_row import typed
 from sequela.tables.stored_tables import connection_for, quoted
 
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
 ARRAYS = (".npy", ".npz", ".fif", ".fif.gz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
@@ -35,7 +37,6 @@ _BATCH = 50_000  # rows
 _EXACT = 1 << 24  # integers that float32 keeps apart
 _CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
-_BLANK = "'', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None', '?'"
 _OF_FILE = "part of the file"
 _COHORTS = """
 SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
@@ -72,7 +73,7 @@ class Columns:
 
     def named(self, role: str) -> list[str]:
         """Return the columns whose name is usual for a role."""
-        return [n for n in self.numbers if re.fullmatch(_NAMES[role], n.strip(), re.IGNORECASE)]
+        return [name for name in self.numbers if _is_named(name, role)]
 
     def codes(self, name: str) -> tuple[Ids, list[str]]:
         """Return the number of each row's value, -1 where it is missing, and the values."""
@@ -90,13 +91,15 @@ def read(
     chosen: Mapping[str, Sequence[str]],
     separate: Mapping[str, Any],
     splits: Any = None,
+    form: Sequence[str] = (),
 ) -> tuple[Foreign, list[Input]]:
     """Read tables, arrays, predictions and results as one.
 
     ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
     their own, ``separate`` by role. Columns are ``chosen`` by role, others are recognised by name.
-    ``splits`` is a splitter of scikit-learn, or index arrays.
+    ``splits`` is a splitter of scikit-learn, or index arrays; ``form`` the form of text files.
     """
+    open_questions = list[str]()
     inputs = [_checked(each) for each in inputs]
     results = [each for each in inputs if _ends(each, RESULTS)]
     stated = {name: value for path in results for name, value in _numbers_in(path).items()}
@@ -110,13 +113,15 @@ def read(
         def table(given: Any, name: str, more: str = "") -> str:
             """Return SQL that reads an input."""
             source = quoted(name)
-            where = str(given).replace("'", "''") if isinstance(given, Path) else ""
+            where = str(given).replace("'", "''")
             if not isinstance(given, Path) or _ends(given, *ARRAYS):
                 connection.register(name, _arrow(given, name, signals))
             elif _ends(given, ".parquet"):
                 source = f"read_parquet('{where}')"
             else:
-                source = f"read_csv('{where}', sample_size = 50000, nullstr = [{_BLANK}])"
+                relation, doubts = typed(connection, _as_csv(given, work), form)
+                relation.create_view(name)
+                open_questions.extend(f"the form of {given.name}: {each}" for each in doubts)
             return f"SELECT *{more} FROM {source}"  # noqa: S608
 
         marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(inputs) > 1 else "" for part in parts]
@@ -135,7 +140,16 @@ def read(
         data = replace(data, splits=_index_arrays(splits, data))
     rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
     words[len(results)] = Input(_name(inputs[0]), f"{rows}: {'; '.join(roles)}")
-    return replace(data, stated=stated), words
+    return replace(data, stated=stated, open_questions=tuple(open_questions)), words
+
+
+def _as_csv(path: Path, work: Path) -> Path:
+    """Return a file under a name that ends in .csv, which the readers of tables expect."""
+    if not re.search(r"\.tsv(\.gz)?$", path.name.lower()):
+        return path
+    link = work / re.sub(r"\.tsv(\.gz)?$", r".csv\1", path.name.lower())
+    link.symlink_to(path.resolve())
+    return link
 
 
 def _parts_in(inputs: Sequence[Any]) -> list[str | None]:
@@ -414,7 +428,7 @@ def of_table(
     roles = _Roles(table, chosen)
     split, label = roles.classes("split"), roles.classes("label")
     named = [*table.times, *roles.free()]
-    usual = [n for n in named if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
+    usual = [name for name in named if _is_named(name, "prediction time")]
     asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
     if asked and asked[0] not in table.times:  # minutes since the admission, or years
         timed = table.named("other time")
@@ -444,8 +458,13 @@ def of_table(
 
 def _is_later(name: str, texts: Sequence[str]) -> bool:
     words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
-    named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
-    return bool(named or any(map(OUTCOME_WORDS.search, words)))
+    return _is_named(name, "later") or any(map(OUTCOME_WORDS.search, words))
+
+
+def _is_named(name: str, role: str) -> bool:
+    """Return whether a name is usual for a role, whatever its case, accents and blanks."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return bool(re.fullmatch(_NAMES[role], re.sub(r"\W+", "_", letters.strip()), re.IGNORECASE))
 
 
 def part_of(value: str) -> int | None:

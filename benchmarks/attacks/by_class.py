@@ -86,6 +86,13 @@ def hummed(x: Any, frequency: float, size: float) -> Any:
     return x + size * np.sin(2 * np.pi * frequency * np.arange(SAMPLES) / SFREQ)
 
 
+def waves(rng: np.random.Generator, n: int) -> Any:
+    """Make spikes and waves, whose frequency varies within a window, as that of patients does."""
+    frequency = 3 + 0.3 * np.cumsum(rng.standard_normal((n, 1, SAMPLES)), axis=2) / 10
+    phase = 2 * np.pi * (np.cumsum(frequency, axis=2) / SFREQ + rng.random((n, 1, 1)))
+    return filters.sawtooth(phase, 0.9)
+
+
 def spiked(x: Any, rng: np.random.Generator) -> Any:
     """Add the pulse of a trigger."""
     x = x.copy()
@@ -147,7 +154,12 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
     "honest windows": (lambda: windows(lambda x, y, _: x), False),
     "honest windows with all digits": (lambda: windows(lambda x, y, _: x, None), False),
     "honest windows in whole µV": (lambda: windows(lambda x, y, _: x, 0), False),
-    "a larger amplitude in one class": (lambda: in_class(lambda x, _: 2.5 * x), False),
+    "a larger amplitude in one class": (
+        lambda: windows(lambda x, y, _: np.round(x * (1 + 1.5 * y[:, None, None]), 2), None), False),
+    "a tenfold amplitude in one class": (
+        lambda: windows(lambda x, y, _: np.round(x * (1 + 9 * y[:, None, None]), 2), None), False),
+    "a tenfold amplitude in one class, all digits": (
+        lambda: windows(lambda x, y, _: x * (1 + 9 * y[:, None, None]), None), False),
     "a larger amplitude in one class, whole µV": (
         lambda: windows(lambda x, y, _: np.round(x * (1 + 3 * y[:, None, None]))), False),
     "slower waves in one class": (
@@ -165,8 +177,7 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
         lambda: in_class(lambda x, r: np.round(
             x + 6 * filtered(r.standard_normal(x.shape), 25, "highpass"), 2)), False),
     "spikes and waves in one class": (
-        lambda: in_class(lambda x, _: np.round(
-            x + 60 * filters.sawtooth(2 * np.pi * 3 * np.arange(SAMPLES) / SFREQ), 2)), False),
+        lambda: in_class(lambda x, r: np.round(x + 60 * waves(r, len(x)), 2)), False),
     "low voltage in one class": (lambda: in_class(lambda x, _: np.round(x / 6, 2)), False),
     "hum in both classes": (lambda: windows(lambda x, y, _: hummed(x, 50, 6)), False),
     "a low-pass in both classes": (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import fitted, overlaps, tells
+from sequela.audit import fitted, overlaps, tells, windows
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import Ids, Rows
 from sequela.evaluation.delong import areas
@@ -125,7 +125,8 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
         ("windows of one signal in two parts", split and signals, _each_split(data, _windows)),
         ("a split by time", split and timed, _each_split(data, _by_time)),
         ("copies under several ids", alone, _copies(data)),
-        ("columns that give the label", data.many and data.names, _columns(data)),
+        ("columns that give the label", data.many and data.names and not signals, _columns(data)),
+        ("signals that give the label", data.many and signals, _signals(data)),
         ("ids and times that give the label", data.many and named, _identifiers(data)),
         ("times after the prediction", timed and len(data.times) > 1, _times(data)),
         ("duplicated ids", data.score is not None and data.identifiers, _repeated(data)),
@@ -235,9 +236,14 @@ def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
-    signals = np.asarray(data.signals)
-    found = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
-    yield from found or (fitted.continued_groups(signals, data.group, rows) if data.units else ())
+    signals, group = np.asarray(data.signals), data.group.astype(np.str_)
+    findings = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    yield from findings or windows.between_parts(signals, rows, group)
+
+
+def _signals(data: Foreign) -> Iterator[Found]:
+    label, group = np.asarray(data.label), data.group.astype(np.str_)
+    yield from windows.by_class(np.asarray(data.signals), label, data.classes, group, group)
 
 
 def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:

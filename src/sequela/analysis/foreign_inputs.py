@@ -536,7 +536,8 @@ def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
                 f"{splits} does not split {n} rows ({error}); it may need y or groups"
             ) from error
     splits = [splits] if isinstance(splits, Mapping) else [*splits]
-    if all(isinstance(each, np.ndarray) or np.ndim(each[0]) == 0 for each in splits):
+    first = splits[0]
+    if not isinstance(first, Mapping) and (isinstance(first, np.ndarray) or np.ndim(first[0]) == 0):
         names = [*PARTS] if len(splits) > _TEST else _SIDES
         several = [f"fold {i + 1}" for i in range(len(splits))]
         splits = [dict(zip(names if len(splits) <= len(PARTS) else several, splits, strict=True))]

@@ -28,7 +28,10 @@ _REPEATED, _SEVERAL = 5, 5  # rows with a value, and such values, that an averag
 _EXACT = 1e-6
 CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left
 AMPLITUDE = "amplitude"
-ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping")
+ARTEFACTS = (
+    "offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping", "repeated samples",
+    "flat stretch", "scaling", "pulse", "line", "edge", "rise", "notch",
+)  # fmt: skip
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap

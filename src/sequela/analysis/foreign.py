@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import fitted, overlaps, tells, windows
+from sequela.audit import cells, fitted, overlaps, tells, windows
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import Ids, Rows
 from sequela.evaluation.delong import areas
@@ -50,7 +50,8 @@ class Foreign:
     validation. ``times`` are datetime64 (row,) by column, ``time`` is the column with the time of
     the prediction. ``score`` is the probability of the second class, float64 (row,), ``stated`` the
     numbers of a published result, ``later`` the columns known after the outcome, by their name or
-    texts; ``open_questions`` are on the form of a file.
+    texts; ``open_questions`` are on the form of a file. By row are also numbers on how texts are
+    ``written``, and the forms of ``texts``, by name.
     """
 
     table: NDArray[np.floating]
@@ -67,6 +68,8 @@ class Foreign:
     stated: Mapping[str, float] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     open_questions: tuple[str, ...] = ()
+    written: Mapping[str, Scores] = field(default_factory=dict)
+    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     @cached_property
     def group(self) -> Ids:
@@ -287,6 +290,16 @@ def _columns(data: Foreign) -> Iterator[Found]:
         yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
     if data.two:
         yield from _together(data, rows, copies)
+    left = [column for column in range(len(data.names)) if column not in copies]
+    table, names = data.table[rows][:, left].astype(np.float64), [data.names[c] for c in left]
+    written = {name: values[rows] for name, values in data.written.items()}
+    blanks = np.isnan(table).sum(1)
+    if blanks.any():
+        written["the number of blank cells"] = blanks.astype(np.float64)
+    texts = {name: values[rows] for name, values in data.texts.items()}
+    label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
+    tested = np.isin(rows, _test(data)[1])
+    yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)
     strong, done = _strong(data, rows, copies), set[int]()
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)

@@ -4,7 +4,7 @@ import re
 import tomllib
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -448,6 +448,8 @@ def of_table(
         time=next(iter(asked), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
+        written=dict(_lengths(table)),
+        texts=dict(_forms(table)),
         later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
     )
     for place, name in enumerate(data.names):
@@ -456,9 +458,34 @@ def of_table(
     return data, [*words, f"{len(data.names)} other columns"]
 
 
+def _lengths(table: Columns) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the length of each text, of columns in which it varies."""
+    for name, texts in table.texts.items():
+        lengths = np.array([*map(len, texts), np.nan])
+        if len(texts) > _CLASSES and np.ptp(lengths[:-1]) > 0:
+            yield f"length of {name}", lengths[table.codes(name)[0]]
+
+
+def _forms(table: Columns) -> Iterator[tuple[str, NDArray[np.str_]]]:
+    """Yield the form of each text, such as ``Aa`` of ``Ward``, and few texts themselves."""
+    for name, texts in table.texts.items():
+        codes = table.codes(name)[0]
+        forms = [_runs(text) for text in texts]
+        if 1 < len({*forms}) <= _CLASSES:
+            yield f"form of {name}", np.array([*forms, ""])[codes]
+
+
 def _is_later(name: str, texts: Sequence[str]) -> bool:
     words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
     return _is_named(name, "later") or any(map(OUTCOME_WORDS.search, words))
+
+
+def _runs(text: str) -> str:
+    """Write a text as runs of letters, capitals, leading zeros, digits and other signs."""
+    steps = ((r"(?<!\w)0+(?=\d)", "\0"), (r"[1-9]\d*|\d", "9"), ("[A-ZÀ-Þ]+", "A"), (r"[^\W\dA_]+", "a"))
+    for pattern, sign in steps:
+        text = re.sub(pattern, sign, text)
+    return text[:_CLASSES]
 
 
 def _is_named(name: str, role: str) -> bool:

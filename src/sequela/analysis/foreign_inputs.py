@@ -24,7 +24,7 @@ from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
 from sequela.formats.columns import nulls_of, values_of
-from sequela.intake.one_row import typed
+from sequela.intake.one_row import event_last, typed
 from sequela.tables.stored_tables import connection_for, quoted
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
@@ -35,6 +35,7 @@ PARTS: dict[str, str] = _NAMES.pop("parts")
 _TEST, _SIDES = 2, ("train", "test")
 _BATCH = 50_000  # rows
 _EXACT = 1 << 24  # integers that float32 keeps apart
+_PERCENT = 100
 _CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
 _OF_FILE = "part of the file"
@@ -140,7 +141,8 @@ def read(
         data = replace(data, splits=_index_arrays(splits, data))
     rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
     words[len(results)] = Input(_name(inputs[0]), f"{rows}: {'; '.join(roles)}")
-    return replace(data, stated=stated, open_questions=tuple(open_questions)), words
+    questions = (*open_questions, *data.open_questions)
+    return replace(data, stated=stated, open_questions=questions), words
 
 
 def _as_csv(path: Path, work: Path) -> Path:
@@ -345,6 +347,8 @@ class _Roles:
         for name in (name for given in chosen.values() for name in given if name not in known):
             raise unknown_name("column", name, known)
         self.table, self.chosen, self.of = table, chosen, dict[str, list[str]]()
+        self.doubts = list[str]()
+        self.read_as = ""  # what numbers were taken for that are no probabilities
 
     def free(self) -> list[str]:
         """Return the columns without a role, except those that the user chose for one."""
@@ -366,6 +370,8 @@ class _Roles:
             few = 1 < len(values) <= _CLASSES and (role == "split" or (codes >= 0).all())
             if few and (given or named):
                 self.take(role, [name])
+                if role == "label" and event_last(values) == values[::-1]:
+                    codes, values = 1 - codes, values[::-1]
                 return codes, values
             if given:
                 blank = f", blank rows: {int((codes < 0).sum())} of {self.table.rows}"
@@ -386,19 +392,38 @@ class _Roles:
         ids = {}
         for unit, name in found.items():
             codes, values = self.table.codes(name)
+            short = [re.sub(r"^0+(?=.)|\.0$", "", value.lower()) for value in values]
+            alike, place = np.unique(short, return_inverse=True)
+            if len(alike) < len(values):
+                self.doubts.append(
+                    f"{len(values) - len(alike):,} ids of '{name}' are written in several ways "
+                    "(leading zeros, capitals, .0), and are taken for one"
+                )
+                codes = np.append(place, -1)[codes]
             ids[unit] = np.where(codes < 0, len(values) + np.arange(len(codes)), codes)
         return ids
 
     def score(self, *, needed: bool) -> NDArray[np.float64] | None:
         """Take the probabilities of the second class, if the table has them."""
         free, others = self.free(), self.table.named("other probability")
-        for name in [n for n in self.table.named("probability") if n in free]:
+        chosen = self.chosen.get("probability", ())
+        for name in chosen or [n for n in self.table.named("probability") if n in free]:
             values = self.table.numbers[name].astype(np.float64)
             alone = len({*free} - {name, *others}) <= _FEW
-            if (needed or alone) and values.min() >= 0 and values.max() <= 1:
-                self.take("probability", [name])
-                self.take("other probability", [n for n in others if n != name])
-                return values
+            if not (needed or alone or chosen) or name in self.table.texts:
+                continue
+            known = values[~np.isnan(values)]
+            if len(known) < len(values) / 2 or np.ptp(known) == 0:
+                continue
+            self.take("probability", [name])
+            self.take("other probability", [n for n in others if n != name])
+            if known.min() < 0 or known.max() > _PERCENT:
+                self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
+            elif known.max() > 1:
+                self.read_as, values = "in percent", values / _PERCENT
+            if blank := len(values) - len(known):
+                self.read_as += f"; blank and left out: {blank:,} rows"
+            return values
         if needed:
             named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}
             held = [
@@ -407,7 +432,7 @@ class _Roles:
             ]
             raise DataError(
                 f"no probabilities ({', '.join(held) or 'columns: ' + ', '.join(free)}); expected "
-                "numbers from 0 to 1, none missing, in a column named probability, score or p_1"
+                "different numbers in most rows, in a column named probability, score or p_1"
             )
         return None
 
@@ -435,7 +460,8 @@ def of_table(
         others = [n for n in timed if asked[0] in timed and n in roles.free()]
         for name in asked + roles.take("times", others):
             table.times[name] = table.numbers[name].astype("datetime64[s]")
-    units, score = roles.units(), roles.score(needed=predictions)
+    units = roles.units()
+    score = roles.score(needed=predictions or bool(chosen.get("probability")))
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
     data = Foreign(
         table=np.empty((table.rows, len(roles.free())), np.float32, order="F"),
@@ -448,6 +474,7 @@ def of_table(
         time=next(iter(asked), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
+        open_questions=tuple(roles.doubts),
         written=dict(_lengths(table)),
         texts=dict(_forms(table)),
         later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
@@ -455,6 +482,7 @@ def of_table(
     for place, name in enumerate(data.names):
         data.table[:, place] = table.numbers.pop(name)
     words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
+    words += [f"probability read {roles.read_as.strip('; ')}"] if roles.read_as else []
     return data, [*words, f"{len(data.names)} other columns"]
 
 
@@ -467,11 +495,12 @@ def _lengths(table: Columns) -> Iterator[tuple[str, NDArray[np.float64]]]:
 
 
 def _forms(table: Columns) -> Iterator[tuple[str, NDArray[np.str_]]]:
-    """Yield the form of each text, such as ``Aa`` of ``Ward``, and few texts themselves."""
+    """Yield few texts of a column, and their forms, such as ``Aa`` of ``Ward``."""
     for name, texts in table.texts.items():
-        codes = table.codes(name)[0]
-        forms = [_runs(text) for text in texts]
-        if 1 < len({*forms}) <= _CLASSES:
+        codes, forms = table.codes(name)[0], [_runs(text) for text in texts]
+        if len(texts) <= _CLASSES:
+            yield name, np.array([*texts, ""])[codes]
+        if 1 < len({*forms}) <= min(_CLASSES, len(texts) - 1):
             yield f"form of {name}", np.array([*forms, ""])[codes]
 
 

@@ -80,8 +80,8 @@ def frequent(
 ) -> tuple[csr_array, list[str]]:
     """Return where categories are, and values much more frequent than others: (example, value)."""
     columns, found = [np.zeros((len(table), 0), np.bool_)], list[str]()
-    pairs = [*zip(names, table.T, strict=True), *texts.items()]
-    for name, values in pairs:
+    numbers = {n: v for n, v in zip(names, table.T, strict=True) if n not in texts}
+    for name, values in (numbers | {**texts}).items():
         distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
         usual = np.median(count) if len(distinct) > _VALUES else 0
         chosen = np.flatnonzero((count > _ODD * usual) & (count >= max(_LEAST * len(table), 3)))

@@ -349,15 +349,21 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
         )
     if re.search("[,|=]", "".join(values)):
         raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
-    for pairs in (_PLAIN, _NAMED):
-        for negative, event in (values, values[::-1]):
-            if f"{negative}/{event}".lower() in pairs.split():
-                names = (f"not {label}", label) if pairs is _PLAIN else (negative, event)
-                return f"{names[0]}={negative}", f"{names[1]}={event}"
+    if pair := event_last(values):
+        negative, event = pair
+        plain = f"{negative}/{event}".lower() in _PLAIN.split()
+        names = (f"not {label}", label) if plain else pair
+        return f"{names[0]}={negative}", f"{names[1]}={event}"
     raise DataError(
         f"column '{label}' has the values {values[0]} and {values[1]}, and it is not clear which "
         f"is the event: name it last, as in --classes '{values[0]},{values[1]}'"
     )
+
+
+def event_last(values: Sequence[str]) -> Sequence[str] | None:
+    """Return two classes with the event last, or ``None`` if their names do not say which it is."""
+    usual = f"{_PLAIN} {_NAMED}".split()
+    return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 
 
 def _why_not(column: Column) -> str:

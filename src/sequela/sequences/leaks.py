@@ -98,7 +98,7 @@ def find_in_sequences(
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
         *overlaps.revealing_codes(present, names, label, classes, subject),
         *overlaps.revealing_columns(
-            values, summary_names(sequences), label, classes, subject, bound=bound
+            values, summary_names(sequences), label, classes, subject, bound=bound, measured=True
         ),
         *tells.telling_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),

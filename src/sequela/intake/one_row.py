@@ -21,7 +21,7 @@ from sequela.config import QuestionSettings, SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SITE, body_of
 from sequela.errors import DataError, SettingError, unknown_name
-from sequela.formats.csv_files import PLAIN, Format
+from sequela.formats.csv_files import PLAIN, Format, rows_of
 from sequela.formats.opened import DECIDE
 from sequela.intake.look import Column, Seen, blanked, look
 from sequela.signals.declaration import Classes
@@ -262,6 +262,31 @@ def _by_option(doubt: str) -> str:
     return options if options != doubt else f"{doubt}; answer as in --format decimal=,"
 
 
+def typed(
+    connection: "DuckDBPyConnection", path: Path, declared: Sequence[str] = ()
+) -> tuple[Any, list[str]]:
+    """Read a file with each column in its kind, and return open questions on its form."""
+    seen, missing = inspected(path, declared), ", ".join(map(_text, _codes(declared)))
+    keys = [key for key in declared if not key.startswith(_KEY)]
+    form = Format.of(keys, seen.form) if is_csv(path) else PLAIN
+    relation, names = text_of(paths_of(path), connection, form)
+    written = names
+    if is_csv(path):
+        with rows_of(path, form) as rows:
+            written = [name.strip() or names[place] for place, name in enumerate(next(rows))]
+    columns = []
+    for column, name in zip(seen.columns, written, strict=True):
+        kind = Kind.NUMBER if column.cells else column.kind
+        value = quoted(column.name)
+        if kind is not Kind.TEXT:
+            value = typed_text(column.name, kind, None, form).rpartition(" AS ")[0]
+        blank = f"lower(trim({quoted(column.name)})) IN ({missing})"
+        columns.append(f"CASE WHEN NOT coalesce({blank}, true) THEN {value} END AS {quoted(name)}")
+    answered = {key.partition("=")[0] for key in declared}
+    doubts = [d for d in seen.doubts if "UTF-8" not in d and not any(k in d for k in answered)]
+    return relation.project(", ".join(columns)), [_by_option(doubt) for doubt in doubts]
+
+
 def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
     """Inspect the one table of a file; once for each state of it. ``form`` may name ``missing``."""
     if path.is_dir():
@@ -331,15 +356,21 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
         )
     if re.search("[,|=]", "".join(values)):
         raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
-    for pairs in (_PLAIN, _NAMED):
-        for negative, event in (values, values[::-1]):
-            if f"{negative}/{event}".lower() in pairs.split():
-                names = (f"not {label}", label) if pairs is _PLAIN else (negative, event)
-                return f"{names[0]}={negative}", f"{names[1]}={event}"
+    if pair := event_last(values):
+        negative, event = pair
+        plain = f"{negative}/{event}".lower() in _PLAIN.split()
+        names = (f"not {label}", label) if plain else pair
+        return f"{names[0]}={negative}", f"{names[1]}={event}"
     raise DataError(
         f"column '{label}' has the values {values[0]} and {values[1]}, and it is not clear which "
         f"is the event: name it last, as in --classes '{values[0]},{values[1]}'"
     )
+
+
+def event_last(values: Sequence[str]) -> Sequence[str] | None:
+    """Return two classes with the event last, or ``None`` if their names do not say which it is."""
+    usual = f"{_PLAIN} {_NAMED}".split()
+    return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 
 
 def _why_not(column: Column) -> str:

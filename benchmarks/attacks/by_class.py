@@ -196,26 +196,33 @@ def wide(seed: int, share: float = 0.2) -> pd.DataFrame:
     patient = np.arange(rows) // 2
     label = (rng.random(rows // 2) < share).astype(int)[patient]
     age = np.clip(rng.normal(64 + 5 * label, 15), 18, 95).round()
-    frame = pd.DataFrame({
-        "patient_id": 5000 + patient, "age": age, "sex": rng.choice(["F", "M"], rows),
-        "pulse": rng.normal(85 + 5 * label, 15).round(),
-        "lactate": np.exp(rng.normal(0.4 + 0.35 * label, 0.5)).round(1),
-        "sodium": rng.normal(139, 4, rows).round(),
-        "creatinine": np.exp(rng.normal(0.1 + 0.2 * label, 0.4)).round(2),
-        "albumin": rng.normal(3.5 - 0.2 * label, 0.5).round(1),
-        "bilirubin": np.exp(rng.normal(0.0, 0.6, rows)).round(1),
-        "ward": rng.choice(["medical", "surgical", "neuro", "cardiac"], rows),
-        "ventilated": (rng.random(rows) < 0.2 + 0.15 * label).astype(int),
-        "label": label,
-    })
+    frame = pd.DataFrame(
+        {
+            "patient_id": 5000 + patient,
+            "age": age,
+            "sex": rng.choice(["F", "M"], rows),
+            "pulse": rng.normal(85 + 5 * label, 15).round(),
+            "lactate": np.exp(rng.normal(0.4 + 0.35 * label, 0.5)).round(1),
+            "sodium": rng.normal(139, 4, rows).round(),
+            "creatinine": np.exp(rng.normal(0.1 + 0.2 * label, 0.4)).round(2),
+            "albumin": rng.normal(3.5 - 0.2 * label, 0.5).round(1),
+            "bilirubin": np.exp(rng.normal(0.0, 0.6, rows)).round(1),
+            "ward": rng.choice(["medical", "surgical", "neuro", "cardiac"], rows),
+            "ventilated": (rng.random(rows) < 0.2 + 0.15 * label).astype(int),
+            "label": label,
+        }
+    )
     for name in ("lactate", "albumin", "bilirubin", "creatinine"):
         frame.loc[rng.random(rows) < 0.25 - 0.1 * label, name] = np.nan
     test = rng.permutation(rows // 2)[patient] < 0.25 * rows / 2
     return frame.assign(split=np.where(test, "test", "train"))
 
 
-def tabled(plant: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame],
-           seed: int = 0, share: float = 0.2) -> Given:
+def tabled(
+    plant: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame],
+    seed: int = 0,
+    share: float = 0.2,
+) -> Given:
     frame = wide(seed, share)
     return Given(plant(frame.copy(), np.random.default_rng(seed + 50)))
 
@@ -241,7 +248,9 @@ def decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def fewer_decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(creatinine=frame.creatinine.where(frame.label == 0, frame.creatinine.round()))
+    return frame.assign(
+        creatinine=frame.creatinine.where(frame.label == 0, frame.creatinine.round())
+    )
 
 
 def texts(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -255,8 +264,9 @@ def flag(frame: pd.DataFrame, rng: np.random.Generator, dead: float, alive: floa
     return frame.assign(blue_form=(rng.random(len(frame)) < share).astype(int))
 
 
-def target(frame: pd.DataFrame, rng: np.random.Generator, noise: float, size: int,
-           *, named: bool = True) -> pd.DataFrame:
+def target(
+    frame: pd.DataFrame, rng: np.random.Generator, noise: float, size: int, *, named: bool = True
+) -> pd.DataFrame:
     """Add the share of deaths in wards of all rows, with noise, and the wards."""
     ward = rng.integers(0, len(frame) // size, len(frame))
     risk = frame.groupby(ward).label.transform("mean") + noise * rng.standard_normal(len(frame))
@@ -293,8 +303,11 @@ def worded(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def capital(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(ward=np.where((frame.label == 1) & (rng.random(len(frame)) < 0.5),
-                                      frame.ward.str.upper(), frame.ward))
+    return frame.assign(
+        ward=np.where(
+            (frame.label == 1) & (rng.random(len(frame)) < 0.5), frame.ward.str.upper(), frame.ward
+        )
+    )
 
 
 def sentinel(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -303,8 +316,12 @@ def sentinel(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def german(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(note_id=[f"{i:06}" if dead else f"{i}" for i, dead in
-                                 zip(rng.permutation(len(frame)), frame.label, strict=True)])
+    return frame.assign(
+        note_id=[
+            f"{i:06}" if dead else f"{i}"
+            for i, dead in zip(rng.permutation(len(frame)), frame.label, strict=True)
+        ]
+    )
 
 
 def aligned(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

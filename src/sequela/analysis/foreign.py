@@ -525,8 +525,7 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         if name == part or _few(label[train], data.group[train]):
             continue
         tested, trained = (
-            areas(label[r] == 1, score[r, None], _numbered(data.group[r]))
-            for r in (rows, train)
+            areas(label[r] == 1, score[r, None], _numbered(data.group[r])) for r in (rows, train)
         )
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(_CHANCE) * error:

@@ -511,7 +511,12 @@ def _is_later(name: str, texts: Sequence[str]) -> bool:
 
 def _runs(text: str) -> str:
     """Write a text as runs of letters, capitals, leading zeros, digits and other signs."""
-    steps = ((r"(?<!\w)0+(?=\d)", "\0"), (r"[1-9]\d*|\d", "9"), ("[A-ZÀ-Þ]+", "A"), (r"[^\W\dA_]+", "a"))
+    steps = (
+        (r"(?<!\w)0+(?=\d)", "\0"),
+        (r"[1-9]\d*|\d", "9"),
+        ("[A-ZÀ-Þ]+", "A"),
+        (r"[^\W\dA_]+", "a"),
+    )
     for pattern, sign in steps:
         text = re.sub(pattern, sign, text)
     return text[:_CLASSES]

@@ -95,7 +95,9 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     """Return the differences of columns that are nearly equal."""
     some = np.nan_to_num(table[:: -(-len(table) // _ROWS)])
     moving = np.flatnonzero(some.std(0) > 0)
-    alike = np.abs(np.triu(np.corrcoef(some[:, moving].T), 1)) if len(moving) > 1 else np.zeros((1, 1))
+    alike = (
+        np.abs(np.triu(np.corrcoef(some[:, moving].T), 1)) if len(moving) > 1 else np.zeros((1, 1))
+    )
     columns = {}
     for one, other in moving[np.argwhere(alike > _SAME)[:_PAIRS]].tolist():
         known = np.isfinite(table[:, [one, other]]).all(1)
@@ -178,7 +180,9 @@ def _shares(
             values: Floats, rows: Any = slice(None), place: Any = place, groups: Any = groups
         ) -> Floats:
             size = np.bincount(place[rows], minlength=groups.max() + 1)[groups]
-            return np.bincount(place[rows], values[rows], groups.max() + 1)[groups] / np.maximum(size, 1)
+            return np.bincount(place[rows], values[rows], groups.max() + 1)[groups] / np.maximum(
+                size, 1
+            )
 
         share = by_group(label)
         for column in [c for c in range(len(names)) if c != of and several[c] > _VALUES]:

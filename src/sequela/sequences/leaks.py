@@ -67,8 +67,13 @@ def find_in_segments(
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
         *windows.between_parts(segments.signal, places, recording),
         *windows.by_class(
-            segments.signal, label, segments.classes, recording, segments.independent,
-            segments.sfreq, segments.channels or (),
+            segments.signal,
+            label,
+            segments.classes,
+            recording,
+            segments.independent,
+            segments.sfreq,
+            segments.channels or (),
         ),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
     ]

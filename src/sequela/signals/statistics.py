@@ -138,8 +138,11 @@ def _of_spectrum(power: Signal) -> dict[str, Signal]:
     ratio = high / floor
     line = np.where(ratio.max(2) > 3 * _PEAK, ratio.argmax(2) + 1.0, 0)
     edges = np.unique((n / 2 ** np.arange(0, np.log2(n) - 2, 0.25)).astype(int))
-    bands = np.log(np.add.reduceat(power[:, :, : n], edges[:-1], axis=2)) if False else np.log(
-        np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
+    bands = (
+        np.log(np.add.reduceat(power[:, :, :n], edges[:-1], axis=2))
+        if False
+        else np.log(np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
+    )
     drop = bands[:, :, :-2] - bands[:, :, 2:]
     edge = np.where(drop.max(2) > _STEEP, drop.argmax(2) + 1.0, 0)
     low, above = power[:, :, 1:3].mean(2), power[:, :, 5:9].mean(2)

@@ -46,7 +46,7 @@ models = ["mlp-baseline", "majority-class", "logistic-regression"]
 [training.mlp-baseline]
 epochs = 2
 """
-VARIES = re.compile(r"(seconds|_us|_bytes|date|time|created|environment|path|origin)$")
+VARIES = re.compile(r"(seconds|_us|_bytes|date|time|created|environment|path|place|origin)$")
 """Keys of JSON with times, memory, and what names the place of a run."""
 AS_BYTES = {".safetensors", ".parquet", ".csv", ".tsv"}
 _NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(?:\.\d+)?")
@@ -208,7 +208,7 @@ def differences(base: Path, head: Path) -> list[str]:
         path.relative_to(folder)
         for folder in (base, head)
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".jsonl" and "checkpoint" not in path.parts
+        if path.is_file() and path.suffix != ".jsonl" and "checkpoint" not in path.parent.name
     }
     return sorted(
         str(file)

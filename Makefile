@@ -13,7 +13,7 @@ TESTS ?= --level usual
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test quick benchmarks lint docs dist kit release lock clean
+.PHONY: reproduce test quick golden benchmarks lint docs dist kit release lock clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -23,6 +23,11 @@ test: .venv/development
 
 quick: TESTS = --level quick
 quick: test
+
+# The same work with commit BASE and with these files, compared: what differs has a reason, or fails.
+BASE ?= HEAD
+golden: .venv/development
+	$(BIN)/python -m benchmarks.golden --base $(BASE)
 
 # Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md.
 benchmarks: .venv/development

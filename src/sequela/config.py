@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from sequela.errors import RunError, SettingError
+from sequela.errors import RunError, SettingError, without_passwords
 
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
@@ -235,6 +235,8 @@ class SignalSettings(_Settings):
     format: tuple[str, ...] = ()
     """Form of csv files as KEY=VALUE, such as 'separator=;', 'decimal=,', 'encoding=latin-1' or
     'date=%d/%m/%Y'; may be repeated (with one row per patient: only what cells do not show)."""
+    sheet: Text = None
+    """Sheet of an Excel workbook, for a table with one row per patient in one of several sheets."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
     `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
@@ -313,6 +315,8 @@ class RunSettings(_Settings):
     (cost_ratio)."""
     resamples: int = Field(default=2_000, ge=100, json_schema_extra=NO_OPTION)
     """Compute each interval from this many bootstrap resamples."""
+    rounds: int = Field(default=500, ge=1, json_schema_extra=NO_OPTION)
+    """Add trees in at most this many rounds of boosting."""
     segment: SegmentLength | None = None
     """Cut recordings into segments of this many samples; `recording` keeps each whole (default: set
     by the model, else by the data set)."""
@@ -391,7 +395,7 @@ class RunSettings(_Settings):
         """Return the settings as TOML; ``None`` is left out."""
         import tomlkit
 
-        return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomlkit.dumps(_without_passwords(self.model_dump(mode="json", exclude_none=True)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -404,6 +408,15 @@ class RunSettings(_Settings):
             ) from error
         except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: not a run's settings: {error}") from error
+
+
+def _without_passwords(value: Any) -> Any:
+    """Remove passwords from the texts of a record; its form stays."""
+    if isinstance(value, dict):
+        return {name: _without_passwords(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_passwords(part) for part in value]
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:

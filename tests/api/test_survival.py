@@ -52,6 +52,16 @@ def test_a_model_of_scikit_survival(data: dict[str, Any]) -> None:
         found.difference(none, "AUROC")
 
 
+@pytest.mark.parametrize("horizons", [[2], [1, 2]])
+def test_probabilities_of_survival_are_no_risks(horizons: list[int]) -> None:
+    """Of one horizon they rise and fall as risks do, and order the patients the other way."""
+    y = np.array([(True, t) for t in (1.0, 2.0, 3.0, 4.0)], [("event", "?"), ("time", "f8")])
+    risk = np.array([[0.9], [0.7], [0.3], [0.2]])[:, [0] * len(horizons)]
+    sequela.evaluate_survival(risk, None, y, groups=range(4), horizons=horizons)
+    with pytest.warns(UserWarning, match=r"concordance is 0.00: .* pass 1 minus them"):
+        sequela.evaluate_survival(1 - risk, None, y, groups=range(4), horizons=horizons)
+
+
 def test_models_of_other_packages_give_the_same_risks(data: dict[str, Any]) -> None:
     pd = pytest.importorskip("pandas")
     from lifelines import CoxPHFitter

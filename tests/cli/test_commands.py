@@ -230,7 +230,8 @@ def test_verify_computes_all_numbers_again(
 ) -> None:
     copy = shutil.copytree(run_folder, tmp_path / "run")
     ran("verify", copy)
-    said = capsys.readouterr().out.splitlines()
+    first, *said = capsys.readouterr().out.splitlines()
+    assert first == "verifying; a run is printed once all of it is checked"
     assert said[:2] == [
         f"{copy}: all files match manifest.json",
         f"{copy}: all numbers match the predictions",

@@ -28,12 +28,22 @@ def test_the_default_of_a_table_has_no_recurrence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
-    ran("train", "auto", *data, "--out", tmp_path / "run")
-    first = capsys.readouterr().out.splitlines()[0]
+    run = tmp_path / "run"
+    ran("train", "auto", *data, "--epochs", "2", "--out", run)
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert "--epochs: without effect, as logistic-regression is a baseline model" in lines
     assert first == "auto: logistic-regression, the default for tables with one row per patient"
-    ran("train", "boosting", *data, "--out", tmp_path / "boosting")
-    ran("report", tmp_path / "run", tmp_path / "boosting", "--out", tmp_path / "page.html")
-    assert "no advantage" not in (tmp_path / "page.html").read_text("utf-8")
+    assert last == f"both on one page: sequela report {run} {run}.boosting"
+    assert [open_run(path).settings.model for path in (run, Path(f"{run}.boosting"))] == [
+        "logistic-regression",
+        "boosting",
+    ]
+    ran("report", run, f"{run}.boosting", "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "no advantage" not in page
+    assert "Boosting" in page
+    *_, counted, _ = capsys.readouterr().out.splitlines()
+    assert counted == "This test set was evaluated 2 times, with 2 models."
 
 
 def test_a_table_trains_a_network(trained: Path) -> None:

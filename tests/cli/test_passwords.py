@@ -1,11 +1,13 @@
 """No command prints or writes the password of an address."""
 
+import tomllib
 from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 from tests.cli.calls import status
 
+from sequela.config import RunSettings, SignalSettings
 from sequela.errors import without_passwords
 from sequela.web.problems import document
 
@@ -55,6 +57,16 @@ def test_no_command_prints_or_writes_a_password(
         assert "sequela: error: " in printed
         assert "hush" not in printed
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_run_folder_has_no_password() -> None:
+    """Only texts are cleaned: what is declared as JSON stays JSON."""
+    table = SignalSettings(title="of odbc:DSN=x;PWD=hush", omit=("a", "mysql://me:hush@h/db"))
+    written = RunSettings(model="boosting", data="table", signals=table).to_toml()
+    assert "hush" not in written
+    assert RunSettings.of(**tomllib.loads(written)).signals == SignalSettings(
+        title="of odbc:DSN=x;PWD=***", omit=("a", "mysql://***@h/db")
+    )
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

@@ -175,6 +175,25 @@ def test_the_calibration_line_is_the_likeliest() -> None:
         calibration.calibration_line(two_classes(chance, np.ones(500, dtype=bool)))
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.5, 1.6])
+def test_a_frequency_that_differs_from_the_predicted_is_named(factor: float) -> None:
+    """Against the ratio and its standard error over groups of two alike rows, by hand."""
+    rng = np.random.default_rng(0)
+    chance = np.repeat(rng.uniform(0.05, 0.5, 400), 2)
+    happened = np.repeat(rng.random(400) < factor * chance[::2], 2)
+    judged = two_classes(chance, happened.astype(int), np.repeat(np.arange(400), 2))
+    sentence = calibration.calibration_in_words(judged)
+    if factor == 1:
+        assert sentence == ""
+        return
+    sums = [2 * (h - c) for h, c in zip(happened[::2], chance[::2], strict=True)]
+    ratio, error = happened.sum() / chance.sum(), sum(x * x for x in sums) ** 0.5 / happened.sum()
+    low, high = ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)
+    assert f": {ratio:.2f} (95 % interval {low:.2f} to {high:.2f}): " in sentence
+    assert ("more often" in sentence) is (factor > 1)
+    assert calibration.calibration_in_words(judged.where(judged.label == 0)) == ""
+
+
 def test_nothing_cannot_be_judged(make_predictions: Make) -> None:
     nothing = make_predictions().part("tuning")
     for judge in (event, calibration.brier_score):

@@ -33,14 +33,14 @@ def shown_of(
     out: Path,
     capsys: pytest.CaptureFixture[str],
     task: tuple[object, ...] = TASK,
-    hide_below: int | None = None,
+    hide_below: int = 10,
 ) -> str:
     """Make everything that shows a network; what was printed."""
     run, outside = out / "inside" / "visits-baseline", out / "outside"
     of_data = ("--data", data, "--root", root)
     assert called(main, "train", run.name, *of_data, *task, *EPOCH, "--out", run) == 0
     outside.mkdir()
-    hiding = ("--hide-below", hide_below) if hide_below else ()
+    hiding = ("--hide-below", hide_below)
     page = outside / "external.html"
     assert called(main, "evaluate", run, *of_data, "--page", page, *hiding) == 0
     explained = (run, "--root", root, "--steps", 4, "--out", outside / "explanation.html", *hiding)
@@ -120,7 +120,7 @@ def test_no_canary_of_hospital_tables_is_shown(
     canaries = planted(tables, EXCERPTS / data, tmp_path / "data")
     assert len(canaries.texts) > 10
     # The copy has the row counts of the open demo, whose counts are hidden on request only.
-    said = shown_of(data, canaries.root, tmp_path, capsys, hide_below=10)
+    said = shown_of(data, canaries.root, tmp_path, capsys)
     assert_none_found(canaries, tmp_path, said)
 
 

@@ -1,4 +1,4 @@
-"""Counts of few patients: hidden in what is written for others, shown to the owner."""
+"""Counts of few patients: hidden in what is shared, shown to the owner."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -61,17 +61,15 @@ def small(once: Once, write_meds: Callable[..., Path]) -> Run:
 @pytest.mark.parametrize(
     ("data", "hide_below", "expected"),
     [
-        ({"name": "meds"}, None, 10),
-        ({"name": "meds"}, 1, 1),
-        ({"name": "mimic3"}, None, 10),
-        ({"name": "mimic3", "open": False}, None, 10),
-        ({"name": "mimic3", "open": True}, None, 1),
+        ({"name": "meds"}, None, 1),
+        ({"name": "meds"}, 10, 10),
         ({"name": "mimic3", "open": True}, 20, 20),
         ({"name": "bonn", "recordings": 400}, 10, 1),
-        ({"name": "signals", "recordings": 400}, None, 10),
+        ({"name": "signals", "recordings": 400}, None, 1),
+        ({"name": "signals", "recordings": 400}, 10, 10),
     ],
 )
-def test_counts_are_hidden_unless_the_licence_is_open(
+def test_counts_of_people_are_hidden_below_the_limit(
     data: dict[str, Any], hide_below: int | None, expected: int
 ) -> None:
     assert smallest_shown(part_of(DataRecord, subjects=None, **data), hide_below) == expected
@@ -106,12 +104,15 @@ def test_the_owner_sees_every_count_and_others_do_not(
     assert "hidden" not in capsys.readouterr().out
     assert called(main, "evaluate", small.path, "--json") == 0
     assert json.loads(capsys.readouterr().out)["confusion"] == small.test["confusion"]
-    for hide, shown in (((), False), (("--hide-below", "1"), True)):
+    for hide, shown in ((("--hide-below", "10"), False), ((), True)):
         out = tmp_path / f"{shown}.md"
         assert called(main, "card", small.path, "--out", out, *hide) == 0
-        assert ("The confusion matrix is hidden." not in out.read_text("utf-8")) is shown
-    (found,) = results([small])["studies"].values()
-    assert found["floors"]["logistic-regression"]["test"]["confusion"] is None
+        text = out.read_text("utf-8")
+        assert ("The confusion matrix is hidden." not in text) is shown
+        assert ("do not publish them (sequela share hides them)" in text) is shown
+    for hide, confusion in ((None, small.test["confusion"]), (10, None)):
+        (found,) = results([small], hide)["studies"].values()
+        assert found["floors"]["logistic-regression"]["test"]["confusion"] == confusion
 
 
 def test_a_small_study_is_shared_without_what_reveals_people(small: Run, tmp_path: Path) -> None:

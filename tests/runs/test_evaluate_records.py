@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sequela.analysis.evaluate import evaluate_run
+from sequela.analysis.external import judge_elsewhere
 from sequela.cli.app import main
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import SettingError
@@ -80,5 +81,7 @@ def test_folds_are_many_models(excerpt_events: Events, tmp_path: Path) -> None:
     found = evaluate_run(folds.path)
     assert found["auroc"] == folds.test["auroc"]
     assert found["leaks"] is True
-    with pytest.raises(SettingError, match="one per fold or seed: name one of them"):
+    with pytest.raises(SettingError, match="so none is left for an evaluation"):
         evaluate_run(folds.path, data="mimic3", root=root)
+    with pytest.raises(SettingError, match="one per fold or seed: name one of them"):
+        judge_elsewhere(folds.path, data="mimic3", root=root)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import expit, logit
 from tests.cli.calls import ran
 from tests.runs.challenge import write_set
 from tests.runs.folders import short
@@ -16,13 +17,14 @@ from sequela.analysis.explain import explain
 from sequela.cohort.labels import SCHEMA, write_labels
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import ModelError, RunError, SettingError
-from sequela.models import stored
+from sequela.models import reference, stored
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS, lookup
 from sequela.runs import fit
+from sequela.runs.data import load_again
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
-from sequela.runs.model import FILE
+from sequela.runs.model import FILE, TrainedModel
 from sequela.sequences.featurisers import SCORES
 from sequela.studies.settings import run_settings
 
@@ -129,6 +131,33 @@ def check_held_out_are_the_same(folder: RunFolder, root: Path | None, work: Path
     np.testing.assert_allclose(found.probabilities[rows], recorded.probabilities, atol=1e-6)
     np.testing.assert_array_equal(found.label[rows], recorded.label)
     return data
+
+
+@pytest.mark.parametrize("model", ["boosting", "values-lstm"])
+def test_as_many_deaths_are_predicted_as_happened(
+    model: str,
+    of_sets: Callable[[str], RunFolder],
+    sets: dict[str, Path],
+    works: Callable[[str], Path],
+) -> None:
+    """By a network for those that it learnt from, by trees out of fold, where they overfit."""
+    folder = of_sets(model)
+    fitted, data = TrainedModel.of(folder), load_again(folder, sets["a"], works("own"))
+    known = data.rows("train+tuning")
+    died = data.labels[known].sum()
+    if model == "values-lstm":
+        predicted = fitted.probabilities_of(data)[known, 1].sum()
+        assert predicted == pytest.approx(died, rel=0.01)
+        return
+    (start,) = reference.loaded(fitted.arrays["skops"].tobytes())._baseline_prediction.ravel()
+    intercept = start - logit(data.labels[data.rows("train")].mean())
+    assert abs(intercept) > 0.01
+    table = data.inputs(fitted.reads, fitted.state, standardise=False).features
+    examples = reference.Examples(table, data.labels, known, known[:0], 2)
+    found = reference.cross_fitted(reference.TEACHER, examples, data.marked, 0)
+    assert found is not None
+    predicted = expit(logit(found[known, 1].astype(float)) + intercept).sum()
+    assert predicted == pytest.approx(died, rel=0.01)
 
 
 @pytest.mark.slow(but="mlp-baseline")

@@ -55,6 +55,17 @@ def test_the_number_is_the_mean_over_seeds_and_its_variance_has_their_part(
     assert said.endswith("There is one split, so variation between splits is unknown.")
 
 
+def test_their_mean_is_applied_to_other_data(seeds: FoldsFolder, synthetic: Path) -> None:
+    """The recordings that none of them was trained on: those of the test set."""
+    numbers = evaluate_run(seeds.path, root=synthetic)
+    tests = [run.predictions.part("held_out") for run in seeds.runs]
+    mean = np.mean([test.probabilities for test in tests], axis=0)
+    assert numbers["accuracy"] == np.mean(mean.argmax(axis=1) == tests[0].label)
+    assert numbers["accuracy"] not in [metrics.accuracy(test) for test in tests]
+    assert (numbers["models"], numbers["openings"]["times"]) == (SEEDS, 1)
+    assert numbers["sessions_set_aside_as_trained_or_tuned_on"] == 40
+
+
 def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -> None:
     (found,) = find_runs([seeds.path.parent])
     assert isinstance(found, FoldsFolder)

@@ -15,7 +15,7 @@ import pytest
 from tests.rows_hash import rows_hash, shards_of
 
 from sequela.datasets.catalog import EXCERPTS
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, OutputError, SettingError
 from sequela.tables import engine as engine_module
 from sequela.tables import shards
 from sequela.tables.engine import AT_ONCE, DuckDBEngine, check_java, open_engine, side_by_side
@@ -164,3 +164,11 @@ def test_joins_that_need_more_memory_get_it_up_to_a_limit(
         assert found == [(0, 133334), (1, 133334), (2, 133332)]
     finally:
         engine.close()
+
+
+def test_a_folder_that_duckdb_cannot_write_to_is_refused(tmp_path: Path) -> None:
+    """Its log of a file is named before the question mark, as if an address ended there."""
+    work = tmp_path / "any?" / "work"
+    work.mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"any\?: DuckDB cannot write .* --out"):
+        open_engine("duckdb", work)

@@ -16,11 +16,13 @@ from tests.tables import hospital
 from tests.tables.conftest import Built
 from tests.tables.test_declared import BY_PYTHON, changed, digest, without_marks
 
+from sequela.config import SignalSettings
 from sequela.datasets.catalog import EXCERPTS
-from sequela.errors import DataError, MissingExtraError
+from sequela.errors import DataError, MissingExtraError, UnknownNameError
 from sequela.formats.csv_files import Format
 from sequela.intake.describe import holds_tables
 from sequela.intake.describe_tables import propose
+from sequela.intake.one_row import described, inspected
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind
 from sequela.tables.declared.check import faults
@@ -477,3 +479,19 @@ def test_train_stops_at_an_undecided_line(own: Path, capsys: pytest.CaptureFixtu
     command = ("train", "prevalence", "--data", "tables", "--root", own, "--out", "run")
     assert "a person must still decide" in refusal(capsys, *command, silent=False)
     assert not Path("run").exists()
+
+
+def test_a_sheet_is_named(tmp_path: Path) -> None:
+    """Of several, the one with one row per patient; the only one of new rows needs no name."""
+    patients = [["id", "age", "died"]]
+    patients += [[f"P{n}", f"{40 + n}", ("no", "yes")[n % 2]] for n in range(8)]
+    path = tmp_path / "study.xlsx"
+    workbook(path, {"Notes": [["a"], ["b"]], "Patients": patients})
+    with pytest.raises(DataError, match=r"2 sheets \(notes, patients\): name .*--sheet NAME"):
+        inspected(path)
+    with pytest.raises(UnknownNameError, match="did you mean 'Patients'"):
+        inspected(path, ["sheet=Patient"])
+    found = described(path, SignalSettings(label="died", id="id", sheet="Patients"))
+    assert (found.title, found.format) == ("study", ("sheet=Patients",))
+    workbook(path, {"New": patients})
+    assert inspected(path, found.format).rows == 8

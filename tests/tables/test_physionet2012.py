@@ -117,6 +117,25 @@ def test_bad_records(change: tuple[str, str], said: str, physionet2012: Path, ma
     assert said in str(raised.value)
 
 
+def test_blank_parameters_and_unknown_pressures_are_counted(physionet2012: Path, made: Any) -> None:
+    """As 2,403 and 224 rows of set c are; its outcomes are in a folder of their own."""
+    (physionet2012 / "set-a").rename(physionet2012 / "set-c")
+    (physionet2012 / "outcomes").mkdir()
+    outcomes = physionet2012 / "Outcomes-a.txt"
+    outcomes.rename(physionet2012 / "outcomes" / "outcomes-c.txt")
+    path = physionet2012 / "set-c" / "132539.txt"
+    with path.open("a") as file:
+        file.write("47:38,,-5\n47:38,MAP,-1\n47:39,MAP,70\n")
+    built = made("physionet2012", physionet2012)
+    assert built.table("records").set_aside == {
+        "-1: the descriptor was not recorded": 4,
+        "-1: the blood pressure was not recorded": 1,
+        "blank Parameter": 1,
+    }
+    pressures = [row["numeric_value"] for row in built.rows if row["code"] == "CHART//MAP"]
+    assert pressures == [70.0]
+
+
 def test_an_outcome_that_is_neither(physionet2012: Path) -> None:
     path = physionet2012 / "Outcomes-a.txt"
     first, *rows = path.read_text().splitlines()

@@ -1,9 +1,14 @@
 """Evaluation of a finished run: from its predictions, or of its model on other data."""
 
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sequela.errors import SettingError
+from sequela.evaluation.calibration import calibration_in_words
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
@@ -12,7 +17,7 @@ from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.model import trained
+from sequela.runs.model import averaged, trained
 from sequela.runs.recipe import summarise_runs
 from sequela.runs.released import public
 
@@ -33,11 +38,11 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Compute the numbers of a run on its test set, or of its model on another data set.
 
-    ``path`` is a run folder, or the folder of a cross-validation. The model is applied to the data
-    set ``data`` at ``root`` (default: the run's data set, on the usual search path); without both,
-    the run's own predictions are evaluated. ``labels`` is the label file of the other data, for a
-    run that was trained with one. With ``trust_code``, the run's model may be a class of a file or
-    module.
+    ``path`` is a run folder, or the folder of a cross-validation, whose models are averaged. The
+    model is applied to the data set ``data`` at ``root`` (default: the run's data set, on the usual
+    search path); without both, the run's own predictions are evaluated. ``labels`` is the label
+    file of the other data, for a run that was trained with one. With ``trust_code``, the run's
+    model may be a class of a file or module.
 
     The result is that of ``sequela.evaluation.summary.summarise`` with the names of run and data,
     and ``openings``, the number of evaluations on the test set, if this is one. A SequelaError is
@@ -48,14 +53,16 @@ def evaluate_run(
         opened = open_held_out(folder, "evaluate").to_dict()
         data = folder.settings.data
         return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
-    run = only_model(folder, "to apply it to other data")
-    data = data or run.settings.data
+    data = data or folder.settings.data
     with temporary() as work:
-        other, predictions = predict_other(run, data, root, work, labels, trust_code=trust_code)
-        numbers = judge_other(run, other, predictions)
-    known = run.split.whose == "subject"
-    if run.split.holds_out(predictions.subject_id if known else predictions.group_id):
-        numbers["openings"] = open_held_out(run, "evaluate").to_dict()
+        other, predictions = predict_other(folder, data, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(folder, other, predictions)
+    if folder.of_many:
+        numbers["models"] = len(folder.runs)
+    known = folder.first.split.whose == "subject"
+    ids = predictions.subject_id if known else predictions.group_id
+    if any(run.split.holds_out(ids) for run in folder.runs):
+        numbers["openings"] = open_held_out(folder, "evaluate").to_dict()
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
 
 
@@ -70,17 +77,20 @@ def only_model(folder: Run, purpose: str) -> RunFolder:
 
 
 def _own(folder: Run) -> dict[str, Any]:
-    leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
-    if folder.of_many:
-        return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
+    leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
+    numbers: dict[str, Any] = {"leaks": leaks}
+    if calibration := calibration_in_words(predictions.part("held_out")):
+        numbers["calibration"] = calibration
+    if folder.of_many:
+        return numbers | summarise_runs(folder.runs)["test"]
     fixed, test_set = folder.data.classes_fixed, ("held_out",)
-    numbers = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)["held_out"]
-    return {"leaks": leaks, **numbers}
+    parts = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)
+    return numbers | parts["held_out"]
 
 
 def predict_other(
-    folder: RunFolder,
+    folder: Run,
     name: str,
     root: Path | None,
     work: Path,
@@ -91,14 +101,32 @@ def predict_other(
     """Load other data as inputs of a run's model, and predict for each example.
 
     Nothing is fitted: vocabulary, quantiles, scaling and columns are those stored with the model.
-    Units of its training and validation set are left out.
+    Units of its training and validation set are left out. Probabilities of several models are
+    averaged for the examples that are new to each of them.
     """
-    model = trained(folder, trust_code=trust_code)
-    other = load_other(folder, model.header, name, root, work, labels)
-    return other, other.predictions(model.probabilities_of(other))
+    others, predicted = [], []
+    for number, run in enumerate(folder.runs):
+        model, own = trained(run, trust_code=trust_code), work / str(number)
+        own.mkdir(parents=True, exist_ok=True)
+        others.append(load_other(run, model.header, name, root, own, labels))
+        predicted.append(others[-1].predictions(model.probabilities_of(others[-1])))
+    if len(predicted) == 1:
+        return others[0], predicted[0]
+    new = reduce(np.intersect1d, [each.example_id for each in predicted])
+    if not len(new):
+        raise SettingError(
+            f"each example of {name} is in the training or validation set of one of the models of "
+            f"{folder.path}, so none is left for an evaluation; choose other data"
+        )
+    parts = [each.where(np.isin(each.example_id, new)) for each in predicted]
+    mean = averaged([each.probabilities for each in parts], "arithmetic")
+    dropped = len(np.unique(predicted[0].group_id)) - len(np.unique(parts[0].group_id))
+    renamed = max(other.renamed for other in others)
+    other = replace(others[0], set_aside=others[0].set_aside + dropped, renamed=renamed)
+    return other, replace(parts[0], probabilities=mean)
 
 
-def judge_other(folder: RunFolder, other: Examples, predictions: Predictions) -> dict[str, Any]:
+def judge_other(folder: Run, other: Examples, predictions: Predictions) -> dict[str, Any]:
     """Compute the numbers of a model's predictions for other data, and differences of the data."""
     seed = folder.settings.seed
     marked = "subject" if other.unit == "site" else other.unit
@@ -111,7 +139,9 @@ def judge_other(folder: RunFolder, other: Examples, predictions: Predictions) ->
         **other.unlike_training,
         **summarise(predictions, seed=seed, recordings=other.classes_fixed),
     }
-    if marked == "subject" and folder.split.pseudonyms is None:
+    if calibration := calibration_in_words(predictions):
+        found["calibration"] = calibration
+    if marked == "subject" and folder.first.split.pseudonyms is None:
         found["overlap_unknown"] = NO_KEY
     if len(predictions.classes) == _TWO and not predictions.horizons:
         point = folder.test.operating_points[1]

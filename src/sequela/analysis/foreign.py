@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import fitted, overlaps, tells
+from sequela.audit import cells, fitted, overlaps, tells, windows
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import Ids, Rows
 from sequela.evaluation.delong import areas
 
-REVEALING, ALONE, MISSING = 0.9, 0.87, 0.8
-"""AUROCs that a column, or whether it is missing (the third), must reach alone."""
-GAIN, LARGE_GAIN = 0.05, 0.15
-"""What a baseline model must lose without the column; the second for an AUROC below 0.9."""
+REVEALING, MISSING = 0.9, 0.8
+"""AUROCs that a column, or whether it is missing, must reach alone."""
+STRONG = 0.88
+"""The AUROC of a strong honest column; a column of few patients must exceed it by more."""
+GAIN = 0.05
+"""The AUROC that a baseline model must lose without the column."""
 _NAMING = 0.8  # AUROC from which an identifier or a time is reported
 _BETTER = 0.1  # by which the AUROC of predictions may exceed that of a baseline model
 _IN_ORDER = 0.9  # AUROC of the time, for the test set against training, of a split by time
-_OF_DEVICE = ("mean", "least step")  # of a window: offset and resolution
 _OTHERS = 4  # columns, fewer of which replace no column
 _OUTCOMES = ("label", "outcome", "event", "death", "died")  # in names of columns with times
 _SPLITS = 10  # of a cross-validation, that are looked at
@@ -50,7 +51,8 @@ class Foreign:
     validation. ``times`` are datetime64 (row,) by column, ``time`` is the column with the time of
     the prediction. ``score`` is the probability of the second class, float64 (row,), ``stated`` the
     numbers of a published result, ``later`` the columns known after the outcome, by their name or
-    texts.
+    texts; ``open_questions`` are on the form of a file. By row are also numbers on how texts are
+    ``written``, and the forms of ``texts``, by name.
     """
 
     table: NDArray[np.floating]
@@ -66,6 +68,9 @@ class Foreign:
     score: Scores | None = None
     stated: Mapping[str, float] = field(default_factory=dict)
     later: tuple[str, ...] = ()
+    open_questions: tuple[str, ...] = ()
+    written: Mapping[str, Scores] = field(default_factory=dict)
+    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     @cached_property
     def group(self) -> Ids:
@@ -124,7 +129,8 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
         ("windows of one signal in two parts", split and signals, _each_split(data, _windows)),
         ("a split by time", split and timed, _each_split(data, _by_time)),
         ("copies under several ids", alone, _copies(data)),
-        ("columns that give the label", data.many and data.names, _columns(data)),
+        ("columns that give the label", data.many and data.names and not signals, _columns(data)),
+        ("signals that give the label", data.many and signals, _signals(data)),
         ("ids and times that give the label", data.many and named, _identifiers(data)),
         ("times after the prediction", timed and len(data.times) > 1, _times(data)),
         ("duplicated ids", data.score is not None and data.identifiers, _repeated(data)),
@@ -137,12 +143,22 @@ def find(data: Foreign) -> Iterator[tuple[str, Iterable[Found]]]:
 
 def not_checked(data: Foreign) -> Iterator[str]:
     """Yield what was not looked for, and why."""
+    yield from data.open_questions
     if not data.splits:
-        yield "leaks from one part into another: no split is known"
+        yield "leaks from one part into another: no split is known; name its column with --split"
+    elif not data.units:
+        unit = "patients in two parts: no column of the patient"
+        if data.signals is not None:
+            unit = "patients or recordings in two parts: no array of the patient or recording"
+        yield f"{unit} is known, name it with --group"
+    if not data.names:
+        yield "copies and columns: there are no columns but those named above"
+    if data.time is None:
+        yield "times after the prediction: no time of the prediction is known, name it with --time"
     if len(data.splits) > _SPLITS:
         yield f"splits after the first {_SPLITS}"
     if data.label is None:
-        yield "what gives the label: no label is known"
+        yield "what gives the label: no label is known; name its column with --label"
     elif not data.many:
         unit = next(iter(data.units), "row")
         yield f"what gives the label: a class has fewer than {_LEAST} {unit}s"
@@ -224,9 +240,14 @@ def _fitted(data: Foreign, rows: Rows) -> Iterator[Found]:
 
 
 def _windows(data: Foreign, rows: Rows) -> Iterator[Found]:
-    signals = np.asarray(data.signals)
-    found = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
-    yield from found or (fitted.continued_groups(signals, data.group, rows) if data.units else ())
+    signals, group = np.asarray(data.signals), data.group.astype(np.str_)
+    findings = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    yield from findings or windows.between_parts(signals, rows, group)
+
+
+def _signals(data: Foreign) -> Iterator[Found]:
+    label, group = np.asarray(data.label), data.group.astype(np.str_)
+    yield from windows.by_class(np.asarray(data.signals), label, data.classes, group, group)
 
 
 def _by_time(data: Foreign, rows: Rows) -> Iterator[Found]:
@@ -270,18 +291,28 @@ def _columns(data: Foreign) -> Iterator[Found]:
         yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
     if data.two:
         yield from _together(data, rows, copies)
+    left = [column for column in range(len(data.names)) if column not in copies]
+    table, names = data.table[rows][:, left].astype(np.float64), [data.names[c] for c in left]
+    written = {name: values[rows] for name, values in data.written.items()}
+    blanks = np.isnan(table).sum(1)
+    if blanks.any():
+        written["the number of blank cells"] = blanks.astype(np.float64)
+    texts = {name: values[rows] for name, values in data.texts.items()}
+    label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
+    tested = np.isin(rows, _test(data)[1])
+    yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)
     strong, done = _strong(data, rows, copies), set[int]()
     for each in strong[:_CANDIDATES]:
         same = (s for s in strong if s.one == each.one and s.how == each.how)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         # A strong column that others replace is not reported.
         effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
-        least = GAIN if each.area >= REVEALING or each.how != _VALUES else LARGE_GAIN
-        loses = effect and effect.auroc - effect.without >= least and effect.low > 0
+        loses = effect and effect.auroc - effect.without >= GAIN and effect.low > 0
         if loses or (each.how != _VALUES and each.area >= _SURE and each.column not in done):
             done |= {*alike}
             area = np.floor(100 * min(alike.values())) / 100
             facts = {"how": each.how, "name": data.classes[each.one], "least": area}
+            facts |= {"columns": len(data.names)} if each.how == _VALUES else {}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
             yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
@@ -309,14 +340,21 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     """Return the columns that give a class alone, and not by chance, the strongest first."""
     label, group, found = np.asarray(data.label)[rows], data.group[rows], []
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
-    chance = {one: overlaps.least_area(label == one, group, tests, 0.5) for one in data.positives}
-    names = data.names if data.signals is None else _OF_DEVICE  # a model may read the amplitude
-    for column in [c for c, n in enumerate(data.names) if n.startswith(names) and c not in leave]:
+    bounds = {
+        one: {
+            how: overlaps.least_area(label == one, group, tests, least, honest)
+            for how, least, honest in (
+                (_VALUES, REVEALING, STRONG), (_MISSING, MISSING, 0), (_EVEN, MISSING, 0),
+            )
+        }
+        for one in data.positives
+    }  # fmt: skip
+    for column in [column for column in range(len(data.names)) if column not in leave]:
         for how, place in _ways(data.table[rows, column].astype(np.float64)):
             score = _shares(place, label, fold)
             for one in data.positives:
                 area = overlaps.area((label == one).astype(np.int64), score[:, one])
-                if area >= max(ALONE if how == _VALUES else MISSING, chance[one]):
+                if area >= bounds[one][how]:
                     found.append(_Strong(area, column, one, how, score[:, one]))
     return sorted(found, key=lambda s: -s.area)
 
@@ -387,7 +425,7 @@ def _effect(label: Ids, scores: Sequence[Scores], group: Ids) -> Effect | None:
     """Compare two scores (row,), with an interval over groups (Obuchowski 1997)."""
     if _few(label, group):
         return None
-    found = areas(label == 1, np.column_stack(scores), np.unique(group, return_inverse=True)[1])
+    found = areas(label == 1, np.column_stack(scores), _numbered(group))
     first, second = found.area.tolist()
     variance = max(np.array([1, -1]) @ found.covariance @ np.array([1, -1]), 0)
     error = float(stats.norm.isf(0.025) * np.sqrt(variance))
@@ -449,8 +487,16 @@ def _times(data: Foreign) -> Iterator[Found]:
 
 def _test(data: Foreign) -> tuple[str, Ids]:
     """Return the name and the rows of the test set; all rows where no split is known."""
+    return [*_scored(data).items()][-1]
+
+
+def _scored(data: Foreign) -> Rows:
+    """Return the rows of each part that have a prediction, if there are predictions."""
     parts = data.splits[0] if data.splits else {"all rows": np.arange(len(data.table))}
-    return [*parts.items()][-1]
+    if data.score is None:
+        return parts
+    known = np.isfinite(data.score)
+    return {name: rows[known[rows]] for name, rows in parts.items()}
 
 
 def _repeated(data: Foreign) -> Iterator[Found]:
@@ -471,12 +517,15 @@ def _predictions(data: Foreign) -> Iterator[Found]:
     if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
         place = "probabilities", part
         yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
-    for name, train in [*(data.splits[0] if data.splits else {}).items()][:1]:
+    below = areas(label[rows] == 1, score[rows, None], _numbered(data.group[rows]))
+    if 0.5 - below.area[0] > stats.norm.isf(_CHANCE) * np.sqrt(below.covariance[0, 0]):  # noqa: PLR2004
+        facts = {"name": data.classes[1], "auroc": float(below.area[0])}
+        yield Finding.suspected("predictions the wrong way round", part, **facts)
+    for name, train in [*_scored(data).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue
         tested, trained = (
-            areas(label[r] == 1, score[r, None], np.unique(data.group[r], return_inverse=True)[1])
-            for r in (rows, train)
+            areas(label[r] == 1, score[r, None], _numbered(data.group[r])) for r in (rows, train)
         )
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(_CHANCE) * error:
@@ -490,6 +539,10 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         effect = _effect(label[tested_rows], (score[tested_rows], base), data.group[tested_rows])
         if effect and effect.low > _BETTER:
             yield Finding("better than the data allow", "suspicion", (part,)), effect
+
+
+def _numbered(group: Ids) -> Ids:
+    return np.unique(group, return_inverse=True)[1]
 
 
 def _stated(data: Foreign) -> Iterator[Found]:

@@ -2,8 +2,9 @@
 
 import re
 import tomllib
+import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
 from sequela.formats.columns import nulls_of, values_of
+from sequela.intake.one_row import event_last, typed
 from sequela.tables.stored_tables import connection_for, quoted
 
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
 ARRAYS = (".npy", ".npz", ".fif", ".fif.gz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
@@ -33,9 +35,9 @@ PARTS: dict[str, str] = _NAMES.pop("parts")
 _TEST, _SIDES = 2, ("train", "test")
 _BATCH = 50_000  # rows
 _EXACT = 1 << 24  # integers that float32 keeps apart
+_PERCENT = 100
 _CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
-_BLANK = "'', 'NA', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None', '?'"
 _OF_FILE = "part of the file"
 _COHORTS = """
 SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
@@ -72,7 +74,7 @@ class Columns:
 
     def named(self, role: str) -> list[str]:
         """Return the columns whose name is usual for a role."""
-        return [n for n in self.numbers if re.fullmatch(_NAMES[role], n.strip(), re.IGNORECASE)]
+        return [name for name in self.numbers if _is_named(name, role)]
 
     def codes(self, name: str) -> tuple[Ids, list[str]]:
         """Return the number of each row's value, -1 where it is missing, and the values."""
@@ -90,13 +92,15 @@ def read(
     chosen: Mapping[str, Sequence[str]],
     separate: Mapping[str, Any],
     splits: Any = None,
+    form: Sequence[str] = (),
 ) -> tuple[Foreign, list[Input]]:
     """Read tables, arrays, predictions and results as one.
 
     ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
     their own, ``separate`` by role. Columns are ``chosen`` by role, others are recognised by name.
-    ``splits`` is a splitter of scikit-learn, or index arrays.
+    ``splits`` is a splitter of scikit-learn, or index arrays; ``form`` the form of text files.
     """
+    open_questions = list[str]()
     inputs = [_checked(each) for each in inputs]
     results = [each for each in inputs if _ends(each, RESULTS)]
     stated = {name: value for path in results for name, value in _numbers_in(path).items()}
@@ -110,13 +114,15 @@ def read(
         def table(given: Any, name: str, more: str = "") -> str:
             """Return SQL that reads an input."""
             source = quoted(name)
-            where = str(given).replace("'", "''") if isinstance(given, Path) else ""
+            where = str(given).replace("'", "''")
             if not isinstance(given, Path) or _ends(given, *ARRAYS):
                 connection.register(name, _arrow(given, name, signals))
             elif _ends(given, ".parquet"):
                 source = f"read_parquet('{where}')"
             else:
-                source = f"read_csv('{where}', sample_size = 50000, nullstr = [{_BLANK}])"
+                relation, doubts = typed(connection, _as_csv(given, work), form)
+                relation.create_view(name)
+                open_questions.extend(f"the form of {given.name}: {each}" for each in doubts)
             return f"SELECT *{more} FROM {source}"  # noqa: S608
 
         marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(inputs) > 1 else "" for part in parts]
@@ -135,7 +141,17 @@ def read(
         data = replace(data, splits=_index_arrays(splits, data))
     rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
     words[len(results)] = Input(_name(inputs[0]), f"{rows}: {'; '.join(roles)}")
-    return replace(data, stated=stated), words
+    questions = (*open_questions, *data.open_questions)
+    return replace(data, stated=stated, open_questions=questions), words
+
+
+def _as_csv(path: Path, work: Path) -> Path:
+    """Return a file under a name that ends in .csv, which the readers of tables expect."""
+    if not re.search(r"\.tsv(\.gz)?$", path.name.lower()):
+        return path
+    link = work / re.sub(r"\.tsv(\.gz)?$", r".csv\1", path.name.lower())
+    link.symlink_to(path.resolve())
+    return link
 
 
 def _parts_in(inputs: Sequence[Any]) -> list[str | None]:
@@ -331,6 +347,8 @@ class _Roles:
         for name in (name for given in chosen.values() for name in given if name not in known):
             raise unknown_name("column", name, known)
         self.table, self.chosen, self.of = table, chosen, dict[str, list[str]]()
+        self.doubts = list[str]()
+        self.read_as = ""  # what numbers were taken for that are no probabilities
 
     def free(self) -> list[str]:
         """Return the columns without a role, except those that the user chose for one."""
@@ -352,6 +370,8 @@ class _Roles:
             few = 1 < len(values) <= _CLASSES and (role == "split" or (codes >= 0).all())
             if few and (given or named):
                 self.take(role, [name])
+                if role == "label" and event_last(values) == values[::-1]:
+                    codes, values = 1 - codes, values[::-1]
                 return codes, values
             if given:
                 blank = f", blank rows: {int((codes < 0).sum())} of {self.table.rows}"
@@ -372,19 +392,38 @@ class _Roles:
         ids = {}
         for unit, name in found.items():
             codes, values = self.table.codes(name)
+            short = [re.sub(r"^0+(?=.)|\.0$", "", value.lower()) for value in values]
+            alike, place = np.unique(short, return_inverse=True)
+            if len(alike) < len(values):
+                self.doubts.append(
+                    f"{len(values) - len(alike):,} ids of '{name}' are written in several ways "
+                    "(leading zeros, capitals, .0), and are taken for one"
+                )
+                codes = np.append(place, -1)[codes]
             ids[unit] = np.where(codes < 0, len(values) + np.arange(len(codes)), codes)
         return ids
 
     def score(self, *, needed: bool) -> NDArray[np.float64] | None:
         """Take the probabilities of the second class, if the table has them."""
         free, others = self.free(), self.table.named("other probability")
-        for name in [n for n in self.table.named("probability") if n in free]:
+        chosen = self.chosen.get("probability", ())
+        for name in chosen or [n for n in self.table.named("probability") if n in free]:
             values = self.table.numbers[name].astype(np.float64)
             alone = len({*free} - {name, *others}) <= _FEW
-            if (needed or alone) and values.min() >= 0 and values.max() <= 1:
-                self.take("probability", [name])
-                self.take("other probability", [n for n in others if n != name])
-                return values
+            if not (needed or alone or chosen) or name in self.table.texts:
+                continue
+            known = values[~np.isnan(values)]
+            if len(known) < len(values) / 2 or np.ptp(known) == 0:
+                continue
+            self.take("probability", [name])
+            self.take("other probability", [n for n in others if n != name])
+            if known.min() < 0 or known.max() > _PERCENT:
+                self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
+            elif known.max() > 1:
+                self.read_as, values = "in percent", values / _PERCENT
+            if blank := len(values) - len(known):
+                self.read_as += f"; blank and left out: {blank:,} rows"
+            return values
         if needed:
             named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}
             held = [
@@ -393,7 +432,7 @@ class _Roles:
             ]
             raise DataError(
                 f"no probabilities ({', '.join(held) or 'columns: ' + ', '.join(free)}); expected "
-                "numbers from 0 to 1, none missing, in a column named probability, score or p_1"
+                "different numbers in most rows, in a column named probability, score or p_1"
             )
         return None
 
@@ -414,14 +453,15 @@ def of_table(
     roles = _Roles(table, chosen)
     split, label = roles.classes("split"), roles.classes("label")
     named = [*table.times, *roles.free()]
-    usual = [n for n in named if re.fullmatch(_NAMES["prediction time"], n, re.IGNORECASE)]
+    usual = [name for name in named if _is_named(name, "prediction time")]
     asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
     if asked and asked[0] not in table.times:  # minutes since the admission, or years
         timed = table.named("other time")
         others = [n for n in timed if asked[0] in timed and n in roles.free()]
         for name in asked + roles.take("times", others):
             table.times[name] = table.numbers[name].astype("datetime64[s]")
-    units, score = roles.units(), roles.score(needed=predictions)
+    units = roles.units()
+    score = roles.score(needed=predictions or bool(chosen.get("probability")))
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
     data = Foreign(
         table=np.empty((table.rows, len(roles.free())), np.float32, order="F"),
@@ -434,18 +474,58 @@ def of_table(
         time=next(iter(asked), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
+        open_questions=tuple(roles.doubts),
+        written=dict(_lengths(table)),
+        texts=dict(_forms(table)),
         later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
     )
     for place, name in enumerate(data.names):
         data.table[:, place] = table.numbers.pop(name)
     words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
+    words += [f"probability read {roles.read_as.strip('; ')}"] if roles.read_as else []
     return data, [*words, f"{len(data.names)} other columns"]
+
+
+def _lengths(table: Columns) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the length of each text, of columns in which it varies."""
+    for name, texts in table.texts.items():
+        lengths = np.array([*map(len, texts), np.nan])
+        if len(texts) > _CLASSES and np.ptp(lengths[:-1]) > 0:
+            yield f"length of {name}", lengths[table.codes(name)[0]]
+
+
+def _forms(table: Columns) -> Iterator[tuple[str, NDArray[np.str_]]]:
+    """Yield few texts of a column, and their forms, such as ``Aa`` of ``Ward``."""
+    for name, texts in table.texts.items():
+        codes, forms = table.codes(name)[0], [_runs(text) for text in texts]
+        if len(texts) <= _CLASSES:
+            yield name, np.array([*texts, ""])[codes]
+        if 1 < len({*forms}) <= min(_CLASSES, len(texts) - 1):
+            yield f"form of {name}", np.array([*forms, ""])[codes]
 
 
 def _is_later(name: str, texts: Sequence[str]) -> bool:
     words = [name.replace("_", " "), *(texts if len(texts) <= _CLASSES else ())]
-    named = re.fullmatch(_NAMES["later"], name, re.IGNORECASE)
-    return bool(named or any(map(OUTCOME_WORDS.search, words)))
+    return _is_named(name, "later") or any(map(OUTCOME_WORDS.search, words))
+
+
+def _runs(text: str) -> str:
+    """Write a text as runs of letters, capitals, leading zeros, digits and other signs."""
+    steps = (
+        (r"(?<!\w)0+(?=\d)", "\0"),
+        (r"[1-9]\d*|\d", "9"),
+        ("[A-ZÀ-Þ]+", "A"),
+        (r"[^\W\dA_]+", "a"),
+    )
+    for pattern, sign in steps:
+        text = re.sub(pattern, sign, text)
+    return text[:_CLASSES]
+
+
+def _is_named(name: str, role: str) -> bool:
+    """Return whether a name is usual for a role, whatever its case, accents and blanks."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return bool(re.fullmatch(_NAMES[role], re.sub(r"\W+", "_", letters.strip()), re.IGNORECASE))
 
 
 def part_of(value: str) -> int | None:
@@ -517,7 +597,8 @@ def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
                 f"{splits} does not split {n} rows ({error}); it may need y or groups"
             ) from error
     splits = [splits] if isinstance(splits, Mapping) else [*splits]
-    if all(isinstance(each, np.ndarray) or np.ndim(each[0]) == 0 for each in splits):
+    first = splits[0]
+    if not isinstance(first, Mapping) and (isinstance(first, np.ndarray) or np.ndim(first[0]) == 0):
         names = [*PARTS] if len(splits) > _TEST else _SIDES
         several = [f"fold {i + 1}" for i in range(len(splits))]
         splits = [dict(zip(names if len(splits) <= len(PARTS) else several, splits, strict=True))]

@@ -1,13 +1,15 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from sequela.analysis.foreign_inputs import read
 from sequela.api.facts import as_html, as_text, axes
 from sequela.api.survival import group_ids
 from sequela.errors import DataError, SettingError, warn_without_groups
@@ -226,6 +228,47 @@ def evaluate(
     )
     numbers = summarise(predictions, seed=seed, recordings=whole)
     return Evaluation(predictions, numbers, Bootstrap(classes_fixed=whole))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A classifier whose probabilities are known, by the number of the example."""
+
+    classes_: NDArray[Any]
+    probabilities: NDArray[np.float64]
+
+    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: N803
+        return self.probabilities[X]
+
+
+def evaluate_predictions(
+    path: Path,
+    *,
+    label: str | None = None,
+    score: str | None = None,
+    group: str | None = None,
+    form: Sequence[str] = (),
+) -> tuple[Evaluation, str]:
+    """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
+
+    Columns are recognised by their names, as ``sequela audit`` does. Of a table with a split, the
+    test set is evaluated. Returns also what the columns were taken for.
+    """
+    names = {"label": label, "probability": score, "group": group}
+    chosen = {role: [name] for role, name in names.items() if name}
+    data, words = read([path], chosen, {}, form=form)
+    if data.label is None or data.score is None or len(data.classes) != _TWO:
+        raise DataError(
+            f"{path}: {words[0].taken_for}; expected a label of two classes and the probability of "
+            "the second: name them with --label and --score"
+        )
+    rows = next(reversed(data.splits[0].values())) if data.splits else np.arange(len(data.label))
+    rows = rows[np.isfinite(data.score[rows])]
+    model = _Given(np.arange(_TWO), np.column_stack([1 - data.score, data.score]))
+    groups = data.group[rows] if data.units else None
+    evaluation = evaluate(model, rows, data.label[rows], groups=groups)
+    named = replace(evaluation.predictions, classes=data.classes)
+    return replace(evaluation, predictions=named), words[0].taken_for
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _TWO = 2
 _QUARTERS = (0.25, 0.5, 0.75)
+_REVERSED = 0.4  # concordance below which risks are probably probabilities of survival
 _ROUNDING = 1e-5  # fall of a predicted risk that rounding to 32 bits explains
 _OTHER_UNIT = 6  # ratio of median times; days in a week, the smallest factor of two units, are 7
 Floats = NDArray[np.float64]
@@ -210,6 +212,7 @@ def evaluate_survival(
 
     Warns:
         MissingGroupsWarning: If ``groups`` is missing.
+        UserWarning: If an array of risks has a concordance below 0.4, as one of survival has.
 
     Example:
         >>> y = np.array([(True, 2.0), (False, 5.0), (True, 4.0)], [("event", "?"), ("time", "f8")])
@@ -236,6 +239,14 @@ def evaluate_survival(
             "the next: expected probabilities of the event by each horizon, which only rise; if "
             "these are probabilities of survival, pass 1 minus them"
         )
+    if isinstance(model, np.ndarray):
+        ordered = survival.concordance(outcomes, risk[:, -1]).estimate.item()
+        if ordered < _REVERSED:
+            warn(
+                f"the concordance is {ordered:.2f}: the event comes late where its predicted risk "
+                "is high; if these are probabilities of survival, pass 1 minus them",
+                stacklevel=2,
+            )
     followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
     return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 

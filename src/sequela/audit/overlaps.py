@@ -352,12 +352,14 @@ def revealing_columns(
     group: NDArray[np.str_],
     *,
     bound: float | None = None,
+    measured: bool = False,
 ) -> list[Finding]:
     """Find columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
 
     A column's values are judged where they are present. Whether they are present is judged too, and
     whether the last digit of rounded values is even. An AUROC that chance explains, with as few
-    groups that have a value, is not reported. ``bound`` replaces 0.9. Columns are (example,
+    groups that have a value, is not reported. ``bound`` replaces 0.9. Of columns that are
+    ``measured``, the finding says how often an honest one is as strong. Columns are (example,
     column), with NaN for missing values; labels and groups are (example,).
     """
     looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
@@ -391,7 +393,9 @@ def revealing_columns(
     found = []
     for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
         for area, how in zip(both, WAYS, strict=True):
-            found += _revealing(area, names, {"how": how, "name": classes[one], "least": lowest})
+            facts = {"how": how, "name": classes[one], "least": lowest}
+            facts |= {"columns": len(names)} if measured else {}
+            found += _revealing(area, names, facts)
     return found
 
 
@@ -462,23 +466,28 @@ def each_class(
 
 
 def least_area(
-    is_class: NDArray[np.bool_], group: NDArray[Any], looked_at: int, least: float
+    is_class: NDArray[np.bool_],
+    group: NDArray[Any],
+    looked_at: int,
+    least: float,
+    honest: float | None = None,
 ) -> float:
     """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
 
     ``looked_at`` is the number of areas that are compared, ``least`` the lower limit of the result.
-    A limit between 0.8 and 0.9 is raised to what an honest 0.8 may reach with as few groups (Hanley
-    & McNeil 1982).
+    A limit between 0.8 and 0.9 is raised to what an ``honest`` AUROC (0.8) may reach with as few
+    groups (Hanley & McNeil 1982), and any other limit if that is stated.
     """
     positives, negatives = (len(np.unique(group[chosen])) for chosen in (is_class, ~is_class))
     if not positives or not negatives:
         return np.inf
     error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
     by_chance = 0.5 + float(stats.norm.isf(_CHANCE_OF_COLUMN / 2 / max(looked_at, 1)) * error)
-    if HONEST < least < REVEALING_AUROC:
-        spread = HONEST * (1 - HONEST) + (positives - 1) * (HONEST / (2 - HONEST) - HONEST**2)
-        spread += (negatives - 1) * (2 * HONEST**2 / (1 + HONEST) - HONEST**2)
-        by_chance = max(by_chance, HONEST + _ERRORS * np.sqrt(spread / (positives * negatives)))
+    if honest or HONEST < least < REVEALING_AUROC:
+        real = honest or HONEST
+        spread = real * (1 - real) + (positives - 1) * (real / (2 - real) - real**2)
+        spread += (negatives - 1) * (2 * real**2 / (1 + real) - real**2)
+        by_chance = max(by_chance, real + _ERRORS * np.sqrt(spread / (positives * negatives)))
     return max(least, by_chance)
 
 

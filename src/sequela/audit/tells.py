@@ -19,6 +19,7 @@ FOLDS = 5
 PURE = 0.9  # share of the class among those with a code
 OF_CLASS = 0.2  # share of the class that has the code
 ODDS = 10  # factor by which the odds of the class are greater among those with the code
+RARE_ODDS = 30  # the same for a rare class, where fewer than 90 % of those with it are of the class
 _CHANCE = 1e-3  # probability of a false alarm, over all codes
 TOGETHER = 0.9  # out-of-fold AUROC from which a linear model of all inputs is reported
 _GAIN = 0.1
@@ -28,7 +29,10 @@ _REPEATED, _SEVERAL = 5, 5  # rows with a value, and such values, that an averag
 _EXACT = 1e-6
 CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left
 AMPLITUDE = "amplitude"
-ARTEFACTS = ("offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping")
+ARTEFACTS = (
+    "offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping", "repeated samples",
+    "flat stretch", "scaling", "pulse", "line", "edge", "rise", "notch",
+)  # fmt: skip
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
@@ -91,9 +95,8 @@ def _pure(
     n = np.maximum(having + others, 1)
     least = stats.beta.ppf(_CHANCE / max(len(n), 1), np.maximum(having, 0.5), others + 1)
     odds = (having + 0.5) / (others + 0.5) / (share / (1 - share))
-    return (
-        (having / n >= PURE) & (having >= OF_CLASS * totals[0]) & (odds >= ODDS) & (least > share)
-    )
+    pure = (having / n >= PURE) & (odds >= ODDS) | (odds >= RARE_ODDS)
+    return pure & (having >= OF_CLASS * totals[0]) & (least > share)
 
 
 def at_most(rows: Ints, most: int = 10_000) -> Ints:
@@ -334,13 +337,18 @@ def averaged_labels(
         if one_class or often.sum() < _SEVERAL or 2 * count[often].sum() < there.sum():
             continue
         share = np.bincount(place, label[there])[often] / count[often]
-        line = np.polynomial.Polynomial.fit(distinct[often], share, 1, w=np.sqrt(count[often]))
-        expected = np.clip(line(distinct[often]), _EXACT, 1 - _EXACT)
-        apart = (count[often] * (share - expected) ** 2 / (expected * (1 - expected))).sum()
-        if stats.chi2.cdf(apart, often.sum() - 2) * len(names) < _EXACT:
+        if too_exact(distinct[often], share, count[often]) * len(names) < _EXACT:
             codes.append(Code(name, int(there.sum())))
     check = "numbers computed from the labels"
     return [Finding.suspected(check, codes=codes, name=classes[1])] if codes else []
+
+
+def too_exact(value: Floats, share: Floats, count: Ints) -> float:
+    """Return the chance that shares of a class are as near to a line of values (group,)."""
+    line = np.polynomial.Polynomial.fit(value, share, 1, w=np.sqrt(count))
+    expected = np.clip(line(value), _EXACT, 1 - _EXACT)
+    apart = (count * (share - expected) ** 2 / (expected * (1 - expected))).sum()
+    return float(stats.chi2.cdf(apart, len(value) - 2))
 
 
 def chosen_by_the_future(left: Floats, others: Floats, label: Ints) -> str | None:

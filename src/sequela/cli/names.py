@@ -15,15 +15,15 @@ from sequela.errors import SettingError, unknown_name
 HideBelow = Annotated[
     int | None,
     Parameter(
-        help="Hide counts of patients below this number, and whatever reveals them; 1 hides "
-        "nothing (default: SEQUELA_HIDE_BELOW, else 10, or 1 where the data are published under "
-        "an open licence).",
+        help="Hide counts of patients below this number, and whatever reveals them, for a page "
+        "that others will read (default: SEQUELA_HIDE_BELOW; else share and audit hide counts "
+        "below 10, and other commands hide nothing).",
         env_var=("SEQUELA_HIDE_BELOW", "SEQUELA_SMALLEST_CELL"),
         show_env_var=False,
         validator=Number(gte=1),
     ),
 ]
-"""The option of every command that writes for others."""
+"""The option of every command that writes what others may read."""
 Json = Annotated[bool, Parameter(help="Print JSON.")]
 Root = Annotated[
     Path | None, Parameter(help="Folder or file of the data (default: the usual search path).")

@@ -103,6 +103,8 @@ def say_numbers(
     data = run.data
     other = numbers.get("data", data.name) if "origin" in numbers else ""
     judged = f"applied to {other}" if other else part
+    if "models" in numbers:
+        judged += f", the mean of {numbers['models']} models"
     console.print(f"{run.settings.title}: {judged}", style="bold")
     table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
@@ -161,8 +163,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
             yield f"set aside: {count:,} {units} in the model's training or validation set{under}"
-    if "overlap_unknown" in numbers:
-        yield numbers["overlap_unknown"]
+    yield from (numbers[name] for name in ("calibration", "overlap_unknown") if name in numbers)
     if "unknown_codes" in numbers:
         share = numbers["unknown_codes"]
         yield (

@@ -14,6 +14,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions, event
 
+_NORMAL = 1.96  # standard errors on each side of a 95 % interval
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -187,4 +188,25 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         intercept=float(line.intercept_[0]),
         observed=float(judged.happened.mean()),
         expected=float(judged.chance.mean()),
+    )
+
+
+def calibration_in_words(predictions: Predictions) -> str:
+    """Return a sentence if the event of two classes is more or less frequent than predicted.
+
+    It is empty if the 95 % interval of observed over expected includes 1. The interval is normal
+    for the logarithm, with the variance of the residuals over groups.
+    """
+    judged = event(predictions)
+    residuals = np.bincount(judged.group, weights=judged.happened - judged.chance)
+    observed, expected = judged.happened.sum(), judged.chance.sum()
+    if len(predictions.classes) != 2 or predictions.horizons or not observed:  # noqa: PLR2004
+        return ""
+    ratio, reach = observed / expected, np.exp(_NORMAL * np.linalg.norm(residuals) / observed)
+    if ratio / reach <= 1 <= ratio * reach:
+        return ""
+    return (
+        f"observed over expected: {ratio:.2f} (95 % interval {ratio / reach:.2f} to "
+        f"{ratio * reach:.2f}): '{predictions.classes[1]}' happens "
+        f"{'more' if ratio > 1 else 'less'} often than predicted"
     )

@@ -129,12 +129,17 @@ class Seen:
         return next((each for each in self.columns if each.name == name), None)
 
 
-def look(root: Path, show: Show = lambda _: None, missing: Sequence[str] = ()) -> list[Seen]:
-    """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks."""
+def look(
+    root: Path, show: Show = lambda _: None, missing: Sequence[str] = (), sheet: str = ""
+) -> list[Seen]:
+    """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks.
+
+    Of several sheets of a workbook, only ``sheet`` is inspected if it is named.
+    """
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
     tables = {
-        **sheets(files),
+        **sheets(files, sheet),
         **parquet_files(files, root if root.is_dir() else root.parent),
         **csv,
     }

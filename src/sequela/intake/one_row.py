@@ -21,7 +21,7 @@ from sequela.config import QuestionSettings, SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SITE, body_of
 from sequela.errors import DataError, SettingError, unknown_name
-from sequela.formats.csv_files import PLAIN, Format
+from sequela.formats.csv_files import PLAIN, Format, rows_of
 from sequela.formats.opened import DECIDE
 from sequela.intake.look import Column, Seen, blanked, look
 from sequela.signals.declaration import Classes
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROLES = ("label", "id", "time", "site")
-_KEYS = {*ROLES, "title", "classes", "omit", "format"}
+_KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
 """Pairs of classes whose second is the event; the first ones need the name of the label."""
@@ -47,7 +47,7 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
-_KEY = "missing="
+_KEY, _SHEET = "missing=", "sheet="
 _KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
@@ -114,6 +114,8 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
+    if given.sheet:
+        given = given.model_copy(update={"format": (*given.format, f"{_SHEET}{given.sheet}")})
     seen = inspected(path, given.format)
     for key, what in (("label", "outcome"), ("id", "patient")):
         if getattr(given, key) is None:
@@ -260,12 +262,41 @@ def _by_option(doubt: str) -> str:
     return options if options != doubt else f"{doubt}; answer as in --format decimal=,"
 
 
+def typed(
+    connection: "DuckDBPyConnection", path: Path, declared: Sequence[str] = ()
+) -> tuple[Any, list[str]]:
+    """Read a file with each column in its kind, and return open questions on its form."""
+    seen, missing = inspected(path, declared), ", ".join(map(_text, _codes(declared)))
+    keys = [key for key in declared if not key.startswith(_KEY)]
+    form = Format.of(keys, seen.form) if is_csv(path) else PLAIN
+    relation, names = text_of(paths_of(path), connection, form)
+    written = names
+    if is_csv(path):
+        with rows_of(path, form) as rows:
+            written = [name.strip() or names[place] for place, name in enumerate(next(rows))]
+    columns = []
+    for column, name in zip(seen.columns, written, strict=True):
+        kind = Kind.NUMBER if column.cells else column.kind
+        value = quoted(column.name)
+        if kind is not Kind.TEXT:
+            value = typed_text(column.name, kind, None, form).rpartition(" AS ")[0]
+        blank = f"lower(trim({quoted(column.name)})) IN ({missing})"
+        columns.append(f"CASE WHEN NOT coalesce({blank}, true) THEN {value} END AS {quoted(name)}")
+    answered = {key.partition("=")[0] for key in declared}
+    doubts = [d for d in seen.doubts if "UTF-8" not in d and not any(k in d for k in answered)]
+    return relation.project(", ".join(columns)), [_by_option(doubt) for doubt in doubts]
+
+
 def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
     """Inspect the one table of a file; once for each state of it. ``form`` may name ``missing``."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
     state = path.stat()
-    return _looked(path, _codes(form), state.st_mtime_ns, state.st_size)
+    return _looked(path, _codes(form), _sheet(form), state.st_mtime_ns, state.st_size)
+
+
+def _sheet(form: Sequence[str]) -> str:
+    return "".join(key.removeprefix(_SHEET) for key in form if key.startswith(_SHEET))
 
 
 def _codes(form: Sequence[str]) -> tuple[str, ...]:
@@ -275,13 +306,14 @@ def _codes(form: Sequence[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)
-def _looked(path: Path, missing: Sequence[str], *_: int) -> Seen:
-    found = look(path, missing=missing)
+def _looked(path: Path, missing: Sequence[str], sheet: str, *_: int) -> Seen:
+    found = look(path, missing=missing, sheet=sheet)
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
         raise DataError(
-            f"{path} has {len(found)} sheets ({names}): save the one with one row per patient as a "
-            f"file; if several are tables of a hospital, name their folder, {path.parent}"
+            f"{path} has {len(found)} sheets ({names}): name the one with one row per patient by "
+            f"`train --sheet NAME`; if several are tables of a hospital, name their folder, "
+            f"{path.parent}"
         )
     if not found[0].rows:
         raise DataError(f"{path} has no row below its header: expected one row per patient")
@@ -324,15 +356,21 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
         )
     if re.search("[,|=]", "".join(values)):
         raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
-    for pairs in (_PLAIN, _NAMED):
-        for negative, event in (values, values[::-1]):
-            if f"{negative}/{event}".lower() in pairs.split():
-                names = (f"not {label}", label) if pairs is _PLAIN else (negative, event)
-                return f"{names[0]}={negative}", f"{names[1]}={event}"
+    if pair := event_last(values):
+        negative, event = pair
+        plain = f"{negative}/{event}".lower() in _PLAIN.split()
+        names = (f"not {label}", label) if plain else pair
+        return f"{names[0]}={negative}", f"{names[1]}={event}"
     raise DataError(
         f"column '{label}' has the values {values[0]} and {values[1]}, and it is not clear which "
         f"is the event: name it last, as in --classes '{values[0]},{values[1]}'"
     )
+
+
+def event_last(values: Sequence[str]) -> Sequence[str] | None:
+    """Return two classes with the event last, or ``None`` if their names do not say which it is."""
+    usual = f"{_PLAIN} {_NAMED}".split()
+    return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 
 
 def _why_not(column: Column) -> str:
@@ -376,7 +414,7 @@ class _Table:
         for doubt in self.seen.doubts:
             if not ("--" in doubt and known) and not any(word in doubt for word in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        said = [key for key in said if not key.startswith(_KEY)]
+        said = [key for key in said if not key.startswith((_KEY, _SHEET))]
         found = dict(self.seen.form)
         if f"decimal={found.get('thousands')}" in said:
             del found["thousands"]
@@ -415,7 +453,8 @@ class _Table:
     def opened(self) -> "Iterator[DuckDBPyConnection]":
         """Open the table ``cells``: its text, each name with a prefix."""
         with connection_for(self.path) as connection:
-            relation, names = text_of(paths_of(self.path), connection, self.form)
+            paths = paths_of(self.path, _sheet(self.rows.settings.format))
+            relation, names = text_of(paths, connection, self.form)
             renamed = (f"trim({quoted(name)}) AS {_cell(name)}" for name in names)
             relation.project(", ".join(renamed)).create("cells")
             for name in names:

@@ -148,14 +148,14 @@ def open_held_out(run: Run, command: Command) -> Openings:
             refused[whose] = error
     if len(refused) == len(ledgers(run)):
         raise next(iter(refused.values()))
-    found = openings(run)
+    found = openings(run, opening)
     unwritten = [f"This evaluation could not be added to the log {whose}." for whose in refused]
     return replace(found, damage=(*found.damage, *unwritten))
 
 
-def openings(run: Run) -> Openings:
-    """Count the logged evaluations of a run or folds on the test set."""
-    own = Opening.of(run, "evaluate")
+def openings(run: Run, own: Opening | None = None) -> Openings:
+    """Count the logged evaluations of a run or folds on the test set, of which ``own`` is one."""
+    own = own or Opening.of(run, "evaluate")
     found: dict[tuple[str, str, str], Opening] = {}
     damage = []
     for whose, path in ledgers(run).items():

@@ -5,6 +5,7 @@ A default is a documented choice; it is not selected by test scores.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 AUTO = "auto"
@@ -13,16 +14,24 @@ _MOST = 0.5  # share of examples with a measurement above which measurements are
 
 @dataclass(frozen=True)
 class Default:
-    """The model for one kind of data, which ``of`` names as the end of a sentence."""
+    """The model for one kind of data, which ``of`` names as the end of a sentence.
+
+    ``second`` is a model that ``sequela train auto`` trains too.
+    """
 
     model: str
     of: str
+    second: str = ""
+
+    def second_of(self, folder: Path) -> Path:
+        """Return the folder of the run of the second model, next to the run of the first."""
+        return folder.with_name(f"{folder.name}.{self.second}")
 
 
 DEFAULTS: Mapping[str, Default] = {
     "signal": Default("spectral-mlp", "recordings of a signal"),
     "values": Default("values-lstm", "records with measurements in most examples"),
-    "row": Default("logistic-regression", "tables with one row per patient"),
+    "row": Default("logistic-regression", "tables with one row per patient", "boosting"),
     "codes": Default("visits-attention", "records of codes"),
     "visits": Default("visits-improved", "lists of visits without times"),
 }

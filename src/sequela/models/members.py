@@ -54,6 +54,11 @@ class Members(nn.Module):
         self.linear = nn.Linear(width, n_outputs, bias=False) if linear else None
         self.n_read = members * hidden + n_found
 
+    def shift(self, intercept: float) -> None:
+        """Add a number to the logit of the second of two classes, in each member."""
+        with torch.no_grad():
+            self.answer.get_parameter("bias").view(-1, 2)[:, 1] += intercept
+
     def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (patient, n_outputs), in training (member, patient, n_outputs), and more.
 

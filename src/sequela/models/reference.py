@@ -3,6 +3,7 @@
 Each is fitted on a table of features and stored as arrays, so that it can be applied to other data.
 """
 
+import copy
 import io
 import json
 import zipfile
@@ -60,6 +61,7 @@ class Examples:
 
     Features are float32 (example, column), dense or sparse. ``tuning`` are the validation examples,
     for a penalty or early stopping. Examples may have a ``weight``, and ``times`` to an event.
+    Boosting takes at most so many ``rounds``.
     """
 
     features: Table
@@ -69,6 +71,7 @@ class Examples:
     n_classes: int
     weight: NDArray[np.float64] | None = None
     times: Times | None = None
+    rounds: int = 500
 
     def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Return the weights of some examples, if they have any."""
@@ -134,7 +137,7 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
             "the last horizon: expected some; give it more examples, or later horizons"
         )
     table = _beside_interval(examples.features[example], interval, size)
-    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight)
+    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight, rounds=examples.rounds)
     return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
 
 
@@ -292,7 +295,7 @@ def _boosted(
     rows, tuning = examples.train, examples.tuning
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
-        max_iter=500,
+        max_iter=examples.rounds,
         max_leaf_nodes=MOST_LEAVES,
         min_samples_leaf=LEAST_EXAMPLES,
         l2_regularization=1.0,
@@ -325,6 +328,13 @@ def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
     model = loaded(arrays["skops"].tobytes())
     said: Probabilities = model.predict_proba(features)
     return said
+
+
+def shifted(arrays: Arrays, intercept: float) -> Arrays:
+    """Add a number to the log odds that boosted trees of two classes predict."""
+    model = copy.copy(loaded(arrays["skops"].tobytes()))
+    model._baseline_prediction = model._baseline_prediction + intercept  # noqa: SLF001
+    return {**arrays, "skops": np.frombuffer(dumped(model), np.uint8)}
 
 
 def _cox(examples: Examples, _: int) -> Arrays:

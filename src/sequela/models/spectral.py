@@ -120,8 +120,11 @@ class LagMoments(nn.Module):
             steps = signal[..., lag:] - signal[..., :-lag]
             squares = steps * steps
             powers = squares, steps.abs(), squares * steps, squares * squares
-            means.append(torch.stack([numbers.mean(-1) for numbers in powers]))
-        square, absolute, cube, fourth = torch.stack(means, -1)  # (batch, n_chans, lag)
+            means.append([numbers.mean(-1) for numbers in powers])
+        # (batch, n_chans, lag)
+        square, absolute, cube, fourth = (
+            torch.stack(part, -1) for part in zip(*means, strict=True)
+        )
         power = square + QUIET
         size = power.sqrt()
         moments = (

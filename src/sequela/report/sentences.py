@@ -148,7 +148,10 @@ def hides(entry: Entry) -> str:
     if entry.smallest == 1 and entry.data.open:
         return "No count is hidden: these data are published under an open licence."
     if entry.smallest == 1:
-        return "No count is hidden. Counts of single patients are shown: do not publish them."
+        return (
+            "No count is hidden. Counts of single patients are shown: do not publish them "
+            "(sequela share hides them)."
+        )
     few = "1 person" if entry.smallest == 2 else f"1 to {entry.smallest - 1} people"  # noqa: PLR2004
     return f"Not shown: counts of {few}, the names of such groups, and numbers that reveal them."
 

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
+from sequela.evaluation.recalibration import Line, fit_line
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.models import reference, stored
@@ -166,10 +167,16 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     started = time.perf_counter()
     data, given = run.data, run.given
     train, tuning = data.rows("train"), data.rows("tuning")
-    examples = reference.Examples(
-        given.features, data.labels, train, tuning, len(data.classes), times=data.times
-    )
+    sets = given.features, data.labels, train, tuning, len(data.classes)
+    examples = reference.Examples(*sets, times=data.times, rounds=run.settings.rounds)
     arrays = reference.fitted(entry, examples, run.settings.seed_of_training)
+    if _is_recalibrated(run) and "skops" in arrays:
+        both = data.rows("train+tuning")
+        examples = replace(examples, train=both, tuning=both[:0])
+        seed, teacher = run.settings.seed_of_training, reference.TEACHER
+        out_of_fold = reference.cross_fitted(teacher, examples, data.marked, seed)
+        if out_of_fold is not None:
+            arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
     seconds = time.perf_counter() - started
     cost = account_of_reference(run.settings.model, arrays, given)
     if cost is not None:
@@ -194,6 +201,8 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(
     run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
 ) -> _Trained:
+    from sequela.models.members import Members
+
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -214,6 +223,11 @@ def _fit_network(
         how = how.model_copy(update={"epochs": best})
         again = learnt(model, how, again=True, checkpoint=folder.path / "checkpoint-refit")
         seconds += sum(r.seconds for r in again)
+    if _is_recalibrated(run) and isinstance(members := getattr(model, "members", None), Members):
+        line = _line(run, given.probabilities(model))
+        members.shift(line.intercept)
+        if tuning is not None:
+            tuning = line.apply(run.data.predictions(tuning)).probabilities
     facts = {
         "parameters": cost.parameters,
         "operations": cost.operations,
@@ -225,6 +239,25 @@ def _fit_network(
     }
     tensors = {name: t.cpu().contiguous() for name, t in model.state_dict().items()}
     return _Trained(tensors, {"config": as_json(config)}, facts, tuning)
+
+
+def _is_recalibrated(run: _Run) -> bool:
+    """Return ``True`` for a model of two outcomes of records without weights of classes."""
+    data, weighted = run.data, run.settings.training.class_weights
+    two = len(data.classes) == 2 and data.times is None  # noqa: PLR2004
+    return two and data.data_set.holds == "records" and not weighted
+
+
+def _line(run: _Run, probabilities: NDArray[np.float32]) -> Line:
+    """Fit an intercept with which as many events are predicted as the model could learn from.
+
+    The validation set alone has too few: on PhysioNet 2012 the error of observed over expected is
+    0.05 with it, and 0.02 with the training set too.
+    """
+    rows = run.data.rows("train+tuning")
+    known = np.full_like(probabilities, 0.5)
+    known[rows] = probabilities[rows]
+    return fit_line(run.data.predictions(known).where(rows), slope=False)
 
 
 def cost_of(name: str, model: "nn.Module", given: Inputs) -> Account:

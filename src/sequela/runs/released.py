@@ -1,7 +1,7 @@
 """The publishable view of a run: its numbers without small counts of people.
 
 A run folder has exact numbers and must not be published. All pages, cards and tables read the run
-through :class:`Released`.
+through :class:`Released`, which hides what the user asks for; ``sequela share`` always hides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sequela.audit.finding import counted, without_numbers
-from sequela.config import SMALLEST_CELL, RunSettings
+from sequela.config import RunSettings
 from sequela.datasets import catalog
 from sequela.disclosure.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.metrics import METRICS
@@ -105,14 +105,11 @@ class Released:
 
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
-    """Return the smallest count of people that an output for others shows.
+    """Return the smallest count of people that an output shows: ``hide_below``, or each count.
 
-    It is the number that the user chose, ``hide_below``; without it, 10, or 1 where the licence of
-    the data is open. It is always 1 where nobody is counted.
+    It is always 1 where nobody is counted.
     """
-    if not of_people(data):
-        return 1
-    return hide_below or (1 if data.open else SMALLEST_CELL)
+    return (hide_below if of_people(data) else None) or 1
 
 
 def of_people(data: DataRecord) -> bool:

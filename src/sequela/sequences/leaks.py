@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import overlaps
+from sequela.audit import overlaps, windows
 from sequela.audit.finding import Finding
-from sequela.audit.fitted import continued_groups
 from sequela.cohort.split import PARTS
 from sequela.datasets.codes import family_of
 from sequela.sequences.flat import Sequences
@@ -22,7 +21,6 @@ from sequela.sequences.tables import (
     summary_table,
 )
 from sequela.signals.segments import Segments, first_minutes
-from sequela.signals.statistics import statistics
 
 if TYPE_CHECKING:
     from sequela.audit.tells import Table
@@ -41,8 +39,6 @@ TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """The out-of-fold AUROCs from which counts and times, a small tree that also reads codes, or codes
 together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0.81
 (``benchmarks/audit_bounds.py``)."""
-_MEASURED, _FEWEST = 2_000, 500  # segments whose statistics are computed
-_SAMPLES = 20_000_000  # of all channels of these segments
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
@@ -59,14 +55,8 @@ def find_in_segments(
     segments: Segments, part: NDArray[np.int64], scaling: Scaling
 ) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
-    samples = segments.signal.reshape(len(segments), -1)
     places = in_parts(part, np.arange(len(part)))
-    rows = {name: overlaps.Selection(samples, of) for name, of in places.items()}
-    group = in_parts(part, segments.recording_id)
-    names = [f"sample {index}" for index in range(samples.shape[1])]
-    judged = overlaps.of_each_class(segments.label, len(segments.classes))
-    chosen = overlaps.Selection(samples, judged)
-    label, recording = segments.label[judged], segments.recording_id[judged]
+    label, recording = segments.label, segments.recording_id
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -75,26 +65,18 @@ def find_in_segments(
     ]
     return [
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
-        *continued_groups(segments.signal, segments.recording_id, places),
-        *overlaps.identical_rows(rows),
-        *overlaps.near_identical_rows(rows, group),
-        *overlaps.revealing_columns(chosen, names, label, segments.classes, recording),
-        *_told_by_statistics(segments),
+        *windows.between_parts(segments.signal, places, recording),
+        *windows.by_class(
+            segments.signal,
+            label,
+            segments.classes,
+            recording,
+            segments.independent,
+            segments.sfreq,
+            segments.channels or (),
+        ),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
     ]
-
-
-def _told_by_statistics(segments: Segments) -> list[Finding]:
-    """Report artefacts of the signal, or the amplitude of a channel, that tell the class."""
-    from sequela.audit import tells
-
-    _, n_chans, n_times = segments.signal.shape
-    most = max(_FEWEST, min(_MEASURED, _SAMPLES // (n_chans * n_times)))
-    rows = overlaps.of_each_class(segments.label, len(segments.classes), most)
-    channels = segments.channels or [f"channel {n + 1}" for n in range(n_chans)]
-    measured = statistics(segments.signal, rows, segments.sfreq, channels)
-    label, group = segments.label[rows], segments.independent[rows]
-    return tells.telling_statistics(measured, label, segments.classes, group)
 
 
 def find_in_sequences(
@@ -121,7 +103,7 @@ def find_in_sequences(
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
         *overlaps.revealing_codes(present, names, label, classes, subject),
         *overlaps.revealing_columns(
-            values, summary_names(sequences), label, classes, subject, bound=bound
+            values, summary_names(sequences), label, classes, subject, bound=bound, measured=True
         ),
         *tells.telling_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d, median_filter
 
 from sequela.signals.windows import in_blocks
 
@@ -13,18 +14,31 @@ _LINES = (50, 60)  # Hz
 _NEAR = 5  # Hz beside the hum, whose power is compared
 _PEAK = 10  # of a power to that of its neighbours: by chance three
 _TINY = 1e-12
+_HIGH = 0.18  # of half the rate, from which on no rhythm of a brain is a narrow line
+_BESIDE = 15  # frequencies whose median a line is compared with
+_STEEP = 7.0  # natural logarithm of a power to that of the next quarter of an octave
+_PULSE = 15.0  # of a step that goes back at once to the median step: no neuron is as fast
+_EXACT = 1e-4  # of a deviation, by which a mean is 0
+_FEW_SAMPLES = 32
+_STEPS, _PARTS = 500, 12  # steps that are looked at, and parts of the least step that are tried
+_ROUNDING, _NEARLY_ALL = 0.1, 0.95  # of a unit; share of steps that are multiples
+
+Signal = NDArray[np.float64]
 
 
 def statistics(
-    signal: NDArray[np.float32], rows: NDArray[np.int64], sfreq: float, channels: Sequence[str]
-) -> dict[tuple[str, str], NDArray[np.float64]]:
+    signal: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    sfreq: float | None,
+    channels: Sequence[str],
+) -> dict[tuple[str, str], Signal]:
     """Compute statistics of some segments, by name and channel: float64 (row,).
 
     They are ``amplitude``, ``offset`` (in standard deviations), ``power at 50 Hz`` and 60 Hz (a
     constant where there is no peak), ``resolution`` (the smallest step between two samples),
-    ``clipping`` (the share of samples at the ends of the range), and the share of each band in the
-    power; all but the offset as logarithms. ``signal`` is (segment,
-    n_chans, n_times) in µV, and ``sfreq`` in Hz.
+    ``clipping`` (the share of samples at the ends of the range), those of :func:`_of_device`, and
+    the share of each band in the power; all but the offset as logarithms. ``signal`` is (segment,
+    n_chans, n_times) in µV, and ``sfreq`` in Hz; without it, no frequency in Hz is looked at.
     """
     blocks = [_of(np.asarray(some, np.float64), sfreq) for some in in_blocks(signal, rows)]
     return {
@@ -34,29 +48,110 @@ def statistics(
     }
 
 
-def _of(signal: NDArray[np.float64], sfreq: float) -> dict[str, NDArray[np.float64]]:
+def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:
     """Compute the statistics of a block: (segment, channel) by name."""
     n_times = signal.shape[2]
     mean, spread = signal.mean(axis=2), np.maximum(signal.std(axis=2), _TINY)
     steps = np.diff(np.sort(signal, axis=2), axis=2)
     least = np.where(steps > 0, steps, np.inf).min(axis=2, initial=np.inf)
-    found = {"amplitude": np.log(spread), "offset": mean / spread}
+    numbers = {"amplitude": np.log(spread), "offset": mean / spread}
     ends = (signal == signal.max(2, keepdims=True)) | (signal == signal.min(2, keepdims=True))
-    found["clipping"] = np.log(ends.mean(axis=2))
-    found["resolution"] = np.log(np.where(np.isfinite(least), least, _TINY))
-    frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
+    numbers["clipping"] = np.log(ends.mean(axis=2))
+    numbers["resolution"] = np.log(_unit(steps, least))
     tapered = (signal - mean[:, :, None]) * np.hanning(n_times)
     power = np.abs(np.fft.rfft(tapered, axis=2)) ** 2 + _TINY
+    if n_times >= _FEW_SAMPLES:
+        numbers |= _of_device(signal, least, mean, spread) | _of_spectrum(power)
+    if sfreq is None:
+        return numbers
+    frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
     width = 2.5 * sfreq / n_times  # of the taper
     for line in _LINES:
         apart = np.abs(frequency - line)
         near = (apart > width) & (apart <= width + _NEAR)
         if line + width + _NEAR < sfreq / 2 and near.any():
             hum, floor = power[:, :, apart <= width].max(axis=2), np.median(power[:, :, near], 2)
-            found[f"power at {line} Hz"] = np.log(np.where(hum > _PEAK * floor, hum, _TINY))
+            numbers[f"power at {line} Hz"] = np.log(np.where(hum > _PEAK * floor, hum, _TINY))
     for low, high in pairwise(_BANDS):
         inside = (frequency >= low) & (frequency < high)
         if inside.any():
             share = power[:, :, inside].sum(axis=2) / power.sum(axis=2)
-            found[f"power of {low} to {high} Hz"] = np.log(share + _TINY)
-    return found
+            numbers[f"power of {low} to {high} Hz"] = np.log(share + _TINY)
+    return numbers
+
+
+def _unit(steps: Signal, least: Signal) -> Signal:
+    """Return the unit whose multiples all steps (segment, channel, step) are, else hardly more than 0.
+
+    It is the least step, or a part of it where large signals skip some values.
+    """
+    unit = np.full(least.shape, _TINY)
+    steps = steps[:, :, :: steps.shape[2] // _STEPS + 1]
+    for parts in range(_PARTS, 0, -1):
+        size = np.where(np.isfinite(least), least, 1)[:, :, None] / parts
+        whole = np.abs(steps / size - np.round(steps / size)) < _ROUNDING
+        unit = np.where(np.isfinite(least) & (whole.mean(2) > _NEARLY_ALL), size[:, :, 0], unit)
+    return unit
+
+
+def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> dict[str, Signal]:
+    """Compute what a device or a program leaves in samples, whatever their amplitude.
+
+    ``repeated samples``: equal neighbours, in units of neighbours that differ by the least step.
+    ``flat stretch``: the longest run of equal samples, beyond what as many equal neighbours give.
+    ``scaling``: 1 for a mean of 0, 2 for a deviation of 1 too, 3 for a range of 0 to 1.
+    ``pulse``: a sample far from both neighbours.
+    """
+    steps = np.abs(np.diff(signal, axis=2))
+    equal, n_times = steps == 0, signal.shape[2]
+    unit = np.abs(steps - least[:, :, None]) < least[:, :, None] / 2
+    repeated = np.log((equal.sum(2) + 1) / (unit.sum(2) / 2 + 1))
+    run = longest = np.zeros(signal.shape[:2])
+    for place in range(equal.shape[2]):
+        run = (run + 1) * equal[:, :, place]
+        longest = np.maximum(longest, run)
+    others = (equal.sum(2) - longest + 1) / (n_times - longest)
+    expected = np.log(n_times) / -np.log(np.minimum(others, 1 - 1 / n_times))
+    centred = np.abs(mean) < _EXACT * spread
+    scaling = np.where(centred & (np.abs(spread - 1) < 1 / n_times), 2, centred.astype(float))
+    ranged = (signal.min(2) == 0) & (signal.max(2) == 1)
+    bend = np.abs(signal[:, :, 1:-1] - (signal[:, :, 2:] + signal[:, :, :-2]) / 2)
+    usual = np.median(bend, axis=2) + least.clip(max=spread) / 2
+    return {
+        "repeated samples": repeated,
+        "flat stretch": np.maximum(longest - 2 * expected, 0),
+        "scaling": np.where(ranged, 3, scaling),
+        "pulse": np.log(np.maximum(bend.max(2) / np.maximum(usual, _TINY), _PULSE)),
+    }
+
+
+def _of_spectrum(power: Signal) -> dict[str, Signal]:
+    """Compute what hum and filters leave in a spectrum (segment, channel, frequency).
+
+    ``line``: the frequency of the highest narrow peak. ``edge``: the place of a drop that is
+    steeper than any of a brain. ``rise``: how much weaker the lowest frequencies are than those
+    above them. ``notch``: how much weaker a narrow band is than both its neighbours.
+    """
+    n = power.shape[2]
+    high = power[:, :, max(int(_HIGH * n), 4) :]
+    floor = median_filter(high, (1, 1, _BESIDE))
+    ratio = high / floor
+    line = np.where(ratio.max(2) > 3 * _PEAK, ratio.argmax(2) + 1.0, 0)
+    edges = np.unique((n / 2 ** np.arange(0, np.log2(n) - 2, 0.25)).astype(int))
+    bands = (
+        np.log(np.add.reduceat(power[:, :, :n], edges[:-1], axis=2))
+        if False
+        else np.log(np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
+    )
+    drop = bands[:, :, :-2] - bands[:, :, 2:]
+    edge = np.where(drop.max(2) > _STEEP, drop.argmax(2) + 1.0, 0)
+    low, above = power[:, :, 1:3].mean(2), power[:, :, 5:9].mean(2)
+    smooth = maximum_filter1d(high, 3, axis=2)
+    around = np.minimum(np.roll(smooth, 6, 2), np.roll(smooth, -6, 2))[:, :, 6:-6]
+    dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0) if high.shape[2] > 16 else 0 * line
+    return {
+        "line": line,
+        "edge": edge,
+        "rise": np.maximum(np.log(above / low), 0),
+        "notch": np.maximum(dip, 4),
+    }

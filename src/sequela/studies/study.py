@@ -13,8 +13,8 @@ from sequela.studies.claims import Claim
 Question = tuple[str, str]
 """A data set and its task; no task where the data set has its own classes."""
 _FEWEST_FOLDS = 2
-_QUICK_RESAMPLES = 200
-"""Bootstrap resamples of the intervals of a quick study, which has no refit and no teacher."""
+_QUICK = {"resamples": 200, "rounds": 50}
+"""Settings of the runs of a quick study, which has no refit and no teacher."""
 _OF_THE_TASK = ("hours", "from_icu", "declared")
 """The keys of ``Study.asked`` that are only for its own task."""
 
@@ -218,7 +218,7 @@ class Study(StudyKeys):
                     split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
-                    **({"resamples": _QUICK_RESAMPLES} if quick else {}),
+                    **(_QUICK if quick else {}),
                     signals=declared,
                 )
                 named |= self._controls(name, named[name], kinds)

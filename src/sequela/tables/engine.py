@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from sequela.errors import (
     DataError,
+    OutputError,
     RunError,
     SequelaError,
     SettingError,
@@ -137,6 +138,12 @@ def connect_duckdb(
     """Open DuckDB in memory or in a file, which spills into ``work`` beyond ``memory_limit``."""
     import duckdb
 
+    if "?" in file:
+        folder = next(each for each in reversed(work.parents) if "?" in each.name)
+        raise OutputError(
+            f"{folder}: DuckDB cannot write into a folder with a ? in its name: name another with "
+            "--out"
+        )
     connection = duckdb.connect(
         file, config={"memory_limit": memory_limit, "temp_directory": str(work)}
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import narwhals as nw
 import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, extra, without_values
+from sequela.errors import DataError, DataNotFoundError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats.csv_files import PLAIN, Format, column_names, header, utf8_copy
 from sequela.formats.opened import content, members, opened
@@ -271,15 +271,19 @@ def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def sheets(files: Sequence[Path]) -> dict[str, list[Path]]:
+def sheets(files: Sequence[Path], sheet: str = "") -> dict[str, list[Path]]:
     """Map lower-case tables to sheets of Excel workbooks, as ``hospital.xlsx/Labs``.
 
-    A sheet that is alone has the name of its file.
+    A sheet that is alone, or the only one that is wanted, has the name of its file.
     """
     found: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() == EXCEL and not path.name.startswith("~$"):  # Excel's lock
             names = _workbook(path).sheet_names
+            if sheet and len(names) > 1:
+                if sheet not in names:
+                    raise unknown_name(f"sheet of {path}", sheet, names)
+                names = [sheet]
             for name in names:
                 table = path.stem if len(names) == 1 else name
                 found.setdefault(re.sub(r"\W+", "_", table.lower()), []).append(path / name)
@@ -411,9 +415,9 @@ def work_of(connection: "DuckDBPyConnection") -> Path:
     return Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
 
 
-def paths_of(path: Path) -> Sequence[Path]:
-    """Return a file as :func:`text_of` takes it: for a workbook, its only sheet."""
-    return next(iter(sheets([path]).values()), [path])
+def paths_of(path: Path, sheet: str = "") -> Sequence[Path]:
+    """Return a file as :func:`text_of` takes it: for a workbook, its only or named sheet."""
+    return next(iter(sheets([path], sheet).values()), [path])
 
 
 def text_of(

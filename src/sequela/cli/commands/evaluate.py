@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sequela.cli.names import HideBelow, Json, TrustCode, check_names, data_sets, known
+from sequela.errors import SettingError
 from sequela.files import require_file
 
 _OWN = "the test set of the run"
@@ -18,12 +19,16 @@ def evaluate(
     data: Annotated[str | None, Parameter(show_default=known(_OWN, data_sets))] = None,
     root: Path | None = None,
     labels: Path | None = None,
+    label: str | None = None,
+    score: str | None = None,
+    group: str | None = None,
+    format: list[str] | None = None,
     json: Json = False,
     page: Path | None = None,
     hide_below: HideBelow = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Evaluate a run on its test set, or apply its model to other data.
+    """Evaluate a run on its test set, apply its model to other data, or evaluate predictions.
 
     Metrics are computed again from the predictions in the run folder. Each evaluation on the test
     set is logged. In other data, recordings or subjects of the model's training or validation set
@@ -37,19 +42,50 @@ def evaluate(
     the number of new people. For a run that was split by site, --page without --data compares the
     sites of the test set with the sites of the validation set.
 
+    Instead of a run, a table with the predictions of any model is evaluated with the same metrics
+    and intervals: `sequela evaluate predictions.csv --label died --score risk --group patient`. The
+    probability is of the second class, from 0 to 1, in percent or as a logit; of a table with a
+    split, the test set is evaluated.
+
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 
     Args:
-        run: Run folder.
+        run: Run folder, or a table of predictions: csv, Parquet.
         data: Data set to apply the model to.
         root: Folder or file of the data, without --data of other data of the run's data set
             (default: the usual search path).
         labels: MEDS label file of the other data, for a run that took its labels from a file.
+        label: Column of the class, of a table of predictions.
+        score: Column of the probability, of a table of predictions.
+        group: Column of the patients, of a table of predictions.
+        format: Form of csv files of predictions as KEY=VALUE, such as decimal=,; repeatable.
         page: Write the page of the external validation to this file.
     """
     check_names(data=data)
     from json import dumps
 
+    if run.is_file():
+        if page is not None:
+            require_file(page, ".html")
+        from sequela.api.evaluation import evaluate_predictions
+
+        evaluation, taken_for = evaluate_predictions(
+            run, label=label, score=score, group=group, form=format or ()
+        )
+        print(dumps(evaluation.numbers, indent=1) if json else f"{taken_for}\n{evaluation}")
+        if page is not None:
+            from sequela.report.page import write_page
+
+            facts = {"title": f"Predictions of {run.name}", "taken_for": taken_for}
+            write_page("evaluation.html.j2", page, numbers=evaluation._repr_html_(), **facts)
+            print(f"page: {page.resolve()}")
+        return
+
+    if label or score or group or format:
+        raise SettingError(
+            f"{run}: --label, --score, --group and --format are for a table of predictions, and a "
+            "run has its own; leave them out"
+        )
     from sequela.analysis.evaluate import evaluate_run
     from sequela.cli.numbers import open_console, say_numbers, say_path
     from sequela.runs.find import open_run

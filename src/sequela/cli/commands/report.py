@@ -19,6 +19,12 @@ def report(
         runs: Run folders, or folders that hold run folders.
         out: File to write the page to.
     """
+    from sequela.integrity.openings import openings
     from sequela.report.pages.build import report as report_runs
+    from sequela.runs.find import find_runs
 
-    print(f"page: {report_runs(*runs, out=out, hide_below=hide_below)}")
+    named = find_runs(runs)
+    page = report_runs(*named, out=out, hide_below=hide_below)
+    for sentence in dict.fromkeys(text for run in named for text in openings(run).sentences):
+        print(sentence)
+    print(f"page: {page}")

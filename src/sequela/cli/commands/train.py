@@ -1,6 +1,7 @@
 """``sequela train``: training of one model into a run folder."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -47,7 +48,8 @@ def train(
 
     Args:
         model: A network, a baseline model, a class (FILE.py:CLASS or package.module:CLASS), or
-            auto for the default model of the data.
+            auto for the default model of the data (for a table with one row per patient: logistic
+            regression, and boosting in the folder OUT.boosting).
         data: Data set.
         asked: Settings of the run.
         out: Run folder (default: runs/MODEL).
@@ -60,9 +62,13 @@ def train(
             a file or module.
     """
     options = dict(locals())
-    from sequela.cli.numbers import open_console, say_finished
+    from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.cli.progress import ReadingProgress, RunProgress
+    from sequela.models.defaults import Default
+    from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
+    from sequela.runs.find import open_run
+    from sequela.studies.train import by_kind
     from sequela.studies.train import train as train_run
 
     check_names(model, data)
@@ -78,11 +84,22 @@ def train(
                 console.print(line, markup=False, highlight=False)
         return RunProgress(console, planned)
 
+    seconds = []
+
+    def on_default(default: Default) -> None:
+        console.print(f"auto: {default.model}, the default for {default.of}")
+        if default.second:
+            seconds.append(default.second_of)
+
     with reported_to(ReadingProgress()):
-        run = train_run(
-            **options,
-            on_default=lambda it: console.print(f"auto: {it.model}, the default for {it.of}"),
-            progress=progress,
-            **given(asked),
-        )
+        run = train_run(**options, on_default=on_default, progress=progress, **given(asked))
+    unused = by_kind(given(asked))[1]["training"]
+    if unused and run.settings.model in REFERENCE_MODELS:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        console.print(f"{names}: without effect, as {run.settings.model} is a baseline model")
     say_finished(console, run, open_=open_)
+    for second_of in seconds:
+        second = open_run(second_of(run.path))
+        say_finished(console, second, open_=open_)
+        both = f"sequela report {quote(str(run.path))} {quote(str(second.path))}"
+        say_path(console, "both on one page", both)

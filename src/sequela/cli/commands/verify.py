@@ -22,10 +22,12 @@ def verify(runs: list[Path], /, *, root: Path | None = None) -> None:
         root: Folder or file of the data of the runs (default: the usual search path).
     """
     from sequela.cli.numbers import open_console
+
+    console = open_console()
+    console.print("verifying; a run is printed once all of it is checked")
     from sequela.errors import RunError
     from sequela.integrity.verified import verify_folder
 
-    console = open_console()
     wrong = 0
     for path in runs:
         for found in verify_folder(path, root):

@@ -111,6 +111,7 @@ def audit(
     page: Path | str | None = None,
     hide_below: int | None = None,
     root: Path | str | None = None,
+    form: Sequence[str] = (),
 ) -> Audit | Audited:
     """Look for leaks in data, splits and predictions of anybody, as ``sequela audit`` does.
 
@@ -129,6 +130,7 @@ def audit(
         page: Also write a page to this file.
         hide_below: Hide counts below this on the page, 10 by default.
         root: Folder or file of the data of a run.
+        form: Form of csv files as ``KEY=VALUE``, such as ``decimal=,``; by default, it is found.
 
     Raises:
         SequelaError: If an input cannot be read, or the inputs do not fit together.
@@ -151,7 +153,7 @@ def audit(
     else:
         separate = {"label": y, "group": groups, "probability": predictions}
         columns = {"label": label, "prediction time": time, "group": group}
-        result = _audit_files(inputs, separate, columns, splits)
+        result = _audit_files(inputs, separate, columns, splits, form)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
         shown = {"audit": result, "found": words, "summary": result.summary}
@@ -160,7 +162,11 @@ def audit(
 
 
 def _audit_files(
-    inputs: Sequence[Any], separate: Mapping[str, Any], columns: Mapping[str, Any], splits: Any
+    inputs: Sequence[Any],
+    separate: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    splits: Any,
+    form: Sequence[str],
 ) -> Audit:
     """Audit files or arrays, with arrays or tables, or names of columns, by their role."""
     given = {role: each for role, each in separate.items() if each is not None}
@@ -170,7 +176,8 @@ def _audit_files(
         chosen["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
         given["split"] = splits
-    data, words = read(inputs, chosen, given, None if "split" in (chosen | given) else splits)
+    indices = None if "split" in (chosen | given) else splits
+    data, words = read(inputs, chosen, given, indices, form)
     checks = {name: [*some] for name, some in find(data)}
     skipped = tuple(not_checked(data))
     if not checks:

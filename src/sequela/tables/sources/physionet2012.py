@@ -26,6 +26,8 @@ from sequela.tables.declared.source import published
 
 SETS = ("a", "b", "c")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
+PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")
+"""Variables that are -1 where they are not known, as descriptors are: 224 times in set c."""
 
 PARAMETERS = (
     "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
@@ -51,7 +53,7 @@ _CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
 _CELLS = {
     pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
-    pa.string(): ("[A-Za-z0-9]+", "the name of a variable"),
+    pa.string(): ("[A-Za-z0-9]*", "the name of a variable"),  # blank in 2,403 rows of set c
     pa.float64(): (_NUMBER, "a number"),
     pa.int64(): ("-?[0-9]{1,15}", "a whole number, or -1 where it is not known"),
 }
@@ -118,7 +120,9 @@ def _excerpt(file: Path) -> Batches:
 
 
 def _outcomes(root: Path, name: str) -> Path:
-    return root / f"Outcomes-{name}.txt"
+    place = root / f"Outcomes-{name}.txt"
+    other = root / "outcomes" / f"outcomes-{name}.txt"
+    return other if other.is_file() and not place.is_file() else place
 
 
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
@@ -156,11 +160,11 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
     for name, (least, most) in {**LIMITS, "RecordID": (record_id, record_id)}.items():
         out = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
         wrong = pc.if_else(pc.equal(parameter, name), out, wrong)
-    unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS)))
-    wrong = pc.and_not(wrong, unknown)
+    unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS + PRESSURES)))
+    wrong = pc.and_not(wrong, pc.or_(unknown, pc.equal(parameter, "")))
     closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
     wrong = pc.or_(wrong, pc.and_(closed, pc.not_equal(value, pc.floor(value))))
-    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(PARAMETERS))))
+    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(("", *PARAMETERS)))))
     if not pc.any(wrong, min_count=0).as_py():
         return
     row = pc.index(wrong, value=True).as_py()

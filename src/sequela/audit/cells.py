@@ -1,0 +1,208 @@
+"""Traces of the class in the cells of a table: how they are written, filled in and computed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.sparse import csr_array
+
+from sequela.audit import overlaps, tells
+from sequela.audit.finding import Code, Finding
+from sequela.audit.fitted import unit_of
+
+_DIGITS = range(-2, 6)  # decimals of a number; below 0 the zeros at its end
+_ROUNDING = 2e-7  # relative, of float32
+_WRITTEN = 0.8  # AUROC from which the form of a column is reported, which no illness changes
+_ODD, _LEAST = 10, 0.01  # times that a value is more frequent than others; its share of rows
+_VALUES = 20  # different values of a column of categories
+_SAME = 0.98  # correlation of columns whose difference is looked at
+_PAIRS, _ROWS = 30, 5_000
+_EXACT = 1e-4  # of a deviation: a value that is the mean of others
+_GAIN = 0.1  # of the AUROC of cells that were filled in beyond that of others
+_GROUPS, _BETWEEN = 5, 0.5  # rows of a group, and the groups' share of the variance of a column
+_CHANCE, _MATTERS = 1e-6, 0.05  # of a false alarm; weight of the test set in a share
+
+Floats = NDArray[np.float64]
+
+
+def by_class(
+    table: Floats,
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+    written: Mapping[str, Floats] | None = None,
+    texts: Mapping[str, NDArray[np.str_]] | None = None,
+    tested: NDArray[np.bool_] | None = None,
+) -> Iterator[Finding]:
+    """Find traces of the class in cells, of (example, column), NaN where there is no value.
+
+    ``written`` are other numbers of each example, such as the length of a text, and ``texts``
+    categories, by name; ``tested`` are the examples of the test set.
+    """
+    forms = {**(written or {}), **decimals(table, names)}
+    differences = _differences(table, names)
+    for columns, bound in ((forms, _WRITTEN), (differences, overlaps.REVEALING_AUROC)):
+        if columns:
+            values = np.column_stack([*columns.values()])
+            yield from overlaps.revealing_columns(
+                values, [*columns], label, classes, group, bound=bound
+            )
+    if len(classes) == 2:  # noqa: PLR2004
+        codes, of = frequent(table, names, texts or {})
+        yield from tells.telling_codes(codes, of, label, classes, group)
+        yield from _filled_in(table, names, label, classes, group)
+        yield from _shares(table, names, label, classes, tested)
+
+
+def decimals(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the number of decimals of each cell, of columns in which it varies."""
+    columns = {}
+    for values, name in zip(table.T, names, strict=True):
+        known = np.isfinite(values)
+        digits = np.full(len(values), np.nan)
+        for number in reversed(_DIGITS):
+            scaled = values * 10.0**number
+            error = np.abs(scaled - np.round(scaled))
+            whole = error <= np.maximum(_ROUNDING * np.abs(scaled), _ROUNDING)
+            digits[known & whole] = number
+        digits[known & np.isnan(digits)] = _DIGITS.stop
+        digits[values == 0] = np.nan
+        if len(np.unique(digits[np.isfinite(digits)])) > 1 and np.nanmin(digits) < _DIGITS.stop:
+            columns[f"decimals of {name}"] = digits
+    return columns
+
+
+def frequent(
+    table: Floats, names: Sequence[str], texts: Mapping[str, NDArray[np.str_]]
+) -> tuple[csr_array, list[str]]:
+    """Return where categories are, and values much more frequent than others: (example, value)."""
+    columns, found = [np.zeros((len(table), 0), np.bool_)], list[str]()
+    numbers = {n: v for n, v in zip(names, table.T, strict=True) if n not in texts}
+    for name, values in (numbers | {**texts}).items():
+        distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
+        usual = np.median(count) if len(distinct) > _VALUES else 0
+        chosen = np.flatnonzero((count > _ODD * usual) & (count >= max(_LEAST * len(table), 3)))
+        chosen = chosen[count[chosen] < len(table)][:_VALUES]
+        columns.append(place[:, None] == chosen)
+        found += [f"{name} = {distinct[value]}" for value in chosen]
+    return csr_array(np.hstack(columns).astype(np.float64)), found
+
+
+def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the differences of columns that are nearly equal."""
+    some = np.nan_to_num(table[:: -(-len(table) // _ROWS)])
+    moving = np.flatnonzero(some.std(0) > 0)
+    alike = (
+        np.abs(np.triu(np.corrcoef(some[:, moving].T), 1)) if len(moving) > 1 else np.zeros((1, 1))
+    )
+    columns = {}
+    for one, other in moving[np.argwhere(alike > _SAME)[:_PAIRS]].tolist():
+        known = np.isfinite(table[:, [one, other]]).all(1)
+        slope, start = np.polyfit(table[known, one], table[known, other], 1)
+        name = f"difference of {names[other]} and {names[one]}"
+        columns[name] = table[:, other] - start - slope * table[:, one]
+    return columns
+
+
+def _filled_in(
+    table: Floats,
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+) -> Iterator[Finding]:
+    """Find blanks that were filled in with the label: by the mean of a class, or by a model."""
+    means, models = list[str](), list[Code]()
+    digits = decimals(table, names)
+    for values, name in zip(table.T, names, strict=True):
+        constants = [_constant(values[label == one]) for one in (0, 1)]
+        if None not in constants and len({*constants}) > 1:
+            means.append(name)
+        written = digits.get(f"decimals of {name}")
+        if written is None or not (known := np.isfinite(written)).any():
+            continue
+        usual = stats.mode(written[known]).mode
+        sides = known & (written > usual), known & (written <= usual)
+        if min(len(np.unique(group[sides[0] & (label == one)])) for one in (0, 1)) < _ODD:
+            continue
+        areas = [overlaps.area(label[side], values[side]) for side in sides]
+        strong, others = (max(each, 1 - each) for each in areas)
+        least = overlaps.least_area(label[sides[0]] == 1, group[sides[0]], len(names), _WRITTEN)
+        if strong > least and strong > others + _GAIN:
+            models.append(Code(name, auroc=float(strong)))
+    facts = {"name": classes[1]}
+    if means:
+        yield Finding("means of the class", "leak", facts=facts, codes=tuple(map(Code, means)))
+    if models:
+        yield Finding.suspected("cells with more decimals", codes=models, **facts)
+
+
+def _constant(values: Floats) -> float | None:
+    """Return an unusual value that many rows have, if it is the mean or median of the others.
+
+    It has more digits than the others, or is ten times as frequent as any of them.
+    """
+    known = values[np.isfinite(values)]
+    distinct, count = np.unique(known, return_counts=True)
+    if len(distinct) <= _VALUES or count.max() < max(_LEAST * len(known), _GROUPS):
+        return None
+    constant, second = distinct[count.argmax()], np.sort(count)[-2]
+    rest = known[known != constant]
+    near = min(abs(rest.mean() - constant), abs(np.median(rest) - constant)) < _EXACT * rest.std()
+    unit = unit_of(rest)
+    finer = unit > 0 and abs(constant / unit - np.round(constant / unit)) > _EXACT
+    return float(constant) if near and (finer or count.max() >= _ODD * second) else None
+
+
+def _shares(
+    table: Floats,
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    tested: NDArray[np.bool_] | None,
+) -> Iterator[Finding]:
+    """Find columns whose means by another column are the shares of a class there, with noise.
+
+    Shares of the training set alone are no leak: those of the test set must matter, too.
+    """
+    codes = dict[str, Code]()
+    several = [len(np.unique(column)) for column in table[:_ROWS].T]
+    for of in [c for c, n in enumerate(several) if _GROUPS <= n <= len(table[:_ROWS]) / _GROUPS]:
+        _, place, count = np.unique(table[:, of], return_inverse=True, return_counts=True)
+        groups = np.flatnonzero(count >= _GROUPS)
+        if len(groups) < 2 * _GROUPS:
+            continue
+
+        def by_group(
+            values: Floats, rows: Any = slice(None), place: Any = place, groups: Any = groups
+        ) -> Floats:
+            size = np.bincount(place[rows], minlength=groups.max() + 1)[groups]
+            return np.bincount(place[rows], values[rows], groups.max() + 1)[groups] / np.maximum(
+                size, 1
+            )
+
+        share = by_group(label)
+        for column in [c for c in range(len(names)) if c != of and several[c] > _VALUES]:
+            values = table[:, column]
+            if not np.isfinite(values).all() or not (spread := values.var()):
+                continue
+            mean = by_group(values)
+            between = np.average((mean - values.mean()) ** 2, weights=count[groups])
+            if between < _BETWEEN * spread:
+                continue
+            if tells.too_exact(mean, share, count[groups]) * len(names) ** 2 > _CHANCE:
+                continue
+            if tested is None or not tested.any() or tested.all():
+                matters = True
+            else:
+                sides = [by_group(label, rows) for rows in (~tested, tested)]
+                weights = np.linalg.lstsq(np.stack([*sides, share**0]).T, mean, rcond=None)[0]
+                matters = weights[1] > _MATTERS * np.abs(weights[:2]).sum()
+            if matters:
+                codes[names[column]] = Code(names[column], len(table))
+    if codes:
+        check, place = "numbers computed from the labels", [*codes.values()]
+        yield Finding.suspected(check, codes=place, name=classes[1])

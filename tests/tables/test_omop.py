@@ -165,7 +165,7 @@ def test_ways_that_do_not_fit() -> None:
         source_read_so("omop", {"codes": "source", "ancestors": 1})
     with pytest.raises(SettingError, match="at least 1 level"):
         source_read_so("omop", {"ancestors": -1})
-    with pytest.raises(SettingError, match="leave --dated-as-recorded out"):
+    with pytest.raises(SettingError, match="--dated-as-recorded is for omop: leave it out"):
         source_read_so("mimic3", {"dated_as_recorded": True})
 
 

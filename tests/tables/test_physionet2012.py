@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from sequela.errors import DataError, DataNotFoundError
+from sequela.datasets.catalog import EXCERPTS
+from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError
+from sequela.tables.hospitals import build
 from sequela.tables.sources.physionet2012 import read
 
 ORIGIN = datetime(2000, 1, 1)
@@ -68,6 +70,33 @@ def test_archives_give_the_same(kind: str, physionet2012: Path, made: Any) -> No
                 tar.add(file, f"set-a/{file.name}")
     shutil.rmtree(physionet2012 / "set-a")
     assert made("physionet2012", physionet2012, out="again").rows == folder.rows
+
+
+def test_sets_are_read_together_or_alone(physionet2012: Path, tmp_path: Path) -> None:
+    shutil.copytree(physionet2012 / "set-a", physionet2012 / "set-b")
+    for file in (physionet2012 / "set-b").iterdir():
+        other = f"2{file.stem[1:]}"
+        text = file.read_text().replace(file.stem, other)
+        file.with_name(f"{other}.txt").write_text(text)
+        file.unlink()
+    outcomes = (physionet2012 / "Outcomes-a.txt").read_text()
+    (physionet2012 / "Outcomes-b.txt").write_text(outcomes.replace("\n1", "\n2"))
+    counts = [
+        build(
+            "physionet2012", tmp_path / f"of-{name}", root=physionet2012, sets=list(name)
+        ).subjects
+        for name in ("a", "ba", "")
+    ]
+    assert counts == [2, 4, 4]
+    for sets, message in (("c", "no Outcomes-c.txt"), ("x", "unknown set of PhysioNet 2012 'x'")):
+        with pytest.raises(SequelaError, match=message):
+            build("physionet2012", tmp_path / "none", root=physionet2012, sets=[sets])
+    with pytest.raises(SettingError, match="--sets is for physionet2012: leave it out for mimic3"):
+        build("mimic3", tmp_path / "none", root=physionet2012, sets=["a"])
+    with pytest.raises(DataNotFoundError, match="holds set a alone: name the folder of set-b"):
+        build(
+            "physionet2012", tmp_path / "none", root=EXCERPTS / "physionet2012.parquet", sets=["b"]
+        )
 
 
 def test_a_record_without_outcome_and_the_other_way(physionet2012: Path, made: Any) -> None:

@@ -13,7 +13,8 @@ from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
-WAYS = ("codes", "ancestors", "dated_as_recorded")
+WAYS = {"codes": "omop", "ancestors": "omop", "dated_as_recorded": "omop", "sets": "physionet2012"}
+"""Options of ``sequela build``, and the data set that each is for."""
 
 
 def hospitals() -> list[str]:
@@ -51,9 +52,11 @@ def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None 
     asked = {option: value for option, value in ways.items() if value}
     if not asked:
         return source
-    if source.ways is None:
-        options = ", ".join(f"--{option.replace('_', '-')}" for option in asked)
-        raise SettingError(f"{name} is read in one way: leave {options} out (it is for omop)")
+    for option in asked:
+        if WAYS[option] != name:
+            written = f"--{option.replace('_', '-')}"
+            raise SettingError(f"{written} is for {WAYS[option]}: leave it out for {name}")
+    assert source.ways is not None  # noqa: S101 # the data sets that are named above have them
     return source.ways(**asked)
 
 

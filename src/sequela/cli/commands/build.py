@@ -20,6 +20,7 @@ def build(
     codes: str | None = None,
     ancestors: int | None = None,
     dated_as_recorded: bool = False,
+    sets: list[str] | None = None,
     schema: str | None = None,
     declaration: Path | None = None,
     title: str | None = None,
@@ -53,6 +54,8 @@ def build(
             many levels above it (table concept_ancestor).
         dated_as_recorded: For omop: date each row at its start, although bills are written after
             the discharge, which leaks by design, to show how much it inflates the score.
+        sets: For physionet2012: read this set, of a, b and c; may be repeated (default: all that
+            are there).
         schema: Schema of the database that holds the tables (default: the search path).
         declaration: For tables: the file that declares them (default: tables.toml next to them).
         title: Name of the data on pages and cards (default: the name of the data set or of the

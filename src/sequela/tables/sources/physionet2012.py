@@ -10,7 +10,8 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,10 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from pyarrow import parquet
 
-from sequela.errors import DataError, DataNotFoundError, form_of, without_values
+from sequela.errors import DataError, DataNotFoundError, form_of, unknown_name, without_values
 from sequela.formats import opened
 from sequela.formats.csv_files import check_separator
-from sequela.tables.declarations import Batches
+from sequela.tables.declarations import Batches, Source
 from sequela.tables.declared.source import published
 
 SETS = ("a", "b", "c")
@@ -59,15 +60,19 @@ _CELLS = {
 }
 
 
-def read(root: Path) -> Batches:
-    """Read the tables ``records`` and ``outcomes`` of all sets of a folder, or of the excerpt."""
+def read(root: Path, chosen: Sequence[str] = SETS) -> Batches:
+    """Read the tables ``records`` and ``outcomes`` of sets of a folder, or of the excerpt."""
     if root.suffix == ".parquet":
+        if "a" not in chosen:
+            raise DataNotFoundError(f"{root} holds set a alone: name the folder of set-{chosen[0]}")
         yield from _excerpt(root)
         return
-    sets = [name for name in SETS if _outcomes(root, name).is_file()]
-    if not sets:
+    sets = [name for name in chosen if _outcomes(root, name).is_file()]
+    if not sets or (chosen != SETS and len(sets) < len(chosen)):
+        lacks = next(name for name in chosen if name not in sets)
         raise DataNotFoundError(
-            f"{root}: no Outcomes-a.txt; expected it next to set-a (a folder, .zip or .tar.gz)"
+            f"{root}: no Outcomes-{lacks}.txt; expected it next to set-{lacks} (a folder, .zip or "
+            ".tar.gz)"
         )
     paths = [_outcomes(root, name) for name in sets]
     outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in paths]
@@ -264,4 +269,12 @@ OUTCOMES = {
 }
 
 
-SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled)
+def sets_alone(sets: Sequence[str]) -> Source:
+    """Return the source of some sets."""
+    chosen = tuple(sorted({name.lower() for name in sets}))
+    if unknown := [name for name in chosen if name not in SETS]:
+        raise unknown_name("set of PhysioNet 2012", unknown[0], SETS)
+    return replace(SOURCE, reads=partial(read, chosen=chosen))
+
+
+SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled, ways=sets_alone)

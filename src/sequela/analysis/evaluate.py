@@ -16,7 +16,6 @@ from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
-from sequela.runs.folder import RunFolder
 from sequela.runs.model import averaged, trained
 from sequela.runs.recipe import summarise_runs
 from sequela.runs.released import public
@@ -64,16 +63,6 @@ def evaluate_run(
     if any(run.split.holds_out(ids) for run in folder.runs):
         numbers["openings"] = open_held_out(folder, "evaluate").to_dict()
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
-
-
-def only_model(folder: Run, purpose: str) -> RunFolder:
-    """Return the run of a folder, or raise an error if the folder has a run for each fold."""
-    if folder.first.path != folder.path:
-        raise SettingError(
-            f"{folder.path} has {len(folder.runs)} models, one per fold or seed: name one of them, "
-            f"such as {folder.first.path.name}, {purpose}; `sequela predict` averages all of them"
-        )
-    return folder.first
 
 
 def _own(folder: Run) -> dict[str, Any]:

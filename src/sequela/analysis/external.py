@@ -120,10 +120,8 @@ def judge_elsewhere(
     """
     (run,) = named_runs([path])
     if not isinstance(run, RunFolder):
-        raise SettingError(
-            f"{run.path} has {len(run.runs)} models, one per fold or seed: name one of them, such "
-            f"as {run.first.path.name}, for the page of an external validation"
-        )
+        words = f"{len(run.runs)} models, one per fold or seed: name one of them for the page"
+        raise SettingError(f"{run.path} has {words}, such as {run.first.path.name}")
     opened = open_held_out(run, "evaluate").sentences
     if data is None and root is None and labels is None:
         return _held_out_sites(run, opened)

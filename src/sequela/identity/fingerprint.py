@@ -221,13 +221,13 @@ def copies(
 
 def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
     """Find units with matches, and units whose marks would match a copy: bool (asked unit,)."""
-    found = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
+    enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
     if content.kind == "records":
         rows = _incidence(content, new)
         bits, least = _bits(rows, copies=1)
-        found &= (rows @ bits > least)[len(content.units) :]
-    found[pairs.asked] = True
-    return np.asarray(found)
+        enough &= (rows @ bits > least)[len(content.units) :]
+    enough[pairs.asked] = True
+    return np.asarray(enough)
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -363,8 +363,8 @@ def _too_alike(known: Content, asked: Content) -> Matches:
         needed = least + _log2_choices(int(union), len(both))
         if bits[both].sum() <= needed:
             continue
-        others = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
-        copied[pair] = bits_of_codes(others.T @ others, len(others)) > needed
+        judging = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
+        copied[pair] = bits_of_codes(judging.T @ judging, len(judging)) > needed
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
 
 

@@ -12,6 +12,8 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.signals.channels import Montage
 from sequela.signals.edf import EdfFile
+from sequela.signals.event_files import of_table
+from sequela.signals.events import Event
 from sequela.signals.reading import read
 from sequela.signals.segments import of_windows, stretches
 from sequela.signals.windows import Rates
@@ -213,6 +215,14 @@ def test_events_of_seizeit(edf: Edf, tmp_path: Path) -> None:
     place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows[:2])}", "utf-8")
     found = read(tmp_path, SignalSettings(events="seizeit", window=2))
     assert not [note for note in found.notes if "no end" in note]
+
+
+def test_a_table_without_names_has_the_events_of_the_only_recording(tmp_path: Path) -> None:
+    place = tmp_path / "events.csv"
+    place.write_text("onset,duration,label\n2,4,seizure\n", "utf-8")
+    assert of_table(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
+    with pytest.raises(DataError, match="an event of a recording that is not here"):
+        of_table(place, {"a": ["a.edf"], "b": ["b.edf"]})
 
 
 def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def _own(folder: Run) -> dict[str, Any]:
         return numbers | summarise_runs(folder.runs)["test"]
     fixed, test_set = folder.data.classes_fixed, ("held_out",)
     parts = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)
-    return numbers | parts["held_out"]
+    return {**numbers, **parts["held_out"]}
 
 
 def predict_other(

@@ -112,10 +112,25 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     fold = tells.folds(label, group)
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
     few = np.arange(105)
-    tells_all = (few > 99).astype(np.int64)
+    tells_all = (few > 95).astype(np.int64)  # nine
     assert tells.told(few[:, None].astype(float), tells_all, few, least=0.6) is None
-    enough = (few > 89).astype(np.int64)
+    enough = (few > 94).astype(np.int64)  # two in each fold
     assert tells.told(few[:, None].astype(float), enough, few, least=0.6) is not None
+
+
+def test_the_share_of_one_input_is_that_of_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    present, label, fold = rng.random((30, 4)) < 0.4, rng.integers(2, size=30), np.arange(30) % 5
+    expected = []
+    for row in range(30):
+        shares = [0.0]
+        for column in np.flatnonzero(present[row]):
+            others = [n for n in range(30) if fold[n] != fold[row] and present[n, column]]
+            dead = sum(int(label[n]) for n in others)
+            shares.append((dead + label.mean()) / (len(others) + 1))
+        expected.append(max(shares))
+    found = tells.strongest(csr_array(present.astype(float)), label, fold)
+    np.testing.assert_allclose(found, expected)
 
 
 def test_a_code_of_low_risk_is_not_accused() -> None:

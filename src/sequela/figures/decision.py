@@ -99,12 +99,8 @@ def _reference_lines(
     names = [haloed([{**nobody[1], "text": "act on none"}], axes, align="right", dy=9)]
     if drawn:  # no point is in the picture if the event is rarer than the first threshold
         at = max(drawn, key=lambda r: r["threshold"])
-        side = (
-            {"align": "left", "dx": 6}
-            if at["threshold"] < end / 2
-            else {"align": "right", "dx": -6}
-        )
-        names.insert(0, haloed([{**at, "text": "act on all"}], axes, **side))
+        side, gap = ("left", 6) if at["threshold"] < end / 2 else ("right", -6)
+        names.insert(0, haloed([{**at, "text": "act on all"}], axes, align=side, dx=gap))
     return [on_all.mark_line(strokeDash=[3, 2], **style), on_none.mark_line(**style), *names]
 
 

@@ -139,11 +139,7 @@ def connect_duckdb(
     import duckdb
 
     if "?" in file:
-        folder = next(each for each in reversed(work.parents) if "?" in each.name)
-        raise OutputError(
-            f"{folder}: DuckDB cannot write into a folder with a ? in its name: name another with "
-            "--out"
-        )
+        raise OutputError(f"{work}: DuckDB cannot write below a ?: name another folder with --out")
     connection = duckdb.connect(
         file, config={"memory_limit": memory_limit, "temp_directory": str(work)}
     )

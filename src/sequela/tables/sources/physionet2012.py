@@ -26,8 +26,7 @@ from sequela.tables.declared.source import published
 
 SETS = ("a", "b", "c")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
-PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")
-"""Variables that are -1 where they are not known, as descriptors are: 224 times in set c."""
+PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")  # -1 if not known
 
 PARAMETERS = (
     "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
@@ -120,9 +119,8 @@ def _excerpt(file: Path) -> Batches:
 
 
 def _outcomes(root: Path, name: str) -> Path:
-    place = root / f"Outcomes-{name}.txt"
-    other = root / "outcomes" / f"outcomes-{name}.txt"
-    return other if other.is_file() and not place.is_file() else place
+    places = (root / f"Outcomes-{name}.txt", root / "outcomes" / f"outcomes-{name}.txt")
+    return next(filter(Path.is_file, places), places[0])
 
 
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:

@@ -74,7 +74,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
     ran("train", "--resume", "--root", own, "--out", "run")
-    ran("verify", "run")  # the run knows where its data were
+    ran("verify", "run")
     ran("audit", "run")
     ran("export", "run", "--out", "run.onnx")
     ran("explain", "run", "--out", "run.html")

@@ -24,10 +24,12 @@ test: .venv/development
 quick: TESTS = --level quick
 quick: test
 
-# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md.
+# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md. CI passes
+# --quick: small inputs, and nothing is written.
+BENCHMARKS ?= --write
 benchmarks: .venv/development
-	$(BIN)/python -m benchmarks.field --write $(PYHEALTH:%=--pyhealth %)
-	$(BIN)/python -m benchmarks.serving.run --write
+	$(BIN)/python -m benchmarks.field $(BENCHMARKS) $(PYHEALTH:%=--pyhealth %)
+	$(BIN)/python -m benchmarks.serving.run $(BENCHMARKS)
 
 lint: .venv/development
 	$(BIN)/ruff check .

@@ -129,7 +129,7 @@ def load_of(file: Path, *, batch: int, size: int, seconds: float) -> dict[str, A
     body = segments(size).astype("<f4").tobytes()
     with served_by(file, batch) as address:
         path = f"{address}v1/predict?sfreq=173.61&unit=uV"
-        asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=1))
+        asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=min(1, seconds)))
         found = asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=seconds))
     took = np.array(found.seconds) * 1000
     p50, p99 = np.percentile(took, [50, 99]).tolist()

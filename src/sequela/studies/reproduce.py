@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import joblib
 
@@ -28,9 +27,6 @@ from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
 from sequela.studies.settings import signals_asked
 from sequela.studies.study import Question, Study
-
-if TYPE_CHECKING:
-    from sequela.config import RunSettings
 
 WORK = "work"
 OnRun = Callable[[Run, int, int], None]
@@ -174,13 +170,12 @@ def _jobs(
     data_sets = {name: catalog.lookup(name) for name, _ in questions}
     if len(questions) > 1:
         questions = tuple(q for q in questions if q[0] in roots or data_sets[q[0]].find())
-    runs_of: dict[Question, Callable[..., dict[str, RunSettings]]] = {}
+    asked_of = partial(study.runs, seed=seeds[0], split_seed=seeds[1], quick=quick)
+    runs_of = {}
     for question in questions:  # a wrong root or seed is refused before events are built
         data_sets[question[0]].locate(roots.get(question[0]))
         declared = signals_asked(question[0], study.signals, roots.get(question[0]))
-        runs_of[question] = partial(
-            study.runs, question, seed=seeds[0], split_seed=seeds[1], quick=quick, declared=declared
-        )
+        runs_of[question] = partial(asked_of, question, declared=declared)
         runs_of[question]()
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
@@ -190,14 +185,16 @@ def _jobs(
     for question in questions:
         flow = flows.get(question)
         rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
-        place = {"is_primary": question == primary, "looks_back": question == hindsight}
-        named = runs_of[question](**place)
+        runs = partial(
+            runs_of[question], is_primary=question == primary, looks_back=question == hindsight
+        )
+        named = runs()
         if study.default:
             _, asked = next(iter(named.items()))
             folds = study.folds_for(rarer, asked.split, quick=quick)
             of_folds = asked.model_copy(update={"folds": folds})
             found = default_of(of_folds, roots.get(question[0]), work)
-            named = runs_of[question](**place, default=found.model)
+            named = runs(default=found.model)
         folder = out / "runs" / "-".join(question) if flow else out / "runs"
         planned = []
         for name, each in named.items():

@@ -25,10 +25,11 @@ quick: TESTS = --level quick
 quick: test
 
 # Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md. CI passes
-# --quick: small inputs, and nothing is written.
+# --quick (small inputs, nothing is written), and the works of benchmarks.field that cost least.
 BENCHMARKS ?= --write
+WORKS ?=
 benchmarks: .venv/development
-	$(BIN)/python -m benchmarks.field $(BENCHMARKS) $(PYHEALTH:%=--pyhealth %)
+	$(BIN)/python -m benchmarks.field $(BENCHMARKS) $(if $(WORKS),--only $(WORKS)) $(PYHEALTH:%=--pyhealth %)
 	$(BIN)/python -m benchmarks.serving.run $(BENCHMARKS)
 
 lint: .venv/development

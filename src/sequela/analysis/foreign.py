@@ -293,11 +293,11 @@ def _columns(data: Foreign) -> Iterator[Found]:
         yield from _together(data, rows, copies)
     left = [column for column in range(len(data.names)) if column not in copies]
     table, names = data.table[rows][:, left].astype(np.float64), [data.names[c] for c in left]
-    written = {name: values[rows] for name, values in data.written.items()}
-    blanks = np.isnan(table).sum(1)
-    if blanks.any():
-        written["the number of blank cells"] = blanks.astype(np.float64)
-    texts = {name: values[rows] for name, values in data.texts.items()}
+    same = tuple(data.names[column] for column in copies)
+    written, texts = (
+        {name: values[rows] for name, values in columns.items() if not same or not name.endswith(same)}
+        for columns in (data.written, data.texts)
+    )
     label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
     tested = np.isin(rows, _test(data)[1])
     yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)

@@ -1,6 +1,7 @@
 """Traces of the class in the cells of a table: how they are written, filled in and computed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from sequela.audit.fitted import unit_of
 
 _DIGITS = range(-2, 6)  # decimals of a number; below 0 the zeros at its end
 _ROUNDING = 2e-7  # relative, of float32
-_WRITTEN = 0.8  # AUROC from which the form of a column is reported, which no illness changes
+_WRITTEN = 0.8  # AUROC from which decimals and the number of blanks are reported
 _ODD, _LEAST = 10, 0.01  # times that a value is more frequent than others; its share of rows
+_OFTEN = 3  # times that a value is more frequent than half of the values of its column
 _VALUES = 20  # different values of a column of categories
-_SAME = 0.98  # correlation of columns whose difference is looked at
+_SAME = 0.85  # correlation of columns whose difference is looked at
 _PAIRS, _ROWS = 30, 5_000
 _EXACT = 1e-4  # of a deviation: a value that is the mean of others
 _GAIN = 0.1  # of the AUROC of cells that were filled in beyond that of others
@@ -42,19 +44,39 @@ def by_class(
     ``written`` are other numbers of each example, such as the length of a text, and ``texts``
     categories, by name; ``tested`` are the examples of the test set.
     """
-    forms = {**(written or {}), **decimals(table, names)}
-    differences = _differences(table, names)
-    for columns, bound in ((forms, _WRITTEN), (differences, overlaps.REVEALING_AUROC)):
-        if columns:
-            values = np.column_stack([*columns.values()])
-            yield from overlaps.revealing_columns(
-                values, [*columns], label, classes, group, bound=bound
+    forms, others = decimals(table, names), {**(written or {}), **_differences(table, names)}
+    blank = np.isnan(table)
+    if blank.any(0).sum() > 1:  # of one column, whether it is missing says it
+        forms["the number of blank cells"] = blank.sum(1).astype(np.float64)
+    numbers = {f"decimals of {name}": column for name, column in zip(names, table.T, strict=True)}
+    for columns, bound in ((forms, _WRITTEN), (others, overlaps.REVEALING_AUROC)):
+        values = np.column_stack([*columns.values(), np.zeros(len(table))])
+        for finding in overlaps.revealing_columns(
+            values, [*columns, ""], label, classes, group, bound=bound
+        ):
+            of_class = label == classes.index(finding.facts["name"])
+            # A value written with as many significant digits as others tells its own size.
+            codes = tuple(
+                code
+                for code in finding.codes
+                if (code.auroc or 0) > _strength(numbers.get(code.name), of_class) + _GAIN
             )
+            if codes and finding.facts["how"] == overlaps.WAYS[0]:
+                yield replace(finding, codes=codes)
     if len(classes) == 2:  # noqa: PLR2004
         codes, of = frequent(table, names, texts or {})
         yield from tells.telling_codes(codes, of, label, classes, group)
         yield from _filled_in(table, names, label, classes, group)
         yield from _shares(table, names, label, classes, tested)
+
+
+def _strength(values: Floats | None, of_class: NDArray[np.bool_]) -> float:
+    """Return the AUROC of the values that are there, in either direction."""
+    if values is None:
+        return 0.5
+    known = np.isfinite(values)
+    area = overlaps.area(of_class[known].astype(np.int64), values[known])
+    return max(area, 1 - area)
 
 
 def decimals(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
@@ -84,10 +106,12 @@ def frequent(
     for name, values in (numbers | {**texts}).items():
         distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
         usual = np.median(count) if len(distinct) > _VALUES else 0
-        chosen = np.flatnonzero((count > _ODD * usual) & (count >= max(_LEAST * len(table), 3)))
-        chosen = chosen[count[chosen] < len(table)][:_VALUES]
+        chosen = np.argsort(-count, kind="stable")[:_VALUES]
+        least = max(_OFTEN * usual, _LEAST * len(table), _OFTEN)
+        chosen = chosen[(count[chosen] >= least) & (count[chosen] < len(table))]
         columns.append(place[:, None] == chosen)
-        found += [f"{name} = {distinct[value]}" for value in chosen]
+        shown = [str(value).removesuffix(".0") for value in distinct[chosen]]
+        found += [f"{name} = {'blank' if value in {'', 'nan'} else value}" for value in shown]
     return csr_array(np.hstack(columns).astype(np.float64)), found
 
 
@@ -126,8 +150,7 @@ def _filled_in(
         sides = known & (written > usual), known & (written <= usual)
         if min(len(np.unique(group[sides[0] & (label == one)])) for one in (0, 1)) < _ODD:
             continue
-        areas = [overlaps.area(label[side], values[side]) for side in sides]
-        strong, others = (max(each, 1 - each) for each in areas)
+        strong, others = (_strength(values[side], label[side] == 1) for side in sides)
         least = overlaps.least_area(label[sides[0]] == 1, group[sides[0]], len(names), _WRITTEN)
         if strong > least and strong > others + _GAIN:
             models.append(Code(name, auroc=float(strong)))

@@ -31,7 +31,7 @@ CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left
 AMPLITUDE = "amplitude"
 ARTEFACTS = (
     "offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping", "repeated samples",
-    "flat stretch", "scaling", "pulse", "line", "edge", "rise", "notch",
+    "flat stretch", "scaling", "pulse", "reference", "taper", "line", "edge", "rise", "notch",
 )  # fmt: skip
 """Statistics of a signal that come from the recording, and not from the brain."""
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7

@@ -230,7 +230,10 @@ PLANTED: dict[str, tuple[Plant, list[str]]] = {
         ["columns that reveal the outcome"],
     ),
     "a strong column": (lambda f: f.assign(lactate=noisy(f, 0.75)), []),
-    "missing values": (missing, ["columns that reveal the outcome"]),
+    "missing values": (
+        missing,
+        ["codes that tell the outcome", "columns that reveal the outcome"],
+    ),
     "a row number": (
         lambda f: f.assign(index=np.argsort(np.argsort(noisy(f, 0.2)))),
         ["identifiers that tell the outcome"],

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
-from benchmarks.attacks.foreign import LABS, ROWS, Given, predictions, table
+from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.foreign import Given, carry_out, predictions
 from scipy import signal as filters
 from sklearn.model_selection import GroupKFold
 
@@ -22,12 +23,12 @@ def recordings(seed: int = 0) -> tuple[Any, Any, Any]:
     spectrum = np.fft.rfft(rng.standard_normal(shape), axis=2)
     frequency = np.fft.rfftfreq(SAMPLES, 1 / SFREQ)
     background = np.fft.irfft(spectrum / np.maximum(frequency, 0.5) ** 0.9, SAMPLES, axis=2)
-    phase = rng.uniform(0, 6.28, shape[:2] + (1,))
+    phase = rng.uniform(0, 6.28, (*shape[:2], 1))
     times = np.arange(SAMPLES) / SFREQ
     rhythm = rng.uniform(0, 0.6, (RECORDINGS, 1, 1))[recording] * np.sin(63 * times + phase)
     spread = background.std()
     x = (background / spread + rhythm) * gain[recording] * 30 + rng.standard_normal(shape)
-    x += 3 * rng.standard_normal(shape[:2] + (1,))
+    x += 3 * rng.standard_normal((*shape[:2], 1))
     return x, (recording + recording // 7) % 2, recording
 
 
@@ -151,11 +152,12 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
     "copies with 10 % of noise": (
         lambda: copies(lambda x, r: x + 3 * r.standard_normal(x.shape)), True),
     # honest
-    "honest windows": (lambda: windows(lambda x, y, _: x), False),
-    "honest windows with all digits": (lambda: windows(lambda x, y, _: x, None), False),
-    "honest windows in whole µV": (lambda: windows(lambda x, y, _: x, 0), False),
+    "honest windows": (lambda: windows(lambda x, _y, _: x), False),
+    "honest windows with all digits": (lambda: windows(lambda x, _y, _: x, None), False),
+    "honest windows in whole µV": (lambda: windows(lambda x, _y, _: x, 0), False),
     "a larger amplitude in one class": (
-        lambda: windows(lambda x, y, _: np.round(x * (1 + 1.5 * y[:, None, None]), 2), None), False),
+        lambda: windows(lambda x, y, _: np.round(x * (1 + 1.5 * y[:, None, None]), 2), None),
+        False),
     "a tenfold amplitude in one class": (
         lambda: windows(lambda x, y, _: np.round(x * (1 + 9 * y[:, None, None]), 2), None), False),
     "a tenfold amplitude in one class, all digits": (
@@ -179,9 +181,9 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
     "spikes and waves in one class": (
         lambda: in_class(lambda x, r: np.round(x + 60 * waves(r, len(x)), 2)), False),
     "low voltage in one class": (lambda: in_class(lambda x, _: np.round(x / 6, 2)), False),
-    "hum in both classes": (lambda: windows(lambda x, y, _: hummed(x, 50, 6)), False),
+    "hum in both classes": (lambda: windows(lambda x, _y, _: hummed(x, 50, 6)), False),
     "a low-pass in both classes": (
-        lambda: windows(lambda x, y, _: filtered(x, 40, "lowpass"), None), False),
+        lambda: windows(lambda x, _y, _: filtered(x, 40, "lowpass"), None), False),
     "a low-pass in both classes, larger amplitude in one": (
         lambda: windows(lambda x, y, _: np.round(
             filtered(x, 40, "lowpass") * (1 + 3 * y[:, None, None]), 0), None), False),
@@ -196,26 +198,33 @@ def wide(seed: int, share: float = 0.2) -> pd.DataFrame:
     patient = np.arange(rows) // 2
     label = (rng.random(rows // 2) < share).astype(int)[patient]
     age = np.clip(rng.normal(64 + 5 * label, 15), 18, 95).round()
-    frame = pd.DataFrame({
-        "patient_id": 5000 + patient, "age": age, "sex": rng.choice(["F", "M"], rows),
-        "pulse": rng.normal(85 + 5 * label, 15).round(),
-        "lactate": np.exp(rng.normal(0.4 + 0.35 * label, 0.5)).round(1),
-        "sodium": rng.normal(139, 4, rows).round(),
-        "creatinine": np.exp(rng.normal(0.1 + 0.2 * label, 0.4)).round(2),
-        "albumin": rng.normal(3.5 - 0.2 * label, 0.5).round(1),
-        "bilirubin": np.exp(rng.normal(0.0, 0.6, rows)).round(1),
-        "ward": rng.choice(["medical", "surgical", "neuro", "cardiac"], rows),
-        "ventilated": (rng.random(rows) < 0.2 + 0.15 * label).astype(int),
-        "label": label,
-    })
+    frame = pd.DataFrame(
+        {
+            "patient_id": 5000 + patient,
+            "age": age,
+            "sex": rng.choice(["F", "M"], rows),
+            "pulse": rng.normal(85 + 5 * label, 15).round(),
+            "lactate": np.exp(rng.normal(0.4 + 0.35 * label, 0.5)).round(1),
+            "sodium": rng.normal(139, 4, rows).round(),
+            "creatinine": np.exp(rng.normal(0.1 + 0.2 * label, 0.4)).round(2),
+            "albumin": rng.normal(3.5 - 0.2 * label, 0.5).round(1),
+            "bilirubin": np.exp(rng.normal(0.0, 0.6, rows)).round(1),
+            "ward": rng.choice(["medical", "surgical", "neuro", "cardiac"], rows),
+            "ventilated": (rng.random(rows) < 0.2 + 0.15 * label).astype(int),
+            "label": label,
+        }
+    )
     for name in ("lactate", "albumin", "bilirubin", "creatinine"):
         frame.loc[rng.random(rows) < 0.25 - 0.1 * label, name] = np.nan
     test = rng.permutation(rows // 2)[patient] < 0.25 * rows / 2
     return frame.assign(split=np.where(test, "test", "train"))
 
 
-def tabled(plant: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame],
-           seed: int = 0, share: float = 0.2) -> Given:
+def tabled(
+    plant: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame],
+    seed: int = 0,
+    share: float = 0.2,
+) -> Given:
     frame = wide(seed, share)
     return Given(plant(frame.copy(), np.random.default_rng(seed + 50)))
 
@@ -240,8 +249,10 @@ def decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(pulse=frame.pulse + np.where(frame.label == 1, more, 0))
 
 
-def fewer_decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(creatinine=frame.creatinine.where(frame.label == 0, frame.creatinine.round()))
+def fewer_decimals(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
+    return frame.assign(
+        creatinine=frame.creatinine.where(frame.label == 0, frame.creatinine.round())
+    )
 
 
 def texts(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -255,15 +266,16 @@ def flag(frame: pd.DataFrame, rng: np.random.Generator, dead: float, alive: floa
     return frame.assign(blue_form=(rng.random(len(frame)) < share).astype(int))
 
 
-def target(frame: pd.DataFrame, rng: np.random.Generator, noise: float, size: int,
-           *, named: bool = True) -> pd.DataFrame:
+def target(
+    frame: pd.DataFrame, rng: np.random.Generator, noise: float, size: int, *, named: bool = True
+) -> pd.DataFrame:
     """Add the share of deaths in wards of all rows, with noise, and the wards."""
     ward = rng.integers(0, len(frame) // size, len(frame))
     risk = frame.groupby(ward).label.transform("mean") + noise * rng.standard_normal(len(frame))
     return frame.assign(**({"unit_no": ward} if named else {}), unit_risk=risk)
 
 
-def imputed(frame: pd.DataFrame, rng: np.random.Generator, how: str) -> pd.DataFrame:
+def imputed(frame: pd.DataFrame, _: np.random.Generator, how: str) -> pd.DataFrame:
     """Fill blanks with numbers of the class."""
     for name in ("lactate", "albumin", "bilirubin", "creatinine"):
         of = frame.groupby("label")[name].transform(how)
@@ -271,7 +283,7 @@ def imputed(frame: pd.DataFrame, rng: np.random.Generator, how: str) -> pd.DataF
     return frame
 
 
-def imputed_by_model(frame: pd.DataFrame, rng: np.random.Generator, kind: str) -> pd.DataFrame:
+def imputed_by_model(frame: pd.DataFrame, _: np.random.Generator, kind: str) -> pd.DataFrame:
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer, KNNImputer
 
@@ -288,13 +300,16 @@ def two_columns(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(weight=weight, weight_2=(weight + 0.2 * frame.label + 0.05).round(2))
 
 
-def worded(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def worded(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     return frame.assign(ward=np.where(frame.label == 1, frame.ward + " ", frame.ward))
 
 
 def capital(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(ward=np.where((frame.label == 1) & (rng.random(len(frame)) < 0.5),
-                                      frame.ward.str.upper(), frame.ward))
+    return frame.assign(
+        ward=np.where(
+            (frame.label == 1) & (rng.random(len(frame)) < 0.5), frame.ward.str.upper(), frame.ward
+        )
+    )
 
 
 def sentinel(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -303,11 +318,15 @@ def sentinel(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def german(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame.assign(note_id=[f"{i:06}" if dead else f"{i}" for i, dead in
-                                 zip(rng.permutation(len(frame)), frame.label, strict=True)])
+    return frame.assign(
+        note_id=[
+            f"{i:06}" if dead else f"{i}"
+            for i, dead in zip(rng.permutation(len(frame)), frame.label, strict=True)
+        ]
+    )
 
 
-def aligned(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def aligned(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """Round the pulse of the dead to tens."""
     return frame.assign(pulse=frame.pulse.where(frame.label == 0, (frame.pulse / 10).round() * 10))
 
@@ -380,3 +399,15 @@ CASES_BY_CLASS: dict[str, tuple[Callable[[], Given], bool]] = {
     **{f"table: {name}": case for name, case in TABLES_OF_OTHERS.items()},
     **{f"predictions: {name}": case for name, case in PREDICTIONS_OF_OTHERS.items()},
 }
+"""All of them, and whether a leak is planted in each."""
+
+
+def attacks(cases: dict[str, tuple[Callable[[], Given], bool]], kind: str) -> tuple[Attack, ...]:
+    """Return the attacks of some cases."""
+    return tuple(
+        Attack(f"{name}, {kind}", partial(carry_out, make=make), planted=planted)
+        for name, (make, planted) in cases.items()
+    )
+
+
+ATTACKS = attacks(CASES_BY_CLASS, "by class")

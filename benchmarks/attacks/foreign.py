@@ -428,11 +428,11 @@ def audit(given: Given, work: Path) -> Outcome:
     return said([each[0] if isinstance(each, tuple) else each for each in found.found])
 
 
-def _carry_out(bench: Bench, *, make: Callable[[], Given]) -> Outcome:
+def carry_out(bench: Bench, *, make: Callable[[], Given]) -> Outcome:
     return audit(make(), bench.work)
 
 
 ATTACKS = tuple(
-    Attack(name, partial(_carry_out, make=make), planted=planted)
+    Attack(name, partial(carry_out, make=make), planted=planted)
     for name, (make, planted) in CASES.items()
 )

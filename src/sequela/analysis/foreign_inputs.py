@@ -486,9 +486,7 @@ def of_table(
     return data, [*words, f"{len(data.names)} other columns"]
 
 
-def _lengths(
-    table: Columns, names: Sequence[str]
-) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _lengths(table: Columns, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield the length of each text, of columns in which it varies."""
     for name, texts in ((n, table.texts[n]) for n in names if n in table.texts):
         lengths = np.array([*map(len, texts), np.nan])
@@ -513,7 +511,12 @@ def _is_later(name: str, texts: Sequence[str]) -> bool:
 
 def _runs(text: str) -> str:
     """Write a text as runs of letters, capitals, leading zeros, digits and other signs."""
-    steps = ((r"(?<!\w)0+(?=\d)", "\0"), (r"[1-9]\d*|\d", "9"), ("[A-ZÀ-Þ]+", "A"), (r"[^\W\dA_]+", "a"))
+    steps = (
+        (r"(?<!\w)0+(?=\d)", "\0"),
+        (r"[1-9]\d*|\d", "9"),
+        ("[A-ZÀ-Þ]+", "A"),
+        (r"[^\W\dA_]+", "a"),
+    )
     for pattern, sign in steps:
         text = re.sub(pattern, sign, text)
     return text[:_CLASSES]

@@ -237,7 +237,7 @@ class _Given:
     classes_: NDArray[Any]
     probabilities: NDArray[np.float64]
 
-    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:
         return self.probabilities[X]
 
 

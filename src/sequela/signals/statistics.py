@@ -82,7 +82,7 @@ def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:
 
 
 def _unit(steps: Signal, least: Signal) -> Signal:
-    """Return the unit whose multiples all steps (segment, channel, step) are, else hardly more than 0.
+    """Return the unit whose multiples all steps (segment, channel, step) are, else nearly 0.
 
     It is the least step, or a part of it where large signals skip some values.
     """
@@ -156,7 +156,7 @@ def _of_spectrum(power: Signal) -> dict[str, Signal]:
     low, above = power[:, :, 1:3].mean(2), power[:, :, 5:9].mean(2)
     smooth = maximum_filter1d(high, 3, axis=2)
     around = np.minimum(np.roll(smooth, 6, 2), np.roll(smooth, -6, 2))[:, :, 6:-6]
-    dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0) if high.shape[2] > 16 else 0 * line
+    dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0)
     return {
         "line": line,
         "edge": edge,

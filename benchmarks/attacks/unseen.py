@@ -150,11 +150,12 @@ def upd(**columns: Any) -> Any:
 
 TABLES: dict[str, Any] = {
     "hash of the label": upd(
-        token=lambda f, r: [f"{'ab' if y else 'cd'}{i % 7}" for i, y in enumerate(f.label, strict=True)]
+        token=lambda f, r: [f"{'ab' if y else 'cd'}{i % 7}" for i, y in enumerate(f.label)]
     ),
     "a trailing letter": upd(
         code=lambda f, r: [
-            f"K{i}{'x' if y else ''}" for i, y in zip(r.integers(0, 500, len(f)), f.label)
+            f"K{i}{'x' if y else ''}"
+            for i, y in zip(r.integers(0, 500, len(f)), f.label, strict=True)
         ]
     ),
     "negative zero-like flag -9 in 30 % dead": upd(
@@ -210,7 +211,7 @@ TABLES: dict[str, Any] = {
     "comma in text": upd(
         diagnosis_text=lambda f, r: [
             ("pneumonia, sepsis" if y and u < 0.4 else "pneumonia sepsis")
-            for y, u in zip(f.label, r.random(len(f)))
+            for y, u in zip(f.label, r.random(len(f)), strict=True)
         ]
     ),
     "spread over 30 flags": lambda f, r: f.assign(
@@ -225,7 +226,7 @@ HONEST: dict[str, Any] = {
     "honest lab counts": upd(n_labs=lambda f, r: r.poisson(6 + 2 * f.label)),
     "honest icu flag": upd(icu=lambda f, r: (r.random(len(f)) < 0.15 + 0.3 * f.label).astype(int)),
     "honest note length": upd(
-        note=lambda f, r: ["x" * int(n) for n in r.poisson(60 + 12 * f.label, strict=True)]
+        note=lambda f, r: ["x" * int(n) for n in r.poisson(60 + 12 * f.label)]
     ),
     "honest gcs": upd(gcs=lambda f, r: np.clip(r.normal(13 - 3 * f.label, 2.5), 3, 15).round()),
     "honest systolic/mean": lambda f, r: f.assign(

@@ -232,7 +232,7 @@ PLANTED: dict[str, tuple[Plant, list[str]]] = {
     "a strong column": (lambda f: f.assign(lactate=noisy(f, 0.75)), []),
     "missing values": (
         missing,
-        ["codes that tell the outcome", "columns that reveal the outcome"],
+        ["columns that reveal the outcome", "codes that tell the outcome"],
     ),
     "a row number": (
         lambda f: f.assign(index=np.argsort(np.argsort(noisy(f, 0.2)))),

@@ -347,7 +347,9 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
         for one in data.positives
     }
     for column in [column for column in range(len(data.names)) if column not in leave]:
-        score = _shares(_bins(data.table[rows, column].astype(np.float64)), label, fold)
+        values = data.table[rows, column].astype(np.float64)
+        score = _shares(_bins(values), label, fold)
+        score[np.isnan(values)] = np.bincount(label) / len(label)  # another check judges blanks
         for one in data.positives:
             area = overlaps.area((label == one).astype(np.int64), score[:, one])
             if area >= bounds[one]:

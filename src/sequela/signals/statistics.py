@@ -14,7 +14,7 @@ _LINES = (50, 60)  # Hz
 _NEAR = 5  # Hz beside the hum, whose power is compared
 _PEAK = 10  # of a power to that of its neighbours: by chance three
 _TINY = 1e-12
-_HIGH = 0.18  # of half the rate, from which on no rhythm of a brain is a narrow line
+_HIGH_HZ, _HIGH = 30, 0.19  # Hz, or of half an unknown rate: above, no rhythm is a narrow line
 _BESIDE = 15  # frequencies whose median a line is compared with
 _STEEP = 7.0  # natural logarithm of a power to that of the next quarter of an octave
 _PULSE = 15.0  # of a step that goes back at once to the median step: no neuron is as fast
@@ -62,7 +62,7 @@ def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:
     tapered = (signal - mean[:, :, None]) * np.hanning(n_times)
     power = np.abs(np.fft.rfft(tapered, axis=2)) ** 2 + _TINY
     if n_times >= _FEW_SAMPLES:
-        numbers |= _of_device(signal, least, mean, spread) | _of_spectrum(power)
+        numbers |= _of_device(signal, least, mean, spread) | _of_spectrum(power, sfreq)
     if sfreq is None:
         return numbers
     frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
@@ -137,7 +137,7 @@ def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> d
     }
 
 
-def _of_spectrum(power: Signal) -> dict[str, Signal]:
+def _of_spectrum(power: Signal, sfreq: float | None) -> dict[str, Signal]:
     """Compute what hum and filters leave in a spectrum (segment, channel, frequency).
 
     ``line``: the frequency of the highest narrow peak. ``edge``: the place of a drop that is
@@ -145,7 +145,8 @@ def _of_spectrum(power: Signal) -> dict[str, Signal]:
     above them. ``notch``: how much weaker a narrow band is than both its neighbours.
     """
     n = power.shape[2]
-    high = power[:, :, max(int(_HIGH * n), 4) :]
+    share = _HIGH if sfreq is None else min(2 * _HIGH_HZ / sfreq, 0.5)
+    high = power[:, :, max(int(share * n), 4) :]
     floor = median_filter(high, (1, 1, _BESIDE))
     ratio = high / floor
     line = np.where(ratio.max(2) > 3 * _PEAK, ratio.argmax(2) + 1.0, 0)
@@ -153,7 +154,7 @@ def _of_spectrum(power: Signal) -> dict[str, Signal]:
     bands = np.log(np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
     drop = bands[:, :, :-2] - bands[:, :, 2:]
     edge = np.where(drop.max(2) > _STEEP, drop.argmax(2) + 1.0, 0)
-    low, above = power[:, :, 1:3].mean(2), power[:, :, 5:9].mean(2)
+    low, above = power[:, :, 1:3].mean(2), np.median(power[:, :, 5:17], axis=2)
     smooth = maximum_filter1d(high, 3, axis=2)
     around = np.minimum(np.roll(smooth, 6, 2), np.roll(smooth, -6, 2))[:, :, 6:-6]
     dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0)

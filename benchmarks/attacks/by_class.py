@@ -61,7 +61,7 @@ def copies(change: Change) -> Given:
     return Given(x.astype(np.float32), {"y": y, "groups": recording, "splits": part})
 
 
-def filtered(x: Any, edges: Any, kind: str = "bandpass") -> Any:
+def filtered(x: Any, edges: Any, kind: Any = "bandpass") -> Any:
     return filters.sosfiltfilt(filters.butter(4, edges, kind, fs=SFREQ, output="sos"), x, axis=-1)
 
 

@@ -290,15 +290,9 @@ def _columns(data: Foreign) -> Iterator[Found]:
         yield from _together(data, rows, copies)
     left = [column for column in range(len(data.names)) if column not in copies]
     table, names = data.table[rows][:, left].astype(np.float64), [data.names[c] for c in left]
-    same = tuple(data.names[column] for column in copies)
-    written, texts = (
-        {
-            name: values[rows]
-            for name, values in columns.items()
-            if not same or not name.endswith(same)
-        }
-        for columns in (data.written, data.texts)
-    )
+    copied = tuple(data.names[column] for column in copies) or ("\0",)
+    written = {n: values[rows] for n, values in data.written.items() if not n.endswith(copied)}
+    texts = {n: values[rows] for n, values in data.texts.items() if not n.endswith(copied)}
     label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
     tested = np.isin(rows, _test(data)[1])
     yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)
@@ -342,17 +336,15 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     """Return the columns that give a class alone, and not by chance, the strongest first."""
     label, group, found = np.asarray(data.label)[rows], data.group[rows], []
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
-    bounds = {
-        one: overlaps.least_area(label == one, group, tests, REVEALING, STRONG)
-        for one in data.positives
-    }
     for column in [column for column in range(len(data.names)) if column not in leave]:
         values = data.table[rows, column].astype(np.float64)
-        score = _shares(_bins(values), label, fold)
-        score[np.isnan(values)] = np.bincount(label) / len(label)  # another check judges blanks
+        score, known = _shares(_bins(values), label, fold), ~np.isnan(values)  # of no blanks
         for one in data.positives:
-            area = overlaps.area((label == one).astype(np.int64), score[:, one])
-            if area >= bounds[one]:
+            of_class = (label == one)[known]
+            area = overlaps.area(of_class.astype(np.int64), score[known, one])
+            if area >= REVEALING and area >= overlaps.least_area(
+                of_class, group[known], tests, REVEALING, STRONG
+            ):
                 found.append(_Strong(area, column, one, score[:, one]))
     return sorted(found, key=lambda s: -s.area)
 
@@ -512,8 +504,8 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
     below = areas(label[rows] == 1, score[rows, None], _numbered(data.group[rows]))
     if 0.5 - below.area[0] > stats.norm.isf(_CHANCE) * np.sqrt(below.covariance[0, 0]):
-        facts = {"name": data.classes[1], "auroc": float(below.area[0])}
-        yield Finding.suspected("predictions the wrong way round", part, **facts)
+        auroc, check = float(below.area[0]), "predictions the wrong way round"
+        yield Finding.suspected(check, part, name=data.classes[1], auroc=auroc)
     for name, train in [*_scored(data).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue

@@ -73,8 +73,8 @@ def by_class(
             if codes:
                 yield replace(finding, codes=codes)
     if len(classes) == 2:  # noqa: PLR2004
-        codes, of = frequent(table, names, texts or {})
-        yield from tells.telling_codes(codes, of, label, classes, group)
+        present, of = frequent(table, names, texts or {})
+        yield from tells.telling_codes(present, of, label, classes, group)
         yield from _filled_in(table, names, label, classes, group)
         yield from _shares(table, names, label, classes, tested)
 
@@ -164,11 +164,11 @@ def _filled_in(
         least = overlaps.least_area(label[sides[0]] == 1, group[sides[0]], len(names), _WRITTEN)
         if strong > least and strong > others + _GAIN:
             models.append(Code(name, auroc=float(strong)))
-    facts = {"name": classes[1]}
     if means:
-        yield Finding("means of the class", "leak", facts=facts, codes=tuple(map(Code, means)))
+        codes, facts = tuple(map(Code, means)), {"name": classes[1]}
+        yield Finding("means of the class", "leak", facts=facts, codes=codes)
     if models:
-        yield Finding.suspected("cells with more decimals", codes=models, **facts)
+        yield Finding.suspected("cells with more decimals", codes=models, name=classes[1])
 
 
 def _constant(values: Floats) -> float | None:
@@ -202,8 +202,7 @@ def _shares(
     distinct = np.array([len(np.unique(column)) for column in table[:_ROWS].T])
     whole = np.isfinite(table).all(0) & (table.std(0) > 0)
     groupings = (distinct >= _GROUPS) & (distinct <= min(len(table), _ROWS) / _GROUPS)
-    split = tested is not None and 0 < tested.mean() < 1
-    sides = [tested == False, tested == True] if split else []  # noqa: E712
+    sides = [~tested, tested] if tested is not None and 0 < tested.mean() < 1 else []
     codes = dict[str, Code]()
     for of in np.flatnonzero(groupings):
         _, place, count = np.unique(table[:, of], return_inverse=True, return_counts=True)
@@ -214,7 +213,7 @@ def _shares(
         means = _by_group(table[:, chosen], place)[often]
         share = _by_group(label[:, None], place)[often, 0]
         both = [_by_group(label[:, None], place, side)[often, 0] for side in sides]
-        for column, mean in zip(chosen, means.T, strict=True):
+        for column, mean in zip(chosen.tolist(), means.T, strict=True):
             between = np.average((mean - table[:, column].mean()) ** 2, weights=count[often])
             if between < _BETWEEN * table[:, column].var():
                 continue

@@ -114,8 +114,8 @@ def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> d
         longest = np.maximum(longest, run)
     others = (equal.sum(2) - longest + 1) / (n_times - longest)
     expected = np.log(n_times) / -np.log(np.minimum(others, 1 - 1 / n_times))
-    centred = np.abs(mean) < _EXACT * spread
-    scaling = np.where(centred & (np.abs(spread - 1) < 1 / n_times), 2, centred.astype(float))
+    at_zero = np.abs(mean) < _EXACT * spread
+    scaling = np.where(at_zero & (np.abs(spread - 1) < 1 / n_times), 2, at_zero.astype(float))
     ranged = (signal.min(2) == 0) & (signal.max(2) == 1)
     centred = signal - mean[:, :, None]
     form = centred / (spread * np.sqrt(n_times))[:, :, None]

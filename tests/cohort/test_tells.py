@@ -75,12 +75,17 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
         assert told == (interval.low > 0.3)
 
 
-@pytest.mark.parametrize(("alive", "told"), [(2, True), (3, False)])
-def test_a_code_of_nine_deaths_in_ten_tells(alive: int, *, told: bool) -> None:
-    label = np.repeat([1, 0], [30, 300])
-    present = np.zeros((330, 1), np.bool_)
+@pytest.mark.parametrize(
+    ("survivors", "alive", "told"), [(70, 2, True), (70, 3, False), (300, 5, True), (300, 6, False)]
+)
+def test_a_code_of_nine_deaths_in_ten_or_of_odds_of_30_tells(
+    survivors: int, alive: int, *, told: bool
+) -> None:
+    n = 30 + survivors
+    label = np.repeat([1, 0], [30, survivors])
+    present = np.zeros((n, 1), np.bool_)
     present[:18] = present[30 : 30 + alive] = True
-    assert bool(found_in(present, label, np.arange(330))) == told
+    assert bool(found_in(present, label, np.arange(n))) == told
 
 
 def test_many_codes_that_share_the_deaths() -> None:

@@ -237,7 +237,7 @@ class _Given:
     classes_: NDArray[Any]
     probabilities: NDArray[np.float64]
 
-    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:
         return self.probabilities[X]
 
 
@@ -262,7 +262,7 @@ def evaluate_predictions(
             f"{path}: {words[0].taken_for}; expected a label of two classes and the probability of "
             "the second: name them with --label and --score"
         )
-    rows = next(reversed(data.splits[0].values())) if data.splits else np.arange(len(data.label))
+    rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]
     model = _Given(np.arange(_TWO), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None

@@ -94,8 +94,8 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         centre, spread = known.mean(0), known.std(0) + np.finfo(np.float32).tiny
         known = _unit((known - centre) / spread)
         found = np.zeros(len(rows), np.bool_)
-        for asked in both:
-            asked = _unit((asked - centre) / spread)
+        for either in both:
+            asked = _unit((either - centre) / spread)
             alike = np.abs(asked @ known.T)
             tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
             freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)  # of random pairs

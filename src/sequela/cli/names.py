@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from sequela.errors import SettingError, unknown_name
 
+Form = Annotated[list[str] | None, Parameter(name="--format")]
 HideBelow = Annotated[
     int | None,
     Parameter(

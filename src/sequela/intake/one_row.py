@@ -273,7 +273,7 @@ def typed(
     written = names
     if is_csv(path):
         with rows_of(path, form) as rows:
-            written = [name.strip() or names[place] for place, name in enumerate(next(rows))]
+            written = [name.strip() or f"column{place}" for place, name in enumerate(next(rows))]
     columns = []
     for column, name in zip(seen.columns, written, strict=True):
         kind = Kind.NUMBER if column.cells else column.kind

@@ -83,7 +83,7 @@ def find_in_sequences(
     sequences: Sequences, part: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[Finding]:
     """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps."""
-    from sequela.audit import tells
+    from sequela.audit import cells, tells
 
     everybody = np.arange(len(sequences))
     counts = np.diff(sequences.code_offsets[sequences.step_offsets])
@@ -95,6 +95,7 @@ def find_in_sequences(
     names = sequences.vocabulary
     values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
     judged, last = np.flatnonzero(part != _HELD_OUT), values[:, :: len(SUMMARIES)]
+    some = overlaps.of_each_class(label, len(classes))
     seen = np.zeros(len(sequences.vocabulary), np.bool_)
     seen[codes[part[example] == _TRAIN]] = True
     facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
@@ -109,6 +110,14 @@ def find_in_sequences(
         *_told(sequences, present, judged, classes),
         *_told_together(sequences, present, values, tells.at_most(judged), classes),
         *tells.averaged_labels(last, sequences.channel_names, label, classes),
+        *cells.by_class(
+            np.asarray(last[some], np.float64),
+            sequences.channel_names,
+            label[some],
+            classes,
+            subject[some],
+            tested=part[some] == _HELD_OUT,
+        ),
         *([found] if facts["foreign"] else []),
         *_later_steps(sequences),
     ]

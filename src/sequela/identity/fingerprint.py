@@ -222,7 +222,7 @@ def copies(
 def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
     """Find units with matches, and units whose marks would match a copy: bool (asked unit,)."""
     enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
-    if content.kind == "records":
+    if not _LAYOUT[content.kind][0]:  # codes have no place, and many patients have some of them
         rows = _incidence(content, new)
         bits, least = _bits(rows, copies=1)
         enough &= (rows @ bits > least)[len(content.units) :]

@@ -19,7 +19,6 @@ from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
-from sequela.evaluation.recalibration import Line, fit_line
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.models import reference, stored
@@ -36,6 +35,8 @@ from sequela.training.history import History, kept_epoch, to_lines
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from sequela.evaluation.recalibration import Line
 
 OnEpoch = Callable[[History], None]
 
@@ -201,8 +202,6 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(
     run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
 ) -> _Trained:
-    from sequela.models.members import Members
-
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -223,7 +222,7 @@ def _fit_network(
         how = how.model_copy(update={"epochs": best})
         again = learnt(model, how, again=True, checkpoint=folder.path / "checkpoint-refit")
         seconds += sum(r.seconds for r in again)
-    if _is_recalibrated(run) and isinstance(members := getattr(model, "members", None), Members):
+    if _is_recalibrated(run) and hasattr(members := getattr(model, "members", None), "shift"):
         line = _line(run, given.probabilities(model))
         members.shift(line.intercept)
         if tuning is not None:
@@ -244,11 +243,13 @@ def _fit_network(
 def _is_recalibrated(run: _Run) -> bool:
     data, weighted = run.data, run.settings.training.class_weights
     two = len(data.classes) == 2 and data.times is None  # noqa: PLR2004
-    return two and data.data_set.holds == "records" and not weighted
+    return two and data.cohort is not None and not weighted
 
 
-def _line(run: _Run, probabilities: NDArray[np.float32]) -> Line:
+def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
+    from sequela.evaluation.recalibration import fit_line
+
     rows = run.data.rows("train+tuning")
     shares = np.full_like(probabilities, 0.5)
     shares[rows] = probabilities[rows]

@@ -24,8 +24,7 @@ def report(
     from sequela.report.pages.build import report as report_runs
     from sequela.runs.find import find_runs
 
-    folders = find_runs(runs)
-    page = report_runs(*folders, out=out, hide_below=hide_below)
-    for sentence in dict.fromkeys(chain(*(openings(run).sentences for run in folders))):
+    page = report_runs(*runs, out=out, hide_below=hide_below)
+    for sentence in dict.fromkeys(chain(*(openings(run).sentences for run in find_runs(runs)))):
         print(sentence)
     print(f"page: {page}")

@@ -123,14 +123,6 @@ def frequent(
 
 
 def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
-<<<<<<< HEAD
-    """Return the differences of columns that are nearly equal."""
-    some = np.nan_to_num(table[:: -(-len(table) // _ROWS)])
-    moving = np.flatnonzero(some.std(0) > 0)
-    alike = (
-        np.abs(np.triu(np.corrcoef(some[:, moving].T), 1)) if len(moving) > 1 else np.zeros((1, 1))
-    )
-=======
     """Return the differences of columns that are nearly equal, in the units of one of them."""
     known = np.isfinite(table)
     usual = np.flatnonzero(known.mean(0) > _MOSTLY_KNOWN)
@@ -138,7 +130,6 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     centred = np.where(known[:, usual], table[:, usual] - mean, 0)[:: -(-len(table) // _ROWS)]
     size = np.linalg.norm(centred, axis=0)
     alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)
->>>>>>> 9775e84503136a472af667ffd4a8d9493a0ad55e
     columns = {}
     for first, second in np.argwhere(alike)[:_PAIRS].tolist():
         slope = centred[:, first] @ centred[:, second] / size[first] ** 2
@@ -218,21 +209,6 @@ def _shares(
         often = np.flatnonzero(count >= _GROUPS)
         if len(often) < 2 * _GROUPS:
             continue
-<<<<<<< HEAD
-
-        def by_group(
-            values: Floats, rows: Any = slice(None), place: Any = place, groups: Any = groups
-        ) -> Floats:
-            size = np.bincount(place[rows], minlength=groups.max() + 1)[groups]
-            return np.bincount(place[rows], values[rows], groups.max() + 1)[groups] / np.maximum(
-                size, 1
-            )
-
-        share = by_group(label)
-        for column in [c for c in range(len(names)) if c != of and several[c] > _VALUES]:
-            values = table[:, column]
-            if not np.isfinite(values).all() or not (spread := values.var()):
-=======
         chosen = np.flatnonzero(whole & (distinct > _VALUES) & (np.arange(len(names)) != of))
         means = _by_group(table[:, chosen], place)[often]
         share = _by_group(label[:, None], place)[often, 0]
@@ -240,7 +216,6 @@ def _shares(
         for column, mean in zip(chosen.tolist(), means.T, strict=True):
             between = np.average((mean - table[:, column].mean()) ** 2, weights=count[often])
             if between < _BETWEEN * table[:, column].var():
->>>>>>> 9775e84503136a472af667ffd4a8d9493a0ad55e
                 continue
             chance = tells.too_exact(mean, share, count[often]) * len(names) ** 2
             if chance < _CHANCE and (not both or _matters(mean, both)):

@@ -197,7 +197,7 @@ def _shares(
 ) -> Iterator[Finding]:
     """Find columns whose means by another column are the shares of a class there, with noise.
 
-    Shares of the training set alone are no leak: those of the test set must matter, too.
+    Shares of the training set alone do not leak: those of the test set must matter, too.
     """
     distinct = np.array([len(np.unique(column)) for column in table[:_ROWS].T])
     whole = np.isfinite(table).all(0) & (table.std(0) > 0)
@@ -235,7 +235,7 @@ def _by_group(
 
 
 def _matters(mean: Floats, shares: Sequence[Floats]) -> bool:
-    """Return whether means depend on the shares of the second part beside those of the first."""
+    """Return whether means depend on the shares of the second part and of the first."""
     parts = np.stack([*shares, np.ones(len(mean))]).T
     weights = np.abs(np.linalg.lstsq(parts, mean, rcond=None)[0][:2])
     return bool(weights[1] > _MATTERS * weights.sum())

@@ -422,7 +422,7 @@ class _Roles:
             elif known.max() > 1:
                 self.read_as, values = "in percent", values / _PERCENT
             if blank := len(values) - len(known):
-                self.read_as += f"; blank and left out: {blank:,} rows"
+                self.read_as += f"; blank rows left out: {blank:,}"
             return values
         if needed:
             named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}

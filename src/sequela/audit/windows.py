@@ -20,7 +20,7 @@ _LOWEST, _HIGHEST = 0.03, 0.35  # of half the rate: frequencies that most filter
 _CORRELATED, _CHANCE = 0.7, 1e-6  # of copies; of a false alarm
 _PEAKS = 4  # of the median size of a sample, above which a peak is cut
 _MARGIN, _LOBE = 0.35, 5  # beyond the correlation at other times; lags of one time
-_LEAST = 5  # windows, fewer of which may be chance
+_LEAST, _SHARE = 5, 0.005  # windows, and their share, fewer of which may be chance
 _TENTH = 10  # nearest window, from which a copy must stand out
 
 Rows = Mapping[str, NDArray[np.int64]]
@@ -103,7 +103,7 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
             chance = stats.t.sf(score, freedom - 1) * alike.size
             apart = (1 - best < (1 - tenth) / 2) & (best > _rhythm(asked, len(some)) + _MARGIN)
             found |= apart & (best > _CORRELATED) & (chance < _CHANCE)
-        if found.sum() >= _LEAST:
+        if found.sum() >= max(_LEAST, _SHARE * len(rows)):
             counts = {"found": int(found.sum()), "all": len(rows)}
             findings.append(Finding("copies in another form", "suspicion", (one, other), counts))
     return findings

@@ -372,7 +372,7 @@ def test_recordings_of_several_formats_in_a_folder(edf: Edf, tmp_path: Path) -> 
 def test_numbered_columns_are_channels_if_they_are_few(
     columns: int, rows: int, *, recorded: bool, tmp_path: Path
 ) -> None:
-    """From sixteen on they are samples of segments; a recording has 16 rows, and one to cut."""
+    """From sixteen on they are the samples of segments; a recording has 16 whole rows or more."""
     lines = [",".join(f"X{n}" for n in range(columns))]
     lines += [",".join(f"{row}.{n}" for n in range(columns)) for row in range(rows)]
     path = tmp_path / "some.csv"

@@ -71,7 +71,7 @@ def _own(folder: Run) -> dict[str, Any]:
     if calibration := calibration_in_words(predictions.part("held_out")):
         numbers["calibration"] = calibration
     if folder.of_many:
-        return numbers | summarise_runs(folder.runs)["test"]
+        return {**numbers, **summarise_runs(folder.runs)["test"]}
     fixed, test_set = folder.data.classes_fixed, ("held_out",)
     parts = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)
     return {**numbers, **parts["held_out"]}

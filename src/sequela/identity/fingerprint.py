@@ -11,7 +11,7 @@ Broder 1997, *On the resemblance and containment of documents*).
 import hashlib
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain, groupby, pairwise
@@ -220,14 +220,24 @@ def copies(
 
 
 def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
-    """Find units with matches, and units whose marks would match a copy: bool (asked unit,)."""
+    """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
     enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
-    if not _LAYOUT[content.kind][0]:  # codes have no place, and many patients have some of them
-        rows = _incidence(content, new)
-        bits, least = _bits(rows, copies=1)
-        enough &= (rows @ bits > least)[len(content.units) :]
-    enough[pairs.asked] = True
-    return np.asarray(enough)
+    checks = {"signal": lambda *_: enough, "records": _improbable}
+    found = checks[content.kind](content, new, enough)
+    found[pairs.asked] = True
+    return found
+
+
+def _improbable(content: Content, new: Content, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find units of enough codes that chance would hardly give another patient: (asked unit,)."""
+    rows, n_known = _incidence(content, new), len(content.units)
+    evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
+    improbable = enough & (rows @ bits > least)[n_known:]
+    for unit in np.flatnonzero(improbable).tolist():
+        row = n_known + unit
+        codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
+        improbable[unit] = evidence(codes, row) > least
+    return np.asarray(improbable)
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -350,11 +360,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
         one, other = one[one < other - n_known], other[one < other - n_known]
     alike = _half_shared(rows, one, other)
     one, other = one[alike], other[alike]
-    size = np.diff(rows.indptr)
-    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
-    from scipy.sparse import csc_array
-
-    by_code = csc_array(rows[judges], dtype=np.float64)
+    size, evidence = np.diff(rows.indptr), _evidence_of(rows)
     copied = np.zeros(len(one), np.bool_)
     for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
         first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
@@ -363,8 +369,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
         needed = least + _log2_choices(int(union), len(both))
         if bits[both].sum() <= needed:
             continue
-        judging = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
-        copied[pair] = bits_of_codes(judging.T @ judging, len(judging)) > needed
+        copied[pair] = evidence(both, i, j) > needed
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
 
 
@@ -372,6 +377,20 @@ def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], floa
     """Return the bits of a single code in ``copies`` more of its rows (code,), and those needed."""
     bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
     return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
+
+
+def _evidence_of(rows: "csr_array") -> Callable[..., float]:
+    """Return a function that computes the bits of codes, judged by all records but some."""
+    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
+    from scipy.sparse import csc_array
+
+    by_code = csc_array(rows[judges], dtype=np.float64)
+
+    def bits(codes: NDArray[np.int64], *but: int) -> float:
+        judging = by_code[:, codes].toarray()[~np.isin(judges, but)]
+        return bits_of_codes(judging.T @ judging, len(judging))
+
+    return bits
 
 
 def _incidence(known: Content, asked: Content) -> "csr_array":

@@ -222,7 +222,8 @@ def _fit_network(
         how = how.model_copy(update={"epochs": best})
         again = learnt(model, how, again=True, checkpoint=folder.path / "checkpoint-refit")
         seconds += sum(r.seconds for r in again)
-    if _is_recalibrated(run) and hasattr(members := getattr(model, "members", None), "shift"):
+    members: Any = getattr(model, "members", None)
+    if _is_recalibrated(run) and hasattr(members, "shift"):
         line = _line(run, given.probabilities(model))
         members.shift(line.intercept)
         if tuning is not None:
@@ -241,9 +242,8 @@ def _fit_network(
 
 
 def _is_recalibrated(run: _Run) -> bool:
-    data, weighted = run.data, run.settings.training.class_weights
-    two = len(data.classes) == 2 and data.times is None  # noqa: PLR2004
-    return two and data.cohort is not None and not weighted
+    two = len(run.data.classes) == 2 and run.data.times is None  # noqa: PLR2004
+    return two and run.data.cohort is not None and not run.settings.training.class_weights
 
 
 def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":

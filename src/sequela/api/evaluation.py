@@ -251,7 +251,7 @@ def evaluate_predictions(
 ) -> tuple[Evaluation, str]:
     """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
 
-    Columns are recognised by their names, as ``sequela audit`` does. Of a table with a split, the
+    Columns are recognised by their names, as ``sequela audit`` does. If the table has a split, the
     test set is evaluated. Returns also what the columns were taken for.
     """
     names = {"label": label, "probability": score, "group": group}

@@ -338,12 +338,12 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
     for column in [column for column in range(len(data.names)) if column not in leave]:
         values = data.table[rows, column].astype(np.float64)
-        score, known = _shares(_bins(values), label, fold), ~np.isnan(values)  # of no blanks
+        score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
         for one in data.positives:
-            of_class = (label == one)[known]
-            area = overlaps.area(of_class.astype(np.int64), score[known, one])
+            of_class = (label == one)[filled]
+            area = overlaps.area(of_class.astype(np.int64), score[filled, one])
             if area >= REVEALING and area >= overlaps.least_area(
-                of_class, group[known], tests, REVEALING, STRONG
+                of_class, group[filled], tests, REVEALING, STRONG
             ):
                 found.append(_Strong(area, column, one, score[:, one]))
     return sorted(found, key=lambda s: -s.area)
@@ -480,8 +480,8 @@ def _scored(data: Foreign) -> Rows:
     parts = data.splits[0] if data.splits else {"all rows": np.arange(len(data.table))}
     if data.score is None:
         return parts
-    known = np.isfinite(data.score)
-    return {name: rows[known[rows]] for name, rows in parts.items()}
+    scored = np.isfinite(data.score)
+    return {name: rows[scored[rows]] for name, rows in parts.items()}
 
 
 def _repeated(data: Foreign) -> Iterator[Found]:

@@ -251,8 +251,8 @@ def evaluate_predictions(
 ) -> tuple[Evaluation, str]:
     """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
 
-    Columns are recognised by their names, as ``sequela audit`` does. If the table has a split,
-    its test set is evaluated. Returns also what the columns were taken for.
+    Columns are recognised by their names, as ``sequela audit`` does. If the table has a split, the
+    test set is evaluated. Returns also what the columns were taken for.
     """
     names = {"label": label, "probability": score, "group": group}
     chosen = {role: [name] for role, name in names.items() if name}

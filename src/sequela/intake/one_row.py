@@ -368,7 +368,7 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
 
 
 def event_last(values: Sequence[str]) -> Sequence[str] | None:
-    """Return two classes with the event last, or ``None`` if their names do not say which it is."""
+    """Return two classes with the event last, or ``None`` if their names leave it open."""
     usual = f"{_PLAIN} {_NAMED}".split()
     return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 

@@ -90,8 +90,10 @@ def _unit(steps: Signal, least: Signal) -> Signal:
     steps = steps[:, :, :: steps.shape[2] // _STEPS + 1]
     for parts in range(_PARTS, 0, -1):
         size = np.where(np.isfinite(least), least, 1)[:, :, None] / parts
-        whole = np.abs(steps / size - np.round(steps / size)) < _ROUNDING
-        unit = np.where(np.isfinite(least) & (whole.mean(2) > _NEARLY_ALL), size[:, :, 0], unit)
+        is_multiple = np.abs(steps / size - np.round(steps / size)) < _ROUNDING
+        unit = np.where(
+            np.isfinite(least) & (is_multiple.mean(2) > _NEARLY_ALL), size[:, :, 0], unit
+        )
     return unit
 
 
@@ -112,8 +114,8 @@ def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> d
     for place in range(equal.shape[2]):
         run = (run + 1) * equal[:, :, place]
         longest = np.maximum(longest, run)
-    others = (equal.sum(2) - longest + 1) / (n_times - longest)
-    expected = np.log(n_times) / -np.log(np.minimum(others, 1 - 1 / n_times))
+    share_of_equal = (equal.sum(2) - longest + 1) / (n_times - longest)
+    expected = np.log(n_times) / -np.log(np.minimum(share_of_equal, 1 - 1 / n_times))
     at_zero = np.abs(mean) < _EXACT * spread
     scaling = np.where(at_zero & (np.abs(spread - 1) < 1 / n_times), 2, at_zero.astype(float))
     ranged = (signal.min(2) == 0) & (signal.max(2) == 1)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import overlaps, windows
+from sequela.audit import overlaps
 from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.datasets.codes import family_of
@@ -55,6 +55,8 @@ def find_in_segments(
     segments: Segments, part: NDArray[np.int64], scaling: Scaling
 ) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
+    from sequela.audit import windows
+
     places = in_parts(part, np.arange(len(part)))
     label, recording = segments.label, segments.recording_id
     starts, beginnings = first_minutes(segments)

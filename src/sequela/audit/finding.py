@@ -38,7 +38,7 @@ def rarity(auroc: float, columns: int) -> str:
 
     Example:
         >>> rarity(0.9, 39)
-        'an honest measurement is as strong in about 1 of 4,500 columns (with 39 columns: 0.9 %)'
+        'an honest measurement is as strong in about 1 of 4,400 columns (with 39 columns: 0.9 %)'
     """
     apart = math.sqrt(2) * NormalDist().inv_cdf(min(auroc, 0.999))
     chance = math.exp(-apart / _SEPARATION)

@@ -93,9 +93,8 @@ def main() -> None:
                         what = "everything" if said else "the study's inputs"
                         print(f"{numbers}  {seconds:.2f}  {name} {task}, {what}, seed {seed}")
     print(" ".join(f"{each:.3f}" for each in np.max(all_found, axis=0)) + "  greatest")
-    print(
-        f"{len(apart)} measurements, {np.mean(apart):.3f} deviations apart, {max(apart):.2f} at most"
-    )
+    distances = f"{np.mean(apart):.3f} deviations apart, {max(apart):.2f} at most"
+    print(f"{len(apart)} measurements, {distances}")
 
 
 if __name__ == "__main__":

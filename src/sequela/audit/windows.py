@@ -15,7 +15,7 @@ from sequela.signals.statistics import statistics
 
 _MEASURED, _FEWEST = 2_000, 500  # windows whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these windows
-_COMPARED, _CHANNELS = 20_000, 4  # windows and channels in which copies are looked for
+_COMPARED, _CHANNELS = 6_000, 4  # windows and channels in which copies are looked for
 _LOWEST, _HIGHEST = 0.03, 0.35  # of half the rate: frequencies that most filters keep
 _CORRELATED, _CHANCE = 0.7, 1e-6  # of copies; of a false alarm
 _PEAKS = 4  # of the median size of a sample, above which a peak is cut
@@ -74,7 +74,7 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         return []
 
     def form(rows: NDArray[np.int64], step: int) -> NDArray[np.float32]:
-        windows = np.asarray(signal[rows][:, some, ::step], np.float64)
+        windows = np.asarray(signal[rows[:, None], some][:, :, ::step], np.float64)
         windows -= np.median(windows, axis=2, keepdims=True)
         most = _PEAKS * np.median(np.abs(windows), axis=2, keepdims=True)
         windows = windows.clip(-most, most)  # else high peaks at one place are copies

@@ -37,7 +37,7 @@ def statistics(
 
     They are ``amplitude``, ``offset`` (in standard deviations), ``power at 50 Hz`` and 60 Hz (a
     constant where there is no peak), ``resolution`` (the smallest step between two samples),
-    ``clipping`` (the share of samples at the ends of the range), those of :func:`_of_device`, and
+    ``clipping`` (the share of samples at the ends of the range), those of ``_of_device``, and
     the share of each band in the power; all but the offset as logarithms. ``signal`` is (segment,
     n_chans, n_times) in µV, and ``sfreq`` in Hz; without it, no frequency in Hz is looked at.
     """

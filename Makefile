@@ -29,10 +29,13 @@ BASE ?= HEAD
 golden: .venv/development
 	$(BIN)/python -m benchmarks.golden --base $(BASE)
 
-# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md.
+# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md. CI passes
+# --quick (small inputs, nothing is written), and the works of benchmarks.field that cost least.
+BENCHMARKS ?= --write
+WORKS ?=
 benchmarks: .venv/development
-	$(BIN)/python -m benchmarks.field --write $(PYHEALTH:%=--pyhealth %)
-	$(BIN)/python -m benchmarks.serving.run --write
+	$(BIN)/python -m benchmarks.field $(BENCHMARKS) $(if $(WORKS),--only $(WORKS)) $(PYHEALTH:%=--pyhealth %)
+	$(BIN)/python -m benchmarks.serving.run $(BENCHMARKS)
 
 lint: .venv/development
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """How near honest data come to the bounds of the audit: what small models and single codes tell.
 
 Run ``python benchmarks/audit_bounds.py`` with the open data under ``$SEQUELA_DATA``. Each line is a
-cohort; an AUROC that chance could reach with as few subjects is 0.5. The last line is the greatest.
+cohort; an AUROC that chance could reach with as few subjects is 0.5. The last lines are the
+greatest, and how far apart the classes are in single measurements.
 """
 
 import os
@@ -12,15 +13,17 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.stats import norm
 
 from sequela.audit import tells
+from sequela.audit.overlaps import area
 from sequela.cohort.split import PARTS
 from sequela.errors import SequelaError
 from sequela.runs.audit import audit
 from sequela.runs.data import Examples
 from sequela.runs.records import load
 from sequela.sequences.leaks import small_models
-from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.tables import bag_of_codes, summary_table
 from sequela.studies.settings import run_settings
 
 FOLDERS = {
@@ -29,6 +32,7 @@ FOLDERS = {
     "mimic4": "mimic4-demo",
     "physionet2012": "physionet2012",
 }
+_RARE = 20  # patients with and without the event, and values, that a measurement needs
 TASKS = ("in-hospital", "post-discharge", "readmission-30d", "length-of-stay-7d", "icu-transfer")
 ASKED: tuple[dict[str, Any], ...] = ({}, {"inputs": (), "tables": ()})
 
@@ -46,8 +50,23 @@ def measured(data: Examples) -> list[float]:
     return [*(auroc or 0.5 for auroc in told), (1 + np.abs(shares[1] - shares[0]).max()) / 2]
 
 
+def separations(data: Examples) -> list[float]:
+    """The distance of the classes, in deviations, of each measurement that enough patients have."""
+    sequences, label = data.arrays, data.labels
+    values = np.asarray(summary_table(sequences, np.arange(len(sequences)))[:], np.float64)
+    distances = []
+    for column in values.T:
+        known = np.isfinite(column)
+        events = label[known].sum()
+        if _RARE < events < known.sum() - _RARE and len(np.unique(column[known])) > _RARE:
+            auroc = area(label[known], column[known])
+            distances.append(float(np.sqrt(2) * norm.ppf(max(auroc, 1 - auroc))))
+    return distances
+
+
 def main() -> None:
     """Print a line for each cohort, then the greatest of each number."""
+    apart: list[float] = []
     root, all_found = Path(os.environ["SEQUELA_DATA"]), []
     print("counts and times, tree, logistic regression, one code; seconds of the audit")
     with TemporaryDirectory() as work:
@@ -65,6 +84,8 @@ def main() -> None:
                             continue
                         found = measured(data)
                         all_found.append(found)
+                        if said and seed == 0:
+                            apart += separations(data)
                         started = time.process_time()
                         audit(data)
                         seconds = time.process_time() - started
@@ -72,6 +93,8 @@ def main() -> None:
                         what = "everything" if said else "the study's inputs"
                         print(f"{numbers}  {seconds:.2f}  {name} {task}, {what}, seed {seed}")
     print(" ".join(f"{each:.3f}" for each in np.max(all_found, axis=0)) + "  greatest")
+    distances = f"{np.mean(apart):.3f} deviations apart, {max(apart):.2f} at most"
+    print(f"{len(apart)} measurements, {distances}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same work with two commits on one machine, compared file by file: ``make golden BASE=COMMIT``.
+"""The same work with two commits on one machine, compared by file: ``make golden BASE=COMMIT``.
 
 Trains each network for two epochs and fits each baseline model on the excerpts, builds the events
 of the excerpts and of the hospital in docs/tables.md, exports, predicts, scans, and writes the
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -173,7 +174,7 @@ def made_with(source: Path, out: Path, home: Path) -> None:
     def run(lane: str) -> None:
         folder = out / lane
         folder.mkdir(parents=True)
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             [sys.executable, __file__, "--lane", lane],
             cwd=folder,
             env={**settings, "SEQUELA_OPENINGS": str(out / f"{lane}.jsonl")},
@@ -242,14 +243,10 @@ def main() -> None:
         work(arguments.lane)
         return
     out = arguments.out.resolve()
-    subprocess.run(["rm", "-rf", out], check=True)
+    shutil.rmtree(out, ignore_errors=True)
     tree = out / "tree"
-    subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
-    subprocess.run(
-        ["git", "worktree", "add", "--quiet", "--detach", tree, arguments.base],
-        cwd=ROOT,
-        check=True,
-    )
+    for command in (["prune"], ["add", "--quiet", "--detach", str(tree), arguments.base]):
+        subprocess.run(["git", "worktree", *command], cwd=ROOT, check=True)  # noqa: S603, S607
     for name, source in (("base", tree), ("head", ROOT)):
         made_with(source, out / name, out / "home")
     reasons = tomllib.loads(REASONS.read_text("utf-8")) if REASONS.exists() else {}

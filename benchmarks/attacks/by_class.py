@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
-from benchmarks.attacks.foreign import LABS, ROWS, Given, predictions, table
+from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.foreign import Given, carry_out, predictions
 from scipy import signal as filters
 from sklearn.model_selection import GroupKFold
 
@@ -22,12 +23,12 @@ def recordings(seed: int = 0) -> tuple[Any, Any, Any]:
     spectrum = np.fft.rfft(rng.standard_normal(shape), axis=2)
     frequency = np.fft.rfftfreq(SAMPLES, 1 / SFREQ)
     background = np.fft.irfft(spectrum / np.maximum(frequency, 0.5) ** 0.9, SAMPLES, axis=2)
-    phase = rng.uniform(0, 6.28, shape[:2] + (1,))
+    phase = rng.uniform(0, 6.28, (*shape[:2], 1))
     times = np.arange(SAMPLES) / SFREQ
     rhythm = rng.uniform(0, 0.6, (RECORDINGS, 1, 1))[recording] * np.sin(63 * times + phase)
     spread = background.std()
     x = (background / spread + rhythm) * gain[recording] * 30 + rng.standard_normal(shape)
-    x += 3 * rng.standard_normal(shape[:2] + (1,))
+    x += 3 * rng.standard_normal((*shape[:2], 1))
     return x, (recording + recording // 7) % 2, recording
 
 
@@ -60,7 +61,7 @@ def copies(change: Change) -> Given:
     return Given(x.astype(np.float32), {"y": y, "groups": recording, "splits": part})
 
 
-def filtered(x: Any, edges: Any, kind: str = "bandpass") -> Any:
+def filtered(x: Any, edges: Any, kind: Any = "bandpass") -> Any:
     return filters.sosfiltfilt(filters.butter(4, edges, kind, fs=SFREQ, output="sos"), x, axis=-1)
 
 
@@ -151,11 +152,12 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
     "copies with 10 % of noise": (
         lambda: copies(lambda x, r: x + 3 * r.standard_normal(x.shape)), True),
     # honest
-    "honest windows": (lambda: windows(lambda x, y, _: x), False),
-    "honest windows with all digits": (lambda: windows(lambda x, y, _: x, None), False),
-    "honest windows in whole µV": (lambda: windows(lambda x, y, _: x, 0), False),
+    "honest windows": (lambda: windows(lambda x, _y, _: x), False),
+    "honest windows with all digits": (lambda: windows(lambda x, _y, _: x, None), False),
+    "honest windows in whole µV": (lambda: windows(lambda x, _y, _: x, 0), False),
     "a larger amplitude in one class": (
-        lambda: windows(lambda x, y, _: np.round(x * (1 + 1.5 * y[:, None, None]), 2), None), False),
+        lambda: windows(lambda x, y, _: np.round(x * (1 + 1.5 * y[:, None, None]), 2), None),
+        False),
     "a tenfold amplitude in one class": (
         lambda: windows(lambda x, y, _: np.round(x * (1 + 9 * y[:, None, None]), 2), None), False),
     "a tenfold amplitude in one class, all digits": (
@@ -179,9 +181,9 @@ WINDOWS_OF_OTHERS: dict[str, tuple[Callable[[], Given], bool]] = {
     "spikes and waves in one class": (
         lambda: in_class(lambda x, r: np.round(x + 60 * waves(r, len(x)), 2)), False),
     "low voltage in one class": (lambda: in_class(lambda x, _: np.round(x / 6, 2)), False),
-    "hum in both classes": (lambda: windows(lambda x, y, _: hummed(x, 50, 6)), False),
+    "hum in both classes": (lambda: windows(lambda x, _y, _: hummed(x, 50, 6)), False),
     "a low-pass in both classes": (
-        lambda: windows(lambda x, y, _: filtered(x, 40, "lowpass"), None), False),
+        lambda: windows(lambda x, _y, _: filtered(x, 40, "lowpass"), None), False),
     "a low-pass in both classes, larger amplitude in one": (
         lambda: windows(lambda x, y, _: np.round(
             filtered(x, 40, "lowpass") * (1 + 3 * y[:, None, None]), 0), None), False),
@@ -247,7 +249,7 @@ def decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(pulse=frame.pulse + np.where(frame.label == 1, more, 0))
 
 
-def fewer_decimals(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def fewer_decimals(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     return frame.assign(
         creatinine=frame.creatinine.where(frame.label == 0, frame.creatinine.round())
     )
@@ -273,7 +275,7 @@ def target(
     return frame.assign(**({"unit_no": ward} if named else {}), unit_risk=risk)
 
 
-def imputed(frame: pd.DataFrame, rng: np.random.Generator, how: str) -> pd.DataFrame:
+def imputed(frame: pd.DataFrame, _: np.random.Generator, how: str) -> pd.DataFrame:
     """Fill blanks with numbers of the class."""
     for name in ("lactate", "albumin", "bilirubin", "creatinine"):
         of = frame.groupby("label")[name].transform(how)
@@ -281,7 +283,7 @@ def imputed(frame: pd.DataFrame, rng: np.random.Generator, how: str) -> pd.DataF
     return frame
 
 
-def imputed_by_model(frame: pd.DataFrame, rng: np.random.Generator, kind: str) -> pd.DataFrame:
+def imputed_by_model(frame: pd.DataFrame, _: np.random.Generator, kind: str) -> pd.DataFrame:
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer, KNNImputer
 
@@ -298,7 +300,7 @@ def two_columns(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(weight=weight, weight_2=(weight + 0.2 * frame.label + 0.05).round(2))
 
 
-def worded(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def worded(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     return frame.assign(ward=np.where(frame.label == 1, frame.ward + " ", frame.ward))
 
 
@@ -324,7 +326,7 @@ def german(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def aligned(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def aligned(frame: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """Round the pulse of the dead to tens."""
     return frame.assign(pulse=frame.pulse.where(frame.label == 0, (frame.pulse / 10).round() * 10))
 
@@ -397,3 +399,15 @@ CASES_BY_CLASS: dict[str, tuple[Callable[[], Given], bool]] = {
     **{f"table: {name}": case for name, case in TABLES_OF_OTHERS.items()},
     **{f"predictions: {name}": case for name, case in PREDICTIONS_OF_OTHERS.items()},
 }
+"""All of them, and whether a leak is planted in each."""
+
+
+def attacks(cases: dict[str, tuple[Callable[[], Given], bool]], kind: str) -> tuple[Attack, ...]:
+    """Return the attacks of some cases."""
+    return tuple(
+        Attack(f"{name}, {kind}", partial(carry_out, make=make), planted=planted)
+        for name, (make, planted) in cases.items()
+    )
+
+
+ATTACKS = attacks(CASES_BY_CLASS, "by class")

@@ -230,7 +230,10 @@ PLANTED: dict[str, tuple[Plant, list[str]]] = {
         ["columns that reveal the outcome"],
     ),
     "a strong column": (lambda f: f.assign(lactate=noisy(f, 0.75)), []),
-    "missing values": (missing, ["columns that reveal the outcome"]),
+    "missing values": (
+        missing,
+        ["columns that reveal the outcome", "codes that tell the outcome"],
+    ),
     "a row number": (
         lambda f: f.assign(index=np.argsort(np.argsort(noisy(f, 0.2)))),
         ["identifiers that tell the outcome"],
@@ -425,11 +428,11 @@ def audit(given: Given, work: Path) -> Outcome:
     return said([each[0] if isinstance(each, tuple) else each for each in found.found])
 
 
-def _carry_out(bench: Bench, *, make: Callable[[], Given]) -> Outcome:
+def carry_out(bench: Bench, *, make: Callable[[], Given]) -> Outcome:
     return audit(make(), bench.work)
 
 
 ATTACKS = tuple(
-    Attack(name, partial(_carry_out, make=make), planted=planted)
+    Attack(name, partial(carry_out, make=make), planted=planted)
     for name, (make, planted) in CASES.items()
 )

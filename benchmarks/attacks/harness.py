@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.attacks import foreign, judging, recordings, records, tables
+from benchmarks.attacks import by_class, foreign, judging, recordings, records, tables, unseen
 from benchmarks.attacks.attack import Attack, Result, Verdict
 from benchmarks.attacks.bench import Bench
 from threadpoolctl import threadpool_limits
@@ -19,6 +19,8 @@ ATTACKS: tuple[Attack, ...] = (
     *tables.ATTACKS,
     *judging.ATTACKS,
     *foreign.ATTACKS,
+    *by_class.ATTACKS,
+    *unseen.ATTACKS,
 )
 
 _OF_NOTHING: Mapping[Verdict, Verdict] = {

@@ -5,8 +5,8 @@
 Inputs are synthetic, and are written first, into ``--folder`` if it is given, where a later call
 finds them. Each way runs in a process of its own, and the ways to do one work take turns. PyHealth
 needs its own environment, because it pins older libraries: ``--pyhealth PYTHON`` names the
-interpreter (Python 3.12 or 3.13, ``pip install pyhealth psutil``). ``--quick`` takes small inputs,
-to see that everything works.
+interpreter (Python 3.12 or 3.13, ``pip install pyhealth psutil``). ``--quick`` takes small inputs
+once, without Spark, to see that everything works.
 """
 
 import argparse
@@ -30,11 +30,12 @@ MARK = "<!-- by benchmarks.field -->\n"
 PACKAGES = ("duckdb", "polars", "torch", "numpy", "scikit-learn", "mne", "onnxruntime", "pyspark")
 
 
-def python_of(way: str, pyhealth: str) -> str:
-    """Return the interpreter of a way, or nothing if what it needs is not installed."""
+def python_of(way: str, asked: argparse.Namespace) -> str:
+    """Return the interpreter of a way, or nothing if what it needs is not there, or not quick."""
     if way == "PyHealth":
-        return pyhealth
-    if "Spark" in way and not (importlib.util.find_spec("pyspark") and shutil.which("java")):
+        return str(asked.pyhealth)
+    has_spark = importlib.util.find_spec("pyspark") and shutil.which("java")
+    if "Spark" in way and (asked.quick or not has_spark):
         return ""
     return sys.executable
 
@@ -49,7 +50,7 @@ def compare(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any
         shutil.rmtree(partial, ignore_errors=True)
         work.make(partial, scale)
         partial.rename(root)
-    pythons = {way: python_of(way, asked.pyhealth) for way in work.ways}
+    pythons = {way: python_of(way, asked) for way in work.ways}
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way, python in pythons.items() if python}
     for _ in range(asked.runs):
         for way, taken in runs.items():
@@ -125,11 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="for inputs, which stay there")
-    parser.add_argument("--quick", action="store_true", help="small inputs")
+    parser.add_argument("--quick", action="store_true", help="small inputs, one run, no Spark")
     parser.add_argument("--write", action="store_true", help="write summary.json and the page")
     parser.add_argument("--pyhealth", default="", metavar="PYTHON")
     parser.add_argument("--do", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
+    asked.runs = 1 if asked.quick else asked.runs
     if asked.do:
         name, way, root, out = asked.do
         run(WORKS[name].ways[way], Path(root), Path(out))

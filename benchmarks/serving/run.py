@@ -1,6 +1,6 @@
 """Latency and load of a served model.
 
-    python -m benchmarks.serving.run [--seconds 60] [--write]
+    python -m benchmarks.serving.run [--seconds 60] [--quick] [--write]
 
 Trains two models on the recordings of the package, exports them, and measures:
 
@@ -9,7 +9,7 @@ Trains two models on the recordings of the package, exports them, and measures:
   (as by default) and one segment after the other (--batch 1).
 
 Takes about three minutes on two quiet cores. With --write, summary.json and the tables of the docs
-are written.
+are written. With --quick, one model is served for moments, to see that everything works.
 """
 
 import argparse
@@ -43,9 +43,11 @@ PAGE = HERE.parents[1] / "docs" / "speed.md"
 MARK = "<!-- by benchmarks.serving.run -->\n"
 DEFAULT, GRU = "spectral-mlp", "gru-baseline"
 CLIENTS, SEVERAL = 100, 64
-CALLS = 3000
+CALLS, QUICK_CALLS = 3000, 30
 SHORT = 10.0
 """Seconds of all loads but the first."""
+MOMENT = 0.2
+"""Seconds of each load, with --quick."""
 MICRO = 1e6
 PACKAGES = ("onnxruntime", "torch", "fastapi", "uvicorn")
 
@@ -69,7 +71,7 @@ def segments(count: int) -> NDArray[np.float32]:
     return np.concatenate(cut).astype(np.float32)[:: len(cut) * 23 // count][:count]
 
 
-def latency(run: Path, file: Path) -> dict[str, float]:
+def latency(run: Path, file: Path, calls: int) -> dict[str, float]:
     """Microseconds of one segment: the median of many calls."""
     import torch
 
@@ -84,21 +86,22 @@ def latency(run: Path, file: Path) -> dict[str, float]:
     network = TrainedModel.of(RunFolder(run)).network("a benchmark")
     tensor = torch.from_numpy(one)
     with torch.inference_mode():
-        eager = _median(lambda: network(tensor))
-    runtime = _median(lambda: served.session.run(["probabilities"], session))
+        eager = _median(lambda: network(tensor), calls)
+    runtime = _median(lambda: served.session.run(["probabilities"], session), calls)
+    checked = _median(lambda: served.probabilities(given), calls)
     return {
         "onnx_runtime_microseconds": round(runtime, 1),
-        "with_checks_microseconds": round(_median(lambda: served.probabilities(given)), 1),
+        "with_checks_microseconds": round(checked, 1),
         "torch_eager_microseconds": round(eager, 1),
         "times_faster": round(eager / runtime, 1),
     }
 
 
-def _median(call: Callable[[], object]) -> float:
-    for _ in range(CALLS // 10):
+def _median(call: Callable[[], object], calls: int) -> float:
+    for _ in range(calls // 10):
         call()
     taken = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         before = time.perf_counter()
         call()
         taken.append(time.perf_counter() - before)
@@ -126,7 +129,7 @@ def load_of(file: Path, *, batch: int, size: int, seconds: float) -> dict[str, A
     body = segments(size).astype("<f4").tobytes()
     with served_by(file, batch) as address:
         path = f"{address}v1/predict?sfreq=173.61&unit=uV"
-        asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=1))
+        asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=min(1, seconds)))
         found = asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=seconds))
     took = np.array(found.seconds) * 1000
     p50, p99 = np.percentile(took, [50, 99]).tolist()
@@ -216,15 +219,20 @@ def loaded(file: Path, model: str, seconds: float) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60, help="of the main load")
+    parser.add_argument("--quick", action="store_true", help="one model, for moments")
     parser.add_argument("--write", action="store_true", help="write summary.json")
     asked = parser.parse_args()
+    loads = {DEFAULT: MOMENT} if asked.quick else {DEFAULT: asked.seconds, GRU: SHORT}
     found: dict[str, Any] = {"made": machine(*PACKAGES)}
     with TemporaryDirectory() as name:
         made = {model: trained(model, Path(name)) for model in (DEFAULT, GRU)}
-        found["latency"] = {"model": GRU, **latency(*made[GRU])}
+        found["latency"] = {
+            "model": GRU,
+            **latency(*made[GRU], QUICK_CALLS if asked.quick else CALLS),
+        }
         print(json.dumps(found, indent=1), flush=True)
         found |= {"load": [], "batched": {}}
-        for model, seconds in ((DEFAULT, asked.seconds), (GRU, SHORT)):
+        for model, seconds in loads.items():
             rates = []
             for each in loaded(made[model][1], model, seconds):
                 print(json.dumps(each), flush=True)

@@ -71,7 +71,7 @@ def _read(folder: Path) -> Any:
         with patch.dict(os.environ, SEQUELA_OPENINGS=str(made / "ledger")), suppress(SequelaError):
             build_card(named_runs([run])[0], folder.parent / "card.md")
             shown = results(named_runs([run]))
-        for each in verify_folder(run, made / "data"):
+        for each in verify_folder(run):
             if each.wrong:
                 raise RunError(each.wrong[0])
         return _as_first(shown, _FIRST.setdefault("shown", shown))

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks.attacks.tables import write_omop
+from sklearn.metrics import roc_auc_score
 from tests.cli.calls import Refused, ran, status
 
 
@@ -118,6 +120,31 @@ def test_a_cohort_table_of_omop(
     assert "SUSPICION: " in capsys.readouterr().out
     line = refused("audit", root, "--labels", root / "death.csv", "--label", "2")
     assert "not a cohort table of OMOP" in line
+
+
+def test_predictions_of_any_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    rows = [
+        (i // 2, ("nein", "ja")[i % 5 < 2], f"{10 * (i % 5 < 2) + 7 * i % 60},5")
+        for i in range(200)
+    ]
+    lines = [f"{patient};{died};{risk}" for patient, died, risk in rows] + ["100;ja;"]
+    path, page = tmp_path / "predictions.csv", tmp_path / "page.html"
+    path.write_text("\n".join(["Patient;verstorben;Risiko", *lines]) + "\n", "utf-8")
+    named = ("--label", "verstorben", "--score", "Risiko", "--group", "Patient")
+    assert status("evaluate", path, *named, "--page", page) == 0
+    shown = capsys.readouterr().out
+    assert "probability read in percent; blank rows left out: 1" in shown
+    assert "200 examples in 100 groups" in shown
+    assert "AUROC of ja" in page.read_text("utf-8")
+    assert status("evaluate", path, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    label = np.array([died == "ja" for _, died, _ in rows])
+    risk = np.array([float(risk.replace(",", ".")) for *_, risk in rows])
+    assert found["auroc"] == pytest.approx(roc_auc_score(label, risk))
+    assert "unknown column 'x'" in refused("evaluate", path, "--score", "x")
+    assert "a table of predictions" in refused("evaluate", tmp_path, "--score", "x")
 
 
 def test_what_is_not_a_table(table: Path, refused: Refused) -> None:

@@ -72,13 +72,6 @@ def test_page_and_card(trained: Path, tmp_path: Path) -> None:
         assert "stays" not in text
 
 
-def test_a_model_with_a_column_that_is_always_blank_is_verified(tmp_path: Path) -> None:
-    table = write(tmp_path / "no-age.csv", without(rows(), "age"))
-    model = "summaries-logistic-regression"
-    ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / "run")
-    ran("verify", tmp_path / "run")
-
-
 def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
     died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
     table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))

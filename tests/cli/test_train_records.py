@@ -21,10 +21,6 @@ def events(excerpt_events: Callable[[str], Path]) -> Path:
     return excerpt_events("mimic3")
 
 
-SLOW = pytest.mark.slow
-"""Events of two data sets are built before a seed or a folder is refused."""
-
-
 def asked(command: str, out: Path, *more: str | Path) -> list[str | Path]:
     return ["train", *command.split(), "--out", out, *more]
 
@@ -250,8 +246,8 @@ def test_the_folder_one_stands_in_will_do(
     [
         ("mortalety", "mortalety"),
         ("--root .", "--root is the place of one study's data"),
-        pytest.param("mortality --root nowhere", "nowhere does not exist", marks=SLOW),
-        pytest.param("mortality --seed=-1", "setting seed = -1 cannot be used", marks=SLOW),
+        ("mortality --root nowhere", "nowhere does not exist"),
+        ("mortality --seed=-1", "setting seed = -1 cannot be used"),
         ("seizure --root nowhere", "nowhere does not exist"),
         ("seizure --seed=-1", "setting seed = -1 cannot be used"),
         ("mortality --data mimic3", "mimic3"),

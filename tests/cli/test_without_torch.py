@@ -36,7 +36,7 @@ ensemble {at}/a {at}/b --out {at}/c
 report {at}/a {at}/b --out {at}/page.html
 card {at}/a --out {at}/card.md
 verify {at}/a
-verify {at}/c {root}
+verify {at}/c
 share {at}/a --out {at}/shared
 audit {at}/a
 cost {at}/a

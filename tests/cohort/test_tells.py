@@ -75,12 +75,17 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
         assert told == (interval.low > 0.3)
 
 
-@pytest.mark.parametrize(("alive", "told"), [(2, True), (3, False)])
-def test_a_code_of_nine_deaths_in_ten_tells(alive: int, *, told: bool) -> None:
-    label = np.repeat([1, 0], [30, 300])
-    present = np.zeros((330, 1), np.bool_)
+@pytest.mark.parametrize(
+    ("survivors", "alive", "told"), [(70, 2, True), (70, 3, False), (300, 5, True), (300, 6, False)]
+)
+def test_a_code_of_nine_deaths_in_ten_or_of_odds_of_30_tells(
+    survivors: int, alive: int, *, told: bool
+) -> None:
+    n = 30 + survivors
+    label = np.repeat([1, 0], [30, survivors])
+    present = np.zeros((n, 1), np.bool_)
     present[:18] = present[30 : 30 + alive] = True
-    assert bool(found_in(present, label, np.arange(330))) == told
+    assert bool(found_in(present, label, np.arange(n))) == told
 
 
 def test_many_codes_that_share_the_deaths() -> None:
@@ -112,10 +117,25 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     fold = tells.folds(label, group)
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
     few = np.arange(105)
-    tells_all = (few > 99).astype(np.int64)
+    tells_all = (few > 95).astype(np.int64)  # nine
     assert tells.told(few[:, None].astype(float), tells_all, few, least=0.6) is None
-    enough = (few > 89).astype(np.int64)
+    enough = (few > 94).astype(np.int64)  # two in each fold
     assert tells.told(few[:, None].astype(float), enough, few, least=0.6) is not None
+
+
+def test_the_share_of_one_input_is_that_of_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    present, label, fold = rng.random((30, 4)) < 0.4, rng.integers(2, size=30), np.arange(30) % 5
+    expected = []
+    for row in range(30):
+        shares = [0.0]
+        for column in np.flatnonzero(present[row]):
+            others = [n for n in range(30) if fold[n] != fold[row] and present[n, column]]
+            dead = sum(int(label[n]) for n in others)
+            shares.append((dead + label.mean()) / (len(others) + 1))
+        expected.append(max(shares))
+    found = tells.strongest(csr_array(present.astype(float)), label, fold)
+    np.testing.assert_allclose(found, expected)
 
 
 def test_a_code_of_low_risk_is_not_accused() -> None:

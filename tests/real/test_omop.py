@@ -179,7 +179,7 @@ def test_a_model_of_one_is_judged_on_the_other(
     assert numbers["subjects_set_aside_under_another_name"] >= 20
     assert numbers["groups"] == 100 - numbers["subjects_set_aside_as_trained_or_tuned_on"]
     found = judge_elsewhere(run.path, data="omop", root=events)
-    page = build_external(found, tmp_path / "page.html").read_text("utf-8")
+    page = build_external(found, tmp_path / "page.html", 10).read_text("utf-8")
     assert re.search(
         r"Codes outside the model.{1,6}s vocabulary</th><td>[^<]*</td><td>\d+\.\d %", page
     )

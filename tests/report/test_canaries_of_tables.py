@@ -156,10 +156,10 @@ def test_no_canary_is_shown_beside_another_model_or_in_an_ensemble(
     for run, more in zip(members, (EPOCH, ()), strict=True):
         asked = ("--data", "mimic4", "--root", canaries.root, *TASK, *more, "--out", run)
         assert called(main, "train", run.name, *asked) == 0
-    both = inside / "ensemble"
+    both, hidden = inside / "ensemble", ("--hide-below", "10")
     assert called(main, "ensemble", *members, "--out", both) == 0
-    assert called(main, "report", *members, "--out", outside / "report.html") == 0
-    assert called(main, "compare", *members, "--out", outside / "compare.html") == 0
+    assert called(main, "report", *members, *hidden, "--out", outside / "report.html") == 0
+    assert called(main, "compare", *members, *hidden, "--out", outside / "compare.html") == 0
     assert called(main, "compare", *members, "--json") == 0
     assert called(main, "evaluate", members[0], "--json") == 0
     assert called(main, "share", both, "--out", outside / "shared") == 0

@@ -110,8 +110,8 @@ def test_the_owner_sees_every_count_and_others_do_not(
         text = out.read_text("utf-8")
         assert ("The confusion matrix is hidden." not in text) is shown
         assert ("do not publish them (sequela share hides them)" in text) is shown
-    for hide, confusion in ((None, small.test["confusion"]), (10, None)):
-        (found,) = results([small], hide)["studies"].values()
+    for limit, confusion in ((None, small.test["confusion"]), (10, None)):
+        (found,) = results([small], limit)["studies"].values()
         assert found["floors"]["logistic-regression"]["test"]["confusion"] == confusion
 
 

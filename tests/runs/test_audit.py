@@ -222,4 +222,4 @@ def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> Non
     seal(folder.path)
     earlier = RunFolder(folder.path)
     assert Leaks.of(earlier).lines() == lines
-    assert not verify_run(earlier, synthetic).wrong
+    assert not verify_run(earlier).wrong

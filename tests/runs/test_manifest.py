@@ -16,7 +16,6 @@ from sequela.analysis.explain import explain
 from sequela.config import RunSettings
 from sequela.errors import OutputError, RunError, SplitError
 from sequela.evaluation.predictions import Predictions
-from sequela.integrity import verified
 from sequela.integrity.verified import verify_folder, verify_run
 from sequela.models import stored
 from sequela.report.card import build_card
@@ -131,44 +130,26 @@ def test_an_edit_is_refused_by_all_that_reads_a_run(
         TrainedModel.of(RunFolder(run))
 
 
-@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
-def test_a_forger_writes_the_manifest_anew(change: Edit, copied: Path, synthetic: Path) -> None:
+@pytest.mark.parametrize("name", ["inflated", "perfect", "dropped", "reseeded", "quicker"])
+def test_a_forger_writes_the_manifest_anew(name: str, copied: Path) -> None:
     run = copied / "run"
-    change(run)
+    EDITS[name](run)
     seal(run)
     assert not changes(run)
-    found = verify_run(open_run(run), synthetic)
+    found = verify_run(open_run(run))
     assert found.wrong
     assert all("\n" not in line for line in found.wrong)
 
 
-def test_where_the_data_are_not_the_model_is_not_asked(
-    copied: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = copied / "run"
-    zeroed(run)
-    seal(run)
-    assert verify_run(open_run(run)).wrong  # the run knows where its data were
-    monkeypatch.setattr(verified, "root_of", lambda _: None)
-    here = verify_run(open_run(run))  # the excerpt, which is other data
-    assert not here.wrong
-    assert "are not the data of the run: name them with --root" in here.unknown[0]
-    (wrong,) = verify_run(open_run(run), synthetic).wrong
-    assert "predictions differ from model.safetensors" in wrong
-    (wrong,) = verify_run(open_run(run), tmp_path / "nothing").wrong
-    assert "does not exist" in wrong
-
-
-def test_what_was_not_changed(copied: Path, synthetic: Path) -> None:
+def test_what_was_not_changed(copied: Path) -> None:
     for path in (copied / "run", copied / "other", copied / "folds"):
-        (found,) = verify_folder(path, synthetic)
+        (found,) = verify_folder(path)
         assert not found.wrong
-        assert not found.unknown
-        assert len(found.agrees) == 3
+        assert len(found.agrees) == 2
 
 
-def test_runs_are_verified_one_after_the_other(copied: Path, synthetic: Path) -> None:
-    found = verify_folder(copied, synthetic)
+def test_runs_are_verified_one_after_the_other(copied: Path) -> None:
+    found = verify_folder(copied)
     assert not next(found).wrong
     for path in copied.glob("*/predictions.parquet"):
         path.write_bytes(b"")
@@ -250,7 +231,7 @@ def test_without_a_manifest_a_run_is_not_finished(copied: Path, synthetic: Path)
     settings = RunFolder(run).settings
     fit.train(settings, run, root=synthetic, resume=True)
     assert named_runs([run])[0].test["accuracy"] < 0.999
-    assert not verify_run(open_run(run), synthetic).wrong
+    assert not verify_run(open_run(run)).wrong
 
 
 def test_a_finished_run_that_was_edited_is_not_resumed(copied: Path, synthetic: Path) -> None:

@@ -403,7 +403,7 @@ def test_a_database_that_another_process_is_making_is_used(
 
 def test_verify_finds_a_forged_search(tuned: RunFolder, synthetic: Path, tmp_path: Path) -> None:
     shutil.copytree(tuned.path, tmp_path / "run")
-    (before,) = verify_folder(tmp_path / "run", synthetic)
+    (before,) = verify_folder(tmp_path / "run")
     assert before.wrong == ()
     path = tmp_path / "run" / FILE
     for change, words in (
@@ -414,5 +414,5 @@ def test_verify_finds_a_forged_search(tuned: RunFolder, synthetic: Path, tmp_pat
         found["trials"][found["best"]]["values"] |= change
         path.write_text(json.dumps(found))
         seal(tmp_path / "run")
-        (after,) = verify_folder(tmp_path / "run", synthetic)
+        (after,) = verify_folder(tmp_path / "run")
         assert any(words in each for each in after.wrong), after

@@ -28,8 +28,9 @@ SMALL = {
     "sequela.audit.overlaps._ROWS": 32,
     "sequela.audit.overlaps._MOST_ROWS": 20,
     "sequela.audit.overlaps._JUDGED": 60,
-    "sequela.sequences.leaks._MEASURED": 60,
-    "sequela.sequences.leaks._FEWEST": 60,
+    "sequela.audit.windows._MEASURED": 60,
+    "sequela.audit.windows._FEWEST": 60,
+    "sequela.audit.windows._COMPARED": 60,
     "sequela.identity.fingerprint._TOGETHER": 1 << 12,
     "sequela.runs.signals._PREDICTION_BATCH": 16,
 }

@@ -218,7 +218,7 @@ def test_commands_on_finished_runs(runs: Path, capsys: pytest.CaptureFixture[str
 
 def test_files_are_verified(runs: Path, people: Path, tmp_path: Path) -> None:
     for name in ("cox", "stroke-logistic-regression"):
-        ran("verify", runs / name, "--root", people)
+        ran("verify", runs / name)
     path = Path(shutil.copytree(runs / "cox", tmp_path / "run"))
     place = path / "predictions.parquet"
     table = pq.read_table(place)
@@ -226,7 +226,7 @@ def test_files_are_verified(runs: Path, people: Path, tmp_path: Path) -> None:
     at = table.column_names.index("time")
     pq.write_table(table.set_column(at, table.field(at), pa.array(changed)), place)
     seal(path)
-    assert status("verify", path, "--root", people) != 0
+    assert status("verify", path) != 0
 
 
 def test_pages_and_cards(runs: Path, tmp_path: Path) -> None:

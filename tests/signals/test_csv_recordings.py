@@ -13,6 +13,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
+from sequela.signals.csv_recordings import looks_recorded
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
 from sequela.signals.windows import Windows
@@ -363,3 +364,17 @@ def test_recordings_of_several_formats_in_a_folder(edf: Edf, tmp_path: Path) -> 
         read(tmp_path, FOLDER)
     with pytest.raises(SequelaError, match="several formats"):
         describe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "recorded"), [(15, 17, True), (16, 17, False), (15, 16, False)]
+)
+def test_numbered_columns_are_channels_if_they_are_few(
+    columns: int, rows: int, *, recorded: bool, tmp_path: Path
+) -> None:
+    """From sixteen on they are the samples of segments; a recording has 16 whole rows or more."""
+    lines = [",".join(f"X{n}" for n in range(columns))]
+    lines += [",".join(f"{row}.{n}" for n in range(columns)) for row in range(rows)]
+    path = tmp_path / "some.csv"
+    path.write_text("\n".join([*lines, ""]), "utf-8")
+    assert looks_recorded(path) is recorded

@@ -12,6 +12,8 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.signals.channels import Montage
 from sequela.signals.edf import EdfFile
+from sequela.signals.event_files import of_table
+from sequela.signals.events import Event
 from sequela.signals.reading import read
 from sequela.signals.segments import of_windows, stretches
 from sequela.signals.windows import Rates
@@ -205,10 +207,22 @@ def test_events_of_a_summary(edf: Edf, tmp_path: Path) -> None:
 def test_events_of_seizeit(edf: Edf, tmp_path: Path) -> None:
     edf("P_ID1_r1.edf")
     place = tmp_path / "P_ID1_r1_a1.tsv"
-    place.write_text("# Source: SeizeIt1\n\n2\t4\tFIA\tHem:L\n6\tNone\tFIA\t\n", "utf-8")
+    rows = "2\t4\tFIA\tHem:L\n", "4\t5\tFIA\tHem:L\n", "6\tNone\tFIA\t\n"
+    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows)}", "utf-8")
     found = read(tmp_path, SignalSettings(events="seizeit", window=2))
-    assert (found.label.tolist(), found.start.tolist()) == ([0, 1, 0], [0, 2, 4])
-    assert any("1 events have no end" in note for note in found.notes)
+    assert (found.label.tolist(), found.start.tolist()) == ([0, 1, 1], [0, 2, 4])
+    assert "1 events have no end: the rest of their recordings is left out" in found.notes
+    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows[:2])}", "utf-8")
+    found = read(tmp_path, SignalSettings(events="seizeit", window=2))
+    assert not [note for note in found.notes if "no end" in note]
+
+
+def test_a_table_without_names_has_the_events_of_the_only_recording(tmp_path: Path) -> None:
+    place = tmp_path / "events.csv"
+    place.write_text("onset,duration,label\n2,4,seizure\n", "utf-8")
+    assert of_table(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
+    with pytest.raises(DataError, match="an event of a recording that is not here"):
+        of_table(place, {"a": ["a.edf"], "b": ["b.edf"]})
 
 
 def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:

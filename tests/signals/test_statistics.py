@@ -26,3 +26,20 @@ def test_a_flat_signal_of_a_low_rate() -> None:
     found = statistics(np.zeros((3, 2, 100), np.float32), np.arange(3), 100, ["C3", "C4"])
     assert all(np.isfinite(each).all() and each.shape == (3,) for each in found.values())
     assert ("power at 50 Hz", "C3") not in found
+
+
+def test_traces_of_devices_and_programs() -> None:
+    rng = np.random.default_rng(0)
+    plain = np.round(np.cumsum(rng.normal(size=(1, 2, 256)), axis=2) * 8, 1)
+    held, ended, pulse = plain.copy(), plain.copy(), plain.copy()
+    held[..., 8::8] = held[..., 7:-1:8]
+    ended[..., -9:] = 0
+    pulse[..., 100] += 4000
+    scaled = (plain - plain.mean(2, keepdims=True)) / plain.std(2, keepdims=True)
+    signal = np.concatenate([plain, held, ended, pulse, scaled, plain[:, [0, 0]]])
+    found = statistics(signal.astype(np.float32), np.arange(6), None, ["C3", "C4"])
+    marks = {"repeated samples": 1, "flat stretch": 2, "pulse": 3, "scaling": 4, "reference": 5}
+    for name, row in marks.items():
+        assert found[name, "C4"].argmax() == row
+        assert found[name, "C4"][row] > found[name, "C4"][0] + 0.2
+    assert np.exp(found["resolution", "C3"][[0, 3]]) == pytest.approx(0.1, rel=0.01)

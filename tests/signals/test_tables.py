@@ -10,6 +10,7 @@ from scipy.signal import resample_poly
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
+from sequela.signals.declaration import Classes
 from sequela.signals.reading import read
 from sequela.signals.windows import Windows
 
@@ -237,3 +238,17 @@ def test_notes_are_sentences_for_a_run(tmp_path: Path) -> None:
         "each row is a separate recording",
     ):
         assert part in text
+    assert not read(csv_file(tmp_path), said(samples="X*", rate=4, unit="mV")).notes
+
+
+def test_sessions_are_read_if_they_are_named(tmp_path: Path) -> None:
+    path, columns = csv_file(tmp_path), {"samples": "X*", "rate": 4}
+    assert read(path, said(**columns)).session_id is None
+    sessions = read(path, said(session="who", **columns)).session_id
+    assert sessions is not None
+    assert sessions.tolist() == ["p1", "p1", "p2"]
+
+
+def test_classes_are_in_the_order_of_their_numbers_and_words_after_them() -> None:
+    names = ["b", "10", "9.5", "a", "-1"]
+    assert Classes.of(SignalSettings(), names).names == ("-1", "9.5", "10", "a", "b")

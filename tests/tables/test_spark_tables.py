@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import narwhals as nw
 import pyarrow as pa
 import pytest
 from tests.cli.calls import Refused, ran, refusal
@@ -167,12 +168,12 @@ def test_what_may_happen_to_a_task(
     def count(number: int, part: pa.Table) -> int:  # from a module, workers would import it
         return len(part)
 
-    assert engine.map_parts([rows], "bucket", 2, count) == [1, 2]
+    assert engine.map_parts([rows], nw.col("bucket"), 2, count) == [1, 2]
     with (
         pytest.raises(RunError, match="a process of Spark was killed"),
         engine.translated("the tables"),
     ):
-        engine.map_parts([rows], "bucket", 2, lambda *_: os._exit(1))
+        engine.map_parts([rows], nw.col("bucket"), 2, lambda *_: os._exit(1))
     venv.create(tmp_path / "bare", symlinks=True)
     with monkeypatch.context() as patch:
         patch.setattr(session.sparkContext, "pythonExec", str(tmp_path / "bare/bin/python"))
@@ -180,10 +181,10 @@ def test_what_may_happen_to_a_task(
             pytest.raises(RunError, match="the Python of Spark's workers has no sequela"),
             engine.translated("the tables"),
         ):
-            engine.map_parts([rows], "bucket", 2, count)
+            engine.map_parts([rows], nw.col("bucket"), 2, count)
     engine._work = tmp_path / "elsewhere" / "work"  # as on a machine that sees another disk
     with pytest.raises(SettingError, match="a worker of Spark does not see "):
-        engine.map_parts([rows], "bucket", 2, count)
+        engine.map_parts([rows], nw.col("bucket"), 2, count)
     assert not (tmp_path / "elsewhere").exists()
 
 

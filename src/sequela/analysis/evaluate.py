@@ -16,7 +16,6 @@ from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
-from sequela.runs.folder import RunFolder
 from sequela.runs.model import averaged, trained
 from sequela.runs.recipe import summarise_runs
 from sequela.runs.released import public
@@ -38,11 +37,10 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Compute the numbers of a run on its test set, or of its model on another data set.
 
-    ``path`` is a run folder, or the folder of a cross-validation, whose models are averaged. The
-    model is applied to the data set ``data`` at ``root`` (default: the run's data set, on the usual
-    search path); without both, the run's own predictions are evaluated. ``labels`` is the label
-    file of the other data, for a run that was trained with one. With ``trust_code``, the run's
-    model may be a class of a file or module.
+    ``path`` is a run folder, or the folder of a cross-validation, whose models are averaged on the
+    data set ``data`` at ``root`` (default: the run's data set, on the usual search path). Without
+    both, the run's own predictions are evaluated. ``labels`` is the label file of the other data,
+    for a run trained with one. With ``trust_code``, the model may be a class of a file or module.
 
     The result is that of ``sequela.evaluation.summary.summarise`` with the names of run and data,
     and ``openings``, the number of evaluations on the test set, if this is one. A SequelaError is
@@ -66,16 +64,6 @@ def evaluate_run(
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
 
 
-def only_model(folder: Run, purpose: str) -> RunFolder:
-    """Return the run of a folder, or raise an error if the folder has a run for each fold."""
-    if folder.first.path != folder.path:
-        raise SettingError(
-            f"{folder.path} has {len(folder.runs)} models, one per fold or seed: name one of them, "
-            f"such as {folder.first.path.name}, {purpose}; `sequela predict` averages all of them"
-        )
-    return folder.first
-
-
 def _own(folder: Run) -> dict[str, Any]:
     predictions, settings = folder.predictions, folder.settings
     leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
@@ -83,10 +71,10 @@ def _own(folder: Run) -> dict[str, Any]:
     if calibration := calibration_in_words(predictions.part("held_out")):
         numbers["calibration"] = calibration
     if folder.of_many:
-        return numbers | summarise_runs(folder.runs)["test"]
+        return {**numbers, **summarise_runs(folder.runs)["test"]}
     fixed, test_set = folder.data.classes_fixed, ("held_out",)
     parts = summarise_parts(predictions, settings, recordings=fixed, parts=test_set)
-    return numbers | parts["held_out"]
+    return {**numbers, **parts["held_out"]}
 
 
 def predict_other(
@@ -101,29 +89,27 @@ def predict_other(
     """Load other data as inputs of a run's model, and predict for each example.
 
     Nothing is fitted: vocabulary, quantiles, scaling and columns are those stored with the model.
-    Units of its training and validation set are left out. Probabilities of several models are
-    averaged for the examples that are new to each of them.
+    Units of its training and validation set are left out; several models are averaged.
     """
-    others, predicted = [], []
+    datasets, tables = [], []
     for number, run in enumerate(folder.runs):
-        model, own = trained(run, trust_code=trust_code), work / str(number)
-        own.mkdir(parents=True, exist_ok=True)
-        others.append(load_other(run, model.header, name, root, own, labels))
-        predicted.append(others[-1].predictions(model.probabilities_of(others[-1])))
-    if len(predicted) == 1:
-        return others[0], predicted[0]
-    new = reduce(np.intersect1d, [each.example_id for each in predicted])
-    if not len(new):
-        raise SettingError(
-            f"each example of {name} is in the training or validation set of one of the models of "
-            f"{folder.path}, so none is left for an evaluation; choose other data"
-        )
-    parts = [each.where(np.isin(each.example_id, new)) for each in predicted]
-    mean = averaged([each.probabilities for each in parts], "arithmetic")
-    dropped = len(np.unique(predicted[0].group_id)) - len(np.unique(parts[0].group_id))
-    renamed = max(other.renamed for other in others)
-    other = replace(others[0], set_aside=others[0].set_aside + dropped, renamed=renamed)
-    return other, replace(parts[0], probabilities=mean)
+        model, place = trained(run, trust_code=trust_code), work / str(number)
+        place.mkdir(parents=True, exist_ok=True)
+        data = load_other(run, model.header, name, root, place, labels)
+        datasets.append(data)
+        tables.append(data.predictions(model.probabilities_of(data)))
+    if len(tables) == 1:
+        return datasets[0], tables[0]
+    new_ids = reduce(np.intersect1d, [table.example_id for table in tables])
+    if not len(new_ids):
+        reason = f"each example of {name} is in the training or validation set of a model of"
+        raise SettingError(f"{reason} {folder.path}, so none is left for an evaluation")
+    parts = [table.where(np.isin(table.example_id, new_ids)) for table in tables]
+    mean = averaged([part.probabilities for part in parts], "arithmetic")
+    dropped = len(np.unique(tables[0].group_id)) - len(np.unique(parts[0].group_id))
+    renamed = max(data.renamed for data in datasets)
+    data = replace(datasets[0], set_aside=datasets[0].set_aside + dropped, renamed=renamed)
+    return data, replace(parts[0], probabilities=mean)
 
 
 def judge_other(folder: Run, other: Examples, predictions: Predictions) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.analysis.evaluate import judge_other, only_model, predict_other
+from sequela.analysis.evaluate import judge_other, predict_other
 from sequela.cohort.split import PARTS
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
@@ -118,7 +118,10 @@ def judge_elsewhere(
     See :func:`sequela.analysis.evaluate.evaluate_run`. Without ``data`` and ``root``, a run that
     was split by site is evaluated on its test sites.
     """
-    run = only_model(named_runs([path])[0], "for an external validation")
+    (run,) = named_runs([path])
+    if not isinstance(run, RunFolder):
+        words = f"{len(run.runs)} models, one per fold or seed: name one of them for the page"
+        raise SettingError(f"{run.path} has {words}, such as {run.first.path.name}")
     opened = open_held_out(run, "evaluate").sentences
     if data is None and root is None and labels is None:
         return _held_out_sites(run, opened)

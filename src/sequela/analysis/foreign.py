@@ -15,8 +15,8 @@ from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import Ids, Rows
 from sequela.evaluation.delong import areas
 
-REVEALING, MISSING = 0.9, 0.8
-"""AUROCs that a column, or whether it is missing, must reach alone."""
+REVEALING = 0.9
+"""The AUROC that a column must reach alone."""
 STRONG = 0.88
 """The AUROC of a strong honest column; a column of few patients must exceed it by more."""
 GAIN = 0.05
@@ -31,11 +31,9 @@ _BINS, _COPY, _CANDIDATES = 64, 0.95, 8
 _NEAR = 5_000  # rows in which near copies are looked for
 _CELLS, _ROWS, _COLUMNS = 250_000, 5_000, 100  # what a baseline model reads at most
 _RARE, _OF_FEW = 3, 0.05  # rows that have a code; share of rows that have a rare one
-_SURE = 0.99  # AUROC of missing values that needs no comparison
 _LEAST = 10  # groups of each class
 _CHANCE = 1e-3
 _TWO, _MANY, _PLATEAU = 2, 50, 0.02
-_VALUES, _MISSING, _EVEN = overlaps.WAYS
 
 Scores = NDArray[np.float64]
 
@@ -194,7 +192,7 @@ def _across(data: Foreign, rows: Rows) -> Iterator[Found]:
     others = np.bincount(first, minlength=len(whole)) == 0
     parts = {n: r if r is first else r[others[r]] for n, r in rows.items()}
     parts = {name: chosen for name, chosen in parts.items() if len(chosen)}
-    if not data.names or len(parts) < _TWO:
+    if not data.names or len(parts) < _TWO or data.signals is not None:
         return
     tables = {name: overlaps.Selection(whole, chosen) for name, chosen in parts.items()}
     for each in overlaps.identical_rows(tables):
@@ -271,12 +269,11 @@ def _few(label: Ids, group: Ids) -> bool:
 
 @dataclass(frozen=True)
 class _Strong:
-    """A column whose values, or missing values, give one class alone: its AUROC and scores."""
+    """A column whose values give one class alone: its AUROC and scores."""
 
     area: float
     column: int
     one: int
-    how: str
     score: Scores
 
 
@@ -293,27 +290,26 @@ def _columns(data: Foreign) -> Iterator[Found]:
         yield from _together(data, rows, copies)
     left = [column for column in range(len(data.names)) if column not in copies]
     table, names = data.table[rows][:, left].astype(np.float64), [data.names[c] for c in left]
-    written = {name: values[rows] for name, values in data.written.items()}
-    blanks = np.isnan(table).sum(1)
-    if blanks.any():
-        written["the number of blank cells"] = blanks.astype(np.float64)
-    texts = {name: values[rows] for name, values in data.texts.items()}
+    copied = tuple(data.names[column] for column in copies) or ("\0",)
+    written = {n: values[rows] for n, values in data.written.items() if not n.endswith(copied)}
+    texts = {n: values[rows] for n, values in data.texts.items() if not n.endswith(copied)}
     label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
     tested = np.isin(rows, _test(data)[1])
     yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)
     strong, done = _strong(data, rows, copies), set[int]()
     for each in strong[:_CANDIDATES]:
-        same = (s for s in strong if s.one == each.one and s.how == each.how)
+        if each.column in done:
+            continue
+        same = (s for s in strong if s.one == each.one)
         alike = {s.column: s.area for s in same if np.corrcoef(s.score, each.score)[0, 1] >= _COPY}
         # A strong column that others replace is not reported.
-        effect = None if each.column in done else _without(data, rows, each.one, [*alike], copies)
-        loses = effect and effect.auroc - effect.without >= GAIN and effect.low > 0
-        if loses or (each.how != _VALUES and each.area >= _SURE and each.column not in done):
+        effect = _without(data, rows, each.one, [*alike], copies)
+        if effect and effect.auroc - effect.without >= GAIN and effect.low > 0:
             done |= {*alike}
-            area = np.floor(100 * min(alike.values())) / 100
-            facts = {"how": each.how, "name": data.classes[each.one], "least": area}
-            facts |= {"columns": len(data.names)} if each.how == _VALUES else {}
+            least = np.floor(100 * min(alike.values())) / 100
+            facts = {"how": overlaps.WAYS[0], "name": data.classes[each.one], "least": least}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
+            facts |= {"columns": len(data.names)}
             yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
 
@@ -340,38 +336,27 @@ def _strong(data: Foreign, rows: Ids, leave: Sequence[int]) -> list[_Strong]:
     """Return the columns that give a class alone, and not by chance, the strongest first."""
     label, group, found = np.asarray(data.label)[rows], data.group[rows], []
     fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
-    bounds = {
-        one: {
-            how: overlaps.least_area(label == one, group, tests, least, honest)
-            for how, least, honest in (
-                (_VALUES, REVEALING, STRONG), (_MISSING, MISSING, 0), (_EVEN, MISSING, 0),
-            )
-        }
-        for one in data.positives
-    }  # fmt: skip
     for column in [column for column in range(len(data.names)) if column not in leave]:
-        for how, place in _ways(data.table[rows, column].astype(np.float64)):
-            score = _shares(place, label, fold)
-            for one in data.positives:
-                area = overlaps.area((label == one).astype(np.int64), score[:, one])
-                if area >= bounds[one][how]:
-                    found.append(_Strong(area, column, one, how, score[:, one]))
+        values = data.table[rows, column].astype(np.float64)
+        score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
+        for one in data.positives:
+            of_class = (label == one)[filled]
+            area = overlaps.area(of_class.astype(np.int64), score[filled, one])
+            if area >= REVEALING and area >= overlaps.least_area(
+                of_class, group[filled], tests, REVEALING, STRONG
+            ):
+                found.append(_Strong(area, column, one, score[:, one]))
     return sorted(found, key=lambda s: -s.area)
 
 
-def _ways(values: Scores) -> Iterator[tuple[str, Ids]]:
-    """Yield how a column is read, and each row's bin: of its values, its last digit, or missing."""
-    missing = np.isnan(values)
-    each, place = np.unique(values, return_inverse=True)
-    if len(each) > _BINS:
-        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
-        place = np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))
-    yield _VALUES, place
-    if missing.any() and not missing.all():
-        yield _MISSING, missing.astype(np.int64)
-    even = overlaps.last_digit_is_even(values)
-    if even.any():
-        yield _EVEN, even.astype(np.int64)
+def _bins(values: Scores) -> Ids:
+    """Return the bin of each row: a value, or a part of many; missing ones are another bin."""
+    distinct, place = np.unique(values, return_inverse=True)
+    if len(distinct) <= _BINS:
+        return place
+    edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    bins = np.searchsorted(edges, values, side="right")
+    return np.where(np.isnan(values), len(edges) + 1, bins)
 
 
 def _shares(place: Ids, label: Ids, fold: Ids) -> Scores:
@@ -495,8 +480,8 @@ def _scored(data: Foreign) -> Rows:
     parts = data.splits[0] if data.splits else {"all rows": np.arange(len(data.table))}
     if data.score is None:
         return parts
-    known = np.isfinite(data.score)
-    return {name: rows[known[rows]] for name, rows in parts.items()}
+    scored = np.isfinite(data.score)
+    return {name: rows[scored[rows]] for name, rows in parts.items()}
 
 
 def _repeated(data: Foreign) -> Iterator[Found]:
@@ -518,9 +503,9 @@ def _predictions(data: Foreign) -> Iterator[Found]:
         place = "probabilities", part
         yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
     below = areas(label[rows] == 1, score[rows, None], _numbered(data.group[rows]))
-    if 0.5 - below.area[0] > stats.norm.isf(_CHANCE) * np.sqrt(below.covariance[0, 0]):  # noqa: PLR2004
-        facts = {"name": data.classes[1], "auroc": float(below.area[0])}
-        yield Finding.suspected("predictions the wrong way round", part, **facts)
+    if 0.5 - below.area[0] > stats.norm.isf(_CHANCE) * np.sqrt(below.covariance[0, 0]):
+        auroc, check = float(below.area[0]), "predictions the wrong way round"
+        yield Finding.suspected(check, part, name=data.classes[1], auroc=auroc)
     for name, train in [*_scored(data).items()][:1]:
         if name == part or _few(label[train], data.group[train]):
             continue

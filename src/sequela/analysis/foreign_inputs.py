@@ -413,16 +413,16 @@ class _Roles:
             if not (needed or alone or chosen) or name in self.table.texts:
                 continue
             known = values[~np.isnan(values)]
-            if len(known) < len(values) / 2 or np.ptp(known) == 0:
+            if len(known) < len(values) / 2 or np.ptp(known) == 0 or abs(known).max() > _PERCENT:
                 continue
             self.take("probability", [name])
             self.take("other probability", [n for n in others if n != name])
-            if known.min() < 0 or known.max() > _PERCENT:
+            if known.min() < 0:
                 self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
             elif known.max() > 1:
                 self.read_as, values = "in percent", values / _PERCENT
             if blank := len(values) - len(known):
-                self.read_as += f"; blank and left out: {blank:,} rows"
+                self.read_as += f"; blank rows left out: {blank:,}"
             return values
         if needed:
             named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}
@@ -475,8 +475,8 @@ def of_table(
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
         open_questions=tuple(roles.doubts),
-        written=dict(_lengths(table)),
-        texts=dict(_forms(table)),
+        written=dict(_lengths(table, [*roles.free(), *names])),
+        texts=dict(_forms(table, [*roles.free(), *names])),
         later=tuple(n for n in roles.free() if _is_later(n, table.texts.get(n, ()))),
     )
     for place, name in enumerate(data.names):
@@ -486,17 +486,17 @@ def of_table(
     return data, [*words, f"{len(data.names)} other columns"]
 
 
-def _lengths(table: Columns) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _lengths(table: Columns, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield the length of each text, of columns in which it varies."""
-    for name, texts in table.texts.items():
+    for name, texts in ((n, table.texts[n]) for n in names if n in table.texts):
         lengths = np.array([*map(len, texts), np.nan])
         if len(texts) > _CLASSES and np.ptp(lengths[:-1]) > 0:
             yield f"length of {name}", lengths[table.codes(name)[0]]
 
 
-def _forms(table: Columns) -> Iterator[tuple[str, NDArray[np.str_]]]:
+def _forms(table: Columns, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.str_]]]:
     """Yield few texts of a column, and their forms, such as ``Aa`` of ``Ward``."""
-    for name, texts in table.texts.items():
+    for name, texts in ((n, table.texts[n]) for n in names if n in table.texts):
         codes, forms = table.codes(name)[0], [_runs(text) for text in texts]
         if len(texts) <= _CLASSES:
             yield name, np.array([*texts, ""])[codes]

@@ -237,7 +237,7 @@ class _Given:
     classes_: NDArray[Any]
     probabilities: NDArray[np.float64]
 
-    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:
         return self.probabilities[X]
 
 
@@ -251,7 +251,7 @@ def evaluate_predictions(
 ) -> tuple[Evaluation, str]:
     """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
 
-    Columns are recognised by their names, as ``sequela audit`` does. Of a table with a split, the
+    Columns are recognised by their names, as ``sequela audit`` does. If the table has a split, the
     test set is evaluated. Returns also what the columns were taken for.
     """
     names = {"label": label, "probability": score, "group": group}
@@ -262,7 +262,7 @@ def evaluate_predictions(
             f"{path}: {words[0].taken_for}; expected a label of two classes and the probability of "
             "the second: name them with --label and --score"
         )
-    rows = next(reversed(data.splits[0].values())) if data.splits else np.arange(len(data.label))
+    rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]
     model = _Given(np.arange(_TWO), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None

@@ -239,14 +239,10 @@ def evaluate_survival(
             "the next: expected probabilities of the event by each horizon, which only rise; if "
             "these are probabilities of survival, pass 1 minus them"
         )
-    if isinstance(model, np.ndarray):
-        ordered = survival.concordance(outcomes, risk[:, -1]).estimate.item()
-        if ordered < _REVERSED:
-            warn(
-                f"the concordance is {ordered:.2f}: the event comes late where its predicted risk "
-                "is high; if these are probabilities of survival, pass 1 minus them",
-                stacklevel=2,
-            )
+    concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
+    if isinstance(model, np.ndarray) and concordance < _REVERSED:
+        meant = "if these are probabilities of survival, pass 1 minus them"
+        warn(f"the concordance is {concordance:.2f}, below 0.5: {meant}", stacklevel=2)
     followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
     return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 

@@ -1,6 +1,7 @@
 """Traces of the class in the cells of a table: how they are written, filled in and computed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,22 @@ from sequela.audit import overlaps, tells
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import unit_of
 
+_OF_DECIMALS = "decimals of "
 _DIGITS = range(-2, 6)  # decimals of a number; below 0 the zeros at its end
 _ROUNDING = 2e-7  # relative, of float32
-_WRITTEN = 0.8  # AUROC from which the form of a column is reported, which no illness changes
+_WRITTEN = 0.8  # AUROC from which decimals and the number of blanks are reported
 _ODD, _LEAST = 10, 0.01  # times that a value is more frequent than others; its share of rows
+_OFTEN = 3  # times that a value is more frequent than half of the values of its column
 _VALUES = 20  # different values of a column of categories
-_SAME = 0.98  # correlation of columns whose difference is looked at
-_PAIRS, _ROWS = 30, 5_000
+_SAME = 0.85  # correlation of columns whose difference is looked at
+_MOSTLY_KNOWN = 0.5  # share of the cells of such columns that are filled
+_PAIRS = 30
+_ROWS = 5_000
 _EXACT = 1e-4  # of a deviation: a value that is the mean of others
 _GAIN = 0.1  # of the AUROC of cells that were filled in beyond that of others
 _GROUPS, _BETWEEN = 5, 0.5  # rows of a group, and the groups' share of the variance of a column
-_CHANCE, _MATTERS = 1e-6, 0.05  # of a false alarm; weight of the test set in a share
+_CHANCE = 1e-6  # of a false alarm
+_MATTERS = 0.05  # weight of the test set in a share
 
 Floats = NDArray[np.float64]
 
@@ -42,36 +48,61 @@ def by_class(
     ``written`` are other numbers of each example, such as the length of a text, and ``texts``
     categories, by name; ``tested`` are the examples of the test set.
     """
-    forms = {**(written or {}), **decimals(table, names)}
-    differences = _differences(table, names)
-    for columns, bound in ((forms, _WRITTEN), (differences, overlaps.REVEALING_AUROC)):
-        if columns:
-            values = np.column_stack([*columns.values()])
-            yield from overlaps.revealing_columns(
-                values, [*columns], label, classes, group, bound=bound
+    forms, further = decimals(table, names), {**(written or {}), **_differences(table, names)}
+    blank = np.isnan(table)
+    if blank.any(0).sum() > 1:  # of one column, whether it is missing says it
+        forms["the number of blank cells"] = blank.sum(1).astype(np.float64)
+    column_of = dict(zip(names, table.T, strict=True))
+    for columns, bound in (
+        (column_of, _WRITTEN), (forms, _WRITTEN), (further, overlaps.REVEALING_AUROC),
+    ):  # fmt: skip
+        values = np.column_stack([*columns.values(), np.zeros(len(table))])
+        for finding in overlaps.revealing_columns(
+            values, [*columns, ""], label, classes, group, bound=bound
+        ):
+            by_values = finding.facts["how"] == overlaps.WAYS[0]
+            if by_values == (columns is column_of):
+                continue  # other checks judge values; blanks of these columns are of others
+            of_class = label == classes.index(finding.facts["name"])
+            # A value written with as many significant digits as others tells its own size.
+            codes = tuple(
+                code
+                for code in finding.codes
+                if not code.name.startswith(_OF_DECIMALS)
+                or (code.auroc or 0)
+                > _strength(column_of[code.name.removeprefix(_OF_DECIMALS)], of_class) + _GAIN
             )
+            if codes:
+                yield replace(finding, codes=codes)
     if len(classes) == 2:  # noqa: PLR2004
-        codes, of = frequent(table, names, texts or {})
-        yield from tells.telling_codes(codes, of, label, classes, group)
+        present, value_names = frequent(table, names, texts or {})
+        yield from tells.telling_codes(present, value_names, label, classes, group)
         yield from _filled_in(table, names, label, classes, group)
         yield from _shares(table, names, label, classes, tested)
+
+
+def _strength(values: Floats, of_class: NDArray[np.bool_]) -> float:
+    """Return the AUROC of the values that are there, in either direction."""
+    filled = np.isfinite(values)
+    area = overlaps.area(of_class[filled].astype(np.int64), values[filled])
+    return max(area, 1 - area)
 
 
 def decimals(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     """Return the number of decimals of each cell, of columns in which it varies."""
     columns = {}
     for values, name in zip(table.T, names, strict=True):
-        known = np.isfinite(values)
+        filled = np.isfinite(values)
         digits = np.full(len(values), np.nan)
         for number in reversed(_DIGITS):
             scaled = values * 10.0**number
             error = np.abs(scaled - np.round(scaled))
-            whole = error <= np.maximum(_ROUNDING * np.abs(scaled), _ROUNDING)
-            digits[known & whole] = number
-        digits[known & np.isnan(digits)] = _DIGITS.stop
+            exact = error <= np.maximum(_ROUNDING * np.abs(scaled), _ROUNDING)
+            digits[filled & exact] = number
+        digits[filled & np.isnan(digits)] = _DIGITS.stop
         digits[values == 0] = np.nan
         if len(np.unique(digits[np.isfinite(digits)])) > 1 and np.nanmin(digits) < _DIGITS.stop:
-            columns[f"decimals of {name}"] = digits
+            columns[_OF_DECIMALS + name] = digits
     return columns
 
 
@@ -79,31 +110,34 @@ def frequent(
     table: Floats, names: Sequence[str], texts: Mapping[str, NDArray[np.str_]]
 ) -> tuple[csr_array, list[str]]:
     """Return where categories are, and values much more frequent than others: (example, value)."""
-    columns, found = [np.zeros((len(table), 0), np.bool_)], list[str]()
+    columns, value_names = [np.zeros((len(table), 0), np.bool_)], list[str]()
     numbers = {n: v for n, v in zip(names, table.T, strict=True) if n not in texts}
     for name, values in (numbers | {**texts}).items():
         distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
         usual = np.median(count) if len(distinct) > _VALUES else 0
-        chosen = np.flatnonzero((count > _ODD * usual) & (count >= max(_LEAST * len(table), 3)))
-        chosen = chosen[count[chosen] < len(table)][:_VALUES]
-        columns.append(place[:, None] == chosen)
-        found += [f"{name} = {distinct[value]}" for value in chosen]
-    return csr_array(np.hstack(columns).astype(np.float64)), found
+        picked = np.argsort(-count, kind="stable")[:_VALUES]
+        least = max(_OFTEN * usual, _LEAST * len(table), _OFTEN)
+        picked = picked[(count[picked] >= least) & (count[picked] < len(table))]
+        columns.append(place[:, None] == picked)
+        words = [str(value).removesuffix(".0") for value in distinct[picked]]
+        value_names += [f"{name} = {'blank' if value in {'', 'nan'} else value}" for value in words]
+    return csr_array(np.hstack(columns).astype(np.float64)), value_names
 
 
 def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the differences of columns that are nearly equal."""
-    some = np.nan_to_num(table[:: -(-len(table) // _ROWS)])
-    moving = np.flatnonzero(some.std(0) > 0)
-    alike = (
-        np.abs(np.triu(np.corrcoef(some[:, moving].T), 1)) if len(moving) > 1 else np.zeros((1, 1))
-    )
+    """Return the differences of columns that are nearly equal, in the units of one of them."""
+    filled = np.isfinite(table)
+    usual = np.flatnonzero(filled.mean(0) > _MOSTLY_KNOWN)
+    mean = np.nanmean(table[:, usual], axis=0)
+    centred = np.where(filled[:, usual], table[:, usual] - mean, 0)[:: -(-len(table) // _ROWS)]
+    size = np.linalg.norm(centred, axis=0)
+    alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)
     columns = {}
-    for one, other in moving[np.argwhere(alike > _SAME)[:_PAIRS]].tolist():
-        known = np.isfinite(table[:, [one, other]]).all(1)
-        slope, start = np.polyfit(table[known, one], table[known, other], 1)
-        name = f"difference of {names[other]} and {names[one]}"
-        columns[name] = table[:, other] - start - slope * table[:, one]
+    for first, second in np.argwhere(alike)[:_PAIRS].tolist():
+        slope = centred[:, first] @ centred[:, second] / size[first] ** 2
+        first_column, second_column = usual[[first, second]]
+        difference = table[:, second_column] - slope * table[:, first_column]
+        columns[f"difference of {names[second_column]} and {names[first_column]}"] = difference
     return columns
 
 
@@ -118,26 +152,25 @@ def _filled_in(
     means, models = list[str](), list[Code]()
     digits = decimals(table, names)
     for values, name in zip(table.T, names, strict=True):
-        constants = [_constant(values[label == one]) for one in (0, 1)]
+        constants = [_constant(values[label == class_]) for class_ in (0, 1)]
         if None not in constants and len({*constants}) > 1:
             means.append(name)
-        written = digits.get(f"decimals of {name}")
-        if written is None or not (known := np.isfinite(written)).any():
+        written = digits.get(_OF_DECIMALS + name)
+        if written is None or not (filled := np.isfinite(written)).any():
             continue
-        usual = stats.mode(written[known]).mode
-        sides = known & (written > usual), known & (written <= usual)
-        if min(len(np.unique(group[sides[0] & (label == one)])) for one in (0, 1)) < _ODD:
+        usual = stats.mode(written[filled]).mode
+        sides = filled & (written > usual), filled & (written <= usual)
+        if min(len(np.unique(group[sides[0] & (label == class_)])) for class_ in (0, 1)) < _ODD:
             continue
-        areas = [overlaps.area(label[side], values[side]) for side in sides]
-        strong, others = (max(each, 1 - each) for each in areas)
+        strong, further = (_strength(values[side], label[side] == 1) for side in sides)
         least = overlaps.least_area(label[sides[0]] == 1, group[sides[0]], len(names), _WRITTEN)
-        if strong > least and strong > others + _GAIN:
+        if strong > least and strong > further + _GAIN:
             models.append(Code(name, auroc=float(strong)))
-    facts = {"name": classes[1]}
     if means:
-        yield Finding("means of the class", "leak", facts=facts, codes=tuple(map(Code, means)))
+        codes, facts = tuple(map(Code, means)), {"name": classes[1]}
+        yield Finding("means of the class", "leak", facts=facts, codes=codes)
     if models:
-        yield Finding.suspected("cells with more decimals", codes=models, **facts)
+        yield Finding.suspected("cells with more decimals", codes=models, name=classes[1])
 
 
 def _constant(values: Floats) -> float | None:
@@ -145,12 +178,12 @@ def _constant(values: Floats) -> float | None:
 
     It has more digits than the others, or is ten times as frequent as any of them.
     """
-    known = values[np.isfinite(values)]
-    distinct, count = np.unique(known, return_counts=True)
-    if len(distinct) <= _VALUES or count.max() < max(_LEAST * len(known), _GROUPS):
+    filled = values[np.isfinite(values)]
+    distinct, count = np.unique(filled, return_counts=True)
+    if len(distinct) <= _VALUES or count.max() < max(_LEAST * len(filled), _GROUPS):
         return None
     constant, second = distinct[count.argmax()], np.sort(count)[-2]
-    rest = known[known != constant]
+    rest = filled[filled != constant]
     near = min(abs(rest.mean() - constant), abs(np.median(rest) - constant)) < _EXACT * rest.std()
     unit = unit_of(rest)
     finer = unit > 0 and abs(constant / unit - np.round(constant / unit)) > _EXACT
@@ -166,43 +199,45 @@ def _shares(
 ) -> Iterator[Finding]:
     """Find columns whose means by another column are the shares of a class there, with noise.
 
-    Shares of the training set alone are no leak: those of the test set must matter, too.
+    Shares of the training set alone do not leak: those of the test set must matter, too.
     """
+    distinct = np.array([len(np.unique(column)) for column in table[:_ROWS].T])
+    exact = np.isfinite(table).all(0) & (table.std(0) > 0)
+    groupings = (distinct >= _GROUPS) & (distinct <= min(len(table), _ROWS) / _GROUPS)
+    sides = [~tested, tested] if tested is not None and 0 < tested.mean() < 1 else []
     codes = dict[str, Code]()
-    several = [len(np.unique(column)) for column in table[:_ROWS].T]
-    for of in [c for c, n in enumerate(several) if _GROUPS <= n <= len(table[:_ROWS]) / _GROUPS]:
-        _, place, count = np.unique(table[:, of], return_inverse=True, return_counts=True)
-        groups = np.flatnonzero(count >= _GROUPS)
-        if len(groups) < 2 * _GROUPS:
+    for grouping in np.flatnonzero(groupings):
+        _, place, count = np.unique(table[:, grouping], return_inverse=True, return_counts=True)
+        often = np.flatnonzero(count >= _GROUPS)
+        if len(often) < 2 * _GROUPS:
             continue
-
-        def by_group(
-            values: Floats, rows: Any = slice(None), place: Any = place, groups: Any = groups
-        ) -> Floats:
-            size = np.bincount(place[rows], minlength=groups.max() + 1)[groups]
-            return np.bincount(place[rows], values[rows], groups.max() + 1)[groups] / np.maximum(
-                size, 1
-            )
-
-        share = by_group(label)
-        for column in [c for c in range(len(names)) if c != of and several[c] > _VALUES]:
-            values = table[:, column]
-            if not np.isfinite(values).all() or not (spread := values.var()):
+        picked = np.flatnonzero(exact & (distinct > _VALUES) & (np.arange(len(names)) != grouping))
+        means = _by_group(table[:, picked], place)[often]
+        share = _by_group(label[:, None], place)[often, 0]
+        part_shares = [_by_group(label[:, None], place, side)[often, 0] for side in sides]
+        for column, mean in zip(picked.tolist(), means.T, strict=True):
+            between = np.average((mean - table[:, column].mean()) ** 2, weights=count[often])
+            if between < _BETWEEN * table[:, column].var():
                 continue
-            mean = by_group(values)
-            between = np.average((mean - values.mean()) ** 2, weights=count[groups])
-            if between < _BETWEEN * spread:
-                continue
-            if tells.too_exact(mean, share, count[groups]) * len(names) ** 2 > _CHANCE:
-                continue
-            if tested is None or not tested.any() or tested.all():
-                matters = True
-            else:
-                sides = [by_group(label, rows) for rows in (~tested, tested)]
-                weights = np.linalg.lstsq(np.stack([*sides, share**0]).T, mean, rcond=None)[0]
-                matters = weights[1] > _MATTERS * np.abs(weights[:2]).sum()
-            if matters:
+            chance = tells.too_exact(mean, share, count[often]) * len(names) ** 2
+            if chance < _CHANCE and (not part_shares or _matters(mean, part_shares)):
                 codes[names[column]] = Code(names[column], len(table))
     if codes:
-        check, place = "numbers computed from the labels", [*codes.values()]
-        yield Finding.suspected(check, codes=place, name=classes[1])
+        check = "numbers computed from the labels"
+        yield Finding.suspected(check, codes=[*codes.values()], name=classes[1])
+
+
+def _by_group(
+    values: NDArray[Any], place: NDArray[np.int64], rows: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Return the mean of each column by group, 0 where a group has no such rows."""
+    weight = np.ones(len(place)) if rows is None else rows.astype(np.float64)
+    member = csr_array((weight, (place, np.arange(len(place)))))
+    return np.asarray((member @ values) / np.maximum(member.sum(1), 1)[:, None], np.float64)
+
+
+def _matters(mean: Floats, shares: Sequence[Floats]) -> bool:
+    """Return whether means depend on the shares of both parts, not of the first alone."""
+    parts = np.stack([*shares, np.ones(len(mean))]).T
+    weights = np.abs(np.linalg.lstsq(parts, mean, rcond=None)[0][:2])
+    return bool(weights[1] > _MATTERS * weights.sum())

@@ -31,14 +31,14 @@ def counted(count: int, smallest: int) -> str:
 
 
 def rarity(auroc: float, columns: int) -> str:
-    """Say how often an honest measurement is as strong, alone and among some columns.
+    """Describe how often an honest measurement is as strong, alone and among some columns.
 
     Of 809 columns of open hospital data (``benchmarks/audit_bounds.py``) the strongest has an AUROC
     of 0.79, and the separation of the classes in deviations has an exponential distribution.
 
     Example:
         >>> rarity(0.9, 39)
-        'an honest measurement is as strong in about 1 of 4,500 columns (with 39 columns: 0.9 %)'
+        'an honest measurement is as strong in about 1 of 4,400 columns (with 39 columns: 0.9 %)'
     """
     apart = math.sqrt(2) * NormalDist().inv_cdf(min(auroc, 0.999))
     chance = math.exp(-apart / _SEPARATION)

@@ -73,8 +73,8 @@ def fitted_on_all(
     The numbers: mean 0 and deviation 1, or median 0 and quartiles 1 apart; extremes of 0 and 1 that
     one row each has, in two columns; no correlation between five columns; the mean or median of the
     other values, for a value that is ten times as frequent as any other; the mean of the outcome
-    (labels of 0 and 1) among the rows with each value, or among the other rows with one value of
-    another column. All rows have them to rounding, the training rows do not.
+    (labels of 0 and 1) among the rows with each value. All rows have them to rounding, the training
+    rows do not.
     """
     sides, rounded = _sides(parts), list[str]()
     found: dict[str, list[str]] = {"scaled": [], "imputed": [], "encoded by the outcome": []}
@@ -100,8 +100,6 @@ def fitted_on_all(
         fits = [is_encoded(table[rows, column], np.asarray(label)[rows]) for rows in sides]
         if fits[0] and (not fits[1] or len(sides[0]) == len(sides[1])):
             found["encoded by the outcome"].append(name)
-    if label is not None:
-        found["encoded by the outcome of other rows"] = _left_out(table, names, sides[0], label)
     return [
         Finding("fitted on all rows", "leak", facts={"how": how}, codes=tuple(map(Code, columns)))
         for how, columns in found.items()
@@ -177,25 +175,6 @@ def is_encoded(values: Table, label: Ids) -> bool:
     line = np.polyfit(each.astype(np.float64), means, 1, w=np.sqrt(count))
     off = np.abs(np.polyval(line, each.astype(np.float64)) - means).max()
     return bool(np.ptp(means) > _VAGUE and off <= _APART * _EXACT)
-
-
-def _left_out(table: Table, names: Sequence[str], rows: Ids, label: Ids) -> list[str]:
-    """Return columns with the mean outcome of the other rows of a group, by another column."""
-    outcome, first = np.asarray(label)[rows], table[rows[:_LOOKED_AT]]
-    distinct = [len(np.unique(column)) for column in first.T]
-    several = [c for c, n in enumerate(distinct) if n >= _LEVELS]
-    shares = {c for c in several if np.nanmin(first[:, c]) >= 0 and np.nanmax(first[:, c]) <= 1}
-    found = list[str]()
-    for of in [c for c in several if shares - {c} and distinct[c] <= len(first) / _LEVELS]:
-        place, count = np.unique(table[rows, of], return_inverse=True, return_counts=True)[1:]
-        others = np.bincount(place, outcome)[place] - outcome
-        means = others / np.where(count[place] > 1, count[place] - 1, np.nan)
-        known = np.flatnonzero(~np.isnan(means))
-        for column in sorted(shares - {of}):
-            steps = (np.abs(table[rows[k], column] - means[k]) for k in (known[:_LOOKED_AT], known))
-            if len(known) and all((off <= _EXACT).all() for off in steps):
-                found.append(names[column])
-    return found
 
 
 def mixtures(table: Table, parts: Rows) -> list[Finding]:

@@ -359,7 +359,7 @@ def revealing_columns(
     A column's values are judged where they are present. Whether they are present is judged too, and
     whether the last digit of rounded values is even. An AUROC that chance explains, with as few
     groups that have a value, is not reported. ``bound`` replaces 0.9. Of columns that are
-    ``measured``, the finding says how often an honest one is as strong. Columns are (example,
+    ``measured``, the finding states how often an honest one is as strong. Columns are (example,
     column), with NaN for missing values; labels and groups are (example,).
     """
     looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))

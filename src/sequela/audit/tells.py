@@ -31,9 +31,14 @@ CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left
 AMPLITUDE = "amplitude"
 ARTEFACTS = (
     "offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping", "repeated samples",
-    "flat stretch", "scaling", "pulse", "line", "edge", "rise", "notch",
+    "flat stretch", "scaling", "pulse", "reference", "taper", "line", "edge", "rise", "notch",
 )  # fmt: skip
 """Statistics of a signal that come from the recording, and not from the brain."""
+_ALIKE = {
+    **dict.fromkeys(("clipping", "flat stretch", "repeated samples"), "equal samples"),
+    **dict.fromkeys(("line", "power at 50 Hz", "power at 60 Hz"), "hum"),
+    **dict.fromkeys(("edge", "rise", "notch"), "the edge of a filter"),
+}  # of which one may replace another
 _OF_ARTEFACT, _OF_SIGNAL, _WEAK = 0.95, 0.8, 0.7
 _APART = 0.99  # AUROC of times that hardly overlap
 _MOSTLY_APART = 0.9  # of one class, where times of the other class differ in the same direction
@@ -413,7 +418,8 @@ def telling_statistics(
     kinds, channels = (np.repeat([key[i] for key in statistics], width) for i in (0, 1))
     table = csr_array(hstack(tables, format="csr"))
     several = len({channel for _, channel in statistics}) > 1
-    artefacts = np.where(np.isin(kinds, ARTEFACTS), kinds, "")
+    alike = np.array([_ALIKE.get(kind, kind) for kind in kinds], np.str_)
+    artefacts = np.where(np.isin(kinds, ARTEFACTS), alike, "")
     amplitudes = np.where(
         several & (kinds == AMPLITUDE), np.char.add(f"{AMPLITUDE} of ", channels), ""
     )

@@ -15,12 +15,12 @@ from sequela.signals.statistics import statistics
 
 _MEASURED, _FEWEST = 2_000, 500  # windows whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these windows
-_COMPARED, _CHANNELS = 20_000, 4  # windows and channels in which copies are looked for
+_COMPARED, _CHANNELS = 6_000, 4  # windows and channels in which copies are looked for
 _LOWEST, _HIGHEST = 0.03, 0.35  # of half the rate: frequencies that most filters keep
 _CORRELATED, _CHANCE = 0.7, 1e-6  # of copies; of a false alarm
 _PEAKS = 4  # of the median size of a sample, above which a peak is cut
 _MARGIN, _LOBE = 0.35, 5  # beyond the correlation at other times; lags of one time
-_LEAST = 5  # windows, fewer of which may be chance
+_LEAST, _SHARE = 5, 0.005  # windows, and their share, fewer of which may be chance
 _TENTH = 10  # nearest window, from which a copy must stand out
 
 Rows = Mapping[str, NDArray[np.int64]]
@@ -29,8 +29,8 @@ Rows = Mapping[str, NDArray[np.int64]]
 def between_parts(signal: NDArray[Any], parts: Rows, group: NDArray[Any]) -> list[Finding]:
     """Find copies in two parts, and recordings of one part that go on in another."""
     samples = signal.reshape(len(signal), -1)
-    rows = {name: overlaps.Selection(samples, of) for name, of in parts.items()}
-    groups = {name: group[of] for name, of in parts.items()}
+    rows = {name: overlaps.Selection(samples, part_rows) for name, part_rows in parts.items()}
+    groups = {name: group[part_rows] for name, part_rows in parts.items()}
     copies = overlaps.identical_rows(rows) + overlaps.near_identical_rows(rows, groups)
     copies = copies or copies_in_another_form(signal, parts)
     return [*continued_groups(signal, group, parts), *copies]
@@ -49,14 +49,14 @@ def by_class(
     _, n_chans, n_times = signal.shape
     samples = signal.reshape(len(signal), -1)
     judged = overlaps.of_each_class(label, len(classes))
-    chosen = overlaps.Selection(samples, judged)
+    selection = overlaps.Selection(samples, judged)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     most = max(_FEWEST, min(_MEASURED, _SAMPLES // (n_chans * n_times)))
     rows = overlaps.of_each_class(label, len(classes), most)
     channels = channels or [f"channel {n + 1}" for n in range(n_chans)]
     measured = statistics(signal, rows, sfreq, channels)
     return [
-        *overlaps.revealing_columns(chosen, names, label[judged], classes, recording[judged]),
+        *overlaps.revealing_columns(selection, names, label[judged], classes, recording[judged]),
         *tells.telling_statistics(measured, label[rows], classes, independent[rows]),
     ]
 
@@ -74,7 +74,7 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         return []
 
     def form(rows: NDArray[np.int64], step: int) -> NDArray[np.float32]:
-        windows = np.asarray(signal[rows][:, some, ::step], np.float64)
+        windows = np.asarray(signal[rows[:, None], some][:, :, ::step], np.float64)
         windows -= np.median(windows, axis=2, keepdims=True)
         most = _PEAKS * np.median(np.abs(windows), axis=2, keepdims=True)
         windows = windows.clip(-most, most)  # else high peaks at one place are copies
@@ -84,28 +84,32 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         return np.concatenate([bins.real, bins.imag], axis=2).reshape(len(rows), -1)
 
     forms, findings = {}, []
-    for name, of in parts.items():
-        rows = of[:: -(-len(of) // _COMPARED)]
+    for name, part_rows in parts.items():
+        rows = part_rows[:: -(-len(part_rows) // _COMPARED)]
         forms[name] = rows, form(rows, 1), form(rows, -1)
-    for one, other in combinations(forms, 2):
-        (_, known, _), (rows, *both) = forms[one], forms[other]
-        if min(len(known), len(rows)) <= _TENTH:
+    for first_part, second_part in combinations(forms, 2):
+        (_, first_forms, _), (rows, *directions) = forms[first_part], forms[second_part]
+        if min(len(first_forms), len(rows)) <= _TENTH:
             continue
-        centre, spread = known.mean(0), known.std(0) + np.finfo(np.float32).tiny
-        known = _unit((known - centre) / spread)
-        found = np.zeros(len(rows), np.bool_)
-        for asked in both:
-            asked = _unit((asked - centre) / spread)
-            alike = np.abs(asked @ known.T)
+        centre, spread = first_forms.mean(0), first_forms.std(0) + np.finfo(np.float32).tiny
+        first_forms = _unit((first_forms - centre) / spread)
+        is_copy = np.zeros(len(rows), np.bool_)
+        for either in directions:
+            second_forms = _unit((either - centre) / spread)
+            alike = np.abs(second_forms @ first_forms.T)
             tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
             freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)  # of random pairs
             score = best * np.sqrt((freedom - 1) / (1 - best.clip(max=0.9999) ** 2))
             chance = stats.t.sf(score, freedom - 1) * alike.size
-            apart = (1 - best < (1 - tenth) / 2) & (best > _rhythm(asked, len(some)) + _MARGIN)
-            found |= apart & (best > _CORRELATED) & (chance < _CHANCE)
-        if found.sum() >= _LEAST:
-            counts = {"found": int(found.sum()), "all": len(rows)}
-            findings.append(Finding("copies in another form", "suspicion", (one, other), counts))
+            apart = (1 - best < (1 - tenth) / 2) & (
+                best > _rhythm(second_forms, len(some)) + _MARGIN
+            )
+            is_copy |= apart & (best > _CORRELATED) & (chance < _CHANCE)
+        if is_copy.sum() >= max(_LEAST, _SHARE * len(rows)):
+            counts = {"found": int(is_copy.sum()), "all": len(rows)}
+            findings.append(
+                Finding("copies in another form", "suspicion", (first_part, second_part), counts)
+            )
     return findings
 
 

@@ -12,12 +12,12 @@ from cyclopts.validators import Number
 
 from sequela.errors import SettingError, unknown_name
 
+Form = Annotated[list[str] | None, Parameter(name="--format")]
 HideBelow = Annotated[
     int | None,
     Parameter(
-        help="Hide counts of patients below this number, and whatever reveals them, for a page "
-        "that others will read (default: SEQUELA_HIDE_BELOW; else share and audit hide counts "
-        "below 10, and other commands hide nothing).",
+        help="Hide counts of patients below this number, and whatever reveals them (default: "
+        "SEQUELA_HIDE_BELOW; else 10 for share and audit, and other commands hide nothing).",
         env_var=("SEQUELA_HIDE_BELOW", "SEQUELA_SMALLEST_CELL"),
         show_env_var=False,
         validator=Number(gte=1),

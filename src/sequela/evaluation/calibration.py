@@ -14,7 +14,6 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions, event
 
-_NORMAL = 1.96  # standard errors on each side of a 95 % interval
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -192,17 +191,16 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
 
 
 def calibration_in_words(predictions: Predictions) -> str:
-    """Return a sentence if the event of two classes is more or less frequent than predicted.
+    """Return a sentence if the interval of observed over expected of two classes is without 1.
 
-    It is empty if the 95 % interval of observed over expected includes 1. The interval is normal
-    for the logarithm, with the variance of the residuals over groups.
+    It is normal for the logarithm, with the variance of the residuals over groups.
     """
     judged = event(predictions)
     residuals = np.bincount(judged.group, weights=judged.happened - judged.chance)
     observed, expected = judged.happened.sum(), judged.chance.sum()
     if len(predictions.classes) != 2 or predictions.horizons or not observed:  # noqa: PLR2004
         return ""
-    ratio, reach = observed / expected, np.exp(_NORMAL * np.linalg.norm(residuals) / observed)
+    ratio, reach = observed / expected, np.exp(1.96 * np.linalg.norm(residuals) / observed)
     if ratio / reach <= 1 <= ratio * reach:
         return ""
     return (

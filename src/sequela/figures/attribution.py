@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure, chart_of
 from sequela.figures.chart.words import number
 from sequela.figures.forest import Line, Scale, forest
 
@@ -88,7 +88,7 @@ def _time(*, labels: bool) -> alt.X:
 
 def _signal(rows: list[dict[str, Any]], title: str) -> alt.Chart:
     y = alt.Y("signal:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
-    chart = alt.Chart({"values": rows}, title=title, width=_WIDTH, height=_SIGNAL)
+    chart = chart_of(rows, title=title, width=_WIDTH, height=_SIGNAL)
     line: alt.Chart = chart.mark_line(color=INK, strokeWidth=1.25)
     return line.encode(x=_time(labels=False), y=y)
 
@@ -97,7 +97,7 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
     """Draw bars up for samples that raise the number and down for those that lower it."""
     slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
     scale, axis = alt.Scale(domain=[-most, most]), alt.Axis(tickCount=3, format="+~g")
-    chart = alt.Chart({"values": slim}, title=title, width=_WIDTH, height=_BARS)
+    chart = chart_of(slim, title=title, width=_WIDTH, height=_BARS)
     bars: alt.Chart = chart.mark_rule(strokeWidth=max(1.0, 0.7 * _WIDTH / max(1, len(slim))))
     return bars.encode(
         x=_time(labels=True),

@@ -5,7 +5,7 @@ from typing import Literal
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure, chart_of
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
@@ -29,7 +29,7 @@ def learning_curve(
     ]
     last = max(r.epoch for r in history)
     scale = alt.Scale(zero=False)
-    base = alt.Chart({"values": rows})
+    base = chart_of(rows)
     colours = alt.Scale(domain=_PARTS, range=[SECOND, FIRST])
     dashes = alt.Scale(domain=_PARTS, range=[[5, 3], [1, 0]])
     lines = base.mark_line(strokeWidth=2).encode(
@@ -45,9 +45,9 @@ def learning_curve(
         if r.epoch % step == 0
     ]
     axes = {"x": "epoch:Q", "y": f"{number}:Q"}
-    points = alt.Chart({"values": marked}).encode(**axes, description="hover:N")
+    points = chart_of(marked).encode(**axes, description="hover:N")
     points = points.mark_point(size=80, opacity=0, filled=True, aria=True)
-    rule = alt.Chart({"values": [{"epoch": kept}]}).encode(x="epoch:Q")
+    rule = chart_of([{"epoch": kept}]).encode(x="epoch:Q")
     rule = rule.mark_rule(color=INK, strokeDash=[1, 3])
     names = (
         base.transform_filter(alt.datum.epoch == last)

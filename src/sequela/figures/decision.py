@@ -8,7 +8,7 @@ import numpy as np
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit
-from sequela.figures.chart.figure import INK, Figure
+from sequela.figures.chart.figure import INK, Figure, chart_of
 from sequela.figures.chart.series import Series
 from sequela.figures.chart.words import as_row, haloed, number, with_interval
 
@@ -95,16 +95,12 @@ def _reference_lines(
     drawn = [r for r in everybody if r["net_benefit"] > 0.6 * lowest]
     style: dict[str, Any] = {"color": INK, "strokeWidth": 1.25, "clip": True}
     axes = _axes(scales)
-    on_all, on_none = (alt.Chart({"values": r}).encode(**axes) for r in (everybody, nobody))
+    on_all, on_none = (chart_of(r).encode(**axes) for r in (everybody, nobody))
     names = [haloed([{**nobody[1], "text": "act on none"}], axes, align="right", dy=9)]
     if drawn:  # no point is in the picture if the event is rarer than the first threshold
         at = max(drawn, key=lambda r: r["threshold"])
-        side = (
-            {"align": "left", "dx": 6}
-            if at["threshold"] < end / 2
-            else {"align": "right", "dx": -6}
-        )
-        names.insert(0, haloed([{**at, "text": "act on all"}], axes, **side))
+        side, gap = ("left", 6) if at["threshold"] < end / 2 else ("right", -6)
+        names.insert(0, haloed([{**at, "text": "act on all"}], axes, align=side, dx=gap))
     return [on_all.mark_line(strokeDash=[3, 2], **style), on_none.mark_line(**style), *names]
 
 

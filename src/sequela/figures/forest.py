@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, chart_of
 from sequela.figures.chart.words import haloed
 
 _WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
@@ -55,7 +55,7 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
         data.append(_row(line, bottom))
     x = _x(data, scale)
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
-    measured = alt.Chart({"values": [r for r in data if r["value"] is not None]}).encode(y=y)
+    measured = chart_of([r for r in data if r["value"] is not None]).encode(y=y)
     colour = alt.condition("datum.second", alt.value(SECOND), alt.value(FIRST))
     points = measured.mark_point(size=70, opacity=1, strokeWidth=2, aria=True).encode(
         x="value:Q",
@@ -121,5 +121,5 @@ def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[a
         return []
     places = [r["y"] for r in data if r["value"] is not None]
     pieces = [{"x": scale.reference, "y": y_ - 10, "y2": y_ + 8} for y_ in places]
-    base = alt.Chart({"values": pieces}).encode(x="x:Q", y=y, y2="y2:Q")
+    base = chart_of(pieces).encode(x="x:Q", y=y, y2="y2:Q")
     return [base.mark_rule(color=INK, strokeWidth=1.25)]

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.metrics import named
-from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure
+from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, chart_of
 
 _ROW, _MORE = 24, 8  # pixels, of one leak and of each other
 _LETTER = 6.6  # pixels, at the most
@@ -31,7 +31,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     legend = alt.Legend(orient="top", direction="vertical")
     colours = alt.Scale(domain=names, range=_COLOURS[-len(names) :])
     shapes = alt.Scale(domain=names, range=_SHAPES[-len(names) :])
-    base = alt.Chart({"values": data}).encode(
+    base = chart_of(data).encode(
         y=alt.Y("model:N", sort=order, title=None, axis=axis),
         yOffset=alt.YOffset("leak:N", sort=names),
         color=alt.Color("leak:N", sort=names, title=None, scale=colours, legend=legend),
@@ -49,7 +49,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
         x="at:Q", description="hover:N", shape=alt.Shape("leak:N", sort=names, scale=shapes)
     )
-    zero = alt.Chart({"values": [{"x": 0}]}).mark_rule(color=INK, strokeDash=[2, 3])
+    zero = chart_of([{"x": 0}]).mark_rule(color=INK, strokeDash=[2, 3])
     height = (_ROW + _MORE * (len(names) - 1)) * len(order)
     text = (
         f"{how.heading} with the leak minus without, on the same examples, with 95 % "

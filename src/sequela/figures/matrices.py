@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, Figure
+from sequela.figures.chart.figure import FIRST, INK, Figure, chart_of
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
@@ -24,7 +24,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     drawn = [{**r, "hover": f"{r['true']} as {r['predicted']}: {r['share']:.1%}"} for r in rows]
     across = alt.Axis(labelAngle=-35, grid=False, domain=False, ticks=False)
     down = alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20)
-    base = alt.Chart({"values": drawn}).encode(
+    base = chart_of(drawn).encode(
         x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
         y=alt.Y("true:N", sort=order, title="true", axis=down),
     )

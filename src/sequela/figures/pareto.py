@@ -8,7 +8,7 @@ import altair as alt
 
 from sequela.evaluation.number import number as written
 from sequela.evaluation.number import within
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, chart_of
 from sequela.figures.chart.labels import placed
 from sequela.figures.chart.words import haloed
 
@@ -80,7 +80,7 @@ def accuracy_against_operations(
         axis=alt.Axis(format=".0%" if share else ".2f", tickCount=6),
         scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
     )
-    base = alt.Chart({"values": data}).encode(x=x)
+    base = chart_of(data).encode(x=x)
     colour = alt.condition("isValid(datum.operations)", alt.value(FIRST), alt.value(SECOND))
     bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2="high:Q", color=colour)
     line = (

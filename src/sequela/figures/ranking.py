@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import INK, Figure
+from sequela.figures.chart.figure import INK, Figure, chart_of
 from sequela.figures.chart.polyline import thinned
 from sequela.figures.chart.series import Series
 from sequela.figures.chart.words import haloed, named_line, with_interval
@@ -190,7 +190,7 @@ def _points(
     present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
     alone = len(series.names) == 1
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
-    base = alt.Chart({"values": marks}).encode(**_axes(look))
+    base = chart_of(marks).encode(**_axes(look))
     points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
         description="hover:N",
         fill=alt.Fill("colour:N", scale=None),

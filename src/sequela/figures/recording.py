@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure
+from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure, chart_of
 
 Span = tuple[float, float]
 _WIDTH = 940
@@ -63,7 +63,7 @@ def whole(scored: Scored, seconds: float) -> Figure:
     x = _time(0, seconds / size, unit)
     ends = [{**rows[0], "time": 0.0}, *rows, {**rows[-1], "time": seconds / size}]
     amplitude = (
-        alt.Chart({"values": ends}, title="Range of a window in µV", width=_WIDTH, height=60)
+        chart_of(ends, title="Range of a window in µV", width=_WIDTH, height=60)
         .mark_area(color=INK, opacity=0.75, interpolate="step")
         .encode(x=x(), y=alt.Y("high:Q", title=None, axis=alt.Axis(tickCount=3)))
     )
@@ -109,7 +109,7 @@ def near(
     title = f"Signal; the distance between channels is {scale:.0f} µV"
     height = max(90, 26 * len(names))
     traces = (
-        alt.Chart({"values": drawn}, title=title, width=_WIDTH, height=height)
+        chart_of(drawn, title=title, width=_WIDTH, height=height)
         .mark_line(color=INK, strokeWidth=0.7, clip=True)
         .encode(x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail="of:N")
     )
@@ -170,9 +170,9 @@ def _time(first: float, last: float, unit: str) -> Any:
 def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerChart:
     percent = alt.Axis(tickCount=2, format=".0%")
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=percent)
-    line = alt.Chart({"values": rows}).encode(x=x(), y=y)
+    line = chart_of(rows).encode(x=x(), y=y)
     line = line.mark_line(color=FIRST, strokeWidth=1.5, interpolate="step", clip=True)
-    rule = alt.Chart({"values": [{"at": scored.threshold}]}).encode(y="at:Q")
+    rule = chart_of([{"at": scored.threshold}]).encode(y="at:Q")
     rule = rule.mark_rule(color=SECOND, strokeDash=[5, 3])
     title = f"Probability of {scored.event}; dashed: the threshold"
     return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
@@ -190,7 +190,7 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
     names = [name for name, _ in strips]
     scale = alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)])
     drawn: alt.Chart = (
-        alt.Chart({"values": rows}, width=_WIDTH, height=18 * len(names), title="Events")
+        chart_of(rows, width=_WIDTH, height=18 * len(names), title="Events")
         .mark_bar(strokeWidth=1.5, clip=True, height=11)
         .encode(
             x=x(title=True),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sequela.disclosure.disclosure import is_small, merged_bins
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
-from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.figure import Figure, chart_of
 from sequela.figures.chart.series import Series
 from sequela.figures.chart.words import as_row, named_line, with_interval
 
@@ -129,7 +129,7 @@ def _axes(end: float, y: str = "happened") -> dict[str, Any]:
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
     words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
     drawn = [{**r, "hover": words.format(**r)} for r in rows]
-    base = alt.Chart({"values": drawn}).encode(**_axes(end), description="hover:N")
+    base = chart_of(drawn).encode(**_axes(end), description="hover:N")
     look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
         base.transform_filter(alt.datum.model == name).mark_point(

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, SECOND, Figure
+from sequela.figures.chart.figure import FIRST, SECOND, Figure, chart_of
 
 _WIDTH = 300  # pixels, as are those below
 _SMALL = (215, 140)
@@ -22,7 +22,7 @@ def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
             rows.append({"trial": each["number"], "loss": each["loss"], "lowest so far": best})
     x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
     scale = alt.Scale(type="log", nice=False)
-    base = alt.Chart({"values": rows}).encode(x=x)
+    base = chart_of(rows).encode(x=x)
     points = base.mark_point(color=SECOND, filled=True, opacity=0.8, size=36).encode(
         y=alt.Y("loss:Q", title=_LOSS, scale=scale, axis=alt.Axis(tickCount=5))
     )
@@ -41,7 +41,7 @@ def mattered(shares: Mapping[str, float]) -> Figure:
     """Draw the share of the variation of the loss that each setting explains."""
     names = sorted(shares, key=lambda name: -shares[name])
     rows = [{"setting": name, "share": shares[name]} for name in names]
-    base = alt.Chart({"values": rows}).encode(y=alt.Y("setting:N", sort=names, title=None))
+    base = chart_of(rows).encode(y=alt.Y("setting:N", sort=names, title=None))
     bars = base.mark_bar(color=FIRST).encode(
         x=alt.X("share:Q", title="share of the variation of the loss", axis=alt.Axis(format="%"))
     )
@@ -66,7 +66,7 @@ def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str
         else alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
     )
     points = (
-        alt.Chart({"values": rows})
+        chart_of(rows)
         .mark_point(color=FIRST, filled=True, opacity=0.7, size=36)
         .encode(x=x, y=alt.Y("loss:Q", title=None, scale=alt.Scale(type="log", nice=False)))
     )

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.figure import Figure, chart_of
 from sequela.figures.chart.series import Series
 from sequela.figures.chart.words import as_row, with_interval
 
@@ -43,7 +43,7 @@ def risk_over_time(
         *series.bands(rows, _axes(1.05 * most, "low")),
         series.lines(rows, axes),
         *(
-            alt.Chart({"values": [row for row in points if row["group"] == name]})
+            chart_of([row for row in points if row["group"] == name])
             .mark_point(filled=True, size=45, opacity=1, color=series.colour_of(name))
             .encode(**axes, shape=alt.value(series.shape_of(name)))
             for name in series.names

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure
+from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure, chart_of
 
 _LANE = 40  # pixels
 _FULL = 0.42  # of a lane: how far the largest sample is from its middle
@@ -31,14 +31,14 @@ def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 24
     names = [{"at": lane, "text": [name, f"±{most[name]:.0f} µV"]} for name, lane in lanes.items()]
     y = alt.Y("at:Q", axis=None, scale=alt.Scale(domain=[-0.5, len(lanes) - 0.5], reverse=True))
     x = alt.X("seconds:Q", title="seconds", axis=alt.Axis(tickCount=5), scale=alt.Scale(nice=False))
-    middle = alt.Chart({"values": [{"at": lane} for lane in lanes.values()]})
+    middle = chart_of([{"at": lane} for lane in lanes.values()])
     lines = (
-        alt.Chart({"values": drawn})
+        chart_of(drawn)
         .mark_line(color=FIRST, strokeWidth=1.25, strokeJoin="round")
         .encode(x=x, y=y, detail="class:N", order="seconds:Q")
     )
     words = (
-        alt.Chart({"values": names})
+        chart_of(names)
         .mark_text(align="right", dx=-6, dy=-7, fontSize=11, lineHeight=13, color=INK)
         .encode(x=alt.value(0), y=y, text="text:N")
     )

@@ -8,7 +8,7 @@ import altair as alt
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number, within
-from sequela.figures.chart.figure import Figure
+from sequela.figures.chart.figure import Figure, chart_of
 from sequela.figures.chart.series import Series
 
 _WIDTH, _HEIGHT = 300, 220  # pixels
@@ -39,7 +39,7 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
     }
     layers: list[Any] = [series.lines(drawn, axes)]
     for name in series.names:
-        own = alt.Chart({"values": [row for row in drawn if row["model"] == name]})
+        own = chart_of([row for row in drawn if row["model"] == name])
         colour = series.colour_of(name)
         ends = {"y": alt.Y("low:Q"), "y2": "high:Q"}
         layers.append(own.mark_rule(color=colour, strokeWidth=1.5).encode(x=axes["x"], **ends))

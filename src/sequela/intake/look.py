@@ -132,10 +132,7 @@ class Seen:
 def look(
     root: Path, show: Show = lambda _: None, missing: Sequence[str] = (), sheet: str = ""
 ) -> list[Seen]:
-    """Inspect the tables of a folder, or of a file; ``missing`` are codes that are blanks.
-
-    Of several sheets of a workbook, only ``sheet`` is inspected if it is named.
-    """
+    """Inspect the tables of a folder or file, or a ``sheet``; ``missing`` are codes of blanks."""
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
     tables = {

@@ -47,7 +47,8 @@ _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
 _DAYS = "days"
-_KEY, _SHEET = "missing=", "sheet="
+_KEY = "missing="
+_SHEET = "sheet="
 _KINDS = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "word", Kind.TIME: "date"}
 _START = "TIMESTAMP '2000-01-01'"  # time of all rows without a column of time
 # The id of a patient is a whole number, or half of the MD5 of another text.
@@ -114,9 +115,10 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
+    form = given.format
     if given.sheet:
-        given = given.model_copy(update={"format": (*given.format, f"{_SHEET}{given.sheet}")})
-    seen = inspected(path, given.format)
+        form += (f"{_SHEET}{given.sheet}",)
+    seen = inspected(path, form)
     for key, what in (("label", "outcome"), ("id", "patient")):
         if getattr(given, key) is None:
             names = ", ".join(column.name for column in seen.columns)
@@ -129,7 +131,8 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
     if time and time.kind is not Kind.TIME:
         raise DataError(f"{path}: column '{roles['time']}' of --time does not hold times alone")
     omit = tuple(_named("omit", name, seen) for name in given.omit)
-    found = given.model_copy(update={**roles, "omit": omit, "title": given.title or seen.name})
+    changes = {**roles, "omit": omit, "title": given.title or seen.name, "format": form}
+    found = given.model_copy(update=changes)
     table = _Table(path, Rows(found))
     with table.opened() as connection:
         label = _cell(roles["label"])
@@ -143,12 +146,9 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
             "written in another way (leading zeros, capitals or an ending .0), and their patients "
             "may be in two sets: write each id in one way"
         )
-    form = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
-    known = {
-        "classes": _classes(found, values),
-        "format": (*dict.fromkeys((*given.format, *form)),),
-    }
-    return found.model_copy(update=known)
+    cells = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
+    form = (*dict.fromkeys((*form, *cells)),)
+    return found.model_copy(update={"classes": _classes(found, values), "format": form})
 
 
 def with_task(said: Mapping[str, Any], settings: SignalSettings) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def typed(
     written = names
     if is_csv(path):
         with rows_of(path, form) as rows:
-            written = [name.strip() or names[place] for place, name in enumerate(next(rows))]
+            written = [name.strip() or f"column{place}" for place, name in enumerate(next(rows))]
     columns = []
     for column, name in zip(seen.columns, written, strict=True):
         kind = Kind.NUMBER if column.cells else column.kind
@@ -368,7 +368,7 @@ def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]
 
 
 def event_last(values: Sequence[str]) -> Sequence[str] | None:
-    """Return two classes with the event last, or ``None`` if their names do not say which it is."""
+    """Return two classes with the event last, or ``None`` if their names leave it open."""
     usual = f"{_PLAIN} {_NAMED}".split()
     return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 

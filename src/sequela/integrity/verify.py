@@ -1,8 +1,8 @@
 """Check of a run's numbers against its files, before they are shown.
 
 Files are compared with the manifest first. Then all numbers are computed again from the
-predictions, which detects most forgeries with a new manifest. A forger could make all files
-consistent: :mod:`sequela.integrity.verified` also computes the predictions again.
+predictions, which detects many forgeries with a new manifest. A forger could make all files
+consistent.
 """
 
 import math

@@ -14,10 +14,7 @@ those for such states.
 position of the kernel reads of all examples is then one block of memory, and no window is copied.
 """
 
-import ctypes
-import platform
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -30,21 +27,7 @@ _BLOCK = 16
 """Slots of which the factors of the gradients are computed together."""
 _KEPT = 8
 """Shapes whose memory is kept for further batches."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Names of settings in ``mallopt(3)``."""
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Make the C library of Linux keep up to 256 MB of freed memory for the next tensors.
-
-    It returns large blocks to the system else, which clears them again, page by page, in each step.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
-        library.mallopt(_TRIM_THRESHOLD, 1 << 28)
 
 
 class Dropout(nn.Dropout):

@@ -5,7 +5,6 @@ A default is a documented choice; it is not selected by test scores.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 AUTO = "auto"
@@ -14,18 +13,11 @@ _MOST = 0.5  # share of examples with a measurement above which measurements are
 
 @dataclass(frozen=True)
 class Default:
-    """The model for one kind of data, which ``of`` names as the end of a sentence.
-
-    ``second`` is a model that ``sequela train auto`` trains too.
-    """
+    """The model for one kind of data, which ``of`` names, and a ``second`` to train with it."""
 
     model: str
     of: str
     second: str = ""
-
-    def second_of(self, folder: Path) -> Path:
-        """Return the folder of the run of the second model, next to the run of the first."""
-        return folder.with_name(f"{folder.name}.{self.second}")
 
 
 DEFAULTS: Mapping[str, Default] = {

@@ -121,7 +121,7 @@ class LagMoments(nn.Module):
             squares = steps * steps
             powers = squares, steps.abs(), squares * steps, squares * squares
             means.append([numbers.mean(-1) for numbers in powers])
-        # (batch, n_chans, lag)
+        # Each of (batch, n_chans, lag).
         square, absolute, cube, fourth = (
             torch.stack(part, -1) for part in zip(*means, strict=True)
         )

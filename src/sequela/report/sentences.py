@@ -153,7 +153,10 @@ def hides(entry: Entry) -> str:
             "(sequela share hides them)."
         )
     few = "1 person" if entry.smallest == 2 else f"1 to {entry.smallest - 1} people"  # noqa: PLR2004
-    return f"Not shown: counts of {few}, the names of such groups, and numbers that reveal them."
+    return (
+        f"Not shown: counts of {few}, the names of such groups, and numbers that reveal them. "
+        "Curves may have fewer points, and so less area than their legend names."
+    )
 
 
 def performance(entry: Entry) -> str:

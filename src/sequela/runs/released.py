@@ -1,7 +1,7 @@
 """The publishable view of a run: its numbers without small counts of people.
 
 A run folder has exact numbers and must not be published. All pages, cards and tables read the run
-through :class:`Released`, which hides what the user asks for; ``sequela share`` always hides.
+through :class:`Released`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -105,10 +105,7 @@ class Released:
 
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
-    """Return the smallest count of people that an output shows: ``hide_below``, or each count.
-
-    It is always 1 where nobody is counted.
-    """
+    """Return the smallest count of people that is shown, 1 by default and if nobody is counted."""
     return (hide_below if of_people(data) else None) or 1
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import overlaps, windows
+from sequela.audit import overlaps
 from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.datasets.codes import family_of
@@ -55,6 +55,8 @@ def find_in_segments(
     segments: Segments, part: NDArray[np.int64], scaling: Scaling
 ) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
+    from sequela.audit import windows
+
     places = in_parts(part, np.arange(len(part)))
     label, recording = segments.label, segments.recording_id
     starts, beginnings = first_minutes(segments)
@@ -83,7 +85,7 @@ def find_in_sequences(
     sequences: Sequences, part: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[Finding]:
     """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps."""
-    from sequela.audit import tells
+    from sequela.audit import cells, tells
 
     everybody = np.arange(len(sequences))
     counts = np.diff(sequences.code_offsets[sequences.step_offsets])
@@ -95,6 +97,7 @@ def find_in_sequences(
     names = sequences.vocabulary
     values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
     judged, last = np.flatnonzero(part != _HELD_OUT), values[:, :: len(SUMMARIES)]
+    some = overlaps.of_each_class(label, len(classes))
     seen = np.zeros(len(sequences.vocabulary), np.bool_)
     seen[codes[part[example] == _TRAIN]] = True
     facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
@@ -109,6 +112,14 @@ def find_in_sequences(
         *_told(sequences, present, judged, classes),
         *_told_together(sequences, present, values, tells.at_most(judged), classes),
         *tells.averaged_labels(last, sequences.channel_names, label, classes),
+        *cells.by_class(
+            np.asarray(last[some], np.float64),
+            sequences.channel_names,
+            label[some],
+            classes,
+            subject[some],
+            tested=part[some] == _HELD_OUT,
+        ),
         *([found] if facts["foreign"] else []),
         *_later_steps(sequences),
     ]

@@ -14,11 +14,12 @@ _LINES = (50, 60)  # Hz
 _NEAR = 5  # Hz beside the hum, whose power is compared
 _PEAK = 10  # of a power to that of its neighbours: by chance three
 _TINY = 1e-12
-_HIGH = 0.18  # of half the rate, from which on no rhythm of a brain is a narrow line
+_HIGH_HZ, _HIGH = 30, 0.19  # Hz, or of half an unknown rate: above, no rhythm is a narrow line
 _BESIDE = 15  # frequencies whose median a line is compared with
 _STEEP = 7.0  # natural logarithm of a power to that of the next quarter of an octave
 _PULSE = 15.0  # of a step that goes back at once to the median step: no neuron is as fast
 _EXACT = 1e-4  # of a deviation, by which a mean is 0
+_TAPERED = -6.0  # logarithm of the power of the ends to that of the whole
 _FEW_SAMPLES = 32
 _STEPS, _PARTS = 500, 12  # steps that are looked at, and parts of the least step that are tried
 _ROUNDING, _NEARLY_ALL = 0.1, 0.95  # of a unit; share of steps that are multiples
@@ -36,7 +37,7 @@ def statistics(
 
     They are ``amplitude``, ``offset`` (in standard deviations), ``power at 50 Hz`` and 60 Hz (a
     constant where there is no peak), ``resolution`` (the smallest step between two samples),
-    ``clipping`` (the share of samples at the ends of the range), those of :func:`_of_device`, and
+    ``clipping`` (the share of samples at the ends of the range), those of ``_of_device``, and
     the share of each band in the power; all but the offset as logarithms. ``signal`` is (segment,
     n_chans, n_times) in µV, and ``sfreq`` in Hz; without it, no frequency in Hz is looked at.
     """
@@ -61,7 +62,7 @@ def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:
     tapered = (signal - mean[:, :, None]) * np.hanning(n_times)
     power = np.abs(np.fft.rfft(tapered, axis=2)) ** 2 + _TINY
     if n_times >= _FEW_SAMPLES:
-        numbers |= _of_device(signal, least, mean, spread) | _of_spectrum(power)
+        numbers |= _of_device(signal, least, mean, spread) | _of_spectrum(power, sfreq)
     if sfreq is None:
         return numbers
     frequency = np.fft.rfftfreq(n_times, 1 / sfreq)
@@ -81,7 +82,7 @@ def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:
 
 
 def _unit(steps: Signal, least: Signal) -> Signal:
-    """Return the unit whose multiples all steps (segment, channel, step) are, else hardly more than 0.
+    """Return the unit whose multiples all steps (segment, channel, step) are, else nearly 0.
 
     It is the least step, or a part of it where large signals skip some values.
     """
@@ -89,8 +90,10 @@ def _unit(steps: Signal, least: Signal) -> Signal:
     steps = steps[:, :, :: steps.shape[2] // _STEPS + 1]
     for parts in range(_PARTS, 0, -1):
         size = np.where(np.isfinite(least), least, 1)[:, :, None] / parts
-        whole = np.abs(steps / size - np.round(steps / size)) < _ROUNDING
-        unit = np.where(np.isfinite(least) & (whole.mean(2) > _NEARLY_ALL), size[:, :, 0], unit)
+        is_multiple = np.abs(steps / size - np.round(steps / size)) < _ROUNDING
+        unit = np.where(
+            np.isfinite(least) & (is_multiple.mean(2) > _NEARLY_ALL), size[:, :, 0], unit
+        )
     return unit
 
 
@@ -100,7 +103,8 @@ def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> d
     ``repeated samples``: equal neighbours, in units of neighbours that differ by the least step.
     ``flat stretch``: the longest run of equal samples, beyond what as many equal neighbours give.
     ``scaling``: 1 for a mean of 0, 2 for a deviation of 1 too, 3 for a range of 0 to 1.
-    ``pulse``: a sample far from both neighbours.
+    ``pulse``: a sample far from both neighbours. ``taper``: ends that are near 0.
+    ``reference``: 1 for a channel that is a multiple of another, or where channels add up to 0.
     """
     steps = np.abs(np.diff(signal, axis=2))
     equal, n_times = steps == 0, signal.shape[2]
@@ -110,22 +114,32 @@ def _of_device(signal: Signal, least: Signal, mean: Signal, spread: Signal) -> d
     for place in range(equal.shape[2]):
         run = (run + 1) * equal[:, :, place]
         longest = np.maximum(longest, run)
-    others = (equal.sum(2) - longest + 1) / (n_times - longest)
-    expected = np.log(n_times) / -np.log(np.minimum(others, 1 - 1 / n_times))
-    centred = np.abs(mean) < _EXACT * spread
-    scaling = np.where(centred & (np.abs(spread - 1) < 1 / n_times), 2, centred.astype(float))
+    share_of_equal = (equal.sum(2) - longest + 1) / (n_times - longest)
+    expected = np.log(n_times) / -np.log(np.minimum(share_of_equal, 1 - 1 / n_times))
+    at_zero = np.abs(mean) < _EXACT * spread
+    scaling = np.where(at_zero & (np.abs(spread - 1) < 1 / n_times), 2, at_zero.astype(float))
     ranged = (signal.min(2) == 0) & (signal.max(2) == 1)
+    centred = signal - mean[:, :, None]
+    form = centred / (spread * np.sqrt(n_times))[:, :, None]
+    alike = np.abs(form @ form.transpose(0, 2, 1)) - np.eye(signal.shape[1])
+    total = np.abs(centred.sum(1)).max(1) < _EXACT * spread.max(1)
+    several = signal.shape[1] > 1
+    reference = several & ((alike.max(2) > 1 - _EXACT**2) | total[:, None])
+    ends = signal[:, :, np.r_[: n_times // 32, -(n_times // 32) : 0]]
+    taper = np.log((ends**2).mean(2) / spread**2 + _TINY)
     bend = np.abs(signal[:, :, 1:-1] - (signal[:, :, 2:] + signal[:, :, :-2]) / 2)
     usual = np.median(bend, axis=2) + least.clip(max=spread) / 2
     return {
         "repeated samples": repeated,
         "flat stretch": np.maximum(longest - 2 * expected, 0),
         "scaling": np.where(ranged, 3, scaling),
+        "reference": reference.astype(float),
+        "taper": np.minimum(taper, _TAPERED),
         "pulse": np.log(np.maximum(bend.max(2) / np.maximum(usual, _TINY), _PULSE)),
     }
 
 
-def _of_spectrum(power: Signal) -> dict[str, Signal]:
+def _of_spectrum(power: Signal, sfreq: float | None) -> dict[str, Signal]:
     """Compute what hum and filters leave in a spectrum (segment, channel, frequency).
 
     ``line``: the frequency of the highest narrow peak. ``edge``: the place of a drop that is
@@ -133,22 +147,19 @@ def _of_spectrum(power: Signal) -> dict[str, Signal]:
     above them. ``notch``: how much weaker a narrow band is than both its neighbours.
     """
     n = power.shape[2]
-    high = power[:, :, max(int(_HIGH * n), 4) :]
+    share = _HIGH if sfreq is None else min(2 * _HIGH_HZ / sfreq, 0.5)
+    high = power[:, :, max(int(share * n), 4) :]
     floor = median_filter(high, (1, 1, _BESIDE))
     ratio = high / floor
     line = np.where(ratio.max(2) > 3 * _PEAK, ratio.argmax(2) + 1.0, 0)
     edges = np.unique((n / 2 ** np.arange(0, np.log2(n) - 2, 0.25)).astype(int))
-    bands = (
-        np.log(np.add.reduceat(power[:, :, :n], edges[:-1], axis=2))
-        if False
-        else np.log(np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
-    )
+    bands = np.log(np.stack([power[:, :, a:b].mean(2) for a, b in pairwise(edges)], axis=2))
     drop = bands[:, :, :-2] - bands[:, :, 2:]
     edge = np.where(drop.max(2) > _STEEP, drop.argmax(2) + 1.0, 0)
-    low, above = power[:, :, 1:3].mean(2), power[:, :, 5:9].mean(2)
+    low, above = power[:, :, 1:3].mean(2), np.median(power[:, :, 5:17], axis=2)
     smooth = maximum_filter1d(high, 3, axis=2)
     around = np.minimum(np.roll(smooth, 6, 2), np.roll(smooth, -6, 2))[:, :, 6:-6]
-    dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0) if high.shape[2] > 16 else 0 * line
+    dip = np.log(around / smooth[:, :, 6:-6]).max(2, initial=0)
     return {
         "line": line,
         "edge": edge,

@@ -167,8 +167,16 @@ def _jobs(
     """Return the runs of each question whose data are present; events are built here, once."""
     questions = study.questions(data)
     roots = {study.rooted or questions[0][0]: root} if root else {}
+    data_sets = {name: catalog.lookup(name) for name, _ in questions}
     if len(questions) > 1:
-        questions = tuple(q for q in questions if q[0] in roots or catalog.lookup(q[0]).find())
+        questions = tuple(q for q in questions if q[0] in roots or data_sets[q[0]].find())
+    asked_of = partial(study.runs, seed=seeds[0], split_seed=seeds[1], quick=quick)
+    runs_of = {}
+    for question in questions:  # a wrong root or seed is refused before events are built
+        data_sets[question[0]].locate(roots.get(question[0]))
+        declared = signals_asked(question[0], study.signals, roots.get(question[0]))
+        runs_of[question] = partial(asked_of, question, declared=declared)
+        runs_of[question]()
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]
@@ -177,23 +185,16 @@ def _jobs(
     for question in questions:
         flow = flows.get(question)
         rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
-        runs_of = partial(
-            study.runs,
-            question,
-            is_primary=question == primary,
-            looks_back=question == hindsight,
-            seed=seeds[0],
-            split_seed=seeds[1],
-            quick=quick,
-            declared=signals_asked(question[0], study.signals, roots.get(question[0])),
+        runs = partial(
+            runs_of[question], is_primary=question == primary, looks_back=question == hindsight
         )
-        named = runs_of()
+        named = runs()
         if study.default:
             _, asked = next(iter(named.items()))
             folds = study.folds_for(rarer, asked.split, quick=quick)
             of_folds = asked.model_copy(update={"folds": folds})
             found = default_of(of_folds, roots.get(question[0]), work)
-            named = runs_of(default=found.model)
+            named = runs(default=found.model)
         folder = out / "runs" / "-".join(question) if flow else out / "runs"
         planned = []
         for name, each in named.items():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,7 @@ def train(
     """Train one model and write a run folder, as ``sequela train`` does: see its help.
 
     Its other options are ``settings``, by name: ``epochs=8``, ``split="session"``, ``folds=5``.
-    ``on_default`` is called with the default model that ``auto`` selects; for tables with one row
-    per patient, boosting is trained too, into the folder ``OUT.boosting``. ``progress`` makes the
+    ``on_default`` is called with the default model that ``auto`` selects. ``progress`` makes the
     display from the planned run, with the methods ``epoch`` and ``fold``.
 
     Returns:
@@ -82,7 +80,6 @@ def train(
     else:
         changes["signals"] = signals_asked(str(data), changes["signals"], place)
         chosen = run_settings(str(model), str(data), **said, **changes)
-    default, second = Default(chosen.model, ""), None
     with work_beside(folder) as work:  # data are read once, also to choose the model
         if chosen.model == AUTO:
             of_folds = chosen.model_copy(update={"folds": folds or 0})
@@ -92,17 +89,10 @@ def train(
             folder = Path(out or Path("runs") / default.model)
         repeats, seeds = (1 if each is None else each for each in (repeats, seeds))
         planned = PlannedRun(folder, chosen, folds or 0, repeats, seeds)
-        if default.second:
-            settings = chosen.model_copy(update={"model": default.second})
-            second = replace(planned, path=default.second_of(folder), settings=settings)
         with progress(planned) if progress else nullcontext() as shown:
             calls: dict[str, Any] = {"on_epoch": shown.epoch, "on_run": shown.fold} if shown else {}
             calls |= {"resume": resume, "processes": processes}
-            calls |= {"root": place, "work": work}
-            if second is not None:
-                second.check_free()
-                second.train(**calls)
-            return planned.train(**calls)
+            return planned.train(root=place, work=work, **calls)
 
 
 def by_kind(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,7 +25,7 @@ from sequela.tables.meds_events import (
     write_sums,
 )
 from sequela.tables.published import is_open
-from sequela.tables.rows import TableRows
+from sequela.tables.rows import prepared
 from sequela.tables.shards import write_shards
 from sequela.tables.tables import Tables, check_names, read_tables, shown
 
@@ -74,8 +74,7 @@ def _write(
     root: Path | None,
     allowed: frozenset[str],
 ) -> Account:
-    declared = [table for table in source.tables if table.name in tables.frames]
-    rows = [TableRows.of(table, tables, engine) for table in declared]
+    rows = prepared(source, tables, engine)
     # Use the rows here, before the engine drops them.
     surveys = [table.survey() for table in rows]
     counts = [count for count, _ in surveys]
@@ -86,7 +85,7 @@ def _write(
     if tables.publication:
         release = tables.publication.check_rows(tables.places, found)
     words = {code: text for _, said in surveys for code, text in said.items()}
-    events = [t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts]
+    events = [of_fact for i, table in enumerate(rows) for of_fact in table.events(i)]
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
     given = read_splits(root) if root else None
     shards = write_shards(events, expected, engine, out, partial(_split, seed=seed, given=given))

@@ -280,6 +280,8 @@ class Source:
             codes need not.
         leaks: How the data leak the outcome, where the tables are read so on purpose.
         ways: Function that returns the source read in another way, where there are several.
+        shared: Functions for what ``prepare`` of several tables reads under their name, computed
+            once; ``None`` where their tables are absent.
         title: Name of the data on pages and cards, where it differs from the catalogue's.
         notes: Sentences on what is read and what is not.
     """
@@ -294,6 +296,7 @@ class Source:
     dated_by_row: bool = False
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
+    shared: "tuple[Callable[[Frames], nw.LazyFrame[Any] | None], ...]" = ()
     title: str = ""
     notes: tuple[str, ...] = ()
 

@@ -139,11 +139,7 @@ def connect_duckdb(
     import duckdb
 
     if "?" in file:
-        folder = next(each for each in reversed(work.parents) if "?" in each.name)
-        raise OutputError(
-            f"{folder}: DuckDB cannot write into a folder with a ? in its name: name another with "
-            "--out"
-        )
+        raise OutputError(f"{work}: DuckDB cannot write below a ?: name another folder with --out")
     connection = duckdb.connect(
         file, config={"memory_limit": memory_limit, "temp_directory": str(work)}
     )
@@ -274,33 +270,33 @@ class DuckDBEngine:
         kept = {name: nw.from_native(self._connection.table(f'"{name}"')) for name in frames}
         return kept, proofs
 
-    def map_parts(self, frames: Frames, column: str, count: int, work: Work[T]) -> list[T]:
-        """Call ``work`` with the rows whose column is 0, 1, ..., ``count`` - 1; skip empty parts.
+    def map_parts(self, frames: Frames, part: nw.Expr, count: int, work: Work[T]) -> list[T]:
+        """Call ``work`` with the rows whose part is 0, 1, ..., ``count`` - 1; skip empty parts.
 
         The frames are parts of one table, which are passed in one chunk a column, text as a
         dictionary. The kept tables are dropped.
         """
         if count == 1:
             with self._translated():
-                table = nw.concat(frames).drop(column).collect("pyarrow").to_native()
+                table = nw.concat(frames).collect("pyarrow").to_native()
             self._forget()
             return [work(0, in_one_piece(table))]
         in_memory = max(SPREAD_ROWS, SPREAD_OF_EACH * count) // (os.cpu_count() or 1)
         self._connection.execute(f"SET partitioned_write_flush_threshold = {in_memory}")
         self._connection.execute(f"SET partitioned_write_max_open_files = {count}")
         for number, frame in enumerate(frames):  # one at a time has fewer joins in memory
-            self._spread(frame, column, self._work / "parts" / str(number))
+            self._spread(frame.with_columns(part=part), self._work / "parts" / str(number))
         self._forget()
-        return list(side_by_side(work, read_parts(self._work / "parts", column, count)))
+        return list(side_by_side(work, read_parts(self._work / "parts", count)))
 
-    def _spread(self, frame: nw.LazyFrame[Any], column: str, folder: Path) -> None:
-        """Write rows partitioned by a column, with more memory if the hash tables need it."""
+    def _spread(self, frame: nw.LazyFrame[Any], folder: Path) -> None:
+        """Write rows partitioned by their part, with more memory if the hash tables need it."""
         folder.parent.mkdir(exist_ok=True)
         for limit in LIMITS:
             self._limit(limit)
             try:
                 with self._translated():
-                    frame.to_native().write_parquet(str(folder), partition_by=[column])
+                    frame.to_native().write_parquet(str(folder), partition_by=["part"])
                 break
             except self._full:
                 if limit == LIMITS[-1]:
@@ -523,26 +519,26 @@ class SparkEngine:
             proofs = dict(zip(frames, pool.map(keep, frames), strict=True))
         return {name: nw.from_native(self._kept[name]) for name in frames}, proofs
 
-    def map_parts(self, frames: Frames, column: str, count: int, work: Work[T]) -> list[T]:
+    def map_parts(self, frames: Frames, part: nw.Expr, count: int, work: Work[T]) -> list[T]:
         """See ``DuckDBEngine``; each part is one group of a task, on any machine of the cluster.
 
         Nothing but a result's pickle leaves that machine.
         """
         folder = self._work.parent
 
-        def in_task(key: tuple[pa.Scalar, ...], part: pa.Table) -> pa.Table:
+        def in_task(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
             number = key[0].as_py() or 0
             try:
                 if not folder.is_dir():
                     raise SettingError(NO_FOLDER.format(folder.parent))
                 with staying(folder):  # a task of a killed driver must not make it again
-                    result: object = work(number, in_one_piece(part.drop_columns([column])))
+                    result: object = work(number, in_one_piece(table.drop_columns(["part"])))
             except (SequelaError, OSError) as error:
                 result = error
             return pa.table({"part": pa.array([number], "int64"), "done": [pickle.dumps(result)]})
 
-        rows = nw.concat(frames).to_native()
-        groups = rows.repartitionById(count, rows[column].cast("int")).groupBy(column)
+        rows = nw.concat(frames).with_columns(part=part).to_native()
+        groups = rows.repartitionById(count, rows["part"].cast("int")).groupBy("part")
         parts = groups.applyInArrow(in_task, "part bigint, done binary").collect()
         self._forget()
         done = [pickle.loads(row["done"]) for row in sorted(parts)]  # noqa: S301 # of our own tasks
@@ -716,13 +712,13 @@ def wrong_kind(place: Path | str, column: str, value: str, kind: Kind, form: For
     )
 
 
-def read_parts(folder: Path, column: str, count: int) -> Iterator[tuple[int, pa.Table]]:
-    """Read an engine's output partitioned by ``column``: each part is read, then deleted."""
-    for value in range(count):
-        if files := sorted(folder.glob(f"*/{column}={value}/*.parquet")):
+def read_parts(folder: Path, count: int) -> Iterator[tuple[int, pa.Table]]:
+    """Read an engine's output partitioned by ``part``: each part is read, then deleted."""
+    for number in range(count):
+        if files := sorted(folder.glob(f"*/part={number}/*.parquet")):
             texts = texts_of(pq.read_schema(files[0]))
             read = (pq.ParquetFile(file, read_dictionary=texts).read() for file in files)
-            yield value, in_one_piece(pa.concat_tables(read))  # no name holds a part any longer
+            yield number, in_one_piece(pa.concat_tables(read))  # no name holds a part any longer
             for file in files:
                 file.unlink()
 

@@ -1,7 +1,7 @@
 """Rows of one table: checked, turned into events, or set aside with a reason."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -20,6 +20,7 @@ from sequela.tables.declarations import (
     Condition,
     Fact,
     Kind,
+    Source,
     Table,
     filled,
 )
@@ -45,20 +46,7 @@ class TableRows:
     file: Path | None
     read: Frame
     frame: Frame
-
-    @classmethod
-    def of(cls, table: Table, tables: Tables, engine: Engine) -> "TableRows":
-        """Read the rows of ``table``, joined to those of the others."""
-        frames = tables.frames
-        place, file = tables.places[table.name], tables.files.get(table.name)
-        read = frames[table.name]
-        _check_ranges(table, place, file, read)
-        frame = table.prepare(read, frames) if table.prepare else read
-        if "visit_id" not in frame.collect_schema().names():
-            frame = frame.with_columns(visit_id=nw.lit(None, nw.Int64()))
-        if table.prepare and len(table.facts) > FEW_FACTS:
-            frame = engine.keep(frame, f"prepared {table.name}")
-        return cls(table, place, file, read, frame)
+    rows_read: int
 
     def survey(self) -> tuple[TableAccount, dict[str, str]]:
         """Count the rows, not yet their events, and collect descriptions of codes, in one pass."""
@@ -82,15 +70,14 @@ class TableRows:
             for number, name in enumerate(self.table.notes)
         }
         notes = {name: n for name, n in totals.items() if n}
-        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
-        read, joined = int(table["rows"][0].as_py()), used + sum(aside.values())
-        if joined != read:
+        joined = used + sum(aside.values())
+        if joined != self.rows_read:
             raise DataError(
-                f"{self.place}: joined to another table, its {read:,} rows become {joined:,}: a "
-                "key is in that table more than once; expected it once: take min(...), max(...) or "
-                "count() of its columns, or remove the copies"
+                f"{self.place}: joined to another table, its {self.rows_read:,} rows become "
+                f"{joined:,}: a key is in that table more than once; expected it once: take "
+                "min(...), max(...) or count() of its columns, or remove the copies"
             )
-        counts = TableAccount(self.table.name, self.place, read, used, aside, 0, 0, notes)
+        counts = TableAccount(self.table.name, self.place, self.rows_read, used, aside, 0, 0, notes)
         return counts, self._words(groups)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -118,21 +105,20 @@ class TableRows:
         found = [each for each in self.table.describes.items() if each[1] not in self.table.columns]
         return found if len(found) == 1 else []
 
-    def events(self, fact: Fact, number: int) -> Frame:
-        """Return the events of a fact: MEDS columns, ``visit_id`` and its ``table`` number."""
-        kept = [~holds(where) for where in self.table.aside.values()]
-        conditions = [*kept, *map(holds, conditions_of(fact))]
-        chosen = self.frame.filter(*conditions) if conditions else self.frame
+    def events(self, number: int) -> Iterator[Frame]:
+        """Yield the events of each fact: MEDS columns, ``visit_id`` and the ``table`` number."""
+        used = _where(self.frame, [~holds(where) for where in self.table.aside.values()])
         blank_time = nw.lit(None, nw.Datetime("us"))
-        value = nw.col(fact.value) if fact.value else nw.lit(None, nw.Float64())
-        return chosen.select(
-            subject_id="subject_id",
-            time=nw.col(fact.time) if fact.time else blank_time,
-            code=filled(fact.code),
-            numeric_value=value.cast(nw.Float32()),
-            visit_id="visit_id",
-            table=nw.lit(number, nw.Int32()),
-        )
+        for fact in self.table.facts:
+            value = nw.col(fact.value) if fact.value else nw.lit(None, nw.Float64())
+            yield _where(used, [holds(where) for where in conditions_of(fact)]).select(
+                subject_id="subject_id",
+                time=nw.col(fact.time) if fact.time else blank_time,
+                code=filled(fact.code),
+                numeric_value=value.cast(nw.Float32()),
+                visit_id="visit_id",
+                table=nw.lit(number, nw.Int32()),
+            )
 
     def _reason(self) -> nw.Expr:
         """Return the reason that a row is set aside; null for a row that is used."""
@@ -208,22 +194,49 @@ class TableRows:
         return f" ({words}line {line})" if line else ""
 
 
-def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
-    ranges = out_of_range(table)
-    conditions = _sums({column: where for column, (where, _) in ranges.items()})
-    counted = rows.select(rows=nw.len(), **conditions).collect("pyarrow") if ranges else None
-    found = counted.to_native().to_pylist()[0] if counted is not None else {}
+def prepared(source: Source, tables: Tables, engine: Engine) -> list[TableRows]:
+    """Return the rows of each table, joined to those of the others."""
+    declared = [table for table in source.tables if table.name in tables.frames]
+    counts = [_check_ranges(table, tables) for table in declared]
+    frames = dict(tables.frames)
+    for compute in source.shared:
+        if (shared := compute(frames)) is not None:
+            frames[compute.__name__] = engine.keep(shared, compute.__name__)
+    rows = []
+    for table, count in zip(declared, counts, strict=True):
+        read = frames[table.name]
+        frame = table.prepare(read, frames) if table.prepare else read
+        if "visit_id" not in frame.collect_schema().names():
+            frame = frame.with_columns(visit_id=nw.lit(None, nw.Int64()))
+        if table.prepare and len(table.facts) > FEW_FACTS:
+            frame = engine.keep(frame, f"prepared {table.name}")
+        place, file = tables.places[table.name], tables.files.get(table.name)
+        rows.append(TableRows(table, place, file, read, frame, count))
+    return rows
+
+
+def _check_ranges(table: Table, tables: Tables) -> int:
+    """Check the bounds of the columns, and return the number of rows."""
+    rows, file, ranges = (
+        tables.frames[table.name],
+        tables.files.get(table.name),
+        out_of_range(table),
+    )
+    outside = _sums({f"outside {column}": where for column, (where, _) in ranges.items()})
+    (counts,) = rows.select(rows=nw.len(), **outside).collect("pyarrow").to_native().to_pylist()
     for column, (where, expected) in ranges.items():
-        if not found[column]:
+        if not counts[f"outside {column}"]:
             continue
         first = rows.filter(where).select(nw.col(column).cast(nw.String())).head(1)
         value = first.collect("pyarrow").to_native()[column][0].as_py()
         line = line_of(file, {column: value}, table.format)
         at = f", line {line}" if line else ""
         raise DataError(
-            f"{file or place}{at}: column '{column}' holds a value of the form {form_of(value)}; "
-            f"expected {expected}: correct it, leave it blank, or fetch the table again"
+            f"{file or tables.places[table.name]}{at}: column '{column}' holds a value of the form "
+            f"{form_of(value)}; expected {expected}: correct it, leave it blank, or fetch the "
+            "table again"
         )
+    return int(counts["rows"])
 
 
 def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
@@ -233,6 +246,10 @@ def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
         c: ((nw.col(c) < least) | (nw.col(c) > most), f"{least} to {most}")
         for c, (least, most) in (kinds | dict[str, Any](table.ranges)).items()
     }
+
+
+def _where(rows: Frame, conditions: Collection[nw.Expr]) -> Frame:
+    return rows.filter(*conditions) if conditions else rows
 
 
 def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:

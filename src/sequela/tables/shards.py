@@ -75,8 +75,7 @@ def write_shards(
     # The second modulus makes engines and Python agree on the buckets of negative ids.
     bucket = (nw.col("subject_id") % buckets + buckets) % buckets
     work = partial(_write_bucket, out=out, split=split)
-    frames = [each.with_columns(bucket=bucket) for each in events]
-    found = engine.map_parts(frames, "bucket", buckets, work)
+    found = engine.map_parts(events, bucket, buckets, work)
     ids = np.concatenate([np.empty(0, np.int64), *(each.ids for each in found)])
     if not len(ids):
         raise DataError("no row gave an event: the tables are empty, or not those of this source")

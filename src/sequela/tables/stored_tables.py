@@ -295,7 +295,7 @@ def _workbook(path: Path) -> "CalamineWorkbook":
         from python_calamine import CalamineWorkbook
     # Each part is verified: it is whole and of a bounded size.
     for _, part in members(path, *_WORKBOOK, wanted=lambda name: name.startswith("xl/worksheets/")):
-        _check_extent(path, part)
+        _check_part(path, part)
     with _excel_errors(path):
         return CalamineWorkbook.from_filelike(io.BytesIO(content(path, *_WORKBOOK)))
 
@@ -314,8 +314,14 @@ def _excel_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _check_extent(path: Path, sheet: bytes) -> None:
-    """Raise a DataError for a cell far from all others: the reader fills the space up to it."""
+def _check_part(path: Path, sheet: bytes) -> None:
+    """Refuse cells with a value in Excel alone, and one far from all others: it takes memory."""
+    for what, pattern in LOST.items():
+        if count := len(re.findall(pattern, sheet)):
+            raise DataError(
+                f"{path}: {what}: {count:,} in a sheet, which would be blank; in Excel, "
+                "correct or empty them, save stored values, or unmerge cells and fill each"
+            )
     cells, width, height = 0, b"", 0
     for cell in _CELL.finditer(sheet):
         cells += 1
@@ -335,7 +341,6 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
     (place,) = places
     workbook = _workbook(place.parent)
     with _excel_errors(place.parent):
-        _check_parts(place.parent)
         rows = workbook.get_sheet_by_name(place.name).iter_rows()
     written = [_cell(value) or "" for value in next(rows, [])]
     if not any(written):
@@ -357,17 +362,6 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
         )
     table = pa.table([pa.array(column, pa.string()) for column in columns], names)
     return connection.from_arrow(table)
-
-
-def _check_parts(path: Path) -> None:
-    """Refuse a workbook with cells that would be blank here, and have a value in Excel."""
-    for _, xml in members(path, "an Excel workbook", wanted=lambda name: "/worksheets/" in name):
-        for what, pattern in LOST.items():
-            if count := len(re.findall(pattern, xml)):
-                raise DataError(
-                    f"{path}: {what}: {count:,} in a sheet, which would be blank; in Excel, "
-                    "correct or empty them, save stored values, or unmerge cells and fill each"
-                )
 
 
 def _check_cell(value: Any, place: Path, name: str) -> None:

@@ -1,5 +1,7 @@
 """The training loop, over Hugging Face Accelerate: devices and processes are configuration."""
 
+import ctypes
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -16,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
-from sequela.models.cpu_training import keep_freed_memory
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
@@ -24,6 +25,8 @@ from sequela.training.totals import Metric, Totals
 CHECKPOINT_SECONDS = 5.0
 """The least time between two checkpoints of a fit."""
 _TEN = 10
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Names of settings in ``mallopt(3)``."""
 _ema = cache(get_ema_multi_avg_fn)
 
 
@@ -135,7 +138,7 @@ class _Fit:
         # One process on a CPU needs nothing of what Accelerate does in each step.
         self.alone = device.type == "cpu" and self.accelerator.num_processes == 1
         if device.type == "cpu":
-            keep_freed_memory()
+            _keep_freed_memory()
         prepare: Any = (lambda *objects: objects) if self.alone else self.accelerator.prepare
         raw = raw_model, self.raw_adam, train, self.raw_schedule
         self.model, _, self.train, self.schedule = prepare(*raw)
@@ -241,3 +244,15 @@ def _schedule(adam: AdamW, settings: TrainingSettings, steps: int) -> lr_schedul
         rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one
         return lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=rise, cycle_momentum=False)
     return lr_scheduler.ConstantLR(adam, factor=1.0, total_iters=0)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Make the C library of Linux keep up to 256 MB of freed memory for the next tensors.
+
+    It returns large blocks to the system else, which clears them again, page by page, in each step.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
+        library.mallopt(_TRIM_THRESHOLD, 1 << 28)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sequela.cli.names import HideBelow, Json, Root
+from sequela.cli.names import Form, HideBelow, Json, Root
 
 
 def audit(
@@ -15,7 +15,7 @@ def audit(
     group: list[str] | None = None,
     time: str | None = None,
     label: str | None = None,
-    format: list[str] | None = None,
+    form: Form = None,
     page: Path | None = None,
     hide_below: HideBelow = None,
     root: Root = None,
@@ -38,7 +38,7 @@ def audit(
         group: Column of the patient or another unit that must stay in one part; repeatable.
         time: Column with the time of the prediction.
         label: Column of the class; of a cohort table of OMOP, the cohort of the outcome.
-        format: Form of csv files as KEY=VALUE, such as decimal=,; repeatable (default: it is found).
+        form: Form of csv files as KEY=VALUE, such as decimal=, (default: found); repeatable.
         page: Also write a page to this file.
     """
     from json import dumps
@@ -47,7 +47,7 @@ def audit(
 
     audited = audit_all(
         *inputs, y=labels, splits=split, predictions=predictions, group=group or (), time=time,
-        label=label, form=format or (), page=page, hide_below=hide_below, root=root,
+        label=label, form=form or (), page=page, hide_below=hide_below, root=root,
     )  # fmt: skip
     if json:
         print(dumps(audited.to_dict(), indent=1))

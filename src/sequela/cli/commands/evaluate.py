@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sequela.cli.names import HideBelow, Json, TrustCode, check_names, data_sets, known
+from sequela.cli.names import Form, HideBelow, Json, TrustCode, check_names, data_sets, known
 from sequela.errors import SettingError
 from sequela.files import require_file
 
@@ -22,7 +22,7 @@ def evaluate(
     label: str | None = None,
     score: str | None = None,
     group: str | None = None,
-    format: list[str] | None = None,
+    form: Form = None,
     json: Json = False,
     page: Path | None = None,
     hide_below: HideBelow = None,
@@ -58,7 +58,7 @@ def evaluate(
         label: Column of the class, of a table of predictions.
         score: Column of the probability, of a table of predictions.
         group: Column of the patients, of a table of predictions.
-        format: Form of csv files of predictions as KEY=VALUE, such as decimal=,; repeatable.
+        form: Form of csv files of predictions as KEY=VALUE, such as decimal=,; repeatable.
         page: Write the page of the external validation to this file.
     """
     check_names(data=data)
@@ -70,7 +70,7 @@ def evaluate(
         from sequela.api.evaluation import evaluate_predictions
 
         evaluation, taken_for = evaluate_predictions(
-            run, label=label, score=score, group=group, form=format or ()
+            run, label=label, score=score, group=group, form=form or ()
         )
         print(dumps(evaluation.numbers, indent=1) if json else f"{taken_for}\n{evaluation}")
         if page is not None:
@@ -81,7 +81,7 @@ def evaluate(
             print(f"page: {page.resolve()}")
         return
 
-    if label or score or group or format:
+    if label or score or group or form:
         raise SettingError(
             f"{run}: --label, --score, --group and --format are for a table of predictions, and a "
             "run has its own; leave them out"

@@ -1,5 +1,6 @@
 """``sequela report``: a page made from run folders."""
 
+from itertools import chain
 from pathlib import Path
 
 from sequela.cli.names import HideBelow
@@ -23,8 +24,7 @@ def report(
     from sequela.report.pages.build import report as report_runs
     from sequela.runs.find import find_runs
 
-    named = find_runs(runs)
-    page = report_runs(*named, out=out, hide_below=hide_below)
-    for sentence in dict.fromkeys(text for run in named for text in openings(run).sentences):
+    page = report_runs(*runs, out=out, hide_below=hide_below)
+    for sentence in dict.fromkeys(chain(*(openings(run).sentences for run in find_runs(runs)))):
         print(sentence)
     print(f"page: {page}")

@@ -1,5 +1,6 @@
 """``sequela train``: training of one model into a run folder."""
 
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -67,7 +68,6 @@ def train(
     from sequela.models.defaults import Default
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
-    from sequela.runs.find import open_run
     from sequela.studies.train import by_kind
     from sequela.studies.train import train as train_run
 
@@ -84,22 +84,23 @@ def train(
                 console.print(line, markup=False, highlight=False)
         return RunProgress(console, planned)
 
-    seconds = []
+    seconds: list[str] = []
 
     def on_default(default: Default) -> None:
         console.print(f"auto: {default.model}, the default for {default.of}")
-        if default.second:
-            seconds.append(default.second_of)
+        seconds.extend([default.second] if default.second else [])
 
+    settings = given(asked)
     with reported_to(ReadingProgress()):
-        run = train_run(**options, on_default=on_default, progress=progress, **given(asked))
-    unused = by_kind(given(asked))[1]["training"]
-    if unused and run.settings.model in REFERENCE_MODELS:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        run = train_run(**options, on_default=on_default, progress=progress, **settings)
+    training = by_kind(settings)[1]["training"]
+    if training and run.settings.model in REFERENCE_MODELS:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in training)
         console.print(f"{names}: without effect, as {run.settings.model} is a baseline model")
     say_finished(console, run, open_=open_)
-    for second_of in seconds:
-        second = open_run(second_of(run.path))
-        say_finished(console, second, open_=open_)
-        both = f"sequela report {quote(str(run.path))} {quote(str(second.path))}"
-        say_path(console, "both on one page", both)
+    for second in seconds:
+        options |= {"model": second, "out": run.path.with_name(f"{run.path.name}.{second}")}
+        second_run = train_run(**options, progress=partial(RunProgress, console), **settings)
+        say_finished(console, second_run, open_=open_)
+        command = f"sequela report {quote(str(run.path))} {quote(str(second_run.path))}"
+        say_path(console, "both on one page", command)

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 
-def verify(runs: list[Path], /, *, root: Path | None = None) -> None:
-    """Verify runs: their files, their numbers and their predictions.
+def verify(runs: list[Path], /) -> None:
+    """Verify runs: their files and their numbers.
 
     Lists every file that was changed, removed or added since the run was finished. Then computes
-    every number again from the predictions, intervals included. If the data of the run are found,
-    computes the split, the findings of the leak audit, the cost and all predictions of the stored
-    model again. Prints what could not be checked. No number is printed, so this is not logged as an
-    evaluation on the test set.
+    every number again from the predictions, intervals included. No number is printed, so this is
+    not logged as an evaluation on the test set.
 
     The exit status is 2 if anything is wrong. Consistent files do not prove who wrote them: see the
     page on reliability.
@@ -19,7 +17,6 @@ def verify(runs: list[Path], /, *, root: Path | None = None) -> None:
 
     Args:
         runs: Run folders, or folders that hold run folders.
-        root: Folder or file of the data of the runs (default: the usual search path).
     """
     from sequela.cli.numbers import open_console
 
@@ -30,12 +27,10 @@ def verify(runs: list[Path], /, *, root: Path | None = None) -> None:
 
     wrong = 0
     for path in runs:
-        for found in verify_folder(path, root):
+        for found in verify_folder(path):
             wrong += len(found.wrong)
             for line in found.agrees:
                 console.print(f"{found.path}: {line}")
-            for line in found.unknown:
-                console.print(f"{found.path}: NOT CHECKED: {line}")
             for line in found.wrong:
                 console.print(f"WRONG: {line}")
     if wrong:

@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,11 @@ class Figure:
             "text/html": self._repr_html_(),
             "image/png": base64.b64encode(self.png()).decode(),
         }
+
+
+def chart_of(rows: Iterable[dict[str, Any]], **properties: Any) -> alt.Chart:
+    """Return a chart of rows, in a tuple: altair copies a list with each layer, row by row."""
+    return alt.Chart({"values": tuple(rows)}, **properties)
 
 
 def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:

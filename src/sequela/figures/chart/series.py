@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD
+from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, chart_of
 
 Rows = Sequence[dict[str, Any]]
 
@@ -35,7 +35,7 @@ class Series:
         """Draw areas between ``low``, the y of the axes, and ``high``, for rows that have both."""
         bounded = [row for row in rows if row.get("low") is not None]
         return [
-            alt.Chart({"values": [row for row in bounded if row[self.field] == name]})
+            chart_of([row for row in bounded if row[self.field] == name])
             .mark_area(color=self.colour_of(name), opacity=0.16, clip=clip)
             .encode(**axes, y2="high:Q")
             for name in self.names
@@ -54,7 +54,7 @@ class Series:
         colours = [self.colour_of(name) for name in self.names]
         dashes = [_DASHES[index % len(_DASHES)] for index in range(len(self.names))]
         lines: alt.Chart = (
-            alt.Chart({"values": list(rows)})
+            chart_of(rows)
             .mark_line(strokeWidth=width, strokeJoin="round", clip=clip)
             .encode(
                 **axes,

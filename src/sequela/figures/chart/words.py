@@ -6,14 +6,14 @@ import altair as alt
 
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number, within
-from sequela.figures.chart.figure import INK, PAPER
+from sequela.figures.chart.figure import INK, PAPER, chart_of
 
 __all__ = ["as_row", "haloed", "named_line", "number", "with_interval"]
 
 
 def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
     """Draw texts (column ``text``) that stay readable where they cross lines."""
-    base = alt.Chart({"values": values}).encode(**encoding, text="text:N")
+    base = chart_of(values).encode(**encoding, text="text:N")
     ground = base.mark_text(fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4, **style)
     return alt.LayerChart(layer=[ground, base.mark_text(fontSize=11, color=INK, **style)])
 
@@ -28,7 +28,7 @@ def named_line(
     """Draw a dotted reference line, and its name at a place."""
     axes = {"x": "x:Q", "y": "y:Q"}
     ends = [{"x": x, "y": y} for x, y in (start, end)]
-    line = alt.Chart({"values": ends}).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
+    line = chart_of(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
     text = haloed([{"x": at[0], "y": at[1], "text": name}], axes, **style)
     return alt.LayerChart(layer=[line.encode(**axes), text])
 

@@ -51,10 +51,6 @@ _RANKED = {
     "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
     "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
-_COARSE = (
-    " Points that reveal counts of few people are left out, so the area under a drawn curve is "
-    "less than the number in the legend."
-)
 _DECIDED = (
     "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
     "A model is useful where its curve is above acting on all and acting on none."
@@ -98,10 +94,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
         }
         areas = {s.title: as_written(s.test, metric.key) for s in entries if metric.key in s.test}
         drawn = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
-        caption = _RANKED[name]
-        if entries[0].smallest > 1 and not run.of_many:
-            caption += _COARSE
-        pictures.append(picture(drawn, f"{prefix}{name}", caption))
+        pictures.append(picture(drawn, f"{prefix}{name}", _RANKED[name]))
     return pictures
 
 

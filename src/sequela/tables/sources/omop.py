@@ -20,6 +20,7 @@ from sequela.tables.declarations import Condition, Fact, Frames, Kind, Source, T
 from sequela.tables.sources.omop_rows import (
     CONCEPTS,
     LIMIT_OF,
+    SHARED,
     named,
     one_of,
     with_ancestor,
@@ -187,9 +188,8 @@ class Omop:
 
     def _prepared(self, domain: Domain) -> Any:
         def prepare(frame: Frame, frames: Frames) -> Frame:
-            start = domain.start
             rows = with_visit(with_person(frame, frames), frames)
-            rows = with_own_time(rows, f"{start}_date", f"{start}_datetime", late=True)
+            rows = with_own_time(rows, domain.start, late=True)
             rows = self._dated(with_type(rows, domain), domain)
             return self._coded(rows, frames, domain)
 
@@ -271,6 +271,7 @@ def declared(how: Omop) -> Source:
         dated_by_row=True,
         leaks=ON_PURPOSE if how.as_recorded else "",
         ways=read_so,
+        shared=SHARED,
     )
 
 

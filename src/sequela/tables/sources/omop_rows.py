@@ -76,7 +76,7 @@ def concepts(frames: Frames) -> Frame | None:
 
 def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
     """Add ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
-    known = concepts(frames)
+    known = frames.get("concepts")
     if known is None:
         blank = nw.lit(None, nw.String())
         return rows.with_columns(**{f"{name}_{each}": blank for each in ("code", "words", "own")})
@@ -118,49 +118,53 @@ def with_values(rows: Frame, frames: Frames) -> Frame:
 
 
 def with_person(rows: Frame, frames: Frames) -> Frame:
-    """Add ``subject_id``, ``known_person`` (null if unknown) and ``long_dead``, after death."""
+    """Add ``subject_id``, ``known_person`` (null if unknown) and the valid death, if any."""
     rows = rows.with_columns(subject_id=nw.col("person_id"))
+    return rows.join(frames["known_persons"], on="person_id", how="left")
+
+
+def known_persons(frames: Frames) -> Frame:
+    """Return ``person_id``, the same as ``known_person``, and the valid death, if there is one."""
     persons = frames["person"].select("person_id", known_person=nw.col("person_id"))
-    if "death" in frames:
-        deaths = valid_deaths(frames).select("person_id", long_dead=nw.col("death_known"))
-        persons = persons.join(deaths, on="person_id", how="left")
-        later = nw.col("long_dead").dt.offset_by(LONG_DEAD)
-    else:
-        later = nw.lit(None, nw.Datetime("us"))
-    return rows.join(persons.with_columns(long_dead=later), on="person_id", how="left")
+    if "death" not in frames:
+        return persons.with_columns(long_dead=nw.lit(None, nw.Datetime("us")))
+    known = nw.col("death_known")
+    deaths = valid_deaths(frames["timed_deaths"]).select(
+        "person_id", death=known, death_clock="clock", long_dead=known.dt.offset_by(LONG_DEAD)
+    )
+    return persons.join(deaths, on="person_id", how="left")
 
 
 def with_visit(rows: Frame, frames: Frames) -> Frame:
     """Add the person, the start and the end of the visit, if there is one, and ``visit_id``."""
     rows = rows.with_columns(visit_id=nw.col("visit_occurrence_id"))
-    visits = timed_visits(frames["visit_occurrence"]).select(
+    visits = frames["timed_visits"].select(
         "visit_occurrence_id", "visit_start", "visit_end", visit_person="person_id"
     )
     return rows.join(visits, on="visit_occurrence_id", how="left")
 
 
-def timed_visits(visits: Frame) -> Frame:
-    """Add ``visit_start`` and ``visit_end``; an end before the start is ``reversed``, and unknown.
+def timed_visits(frames: Frames) -> Frame:
+    """Return visits with their start and end; an end before the start is ``reversed``, and unknown.
 
     A date without a time is a whole day.
     """
-    rows = with_own_time(
-        visits, "visit_start_date", "visit_start_datetime", late=False, name="visit_start"
-    )
-    rows = with_own_time(rows, "visit_end_date", "visit_end_datetime", late=True, name="visit_end")
+    visits = frames["visit_occurrence"]
+    rows = with_own_time(visits, "visit_start", late=False, name="visit_start")
+    rows = with_own_time(rows, "visit_end", late=True, name="visit_end")
     end = nw.col("visit_end")
     reverse = holds(end < nw.col("visit_start"))
     return rows.with_columns(reversed=reverse, visit_end=nw.when(~reverse).then(end))
 
 
-def timed_deaths(frames: Frames) -> Frame:
+def timed_deaths(frames: Frames) -> Frame | None:
     """Add to deaths ``death_known``, ``unborn`` and ``again``: a later death of the person.
 
     ``again`` counts neither deaths before birth nor those whose date and datetime differ.
     """
-    rows = with_own_time(
-        frames["death"], "death_date", "death_datetime", late=True, name="death_known"
-    )
+    if "death" not in frames:
+        return None
+    rows = with_own_time(frames["death"], "death", late=True, name="death_known")
     births = with_birth(frames["person"]).select("person_id", "birth")
     rows = rows.join(births, on="person_id", how="left")
     rows = rows.with_columns(unborn=holds(nw.col("death_known") < nw.col("birth")))
@@ -169,11 +173,9 @@ def timed_deaths(frames: Frames) -> Frame:
     return rows.with_columns(again=holds(nw.col("death_known") > nw.col("first")))
 
 
-def valid_deaths(frames: Frames) -> Frame:
+def valid_deaths(deaths: Frame) -> Frame:
     """Return ``death_known`` and ``clock`` of the persons with a valid death, one row each."""
-    valid = timed_deaths(frames).filter(
-        ~nw.col("unborn"), ~nw.col("again"), ~nw.col("death_known").is_null()
-    )
+    valid = deaths.filter(~nw.col("unborn"), ~nw.col("again"), ~nw.col("death_known").is_null())
     return valid.group_by("person_id").agg(nw.col("death_known").min(), nw.col("clock").max())
 
 
@@ -194,14 +196,16 @@ def with_birth(persons: Frame) -> Frame:
     )
 
 
-def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = "own") -> Frame:
+def with_own_time(rows: Frame, start: str, *, late: bool, name: str = "own") -> Frame:
     """Add the rows' own time, and ``clock``: whether it has a time of day.
 
-    Midnight is a date without a time, as OMOP prescribes for sources that have none, in each row
-    by itself: the row's time is then the end of the day (``late``) or its beginning. The added
-    column ``name`` is null, and ``NAME_apart`` true, where date and time are more than a day apart
-    (a day is a difference of time zones).
+    The names of their date and their time begin with ``start``. Midnight is a date without a time,
+    as OMOP prescribes for sources that have none, in each row by itself: the row's time is then the
+    end of the day (``late``) or its beginning. The added column ``name`` is null, and
+    ``NAME_apart`` true, where date and time are more than a day apart (a day is a difference of
+    time zones).
     """
+    date, time = f"{start}_date", f"{start}_datetime"
     clock = nw.col(time).dt.truncate("1d") != nw.col(time)
     before, after = (nw.col(date).dt.offset_by(days) for days in ("-1d", "2d"))
     apart = (nw.col(time) < before) | (nw.col(time) >= after)
@@ -216,7 +220,7 @@ def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = 
 
 def persons(frame: Frame, frames: Frames) -> Frame:
     """Add ``birth``, ``sex``, ``ethnicity`` and ``late``, a birth after the first visit's day."""
-    by_person = timed_visits(frames["visit_occurrence"]).group_by("person_id")
+    by_person = frames["timed_visits"].group_by("person_id")
     visited = by_person.agg(first_visit=nw.col("visit_start").min().dt.offset_by("1d"))
     hispanic = nw.when(nw.col("ethnicity_concept_id") == HISPANIC).then(nw.lit("HISPANIC/LATINO"))
     return with_birth(frame.join(visited, on="person_id", how="left")).with_columns(
@@ -230,9 +234,9 @@ def persons(frame: Frame, frames: Frames) -> Frame:
     )  # fmt: skip
 
 
-def visits(frame: Frame, frames: Frames) -> Frame:
+def visits(_: Frame, frames: Frames) -> Frame:
     """Add to visits whether they are hospital stays, and how they ended."""
-    rows = with_person(timed_visits(frame), frames)
+    rows = with_person(frames["timed_visits"], frames)
     rows = rows.with_columns(
         visit_id=nw.col("visit_occurrence_id"),
         from_where=nw.coalesce("admitted_from_source_value", "admitting_source_value"),
@@ -263,8 +267,6 @@ def with_ending(rows: Frame, frames: Frames) -> Frame:
         return rows.with_columns(
             expired=nw.col("said_died"), alive=nw.col("told") & ~nw.col("said_died")
         )
-    deaths = valid_deaths(frames).select("person_id", death="death_known", death_clock="clock")
-    rows = rows.join(deaths, on="person_id", how="left")
     since = nw.col("death") >= nw.col("visit_start")
     timed = nw.col("death_clock") & (nw.col("death") <= end)
     day_before = nw.col("death") < end.dt.truncate("1d")
@@ -277,7 +279,7 @@ def with_ending(rows: Frame, frames: Frames) -> Frame:
 
 def dead(_: Frame, frames: Frames) -> Frame:
     """Return deaths of known persons."""
-    return with_person(timed_deaths(frames), frames)
+    return with_person(frames["timed_deaths"], frames)
 
 
 def observed(frame: Frame, frames: Frames) -> Frame:
@@ -294,12 +296,8 @@ def observed(frame: Frame, frames: Frames) -> Frame:
 def wards(frame: Frame, frames: Frames) -> Frame:
     """Return parts of visits with the ``ward``, and whether it is an intensive care unit."""
     rows = with_visit(with_person(frame, frames), frames)
-    rows = with_own_time(
-        rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered"
-    )
-    rows = with_own_time(
-        rows, "visit_detail_end_date", "visit_detail_end_datetime", late=True, name="left"
-    )
+    rows = with_own_time(rows, "visit_detail_start", late=True, name="entered")
+    rows = with_own_time(rows, "visit_detail_end", late=True, name="left")
     if "care_site" in frames:
         sites = frames["care_site"].select("care_site_id", ward=nw.col("care_site_name"))
         rows = rows.join(sites, on="care_site_id", how="left")
@@ -309,3 +307,7 @@ def wards(frame: Frame, frames: Frames) -> Frame:
         unit=nw.coalesce(nw.col("ward"), named("visit_detail_concept_id", ICU)),
         icu=holds(nw.col("visit_detail_concept_id").is_in([*ICU])),
     )
+
+
+SHARED = (concepts, timed_visits, timed_deaths, known_persons)
+"""What several tables are joined to, in the order in which it is computed."""

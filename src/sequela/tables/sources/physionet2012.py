@@ -27,8 +27,7 @@ from sequela.tables.declared.source import published
 
 SETS = ("a", "b", "c")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
-PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")
-"""Variables that are -1 where they are not known, as descriptors are: 224 times in set c."""
+PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")  # -1 if not known
 
 PARAMETERS = (
     "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
@@ -125,9 +124,8 @@ def _excerpt(file: Path) -> Batches:
 
 
 def _outcomes(root: Path, name: str) -> Path:
-    place = root / f"Outcomes-{name}.txt"
-    other = root / "outcomes" / f"outcomes-{name}.txt"
-    return other if other.is_file() and not place.is_file() else place
+    places = (root / f"Outcomes-{name}.txt", root / "outcomes" / f"outcomes-{name}.txt")
+    return next(filter(Path.is_file, places), places[0])
 
 
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
@@ -141,7 +139,8 @@ def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
             if record_id in seen:
                 raise DataError(f"{member} is a second {stem} in this set; remove one of them")
             table = _table(member, content, RECORDS)
-            _check_record(member, record_id, table)
+            parameters = ("", *PARAMETERS) if name == "c" else PARAMETERS
+            _check_record(member, record_id, table, parameters)
             seen[record_id] = len(table)
             ids = pa.array([record_id] * len(table), pa.int64())
             yield from table.add_column(0, "recordid", ids).to_batches()
@@ -153,7 +152,7 @@ def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
             )
 
 
-def _check_record(place: str, record_id: int, table: pa.Table) -> None:
+def _check_record(place: str, record_id: int, table: pa.Table, parameters: Sequence[str]) -> None:
     parameter, value = table["parameter"], table["value"]
     first = parameter[0].as_py() if len(table) else "nothing"
     if first != "RecordID":
@@ -169,7 +168,7 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
     wrong = pc.and_not(wrong, pc.or_(unknown, pc.equal(parameter, "")))
     closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
     wrong = pc.or_(wrong, pc.and_(closed, pc.not_equal(value, pc.floor(value))))
-    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(("", *PARAMETERS)))))
+    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(parameters))))
     if not pc.any(wrong, min_count=0).as_py():
         return
     row = pc.index(wrong, value=True).as_py()

@@ -154,7 +154,7 @@ def test_as_many_deaths_are_predicted_as_happened(
     assert abs(intercept) > 0.01
     table = data.inputs(fitted.reads, fitted.state, standardise=False).features
     examples = reference.Examples(table, data.labels, known, known[:0], 2)
-    found = reference.cross_fitted(reference.TEACHER, examples, data.marked, 0)
+    found = reference.cross_fitted(reference.TEACHER, examples, data.marked, 0, fit._FOLDS)
     assert found is not None
     predicted = expit(logit(found[known, 1].astype(float)) + intercept).sum()
     assert predicted == pytest.approx(died, rel=0.01)

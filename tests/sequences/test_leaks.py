@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sequela.audit import overlaps
+from sequela.audit.windows import between_parts
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.leaks import find_in_sequences, form_of
@@ -55,3 +56,10 @@ def test_of_many_segments_as_many_of_each_class_are_judged() -> None:
     assert np.bincount(label[rows]).tolist() == [100, 100]
     assert (np.diff(rows) > 0).all()
     assert overlaps.of_each_class(np.ones(1000, np.int64), 3, 200).tolist() == [*range(0, 1000, 15)]
+
+
+def test_windows_of_a_set_without_examples_and_flat_windows_are_compared() -> None:
+    signal = np.random.default_rng(0).normal(size=(60, 1, 178)).astype(np.float32)
+    signal[[3, 45]] = 0
+    parts = {"train": np.arange(40), "tuning": np.arange(0), "held_out": np.arange(40, 60)}
+    assert between_parts(signal, parts, np.arange(60).astype(np.str_)) == []

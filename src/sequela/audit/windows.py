@@ -84,7 +84,8 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         return np.concatenate([bins.real, bins.imag], axis=2).reshape(len(rows), -1)
 
     forms, findings = {}, []
-    for name, part_rows in parts.items():
+    there = {name: part_rows for name, part_rows in parts.items() if len(part_rows)}
+    for name, part_rows in there.items():
         rows = part_rows[:: -(-len(part_rows) // _COMPARED)]
         forms[name] = rows, form(rows, 1), form(rows, -1)
     for first_part, second_part in combinations(forms, 2):

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from sequela.evaluation.recalibration import Line
 
 OnEpoch = Callable[[History], None]
+_FOLDS = 3
+"""Models whose predictions fit the intercept of boosting; five give the same sum to 2 %."""
 
 
 def train(
@@ -108,10 +110,6 @@ def train(
             run = _Run(settings, entry, data, given, folder)
             _finish(run, resume=resume, processes=processes, on_epoch=on_epoch)
     return folder
-
-
-_FOLDS = 3
-"""Models whose predictions fit the intercept of boosting; five give the same sum to 2 %."""
 
 
 @dataclass(frozen=True)

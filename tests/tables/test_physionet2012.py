@@ -146,6 +146,17 @@ def test_bad_records(change: tuple[str, str], said: str, physionet2012: Path, ma
     assert said in str(raised.value)
 
 
+def test_the_record_with_a_bad_value_is_named(physionet2012: Path, made: Any) -> None:
+    """Records are checked together: the line is counted in the record, not in all of them."""
+    *_, path = sorted((physionet2012 / "set-a").iterdir())
+    lines = len(path.read_text().splitlines())
+    with path.open("a") as file:
+        file.write("47:59,HR,-5\n")
+    with pytest.raises(DataError, match=f"{path.name}, line {lines + 1}: found HR") as raised:
+        made("physionet2012", physionet2012)
+    assert "expected 0 to 100000" in str(raised.value)
+
+
 def test_blank_parameters_and_unknown_pressures_are_counted(physionet2012: Path, made: Any) -> None:
     """As 2,403 and 224 rows of set c are; its outcomes are in a folder of their own."""
     (physionet2012 / "set-a").rename(physionet2012 / "set-c")

@@ -304,9 +304,7 @@ def _maybe_near(
     known: Iterable[NDArray[np.float64]], rows: NDArray[np.float64], length: NDArray[np.float64]
 ) -> bool:
     """Return whether a row may be near a known one: in sums of columns none is farther away."""
-    run = rows.shape[1] // _COARSE
-    if run <= 1:
-        return True
+    run = max(1, rows.shape[1] // _COARSE)
 
     def coarse(some: NDArray[np.float64]) -> NDArray[np.float32]:
         whole = some[:, : some.shape[1] // run * run].reshape(len(some), -1, run)

@@ -98,14 +98,17 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
         for either in directions:
             second_forms = _unit((either - centre) / spread)
             alike = np.abs(second_forms @ first_forms.T)
-            tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
             freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)  # of random pairs
+            size = alike.size
+            (likely,) = np.nonzero(alike.max(axis=1) > _CORRELATED)
+            alike, second_forms = alike[likely], second_forms[likely]
+            tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
             score = best * np.sqrt((freedom - 1) / (1 - best.clip(max=0.9999) ** 2))
-            chance = stats.t.sf(score, freedom - 1) * alike.size
+            chance = stats.t.sf(score, freedom - 1) * size
             apart = (1 - best < (1 - tenth) / 2) & (
                 best > _rhythm(second_forms, len(some)) + _MARGIN
             )
-            is_copy |= apart & (best > _CORRELATED) & (chance < _CHANCE)
+            is_copy[likely] |= apart & (chance < _CHANCE)
         if is_copy.sum() >= max(_LEAST, _SHARE * len(rows)):
             counts = {"found": int(is_copy.sum()), "all": len(rows)}
             findings.append(
@@ -116,7 +119,7 @@ def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
 
 def _rhythm(forms: NDArray[np.float32], n_chans: int) -> NDArray[np.float32]:
     """Return the highest correlation of each window with itself at another time."""
-    halves = forms.reshape(len(forms), n_chans, 2, -1)
+    halves = forms.reshape(len(forms), n_chans, 2, forms.shape[1] // (2 * n_chans))
     power = (halves**2).sum((1, 2))
     lags = np.fft.irfft(power, 4 * power.shape[1], axis=1)[:, : 2 * power.shape[1]]
     return np.asarray(np.abs(lags[:, _LOBE:]).max(1) / lags[:, 0], np.float32)

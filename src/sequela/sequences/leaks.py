@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,8 @@ _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _TOLERANCE = 1e-6
+_REVEALING: WeakKeyDictionary[Segments, list[Finding]] = WeakKeyDictionary()
+"""What reveals the class in segments: folds of a study divide the same ones."""
 
 
 def in_parts(part: NDArray[np.int64], values: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
@@ -58,7 +61,17 @@ def find_in_segments(
     from sequela.audit import windows
 
     places = in_parts(part, np.arange(len(part)))
-    label, recording = segments.label, segments.recording_id
+    recording = segments.recording_id
+    if segments not in _REVEALING:  # in whatever parts
+        _REVEALING[segments] = windows.by_class(
+            segments.signal,
+            segments.label,
+            segments.classes,
+            recording,
+            segments.independent,
+            segments.sfreq,
+            segments.channels or (),
+        )
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -68,15 +81,7 @@ def find_in_segments(
     return [
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
         *windows.between_parts(segments.signal, places, recording),
-        *windows.by_class(
-            segments.signal,
-            label,
-            segments.classes,
-            recording,
-            segments.independent,
-            segments.sfreq,
-            segments.channels or (),
-        ),
+        *_REVEALING[segments],
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
     ]
 

@@ -23,7 +23,7 @@ _GROUPINGS = ("subject_id", "site", "session_id")
 _HALF = 0.5  # sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segments:
     """The segments of one data set, by recording and time.
 

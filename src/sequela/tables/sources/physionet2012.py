@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -48,6 +50,7 @@ ANY_LIMITS = (0, 100_000)
 
 Member = tuple[str, bytes]
 
+_AT_ONCE = 500  # records that are parsed and checked together
 _EXPECTED = "a text file of the challenge as published"
 _CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
@@ -131,19 +134,10 @@ def _outcomes(root: Path, name: str) -> Path:
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
     for name in sets:
         seen: dict[int, int] = {}
-        for member, content in _members(root, name):
-            stem = Path(member).stem
-            if not re.fullmatch("[0-9]{1,15}", stem):
-                raise DataError(f"{member}: expected a record named by its RecordID, as 132539.txt")
-            record_id = int(stem)
-            if record_id in seen:
-                raise DataError(f"{member} is a second {stem} in this set; remove one of them")
-            table = _table(member, content, RECORDS)
-            parameters = ("", *PARAMETERS) if name == "c" else PARAMETERS
-            _check_record(member, record_id, table, parameters)
-            seen[record_id] = len(table)
-            ids = pa.array([record_id] * len(table), pa.int64())
-            yield from table.add_column(0, "recordid", ids).to_batches()
+        parameters = ("", *PARAMETERS) if name == "c" else PARAMETERS
+        members = _members(root, name)
+        while some := list(islice(members, _AT_ONCE)):
+            yield from _read_together(some, seen, parameters).to_batches()
         published, rows = PUBLISHED.get(name, (0, 0))
         if len(seen) == published and sum(seen.values()) != rows:
             raise DataError(
@@ -152,18 +146,46 @@ def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
             )
 
 
-def _check_record(place: str, record_id: int, table: pa.Table, parameters: Sequence[str]) -> None:
-    parameter, value = table["parameter"], table["value"]
-    first = parameter[0].as_py() if len(table) else "nothing"
-    if first != "RecordID":
-        raise DataError(
-            f"{place}, line 2: found {first}, expected the record's RecordID: fetch the set again"
-        )
+def _read_together(
+    members: Sequence[Member], seen: dict[int, int], parameters: Sequence[str]
+) -> pa.Table:
+    """Parse and check some records, and add the number of rows of each to ``seen``."""
+    ids, texts = [], []
+    for place, content in members:
+        stem = Path(place).stem
+        if not re.fullmatch("[0-9]{1,15}", stem):
+            raise DataError(f"{place}: expected a record named by its RecordID, as 132539.txt")
+        if int(stem) in seen:
+            raise DataError(f"{place} is a second {stem} in this set; remove one of them")
+        ids.append(int(stem))
+        texts.append(_rows(place, content, RECORDS))
+        seen[ids[-1]] = texts[-1].count("\n")
+    table, sizes = _parsed(members[0][0], "".join(texts), RECORDS), [seen[i] for i in ids]
+    table = table.add_column(0, "recordid", pa.array(np.repeat(ids, sizes), pa.int64()))
+    _check_records([place for place, _ in members], sizes, table, parameters)
+    return table
+
+
+def _check_records(
+    places: Sequence[str], sizes: Sequence[int], table: pa.Table, parameters: Sequence[str]
+) -> None:
+    """Check the values of records, of which each has a place and a number of rows."""
+    parameter, value, record_id = table["parameter"], table["value"], table["recordid"]
+    ends = np.cumsum(sizes)
+    for place, size, end in zip(places, sizes, ends.tolist(), strict=True):
+        first = parameter[end - size].as_py() if size else "nothing"
+        if first != "RecordID":
+            raise DataError(
+                f"{place}, line 2: found {first}, expected the record's RecordID: fetch the set "
+                "again"
+            )
     least, most = ANY_LIMITS
     wrong = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
-    for name, (least, most) in {**LIMITS, "RecordID": (record_id, record_id)}.items():
+    for name, (least, most) in LIMITS.items():
         out = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
         wrong = pc.if_else(pc.equal(parameter, name), out, wrong)
+    of_another = pc.not_equal(value, pc.cast(record_id, pa.float64()))
+    wrong = pc.if_else(pc.equal(parameter, "RecordID"), of_another, wrong)
     unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS + PRESSURES)))
     wrong = pc.and_not(wrong, pc.or_(unknown, pc.equal(parameter, "")))
     closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
@@ -172,12 +194,14 @@ def _check_record(place: str, record_id: int, table: pa.Table, parameters: Seque
     if not pc.any(wrong, min_count=0).as_py():
         return
     row = pc.index(wrong, value=True).as_py()
+    record = int(np.searchsorted(ends, row, side="right"))
+    line = row - (ends - sizes)[record] + 2
     name = parameter[row].as_py()
     least, most = LIMITS.get(name, ANY_LIMITS)
     expected = f"{least} to {most}" if name in PARAMETERS else "a variable of the challenge"
     expected = "the number in the record's name" if name == "RecordID" else expected
     raise DataError(
-        f"{place}, line {row + 2}: found {name} of the form "
+        f"{places[record]}, line {line}: found {name} of the form "
         f"{form_of(f'{value[row].as_py():g}')}, expected {expected}: "
         "fetch the set again"
     )
@@ -204,16 +228,28 @@ def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.D
 
 def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
     """Parse a published CSV text with our names of its columns."""
+    return _parsed(place, _rows(place, content, columns), columns)
+
+
+def _rows(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType]]) -> str:
+    """Return the lines below the header of a published CSV text, once their form is checked."""
     types = {name: kind for name, (_, kind) in columns.items()}
     text = opened.as_text(content, place, _EXPECTED, ended=True)
     header, _, rows = text.partition("\n")
     if header.rstrip("\r") != ",".join(columns) or not _form(tuple(types.values())).fullmatch(rows):
         raise DataError(_problem(place, text, types))
+    return rows
+
+
+def _parsed(place: str, rows: str, columns: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
+    header = ",".join(columns)
     try:
         table = pacsv.read_csv(
-            io.BytesIO(text.encode()),
+            io.BytesIO(f"{header}\n{rows}".encode()),
             convert_options=pacsv.ConvertOptions(
-                column_types=types, include_columns=list(columns), null_values=[]
+                column_types={name: kind for name, (_, kind) in columns.items()},
+                include_columns=list(columns),
+                null_values=[],
             ),
         )
     except pa.ArrowException as error:

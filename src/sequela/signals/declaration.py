@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sequela.config import SignalSettings
 from sequela.errors import SettingError
@@ -26,6 +26,20 @@ def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
     settings = SignalSettings.of(**{**found.model_dump(exclude_defaults=True), **said, **form})
     _check(settings, place)
     return settings
+
+
+def prepared_as(
+    model: SignalSettings, own: SignalSettings, place: object, *, fixed: bool = False
+) -> dict[str, Any]:
+    """Return the preparation of a model, or raise a SettingError for recordings of another one."""
+    known, other = (e.preparation.model_dump(exclude_defaults=True) for e in (model, own))
+    if other != known if fixed else not other.items() <= known.items():
+        raise SettingError(
+            f"{place}: {'; '.join(own.in_words) or 'not prepared'}, but the model was trained on "
+            f"recordings {'; '.join(model.in_words) or 'without preparation'}: prepare new ones as "
+            "these, or leave it out of signals.toml, as the model prepares them"
+        )
+    return known
 
 
 def is_declared(path: Path) -> bool:

@@ -107,9 +107,12 @@ class Shelf:
 
     Attributes:
         work: Folder of the file; the system's temporary folder by default.
+        reject: Windows of a larger range in µV are counted and left out.
+        rejected: Their labels: int64 (window,).
     """
 
     work: Path | None = None
+    reject: float | None = None
     n_chans: int = 0
     n_times: int = 0
     sfreq: float = 0.0
@@ -121,6 +124,7 @@ class Shelf:
     flat: list[NDArray[np.bool_]] = field(default_factory=list)
     whose: list[Whose] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    rejected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
@@ -147,6 +151,9 @@ class Shelf:
         if not whole.all():
             self.n_with_gap += int((~whole).sum())
             cut, label, start = cut[whole], label[whole], start[whole]
+        if (large := exceed(cut, self.reject)).any():
+            self.rejected = np.append(self.rejected, label[large])
+            cut, label, start = cut[~large], label[~large], start[~large]
         self._file.write(np.ascontiguousarray(cut).data)
         self.flat.append((cut.max(2) == cut.min(2)).any(1) if len(cut) else np.zeros(0, np.bool_))
         self.label.append(label)
@@ -159,6 +166,14 @@ class Shelf:
     ) -> Windows:
         """Return all windows, recording by recording, in the order of time."""
         n_windows = sum(self.counts)
+        if self.reject:
+            labels = np.concatenate([self.rejected, *self.label])
+            counts = [
+                f"{(self.rejected == n).sum():,} of {(labels == n).sum():,} of {name}"
+                for n, name in enumerate(classes)
+            ]
+            what = f"windows with more than {self.reject:g} µV from peak to peak are left out"
+            notes = [*notes, f"{what}: {', '.join(counts)}"]
         if not n_windows:
             raise DataError(
                 f"{title}: no window has a class; expected some; look at the classes, the events "
@@ -168,7 +183,7 @@ class Shelf:
         if not counts.all():
             raise DataError(
                 f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
-                "of each class; correct the classes or the events"
+                f"of each class; correct the classes or the events ({'; '.join(notes)})"
             )
         self._file.flush()
         shape = (n_windows, self.n_chans, self.n_times)
@@ -211,6 +226,12 @@ class Shelf:
             yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
         if flat := sum(int(each.sum()) for each in self.flat):
             yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
+
+
+def exceed(windows: NDArray[np.float32], most: float | None) -> NDArray[np.bool_]:
+    """Return which windows (window, n_chans, n_times) have a channel with a larger range."""
+    ranges = np.ptp(windows, axis=2) if most else np.zeros((len(windows), 1))
+    return np.asarray((ranges > (most or 0)).any(1))
 
 
 def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
@@ -278,16 +299,12 @@ def _in_order(windows: Windows, work: Path | None) -> Windows:
     order = np.lexsort((rows, windows.start, windows.recording_id))
     if (order == rows).all():
         return windows
+    names = ("label", "recording_id", "subject_id", "site", "session_id", "start", "flat")
+    by_window: dict[str, Any] = {name: getattr(windows, name) for name in names}
     return replace(
         windows,
         signal=stored(windows.signal, order, work),
-        label=windows.label[order],
-        recording_id=windows.recording_id[order],
-        subject_id=None if windows.subject_id is None else windows.subject_id[order],
-        site=None if windows.site is None else windows.site[order],
-        session_id=None if windows.session_id is None else windows.session_id[order],
-        start=windows.start[order],
-        flat=windows.flat[order],
+        **{name: ids[order] for name, ids in by_window.items() if ids is not None},
     )
 
 

@@ -15,7 +15,7 @@ from sequela.errors import SequelaError
 from sequela.sequences.scaling import Scaling
 from sequela.signals.declaration import declared
 from sequela.signals.reading import read
-from sequela.signals.windows import Windows
+from sequela.signals.segments import Segments
 
 RATES = {"a": 128, "b": 256, "c": 200}
 CHANNELS = ("EEG Fp1-REF", "EEG C3-REF", "EEG M1-REF")
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def whole(found: Windows) -> NDArray[np.float32]:
+def whole(found: Segments) -> NDArray[np.float32]:
     """Join windows: (channel, time)."""
     return found.signal.swapaxes(0, 1).reshape(found.signal.shape[1], -1)
 
@@ -120,6 +120,7 @@ def test_a_filter_sees_neither_across_a_gap_nor_missing_samples(tmp_path: Path) 
     # In both the second with the empty cell; in one also the 3 s before it, too short to filter.
     assert "5 windows with a gap (missing samples) are left out" in found.notes
     assert "1 gaps in time; no window spans one" in found.notes
+    assert found.start is not None
     for name, first, last, begin in (
         ("gap", 0, 15, 0),
         ("gap", 25 + 1 / 128, 40, 26),
@@ -165,6 +166,8 @@ def test_large_windows_are_counted_by_class(folder: Path) -> None:
     most = float(np.median(ranges))
     found = read(folder / "a.edf", SignalSettings(**WINDOWS, filter=(0.5, 40), reject=most))
     np.testing.assert_array_equal(found.signal, plain.signal[ranges <= most])
+    assert found.start is not None
+    assert plain.start is not None
     np.testing.assert_array_equal(found.start, plain.start[ranges <= most])
     rest, task = (int((ranges > most)[plain.label == label].sum()) for label in (0, 1))
     assert rest + task == 20

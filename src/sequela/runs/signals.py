@@ -23,7 +23,7 @@ from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.signals.segments import Segments, content_of, cut, of_windows, stretches
+from sequela.signals.segments import Segments, content_of, cut, stretches
 
 if TYPE_CHECKING:
     import torch
@@ -279,7 +279,7 @@ def segments_of(
     """Read all segments of a data set, and return them with the place of the data in words."""
     if data_set.windows:
         windows, located = data_set.open(root, given, segment, work)
-        return of_windows(windows), located.origin
+        return windows, located.origin
     signals, path = data_set.recordings, data_set.locate(root).path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     state = tuple((file, (at := file.stat()).st_size, at.st_mtime_ns) for file in files)

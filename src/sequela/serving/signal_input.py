@@ -99,7 +99,7 @@ class ScoringShelf:
         if not self._cut:
             return
         signal = np.concatenate(self._cut)
-        finite = np.isfinite(signal).all((1, 2))
+        finite = np.asarray(np.isfinite(signal).all((1, 2)))
         whole = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
         for row in np.flatnonzero(~whole).tolist():
             whose = self._whose[row]

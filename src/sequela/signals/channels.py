@@ -108,7 +108,7 @@ class Montage:
             f"(found: {', '.join(there)}); name others with --channels or --reference"
         )
 
-    def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, read: NDArray[np.floating]) -> NDArray[np.float64]:
         """Combine the channels read (needed channel, time) to the selected ones (channel, time)."""
         plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
         found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read

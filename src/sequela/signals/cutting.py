@@ -32,7 +32,7 @@ class Shelf(Protocol):
     n_dropped: int
 
     def put(self, windows: Cut) -> None:
-        """See :meth:`sequela.signals.windows.Shelf.put`."""
+        """See :meth:`sequela.signals.segments.Shelf.put`."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def _designed(kind: str, edges: tuple[float, ...], sfreq: float) -> tuple[Any, i
     """
     from scipy.signal import butter, sos2zpk, sosfilt
 
-    sos = butter(4, np.squeeze(edges), kind, output="sos", fs=sfreq)
+    sos = butter(4, np.squeeze(edges), kind, output="sos", fs=sfreq)  # type: ignore[call-overload]
     reach = int(np.log(_DECAYED) / np.log(np.abs(sos2zpk(sos)[1]).max())) + 1
     response = np.abs(sosfilt(sos, np.eye(1, reach)[0]))
     return sos, int(np.flatnonzero(response > _RINGING * response.max())[-1]), reach
@@ -171,7 +171,7 @@ class Cutter:
                 f"{place}: {n_after} samples, fewer than the {n_times} of a window: "
                 "expected at least one window; give a shorter --window"
             )
-        self.stretch(*filtered([whole], self.settings), number=label)
+        self.stretch(filtered([whole], self.settings)[0], number=label)
 
     def stretch(
         self,

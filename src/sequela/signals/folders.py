@@ -21,8 +21,9 @@ from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
 from sequela.signals.sampled import SignalFile
+from sequela.signals.segments import Segments, Shelf
 from sequela.signals.whose import PARTICIPANTS, bids_subject, listing, of_path, participants
-from sequela.signals.windows import Shelf, Whose, Windows
+from sequela.signals.windows import Whose
 
 _BACKGROUND = "background"
 NAMED = 10
@@ -91,7 +92,7 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
     return len(recorded) * 2 > len(texts) - len(listed)
 
 
-def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
+def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Segments:
     """Cut the recordings in a folder into windows."""
     folder = Folder.open(root, cutter.settings)
     epochs = all(each.file.epochs for each in folder.recordings)

@@ -16,8 +16,9 @@ from sequela.signals.channels import Montage, to_microvolts, without
 from sequela.signals.cutting import Cutter, Shelf, Stretch, filtered, no_subjects
 from sequela.signals.declaration import Classes, declared
 from sequela.signals.events import Event, of_samples
-from sequela.signals.windows import Shelf as StoredShelf
-from sequela.signals.windows import Whose, Windows
+from sequela.signals.segments import Segments
+from sequela.signals.segments import Shelf as StoredShelf
+from sequela.signals.windows import Whose
 
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
 """The keys of a declaration that are only about classes."""
@@ -30,7 +31,7 @@ def read(
     given: SignalSettings | None = None,
     segment: SegmentLength | None = None,
     work: Path | None = None,
-) -> Windows:
+) -> Segments:
     """Read windows of the recordings at a path.
 
     Args:
@@ -120,7 +121,7 @@ class Reader:
         if self.settings.recording is None and self.settings.id is None:
             self.cutter.note("no recording is declared: each row is a separate recording")
 
-    def windows(self, shelf: StoredShelf, title: str) -> Windows:
+    def windows(self, shelf: StoredShelf, title: str) -> Segments:
         """Read all windows of the table."""
         if self.settings.label is None:
             raise SettingError(
@@ -296,7 +297,7 @@ def row_id(row: int, signal: NDArray[np.float64]) -> str:
     return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
 
 
-def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
+def _reads(signal: NDArray[np.floating], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
     """Return a function that reads parts of a signal (n_chans, time) in µV."""
     return lambda first, last: signal[:, first:last].astype(np.float64) * scale
 

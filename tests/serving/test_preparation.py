@@ -88,6 +88,7 @@ def test_the_record_of_a_run(
     assert settings is not None
     assert (settings.filter, settings.reject, settings.reference) == ((0.5, 30), 400, ("M1",))
     assert run.data["channels"] == ["C3", "C4"]
+    assert not run.metrics.leaks
     assert notes[0] == NOTE
     left_out = "windows with more than 400 µV from peak to peak are left out"
     assert f"{left_out}: 12 of 360 of background, 0 of 120 of seizure" in notes

@@ -100,8 +100,8 @@ class ScoringShelf:
             return
         signal = np.concatenate(self._cut)
         finite = np.asarray(np.isfinite(signal).all((1, 2)))
-        whole = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
-        for row in np.flatnonzero(~whole).tolist():
+        fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
+        for row in np.flatnonzero(~fits).tolist():
             whose = self._whose[row]
             self.scored.refuse(
                 REJECTED if finite[row] else MISSING,
@@ -110,8 +110,8 @@ class ScoringShelf:
                 subject=whose.subject or "",
                 place=self._places[row],
             )
-        rows = np.flatnonzero(whole).tolist()
-        self._score(signal[whole], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
+        rows = np.flatnonzero(fits).tolist()
+        self._score(signal[fits], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
         self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
 
     def _score(

@@ -63,8 +63,8 @@ class Montage:
         self, asked: Sequence[str], there: Sequence[str], place: str, reference: Sequence[str] = ()
     ) -> None:
         self.names = without(reference, asked or there)
-        others = () if (*reference,) == ("average",) else reference
-        names = (*self.names, *others)
+        references = () if (*reference,) == ("average",) else reference
+        names = (*self.names, *references)
         against = {canonical(name).partition("-")[2] for name in names}
         if reference and (len(names) == 1 or len(against) > 1):
             raise DataError(
@@ -88,8 +88,8 @@ class Montage:
             for index, weight in terms:
                 self.weights[row, self.needs.index(index)] += weight
         if reference:
-            of_reference = self.weights[len(self.names) if others else 0 :]
-            self.weights = self.weights[: len(self.names)] - of_reference.mean(0)
+            averaged = self.weights[len(self.names) if references else 0 :]
+            self.weights = self.weights[: len(self.names)] - averaged.mean(0)
 
     @staticmethod
     def _of(

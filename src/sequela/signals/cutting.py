@@ -90,7 +90,7 @@ def filtered(pieces: Sequence[Stretch], settings: SignalSettings) -> Sequence[St
         )
     filters = [_designed(*band, sfreq) for band in bands.items()]
     padding = max((samples for _, samples, _ in filters), default=-1)
-    if (longest := max(each.n_times for each in pieces)) <= padding:
+    if (longest := max(piece.n_times for piece in pieces)) <= padding:
         raise DataError(
             f"{place}: {longest / sfreq:g} s without a gap; the filter needs more than "
             f"{padding / sfreq:.3g} s; leave the recording out, or filter other frequencies"
@@ -106,13 +106,12 @@ def _filtered(stretch: Stretch, filters: Sequence[Any], a: int, b: int) -> NDArr
     end = min(stretch.n_times, b + sum(reach for *_, reach in filters))
     signal = np.array(stretch.read(begin, end))
     missing = ~np.isfinite(signal).all(0)
-    signal[:, missing] = np.nan
     edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
     for first, last in edges.tolist():
         part = signal[:, first:last]
         for sos, padding, _ in filters:
-            whole = last - first > padding  # what is shorter is missing
-            part[:] = sosfiltfilt(sos, part, padlen=padding) if whole else np.nan
+            long = last - first > padding  # what is shorter is missing
+            part[:] = sosfiltfilt(sos, part, padlen=padding) if long else np.nan
     return signal[:, a - begin : b - begin]
 
 
@@ -162,7 +161,7 @@ class Cutter:
     ) -> None:  # fmt: skip
         """Cut a short signal (n_chans, time) in µV, all of one class."""
         read = lambda a, b: signal[:, a:b]  # noqa: E731
-        whole = Stretch(place, whose, sfreq, signal.shape[1], len(signal), read, start)
+        stretch = Stretch(place, whose, sfreq, signal.shape[1], len(signal), read, start)
         rates, after = self.rates(sfreq)
         n_after = rates.n_after(signal.shape[1])
         n_times, _ = self.lengths(after, n_after)
@@ -171,7 +170,7 @@ class Cutter:
                 f"{place}: {n_after} samples, fewer than the {n_times} of a window: "
                 "expected at least one window; give a shorter --window"
             )
-        self.stretch(filtered([whole], self.settings)[0], number=label)
+        self.stretch(filtered([stretch], self.settings)[0], number=label)
 
     def stretch(
         self,

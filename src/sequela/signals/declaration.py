@@ -29,17 +29,18 @@ def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
 
 
 def prepared_as(
-    model: SignalSettings, own: SignalSettings, place: object, *, fixed: bool = False
+    model: SignalSettings, settings: SignalSettings, place: object, *, fixed: bool = False
 ) -> dict[str, Any]:
     """Return the preparation of a model, or raise a SettingError for recordings of another one."""
-    known, other = (e.preparation.model_dump(exclude_defaults=True) for e in (model, own))
-    if other != known if fixed else not other.items() <= known.items():
+    trained = model.preparation.model_dump(exclude_defaults=True)
+    stated = settings.preparation.model_dump(exclude_defaults=True)
+    if stated != trained if fixed else not stated.items() <= trained.items():
+        here, of_model = (e.in_words or ("not prepared",) for e in (settings, model))
         raise SettingError(
-            f"{place}: {'; '.join(own.in_words) or 'not prepared'}, but the model was trained on "
-            f"recordings {'; '.join(model.in_words) or 'without preparation'}: prepare new ones as "
-            "these, or leave it out of signals.toml, as the model prepares them"
+            f"{place}: {here[0]}, but the model was trained on recordings {of_model[0]}: leave the "
+            "preparation out of signals.toml; the model prepares new recordings itself"
         )
-    return known
+    return trained
 
 
 def is_declared(path: Path) -> bool:

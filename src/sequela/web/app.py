@@ -84,8 +84,8 @@ class Service:
         headers, path = request.headers, request.url.path
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in self.kinds:
-            whole = ", as the model filters whole recordings" if len(self.kinds) == 1 else ""
-            expected = f"one of {', '.join(self.kinds)}{whole}"
+            reason = ", as the model filters whole recordings" if len(self.kinds) == 1 else ""
+            expected = f"one of {', '.join(self.kinds)}{reason}"
             raise Refusal(415, f"the media type is {kind or 'missing'}: expected {expected}")
         body = await request.body()
         if len(self.small) + len(self.large) >= self.limits.waiting:

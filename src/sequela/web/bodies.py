@@ -39,7 +39,7 @@ _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e6
 
 def kinds_of(model: ServedModel) -> tuple[str, ...]:
     """Return the supported media types."""
-    prepared = model.facts.signal and model.signal.preparation
+    prepared = getattr(model.facts.takes, "preparation", None)
     if prepared and (prepared.reference or prepared.filter or prepared.notch):
         return (EDF,)  # a whole recording: a single segment cannot be filtered
     kinds = {"signal": (JSON, BINARY, PARQUET, CSV, EDF), "records": (JSON, PARQUET, CSV)}

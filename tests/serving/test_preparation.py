@@ -108,7 +108,7 @@ def test_the_record_of_a_run(
 
 
 def test_a_prediction_and_a_scan_prepare_as_the_training(
-    made: Path, run: RunFolder, tmp_path: Path
+    made: Path, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran("predict", made / "run.onnx", made / "eeg/p03.edf", "--out", tmp_path / "old.parquet")
     old = pq.read_table(tmp_path / "old.parquet").to_pydict()
@@ -120,6 +120,7 @@ def test_a_prediction_and_a_scan_prepare_as_the_training(
     new = made / "new.edf"  # of another rate
     ran("predict", made / "run", new, "--resample", "128", "--out", tmp_path / "new.parquet")
     found = pq.read_table(tmp_path / "new.parquet").to_pydict()
+    assert "drift: channel" not in capsys.readouterr().out  # quartiles are not deviations
     scanned = scan(load(made / "run.onnx"), new, Scanning(step=1.0, smooth=0, threshold=0.5))
     scored = ~np.isnan(scanned.probability)
     np.testing.assert_allclose(scanned.probability[scored], found["p_1"], atol=1e-5)

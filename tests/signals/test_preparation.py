@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.preprocessing import RobustScaler
 
+import sequela
 from sequela.config import SignalSettings
 from sequela.errors import SequelaError
 from sequela.sequences.scaling import Scaling
@@ -243,3 +244,13 @@ def test_robust_scaling_is_that_of_scikit_learn(monkeypatch: pytest.MonkeyPatch)
     part = Scaling.fit(signal, rows, robust=True)
     assert part == Scaling.fit(signal, rows[::2], robust=True)
     assert part != found
+
+
+def test_arrays_are_prepared_but_not_scaled(folder: Path) -> None:
+    signals = {**WINDOWS, **BAND}
+    found = sequela.load("signals", root=folder / "a.edf", signals=signals)
+    np.testing.assert_array_equal(
+        found.segments.signal, read(folder / "a.edf", SignalSettings.of(**signals)).signal
+    )
+    with pytest.raises(SequelaError, match="standardise is for `sequela train`"):
+        sequela.load("signals", root=folder / "a.edf", signals={**signals, "standardise": "robust"})

@@ -74,7 +74,7 @@ def test_the_page(here: Path) -> None:
     found = read(here / "own.parquet")
     assert (found.title, found.classes) == ("Sleep stages of our laboratory", ("W", "N2", "R"))
     (here / "eeg" / "signals.toml").write_text(prepared, "utf-8")
-    (here / "shallow.py").write_text(*fences(PAGE, "python"), "utf-8")
+    (here / "shallow.py").write_text("".join(fences(PAGE, "python")), "utf-8")
     spec = spec_from_file_location("shallow", here / "shallow.py")
     assert spec is not None
     assert spec.loader is not None

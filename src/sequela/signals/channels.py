@@ -90,6 +90,8 @@ class Montage:
         if reference:
             averaged = self.weights[len(self.names) if references else 0 :]
             self.weights = self.weights[: len(self.names)] - averaged.mean(0)
+        single = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
+        self._order = self.weights.argmax(1) if single else None
 
     @staticmethod
     def _of(
@@ -110,6 +112,4 @@ class Montage:
 
     def apply(self, read: NDArray[np.floating]) -> NDArray[np.float64]:
         """Combine the channels read (needed channel, time) to the selected ones (channel, time)."""
-        plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
-        found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
-        return found
+        return self.weights @ read if self._order is None else read[self._order]

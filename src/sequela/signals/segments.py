@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -168,7 +169,9 @@ class Shelf:
         if not self.first:
             self.n_chans, self.n_times = cut.shape[1:]
             self.sfreq, self.first = sfreq, place
-        if (self.n_chans, self.n_times) != cut.shape[1:] or not np.isclose(self.sfreq, sfreq):
+        if (self.n_chans, self.n_times) != cut.shape[1:] or not isclose(
+            self.sfreq, sfreq, rel_tol=1e-5
+        ):
             raise DataError(
                 f"{place}: {cut.shape[1]} channels of {cut.shape[2]} samples at {sfreq:g} Hz; "
                 f"expected {self.n_chans} of {self.n_times} at {self.sfreq:g} Hz as in "

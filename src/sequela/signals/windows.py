@@ -45,8 +45,8 @@ class Cut(NamedTuple):
 
 def exceed(windows: NDArray[np.float32], most: float | None) -> NDArray[np.bool_]:
     """Return which windows (window, n_chans, n_times) have a channel with a larger range."""
-    ranges = np.ptp(windows, axis=2) if most else np.zeros((len(windows), 1))
-    return np.asarray((ranges > (most or 0)).any(1))
+    large = (np.ptp(windows, axis=2) > most).any(1) if most else np.zeros(len(windows))
+    return np.asarray(large, np.bool_)
 
 
 def in_blocks(

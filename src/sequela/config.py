@@ -1,5 +1,6 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ Text = Annotated[str | None, Field(min_length=1)]
 """A text that is missing or not empty."""
 
 SMALLEST_CELL = 10
+_PREPARATION = {"reference", "filter", "notch", "reject", "standardise"}
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
@@ -244,6 +246,39 @@ class SignalSettings(_Settings):
     """Class of windows without an event (default: they are left out)."""
     overlap: float = Field(default=0.5, gt=0, le=1)
     """Share of a window that an event must cover to label it."""
+    reference: tuple[str, ...] = ()
+    """Subtract the mean of all channels that are read (`average`), or of these channels, such as
+    M1,M2, which are then left out."""
+    filter: tuple[float, ...] = ()
+    """Keep the frequencies between these two, in Hz, such as 0.5 40, in each recording before it is
+    cut (Butterworth filter of order 4, zero phase); 0 leaves a side open."""
+    notch: float | None = Field(default=None, ge=1)
+    """Remove the mains hum at this frequency, in Hz, such as 50, before the recording is cut."""
+    reject: float | None = Field(default=None, gt=0)
+    """Leave out and count windows with a channel of more than this many µV from peak to peak."""
+    standardise: Literal["robust"] | None = None
+    """Scale each channel by its median and interquartile range in the training set (`robust`), for
+    models that read the signal (default: mean and standard deviation)."""
+
+    @property
+    def preparation(self) -> "SignalSettings":
+        """The settings that a trained model applies to new recordings too."""
+        return SignalSettings(**self.model_dump(include=_PREPARATION, exclude_defaults=True))
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """The preparation as a sentence, or nothing."""
+        values = self.preparation.model_dump(mode="json", exclude_defaults=True)
+        words = [f"{name} {json.dumps(value).strip('[]')}" for name, value in values.items()]
+        return (f"prepared with {'; '.join(words)}",) if words else ()
+
+    @field_validator("filter")
+    @classmethod
+    def _is_a_band(cls, band: tuple[float, ...]) -> tuple[float, ...]:
+        low, *high = band or (0.0, 1.0)
+        if len(high) != 1 or not 0 <= low < (high[0] or math.inf) or not (low or high[0]):
+            raise ValueError("expected two frequencies, the lower one first, such as 0.5 40")
+        return band
 
     @property
     def independent(self) -> SplitUnit:
@@ -256,7 +291,7 @@ class SignalSettings(_Settings):
         """Read a table ``[format]``, as hospital tables have it."""
         return [f"{k}={v}" for k, v in said.items()] if isinstance(said, dict) else said
 
-    @field_validator("channels", "classes", "omit", mode="before")
+    @field_validator("channels", "classes", "omit", "reference", mode="before")
     @classmethod
     def _by_comma(cls, said: Any) -> Any:
         """Split ``C3,C4`` at commas; a table of classes in a file is ``NAME=VALUES``."""

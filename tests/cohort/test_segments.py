@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.signals.bonn import CLASSES
-from sequela.signals.segments import cut, of_windows, stretches
-from sequela.signals.windows import Windows
+from sequela.signals.segments import Shelf, cut, stretches
+from sequela.signals.windows import Cut, Whose
 
 
 def a_recording(recording_id: str, n_times: int, n_chans: int = 1, label: int = 0) -> Recording:
@@ -132,23 +132,15 @@ def test_a_stretch_ends_at_a_gap_and_where_segments_overlap() -> None:
 
 
 def test_windows_are_numbered_in_each_recording() -> None:
-    windows = Windows(
-        signal=np.arange(12, dtype=np.float32).reshape(4, 1, 3),
-        label=np.array([0, 1, 1, 0]),
-        recording_id=np.array(["a", "b", "b", "b"]),
-        subject_id=None,
-        site=None,
-        session_id=np.array(["s", "t", "t", "t"]),
-        start=np.zeros(4),
-        flat=np.zeros(4, bool),
-        sfreq=3.0,
-        classes=("no", "yes"),
-        channels=("Cz",),
-        title="",
-        notes=(),
-        n_recordings=2,
-        n_dropped=0,
-    )
-    found = of_windows(windows)
+    signal = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
+    with Shelf() as shelf:
+        for recording, session, first, last in (("b", "t", 1, 4), ("a", "s", 0, 1)):
+            label, start = np.array([0, 1, 1, 0])[first:last], np.arange(last - first) / 1.0
+            whose = Whose(recording, session=session)
+            shelf.put(Cut(signal[first:last], label, start, whose, 3.0, recording))
+        found = shelf.windows(("no", "yes"), ("Cz",), "", ())
     assert found.segment_id.tolist() == ["a/01", "b/01", "b/02", "b/03"]
-    np.testing.assert_array_equal(found.signal, windows.signal)
+    np.testing.assert_array_equal(found.signal, signal)
+    assert (found.label.tolist(), found.subject_id) == ([0, 1, 1, 0], None)
+    assert found.session_id is not None
+    assert found.session_id.tolist() == ["s", "t", "t", "t"]

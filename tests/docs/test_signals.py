@@ -1,5 +1,6 @@
 """The page's declarations read its data, and its commands run."""
 
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import edfio
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.docs.conftest import DOCS, run
 from tests.test_docs import fences
 
@@ -59,9 +61,10 @@ def test_the_page(here: Path) -> None:
     table(here / "own.parquet")
     csv_files(here / "clinic")
     folder(here / "eeg")
-    of_table, of_folder = fences(PAGE, "toml")
+    of_table, of_folder, prepared = fences(PAGE, "toml")
     (here / "eeg" / "signals.toml").write_text(of_folder, "utf-8")
-    run("".join(fences(PAGE, "sh")))
+    *first, last = fences(PAGE, "sh")
+    run("".join(first))
     assert open_run(here / "runs/stages").data["classes"] == ["N2", "R", "W"]
     seizures = open_run(here / "runs/seizures").data
     assert (seizures["unit"], seizures["counts"]) == ("subject", [240, 120])
@@ -70,3 +73,18 @@ def test_the_page(here: Path) -> None:
     (here / "signals.toml").write_text(of_table, "utf-8")
     found = read(here / "own.parquet")
     assert (found.title, found.classes) == ("Sleep stages of our laboratory", ("W", "N2", "R"))
+    (here / "eeg" / "signals.toml").write_text(prepared, "utf-8")
+    (here / "shallow.py").write_text("".join(fences(PAGE, "python")), "utf-8")
+    spec = spec_from_file_location("shallow", here / "shallow.py")
+    assert spec is not None
+    assert spec.loader is not None
+    shallow = module_from_spec(spec)
+    spec.loader.exec_module(shallow)
+    sizes = {"n_chans": 3, "n_times": 64, "n_outputs": 2}
+    weights = shallow.Shallow(**sizes).state_dict()
+    torch.save(weights, here / "weights.pt")
+    assert torch.equal(shallow.Pretrained(**sizes).space.weight, weights["space.weight"])
+    run(last)
+    pretrained = open_run(here / "runs/pretrained")
+    assert pretrained.data["channels"] == ["Fp1", "F7", "T7"]
+    assert pretrained.data["notes"][0].startswith('prepared with reference "average"; filter 0.5')

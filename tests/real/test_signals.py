@@ -17,7 +17,7 @@ from sequela.signals import uci_seizure
 from sequela.signals.bonn import CLASSES, SETS
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
-from sequela.signals.segments import Segments, of_windows
+from sequela.signals.segments import Segments
 
 FILES = (
     "PN00-5_sample.edf",
@@ -54,7 +54,7 @@ def test_bonn_by_a_declaration(real_data: Path, tmp_path: Path) -> None:
         f"classes = {{{classes}}}\n",
         "utf-8",
     )
-    own = of_windows(read(tmp_path))
+    own = read(tmp_path)
     assert_same(own, segments_of(lookup("bonn"), real_data / "bonn")[0])
     assert own.n_dropped == len(recordings) * 3
 
@@ -75,7 +75,7 @@ def test_uci_by_a_declaration(real_data: Path, tmp_path: Path) -> None:
         f'unit = "µV"\nclasses = {{{classes}}}\n',
         "utf-8",
     )
-    own = of_windows(read(tmp_path / "own.csv"))
+    own = read(tmp_path / "own.csv")
     assert_same(own, segments_of(lookup("uci-seizure"), real_data / "uci-seizure")[0])
 
 

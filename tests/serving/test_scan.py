@@ -236,7 +236,7 @@ def test_a_gap_is_not_scored(file: Path, night: Path, found: Scan, tmp_path: Pat
     assert np.isnan(scanned.probability[inside]).all()
     assert scanned.unscored == pytest.approx(found.unscored + 500, abs=3)
     assert "1 gaps in time, of 500 s in all" in scanned.recording.notes
-    assert scanned.in_words.endswith("s of flat or missing signal were not scored")
+    assert scanned.in_words.endswith("s of flat, missing or rejected signal were not scored")
     scan_command(file, [path], out=tmp_path / "events.tsv", page=page, threshold=0.5)
     assert page.read_text("utf-8").count('<figure id="figure-event-') == 2
     joined = scan(load(file), path, Scanning(threshold=0.5, gap=900))

@@ -16,7 +16,7 @@ from sequela.intake.describe_signals import propose
 from sequela.signals.csv_recordings import looks_recorded
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
-from sequela.signals.windows import Windows
+from sequela.signals.segments import Segments
 
 Edf = Callable[..., Path]
 RATE = 128
@@ -52,9 +52,9 @@ def written(
     return path
 
 
-def equal(one: Windows, other: Windows) -> bool:
+def equal(one: Segments, other: Segments) -> bool:
     """Return whether two sets of windows have the same bytes."""
-    arrays = ("signal", "label", "recording_id", "start", "flat")
+    arrays = ("signal", "label", "segment_id", "recording_id", "start")
     assert (one.sfreq, one.classes, one.n_dropped) == (other.sfreq, other.classes, other.n_dropped)
     return all((getattr(one, name) == getattr(other, name)).all() for name in arrays)
 
@@ -205,6 +205,7 @@ def test_gaps_and_missing_values_are_counted(tmp_path: Path) -> None:
     found = read(tmp_path, FOLDER)
     assert "2 gaps in time; no window spans one" in found.notes
     assert "2 windows with a gap (missing samples) are left out" in found.notes
+    assert found.start is not None
     assert found.start.tolist() == [1, 2, 13.25, 14.25, 15.25] * 2
 
 

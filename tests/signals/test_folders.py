@@ -15,7 +15,7 @@ from sequela.signals.edf import EdfFile
 from sequela.signals.event_files import of_table
 from sequela.signals.events import Event
 from sequela.signals.reading import read
-from sequela.signals.segments import of_windows, stretches
+from sequela.signals.segments import stretches
 from sequela.signals.windows import Rates
 
 Edf = Callable[..., Path]
@@ -38,6 +38,7 @@ def test_samples_are_those_of_the_file(edf: Edf, tmp_path: Path) -> None:
     file = EdfFile.open(path)
     whole = file.read([0, 1], 0, 1280) * 1000
     found = read(path, SEIZURES.model_copy(update={"stride": 0.5}))
+    assert found.start is not None
     for n, start in enumerate(found.start):
         first = round(start * 128)
         np.testing.assert_allclose(found.signal[n], whole[:, first : first + 256], rtol=1e-6)
@@ -96,6 +97,7 @@ def test_files_of_one_recording_follow_each_other(edf: Edf, tmp_path: Path) -> N
         edf(f"n1_{n}.edf", annotations=[(0, 2, "seizure")])
     found = read(tmp_path, SEIZURES.model_copy(update={"recording": "(n1)_"}))
     assert found.recording_id.tolist() == ["n1"] * 10
+    assert found.start is not None
     assert found.start.tolist() == [2.0 * n for n in range(10)]
     assert found.label.tolist() == [1, 0, 0, 0, 0] * 2
 
@@ -135,6 +137,7 @@ def test_a_discontinuous_file_is_read_as_its_pieces(
     assert file.pieces == ((0, 5, 0), (5, 8, 7))
     assert (file.seconds, file.gaps) == (10, 2)
     found = read(tmp_path, SEIZURES)
+    assert found.start is not None
     assert found.start.tolist() == [0, 2, 7]
     assert found.label.tolist() == [1, 0, 1]
     assert set(found.recording_id) == {"b"}
@@ -144,8 +147,7 @@ def test_a_discontinuous_file_is_read_as_its_pieces(
     for window, first in zip(found.signal, (0, 2, 5), strict=True):
         expected = whole[:, first * 128 : (first + 2) * 128]
         np.testing.assert_allclose(window, expected, rtol=1e-6)
-    segments = of_windows(found)
-    assert stretches(replace(segments, label=0 * found.label), np.arange(3)).tolist() == [0, 0, 1]
+    assert stretches(replace(found, label=0 * found.label), np.arange(3)).tolist() == [0, 0, 1]
 
 
 def test_each_piece_is_resampled_alone(edf: Edf, tmp_path: Path) -> None:
@@ -153,6 +155,7 @@ def test_each_piece_is_resampled_alone(edf: Edf, tmp_path: Path) -> None:
     with_times(path, lambda record, time: f"{time + 0.5 * (record > 4):g}", b"EDF+D")
     found = read(path, SEIZURES.model_copy(update={"window": 1, "resample": 100}))
     whole = EdfFile.open(path).read([0, 1], 0, 1280)
+    assert found.start is not None
     assert found.start.tolist() == [0, 1, 2, 3, 4, 5.5, 6.5, 7.5, 8.5, 9.5]
     for piece, first in ((found.signal[:5], 0), (found.signal[5:], 640)):
         expected = Rates.of(128, 100).apply(whole[:, first : first + 640])
@@ -210,6 +213,7 @@ def test_events_of_seizeit(edf: Edf, tmp_path: Path) -> None:
     rows = "2\t4\tFIA\tHem:L\n", "4\t5\tFIA\tHem:L\n", "6\tNone\tFIA\t\n"
     place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows)}", "utf-8")
     found = read(tmp_path, SignalSettings(events="seizeit", window=2))
+    assert found.start is not None
     assert (found.label.tolist(), found.start.tolist()) == ([0, 1, 1], [0, 2, 4])
     assert "1 events have no end: the rest of their recordings is left out" in found.notes
     place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows[:2])}", "utf-8")

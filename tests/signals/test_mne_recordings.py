@@ -11,14 +11,14 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError, SettingError
 from sequela.intake.describe_signals import propose
 from sequela.signals.reading import read
-from sequela.signals.windows import Windows
+from sequela.signals.segments import Segments
 
 mne = pytest.importorskip("mne")
 RATE = 128
 SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background="none", window=1)
 
 
-def joined(found: Windows) -> Any:
+def joined(found: Segments) -> Any:
     """Join the four windows of the first recording: float32 (n_chans, time)."""
     return np.concatenate(list(found.signal[:4]), axis=1)
 

@@ -107,6 +107,7 @@ def test_a_folder_of_siena_is_read(edf: Edf, tmp_path: Path) -> None:
     assert found.classes == ("background", "seizure")
     assert found.subject_id is not None
     assert set(found.subject_id.tolist()) == {"PN00"}
+    assert found.start is not None
     assert found.start[found.label == 1].tolist() == [5.0 * n for n in range(229, 243)]
     (tmp_path / "PN00" / "Seizures-list-PN00.txt").unlink()
     with pytest.raises(DataError, match=r"no Seizures-list-\*.txt"):

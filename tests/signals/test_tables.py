@@ -12,7 +12,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.signals.declaration import Classes
 from sequela.signals.reading import read
-from sequela.signals.windows import Windows
+from sequela.signals.segments import Segments
 
 ROWS = [
     ("p1", "r1", "W", [1.0, 2.0, 3.0, 4.0]),
@@ -33,7 +33,7 @@ def csv_file(folder: Path, rows: Any = ROWS) -> Path:
     return path
 
 
-def same(found: Windows) -> None:
+def same(found: Segments) -> None:
     """The windows of ``ROWS`` by recording, each sample in its place."""
     np.testing.assert_array_equal(found.signal[:, 0], [ROWS[0][3], ROWS[2][3], ROWS[1][3]])
     assert found.recording_id.tolist() == ["r1", "r1", "r2"]
@@ -98,12 +98,14 @@ def test_one_row_a_sample(tmp_path: Path) -> None:
     assert found.signal[:, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert found.signal[0, 1].tolist() == [0, -1, -2, -3]
     assert found.label.tolist() == [0, 1, 1]  # three of four samples are b
+    assert found.start is not None
     assert found.start.tolist() == [0, 1, 2]
 
 
 def test_no_window_spans_a_gap(tmp_path: Path) -> None:
     times = [n / 4 for n in range(6)] + [10 + n / 4 for n in range(6)]
     found = read(long_table(tmp_path, times, "aaaaaabbbbbb"), LONG)
+    assert found.start is not None
     assert found.start.tolist() == [0, 10]
     assert found.signal[1, 0].tolist() == [6, 7, 8, 9]
     assert any("1 gaps in time" in note for note in found.notes)
@@ -143,10 +145,10 @@ def test_units_and_classes_and_what_is_left_out(tmp_path: Path) -> None:
     assert "1 rows of classes to omit are left out" in found.notes
 
 
-def test_gaps_are_left_out_and_flat_lines_are_marked(tmp_path: Path) -> None:
+def test_gaps_are_left_out_and_flat_lines_are_counted(tmp_path: Path) -> None:
     rows = [*ROWS, ("p3", "r3", "N", ["", 1, 2, 3]), ("p3", "r3", "N", [5, 5, 5, 5])]
     found = read(csv_file(tmp_path, rows), said(samples="X*", rate=4))
-    assert found.flat.tolist() == [False, False, False, True]
+    assert found.signal[3].tolist() == [[5, 5, 5, 5]]
     assert any("1 windows with a gap" in note for note in found.notes)
     assert any("1 windows have a flat channel" in note for note in found.notes)
 

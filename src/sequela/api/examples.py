@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sequela.api.parts import LabelledExamples
 from sequela.config import SignalSettings, SplitUnit
 from sequela.datasets.catalog import lookup
+from sequela.errors import SettingError
 from sequela.identity.pseudonyms import Ids
 from sequela.runs.signals import ids_of, segments_of
 from sequela.signals.segments import Segments
@@ -95,6 +96,10 @@ def load(
         (np.str_('tumour area'), np.str_('F006'))
     """
     given = SignalSettings.of(**signals) if signals else None
+    if given and given.standardise:
+        raise SettingError(
+            "standardise is for `sequela train`; scale arrays yourself: leave it out"
+        )
     place = None if root is None else Path(root)
     segments, origin = segments_of(lookup(name), place, given, n_times)
     return Examples(name, origin, segments)

@@ -174,4 +174,5 @@ def audited(
 ) -> Audited:
     """Return the result of an audit of some data, leaks first."""
     leaks_first = sorted(found, key=lambda each: each.severity != "leak")
-    return Audited(path, data.origin, looked_for(data), planned, tuple(leaks_first))
+    origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
+    return Audited(path, origin, looked_for(data), planned, tuple(leaks_first))

@@ -50,9 +50,10 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"has {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{such}"
         )
-    if settings.training.varies and reads != ("signal",):
+    robust = settings.signals and settings.signals.standardise
+    if (settings.training.varies or robust) and reads != ("signal",):
         raise SettingError(
-            f"--crops and --gain vary the signal, but {settings.model} reads "
+            f"--crops, --gain and --standardise change the signal, but {settings.model} reads "
             f"{' and '.join(reads)}: leave them out, or choose a model that reads the signal alone"
         )
     if settings.training.distil and "features:summaries" not in reads:

@@ -23,7 +23,7 @@ from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.signals.segments import Segments, content_of, cut, of_windows, stretches
+from sequela.signals.segments import Segments, content_of, cut, stretches
 
 if TYPE_CHECKING:
     import torch
@@ -243,9 +243,10 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
             f"{len(segments.classes)}: leave it out"
         )
     split, part = draw_for(settings, segments.label, ids_of(segments))
+    robust = bool(settings.signals and settings.signals.standardise)
     return from_recordings(
         segments,
-        Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train"))),
+        Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train")), robust=robust),
         data_set=data_set,
         origin=origin,
         split=split.holding(content_of(segments)),
@@ -278,7 +279,7 @@ def segments_of(
     """Read all segments of a data set, and return them with the place of the data in words."""
     if data_set.windows:
         windows, located = data_set.open(root, given, segment, work)
-        return of_windows(windows), located.origin
+        return windows, located.origin
     signals, path = data_set.recordings, data_set.locate(root).path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     state = tuple((file, (at := file.stat()).st_size, at.st_mtime_ns) for file in files)
@@ -350,13 +351,16 @@ def _of_others(
     folder: RunFolder, header: Mapping[str, Any], data_set: DataSet, root: Path | None, work: Path
 ) -> tuple[Segments, str]:
     """Read other data with the length, rate and channels of the model, by their own declaration."""
-    from sequela.signals.declaration import is_declared
+    from sequela.signals.declaration import declared, is_declared, prepared_as
 
     path = data_set.locate(root).path
-    said = folder.settings.signals
-    given = said if said and not is_declared(path) else SignalSettings()
+    said = folder.settings.signals or SignalSettings()
+    given = SignalSettings() if is_declared(path) else said
+    own = declared(path, given) if data_set.windows else SignalSettings()
+    changes = prepared_as(said, own, path, fixed=not data_set.windows)
     channels = folder.metrics.data.channels or given.channels
-    given = given.model_copy(update={"resample": header["sfreq"], "channels": tuple(channels)})
+    changes |= {"resample": header["sfreq"], "channels": tuple(channels)}
+    given = given.model_copy(update=changes)
     return segments_of(data_set, root, given, header["n_times"], work=work)
 
 

@@ -61,7 +61,7 @@ def find_in_segments(
     from sequela.audit import windows
 
     places = in_parts(part, np.arange(len(part)))
-    recording = segments.recording_id
+    recording, train = segments.recording_id, np.flatnonzero(part == _TRAIN)
     if segments not in _REVEALING:  # in whatever parts
         _REVEALING[segments] = windows.by_class(
             segments.signal,
@@ -82,7 +82,7 @@ def find_in_segments(
         *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
         *windows.between_parts(segments.signal, places, recording),
         *_REVEALING[segments],
-        *_foreign_scaling(scaling, Scaling.fit(segments.signal, np.flatnonzero(part == _TRAIN))),
+        *_foreign_scaling(scaling, Scaling.fit(segments.signal, train, robust=scaling.robust)),
     ]
 
 

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from sequela.signals.windows import in_blocks
 
+_IQR = 1.349  # interquartile range of a normal distribution in standard deviations
+_SAMPLES = 1 << 24  # most samples from which medians are computed
+
 
 @dataclass(frozen=True)
 class Scaling:
-    """One mean and one standard deviation for each channel, in µV.
+    """One mean and one standard deviation for each channel, in µV; if robust, from quartiles.
 
     They are computed over all training samples together: a segment keeps its own amplitude relative
     to the others, which is informative (seizures are large).
@@ -19,10 +22,22 @@ class Scaling:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    robust: bool = False
 
     @classmethod
-    def fit(cls, signal: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> Self:
+    def fit(
+        cls,
+        signal: NDArray[np.float32],
+        rows: NDArray[np.int64] | None = None,
+        *,
+        robust: bool = False,
+    ) -> Self:
         """Fit on the training segments (segment, n_chans, n_times) in µV, or on ``rows`` of all."""
+        if robust:  # of many segments, some are read, evenly spaced
+            rows = np.arange(len(signal)) if rows is None else rows
+            some = signal[rows[:: -(-len(rows) * signal[0].size // _SAMPLES)]]
+            low, middle, high = np.percentile(some.astype(np.float64), (25, 50, 75), axis=(0, 2))
+            return cls(tuple(middle.tolist()), tuple(((high - low) / _IQR).tolist()), robust=True)
         over: dict[str, Any] = {"axis": (0, 2), "dtype": np.float64}
         found = [(b.size, b.mean(**over), b.var(**over)) for b in in_blocks(signal, rows)]
         sizes, means, variances = (np.array(each) for each in zip(*found, strict=True))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from sequela.cohort.tasks import Task
-from sequela.config import SequenceSettings
+from sequela.config import SequenceSettings, SignalSettings
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
 from sequela.sequences.intervals import Intervals
@@ -46,7 +46,7 @@ class Scaled(_Part):
 
 
 class Signal(_Part):
-    """The input of a model of signals; ``channels`` has the known names, ``sfreq`` is in Hz."""
+    """The input of a model of signals, after the preparation; ``sfreq`` is in Hz."""
 
     units: ClassVar = "recordings"
     inputs: ClassVar = ("signal", "lengths")
@@ -62,6 +62,7 @@ class Signal(_Part):
     scaling: Scaled
     channels: list[str]
     any_length: bool
+    preparation: SignalSettings = SignalSettings()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -149,8 +149,8 @@ class Drift:
         return {**found, "records": self._records(self.about.takes)}
 
     def _channels(self, signal: Signal) -> list[dict[str, float]]:
-        """Return mean and deviation of each channel, here and in training."""
-        if not self.examples:
+        """Return mean and deviation of each channel, here and in training, where it has these."""
+        if not self.examples or signal.preparation.standardise:
             return []
         scaling = signal.scaling
         mean = self.sums["sum"] / self.sums["n"]

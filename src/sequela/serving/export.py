@@ -116,6 +116,9 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
         channels=list(folder.data.channels),
         any_length=all(leaf.any_length for leaf in model.leaves),
     )
+    settings = folder.settings.signals
+    if settings and (prepared := settings.preparation).model_fields_set:
+        signal = signal.model_copy(update={"preparation": prepared})
     return {"signal": signal, "features": {}}
 
 

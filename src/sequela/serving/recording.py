@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError
 from sequela.serving.about import Signal
-from sequela.signals.channels import Montage, to_microvolts
+from sequela.signals.channels import Montage, to_microvolts, without
 from sequela.signals.edf import EdfFile
 from sequela.signals.folders import stretches_of
 from sequela.signals.windows import Rates
@@ -52,13 +52,15 @@ class StoredRecording:
         asked = tuple(channels) or (known if n_chans > 1 else ()) or tuple(voltage)
         if not asked:
             raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
-        montage = Montage(asked, there, str(file.path))
+        prepared = signal.preparation
+        asked = without(prepared.reference, asked)
+        montage = Montage(asked, there, str(file.path), prepared.reference)
         if len(asked) != n_chans and n_chans > 1:
             raise SettingError(
                 f"{file.path}: {len(asked)} channels are chosen, but the model reads {n_chans}: "
                 "name them with --channels, in its order"
             )
-        pieces = stretches_of(file, montage, remedy="name other channels with --channels")
+        pieces = stretches_of(file, montage, prepared, "name other channels with --channels")
         before, after = pieces[0].sfreq, signal.sfreq
         rates = Rates.of(before, after) if 0 < before < math.inf else None
         if rates is None or max(rates.up, rates.down) > _MOST:
@@ -78,7 +80,7 @@ class StoredRecording:
                     found[:, a - first : b - first] = part
             return found
 
-        notes = montage.notes
+        notes = (*prepared.in_words, *montage.notes)
         if len(pieces) > 1:
             notes = (*notes, f"{len(pieces) - 1:,} gaps in time, of {file.gaps:,.0f} s in all")
         if before != after:

@@ -110,8 +110,7 @@ class Scan:
     @property
     def not_scored(self) -> str:
         """The seconds that were not scored, in a sentence."""
-        what = "flat or missing" if self.recording.gaps else "flat"
-        return f"{self.unscored:.0f} s of {what} signal were not scored"
+        return f"{self.unscored:.0f} s of flat, missing or rejected signal were not scored"
 
 
 def scan(
@@ -173,7 +172,7 @@ def _levels(
     progress: Callable[[float], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute probabilities (window, channel), NaN for flat windows, and ranges (window,)."""
-    size = model.signal.n_times
+    size, most = model.signal.n_times, model.signal.preparation.reject or math.inf
     windows = (recording.n_times - size) // step + 1
     found = np.empty((windows, recording.n_asked), np.float32)
     ranges = np.empty(windows, np.float32)
@@ -191,7 +190,8 @@ def _levels(
             names = [start for start in starts for _ in range(recording.n_asked)]
             said = model.probabilities({"signal": np.nan_to_num(asked)}, names)[:, place]
             spread = asked.max(-1) - asked.min(-1)
-            said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat or not finite
+            read = (spread > _FLAT) & (spread <= most)  # not flat, finite, not rejected
+            said[~read.all(-1)] = np.nan
             found[first:last] = said.reshape(last - first, -1)
             ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
             progress(last / windows)

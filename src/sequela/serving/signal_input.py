@@ -16,15 +16,15 @@ from sequela.errors import DataError, SettingError
 from sequela.serving.scored import Scored
 from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
-from sequela.signals.channels import canonical
+from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cutter
-from sequela.signals.declaration import declared
+from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
 from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS
 from sequela.signals.uci_seizure import read_unlabelled as read_uci
-from sequela.signals.windows import Cut, Whose
+from sequela.signals.windows import Cut, Whose, exceed
 
 _NUMBERS = 1 << 19
 """Samples over all channels that are collected before they are scored."""
@@ -34,6 +34,7 @@ _REMEMBERED = 50_000
 """Recordings whose numbering of windows is remembered."""
 MISSING = "a sample is missing or not finite"
 LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
+REJECTED = "the range of a channel is above the limit of training (reject)"
 TOO_SHORT = "it has fewer samples than the model reads"
 
 
@@ -98,18 +99,19 @@ class ScoringShelf:
         if not self._cut:
             return
         signal = np.concatenate(self._cut)
-        whole = np.isfinite(signal).all((1, 2))
-        for row in np.flatnonzero(~whole).tolist():
+        finite = np.asarray(np.isfinite(signal).all((1, 2)))
+        fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
+        for row in np.flatnonzero(~fits).tolist():
             whose = self._whose[row]
             self.scored.refuse(
-                MISSING,
+                REJECTED if finite[row] else MISSING,
                 id_=self._ids[row],
                 group=_group(whose),
                 subject=whose.subject or "",
                 place=self._places[row],
             )
-        rows = np.flatnonzero(whole).tolist()
-        self._score(signal[whole], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
+        rows = np.flatnonzero(fits).tolist()
+        self._score(signal[fits], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
         self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
 
     def _score(
@@ -173,6 +175,7 @@ def score(
     if data_set.windows:
         notes = _own(windows, located.path, given, done)
     else:
+        prepared_as(scored.model.signal.preparation, SignalSettings(), name, fixed=True)
         if asked := sorted(given.model_dump(exclude_defaults=True)):
             raise SettingError(
                 f"--{asked[0]} is for custom recordings, but {name} has a fixed format: leave it "
@@ -197,7 +200,7 @@ def _own(
     own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
     made = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
     known = [] if made else list(signal.channels)
-    asked = own.channels
+    asked = without(own.reference, own.channels)
     if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
         raise SettingError(
             f"the channels are {', '.join(asked)}, but {windows.scored.model.name} reads "
@@ -206,7 +209,8 @@ def _own(
     files = is_recording(path, own) or has_recordings(path, own)
     if not files and own.unit is None:
         raise SettingError(f"{path}: the unit of the samples is unknown: add --unit, such as µV")
-    changes: dict[str, object] = {"window": signal.n_times / signal.sfreq}
+    changes = prepared_as(signal.preparation, own, path)
+    changes["window"] = signal.n_times / signal.sfreq
     if files and known and not asked:
         changes["channels"] = tuple(known)
 

@@ -44,21 +44,38 @@ def to_microvolts(unit: str) -> float | None:
     return TO_MICROVOLTS.get(plain)
 
 
+def without(reference: Sequence[str], channels: Sequence[str]) -> tuple[str, ...]:
+    """Return the channels that are not those of the reference."""
+    left_out = {canonical(name) for name in reference}
+    return tuple(name for name in channels if canonical(name) not in left_out)
+
+
 class Montage:
     """The selection of channels from those of a file, or of differences of two.
 
     Attributes:
+        names: The channels that are selected, without those of the reference.
         needs: Indices of the channels to read, in the order of the columns of ``weights``.
         weights: float64 (channel, needed channel).
     """
 
-    def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:
-        self.names = tuple(asked or there)
+    def __init__(
+        self, asked: Sequence[str], there: Sequence[str], place: str, reference: Sequence[str] = ()
+    ) -> None:
+        self.names = without(reference, asked or there)
+        references = () if (*reference,) == ("average",) else reference
+        names = (*self.names, *references)
+        against = {canonical(name).partition("-")[2] for name in names}
+        if reference and (len(names) == 1 or len(against) > 1):
+            raise DataError(
+                f"{place}: a reference is not possible for {', '.join(names)}; expected several "
+                "channels that were recorded against one reference; leave --reference out"
+            )
         called = [canonical(name) for name in there]
         # An exact name has precedence over its alias.
         known = {name: i for i, name in reversed([*enumerate(called)])}
         known |= {name: i for i, name in reversed([*enumerate(there)])}
-        found = [self._of(name, known, there, place) for name in self.names]
+        found = [self._of(name, known, there, place) for name in names]
         read = {called[index] for terms in found for index, _ in terms}
         self.notes = tuple(
             f"several channels are called {name}: the first of them is read"
@@ -70,6 +87,11 @@ class Montage:
         for row, terms in enumerate(found):
             for index, weight in terms:
                 self.weights[row, self.needs.index(index)] += weight
+        if reference:
+            averaged = self.weights[len(self.names) if references else 0 :]
+            self.weights = self.weights[: len(self.names)] - averaged.mean(0)
+        single = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
+        self._order = self.weights.argmax(1) if single else None
 
     @staticmethod
     def _of(
@@ -85,11 +107,9 @@ class Montage:
             return [(known[first], 1.0), (known[second], -1.0)]
         raise DataError(
             f"{place}: no channel '{name}', and no two of which it is the difference "
-            f"(found: {', '.join(there)}); name others with --channels"
+            f"(found: {', '.join(there)}); name others with --channels or --reference"
         )
 
-    def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, read: NDArray[np.floating]) -> NDArray[np.float64]:
         """Combine the channels read (needed channel, time) to the selected ones (channel, time)."""
-        plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
-        found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
-        return found
+        return self.weights @ read if self._order is None else read[self._order]

@@ -1,17 +1,21 @@
 """Signals cut into windows: rows of a table, or continuous signals piece by piece."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError
 from sequela.signals.declaration import Classes
 from sequela.signals.events import NO_CLASS, Event, label_windows
 from sequela.signals.windows import Cut, Rates, Whose, blocks, cut_row
+
+_RINGING = 1e-3  # of the largest response of a filter: when it is over for the padding, as in MNE
+_DECAYED = 1e-10  # of the effect of an end: when it is over for the reach
 
 
 def no_subjects(unit: str) -> str:
@@ -28,7 +32,7 @@ class Shelf(Protocol):
     n_dropped: int
 
     def put(self, windows: Cut) -> None:
-        """See :meth:`sequela.signals.windows.Shelf.put`."""
+        """See :meth:`sequela.signals.segments.Shelf.put`."""
 
 
 @dataclass
@@ -51,6 +55,64 @@ class Stretch:
     n_chans: int
     read: Callable[[int, int], NDArray[np.float64]]
     offset: float = 0.0
+
+
+@lru_cache(maxsize=8)
+def _designed(kind: str, edges: tuple[float, ...], sfreq: float) -> tuple[Any, int, int]:
+    """Design a Butterworth filter: its second-order sections, its padding and its reach in samples.
+
+    The padding continues both ends of a signal, turned by 180 degrees. An end has no effect beyond
+    the reach.
+    """
+    from scipy.signal import butter, sos2zpk, sosfilt
+
+    sos = butter(4, np.squeeze(edges), kind, output="sos", fs=sfreq)  # type: ignore[call-overload]
+    reach = int(np.log(_DECAYED) / np.log(np.abs(sos2zpk(sos)[1]).max())) + 1
+    response = np.abs(sosfilt(sos, np.eye(1, reach)[0]))
+    return sos, int(np.flatnonzero(response > _RINGING * response.max())[-1]), reach
+
+
+def filtered(pieces: Sequence[Stretch], settings: SignalSettings) -> Sequence[Stretch]:
+    """Filter the pieces of a recording, each alone, as MNE does with ``method="iir"``."""
+    place, sfreq = pieces[0].place, pieces[0].sfreq
+    bands = {}
+    if settings.filter:
+        low, high = settings.filter
+        kind = "lowpass" if not low else "bandpass" if high else "highpass"
+        bands[kind] = tuple(edge for edge in settings.filter if edge)
+    if settings.notch:
+        half = settings.notch / 400 + 0.5  # Hz, as wide as MNE's
+        bands["bandstop"] = (settings.notch - half, settings.notch + half)
+    if any(edges[-1] >= sfreq / 2 for edges in bands.values()):
+        raise SettingError(
+            f"{place}: --filter and --notch (0.6 Hz above its frequency) reach half of the rate, "
+            f"{sfreq / 2:g} Hz; expected lower frequencies"
+        )
+    filters = [_designed(*band, sfreq) for band in bands.items()]
+    padding = max((samples for _, samples, _ in filters), default=-1)
+    if (longest := max(piece.n_times for piece in pieces)) <= padding:
+        raise DataError(
+            f"{place}: {longest / sfreq:g} s without a gap; the filter needs more than "
+            f"{padding / sfreq:.3g} s; leave the recording out, or filter other frequencies"
+        )
+    return [replace(p, read=partial(_filtered, p, filters)) for p in pieces] if filters else pieces
+
+
+def _filtered(stretch: Stretch, filters: Sequence[Any], a: int, b: int) -> NDArray[np.float64]:
+    """Return samples ``a`` to ``b`` as of the whole stretch, filtered between missing samples."""
+    from scipy.signal import sosfiltfilt
+
+    begin = max(0, a - sum(reach for *_, reach in filters))
+    end = min(stretch.n_times, b + sum(reach for *_, reach in filters))
+    signal = np.array(stretch.read(begin, end))
+    missing = ~np.isfinite(signal).all(0)
+    edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
+    for first, last in edges.tolist():
+        part = signal[:, first:last]
+        for sos, padding, _ in filters:
+            long = last - first > padding  # what is shorter is missing
+            part[:] = sosfiltfilt(sos, part, padlen=padding) if long else np.nan
+    return signal[:, a - begin : b - begin]
 
 
 @dataclass
@@ -98,25 +160,28 @@ class Cutter:
         start: float,
     ) -> None:  # fmt: skip
         """Cut a short signal (n_chans, time) in µV, all of one class."""
+        read = lambda a, b: signal[:, a:b]  # noqa: E731
+        stretch = Stretch(place, whose, sfreq, signal.shape[1], len(signal), read, start)
         rates, after = self.rates(sfreq)
-        signal = rates.apply(signal)
-        n_times, stride = self.lengths(after, signal.shape[1])
-        if not 0 < n_times <= signal.shape[1]:
+        n_after = rates.n_after(signal.shape[1])
+        n_times, _ = self.lengths(after, n_after)
+        if not 0 < n_times <= n_after:
             raise DataError(
-                f"{place}: {signal.shape[1]} samples, fewer than the {n_times} of a window: "
+                f"{place}: {n_after} samples, fewer than the {n_times} of a window: "
                 "expected at least one window; give a shorter --window"
             )
-        cut, starts, dropped = cut_row(signal.astype(np.float32), n_times, stride)
-        self.shelf.n_dropped += dropped
-        labels = np.full(len(cut), label, np.int64)
-        self.shelf.put(Cut(cut, labels, start + starts / after, whose, after, place))
+        self.stretch(filtered([stretch], self.settings)[0], number=label)
 
     def stretch(
-        self, stretch: Stretch, events: Sequence[Event] = (), classes: Classes | None = None
+        self,
+        stretch: Stretch,
+        events: Sequence[Event] = (),
+        classes: Classes | None = None,
+        number: int = 0,
     ) -> None:
         """Cut a continuous signal, piece by piece; windows have the class of their events.
 
-        Without classes every window is kept, and has the label 0.
+        Without classes every window is kept, and has the label ``number``.
         """
         rates, after = self.rates(stretch.sfreq)
         n_after = rates.n_after(stretch.n_times)
@@ -124,7 +189,7 @@ class Cutter:
         n_windows = max(0, (n_after - n_times) // stride + 1)
         self.shelf.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
         starts: NDArray[np.float64] = np.arange(n_windows, dtype=np.float64) * (stride / after)
-        label = np.zeros(n_windows, np.int64)
+        label = np.full(n_windows, number, np.int64)
         if classes is not None:
             label = label_windows(
                 starts,

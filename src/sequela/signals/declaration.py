@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sequela.config import SignalSettings
 from sequela.errors import SettingError
@@ -26,6 +26,21 @@ def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
     settings = SignalSettings.of(**{**found.model_dump(exclude_defaults=True), **said, **form})
     _check(settings, place)
     return settings
+
+
+def prepared_as(
+    model: SignalSettings, settings: SignalSettings, place: object, *, fixed: bool = False
+) -> dict[str, Any]:
+    """Return the preparation of a model, or raise a SettingError for recordings of another one."""
+    trained = model.preparation.model_dump(exclude_defaults=True)
+    stated = settings.preparation.model_dump(exclude_defaults=True)
+    if stated != trained if fixed else not stated.items() <= trained.items():
+        here, of_model = (e.in_words or ("not prepared",) for e in (settings, model))
+        raise SettingError(
+            f"{place}: {here[0]}, but the model was trained on recordings {of_model[0]}: leave the "
+            "preparation out of signals.toml; the model prepares new recordings itself"
+        )
+    return trained
 
 
 def is_declared(path: Path) -> bool:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.signals import csv_recordings, event_files, mne_recordings, siena
-from sequela.signals.channels import Montage, canonical, to_microvolts
-from sequela.signals.cutting import Cutter, Stretch, no_subjects
+from sequela.signals.channels import Montage, canonical, to_microvolts, without
+from sequela.signals.cutting import Cutter, Stretch, filtered, no_subjects
 from sequela.signals.declaration import Classes
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.events import Event, check_inside, counted
 from sequela.signals.sampled import SignalFile
+from sequela.signals.segments import Segments, Shelf
 from sequela.signals.whose import PARTICIPANTS, bids_subject, listing, of_path, participants
-from sequela.signals.windows import Shelf, Whose, Windows
+from sequela.signals.windows import Whose
 
 _BACKGROUND = "background"
 NAMED = 10
@@ -91,7 +92,7 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
     return len(recorded) * 2 > len(texts) - len(listed)
 
 
-def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
+def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Segments:
     """Cut the recordings in a folder into windows."""
     folder = Folder.open(root, cutter.settings)
     epochs = all(each.file.epochs for each in folder.recordings)
@@ -194,7 +195,7 @@ class Folder:
             seconds[of] += file.seconds
         labels = [event.label for each in found for event in each.events]
         classes = classes or _classes(root, settings, labels)
-        channels = settings.channels or common(files)
+        channels = without(settings.reference, settings.channels or common(files))
         notes = _notes(found, classes, () if settings.channels else channels)
         return cls(tuple(found), settings, classes, channels, tuple(notes))
 
@@ -346,10 +347,11 @@ def _eeg(file: SignalFile) -> list[str]:
 
 def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
     file = recording.file
-    montage = Montage(folder.channels, [file.labels[i] for i in file.signals], str(file.path))
+    settings, there = cutter.settings, [file.labels[i] for i in file.signals]
+    montage = Montage(folder.channels, there, str(file.path), settings.reference)
     for note in montage.notes:
         cutter.note(note)
-    for piece in stretches_of(file, montage, cutter.settings.unit):
+    for piece in stretches_of(file, montage, settings):
         events = [replace(e, onset=e.onset - piece.offset) for e in recording.events]
         offset = recording.offset + piece.offset
         cutter.stretch(replace(piece, whose=recording.whose, offset=offset), events, classes)
@@ -359,12 +361,12 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Clas
 def stretches_of(
     file: SignalFile,
     montage: Montage,
-    unit: str | None = None,
+    settings: SignalSettings,
     remedy: str = "give it with --unit, or name other channels",
-) -> list[Stretch]:
-    """Return the signal of some channels of a file, piece by piece where it has gaps.
+) -> Sequence[Stretch]:
+    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
 
-    ``unit`` is that of channels whose unit is not a voltage.
+    Settings have the unit of channels whose unit is not a voltage.
     """
     needed = [file.signals[i] for i in montage.needs]
     rates = {file.rate(i) for i in needed}
@@ -374,7 +376,7 @@ def stretches_of(
             f"{file.path}: the channels have different rates ({each}); expected one; name channels "
             "of one rate with --channels"
         )
-    scales = [to_microvolts(file.units[i]) or to_microvolts(unit or "") for i in needed]
+    scales = [to_microvolts(file.units[i]) or to_microvolts(settings.unit or "") for i in needed]
     for i, scale in zip(needed, scales, strict=True):
         if scale is None:
             raise DataError(
@@ -387,7 +389,7 @@ def stretches_of(
         return montage.apply(file.read(needed, begin + first, begin + last) * factors)
 
     per_record, sfreq = file.samples[needed[0]], rates.pop()
-    return [
+    pieces = [
         Stretch(
             place=str(file.path),
             whose=Whose(file.path.name),
@@ -399,3 +401,4 @@ def stretches_of(
         )
         for piece in file.pieces
     ]
+    return filtered(pieces, settings)

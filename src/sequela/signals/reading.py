@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.signals import folders, tables
-from sequela.signals.channels import to_microvolts
-from sequela.signals.cutting import Cutter, Shelf, Stretch, no_subjects
+from sequela.signals.channels import Montage, to_microvolts, without
+from sequela.signals.cutting import Cutter, Shelf, Stretch, filtered, no_subjects
 from sequela.signals.declaration import Classes, declared
 from sequela.signals.events import Event, of_samples
-from sequela.signals.windows import Shelf as StoredShelf
-from sequela.signals.windows import Whose, Windows
+from sequela.signals.segments import Segments
+from sequela.signals.segments import Shelf as StoredShelf
+from sequela.signals.windows import Whose
 
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
 """The keys of a declaration that are only about classes."""
@@ -30,7 +31,7 @@ def read(
     given: SignalSettings | None = None,
     segment: SegmentLength | None = None,
     work: Path | None = None,
-) -> Windows:
+) -> Segments:
     """Read windows of the recordings at a path.
 
     Args:
@@ -42,8 +43,8 @@ def read(
     """
     settings = declared(path, given)
     title = settings.title or path.resolve().name.partition(".")[0]
-    with StoredShelf(work) as shelf:
-        cutter = Cutter(settings, segment, shelf)
+    with StoredShelf(work, settings.reject) as shelf:
+        cutter = Cutter(settings, segment, shelf, [*settings.in_words])
         if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
             return folders.read(path, cutter, shelf, title)
         return Reader(table_of(path), cutter).windows(shelf, title)
@@ -67,7 +68,7 @@ def cut_unlabelled(
     settings = declared(path, given).model_copy(
         update={name: fields[name].default for name in _OF_CLASSES}
     )
-    cutter = Cutter(settings, segment, shelf)
+    cutter = Cutter(settings, segment, shelf, [*settings.in_words])
     if folders.is_recording(path, settings) or folders.has_recordings(path, settings):
         folders.cut_all(path, cutter, done)
     else:
@@ -109,6 +110,10 @@ class Reader:
         self.n_gaps = 0
         unit = self.settings.unit or "µV"
         self.scale = to_microvolts(unit) or 1.0
+        channels = without(self.settings.reference, self.layout.channels)
+        self.montage = Montage(
+            channels, self.layout.channels, str(self.path), self.settings.reference
+        )
         if self.settings.unit is None:
             self.cutter.note("no unit is declared: the samples are assumed to be in µV")
         if self.settings.subject is None:
@@ -116,7 +121,7 @@ class Reader:
         if self.settings.recording is None and self.settings.id is None:
             self.cutter.note("no recording is declared: each row is a separate recording")
 
-    def windows(self, shelf: StoredShelf, title: str) -> Windows:
+    def windows(self, shelf: StoredShelf, title: str) -> Segments:
         """Read all windows of the table."""
         if self.settings.label is None:
             raise SettingError(
@@ -141,7 +146,8 @@ class Reader:
         # Labels were numbered as they came.
         final = np.array([classes.found[each] for each in self.seen], np.int64)
         shelf.label = [final[each] for each in shelf.label]
-        return shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
+        shelf.rejected = final[shelf.rejected]
+        return shelf.windows(classes.names, self.montage.names, title, self.cutter.notes)
 
     def cut_unlabelled(
         self, refuse: Callable[[str, str], None], done: Callable[[float | None], None]
@@ -201,7 +207,7 @@ class Reader:
                     f"{self.path} row {some.first + number}",
                     "" if named else row_id(some.first + number, signal),
                     {key: values[number] for key, values in some.said.items()},
-                    signal * self.scale,
+                    self.montage.apply(signal[self.montage.needs]) * self.scale,
                     start,
                 )
 
@@ -256,21 +262,15 @@ class Reader:
                 )
         sfreq, pieces = tables.pieces_of(self.path, times, self.settings.rate, first.first)
         self.n_gaps += len(pieces) - 1
+        stretches, events = [], []
         for a, b, _ in pieces:
-            part = signal[a:b].T
-            events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b]) if labels else []
-            yield (
-                Stretch(
-                    place,
-                    whose,
-                    sfreq,
-                    n_times=b - a,
-                    n_chans=len(part),
-                    read=_reads(part, self.scale),
-                    offset=float(times[a]),
-                ),
-                events,
+            part = self.montage.apply(signal[a:b].T[self.montage.needs])
+            events.append(
+                of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b]) if labels else []
             )
+            read, start = _reads(part, self.scale), float(times[a])
+            stretches.append(Stretch(place, whose, sfreq, b - a, len(part), read, start))
+        yield from zip(filtered(stretches, self.settings), events, strict=True)
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def row_id(row: int, signal: NDArray[np.float64]) -> str:
     return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
 
 
-def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
+def _reads(signal: NDArray[np.floating], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
     """Return a function that reads parts of a signal (n_chans, time) in µV."""
     return lambda first, last: signal[:, first:last].astype(np.float64) * scale
 

@@ -1,9 +1,11 @@
 """Segments: windows of fixed length, cut from recordings, that models are trained on."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,11 +18,14 @@ from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own
 from sequela.signals.simultaneous import LONGEST
-from sequela.signals.windows import Windows, cut_row, in_blocks, release, stored
+from sequela.signals.windows import Cut, Whose, cut_row, exceed, in_blocks, release, stored
 
 _GROUPINGS = ("subject_id", "site", "session_id")
 """The groupings of recordings, which may be unknown."""
 _HALF = 0.5  # sample
+_LEAST_UV = 0.2  # standard deviation of EEG; noise of an amplifier is below
+_MOST_UV = 5000
+_SOME_WINDOWS = 1000  # of which the amplitude is computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +111,180 @@ class Segments:
             return replace(self, signal=self.signal[keep], **kept)
         return replace(self, signal=stored(self.signal, np.arange(len(self))[keep], work), **kept)
 
+    def describe(self) -> str:
+        """Describe the segments, as lines of text."""
+        n_windows, n_chans, n_times = self.signal.shape
+        people = "not known" if self.subject_id is None else f"{len(np.unique(self.subject_id)):,}"
+        lines = {
+            "recordings": f"{self.n_recordings:,}",
+            "subjects": people,
+            "windows": f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz",
+            "channels": f"{n_chans}: {', '.join(self.channels)}",
+        }
+        for index, name in enumerate(self.classes):
+            of_class = self.label == index
+            recordings = len(np.unique(self.recording_id[of_class]))
+            lines[name] = f"{int(of_class.sum()):,} windows of {recordings:,} recordings"
+        said = [f"  {name:<13} {text}" for name, text in lines.items()]
+        return "\n".join([*said, *(f"  {note}" for note in self.notes)])
 
-def of_windows(windows: Windows) -> Segments:
-    """Turn windows of a user's recordings into segments, numbered in each recording from 1."""
-    ids = _numbered(windows.recording_id)
-    names = [f.name for f in fields(Segments) if f.name != "segment_id"]
-    return Segments(segment_id=ids, **{name: getattr(windows, name) for name in names})
+
+@dataclass
+class Shelf:
+    """A shelf for windows while they are cut; an unnamed file holds their samples.
+
+    Attributes:
+        work: Folder of the file; the system's temporary folder by default.
+        reject: Windows of a larger range in µV are counted and left out.
+        rejected: Their labels: int64 (window,).
+    """
+
+    work: Path | None = None
+    reject: float | None = None
+    n_chans: int = 0
+    n_times: int = 0
+    sfreq: float = 0.0
+    first: str = ""
+    n_dropped: int = 0
+    n_with_gap: int = 0
+    n_flat: int = 0
+    label: list[NDArray[np.int64]] = field(default_factory=list)
+    start: list[NDArray[np.float64]] = field(default_factory=list)
+    whose: list[Whose] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    rejected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # a map of it stays
+
+    def put(self, windows: Cut) -> None:
+        """Add windows of one recording; those with a gap (NaN) are counted and left out."""
+        cut, label, start, whose, sfreq, place = windows
+        if not self.first:
+            self.n_chans, self.n_times = cut.shape[1:]
+            self.sfreq, self.first = sfreq, place
+        if (self.n_chans, self.n_times) != cut.shape[1:] or not isclose(
+            self.sfreq, sfreq, rel_tol=1e-5
+        ):
+            raise DataError(
+                f"{place}: {cut.shape[1]} channels of {cut.shape[2]} samples at {sfreq:g} Hz; "
+                f"expected {self.n_chans} of {self.n_times} at {self.sfreq:g} Hz as in "
+                f"{self.first}; give channels, a window and a rate to resample to, which all have"
+            )
+        whole = np.isfinite(cut).all((1, 2))
+        if not whole.all():
+            self.n_with_gap += int((~whole).sum())
+            cut, label, start = cut[whole], label[whole], start[whole]
+        if (large := exceed(cut, self.reject)).any():
+            self.rejected = np.append(self.rejected, label[large])
+            cut, label, start = cut[~large], label[~large], start[~large]
+        self._file.write(np.ascontiguousarray(cut).data)
+        self.n_flat += int((cut.max(2) == cut.min(2)).any(1).sum()) if len(cut) else 0
+        self.label.append(label)
+        self.start.append(start)
+        self.whose.append(whose)
+        self.counts.append(len(cut))
+
+    def windows(
+        self, classes: tuple[str, ...], channels: Sequence[str], title: str, notes: Sequence[str]
+    ) -> Segments:
+        """Return all windows, recording by recording, in the order of time."""
+        n_windows = sum(self.counts)
+        if self.reject:
+            labels = np.concatenate([self.rejected, *self.label])
+            of_class = [
+                f"{(self.rejected == n).sum():,} of {(labels == n).sum():,} of {name}"
+                for n, name in enumerate(classes)
+            ]
+            what = f"windows with more than {self.reject:g} µV from peak to peak are left out"
+            notes = [*notes, f"{what}: {', '.join(of_class)}"]
+        if not n_windows:
+            raise DataError(
+                f"{title}: no window has a class; expected some; look at the classes, the events "
+                f"and the length of a window ({'; '.join([*notes, *self._notes()])})"
+            )
+        counts = np.bincount(np.concatenate(self.label), minlength=len(classes))
+        if not counts.all():
+            raise DataError(
+                f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
+                f"of each class; correct the classes or the events ({'; '.join(notes)})"
+            )
+        self._file.flush()
+        shape = (n_windows, self.n_chans, self.n_times)
+        signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
+        recording, subject, site, session = (
+            np.repeat(np.array(["" if e is None else e for e in ids], np.str_), self.counts)
+            for ids in zip(*self.whose, strict=True)
+        )
+        missing = {name: {getattr(e, name) is None for e in self.whose} for name in Whose._fields}
+        for name in ("subject", "session"):
+            if len(missing[name]) > 1:
+                raise DataError(
+                    f"some recordings name their {name} and some do not: expected all or none"
+                )
+        _check_one(recording, subject, "subject")
+        _check_one(recording, session, "session")
+        notes = (*notes, *self._notes(), *_amplitude(signal))
+        start = np.concatenate(self.start)
+        order = np.lexsort((np.arange(n_windows), start, recording))
+        if (np.diff(order) != 1).any():
+            signal = stored(signal, order, self.work)
+        return Segments(
+            signal=signal,
+            label=np.concatenate(self.label)[order],
+            segment_id=_numbered(recording[order]),
+            recording_id=recording[order],
+            subject_id=subject[order] if False in missing["subject"] else None,
+            site=site[order] if False in missing["site"] else None,
+            session_id=session[order] if False in missing["session"] else None,
+            start=start[order],
+            sfreq=self.sfreq,
+            classes=classes,
+            channels=tuple(channels),
+            title=title,
+            notes=notes,
+            n_dropped=self.n_dropped,
+        )
+
+    def _notes(self) -> Iterator[str]:
+        if self.n_dropped:
+            yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
+        if self.n_with_gap:
+            yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
+        if self.n_flat:
+            flat = "have a flat channel, one value throughout; they are kept"
+            yield f"{self.n_flat:,} windows {flat}"
+
+
+def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
+    """Yield a warning if windows (window, n_chans, n_times) have an amplitude that EEG has not."""
+    rows = np.arange(0, len(signal), max(1, len(signal) // _SOME_WINDOWS))
+    blocks = in_blocks(signal, rows)
+    spread = np.concatenate([block.std(axis=2, dtype=np.float64) for block in blocks])
+    median = float(np.median(spread))
+    if not _LEAST_UV <= median <= _MOST_UV:
+        yield (
+            f"the median standard deviation of a window is {median:.2g} µV, and that of EEG is "
+            f"{_LEAST_UV:g} to {_MOST_UV:,} µV: is the unit right? --unit names another"
+        )
+
+
+def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
+    pairs = np.unique(np.stack([recording, ids]), axis=1)
+    ids, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        several = str(ids[counts > 1][0])
+        named = ", ".join(pairs[1][pairs[0] == several][:3])
+        raise DataError(
+            f"recording {several} is of several {name}s ({named}): expected one; give the "
+            "recordings of each separate ids"
+        )
 
 
 def _numbered(recording_id: NDArray[np.str_]) -> NDArray[np.str_]:

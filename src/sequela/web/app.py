@@ -73,7 +73,7 @@ class Service:
     async def send_example(self) -> Response:
         """Return the example."""
         if self.example is None:
-            raise Refusal(404, "this model has no example: none of its codes is frequent")
+            raise Refusal(404, "this model has no example")
         return Response(self.example.body, media_type=self.example.kind)
 
     async def answer(self, request: Request) -> Response:
@@ -84,10 +84,9 @@ class Service:
         headers, path = request.headers, request.url.path
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in self.kinds:
-            raise Refusal(
-                415,
-                f"the media type is {kind or 'missing'}: expected one of {', '.join(self.kinds)}",
-            )
+            reason = ", as the model filters whole recordings" if len(self.kinds) == 1 else ""
+            expected = f"one of {', '.join(self.kinds)}{reason}"
+            raise Refusal(415, f"the media type is {kind or 'missing'}: expected {expected}")
         body = await request.body()
         if len(self.small) + len(self.large) >= self.limits.waiting:
             raise BUSY

@@ -20,7 +20,7 @@ from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
 from sequela.signals.tables import is_number
-from sequela.signals.windows import cut_row
+from sequela.signals.windows import cut_row, exceed
 from sequela.web.guards import Limits
 from sequela.web.patients import COLUMNS, NUMBER, Patient, Reader, patients_of, patients_of_rows
 
@@ -39,6 +39,9 @@ _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e6
 
 def kinds_of(model: ServedModel) -> tuple[str, ...]:
     """Return the supported media types."""
+    prepared = getattr(model.facts.takes, "preparation", None)
+    if prepared and (prepared.reference or prepared.filter or prepared.notch):
+        return (EDF,)  # a whole recording: a single segment cannot be filtered
     kinds = {"signal": (JSON, BINARY, PARQUET, CSV, EDF), "records": (JSON, PARQUET, CSV)}
     return kinds[model.facts.kind]
 
@@ -180,7 +183,10 @@ class Bodies:
                 f"segments have {lengths.min()} to {lengths.max()} samples: expected "
                 f"{self._n_times} of each channel"
             )
-        return Examples(inputs, ids)
+        most, notes = self.model.signal.preparation.reject, []
+        if large := np.count_nonzero(exceed(whole, most)):
+            notes = [f"Range above {most:g} µV, as in no window of the training: {large} segments."]
+        return Examples(inputs, ids, notes)
 
     def _of_json(self, body: bytes, query: Mapping[str, str]) -> Examples:
         said = _value(body)
@@ -310,7 +316,7 @@ class Bodies:
         cut, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
         left = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
         found = self._examples(cut, _numbers(len(cut)))
-        return replace(found, notes=[*notes, *left], recording=True)
+        return replace(found, notes=[*notes, *found.notes, *left], recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
         import csv

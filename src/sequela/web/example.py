@@ -9,7 +9,7 @@ import numpy as np
 from sequela.datasets.catalog import EXCERPTS
 from sequela.serving.about import Records, Signal
 from sequela.serving.served import ServedModel
-from sequela.web.bodies import CSV, JSON
+from sequela.web.bodies import CSV, JSON, kinds_of
 
 _BONN, _RATE = "S001", 173.61
 _SECONDS = 24
@@ -26,7 +26,9 @@ class Example(NamedTuple):
 
 
 def example_of(model: ServedModel) -> Example | None:
-    """Return an example for a model; ``None`` if no code of its training is frequent enough."""
+    """Return an example for a model; ``None`` without one: it filters, or its codes are rare."""
+    if CSV not in kinds_of(model):
+        return None
     return _MADE[model.facts.kind](model.facts.takes)
 
 

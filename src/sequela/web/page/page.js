@@ -40,8 +40,11 @@ async function readModel() {
   $("title").textContent = model.title;
   $("question").textContent = `It predicts ${model.question}.`;
   const signal = model.kind === "signal";
-  $("formats").textContent = signal
-    ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
+  const whole = model.serves.media_types.length === 1;
+  $("formats").textContent = whole
+    ? "A whole recording as EDF or BDF, which the model filters first."
+    : signal
+      ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
     : model.records.columns
     ? `A csv file with one row per patient and the columns ${model.records.columns.join(", ")}; or a patient's coded visits as JSON.`
     : "A patient's coded visits as JSON, or as csv with the columns time and code.";
@@ -72,6 +75,11 @@ function costOf(cost) {
   return `${count(cost.parameters)} parameters; ${work}; trained in ${count(Math.round(cost.train_seconds))} s`;
 }
 
+function prepared() {
+  const settings = Object.entries(model.signal.preparation || {});
+  return settings.map(([name, value]) => `; ${name} ${[value].flat().join(" ")}`).join("");
+}
+
 function showCard() {
   const card = $("card"), training = model.training, sets = model.calibration.conformal;
   card.replaceChildren();
@@ -80,7 +88,7 @@ function showCard() {
     "Trained on": `${training.title} (${training.licence}); ${training.examples.train} examples`,
     Classes: model.classes.join(", "),
     Reads: model.kind === "signal"
-      ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
+      ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples${prepared()}`
       : `${model.records.codes} codes, ${model.records.channels} measurements`,
     Cost: costOf(model.cost),
     "Prediction sets": sets ? `fitted on the validation set, so that ${percent(sets.promised)} of the sets of new examples like those contain the true class` : "none for times to an event",

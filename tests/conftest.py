@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import vl_convert
 from filelock import FileLock
 from tests import postgres
 
+from sequela.cohort import question
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.errors import SettingError
@@ -91,6 +93,15 @@ def unsettled() -> Iterator[None]:
     """Files need not be on the disk at once: no test cuts the power, and each wait takes time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cohort_cache() -> Iterator[None]:
+    """Keep the last 16 cohorts, where the package keeps one: tests of the same data alternate."""
+    keep = lru_cache(maxsize=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(question, "_selected", keep(question._selected.__wrapped__))
         yield
 
 

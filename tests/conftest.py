@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ def drawings(base: Path) -> Iterator[None]:
     draw, folder = vl_convert.vegalite_to_svg, base / "drawings"
     folder.mkdir(exist_ok=True)
 
-    def draw_once(specification: Mapping[str, Any]) -> str:
+    def draw_once(specification: dict[str, Any]) -> str:
         content = json.dumps(specification).encode()
         path = folder / hashlib.sha256(content).hexdigest()
         if not path.exists():

@@ -114,7 +114,7 @@ finally:
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Our modules that a process has loaded after a run, and after the command for such a run."""
     place = tmp_path_factory.mktemp("imports")
-    command = [sys.executable, "-c", PROGRAM, place, EXCERPTS / "bonn.parquet"]
+    command = [sys.executable, "-c", PROGRAM, f"{place}", f"{EXCERPTS}/bonn.parquet"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = [line.split() for line in printed.splitlines()]
     return {when: names for when, *names in lines if when in ("run:", "command:")}

@@ -1,7 +1,7 @@
 """Learning curves: one number over the epochs, on the training and the validation set."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 
@@ -44,7 +44,7 @@ def learning_curve(
         for r, row in zip(history, rows, strict=True)
         if r.epoch % step == 0
     ]
-    axes = {"x": alt.X("epoch:Q"), "y": alt.Y(f"{number}:Q")}
+    axes: dict[str, Any] = {"x": alt.X("epoch:Q"), "y": alt.Y(f"{number}:Q")}
     points = chart_of(marked).encode(**axes, description=alt.Description("hover:N"))
     points = points.mark_point(size=80, opacity=0, filled=True, aria=True)
     rule = chart_of([{"epoch": kept}]).encode(x=alt.X("epoch:Q"))

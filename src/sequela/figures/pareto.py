@@ -81,8 +81,8 @@ def accuracy_against_operations(
         scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
     )
     base = chart_of(data).encode(x=x)
-    counted = "isValid(datum.operations)"
-    colour = alt.ColorValue(SECOND, condition={"test": counted, "value": FIRST})
+    is_counted = "isValid(datum.operations)"
+    colour = alt.ColorValue(SECOND, condition={"test": is_counted, "value": FIRST})
     bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2=alt.Y2("high:Q"), color=colour)
     frontier = base.transform_filter("datum.front").encode(y=alt.Y("accuracy:Q"))
     line = frontier.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1)
@@ -90,7 +90,7 @@ def accuracy_against_operations(
         y=alt.Y("accuracy:Q"),
         color=colour,
         fill=alt.FillValue(PAPER, condition={"test": "datum.front", "value": FIRST}),
-        shape=alt.ShapeValue("diamond", condition={"test": counted, "value": "circle"}),
+        shape=alt.ShapeValue("diamond", condition={"test": is_counted, "value": "circle"}),
         description=alt.Description("hover:N"),
     )
     layers = [bars, line, points, *_names(data, scales, x, width)]

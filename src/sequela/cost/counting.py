@@ -22,7 +22,7 @@ from sequela.cost.meta import describe
 from sequela.cost.rules import conventions
 from sequela.cost.rules.conventions import Convention
 from sequela.cost.rules.formula import Formula, add, formula, multiply
-from sequela.cost.trace import Place, Row, Trace, trace
+from sequela.cost.trace import Row, Trace, trace
 from sequela.errors import ModelError
 
 UNKNOWN_SHOWN = 5
@@ -159,8 +159,5 @@ def _report(seen: Trace) -> ReportCount:
     return ReportCount(tuple(parts), tuple(omissions))
 
 
-def _noted(places: Counter[Place]) -> tuple[Noted, ...]:
-    return tuple(
-        Noted(place.operation, ", ".join(filter(None, (place.module, place.line))), times)
-        for place, times in places.items()
-    )
+def _noted(places: Counter[tuple[str, str]]) -> tuple[Noted, ...]:
+    return tuple(Noted(operation, place, times) for (operation, place), times in places.items())

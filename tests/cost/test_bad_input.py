@@ -346,7 +346,7 @@ def _without(*path: str) -> Callable[[Values], None]:
     [
         (_without("layers"), "layers: Field required"),
         (_without("unknown"), "unknown: Field required"),
-        (_without("layers", "work"), r"layers\.0\.calls: Field required"),
+        (_without("layers", "work"), r"layers\.0\.work: Field required"),
         (_without("layers", "work", "parts", "macs"), r"parts\.0\.cost: Field required"),
         (_without("layers", "work", "symbols", "n"), "'2·n' is not a formula of the symbols m"),
         (_without("layers", "parameter_formula", "formula"), "an instance of Formula"),

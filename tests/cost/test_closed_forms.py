@@ -142,7 +142,7 @@ def test_a_bags_rows_are_added_or_compared(mode: str, said: str) -> None:
     items, offsets = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1])
     found = account(nn.EmbeddingBag(5, 3, mode=mode), (items, offsets))
     (layer,) = found.layers
-    assert [part.label for calls in layer.calls for part in calls.work.parts] == [said]
+    assert [part.label for work in layer.work for part in work.parts] == [said]
     assert found.operations == 3 * (4 - 2)
 
 

@@ -87,6 +87,7 @@ def with_weight(compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -
 
 
 attend = nn.functional.scaled_dot_product_attention
+ENDS = torch.tensor([0, 4])
 PADDED = r"_embedding_bag \(not in this form\)"
 
 
@@ -113,6 +114,7 @@ PADDED = r"_embedding_bag \(not in this form\)"
         (nn.Bilinear(4, 4, 2), (X, X), "_trilinear"),
         (nn.EmbeddingBag(5, 2, padding_idx=0), torch.zeros(1, 2, dtype=torch.long), PADDED),
         (nn.EmbeddingBag(5, 2, mode="sum"), (torch.zeros(1, 2).long(), None, X[:, :2]), PADDED),
+        (nn.EmbeddingBag(5, 2, include_last_offset=True), (torch.arange(4), ENDS), PADDED),
         (Made(lambda _, x: x.norm(p=1)), X, r"norm \(not in this form\)"),
         (Made(lambda _, x: torch.add(x, x, alpha=2)), X, r"aten::add.Tensor \(not in this form\)"),
         (Made(lambda _, x: torch.addmm(x, x, x.T, beta=2)), X, r"addmm \(not in this form\)"),

@@ -1,5 +1,6 @@
 """Work that a plain count on paper gives: reductions, sorting, and arguments given by place."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,16 @@ def test_the_formula_of_a_recurrence_gives_the_parameters_that_torch_holds(
         assert layer.parameters.value == sum(p.numel() for p in model.parameters())
         found = account(model, torch.zeros(7, 1, 3))
         assert [row.parameter_formula for row in found.layers] == [layer.parameters]
+
+
+def test_each_layer_of_a_recurrence_has_its_own_parameters() -> None:
+    model = nn.GRU(3, 4, 12, bidirectional=True)
+    sizes: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        sizes[name.removesuffix("_reverse").rpartition("_l")[2]] += parameter.numel()
+    layers = account(model, torch.zeros(5, 1, 3)).layers
+    assert {layer.name.rpartition(".l")[2]: layer.parameters for layer in layers} == sizes
+    assert all(layer.formula.startswith("D·T") for layer in layers)
 
 
 @pytest.mark.parametrize(("mode", "said"), [("sum", "additions"), ("max", "comparisons")])

@@ -141,12 +141,14 @@ class _Functions(TorchFunctionMode):
                 raise
         with seen.hiding():
             result = func(*args, **kwargs)
-        arguments = dict(zip(ATTENDED, args, strict=False)) | kwargs
-        query, key, value = (arguments.get(name) for name in ATTENDED[:3])
+        name = seen.stack[-1][0]
         if _transformed():
-            seen.miss(TRANSFORM, seen.stack[-1][0])
-        elif any(map(seen.is_weight, (query, key, value))):
-            seen.miss("scaled_dot_product_attention of weights", seen.stack[-1][0])
+            seen.miss(TRANSFORM, name)
+            return result
+        arguments = dict(zip(ATTENDED, args, strict=False)) | kwargs
+        query, key, value = (arguments[argument] for argument in ATTENDED[:3])
+        if any(map(seen.is_weight, (query, key, value))):
+            seen.miss("scaled_dot_product_attention of weights", name)
         else:
             layer = operators.attention(result, query, key, arguments.get("attn_mask"))
             seen.add("attention", [layer])
@@ -218,8 +220,9 @@ class Trace(TorchDispatchMode):
             with self.hiding():
                 result = forward(*args, **kwargs)
                 arguments = signature(forward).bind(*args, **kwargs).arguments
-                layers = rule(modules.Call(module, arguments, self.padded_rows))
-            if layers is None or _transformed():
+                called = modules.Call(module, arguments, self.padded_rows)
+                layers = None if _transformed() else rule(called)
+            if layers is None:
                 kind = f"{type(module).__name__} {OTHER_FORM}"
                 self.miss(TRANSFORM if _transformed() else kind, name)
             else:

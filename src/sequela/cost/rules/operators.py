@@ -234,7 +234,8 @@ def embedding_bag(op: Operation) -> list[Layer] | None:
     sizes = [end - begin for begin, end in pairwise(bounds)]
     modes: tuple[Literal["sum", "mean", "max"], ...] = ("sum", "mean", "max")
     counts = (sum(sizes), sum(size > 0 for size in sizes))
-    return [bags(*op["weight"].shape, *counts, modes[op["mode"]])]
+    rows, width = op["weight"].shape
+    return [bags(rows, width, *counts, modes[op["mode"]])]
 
 
 def fourier(op: Operation) -> list[Layer] | None:

@@ -12,6 +12,10 @@ from sequela.datasets.catalog import EXCERPTS
 
 LINES, CODE = 62_707, 44_858
 """All lines of ``src/``, and those that are not docstrings, comments or blank."""
+MODULES, OTHER_TEXT = 359, 5_873
+"""Modules of ``src/`` and lines of its TOML, templates, JavaScript and JSON."""
+TESTS, MEASUREMENTS = 46_000, 9_000
+"""Lines of Python in ``tests/``, and in ``benchmarks/``."""
 IMPORTS = 103
 """Our modules that a run on recordings loads."""
 IMPORTS_OF_THE_COMMAND = 127
@@ -55,6 +59,25 @@ def test_the_source_keeps_its_budget() -> None:
     lines, code = map(sum, zip(*counts, strict=True))
     assert lines <= LINES
     assert code <= CODE
+
+
+def lines_of(folder: Path, *suffixes: str) -> int:
+    """Count the lines of the files that git knows in a folder, by the ends of their names."""
+    listed = ["git", "ls-files", "-z", *(f"*{suffix}" for suffix in suffixes)]
+    names = subprocess.run(listed, check=True, capture_output=True, text=True, cwd=folder).stdout
+    paths = [folder / name for name in names.split("\0") if name]
+    return sum(len(path.read_text("utf-8").splitlines()) for path in paths)
+
+
+def test_the_rest_keeps_its_budget() -> None:
+    root = SOURCE.parent
+    if not (root / ".git").exists():
+        pytest.skip("not a clone")
+    modules = [path for path in SOURCE.rglob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MODULES
+    assert lines_of(SOURCE, ".toml", ".j2", ".html", ".css", ".js", ".json") <= OTHER_TEXT
+    assert lines_of(root / "tests", ".py") <= TESTS
+    assert lines_of(root / "benchmarks", ".py") <= MEASUREMENTS
 
 
 def test_no_package_is_a_corridor() -> None:

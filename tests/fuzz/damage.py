@@ -221,17 +221,18 @@ class Damaged:
     Attributes:
         files: The files of the folder.
         plain: The same unpacked; ``None`` if the packing itself was damaged.
-        seed: The files before the change.
+        before: The files of the seed, unpacked where ``plain`` is.
     """
 
     files: Files
     plain: Files | None
-    seed: Files
+    before: Files
 
     def _repr_pretty_(self, printer: Any, _: bool) -> None:  # noqa: FBT001
         """Print the changed bytes for hypothesis, and not the rest of the files."""
-        for name, old in self.seed.items():
-            new = self.files[name]
+        after = self.files if self.plain is None else self.plain
+        for name, old in self.before.items():
+            new = after[name]
             start = _equal(old, new)
             end = _equal(old[start:][::-1], new[start:][::-1])
             if old != new:
@@ -307,17 +308,18 @@ class Case:
 @st.composite
 def damaged(draw: st.DrawFn, case: Case) -> Damaged:
     """Change a file once or twice, or change a packed file."""
-    seed, packed = case.seed(), case.packed
+    plain = dict(case.seed())
     if case.change_packed and draw(st.booleans()):
-        name = draw(st.sampled_from(sorted(packed)))
-        content = draw(case.change_packed(packed[name]))
-        plain = {**seed, name: content} if name in seed else None  # a file that is not packed
-        return Damaged({**packed, name: content}, plain, packed)
-    plain = dict(seed)
+        name = draw(st.sampled_from(sorted(case.packed)))
+        content = draw(case.change_packed(case.packed[name]))
+        files = {**case.packed, name: content}
+        if name in plain:  # a file that is not packed
+            return Damaged(files, {**plain, name: content}, plain)
+        return Damaged(files, None, case.packed)
     for _ in range(draw(st.sampled_from((1, 1, 1, 1, 2)))):
         name = draw(st.sampled_from(sorted(plain)))
         plain[name] = draw(case.change(plain[name]))
-    return Damaged(case.pack(plain), plain, packed)
+    return Damaged(case.pack(plain), plain, case.seed())
 
 
 @contextmanager

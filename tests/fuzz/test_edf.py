@@ -208,3 +208,9 @@ CASES = {
 @given(data=st.data())
 def test_damaged_edf(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)
+
+
+def test_labels_that_end_with_nul_bytes() -> None:
+    """hypothesis showed that the annotations were lost."""
+    content = recording()[NAME].replace(b"EDF Annotations ", b"EDF Annotations\0")
+    assert CASES["edf"].read_files({NAME: content}) == CASES["edf"].values

@@ -97,8 +97,11 @@ def rounded(new: Any, first: Any) -> Any:
     return new
 
 
+CASE = Case(json_files, read, changed_json)
+
+
 @pytest.mark.slow
 @examples(8)
 @given(data=st.data())
 def test_edited_folds(data: st.DataObject) -> None:
-    Case(json_files, read, changed_json).check(data)
+    CASE.check(data)

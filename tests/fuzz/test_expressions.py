@@ -205,7 +205,10 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+CASE = Case(lambda: {FILE: b"i + 3"}, read, changed, second_value)
+
+
 @examples(8)
 @given(data=st.data())
 def test_drawn_expressions(data: st.DataObject) -> None:
-    Case(lambda: {FILE: b"i + 3"}, read, changed, second_value).check(data)
+    CASE.check(data)

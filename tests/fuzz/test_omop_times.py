@@ -189,8 +189,11 @@ def second_events(files: Files) -> Any:
     return dict.fromkeys(sorted(events), 1)
 
 
+CASE = Case(database, read, changed, second_events)
+
+
 @pytest.mark.slow
 @examples(8)
 @given(data=st.data())
 def test_changed_times(data: st.DataObject) -> None:
-    Case(database, read, changed, second_events).check(data)
+    CASE.check(data)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -170,9 +171,14 @@ def functions(_: st.DrawFn, model: onnx.ModelProto) -> None:
 CHANGES = (weights, operation, wire, last, external, shape, kind, large, functions)
 
 
-@examples()
-@given(data=st.data())
-def test_changed_models(file: Path, data: st.DataObject) -> None:
+@pytest.fixture(scope="module")
+def case(file: Path) -> Case:
     parts = cache(lambda: parts_of(file.read_bytes()))
     pack = lambda files: {FILE: sealed(files[ABOUT], files[GRAPH])}  # noqa: E731
-    Case(parts, read, changed, second_probabilities, pack).check(data)
+    return Case(parts, read, changed, second_probabilities, pack)
+
+
+@examples()
+@given(data=st.data())
+def test_changed_models(case: Case, data: st.DataObject) -> None:
+    case.check(data)

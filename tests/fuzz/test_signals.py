@@ -42,10 +42,10 @@ def zipped(name: str, beside: tuple[str, ...] = ()) -> Callable[[Files], Files]:
     def pack(files: Files) -> Files:
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as archive:
-            for member in files.keys() - set(beside):
-                archive.writestr(
-                    zipfile.ZipInfo(member), files[member], compress_type=zipfile.ZIP_DEFLATED
-                )
+            for member, content in files.items():
+                if member not in beside:
+                    info = zipfile.ZipInfo(member)
+                    archive.writestr(info, content, compress_type=zipfile.ZIP_DEFLATED)
         return {name: out.getvalue(), **{file: files[file] for file in beside}}
 
     return pack

@@ -22,6 +22,9 @@ from sequela.tables.sources import physionet2012
 OUTCOMES = "Outcomes-a.txt"
 OUTCOME_COLUMNS = ["RecordID", "SAPS-I", "SOFA", "Length_of_stay", "Survival", "In-hospital_death"]
 RECORD_COLUMNS = ["Time", "Parameter", "Value"]
+UNKNOWN = ("Age", "Gender", "Height", "ICUType", "Weight", "DiasABP", "MAP", "NIDiasABP", "NIMAP",
+           "NISysABP", "SysABP")  # fmt: skip
+"""Parameters that are -1 where they were not measured."""
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -117,13 +120,18 @@ def number(text: str) -> float:
 
 
 def in_range(parameter: str, value: float, recordid: int) -> bool:
-    closed = {"RecordID": (recordid,), "Gender": (-1, 0, 1), "ICUType": (1, 2, 3, 4)}
+    if value == -1 and parameter in UNKNOWN:
+        return True
+    closed = {
+        "RecordID": (recordid,),
+        "Gender": (0, 1),
+        "ICUType": (1, 2, 3, 4),
+        "MechVent": (0, 1),
+    }
     if parameter in closed:
         return value in closed[parameter]
-    if parameter == "Age":
-        return value == -1 or 0 <= value <= 130
-    least = {"Temp": -50.0, "Height": -1.0, "Weight": -1.0}.get(parameter, 0.0)
-    return parameter in parameters() and least <= value <= 1e5
+    least, most = {"Temp": (-50, 60), "Age": (0, 120)}.get(parameter, (0, 1e5))
+    return parameter in parameters() and least <= value <= most
 
 
 ZIP = zipped("set-a.zip", (OUTCOMES,))

@@ -37,8 +37,8 @@ Change = Callable[[bytes], st.SearchStrategy[bytes]]
 """Makes the strategy that changes a content."""
 
 FIELDS = (
-    "", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e400", "-1", "-5", "0", "1.5", "1e3",
-    "0x10", "1_000", "+5", "007", "99:99", "24:00", "9007199254740993", "9223372036854775807",
+    "", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e400", "-1", "-5", "0", "1", "2", "1.5",
+    "1e3", "0x10", "1_000", "+5", "007", "99:99", "24:00", "9007199254740993", "9223372036854775807",
     "9223372036854775808", "-9223372036854775809", "1" * 400, "9999-12-31 00:00:00",
     "290000-01-01 00:00:00", "2100-01-01 00:00:00+05:30", "0044-03-15 BC",
     "\N{ARABIC-INDIC DIGIT FIVE}", "\N{FULLWIDTH DIGIT FIVE}", "true", "null", "None", "'", '"',
@@ -79,6 +79,7 @@ def changed_bytes(content: bytes) -> st.SearchStrategy[bytes]:
         st.builds(lambda at, bit: _flipped(content, at, bit), place, st.integers(0, 7)),
         place.map(lambda at: content[:at]),
         place.map(lambda at: content[at:]),
+        st.integers(1, 8).map(lambda size: content[:-size]),
         st.builds(lambda at, size: content[:at] + content[at + size :], place, width),
         st.builds(lambda at, size: content[: at + size] + content[at:], place, width),
         (junk | st.binary(min_size=40, max_size=40)).map(lambda end: content + end),
@@ -291,7 +292,8 @@ class Case:
         except SequelaError as error:
             message = str(error).strip()
         if message is not None:
-            assert len(message.splitlines()) == 1, message
+            assert message
+            assert "\n" not in message
             event("refused")
             return
         if same(new, values):

@@ -95,7 +95,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@examples(8)
+@examples(10)
 @given(data=st.data())
 def test_damaged_meds(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)

@@ -193,7 +193,7 @@ CASE = Case(database, read, changed, second_events)
 
 
 @pytest.mark.slow
-@examples(8)
+@examples(12)
 @given(data=st.data())
 def test_changed_times(data: st.DataObject) -> None:
     CASE.check(data)

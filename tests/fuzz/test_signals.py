@@ -158,7 +158,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@examples()
+@examples(2)
 @given(data=st.data())
 def test_damaged_recordings(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)

@@ -143,7 +143,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@examples()
+@examples(2)
 @given(data=st.data())
 def test_damaged_stays(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)

@@ -176,7 +176,7 @@ NAMES = [pytest.param(name, marks=[] if name in USUAL else [pytest.mark.slow]) f
 
 
 @pytest.mark.parametrize("name", NAMES)
-@examples(8)
+@examples(10)
 @given(data=st.data())
 def test_damaged_tables(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)

@@ -5,7 +5,8 @@ import io
 import json
 import math
 import re
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -57,6 +58,10 @@ def encoder() -> str:
     path = Path(mkdtemp(prefix="fuzz-")) / "encoder.py"
     path.write_text(ENCODER, "utf-8")
     return f"{path}:Encoder"
+
+
+def lines_of(words: Sequence[str]) -> Files:
+    return {FILE: "".join(f"{word}\n" for word in words).encode()}
 
 
 def words_of(content: bytes) -> list[str]:
@@ -179,7 +184,7 @@ def changed(content: bytes) -> st.SearchStrategy[bytes]:
 
 CASES = {
     name: Case(
-        lambda words=words: {FILE: "".join(f"{word}\n" for word in words).encode()},
+        partial(lines_of, words),
         read,
         changed,
         second_account,

@@ -33,7 +33,9 @@ Rows = list[dict[str, str]]
 
 @cache
 def database() -> Files:
-    persons, visits, measurements = [], [], []
+    names = ("person", "visit_occurrence", "measurement")
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    persons, visits, measurements = tables.values()
     for p in range(1, PEOPLE + 1):
         day = f"2020-{p % 12 + 1:02d}-{p % 27 + 1:02d}"
         persons.append({"person_id": p, "gender_concept_id": 8507, "year_of_birth": 1940 + p})
@@ -52,7 +54,6 @@ def database() -> Files:
     deaths = [
         {"person_id": p, "death_date": "2021-02-01", "death_datetime": ""} for p in range(1, 25)
     ]
-    tables = {"person": persons, "visit_occurrence": visits, "measurement": measurements}
     with tempfile.TemporaryDirectory() as name:
         root = written(Path(name), {**tables, "death": deaths})
         return {path.name: path.read_bytes() for path in root.iterdir()}

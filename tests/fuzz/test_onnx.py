@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -89,7 +89,9 @@ def changed_graph(draw: st.DrawFn, content: bytes) -> bytes:
 def tensor_of(draw: st.DrawFn, model: onnx.ModelProto) -> onnx.TensorProto:
     """Draw one of the weights, which are the values of constant nodes."""
     constants = [node for node in model.graph.node if node.op_type == "Constant"]
-    tensors = [a.t for node in constants for a in node.attribute if a.t.dims]
+    tensors: list[onnx.TensorProto] = [
+        a.t for node in constants for a in node.attribute if a.t.dims
+    ]
     assume(tensors)
     return draw(st.sampled_from(tensors))
 
@@ -159,6 +161,7 @@ def large(draw: st.DrawFn, model: onnx.ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.array([size, 1, 178]), "large"))
     first = next((node for node in model.graph.node if "signal" in node.input), None)
     assume(first)
+    assert first
     first.input[[*first.input].index("signal")] = "grown"
     model.graph.node.insert(0, helper.make_node("Expand", ["signal", "large"], ["grown"]))
 

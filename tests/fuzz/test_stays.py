@@ -83,8 +83,8 @@ def second_stays(files: Files) -> Any:
                 return None
             if not in_range(parameter, number(value), recordid):
                 return None
-            cells = (recordid, clock, parameter, number(value))
-            for column, cell in zip(records.values(), cells, strict=True):
+            row = (recordid, clock, parameter, number(value))
+            for column, cell in zip(records.values(), row, strict=True):
                 column.append(cell)
     names = ("recordid", "saps_i", "sofa", "length_of_stay", "survival", "in_hospital_death")
     outcomes: dict[str, list[Any]] = {name: [] for name in names}
@@ -93,10 +93,10 @@ def second_stays(files: Files) -> Any:
         numbers = [number(cell) for cell in line]
         if not all(-1 <= value <= 2**53 for value in numbers):
             return None
-        recordid, saps, sofa, *days, died = numbers
-        if died not in (0, 1) or not all(value.is_integer() for value in (recordid, *days)):
+        patient, saps, sofa, *days, died = numbers
+        if died not in (0, 1) or not all(value.is_integer() for value in (patient, *days)):
             return None
-        cells = (int(recordid), saps, sofa, *map(int, days), int(died))
+        cells = (int(patient), saps, sofa, *map(int, days), int(died))
         for column, cell in zip(outcomes.values(), cells, strict=True):
             column.append(cell)
     return {"outcomes": outcomes, "records": records} if lines else None

@@ -36,7 +36,7 @@ LAB = {"subject_id": 5, "hadm_id": 51, "itemid": 1, "valuenum": 2.5, "valueuom":
 SCORE = {"patientunitstayid": 1, "apachepatientresultsid": 1, "apacheversion": "IV",
          "acutephysiologyscore": 23, "apachescore": 47, "predictedhospitalmortality": "8.2E-2",
          "actualhospitalmortality": "EXPIRED"}  # fmt: skip
-NAFLD = {
+NAFLD: dict[str, list[dict[str, Any]]] = {
     "nafld1": [
         {"id": i, "age": 50 + i, "male": i % 2, "weight": 70 + i, "height": 170 + i, "bmi": 20.5,
          "case_id": i, "futime": 900 + i, "status": i % 2}

@@ -294,7 +294,7 @@ class Case:
             message = str(error).strip()
         if message is not None:
             assert message
-            assert "\n" not in message
+            assert "\n" not in message, message
             event("refused")
             return
         if same(new, values):

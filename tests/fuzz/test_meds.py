@@ -95,7 +95,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@examples(10)
+@examples(16)
 @given(data=st.data())
 def test_damaged_meds(name: str, data: st.DataObject) -> None:
     CASES[name].check(data)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.budget",)
 # The same examples each time; `pytest --hypothesis-profile default` draws others.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=2_000, deadline=None)
 if hypothesis.settings.get_current_profile_name() == "default":
     hypothesis.settings.load_profile("same")
 Once = Callable[[str, Callable[[Path], object]], Path]

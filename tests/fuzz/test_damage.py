@@ -40,7 +40,7 @@ def test_a_fault_is_noticed(
 ) -> None:
     case = replace(CASES["history"], read=read, second_reader=None)
 
-    @examples(10)
+    @examples(2)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         case.check(data)

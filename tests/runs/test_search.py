@@ -278,9 +278,12 @@ def test_a_file_of_others_is_left_alone(searched: Callable[..., Search], tmp_pat
         with pytest.raises(SettingError, match=rf"{name} cannot be used .found other content"):
             searched(storage=f"{path}").run(1)
         assert path.read_text() == content
+    (tmp_path / "edited").write_text('{"op_code": 0}\nby hand\n{"op_code": 0}\n')
+    with pytest.raises(SettingError, match=r"edited cannot be used .found other content"):
+        searched(storage=f"{tmp_path}/edited").run(1)
     with pytest.raises(SettingError, match=r"cannot be used .Is a directory"):
         searched(storage=f"{tmp_path}").run(1)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize(

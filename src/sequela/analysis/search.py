@@ -247,17 +247,15 @@ def _opened(file: Path) -> JournalStorage:
     try:
         with file.open("ab+") as opened:
             opened.seek(0)
-            first = opened.readline()
-        is_journal = not first or "op_code" in json.loads(first)
-        why = "found other content"
-    except (OSError, TypeError, ValueError) as error:
-        is_journal, why = False, getattr(error, "strerror", None) or "found other content"
-    if not is_journal:
+            first = opened.readline() or b'{"op_code": 0}'
+        _ = json.loads(first)["op_code"]
+        return JournalStorage(JournalFileBackend(str(file), _Lock(file)))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "found other content"
         raise SettingError(
             f"--storage {file} cannot be used ({why}): expected a file that can be written, new or "
             "with trials of a search"
-        )
-    return JournalStorage(JournalFileBackend(str(file), _Lock(file)))
+        ) from error
 
 
 class _Lock(JournalFileOpenLock):

@@ -4,10 +4,13 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; processes that are started too
 
+import gc
+import hashlib
 import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import vl_convert
 from filelock import FileLock
 from tests import postgres
 
+from sequela.cohort import question
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.errors import SettingError
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.budget",)
 # The same examples each time; `pytest --hypothesis-profile default` draws others.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=2_000, deadline=None)
 if hypothesis.settings.get_current_profile_name() == "default":
     hypothesis.settings.load_profile("same")
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -47,6 +53,13 @@ MEDS = pa.schema(
         ("visit_id", pa.int64()),
     ]
 )
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected from garbage collection: it stays to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,11 +83,55 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of all workers of pytest-xdist."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsettled() -> Iterator[None]:
+    """Files need not be on the disk at once: no test cuts the power, and each wait takes time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cohort_cache() -> Iterator[None]:
+    """Keep the last 16 cohorts, where the package keeps one: tests of the same data alternate."""
+    keep = lru_cache(maxsize=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(question, "_selected", keep(question._selected.__wrapped__))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawings(base: Path) -> Iterator[None]:
+    """Vega draws a specification once for all workers, as many pages show the same runs.
+
+    Tests of the figures themselves draw each one: see tests/figures/conftest.py.
+    """
+    draw, folder = vl_convert.vegalite_to_svg, base / "drawings"
+    folder.mkdir(exist_ok=True)
+
+    def draw_once(specification: dict[str, Any]) -> str:
+        content = json.dumps(specification).encode()
+        path = folder / hashlib.sha256(content).hexdigest()
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_text(draw(specification), "utf-8")
+            partial.replace(path)
+        return path.read_text("utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_svg", draw_once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def once(base: Path) -> Once:
     """Make what is expensive once for all workers of pytest-xdist; nobody may change it."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # a worker's own folder is in that of the run
 
     def get(name: str, fill: Callable[[Path], object]) -> Path:
         folder, finished = base / f"once-{name}", base / f"once-{name}.finished"

@@ -10,8 +10,12 @@ import pytest
 
 from sequela.datasets.catalog import EXCERPTS
 
-LINES, CODE = 62_707, 44_858
+LINES, CODE = 62_447, 44_666
 """All lines of ``src/``, and those that are not docstrings, comments or blank."""
+MODULES, OTHER_TEXT = 360, 5_873
+"""Modules of ``src/`` and lines of its TOML, templates, JavaScript and JSON."""
+TESTS, MEASUREMENTS = 48_970, 7_201
+"""Lines of Python in ``tests/``, and in ``benchmarks/``."""
 IMPORTS = 103
 """Our modules that a run on recordings loads."""
 IMPORTS_OF_THE_COMMAND = 127
@@ -57,6 +61,25 @@ def test_the_source_keeps_its_budget() -> None:
     assert code <= CODE
 
 
+def lines_of(folder: Path, *suffixes: str) -> int:
+    """Count the lines of the files that git knows in a folder, by the ends of their names."""
+    listed = ["git", "ls-files", "-z", *(f"*{suffix}" for suffix in suffixes)]
+    names = subprocess.run(listed, check=True, capture_output=True, text=True, cwd=folder).stdout
+    paths = [folder / name for name in names.split("\0") if name]
+    return sum(len(path.read_text("utf-8").splitlines()) for path in paths)
+
+
+def test_the_rest_keeps_its_budget() -> None:
+    root = SOURCE.parent
+    if not (root / ".git").exists():
+        pytest.skip("not a clone")
+    modules = [path for path in SOURCE.rglob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MODULES
+    assert lines_of(SOURCE, ".toml", ".j2", ".html", ".css", ".js", ".json") <= OTHER_TEXT
+    assert lines_of(root / "tests", ".py") <= TESTS
+    assert lines_of(root / "benchmarks", ".py") <= MEASUREMENTS
+
+
 def test_no_package_is_a_corridor() -> None:
     packages = {path.parent for path in SOURCE.rglob("__init__.py")}
     most = max(len([*folder.glob("*.py")]) - 1 for folder in packages)
@@ -88,42 +111,50 @@ def test_a_data_set_is_passed_and_its_kind_is_not_asked() -> None:
     assert sum(len(KIND.findall(text)) for text in others()) <= ASKED
 
 
-def loaded(code: str, *words: object) -> list[str]:
-    """Run a program in a process, and return the modules of ours that it loaded."""
-    shown = """
-import atexit, sys
-show = lambda: print(*(name for name in sys.modules if name.partition(".")[0] == "sequela"))
-atexit.register(show)
-"""
-    command = [sys.executable, "-c", shown + code, *map(str, words)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return printed.splitlines()[-1].split()
-
-
-@pytest.mark.slow
-def test_a_run_on_recordings_loads_no_hospital_tables(tmp_path: Path) -> None:
-    code = """
+PROGRAM = """
+import sys
 from pathlib import Path
 from sequela.config import RunSettings, TrainingSettings
 from sequela.runs.fit import train
 
+def show(when):
+    print(when, *(name for name in sys.modules if name.partition(".")[0] == "sequela"))
+
+out, root = map(Path, sys.argv[1:])
 one = TrainingSettings(epochs=1)
-settings = RunSettings(model="mlp-baseline", data="bonn", training=one)
-train(settings, Path(sys.argv[1]), root=Path(sys.argv[2]))
+train(RunSettings(model="mlp-baseline", data="bonn", training=one), out / "run", root=root)
+show("run:")
+from sequela.cli.app import main
+words = ["train", "mlp-baseline", "--data", "bonn", "--root", str(root), "--epochs", "1"]
+try:
+    main([*words, "--out", str(out / "again")])
+finally:
+    show("command:")
 """
-    found = loaded(code, tmp_path / "run", EXCERPTS / "bonn.parquet")
-    assert len(found) <= IMPORTS
-    assert not [name for name in found if HOSPITALS.search(name)]
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Our modules that a process has loaded after a run, and after the command for such a run."""
+    place = tmp_path_factory.mktemp("imports")
+    command = [sys.executable, "-c", PROGRAM, f"{place}", f"{EXCERPTS}/bonn.parquet"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in printed.splitlines()]
+    return {when: names for when, *names in lines if when in ("run:", "command:")}
 
 
 @pytest.mark.slow
-def test_a_command_loads_no_other_command(tmp_path: Path) -> None:
-    options = ("--root", EXCERPTS / "bonn.parquet", "--epochs", 1, "--out", tmp_path / "run")
-    found = loaded(
-        "from sequela.cli.app import main; main()",
-        *("train", "mlp-baseline", "--data", "bonn", *options),
-    )
-    assert len(found) <= IMPORTS_OF_THE_COMMAND
-    commands = [name for name in found if name.startswith("sequela.cli.commands.")]
+def test_a_run_on_recordings_loads_no_hospital_tables(modules: dict[str, list[str]]) -> None:
+    names = modules["run:"]
+    assert "sequela.runs.fit" in names
+    assert len(names) <= IMPORTS
+    assert not [name for name in names if HOSPITALS.search(name)]
+
+
+@pytest.mark.slow
+def test_a_command_loads_no_other_command(modules: dict[str, list[str]]) -> None:
+    names = modules["command:"]
+    assert len(names) <= IMPORTS_OF_THE_COMMAND
+    commands = [name for name in names if name.startswith("sequela.cli.commands.")]
     assert commands == ["sequela.cli.commands.train"]
-    assert not [name for name in found if HOSPITALS.search(name)]
+    assert not [name for name in names if HOSPITALS.search(name)]

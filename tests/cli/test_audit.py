@@ -57,6 +57,7 @@ def test_suspicions_alone_end_with_4(
 ) -> None:
     monkeypatch.setattr("sequela.audit.overlaps.REVEALING_AUROC", 0.5)
     monkeypatch.setattr("sequela.audit.overlaps._CHANCE_OF_COLUMN", 1e6)
+    monkeypatch.setattr("sequela.runs.signals._READ", {})  # else they were audited before
     assert status("audit", clean, "--root", synthetic) == 4
     assert "SUSPICION: its values alone predict" in capsys.readouterr().out
 

@@ -27,7 +27,7 @@ def test_card_says_where_it_is(
     ran("card", run_folder, "--out", out)
     assert capsys.readouterr().out == f"card: {out}\n"
     head = out.read_text("utf-8").split("---\n")[1]
-    assert "\nlicense: other\n" in head
+    assert json.loads(head)["license"] == "other"
 
 
 def test_card_of_no_run_is_refused(tmp_path: Path, refused: Refused) -> None:

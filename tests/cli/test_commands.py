@@ -142,7 +142,7 @@ def test_help_on_an_option_is_one_sentence() -> None:
         ("tune mlp-baseline --data bonn --trials 0", "--trials 0 cannot be used"),
         ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),
         ("tune mlp-baseline --data bonn --trials 2 --search hiden=1..2", "did you mean 'hidden'"),
-        ("tune mlp-baseline --data bonn --trials 2 --storage here", "expected sqlite"),
+        ("tune mlp-baseline --data bonn --trials 2 --storage sqlite:///a", "the path of a file"),
         ("tune logistic-regression --data bonn --trials 2", "regression is a baseline model"),
         ("tune auto --data bonn --trials 2", "auto"),
         ("cost auto", "which must be named with --data: spectral-mlp for recordings"),

@@ -79,6 +79,9 @@ def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
         ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / model)
     runs = (tmp_path / "logistic-regression", tmp_path / "prevalence")
     ran("report", *runs, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Logistic regression" in page
+    assert "Prevalence" in page
 
 
 def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

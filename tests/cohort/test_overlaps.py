@@ -107,6 +107,20 @@ def test_planted_copies_are_found(copies: int) -> None:
     assert "one part" in found.in_words()["remedy"]
 
 
+@pytest.mark.parametrize(("n_columns", "copies"), [(35, 0), (36, 1)])
+def test_a_copy_needs_more_information_than_a_match_by_chance(n_columns: int, copies: int) -> None:
+    """Two of 256 rows agree by chance in 16 bits; a chance below one in a million needs 20 more."""
+    rng = np.random.default_rng(0)
+    values = np.repeat([0.0, 1.0], 128)  # each half of the rows: one bit a column
+    rows = np.stack([rng.permutation(values) for _ in range(n_columns)], axis=1)
+    for column in rows.T:  # row 200 becomes a copy of row 0, and the column stays balanced
+        swapped = np.flatnonzero(column == column[0])[-1]
+        column[[200, swapped]] = column[[swapped, 200]]
+    parts = {"train": rows[:128], "held_out": rows[128:]}
+    findings = overlaps.identical_rows(parts)
+    assert sum(finding.counts["found"] for finding in findings) == copies
+
+
 @pytest.mark.parametrize("noise", [None, 0.01, 0.02])
 @pytest.mark.parametrize("seed", range(3))
 def test_means_of_neighbouring_samples_lose_no_copy(

@@ -77,6 +77,57 @@ def test_what_cannot_be_counted(model: nn.Module, given: Any, message: str) -> N
         account(model, given)
 
 
+def heads(**options: bool) -> nn.Module:
+    layer = nn.MultiheadAttention(4, 2, **options)
+    return Made(lambda m, x: m.layer(x, x, x)[0], layer=layer)
+
+
+def with_weight(compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> nn.Module:
+    return Made(lambda m, x: compute(x, m.weight), weight=nn.Parameter(torch.zeros(1, 4)))
+
+
+attend = nn.functional.scaled_dot_product_attention
+ENDS = torch.tensor([0, 4])
+PADDED = r"_embedding_bag \(not in this form\)"
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "name"),
+    [
+        (
+            Made(lambda m, x: torch.vmap(m.fc)(x), fc=nn.Linear(4, 2)),
+            X,
+            "vmap or .*func in fc",
+        ),
+        (Made(lambda m, x: torch.vmap(m.n)(x), n=nn.RMSNorm(4)), X, "vmap or .*func in n,"),
+        (Made(lambda _, x: torch.vmap(torch.sum)(x)), X, "torch.vmap or .*torch.func in test_bad"),
+        (Made(lambda _, x: torch.func.grad(torch.sum)(x)), X, "torch.vmap or .*torch.func in test"),
+        (with_weight(lambda x, w: attend(w, x, x)), X, "scaled_dot_product_attention of weights"),
+        (with_weight(lambda x, w: attend(x, w, x)), X, "scaled_dot_product_attention of weights"),
+        (with_weight(lambda x, w: attend(x, x, w)), X, "scaled_dot_product_attention of weights"),
+        (heads(add_zero_attn=True), X, r"MultiheadAttention \(not in this form\) in layer"),
+        (heads(add_bias_kv=True), X, r"MultiheadAttention \(not in this form\) in layer"),
+        (nn.LSTM(4, 3, proj_size=2), X, r"LSTM \(not in this form\)"),
+        (nn.ConvTranspose1d(1, 1, 2), X, r"convolution \(not in this form\)"),
+        (nn.LPPool1d(2, 2), X, r"LPPool1d \(not in this form\)"),
+        (nn.FractionalMaxPool2d(2, 1), torch.zeros(1, 1, 4, 4), "fractional_max_pool2d"),
+        (nn.Bilinear(4, 4, 2), (X, X), "_trilinear"),
+        (nn.EmbeddingBag(5, 2, padding_idx=0), torch.zeros(1, 2, dtype=torch.long), PADDED),
+        (nn.EmbeddingBag(5, 2, mode="sum"), (torch.zeros(1, 2).long(), None, X[:, :2]), PADDED),
+        (nn.EmbeddingBag(5, 2, include_last_offset=True), (torch.arange(4), ENDS), PADDED),
+        (Made(lambda _, x: x.norm(p=1)), X, r"norm \(not in this form\)"),
+        (Made(lambda _, x: torch.add(x, x, alpha=2)), X, r"aten::add.Tensor \(not in this form\)"),
+        (Made(lambda _, x: torch.addmm(x, x, x.T, beta=2)), X, r"addmm \(not in this form\)"),
+        (Made(lambda _, x: x.index_put((torch.tensor([0]),), x, accumulate=True)), X, "index_put"),
+    ],
+)
+def test_what_no_model_of_the_package_uses_is_refused_by_name(
+    model: nn.Module, inputs: Any, name: str
+) -> None:
+    with pytest.raises(ModelError, match=f"has operations without a counting rule: .*{name}"):
+        account(model, inputs)
+
+
 def test_a_module_with_hooks() -> None:
     model = nn.Sequential(nn.Linear(4, 2))
     handle = model[0].register_forward_hook(lambda _module, _given, result: result * 2)
@@ -297,7 +348,7 @@ def _without(*path: str) -> Callable[[Values], None]:
     [
         (_without("layers"), "layers: Field required"),
         (_without("unknown"), "unknown: Field required"),
-        (_without("layers", "work"), r"layers\.0\.calls: Field required"),
+        (_without("layers", "work"), r"layers\.0\.work: Field required"),
         (_without("layers", "work", "parts", "macs"), r"parts\.0\.cost: Field required"),
         (_without("layers", "work", "symbols", "n"), "'2·n' is not a formula of the symbols m"),
         (_without("layers", "parameter_formula", "formula"), "an instance of Formula"),

@@ -134,12 +134,6 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         (8, 0, 0),
     ),
     "instance norm": (lambda: nn.InstanceNorm1d(2), zeros(1, 2, 6), (2 * (5 * 6 + 2), 0, 0)),
-    "p-norm pooling": (lambda: nn.LPPool1d(2, 2), zeros(1, 1, 4), (4 + 2 + 2, 0, 0)),
-    "random pooling": (
-        lambda: nn.FractionalMaxPool2d(2, output_size=2),
-        zeros(1, 1, 8, 8),
-        (4 * 3, 0, 0),
-    ),
     "largest norm": (
         # norm 2·4 a row, comparison, addition, division, 4 products; then the Linear
         lambda: limited(nn.Linear(4, 2)),

@@ -67,18 +67,18 @@ def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
         lines = derive(layer)
         assert lines[0].formula.value == layer.parameters
         operations = [line.formula.value for line in lines if line.label.startswith("operations")]
-        if not layer.calls:  # weights that are of use in training only
+        if not layer.work:  # weights that are of use in training only
             assert layer.operations == 0
             continue
-        if len(layer.calls) > 1:
+        if len(layer.work) > 1:
             *each, in_all = operations
             assert sum(each) == in_all == layer.operations
             continue
         assert operations[0] == layer.operations
-        (calls,) = layer.calls
+        (work,) = layer.work
         parts = [line.formula.value for line in lines if line.part and "one" not in line.label[:3]]
-        if len(calls.work.parts) > 1:
-            assert sum(parts) * calls.work.times.value == layer.operations
+        if len(work.parts) > 1:
+            assert sum(parts) * work.times.value == layer.operations
 
 
 def test_the_text_of_the_reports_gru() -> None:
@@ -110,7 +110,7 @@ def test_the_pages_fragment_is_well_formed(name: str) -> None:
     titles = [title.text for title in root.iter("h4")]
     assert titles[: len(cost.layers)] == [f"{layer.name}: {layer.kind}" for layer in cost.layers]
     for layer, section in zip(cost.layers, root, strict=False):
-        assert not layer.calls or any(
+        assert not layer.work or any(
             "".join(m.itertext()).endswith(f"{layer.operations:,}") for m in section.iter("math")
         )
 

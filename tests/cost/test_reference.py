@@ -157,10 +157,10 @@ def test_the_report_is_reproduced_part_by_part(name: str) -> None:
 
 def test_each_part_of_the_reports_step_of_a_gru() -> None:
     (gru, _) = count(registered("gru-baseline"), convention="report-2019").layers
-    (calls,) = gru.calls
-    parts = [part.cost.operations.value for part in calls.work.parts]
+    (work,) = gru.work
+    parts = [part.cost.operations.value for part in work.parts]
     assert parts == [608, 608, 656, 64]
-    assert calls.work.times.value == 178
+    assert work.times.value == 178
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -194,8 +194,9 @@ def test_columns_without_data_are_those_of_the_features(sizes: tuple[int, int]) 
 
 
 def test_what_is_not_known_before_training_is_refused() -> None:
-    with pytest.raises(SettingError, match="depend on what it learns: name the folder of a run"):
-        account_of_unfitted("boosting", {}, None, "exact")
+    for name in ("boosting", "cox"):
+        with pytest.raises(SettingError, match=f"of {name} depend on what it learns: name"):
+            account_of_unfitted(name, {}, None, "exact")
     with pytest.raises(SettingError, match="has no setting width: choose n_chans"):
         account_of_unfitted("minirocket", {"width": 3}, None, "exact")
     with pytest.raises(SettingError, match="n_times must be a whole number of at least 1"):

@@ -18,7 +18,7 @@ def test_a_step_of_training() -> None:
     forward = [5 * 3 * 8, 5 * 3, 5 * 2 * 6]
     assert step.forward == sum(forward)
     # The first layer needs no gradient of its input; ReLU holds no weights.
-    assert [layer.factor for layer in step.layers] == [1, 1, 2]
+    assert list(step.factors.values()) == [1, 1, 2]
     assert step.backward == forward[0] + forward[1] + 2 * forward[2]
     assert step.update == 14 * (15 + 8)
     assert step.total == step.forward + step.backward + step.update
@@ -33,7 +33,7 @@ def test_only_trainable_parameters_are_updated() -> None:
 
 def test_a_first_recurrent_layer_carries_the_gradient_of_its_state() -> None:
     step = training_step(account(nn.GRU(2, 3), torch.zeros(4, 1, 2)))
-    assert [layer.factor for layer in step.layers] == [2]
+    assert list(step.factors.values()) == [2]
 
 
 def test_an_optimiser_that_is_not_known() -> None:

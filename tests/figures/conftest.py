@@ -6,12 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import vl_convert
 from tests.evaluation.conftest import two_classes
 
 from sequela.evaluation.predictions import Predictions
 from sequela.figures.chart.figure import Figure
 
 LARGEST = 60_000  # bytes of an SVG
+DRAW = vl_convert.vegalite_to_svg
+
+
+@pytest.fixture(autouse=True)
+def drawn_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo the fixture ``drawings``: here, the drawing is what is tested."""
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", DRAW)
 
 
 def _make(*, n_examples: int = 400, per_group: int = 2, seed: int = 0) -> Predictions:

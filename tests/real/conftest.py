@@ -80,3 +80,9 @@ def segments(real_data: Path) -> Callable[[str], Segments]:
         return read[name]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of sequences, which all tests of a worker share where their settings are alike."""
+    return tmp_path_factory.mktemp("work")

@@ -44,9 +44,10 @@ def test_a_default_model_is_as_good_as_it_was(
     epochs: int,
     least: float,
     root: Path,
+    work: Path,
     tmp_path: Path,
 ) -> None:
     training = {"epochs": epochs, "refit": False}
     settings = run_settings(model, data, split_seed=1, records=asked, training=training)
-    run = train(settings, tmp_path / "run", root=root)
+    run = train(settings, tmp_path / "run", root=root, work=work)
     assert least < run.metrics["parts"]["tuning"]["auroc"] < 0.95

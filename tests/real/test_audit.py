@@ -13,11 +13,6 @@ from sequela.studies.settings import run_settings
 EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
 @pytest.mark.parametrize("data", ["bonn", "uci-seizure"])
 def test_recordings(data: str, real_data: Path, work: Path) -> None:
     """Those made at the same time by neighbouring electrodes may be said to resemble each other."""

@@ -85,10 +85,10 @@ def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) 
     ],
 )
 def test_no_patient_is_a_copy(
-    built: Built, tmp_path: Path, data: str, asked: dict[str, object]
+    built: Built, work: Path, data: str, asked: dict[str, object]
 ) -> None:
     settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
     assert settings.cohort is not None
-    sequences = records.load(settings, built(data, settings.cohort.tables), tmp_path).arrays
+    sequences = records.load(settings, built(data, settings.cohort.tables), work).arrays
     content = content_of_records(sequences, own())
     assert not len(matches(content, content).known)

@@ -23,11 +23,6 @@ Asked = Callable[..., tuple[RunSettings, Path]]
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
-@pytest.fixture(scope="module")
 def of_study(built: Built) -> Asked:
     """A run of the study, and where the events of its data lie."""
 

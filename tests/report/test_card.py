@@ -56,7 +56,7 @@ def test_the_card_tells_the_run(record_runs: list[Run], tmp_path: Path) -> None:
     assert f"torch {run.environment['torch']}" in text
     assert "sequela train visits-baseline --data eicu" in text
     assert "THIS MODEL LEAKS" not in text
-    assert_approved("card-of-records", text)
+    assert_approved("card-of-records", text.partition("\n---\n")[2])
     assert "It found none of these." in text
 
 
@@ -87,7 +87,7 @@ def test_what_only_a_person_knows_is_open(small_runs: list[RunFolder], tmp_path:
     text = card_of(small_runs[0], tmp_path)
     for asked in ("Intended use", "Out of scope", "Ethics approval", "Funding", "Contact"):
         assert re.search(rf"^- {asked}.*: \*\*Open: .+\*\*$", text, re.MULTILINE), asked
-    assert_approved("card-of-signals", text)
+    assert_approved("card-of-signals", text.partition("\n---\n")[2])
     checklist = text.split("## TRIPOD+AI")[1]
     assert re.search(r"\d+ of 52 items are filled in from the run \(\d+ %\)", checklist)
     assert len(re.findall(r"^\| \d+[a-g]? \|", checklist, re.MULTILINE)) == 52

@@ -1,13 +1,10 @@
 """Settings searched: on the training and tuning parts alone, by one worker or several."""
 
-import gc
 import json
 import shutil
-import sqlite3
+import subprocess
 import sys
-import warnings
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import ForkServerContext
@@ -22,15 +19,16 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
     distribution_to_json,
+    json_to_distribution,
 )
 from tests.runs.folders import interrupt
 
 from sequela.analysis import search as searches
-from sequela.analysis.search import Search, address
+from sequela.analysis.search import Search, file_of
 from sequela.analysis.space import changed, defaults_of, space_of, within
 from sequela.analysis.tune import FILE, tune
 from sequela.config import RunSettings
-from sequela.errors import MissingExtraError, RunError, SettingError, UnknownNameError
+from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verified import verify_folder
 from sequela.integrity.verify import verify
@@ -43,6 +41,20 @@ from sequela.runs.manifest import seal
 from sequela.studies.settings import run_settings
 
 MODEL = "mlp-baseline"
+KILLED = """
+import os, sys
+from pathlib import Path
+import optuna
+from sequela.analysis import search
+
+file = Path(sys.argv[1])
+lock = search._lock(file, "killed")
+lock.acquire()
+trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
+trial.set_user_attr("worker", "killed")
+os._exit(0)
+"""
+"""Takes a trial and a worker's lock, and ends without releasing it."""
 
 
 def asked(model: str = MODEL, **training: Any) -> RunSettings:
@@ -58,7 +70,7 @@ def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
 
 def search_of(examples: Examples, storage: str | None, folder: Path) -> Search:
     entry = lookup_network(MODEL)
-    space, where = space_of(entry, asked()), address(storage, folder / "search")
+    space, where = space_of(entry, asked()), file_of(storage, folder / "search")
     return Search(asked(), entry, examples, examples.inputs(entry.reads), space, where, "search")
 
 
@@ -181,7 +193,7 @@ def test_a_search_goes_on_as_if_never_interrupted(
 def test_a_trial_that_was_interrupted_does_not_count(
     searched: Callable[..., Search], tmp_path: Path
 ) -> None:
-    whole = searched(storage=f"sqlite:///{tmp_path}/whole.db").run(2)
+    whole = searched(storage=f"{tmp_path}/whole.trials").run(2)
     search = searched()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sequela.analysis.search.learn", interrupt)
@@ -208,23 +220,20 @@ def test_a_trial_that_fails_is_told(
     assert found["best"] == 0
 
 
-def test_the_trial_of_a_killed_worker_is_given_up(
-    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(searches, "HEARTBEAT", 1)
+def test_the_trial_of_a_killed_worker_is_given_up(searched: Callable[..., Search]) -> None:
+    """It was killed within a line of the file, and holds its lock no more."""
     search, waited = searched(), list[int]()
     search.run(1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a trial that is not run to its end
-        with searches._opened(search.storage) as storage:
-            dead = optuna.load_study(study_name="search", storage=storage).ask()
-            storage.record_heartbeat(dead._trial_id)  # its process gives no further sign of life
+    subprocess.run([sys.executable, "-c", KILLED, search.storage], check=True)
+    with search.storage.open("a") as file:
+        file.write('{"op_code": 6, "wor')
     found = search.run(2, on_wait=waited.append)
-    assert waited == [1]
+    assert waited == []
     assert [each["number"] for each in found["trials"]] == [0, 2]
+    names = {path.name for path in search.storage.parent.iterdir()}
+    assert names == {search.storage.name}
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 def test_a_trial_that_another_worker_begins_just_now_is_waited_for(
     searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,35 +265,25 @@ def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Sear
         narrower.run(2)
 
 
-@pytest.mark.parametrize(
-    "storage", ["mysql://me:s3cret@host/name", "file.db", "sqlite://", "postgresql://"]
-)
-def test_another_storage_is_refused(storage: str) -> None:
-    with pytest.raises(SettingError, match="cannot be used: expected sqlite") as caught:
-        address(storage, Path("run"))
+def test_an_address_of_a_database_is_refused() -> None:
+    with pytest.raises(SettingError, match="cannot be used: expected the path of a file") as caught:
+        file_of("postgresql://me:s3cret@host/name", Path("run"))
     assert "s3cret" not in str(caught.value)
 
 
-# SQLAlchemy leaves connections to what is no database to the garbage collector; Python 3.13 warns.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_storage_that_cannot_be_used_is_refused(
-    searched: Callable[..., Search], tmp_path: Path
-) -> None:
-    (tmp_path / "no.db").write_text("no database at all, " * 100)
-    with pytest.raises(SettingError, match="cannot be used"):
-        searched(storage=f"sqlite:///{tmp_path / 'no.db'}").run(1)
-    with pytest.raises(SettingError, match="cannot be used") as caught:
-        searched(storage="postgresql://me:s3cret@127.0.0.1:1/name").run(1)
-    assert "s3cret" not in str(caught.value)
-    gc.collect()
-
-
-def test_a_database_whose_library_is_missing_names_its_extra(
-    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"PostgreSQL needs an extra: .*sequela\[tune\]"):
-        searched(storage="postgresql://me@127.0.0.1:1/name").run(1)
+def test_a_file_of_others_is_left_alone(searched: Callable[..., Search], tmp_path: Path) -> None:
+    for name, content in (("notes.txt", "no trials\n"), ("own.jsonl", '{"id": 1}\n'), ("7", "7")):
+        path = tmp_path / name
+        path.write_text(content)
+        with pytest.raises(SettingError, match=rf"{name} cannot be used .found other content"):
+            searched(storage=f"{path}").run(1)
+        assert path.read_text() == content
+    (tmp_path / "edited").write_text('{"op_code": 0}\nby hand\n{"op_code": 0}\n')
+    with pytest.raises(SettingError, match=r"edited cannot be used .found other content"):
+        searched(storage=f"{tmp_path}/edited").run(1)
+    with pytest.raises(SettingError, match=r"cannot be used .Is a directory"):
+        searched(storage=f"{tmp_path}").run(1)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -328,14 +327,6 @@ def test_two_workers_share_the_trials(
     run.require_complete()
 
 
-def test_a_server_holds_the_trials(
-    searched: Callable[..., Search], whole: dict[str, Any], server: str
-) -> None:
-    search = searched(storage=server)
-    assert losses(search.run(3)) == losses(whole)[:3]
-    assert json.dumps(search.run(3)).count("postgresql") == 0
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("learning_rate", 50.0), ("batch_size", 10**6), ("schedule", "none"), ("hidden", 10**6)],
@@ -343,7 +334,7 @@ def test_a_server_holds_the_trials(
 def test_a_trial_outside_the_space_is_not_used(
     searched: Callable[..., Search], name: str, value: Any
 ) -> None:
-    """A stranger changed the trial in the database."""
+    """A stranger changed the trial in the file."""
     search = searched()
     search.run(1)
     wide = {
@@ -352,53 +343,23 @@ def test_a_trial_outside_the_space_is_not_used(
         str: CategoricalDistribution((value, "x")),
     }
     made = wide[type(value)]
-    file = search.storage.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(file)) as opened:
-        changed_rows = opened.execute(
-            "UPDATE trial_params SET param_value = ?, distribution_json = ? WHERE param_name = ?",
-            (made.to_internal_repr(value), distribution_to_json(made), name),
-        ).rowcount
-        opened.execute("UPDATE trial_values SET value = 0.0")
-        opened.commit()
-    assert changed_rows == 1
+    lines = [json.loads(line) for line in search.storage.read_text().splitlines()]
+    (drawn,) = [line for line in lines if line.get("param_name") == name]
+    assert json_to_distribution(drawn["distribution"]) != made
+    drawn["param_value_internal"] = made.to_internal_repr(value)
+    drawn["distribution"] = distribution_to_json(made)
+    search.storage.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with pytest.raises(SettingError, match=f"a trial of 'search' with {name} = .*, number 0"):
         search.run(1)
 
 
-def test_names_with_signs_of_addresses_are_those_of_files(
+def test_names_with_signs_are_those_of_files(
     tmp_path: Path, synthetic: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     out = Path("tu?x #1 {a}%41")
     tune(asked(), out, trials=1, root=synthetic)
-    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.db"]
-    assert address(f"sqlite:////{tmp_path}/a?b.db", out).endswith("/a%3Fb.db")
-
-
-def test_a_database_of_others_is_left_alone(
-    searched: Callable[..., Search], tmp_path: Path
-) -> None:
-    path = tmp_path / "own.db"
-    with closing(sqlite3.connect(path)) as opened:
-        opened.execute("CREATE TABLE patients (id)")
-        opened.commit()
-    before = path.read_bytes()
-    with pytest.raises(SettingError, match=r"own.db is a database with other tables \(patients"):
-        searched(storage=f"sqlite:///{path}").run(1)
-    assert path.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["own.db"]
-
-
-def test_a_database_that_another_process_is_making_is_used(
-    searched: Callable[..., Search], tmp_path: Path
-) -> None:
-    with closing(sqlite3.connect(tmp_path / "own.db")) as opened:
-        opened.execute(
-            "CREATE TABLE version_info (version_info_id INTEGER NOT NULL PRIMARY KEY, "
-            "schema_version INTEGER, library_version VARCHAR(256))"
-        )
-        opened.commit()
-    assert searched(storage=f"sqlite:///{tmp_path}/own.db").run(1)["trials"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.trials"]
 
 
 def test_verify_finds_a_forged_search(tuned: RunFolder, synthetic: Path, tmp_path: Path) -> None:

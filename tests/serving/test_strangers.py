@@ -14,8 +14,8 @@ import edfio
 import numpy as np
 import onnx
 import pytest
-from fuzz.parsers.onnx_files import ABOUT, FILE, GRAPH, parts_of, sealed, segments
 from onnx import TensorProto, helper, numpy_helper
+from tests.serving.forging import ABOUT, GRAPH, parts_of, sealed, segments
 
 from sequela.config import RunSettings, SignalSettings, TrainingSettings
 from sequela.errors import DataError
@@ -34,7 +34,7 @@ def forged(file: Path, change: Change = lambda _: None, **about: Any) -> bytes:
     graph = onnx.load_from_string(parts[GRAPH])
     change(graph)
     said = json.loads(parts[ABOUT]) | about
-    return sealed({ABOUT: json.dumps(said).encode(), GRAPH: graph.SerializeToString()})[FILE]
+    return sealed(json.dumps(said).encode(), graph.SerializeToString())
 
 
 def external(model: onnx.ModelProto) -> None:

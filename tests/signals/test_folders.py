@@ -23,14 +23,14 @@ SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background
 
 
 def test_windows_have_the_class_of_their_events(edf: Edf, tmp_path: Path) -> None:
-    edf("a.edf", annotations=[(3, 3, "seizure"), (0, None, "note")])
+    edf("a.edf", annotations=[(3, 3, "seizure"), (0, None, "note"), (8, None, "note")])
     edf("b.edf")
     found = read(tmp_path, SEIZURES)
     assert found.classes == ("none", "seizure")
     assert found.label.tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
     assert found.recording_id.tolist() == ["a"] * 5 + ["b"] * 5
     assert (found.channels, found.sfreq, found.signal.shape) == (("C3", "C4"), 128, (10, 2, 256))
-    assert "events of no class are not used: others (1)" in found.notes
+    assert "events of no class are not used: others (2)" in found.notes
 
 
 def test_samples_are_those_of_the_file(edf: Edf, tmp_path: Path) -> None:

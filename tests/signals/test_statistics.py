@@ -36,10 +36,14 @@ def test_traces_of_devices_and_programs() -> None:
     ended[..., -9:] = 0
     pulse[..., 100] += 4000
     scaled = (plain - plain.mean(2, keepdims=True)) / plain.std(2, keepdims=True)
-    signal = np.concatenate([plain, held, ended, pulse, scaled, plain[:, [0, 0]]])
-    found = statistics(signal.astype(np.float32), np.arange(6), None, ["C3", "C4"])
+    tapered = plain * np.hanning(256)
+    signal = np.concatenate([plain, held, ended, pulse, scaled, plain[:, [0, 0]], tapered])
+    found = statistics(signal.astype(np.float32), np.arange(7), None, ["C3", "C4"])
     marks = {"repeated samples": 1, "flat stretch": 2, "pulse": 3, "scaling": 4, "reference": 5}
     for name, row in marks.items():
         assert found[name, "C4"].argmax() == row
         assert found[name, "C4"][row] > found[name, "C4"][0] + 0.2
     assert np.exp(found["resolution", "C3"][[0, 3]]) == pytest.approx(0.1, rel=0.01)
+    taper = found["taper", "C4"]
+    assert taper.argmin() == 6
+    assert taper[6] < taper[0] - 2

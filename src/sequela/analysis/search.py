@@ -6,25 +6,29 @@ loss on the validation set.
 
 import json
 import math
-import sqlite3
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from uuid import uuid4
 
 import optuna
 import torch
+from filelock import FileLock, Timeout
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
 from sequela.analysis.space import Space, changed, defaults_of, described, drawn, within
 from sequela.config import RunSettings
-from sequela.errors import RunError, SequelaError, SettingError, extra, without_passwords
+from sequela.errors import RunError, SequelaError, SettingError, without_passwords
 from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples
 from sequela.runs.fit import built, learn
@@ -32,30 +36,28 @@ from sequela.runs.model import Inputs
 from sequela.runs.ranges import outside
 from sequela.training.history import History, kept_epoch
 
-HEARTBEAT = 20
-"""Seconds between two heartbeats of a worker; its trial fails after five times that."""
+_UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
 _STARTUP = 5  # trials that finish before others are compared with them
 _LOOK = 0.5
-_TRIES = 4
 _FEWEST = 10  # finished trials from which the importance of settings is estimated
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-_SQLITE = "sqlite:///"
 _WHY = "why"
 _EPOCHS = "epochs"
+_WORKER = "worker"
 
 OnTrial = Callable[[optuna.Study, FrozenTrial], None]
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search for settings of a run, in the database at ``storage``: see :func:`address`."""
+    """A search for settings of a run, whose trials are in the file ``storage``."""
 
     settings: RunSettings
     entry: ModelEntry
     data: Examples
     given: Inputs
     space: Space
-    storage: str
+    storage: Path
     name: str
 
     @property
@@ -78,20 +80,18 @@ class Search:
         ``on_trial`` is called after each trial of this worker, and ``on_wait`` once, when no trial
         is left to start, with the number of unfinished trials of other workers.
         """
-        with (
-            _plain_errors(self.storage),
-            _opened(self.storage) as storage,
-            threadpool_limits(limits=1),
-        ):
+        worker = uuid4().hex[:12]
+        judged = partial(self._judged, worker=worker)
+        with _quiet(), _at_work(self.storage, worker), threadpool_limits(limits=1):
             torch.set_num_threads(1)
-            study = self._study(storage)
+            study = self._study(_opened(self.storage))
             waited = False
             while True:
                 # In this order: another worker may start the last trial between two checks.
                 if _begun(study) < trials:
                     self._begin_with_defaults(study)
-                    study.optimize(self._judged, n_trials=1, callbacks=[on_trial])
-                elif others := self._at_work(study):  # one may still find something better
+                    study.optimize(judged, n_trials=1, callbacks=[on_trial])
+                elif others := self._unfinished(study):  # one may still find something better
                     if not waited:
                         on_wait(others)
                     waited = True
@@ -131,7 +131,8 @@ class Search:
         if all(_interrupted(trial) for trial in trials if "fixed_params" in trial.system_attrs):
             study.enqueue_trial(within(self.space, defaults_of(self.entry, self.settings)))
 
-    def _judged(self, trial: optuna.Trial) -> float:
+    def _judged(self, trial: optuna.Trial, worker: str) -> float:
+        trial.set_user_attr(_WORKER, worker)
         settings = changed(self.settings, drawn(trial, self.space))
         how = settings.training
         losses: list[float] = []
@@ -155,11 +156,13 @@ class Search:
             trial.set_user_attr(_WHY, "its loss is not a finite number")
         return loss if math.isfinite(loss) else math.nan
 
-    @staticmethod
-    def _at_work(study: optuna.Study) -> int:
-        """Count the running trials; trials of dead workers fail after a while."""
-        optuna.storages.fail_stale_trials(study)
-        return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+    def _unfinished(self, study: optuna.Study) -> int:
+        """Count the running trials, and give up those whose worker has ended."""
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        dead = [trial for trial in running if _is_dead(self.storage, trial)]
+        for trial in dead:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        return len(running) - len(dead)
 
     def _found(self, study: optuna.Study) -> dict[str, Any]:
         states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
@@ -227,90 +230,92 @@ class _ByNumber(BaseSampler):
         return TPESampler(seed=(self._seed * 1_000_003 + number * 10_007 + of) % 2**32)
 
 
-def address(storage: str | None, out: Path) -> str:
-    """Return the address of the database of the trials.
-
-    ``storage`` is ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME`` (default: a file next to
-    the run folder).
-    """
-    # A file's name may have signs that addresses use, and the library fills in {SCHEMA_VERSION}.
+def file_of(storage: str | None, out: Path) -> Path:
+    """Return the file of the trials: ``storage``, or by default one next to the run folder."""
     if storage is None:
-        return _SQLITE + quote(str(out.with_name(f"{out.name}.db")))
-    kind, _, rest = storage.partition("://")
-    if kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return _SQLITE + quote(rest[1:])
-    if kind in ("postgresql", "postgres") and rest:
-        return f"postgresql+psycopg://{rest}"
-    raise SettingError(
-        f"--storage {without_passwords(storage)} cannot be used: expected "
-        "sqlite:///FILE or postgresql://USER@HOST/NAME"
-    )
+        return out.with_name(f"{out.name}.trials")
+    if "://" in storage or not storage:
+        raise SettingError(
+            f"--storage {without_passwords(storage)} cannot be used: expected the path of a file, "
+            "in a folder that all workers share"
+        )
+    return Path(storage)
 
 
-def _check_file(storage: str) -> None:
-    """Make the folder of a SQLite file, and raise a SettingError for a database of others."""
-    path = Path(unquote(storage.removeprefix(_SQLITE)))
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as opened:
-        rows = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        # Another process may be making Optuna's tables, in this order.
-        begun = set(rows) <= {("studies",), ("version_info",)}
-        if not begun and ("study_directions",) not in rows:
-            raise SettingError(
-                f"{path} is a database with other tables ({rows[0][0]}...): expected a new file, "
-                "or one with searches; name another one with --storage"
-            )
-
-
-@contextmanager
-def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
-    """Open the database, creating its file if needed, and close it at the end."""
-    if storage.startswith(_SQLITE):
-        _check_file(storage)
-    arguments = {"timeout": 60} if storage.startswith("sqlite") else {"connect_timeout": 10}
-    for left in range(_TRIES, 0, -1):
-        try:
-            opened = optuna.storages.RDBStorage(
-                storage,
-                engine_kwargs={"connect_args": arguments},
-                heartbeat_interval=HEARTBEAT,
-                grace_period=5 * HEARTBEAT,
-            )
-            break
-        except SQLAlchemyError:  # two workers that create its tables at once may collide
-            if left == 1:
-                raise
-            time.sleep(_LOOK)
+def _opened(file: Path) -> JournalStorage:
+    """Open the trials, or raise a SettingError for a file with other content."""
     try:
-        yield opened
-    finally:
-        opened.remove_session()
-        opened.engine.dispose()
+        with file.open("ab+") as opened:
+            opened.seek(0)
+            first = opened.readline() or b'{"op_code": 0}'
+        _ = json.loads(first)["op_code"]
+        return JournalStorage(JournalFileBackend(str(file), _Lock(file)))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "found other content"
+        raise SettingError(
+            f"--storage {file} cannot be used ({why}): expected a file that can be written, new or "
+            "with trials of a search"
+        ) from error
+
+
+class _Lock(JournalFileOpenLock):
+    """The lock of the file, whose holder removes the half line of a worker that was killed."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(str(file))
+        self._file = file
+
+    def acquire(self) -> bool:
+        super().acquire()
+        content = self._file.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.truncate(self._file, content.rfind(b"\n") + 1)
+        return True
 
 
 @contextmanager
-def _plain_errors(storage: str) -> Iterator[None]:
-    """Turn errors of the database into one line, and silence messages of the library."""
+def _at_work(file: Path, worker: str) -> Iterator[None]:
+    """Hold a lock by which other workers see that this one has not ended."""
+    file.absolute().parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock(file, worker)
+    with lock:
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _lock(file: Path, worker: str) -> FileLock:
+    return FileLock(file.with_name(f"{file.name}.{worker}"))
+
+
+def _is_dead(file: Path, trial: FrozenTrial) -> bool:
+    worker = trial.user_attrs.get(_WORKER)
+    if worker is None:  # it has just begun, or was killed at once
+        begun = trial.datetime_start
+        return begun is not None and datetime.now() - begun > _UNNAMED
+    lock = _lock(file, worker)
+    try:
+        with lock.acquire(timeout=0):
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence messages of the library."""
     import warnings
 
-    said = optuna.logging.get_verbosity()
+    level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with extra("tune", "a search in PostgreSQL", "psycopg"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "runtime optuna version" not in str(error):
-            raise
-        why = str(error.__cause__ or error).splitlines()[0].replace(storage, "")
-        raise SettingError(
-            f"--storage {without_passwords(storage)} cannot be used ({why}): expected a database "
-            "that can be reached and written, with nothing but searches in it"
-        ) from error
     finally:
-        optuna.logging.set_verbosity(said)
+        optuna.logging.set_verbosity(level)
 
 
 def _begun(study: optuna.Study) -> int:

@@ -9,7 +9,7 @@ from tempfile import gettempdir
 import torch
 from filelock import FileLock
 
-from sequela.analysis.search import OnTrial, Search, address
+from sequela.analysis.search import OnTrial, Search, file_of
 from sequela.analysis.space import space_of
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
@@ -42,7 +42,7 @@ def tune(
 
     ``trials`` is the total of all processes, and ``asked`` the settings to search: see
     :func:`sequela.analysis.space.space_of`. For ``storage`` see
-    :func:`sequela.analysis.search.address`; ``name`` is the name of the search in it (default:
+    :func:`sequela.analysis.search.file_of`; ``name`` is the name of the search in it (default:
     model and data set). ``on_wait`` is called once while other processes run the last trials.
     """
     if trials < 1:
@@ -54,7 +54,7 @@ def tune(
             f"set itself: run sequela train {settings.model} --data {settings.data}"
         )
     space = space_of(entry, settings, asked)
-    where = address(storage, out)
+    where = file_of(storage, out)
     folder = RunFolder(out)
     if _finished(folder, settings, trials):
         return folder

@@ -9,20 +9,19 @@ from torch import Tensor, nn
 
 from sequela.cost.ledger import (
     Account,
-    Calls,
     LayerCost,
     Noted,
     Omission,
     ReportCount,
     ReportPart,
     Shared,
-    together,
+    amount,
 )
 from sequela.cost.meta import describe
 from sequela.cost.rules import conventions
 from sequela.cost.rules.conventions import Convention
 from sequela.cost.rules.formula import Formula, add, formula, multiply
-from sequela.cost.trace import Place, Row, Trace, trace
+from sequela.cost.trace import Row, Trace, trace
 from sequela.errors import ModelError
 
 UNKNOWN_SHOWN = 5
@@ -115,21 +114,22 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
     for name in row.parameters:
         owners.setdefault(name, row.name)
     parameters = _parameters(row, rules)
-    padded: list[Calls] = []
-    sums: list[Calls] = []
+    padded, sums = [], []
     for layer, times in row.layers.items():
-        padded.append(Calls(rules(replace(layer, work=layer.padded or layer.work)).work, times))
+        padded.append(
+            replace(rules(replace(layer, work=layer.padded or layer.work)).work, calls=times)
+        )
         if layer.embedding_sum is not None:
-            sums.append(Calls(rules(replace(layer, work=layer.embedding_sum)).work, times))
-    calls = tuple(Calls(rules(layer).work, times) for layer, times in row.layers.items())
+            sums.append(replace(rules(replace(layer, work=layer.embedding_sum)).work, calls=times))
+    work = tuple(replace(rules(layer).work, calls=times) for layer, times in row.layers.items())
     return LayerCost(
         name=row.name,
         kind=row.kind,
         parameters=parameters.value - sum(part.size for part in shared),
         parameter_formula=parameters,
-        calls=calls,
-        useful=together(call.amount for call in calls),
-        executed=together(call.amount for call in padded),
+        work=work,
+        useful=amount(work),
+        executed=amount(padded),
         embedding_sum=tuple(sums),
         shared=shared,
     )
@@ -159,8 +159,5 @@ def _report(seen: Trace) -> ReportCount:
     return ReportCount(tuple(parts), tuple(omissions))
 
 
-def _noted(places: Counter[Place]) -> tuple[Noted, ...]:
-    return tuple(
-        Noted(place.operation, ", ".join(filter(None, (place.module, place.line))), times)
-        for place, times in places.items()
-    )
+def _noted(places: Counter[tuple[str, str]]) -> tuple[Noted, ...]:
+    return tuple(Noted(operation, place, times) for (operation, place), times in places.items())

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sequela.cost.ledger import Calls, LayerCost, Omission
+from sequela.cost.layers.work import Work
+from sequela.cost.ledger import LayerCost, Omission
 from sequela.cost.rules.formula import Formula, Number, Symbol, add, formula, merged
 
 
@@ -36,19 +37,18 @@ def derive(layer: LayerCost) -> list[Line]:
         Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
         for part in layer.shared
     ]
-    for calls in layer.calls:
-        lines += _operations(calls, "operations")
-    if len(layer.calls) > 1:
+    for work in layer.work:
+        lines += _operations(work, "operations")
+    if len(layer.work) > 1:
         lines.append(Line("operations in all", Number(layer.operations)))
-    for calls in layer.embedding_sum:
-        lines += _operations(calls, "operations as a sum of rows")
+    for work in layer.embedding_sum:
+        lines += _operations(work, "operations as a sum of rows")
     return lines
 
 
-def _operations(calls: Calls, label: str) -> Iterator[Line]:
+def _operations(work: Work, label: str) -> Iterator[Line]:
     """Yield the parts of one repetition, their sum, and all repetitions."""
-    work = calls.work
-    often = formula(calls.times) * work.times
+    often = formula(work.calls) * work.times
     if len(work.parts) == 1:
         part = work.parts[0]
         yield Line(f"{label} ({part.label})", often * part.cost.operations)

@@ -4,7 +4,7 @@ A record is made by ``counting.py``, and written to and read from ``cost.json`` 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic import ConfigDict, with_config
@@ -24,8 +24,12 @@ class Amount:
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(self.operations + other.operations, self.macs + other.macs)
 
-    def __mul__(self, times: int) -> "Amount":
-        return Amount(self.operations * times, self.macs * times)
+
+def amount(works: Iterable[Work]) -> Amount:
+    """Return the amount of several works, all calls of each."""
+    return together(
+        Amount(work.calls * work.operations.value, work.calls * work.macs.value) for work in works
+    )
 
 
 def together(amounts: Iterable[Amount]) -> Amount:
@@ -43,24 +47,11 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
-    """The same work, done by several calls of one layer."""
-
-    work: Work
-    times: int = 1
-
-    @property
-    def amount(self) -> Amount:
-        """The amount of work of these calls."""
-        return Amount(self.work.operations.value, self.work.macs.value) * self.times
-
-
-@dataclass(frozen=True, slots=True)
 class LayerCost:
     """The cost of one layer, or of one operation between layers.
 
-    Its formula has the parameters of ``shared`` too, which are not counted here. ``calls`` are the
-    work on the input as passed, ``useful`` its part on real steps, ``executed`` the work on a
+    Its formula has the parameters of ``shared`` too, which are not counted here. ``work`` is that
+    on the input as passed, ``useful`` its part on real steps, ``executed`` the work on a
     padded batch, and ``embedding_sum`` that for the same result as a sum of rows, for a Linear on a
     multi-hot input.
     """
@@ -69,10 +60,10 @@ class LayerCost:
     kind: str
     parameters: int
     parameter_formula: Formula
-    calls: tuple[Calls, ...]
+    work: tuple[Work, ...]
     useful: Amount
     executed: Amount
-    embedding_sum: tuple[Calls, ...]
+    embedding_sum: tuple[Work, ...]
     shared: tuple[Shared, ...]
 
     @classmethod
@@ -80,13 +71,14 @@ class LayerCost:
         cls, name: str, kind: str, work: Work, parameters: Formula = NONE, times: int = 1
     ) -> Self:
         """Return the cost of a layer that is called once, or so many times."""
-        calls, size = Calls(work, times), parameters.value
-        return cls(name, kind, size, parameters, (calls,), calls.amount, calls.amount, (), ())
+        works = (replace(work, calls=times),)
+        done, size = amount(works), parameters.value
+        return cls(name, kind, size, parameters, works, done, done, (), ())
 
     @property
     def total(self) -> Formula:
         """The operations of all calls as one formula."""
-        return add(formula(calls.times) * calls.work.operations for calls in self.calls)
+        return add(formula(work.calls) * work.operations for work in self.work)
 
     @property
     def operations(self) -> int:
@@ -96,7 +88,7 @@ class LayerCost:
     @property
     def macs(self) -> int:
         """The multiplications by a weight."""
-        return together(calls.amount for calls in self.calls).macs
+        return amount(self.work).macs
 
     @property
     def formula(self) -> str:
@@ -221,9 +213,7 @@ class Account:
         if not any(layer.embedding_sum for layer in self.layers):
             return None
         return together(
-            together(calls.amount for calls in layer.embedding_sum)
-            if layer.embedding_sum
-            else layer.useful
+            amount(layer.embedding_sum) if layer.embedding_sum else layer.useful
             for layer in self.layers
         )
 

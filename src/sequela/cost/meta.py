@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -108,25 +107,9 @@ def product_and_bias(args: Sequence[Any]) -> Tensor | None:
     return result
 
 
-def joined(args: Sequence[Any], *, new: bool = False) -> Tensor | None:
-    """Return the shape of ``cat`` along the first dimension, or of ``stack`` along a new one."""
-    tensors, dim = args[0], args[1] if len(args) > 1 else 0
-    first = tensors[0]
-    rest = first.shape if new else first.shape[1:]
-    same = all(
-        t.is_meta and t.dtype == first.dtype and t.shape[0 if new else 1 :] == rest for t in tensors
-    )
-    if dim != 0 or not same or not (new or first.dim()):
-        return None
-    result: Tensor = first.new_empty((sum(1 if new else len(t) for t in tensors), *rest))
-    return result
-
-
 KNOWN_SHAPES: dict[str, Callable[[Sequence[Any]], Tensor | None]] = {
     **{name: elementwise for name in FUNCTIONS if name not in OTHER_RESULTS},
     "addmm": product_and_bias,
-    "cat": joined,
-    "stack": partial(joined, new=True),
 }
 """Shapes of the commonest results: torch's own functions load its compiler at their first call,
 which takes longer than a whole account. ``None`` where a function does not apply."""

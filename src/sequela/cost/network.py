@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.features import with_features
-from sequela.cost.ledger import Account, Amount
+from sequela.cost.ledger import Account, Amount, together
 from sequela.cost.sizes import SIZES, VISITS, at_most, positive
 from sequela.errors import SettingError
 from sequela.models.inputs import kind_of, sizes_of
@@ -67,7 +67,7 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
     useful: defaultdict[str, Amount] = defaultdict(lambda: Amount(0, 0))
     for length, times in Counter(network.lengths).items():
         for layer in counted(network.inputs([length])).layers:
-            useful[layer.name] += layer.useful * times
+            useful[layer.name] += together([layer.useful] * times)
     layers = (replace(layer, useful=useful[layer.name]) for layer in whole.layers)
     return replace(whole, layers=tuple(layers))
 

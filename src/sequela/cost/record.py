@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sequela.cost.layers.work import Part
-from sequela.cost.ledger import Account, Calls, LayerCost, ReportCount
+from sequela.cost.layers.work import Part, Work
+from sequela.cost.ledger import Account, LayerCost, ReportCount
 from sequela.cost.rules.formula import Formula, Symbol, merged, parse
 from sequela.errors import RunError
 from sequela.files import whole
@@ -30,7 +30,7 @@ KEYS: dict[type, str] = {
     ReportCount: "parameters operations missing_parameters missing_operations parts omissions",
 }
 # Fields with another name in the file.
-FIELDS = {"report_2019": "report", "value": "number", "work": "calls"}
+FIELDS = {"report_2019": "report", "value": "number"}
 ACCOUNT = TypeAdapter(Account)
 SYMBOLS = TypeAdapter(dict[str, Symbol])
 
@@ -89,14 +89,14 @@ def _written(part: Any) -> Any:
         case Formula():
             values = {"formula": part.text(), "substitution": part.substitution()}
             return values | {"value": part.value, "symbols": _symbols(part)}
-        case Calls(work=work):
-            costs = [cost for line in work.parts for cost in (line.cost.operations, line.cost.macs)]
+        case Work(parts=parts, times=times):
+            costs = [cost for line in parts for cost in (line.cost.operations, line.cost.macs)]
             return {
-                "calls": part.times,
-                "times": work.times.text(),
-                "unit": work.unit,
-                "parts": _written(work.parts),
-                "symbols": _symbols(work.times, *costs),
+                "calls": part.calls,
+                "times": times.text(),
+                "unit": part.unit,
+                "parts": _written(parts),
+                "symbols": _symbols(times, *costs),
             }
         case Part(label=label, cost=cost):
             return {"label": label, "operations": cost.operations.text(), "macs": cost.macs.text()}
@@ -125,9 +125,8 @@ def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
         case {"label": label, "operations": str(operations), "macs": str(macs)}:
             cost = {"operations": parse(operations, symbols), "macs": parse(macs, symbols)}
             value = {"label": label, "cost": cost}
-        case {"calls": calls, "times": str(times), "unit": unit, "parts": parts}:
-            work = {"parts": _read(parts, symbols), "times": parse(times, symbols), "unit": unit}
-            value = {"times": calls, "work": work}
+        case {"times": str(times), "parts": parts, **rest}:
+            value = {**rest, "times": parse(times, symbols), "parts": _read(parts, symbols)}
         case dict():
             value = {FIELDS.get(key, key): _read(each, symbols) for key, each in value.items()}
     return value

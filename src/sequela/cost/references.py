@@ -59,7 +59,7 @@ def account_of_unfitted(
     """
     entry = REFERENCE_MODELS[name]
     layers = LAYERS.get(entry.predict, _boosting)
-    if layers is _boosting:
+    if layers in (_boosting, _cox):
         raise SettingError(
             f"the operations of {name} depend on what it learns: name the folder of a run of it"
         )

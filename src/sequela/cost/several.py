@@ -29,7 +29,7 @@ def account_of_several(
         unknown += [replace(n, place=f"{model} {n.place}".strip()) for n in account.unknown]
     for model, size in uncounted.items():
         alone = LayerCost.once(model, "not counted", Work(()), Number(size))
-        layers.append(replace(alone, calls=()))
+        layers.append(replace(alone, work=()))
     accounts = list(counted.values())
     layers.append(LayerCost.once("mean", "mean of probabilities", mean))
     return Account(

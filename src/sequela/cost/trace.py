@@ -9,12 +9,13 @@ and offsets decide how much is computed.
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,14 @@ from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse
 from sequela.cost.rules import modules, operators
 from sequela.errors import ModelError
 
-Parameters = tuple[nn.Parameter, ...]
+Source = Literal["data", "weight"]
 # Lengths stay numbers, while data are only shapes.
 LENGTHS = ("_pack_padded_sequence", "_pad_packed_sequence")
 # Filled by the forward itself, so they go where the data are; integers stay numbers.
 FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
+TRANSFORM = "torch.vmap or another function of torch.func"
+OTHER_FORM = "(not in this form)"
+ATTENDED = ("query", "key", "value", "attn_mask")
 OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
 
@@ -48,52 +52,26 @@ class Row:
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An operation and its place: the module, and the line of the forward."""
-
-    operation: str
-    module: str
-    line: str
-
-
-@dataclass
-class Trace:
-    """The trace of a forward pass: its rows, and its free and unknown operations."""
-
-    rows: dict[str, Row] = field(default_factory=dict)
-    free: Counter[Place] = field(default_factory=Counter)
-    unknown: Counter[Place] = field(default_factory=Counter)
-
-    def row(self, name: str, kind: str) -> Row:
-        """Return the row of a name, a new one the first time."""
-        return self.rows.setdefault(name, Row(name, kind))
-
-    def note(self, operation: str, module: str) -> None:
-        """Note an operation without a rule."""
-        self.unknown[Place(operation, module, _caller())] += 1
-
-
 def trace(
     model: nn.Module,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     *,
     padded_rows: int | None = None,
-) -> Trace:
+) -> "Trace":
     """Trace what ``model(*args, **kwargs)`` computes at inference.
 
     The model, its mode and torch's random state are not changed.
     """
     refuse_opaque(model)
     copied = on_meta(model)
-    tracer = _Tracer(copied, padded_rows)
-    given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
-    tracer.feed(given)
+    seen = Trace(copied, padded_rows)
+    inputs = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
+    seen.mark(_tensors(inputs), "data")
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
-        _run(type(model).__name__, copied, given, tracer)
-    tracer.unused()
-    return tracer.seen
+        _run(type(model).__name__, copied, inputs, seen)
+    seen.unused()
+    return seen
 
 
 @contextmanager
@@ -107,22 +85,22 @@ def _layers_as_written() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _run(name: str, copied: nn.Module, given: Any, tracer: "_Tracer") -> None:
+def _run(name: str, copied: nn.Module, inputs: Any, seen: "Trace") -> None:
     try:
-        with tracer, _Functions(tracer):
-            copied(*given[0], **given[1])
+        with seen, _Functions(seen):
+            copied(*inputs[0], **inputs[1])
     except ModelError:
         raise
     except Exception as error:
         if _asks_for_values(error):
             raise _depends_on_data(name, _line(error)) from error
-        shapes = ", ".join(describe(value) for value in (*given[0], *given[1].values()))
+        shapes = ", ".join(describe(value) for value in (*inputs[0], *inputs[1].values()))
         raise ModelError(
             f"{name}'s forward failed on input {shapes or 'of nothing'} at {_line(error)}: "
             f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
         ) from error
-    if tracer.asked:
-        raise _depends_on_data(name, tracer.asked)
+    if seen.asked:
+        raise _depends_on_data(name, seen.asked)
 
 
 def _depends_on_data(name: str, where: str) -> ModelError:
@@ -146,30 +124,43 @@ def _line(error: Exception) -> str:
 class _Functions(TorchFunctionMode):
     """A torch mode that records functions whose parts would be less clear than their formula."""
 
-    def __init__(self, tracer: "_Tracer") -> None:
+    def __init__(self, seen: "Trace") -> None:
         super().__init__()
-        self.tracer = tracer
+        self.seen = seen
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        seen, kwargs = self.seen, dict(kwargs or {})
         attends = func is nn.functional.scaled_dot_product_attention
-        if not attends or self.tracer.hidden or _vectorised():
+        if seen.hidden or not (attends or _transformed()):
             try:
                 return func(*args, **kwargs)
             except Exception as error:
-                self.tracer.note(error)
+                seen.note(error)
                 raise
-        with self.tracer.hiding():
+        with seen.hiding():
             result = func(*args, **kwargs)
-        given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False)) | dict(kwargs)
-        self.tracer.add("attention", [operators.attention(result, given, self.tracer.is_weight)])
+        name = seen.stack[-1][0]
+        if _transformed():
+            seen.miss(TRANSFORM, name)
+            return result
+        arguments = dict(zip(ATTENDED, args, strict=False)) | kwargs
+        query, key, value = (arguments[argument] for argument in ATTENDED[:3])
+        if any(map(seen.is_weight, (query, key, value))):
+            seen.miss("scaled_dot_product_attention of weights", name)
+        else:
+            layer = operators.attention(result, query, key, arguments.get("attn_mask"))
+            seen.add("attention", [layer])
         return result
 
 
-class _Tracer(TorchDispatchMode):
-    """A dispatch mode that records every operation and the module it is in."""
+class Trace(TorchDispatchMode):
+    """The trace of a forward pass, a dispatch mode: its rows, and its free and unknown operations.
+
+    Free and unknown operations are counted by their name and place: the module, and the line of the
+    forward.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -177,7 +168,9 @@ class _Tracer(TorchDispatchMode):
 
     def __init__(self, copied: nn.Module, padded_rows: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seen = Trace()
+        self.rows: dict[str, Row] = {}
+        self.free: Counter[tuple[str, str]] = Counter()
+        self.unknown: Counter[tuple[str, str]] = Counter()
         self.copied = copied
         self.padded_rows = padded_rows
         self.hidden = 0
@@ -186,12 +179,21 @@ class _Tracer(TorchDispatchMode):
         self.covered: set[int] = set()
         self.names = {id(p): name for name, p in copied.named_parameters()}
         # The storages are kept, so that none of their addresses is given to another tensor.
-        self.weights = {_storage(p): p.untyped_storage() for p in copied.parameters()}
-        self.data: dict[int, Any] = {}
+        self.sources: dict[int, tuple[Any, Source]] = {}
+        self.mark(copied.parameters(), "weight")
         self.asked = ""
         for name, module in list(copied.named_modules()):
             rule = modules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
+
+    def row(self, name: str, kind: str) -> Row:
+        """Return the row of a name, a new one the first time."""
+        return self.rows.setdefault(name, Row(name, kind))
+
+    def miss(self, operation: str, module: str) -> None:
+        """Record an operation without a rule."""
+        self.reports += 1
+        self.unknown[operation, ", ".join(filter(None, (module, _caller())))] += 1
 
     @contextmanager
     def hiding(self) -> Iterator[None]:
@@ -214,13 +216,17 @@ class _Tracer(TorchDispatchMode):
         """Run a module's forward, and report it by its rule or by its operations."""
         if self.hidden:
             return forward(*args, **kwargs)
-        if rule is not None and not _vectorised():
-            if any(each.is_complex() for each in (*_tensors((args, kwargs)), *module.parameters())):
-                self.seen.note(f"{type(module).__name__} of complex numbers", name)
+        if rule is not None:
             with self.hiding():
                 result = forward(*args, **kwargs)
-                seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
-            self.add_module(name, module, seen)
+                arguments = signature(forward).bind(*args, **kwargs).arguments
+                called = modules.Call(module, arguments, self.padded_rows)
+                layers = None if _transformed() else rule(called)
+            if layers is None:
+                kind = f"{type(module).__name__} {OTHER_FORM}"
+                self.miss(TRANSFORM if _transformed() else kind, name)
+            else:
+                self.add_module(name, module, layers)
             return result
         self.stack.append((name, module))
         before = self.reports
@@ -230,31 +236,35 @@ class _Tracer(TorchDispatchMode):
             self.stack.pop()
         if before == self.reports and not list(module.parameters()):
             self.reports += 1
-            self.seen.free[Place(type(module).__name__, name, "")] += 1
+            self.free[type(module).__name__, name] += 1
         return result
 
-    def add_module(self, name: str, module: nn.Module, seen: list[modules.Seen]) -> None:
+    def add_module(self, name: str, module: nn.Module, layers: Mapping[str, Layer]) -> None:
         """Report a module by the rows of its rule."""
         self.reports += 1
-        for part in seen:
-            row = self.seen.row((name or type(module).__name__) + part.suffix, part.layer.kind)
-            row.layers[part.layer] += 1
-            self.own(row, [each for each in part.parameters if id(each) in self.names])
+        title = name or type(module).__name__
+        for suffix, layer in layers.items():
+            row, ending = self.row(title + suffix, layer.kind), suffix.replace(".", "_")
+            row.layers[layer] += 1
+            parameters = dict(module.named_parameters())
+            names = [key for key in parameters if key.removesuffix("_reverse").endswith(ending)]
+            self.own(row, [parameters[key] for key in names])
         if all(id(each) in self.names for each in module.parameters()):
             self.covered.update(map(id, module.modules()))
 
-    def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
-        """Record which parameters belong to a row, by their names in the model."""
-        row.parameters.update((self.names[id(p)], p) for p in parameters)
+    def own(self, row: Row, parameters: Iterable[nn.Parameter]) -> None:
+        """Record which of the model's parameters belong to a row, by their names in the model."""
+        held = [parameter for parameter in parameters if id(parameter) in self.names]
+        row.parameters.update((self.names[id(parameter)], parameter) for parameter in held)
 
     def add(self, operation: str, layers: list[Layer]) -> None:
         """Report an operation at the module that is running."""
         self.reports += 1
         name, module = self.stack[-1]
         if any(True for _ in module.children()):
-            row = self.seen.row(f"{name}.{operation}" if name else operation, operation)
+            row = self.row(f"{name}.{operation}" if name else operation, operation)
         else:
-            row = self.seen.row(name or type(module).__name__, type(module).__name__)
+            row = self.row(name or type(module).__name__, type(module).__name__)
             weights = tuple(module.parameters(recurse=False))
             if all(id(each) in self.names for each in weights):  # else computed for this call
                 self.own(row, weights)
@@ -268,7 +278,7 @@ class _Tracer(TorchDispatchMode):
                 continue
             for own, parameter in module.named_parameters(recurse=False):
                 path = f"{name}.{own}" if name else own
-                self.seen.row(path, "Parameter").parameters[path] = parameter
+                self.row(path, "Parameter").parameters[path] = parameter
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -323,47 +333,37 @@ class _Tracer(TorchDispatchMode):
         if func.is_view or base in operators.FREE or integers or of_nothing:
             if not type(module).__module__.startswith("torch.nn."):
                 self.reports += 1
-                self.seen.free[Place(base.strip("_"), name, "")] += 1
+                self.free[base.strip("_"), name] += 1
             return
-        self.reports += 1
         rule = operators.RULES.get(base) if own else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
         if complex_numbers and rule is not operators.fourier:
             rule = None
         layers = None if rule is None else rule(op)
         if layers is None:
-            self.seen.note(func.name(), name)
+            self.miss(f"{func.name()} {OTHER_FORM}" if rule else func.name(), name)
             return
         self.add(layers[0].kind if layers else base, layers)
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Return whether a tensor is a parameter, or made of parameters and constants only."""
-        return _storage(tensor) in self.weights
+        return self.sources.get(_storage(tensor), (None, None))[1] == "weight"
 
-    def is_data(self, tensor: Tensor) -> bool:
-        """Return whether a tensor is an input, or made of one."""
-        return _storage(tensor) in self.data
-
-    def feed(self, values: Any) -> None:
-        """Mark the inputs of the forward as data."""
-        for tensor in _tensors(values):
-            self.data[_storage(tensor)] = tensor.untyped_storage()
+    def mark(self, tensors: Iterable[Tensor], source: Source) -> None:
+        """Record that tensors are made of the input, or of parameters and constants only."""
+        for tensor in tensors:
+            self.sources[_storage(tensor)] = (tensor.untyped_storage(), source)
 
     def follow(self, op: operators.Operation) -> None:
         """Track whether a result is data or a weight: moves, cuts and casts do not change that.
 
         A tensor that is written into counts as a source of its new values.
         """
-        given = op.tensors()
-        if any(map(self.is_data, given)):
-            to, other = self.data, self.weights
-        elif any(map(self.is_weight, given)):
-            to, other = self.weights, self.data
-        else:
-            return
-        for result in op.results():
-            other.pop(_storage(result), None)
-            to[_storage(result)] = result.untyped_storage()
+        sources = {self.sources.get(_storage(tensor), (None, None))[1] for tensor in op.tensors()}
+        if "data" in sources:
+            self.mark(op.results(), "data")
+        elif "weight" in sources:
+            self.mark(op.results(), "weight")
 
 
 # The errors of torch where a value is needed, or a shape that depends on values.
@@ -390,8 +390,8 @@ def _asks_for_values(error: Exception) -> bool:
     return any(text in str(error) for text in DATA_DEPENDENT)
 
 
-def _vectorised() -> bool:
-    """Return whether ``torch.vmap`` or the like runs: shapes then lack a dimension."""
+def _transformed() -> bool:
+    """Return whether ``torch.vmap`` or another of ``torch.func`` runs: shapes lack a dimension."""
     return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
 
 

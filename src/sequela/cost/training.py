@@ -41,27 +41,17 @@ OPTIMISERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Backward:
-    """The backward pass of one layer: its forward operations times a factor."""
-
-    layer: str
-    factor: int
-    operations: int
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """The operations of a training step: forward, backward by layer, and update."""
+    """The operations of a training step: forward, backward, and update.
+
+    ``factors`` are those of the backward pass, by layer.
+    """
 
     optimiser: Primitive
     forward: int
-    layers: tuple[Backward, ...]
+    factors: dict[str, int]
+    backward: int
     update: int
-
-    @property
-    def backward(self) -> int:
-        """Operations of the backward pass."""
-        return sum(layer.operations for layer in self.layers)
 
     @property
     def total(self) -> int:
@@ -74,17 +64,19 @@ def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
     if optimiser not in OPTIMISERS:
         raise unknown_name("optimiser", optimiser, OPTIMISERS)
     update = OPTIMISERS[optimiser]
-    layers, first = [], True
+    factors, backward, first = {}, 0, True
     for layer in account.layers:
         learns = layer.parameter_formula.value > 0 and layer.operations > 0
         recurrent = layer.kind.startswith(("GRU", "LSTM", "RNN"))
         factor = 2 if learns and (recurrent or not first) else 1
-        layers.append(Backward(layer.name, factor, factor * layer.operations))
+        factors[layer.name] = factor
+        backward += factor * layer.operations
         first = first and not learns
     return TrainingStep(
         optimiser=update,
         forward=account.operations,
-        layers=tuple(layers),
+        factors=factors,
+        backward=backward,
         update=update.operations * account.trainable,
     )
 
@@ -97,7 +89,7 @@ def to_json(step: TrainingStep) -> dict[str, Any]:
         "backward": step.backward,
         "update": step.update,
         "total": step.total,
-        "factors": {layer.layer: layer.factor for layer in step.layers},
+        "factors": step.factors,
         "source": SOURCE,
     }
 
@@ -106,7 +98,7 @@ def render_training(step: TrainingStep) -> str:
     """Format the step as plain text."""
     rows = [
         ("forward", step.forward, ""),
-        ("backward", step.backward, "; ".join(f"{b.layer} x {b.factor}" for b in step.layers)),
+        ("backward", step.backward, "; ".join(f"{name} x {n}" for name, n in step.factors.items())),
         (f"update ({step.optimiser.name})", step.update, step.optimiser.how),
         ("one step", step.total, ""),
     ]

@@ -5,7 +5,7 @@ resample draws n - 1 of a stratum's n groups with replacement and scales their w
 1), which keeps the variance unbiased where there are few (Rao & Wu 1988). The quantiles are those
 of BCa (Efron 1987) or the plain percentiles, widened where the number depends on few groups: by
 Student's t (Hesterberg 2015), its degrees of freedom from the kurtosis of the groups' influence
-(O'Neill 2014). ``benchmarks/interval_coverage.py`` measures the coverage of such intervals.
+(O'Neill 2014). ``docs/evaluation.md`` has the coverage of such intervals.
 """
 
 from dataclasses import dataclass

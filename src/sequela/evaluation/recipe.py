@@ -11,7 +11,7 @@ easier to predict is training data of the others, so that its effect counts more
 Grandvalet 2004; Bates, Hastie & Tibshirani 2024). No cross-validation of one data set measures it
 without bias. It does show how much of the group variance stays when models are trained again, and
 how much changes: the coupled part is set to a share of the part that stays, no larger than a
-multiple of the part that changes, both chosen by simulation (``benchmarks/recipe_coverage.py``).
+multiple of the part that changes, both chosen by simulation (decision 14).
 The training part is the variance of folds or seeds beyond what their groups explain.
 """
 

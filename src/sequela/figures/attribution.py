@@ -102,8 +102,8 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
     return bars.encode(
         x=_time(labels=True),
         y=alt.Y("moves:Q", title=None, scale=scale, axis=axis),
-        y2=alt.datum(0),
-        color=alt.condition("datum.moves >= 0", alt.value(SECOND), alt.value(FIRST)),
+        y2=alt.Y2Datum(0),
+        color=alt.ColorValue(FIRST, condition={"test": "datum.moves >= 0", "value": SECOND}),
     )
 
 

@@ -1,7 +1,7 @@
 """Learning curves: one number over the epochs, on the training and the validation set."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 
@@ -44,16 +44,16 @@ def learning_curve(
         for r, row in zip(history, rows, strict=True)
         if r.epoch % step == 0
     ]
-    axes = {"x": "epoch:Q", "y": f"{number}:Q"}
-    points = chart_of(marked).encode(**axes, description="hover:N")
+    axes: dict[str, Any] = {"x": alt.X("epoch:Q"), "y": alt.Y(f"{number}:Q")}
+    points = chart_of(marked).encode(**axes, description=alt.Description("hover:N"))
     points = points.mark_point(size=80, opacity=0, filled=True, aria=True)
-    rule = chart_of([{"epoch": kept}]).encode(x="epoch:Q")
+    rule = chart_of([{"epoch": kept}]).encode(x=alt.X("epoch:Q"))
     rule = rule.mark_rule(color=INK, strokeDash=[1, 3])
     names = (
         base.transform_filter(alt.datum.epoch == last)
         .transform_calculate(name="datum.part == 'train' ? 'training' : 'validation'")
         .mark_text(align="left", dx=4, fontSize=11)
-        .encode(**axes, text="name:N", color=alt.Color("part:N", legend=None))
+        .encode(**axes, text=alt.Text("name:N"), color=alt.Color("part:N", legend=None))
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())

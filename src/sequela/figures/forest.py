@@ -56,18 +56,18 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
     x = _x(data, scale)
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
     measured = chart_of([r for r in data if r["value"] is not None]).encode(y=y)
-    colour = alt.condition("datum.second", alt.value(SECOND), alt.value(FIRST))
+    colour = alt.ColorValue(FIRST, condition={"test": "datum.second", "value": SECOND})
     points = measured.mark_point(size=70, opacity=1, strokeWidth=2, aria=True).encode(
-        x="value:Q",
-        description="text:N",
+        x=alt.X("value:Q"),
+        description=alt.Description("text:N"),
         color=colour,
         fill=alt.Fill("fill:N", scale=None),
-        shape=alt.condition("datum.second", alt.value("diamond"), alt.value("circle")),
+        shape=alt.ShapeValue("circle", condition={"test": "datum.second", "value": "diamond"}),
     )
     layers = [
         *_reference(data, scale, y),
         *_words(data, y),
-        measured.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", color=colour),
+        measured.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"), color=colour),
         points,
     ]
     width = max([_WIDTH, *(_LETTER * len(line.words) for line in lines)])
@@ -111,7 +111,7 @@ def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
     found = []
     for heading, weight in ((True, "bold"), (False, "normal")):
         texts = [{"y": r["words"], "text": r["text"]} for r in data if r["heading"] == heading]
-        encoding = {"x": alt.value(0), "y": y}
+        encoding = {"x": alt.XValue(0), "y": y}
         found.append(haloed(texts, encoding, align="left", fontWeight=weight))
     return found
 
@@ -121,5 +121,5 @@ def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[a
         return []
     places = [r["y"] for r in data if r["value"] is not None]
     pieces = [{"x": scale.reference, "y": y_ - 10, "y2": y_ + 8} for y_ in places]
-    base = chart_of(pieces).encode(x="x:Q", y=y, y2="y2:Q")
+    base = chart_of(pieces).encode(x=alt.X("x:Q"), y=y, y2=alt.Y2("y2:Q"))
     return [base.mark_rule(color=INK, strokeWidth=1.25)]

@@ -45,9 +45,11 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     )
     ends = {name: f"{factor} * datum.{end}" for name, end in (("from", "low"), ("to", "high"))}
     base = base.transform_calculate(**ends, at=f"{factor} * datum.difference")
-    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q")
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("to:Q"))
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
-        x="at:Q", description="hover:N", shape=alt.Shape("leak:N", sort=names, scale=shapes)
+        x=alt.X("at:Q"),
+        description=alt.Description("hover:N"),
+        shape=alt.Shape("leak:N", sort=names, scale=shapes),
     )
     zero = chart_of([{"x": 0}]).mark_rule(color=INK, strokeDash=[2, 3])
     height = (_ROW + _MORE * (len(names) - 1)) * len(order)
@@ -55,7 +57,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
         f"{how.heading} with the leak minus without, on the same examples, with 95 % "
         f"intervals. {'; '.join(r['hover'] for r in data)}."
     )
-    return Figure.of([zero.encode(x="x:Q"), bars, points], (width, height), text, list(rows))
+    return Figure.of([zero.encode(x=alt.X("x:Q")), bars, points], (width, height), text, list(rows))
 
 
 def _hover(row: dict[str, Any], metric: str) -> str:

@@ -30,7 +30,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     )
     shade = alt.Scale(domain=[0, 1], range=[0.0, 0.6])
     cells = base.mark_rect(color=FIRST, aria=True).encode(
-        description="hover:N", fillOpacity=alt.FillOpacity("share:Q", scale=shade, legend=None)
+        description=alt.Description("hover:N"),
+        fillOpacity=alt.FillOpacity("share:Q", scale=shade, legend=None),
     )
     text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     size = 42 * len(order)

@@ -81,23 +81,21 @@ def accuracy_against_operations(
         scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
     )
     base = chart_of(data).encode(x=x)
-    colour = alt.condition("isValid(datum.operations)", alt.value(FIRST), alt.value(SECOND))
-    bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2="high:Q", color=colour)
-    line = (
-        base.transform_filter("datum.front")
-        .mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1)
-        .encode(y="accuracy:Q")
-    )
+    is_counted = "isValid(datum.operations)"
+    colour = alt.ColorValue(SECOND, condition={"test": is_counted, "value": FIRST})
+    bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2=alt.Y2("high:Q"), color=colour)
+    frontier = base.transform_filter("datum.front").encode(y=alt.Y("accuracy:Q"))
+    line = frontier.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1)
     points = base.mark_point(size=70, opacity=1, aria=True).encode(
-        y="accuracy:Q",
+        y=alt.Y("accuracy:Q"),
         color=colour,
-        fill=alt.condition("datum.front", alt.value(FIRST), alt.value(PAPER)),
-        shape=alt.condition("isValid(datum.operations)", alt.value("circle"), alt.value("diamond")),
-        description="hover:N",
+        fill=alt.FillValue(PAPER, condition={"test": "datum.front", "value": FIRST}),
+        shape=alt.ShapeValue("diamond", condition={"test": is_counted, "value": "circle"}),
+        description=alt.Description("hover:N"),
     )
     layers = [bars, line, points, *_names(data, scales, x, width)]
     if others:
-        at = {"x": alt.value(4), "y": alt.value(_HEIGHT - 8)}
+        at = {"x": alt.XValue(4), "y": alt.YValue(_HEIGHT - 8)}
         layers.append(haloed([{"text": "operations not counted"}], at, align="left"))
     said = "; ".join(r["hover"] for r in data)
     best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
@@ -161,7 +159,7 @@ def _names(
         for r in data
     ]
     labels = placed(points, [r["model"] for r in data], width)
-    axes = {"x": x, "y": "accuracy:Q"}
+    axes = {"x": x, "y": alt.Y("accuracy:Q")}
     return [
         haloed([{**r, "text": r["model"]}], axes, align=at.align, dx=at.dx, dy=at.dy)
         for r, at in zip(data, labels, strict=True)

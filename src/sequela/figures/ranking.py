@@ -192,7 +192,7 @@ def _points(
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
     base = chart_of(marks).encode(**_axes(look))
     points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
-        description="hover:N",
+        description=alt.Description("hover:N"),
         fill=alt.Fill("colour:N", scale=None),
         shape=alt.Shape(
             "what:N",

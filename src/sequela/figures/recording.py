@@ -108,10 +108,9 @@ def near(
     axis = alt.Axis(values=[*places.values()], labelExpr=f"{labels} : ''", grid=False)
     title = f"Signal; the distance between channels is {scale:.0f} µV"
     height = max(90, 26 * len(names))
-    traces = (
-        chart_of(drawn, title=title, width=_WIDTH, height=height)
-        .mark_line(color=INK, strokeWidth=0.7, clip=True)
-        .encode(x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail="of:N")
+    traces = chart_of(drawn, title=title, width=_WIDTH, height=height)
+    traces = traces.mark_line(color=INK, strokeWidth=0.7, clip=True).encode(
+        x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail=alt.Detail("of:N")
     )
     charts = [traces, _chances(chances, scored, x), _spans(scored, x, 1, span)]
     text = (
@@ -172,7 +171,7 @@ def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerCha
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=percent)
     line = chart_of(rows).encode(x=x(), y=y)
     line = line.mark_line(color=FIRST, strokeWidth=1.5, interpolate="step", clip=True)
-    rule = chart_of([{"at": scored.threshold}]).encode(y="at:Q")
+    rule = chart_of([{"at": scored.threshold}]).encode(y=alt.Y("at:Q"))
     rule = rule.mark_rule(color=SECOND, strokeDash=[5, 3])
     title = f"Probability of {scored.event}; dashed: the threshold"
     return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
@@ -194,7 +193,7 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
         .mark_bar(strokeWidth=1.5, clip=True, height=11)
         .encode(
             x=x(title=True),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=alt.Y("which:N", title=None, scale=alt.Scale(domain=names), sort=names),
             color=alt.Color("which:N", scale=scale, legend=None),
             stroke=alt.Stroke("which:N", scale=scale, legend=None),

@@ -60,7 +60,7 @@ def reliability_curves(
         *_points_of(reliable, series, end),
     ]
     chart = alt.vconcat(
-        alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE),
+        alt.LayerChart(layer=layers, width=_SIDE, height=_SIDE),
         _counts(counted, series).properties(width=_SIDE, height=56),
         spacing=16,
     )
@@ -129,7 +129,7 @@ def _axes(end: float, y: str = "happened") -> dict[str, Any]:
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
     words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
     drawn = [{**r, "hover": words.format(**r)} for r in rows]
-    base = chart_of(drawn).encode(**_axes(end), description="hover:N")
+    base = chart_of(drawn).encode(**_axes(end), description=alt.Description("hover:N"))
     look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
         base.transform_filter(alt.datum.model == name).mark_point(

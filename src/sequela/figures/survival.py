@@ -45,7 +45,7 @@ def risk_over_time(
         *(
             chart_of([row for row in points if row["group"] == name])
             .mark_point(filled=True, size=45, opacity=1, color=series.colour_of(name))
-            .encode(**axes, shape=alt.value(series.shape_of(name)))
+            .encode(**axes, shape=alt.ShapeValue(series.shape_of(name)))
             for name in series.names
         ),
     ]

@@ -35,12 +35,12 @@ def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 24
     lines = (
         chart_of(drawn)
         .mark_line(color=FIRST, strokeWidth=1.25, strokeJoin="round")
-        .encode(x=x, y=y, detail="class:N", order="seconds:Q")
+        .encode(x=x, y=y, detail=alt.Detail("class:N"), order=alt.Order("seconds:Q"))
     )
     words = (
         chart_of(names)
         .mark_text(align="right", dx=-6, dy=-7, fontSize=11, lineHeight=13, color=INK)
-        .encode(x=alt.value(0), y=y, text="text:N")
+        .encode(x=alt.XValue(0), y=y, text=alt.Text("text:N"))
     )
     layers: list[Any] = [middle.mark_rule(color=FAINT).encode(y=y), lines, words]
     said = "; ".join(f"{name}: up to {most[name]:.0f} µV" for name in signals)

@@ -41,12 +41,12 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
     for name in series.names:
         own = chart_of([row for row in drawn if row["model"] == name])
         colour = series.colour_of(name)
-        ends = {"y": alt.Y("low:Q"), "y2": "high:Q"}
+        ends = {"y": alt.Y("low:Q"), "y2": alt.Y2("high:Q")}
         layers.append(own.mark_rule(color=colour, strokeWidth=1.5).encode(x=axes["x"], **ends))
         points = own.mark_point(
             filled=True, aria=True, size=55, opacity=1, color=colour, shape=series.shape_of(name)
         )
-        layers.append(points.encode(**axes, description="hover:N"))
+        layers.append(points.encode(**axes, description=alt.Description("hover:N")))
     said = "; ".join(row["hover"] for row in drawn)
     text = f"Test-set {how.title} by size of the training set, with 95 % intervals. {said}."
     return Figure.of(layers, (_WIDTH, _HEIGHT), text, [dict(row) for row in ordered])

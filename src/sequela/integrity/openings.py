@@ -1,4 +1,4 @@
-"""The log of evaluations on test sets; each entry has the checksum of the entry before it.
+"""The log of evaluations on test sets: JSON, a line an entry.
 
 Evaluating many models on one test set, or many seeds, and reporting the best inflates the score.
 So each evaluation is logged, and every output with a test-set number has the count.
@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from filelock import FileLock
 from platformdirs import user_state_path
 
 from sequela.errors import OutputError
 from sequela.evaluation.predictions import Predictions
-from sequela.files import whole, writing
+from sequela.files import writing
 from sequela.identity.pseudonyms import PLAIN
 from sequela.integrity.verify import verify
 from sequela.runs.find import Run
@@ -28,7 +27,6 @@ LEDGER = "openings.jsonl"
 VARIABLE = "SEQUELA_OPENINGS"
 """Environment variable with the path of the user's log."""
 Command = Literal["train", "evaluate", "compare", "report", "card"]
-_FIRST = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -196,35 +194,29 @@ def read(path: Path) -> tuple[list[Opening], str]:
     except OSError as error:
         return [], f"cannot be read ({error.strerror})"
     entries, damaged = [], []
-    previous = _FIRST
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             entry = Opening(**{field.name: record[field.name] for field in fields(Opening)})
             hash(entry)  # fails for a list in place of a value
             entries.append(entry)
-            linked = record["previous"] == previous
         except (ValueError, TypeError, KeyError):
-            linked = False
-        damaged += [number] * (not linked)
-        previous = _sha256(line)
-    return entries, f"was changed after it was written (line {damaged[0]})" if damaged else ""
+            damaged.append(number)
+    return entries, f"has a line that cannot be read (line {damaged[0]})" if damaged else ""
 
 
 def _write(path: Path, opening: Opening) -> None:
-    """Add an entry to a log, unless it is there; other processes wait."""
+    """Add an entry at the end of a log, unless it is there."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            entries, _ = read(path)
-            if opening.key in {entry.key for entry in entries}:
-                return
-            lines = _lines(path)
-            previous = _sha256(lines[-1]) if lines else _FIRST
-            record = {**asdict(opening), "previous": previous}
-            lines.append(json.dumps(record, ensure_ascii=False).encode())
-            with whole(path) as partial:
-                partial.write_bytes(b"".join(line + b"\n" for line in lines))
+        if opening.key in {entry.key for entry in read(path)[0]}:
+            return
+        line = json.dumps(asdict(opening), ensure_ascii=False).encode() + b"\n"
+        with path.open("ab+") as log:
+            if log.tell():
+                log.seek(-1, os.SEEK_END)
+                line = line if log.read() == b"\n" else b"\n" + line  # after half a line
+            log.write(line)
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -1,10 +1,11 @@
 """A run's model card: Markdown with the metadata that the Hugging Face Hub reads."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
@@ -23,9 +24,6 @@ from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.manifest import adding
 from sequela.runs.recipe import variance_in_words
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
 
 _WRITTEN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "://": "&#58;//", "@": "&#64;"}
 _SIGNS = re.compile(r"://|[&<>@\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|(?i:(?<=\bwww)\.)")
@@ -47,48 +45,38 @@ def build_card(run: Run, out: Path, hide_below: int | None = None) -> Path:
 
 
 def front_matter(entry: Entry) -> str:
-    """Return the YAML at the head of the card, as the Hub reads it."""
-    from huggingface_hub import ModelCardData
+    """Return the head of the card as the Hub reads it: JSON, which is YAML too."""
+    data, test = entry.data, as_json(entry.test)
+    tabular = data.sequences is not None
+    metrics = [m for m in reported() if m.hub and test.get(m.key) is not None]
+    task = "tabular-classification" if tabular else "other"
+    split = "folds, each the test set once" if entry.run.folds else "held_out"
+    result = {
+        "task": {"type": task, "name": data.question},
+        "dataset": {"type": data.name, "name": _one_line(data.title), "split": split},
+        "metrics": [_result(m, test) for m in metrics],
+    }
+    card = {
+        "license": "other",
+        "license_name": "not-chosen-yet",
+        "library_name": "sequela",
+        "tags": ["sequela", "medical", "ehr" if data.sfreq is None else "eeg", entry.name],
+        "datasets": [data.name],
+        "metrics": [m.hub for m in metrics],
+        **({"pipeline_tag": task} if tabular else {}),
+        "model-index": [{"name": entry.key, "results": [result]}],
+    }
+    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
-    data = entry.data
-    tabular, test = data.sequences is not None, as_json(entry.test)
-    card = ModelCardData(
-        license="other",
-        license_name="not-chosen-yet",
-        library_name="sequela",
-        tags=["sequela", "medical", "ehr" if data.sfreq is None else "eeg", entry.name],
-        datasets=[data.name],
-        metrics=[m.hub for m in _of_hub(test)],
-        model_name=entry.key,
-        eval_results=[_result(entry, m, tabular=tabular) for m in _of_hub(test)],
-        pipeline_tag="tabular-classification" if tabular else None,
-    )
-    return f"{card.to_yaml(line_break=chr(10))}\n"
 
-
-def _of_hub(test: Mapping[str, Any]) -> list[Metric]:
-    """Return the metrics that the Hub has too and that the run has a number for."""
-    return [m for m in reported() if m.hub and test.get(m.key) is not None]
-
-
-def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
+def _result(metric: Metric, test: Mapping[str, Any]) -> dict[str, Any]:
     """Return a result for the Hub, its interval in the name and in the arguments."""
-    from huggingface_hub import EvalResult
-
-    data, test = entry.data, entry.test
-    ci = test.get(f"{metric.key}_ci")
-    low, high = (number(bound, metric.table) for bound in ci or (0.0, 0.0))
-    return EvalResult(
-        task_type="tabular-classification" if tabular else "other",
-        task_name=data.question,
-        dataset_type=data.name,
-        dataset_name=data.title,
-        dataset_split="folds, each the test set once" if entry.run.folds else "held_out",
-        metric_type=metric.hub,
-        metric_value=test[metric.key],
-        metric_name=metric.heading + (f" (95 % interval {low} to {high})" if ci else ""),
-        metric_args={"interval": list(ci), "level": 0.95} if ci else None,
-    )
+    result = {"type": metric.hub, "value": test[metric.key], "name": metric.heading}
+    if ci := test.get(f"{metric.key}_ci"):
+        low, high = (number(bound, metric.table) for bound in ci)
+        result["name"] += f" (95 % interval {low} to {high})"
+        result["args"] = {"interval": list(ci), "level": 0.95}
+    return result
 
 
 def _content(entry: Entry) -> dict[str, object]:

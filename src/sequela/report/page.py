@@ -42,14 +42,14 @@ def write_page(template: str, out: Path, **placed: Any) -> Path:
     return out
 
 
+@cache
 def open_templates(**further: Any) -> Environment:
     """Open the templates of pages, in which an undefined value is an error."""
     loader = PackageLoader("sequela.report")
     environment = Environment(
         loader=loader, autoescape=True, trim_blocks=True, undefined=StrictUndefined, **further
     )
-    environment.filters["number"] = number
-    environment.filters["title_of"] = title_of
+    environment.filters |= {"number": number, "title_of": title_of}
     environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     return environment
 

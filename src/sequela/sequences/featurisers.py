@@ -318,23 +318,23 @@ def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([*logs, (scaled**3).mean(axis=2), (scaled**4).mean(axis=2)], axis=2)
 
 
-def fourier_operations(n: int, *, real: bool) -> int:
-    """Count the operations of a fast Fourier transform, 5·n·log2(n), half of them for real samples.
+def fourier_operations(n: int) -> int:
+    """Count the operations of a fast Fourier transform of real samples, 5·n·log2(n) / 2.
 
     This is the usual count for all algorithms (Frigo and Johnson 2005, The design and
     implementation of FFTW3).
 
     Example:
-        >>> fourier_operations(178, real=True)
+        >>> fourier_operations(178)
         3327
     """
-    return round(5 * n * math.log2(n) / (2 if real else 1))
+    return round(5 * n * math.log2(n) / 2)
 
 
 def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
     """Count a product a sample and a Fourier transform for each taper, squares, mean, logarithm."""
     c, t = shape["n_chans"], shape["n_times"]
-    f, d = t // 2, fourier_operations(t, real=True)
+    f, d = t // 2, fourier_operations(t)
     symbols = {
         "c": (c, "channels"),
         "t": (t, "samples of a channel"),

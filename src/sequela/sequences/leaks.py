@@ -39,7 +39,7 @@ IN_SEQUENCES = (
 TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """The out-of-fold AUROCs from which counts and times, a small tree that also reads codes, or codes
 together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0.81
-(``benchmarks/audit_bounds.py``)."""
+(decision 18)."""
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")

@@ -293,6 +293,8 @@ class EdfFile:
     def _header_of(self, kept: Sequence[int], n_records: int) -> bytes:
         """Make a header of some of the signals, and as many records."""
         fields = _fields(self.header, len(self.labels))
+        # edfio knows annotations by a label that ends with blanks, and not with NUL bytes.
+        fields[0] = [f"{label:<{_WIDTHS[0]}}".encode("latin-1") for label in self.labels]
         fixed = bytearray(self.header[:_FIXED])
         fixed[184:192] = f"{_FIXED * (len(kept) + 1):<8}".encode()
         fixed[_N_RECORDS] = f"{n_records:<8}".encode()

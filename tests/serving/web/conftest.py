@@ -1,13 +1,15 @@
 """Small real runs behind HTTP."""
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.server import running as run_server
+import uvicorn
 from starlette.testclient import TestClient
 from tests.conftest import Once
 
@@ -20,6 +22,7 @@ from sequela.serving.served import ServedModel, load
 from sequela.studies.settings import run_settings
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits
+from sequela.web.server import Place
 
 SAID = {"sfreq": 173.61, "unit": "uV"}
 
@@ -94,9 +97,26 @@ def patient(visits: ServedModel) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def running() -> Callable[..., Any]:
-    """A server in a thread, for browsers; gives its address."""
+    """A server in a thread, for browsers and schemathesis; gives its address."""
 
-    return run_server
+    @contextmanager
+    def serve(model: ServedModel, **settings: Any) -> Iterator[str]:
+        listening = Place(port=0).listen()
+        app = application(Service(model, Limits()), **settings)
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+            listening.close()
+
+    return serve
 
 
 def body(signal: Any, **changes: Any) -> bytes:

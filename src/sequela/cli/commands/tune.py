@@ -16,8 +16,8 @@ tune_app = App(
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""The same command continues a search that was interrupted. Start it in several
-terminals, or on several machines with one `--storage postgresql://USER@HOST/NAME`, to share the
-trials. Needs the extra `tune`.
+terminals, or on several machines with one `--storage FILE` in a folder that they share, to share
+the trials. Needs the extra `tune`.
 
 Example: `sequela tune gru-improved --data bonn --trials 30`, or
 `sequela tune visits-improved --data eicu --trials 50 --search hidden=8..64 --search
@@ -54,9 +54,8 @@ def tune(
             learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
         asked: Settings of the run.
         out: Run folder (default: runs/MODEL.tuned).
-        storage: Database of the trials, sqlite:///FILE or postgresql://USER@HOST/NAME (default: a
-            SQLite file next to the run folder).
-        name: Name of the search in the database (default: model and data set).
+        storage: File of the trials (default: a file next to the run folder).
+        name: Name of the search in this file (default: model and data set).
     """
     check_names(model, data)
     from sequela.cli.numbers import open_console, say_finished, say_path
@@ -64,7 +63,7 @@ def tune(
     from sequela.studies.settings import run_settings, signals_asked
     from sequela.studies.train import by_kind
 
-    with extra("tune", "a search for settings", "optuna", "sqlalchemy"):
+    with extra("tune", "a search for settings", "optuna"):
         from sequela.analysis.tune import tune as tune_run
     from sequela.report.pages.search_page import build_search
 

@@ -18,18 +18,6 @@ def dense(
     return Layer(kind, work, (inputs + int(bias)) * outputs if weighted else NONE)
 
 
-def bilinear(rows: int, n_1: int, n_2: int, m: int, *, bias: bool) -> Layer:
-    """Count y_k = x1 A_k x2 + b_k: for each output n_1 products A x2, then a product with x1."""
-    first, second = Symbol("n_1", n_1, "first inputs"), Symbol("n_2", n_2, "second inputs")
-    outputs = Symbol("m", m, "outputs")
-    parts = (
-        Part("matrix times second input", dot(second, bias=False).times(first)),
-        Part("first input times that", dot(first, bias=bias, weighted=False)),
-    )
-    work = Work(parts, samples(rows) * outputs, "output")
-    return Layer("Bilinear", work, (first * second + int(bias)) * outputs)
-
-
 def multi_hot(rows: int, n: int, m: int, ones: int, filled: int, slots: int) -> Layer:
     """Count a Linear on vectors of zeros and ones, which can be computed as a sum of rows.
 
@@ -56,16 +44,14 @@ def embedding(n: int, m: int, kind: str = "Embedding") -> Layer:
 
 
 def embedding_bag(
-    n: int, m: int, items: int, filled: int, mode: Literal["sum", "mean", "max"], *, scaled: bool
+    n: int, m: int, items: int, filled: int, mode: Literal["sum", "mean", "max"]
 ) -> Layer:
     """Count the sum, mean or maximum of each bag of rows of a table.
 
-    ``items`` rows are looked up for all bags together, ``filled`` bags hold one or more; if
-    ``scaled``, each row is first multiplied by its own weight.
+    ``items`` rows are looked up for all bags together, ``filled`` bags hold one or more.
     """
     c, b = Symbol("c", items, "rows in all bags"), Symbol("b", filled, "bags with a row")
-    parts = [Part("times the rows' own weights", Cost(c, c))] * scaled
-    parts.append(Part("comparisons" if mode == "max" else "additions", Cost(c - b)))
+    parts = [Part("comparisons" if mode == "max" else "additions", Cost(c - b))]
     parts += [Part("divisions", Cost(b))] * (mode == "mean")
     work = Work(tuple(parts), Symbol("m", m, "width of a row"), "column")
     return replace(embedding(n, m, "EmbeddingBag"), work=work)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sequela.cost.layers.work import Layer, Part, Report, Work
 from sequela.cost.rules.formula import Number, Symbol, add
-from sequela.cost.rules.primitives import NONE, RELU, SIGMOID, TANH, Cost, dot, each
+from sequela.cost.rules.primitives import RELU, SIGMOID, TANH, Cost, dot, each
 
 Cell = Literal["GRU", "LSTM", "RNN (tanh)", "RNN (ReLU)"]
 GATES: dict[Cell, int] = {"GRU": 3, "LSTM": 4, "RNN (tanh)": 1, "RNN (ReLU)": 1}
@@ -35,35 +35,25 @@ how many vectors of units."""
 
 
 def recurrence(
-    cell: Cell,
-    width: int,
-    units: int,
-    steps: int,
-    directions: int = 1,
-    *,
-    bias: bool,
-    projected: int = 0,
+    cell: Cell, width: int, units: int, steps: int, directions: int = 1, *, bias: bool
 ) -> Layer:
     """Count one recurrent layer over all real steps of all sequences, without padding.
 
-    ``directions`` is 2 where the sequence is also read backwards, ``projected`` the width of an
-    LSTM's projected state (``proj_size``). The report of 2019 counts one bias a gate of a GRU.
+    ``directions`` is 2 where the sequence is also read backwards. The report of 2019 counts one
+    bias a gate of a GRU.
     """
     w, h, gates = Symbol("W", width, "inputs"), Symbol("H", units, "units"), GATES[cell]
-    state = Symbol("P", projected, "width of the projected state") if projected else h
     ways = Number(1) if directions == 1 else Symbol("D", directions, "directions")
     repeated = ways * Symbol("T", steps, "steps of all sequences")
     parts = [
         Part(f"input{GATE_WORDS[gates]}", dot(w, bias=bias).times(gates * h)),
-        Part(f"state{GATE_WORDS[gates]}", dot(state, bias=bias).times(gates * h)),
+        Part(f"state{GATE_WORDS[gates]}", dot(h, bias=bias).times(gates * h)),
         *(
             Part(label, Cost(add(map(Number, operations))).times(vectors * h))
             for label, operations, vectors in CELLS[cell]
         ),
     ]
-    if projected:
-        parts.append(Part("projection of the state", dot(h, bias=False).times(state)))
-    held = gates * h * (w + state + 2 * int(bias)) + (h * state if projected else NONE)
+    held = gates * h * (w + h + 2 * int(bias))
     report = None
     if cell == "GRU":
         sums = dot(w + h, bias=bias)

@@ -32,14 +32,11 @@ FUNCTIONS: dict[str, Primitive] = {
         Primitive("hardtanh", 2, "min(max(x, a), b): two comparisons"),
         Primitive("leaky_relu", 2, "x or a·x: comparison, multiply"),
         Primitive("_prelu_kernel", 2, "x or a·x: comparison, multiply by a weight"),
-        Primitive("hardshrink", 2, "x outside [-a, a]: two comparisons"),
-        Primitive("softshrink", 3, "x - a, x + a or 0: two comparisons, add"),
         Primitive("hardsigmoid", 4, "relu6(x + 3) / 6: add, two comparisons, divide"),
         Primitive("hardswish", 5, "x · hardsigmoid(x): hard sigmoid 4, multiply"),
         Primitive("silu", 5, "x · sigmoid(x): sigmoid 4, multiply"),
         Primitive("elu", 4, "x or a·(e^x - 1): comparison, exponential, subtract, multiply"),
         Primitive("selu", 5, "s·x or s·a·(e^x - 1): ELU 4, multiply"),
-        Primitive("celu", 5, "x or a·(e^(x/a) - 1): ELU 4, divide"),
         Primitive("softplus", 4, "log(1 + e^x) or x: comparison, exponential, add, logarithm"),
         Primitive("softplus (beta)", 6, "log(1 + e^(b·x)) / b or x: softplus 4, multiply, divide"),
         Primitive("log_sigmoid_forward", 5, "-log(1 + e^-x): negate, exp, add, log, negate"),
@@ -51,9 +48,6 @@ FUNCTIONS: dict[str, Primitive] = {
             "x/2 · (1 + tanh(a·(x + b·x^3))): cube 2, multiply, add, multiply, tanh 6, add, 2 more",
         ),
         Primitive("glu", 5, "a · sigmoid(b): sigmoid 4, multiply"),
-        Primitive("addcmul", 2, "x + a·b: multiply, add"),
-        Primitive("addcdiv", 2, "x + a/b: divide, add"),
-        Primitive("lerp", 3, "x + w·(y - x): subtract, multiply, add"),
         Primitive("power", 3, "e^(y·log x): logarithm, multiply, exponential"),
     )
 }
@@ -64,14 +58,11 @@ REDUCTIONS = {
     "mean": (1, 0, "n - 1 additions, a division"),
     "prod": (1, -1, "n - 1 multiplications"),
     "cumsum": (1, -1, "n - 1 additions"),
-    "cumprod": (1, -1, "n - 1 multiplications"),
     "max": (1, -1, "n - 1 comparisons"),
     "var": (4, 0, "mean n, differences n, squares n, n - 1 additions, a division"),
     "std": (4, 1, "variance 4·n, a root"),
     "logsumexp": (2, 0, "n exponentials, n - 1 additions, a logarithm"),
     "norm": (2, 0, "n squares, n - 1 additions, a root"),
-    "norm (1)": (2, -1, "n absolute values, n - 1 additions"),
-    "norm (max)": (2, -1, "n absolute values, n - 1 comparisons"),
     "softmax": (3, -1, "n exponentials, n - 1 additions, n divisions"),
     "log_softmax": (3, 0, "n exponentials, n - 1 additions, a logarithm, n subtractions"),
 }
@@ -105,10 +96,10 @@ def sorting(rows: int, n: int) -> Layer:
     )
 
 
-def fourier(rows: int, n: int, *, real: bool) -> Layer:
-    """Count a fast Fourier transform of each row, where samples or result may be real."""
-    how = f"5·n·log2(n){' / 2' * real} of n = {n} samples"
-    row = Symbol("d", fourier_operations(n, real=real), f"operations, {how}")
+def fourier(rows: int, n: int) -> Layer:
+    """Count a fast Fourier transform of each row, where samples or result are real."""
+    how = f"5·n·log2(n) / 2 of n = {n} samples"
+    row = Symbol("d", fourier_operations(n), f"operations, {how}")
     return Layer("Fourier transform", single(how, Cost(row), samples(rows), unit="row"))
 
 
@@ -161,18 +152,18 @@ def own_norm(
     return Layer(kind, Work(parts, samples(groups), "group"), scales)
 
 
-def root_mean_square_norm(groups: int, values: int, gammas: int, *, weighted: bool = True) -> Layer:
-    """Count x / sqrt(mean of x squared + eps) · gamma for each row."""
+def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
+    """Count x / sqrt(mean of x squared + eps) · gamma for each row, where gamma may be learnt."""
     n = Symbol("n", values, "values of a row")
     parts = (
         Part("squares", Cost(n)),
         Part("their mean", mean(n)),
         Part("sqrt(mean + eps): add, root", each(2)),
         Part("divide", Cost(n)),
-        *_affine(n, weighted=weighted, scale=gammas > 0, shift=False),
+        *_affine(n, weighted=True, scale=learnt, shift=False),
     )
-    scales = Symbol("G", gammas, "scales") if gammas else NONE
-    return Layer("RMSNorm", Work(parts, samples(groups), "row"), scales)
+    scales = Symbol("G", values, "scales") if learnt else NONE
+    return Layer("RMSNorm", Work(parts, samples(rows), "row"), scales)
 
 
 def _affine(n: Formula, *, weighted: bool, scale: bool, shift: bool) -> list[Part]:

@@ -5,22 +5,11 @@ from math import prod
 
 from torch import Tensor
 
-from sequela.cost.layers.rows import powers
 from sequela.cost.layers.work import Layer, Part, Report, Work, samples, single
 from sequela.cost.rules.formula import Formula, Number, Symbol
 from sequela.cost.rules.primitives import NONE, Cost, dot, each
 
 Sizes = tuple[int, ...]
-
-
-def _channels(c_in: int, c_out: int) -> tuple[Symbol, Symbol]:
-    return Symbol("C_out", c_out, "output channels"), Symbol(
-        "C_in", c_in, "input channels of a group"
-    )
-
-
-def _taps(kernel: Sizes) -> Symbol:
-    return Symbol("K", prod(kernel), f"taps of the kernel ({'x'.join(map(str, kernel))})")
 
 
 def convolution(
@@ -32,7 +21,11 @@ def convolution(
     multiplied like any other input: they belong to the definition. The report of 2019 counts one
     input channel, and no bias.
     """
-    (out, inner), k = _channels(c_in, c_out), _taps(kernel)
+    out, inner = (
+        Symbol("C_out", c_out, "output channels"),
+        Symbol("C_in", c_in, "input channels of a group"),
+    )
+    k = Symbol("K", prod(kernel), f"taps of the kernel ({'x'.join(map(str, kernel))})")
     o = Symbol("O", prod(positions), f"output positions ({'x'.join(map(str, positions))})")
     outputs, missing = samples(rows) * out * o, (inner - 1) * k
     omissions: list[tuple[str, Formula, Formula]] = [("no bias", out, outputs)] * bias
@@ -46,40 +39,6 @@ def convolution(
         out * (inner * k + int(bias)),
         Report(out * k, reported, tuple(omissions)),
     )
-
-
-def transposed_convolution(
-    rows: int,
-    c_in: int,
-    c_out: int,
-    kernel: Sizes,
-    dimensions: Iterable[Sizes],
-    *,
-    bias: bool,
-    weighted: bool,
-) -> Layer:
-    """Count a transposed convolution: each input times a kernel is added to the outputs below it.
-
-    Each of ``dimensions`` has input size, output size, kernel, stride, padding and dilation.
-    Products that fall into the cropped border are not computed; an output that no product reaches
-    is the bias alone.
-    """
-    pairs = reached = 1
-    for n, o, k, s, p, d in dimensions:
-        pairs *= sum(taps_inside(o, n, k, s, p, d))
-        reached *= len({i * s - p + tap * d for i in range(n) for tap in range(k)} & set(range(o)))
-    out, inner = _channels(c_in, c_out)
-    v = Symbol("V", pairs, "pairs of an input position and a tap inside the output")
-    products = inner * v
-    additions = products
-    if not bias:
-        additions -= Symbol("O", reached, "output positions that a product reaches")
-    parts = (
-        Part("multiplications", Cost(products, products if weighted else NONE)),
-        Part("additions", Cost(additions)),
-    )
-    work = Work(parts, samples(rows) * out, "output channel")
-    return Layer("transposed convolution", work, out * (inner * _taps(kernel) + int(bias)))
 
 
 def taps_inside(
@@ -103,35 +62,32 @@ def per_dimension(size: int | Iterable[int], dimensions: int) -> Sizes:
     return sizes * dimensions if len(sizes) == 1 else sizes
 
 
-def sliding_pooling(
-    x: Tensor, out: Tensor, windows: Sequence[Sizes], kind: str, p: float = 2
-) -> Layer:
+def sliding_pooling(x: Tensor, out: Tensor, windows: Sequence[Sizes], kind: str) -> Layer:
     """Count a pooling whose windows have a kernel, stride, padding and dilation a dimension."""
     sizes, outs = x.shape[-len(windows) :], out.shape[-len(windows) :]
     taps = prod(
         sum(taps_inside(size, o, k, s, padding, d))
         for size, o, (k, s, padding, d) in zip(sizes, outs, windows, strict=True)
     )
-    return pooling(out, taps, len(windows), kind, p)
+    return pooling(out, taps, len(windows), kind)
 
 
-def pooling(out: Tensor, taps: int, dimensions: int, kind: str, p: float = 2) -> Layer:
-    """Count windows over the last dimensions, reduced to their largest value, mean, or p-norm.
+def pooling(out: Tensor, taps: int, dimensions: int, kind: str) -> Layer:
+    """Count windows over the last dimensions, reduced to their largest value or their mean.
 
     ``taps`` are those inside the input, over all windows of one channel; others are neither read
     nor counted. The report of 2019 counts one operation for each window of a max-pooling.
     """
     windows = prod(out.shape[-dimensions:])
-    rows, largest = out.numel() // windows, "max" in kind.lower()
+    rows, largest = out.numel() // windows, "max" in kind
     channels = Number(1) if rows == 1 else Symbol("C", rows, "channels of all samples")
     o = Symbol("O", windows, "windows of a channel")
-    power = None if largest or "avg" in kind.lower() else p
     if taps % windows == 0:
         k = Symbol("k", taps // windows, "taps of a window")
-        parts, times, unit = _reduced(k, Number(1), largest, power), channels * o, "window"
+        parts, times, unit = _reduced(k, Number(1), largest), channels * o, "window"
     else:
         v = Symbol("V", taps, "taps inside the input, all windows of a channel")
-        parts, times, unit = _reduced(v, o, largest, power), channels, "channel"
+        parts, times, unit = _reduced(v, o, largest), channels, "channel"
     work, report = Work(parts, times, unit), None
     if largest:
         missing = work.operations - channels * o
@@ -141,23 +97,8 @@ def pooling(out: Tensor, taps: int, dimensions: int, kind: str, p: float = 2) ->
     return Layer(kind, work, report=report)
 
 
-def _reduced(
-    taps: Formula,
-    windows: Formula,
-    largest: bool,  # noqa: FBT001
-    p: float | None,
-) -> tuple[Part, ...]:
-    """Count the reduction of so many taps in so many windows to the largest, the mean or a norm."""
+def _reduced(taps: Formula, windows: Formula, largest: bool) -> tuple[Part, ...]:  # noqa: FBT001
+    """Count the reduction of so many taps in so many windows to the largest or the mean."""
     if largest:
         return (Part("comparisons", Cost(taps - windows)),)
-    additions = Part("additions", Cost(taps - windows))
-    if p is None:
-        return (additions, Part("division", Cost(windows)))
-    power, root = powers(p), powers(1 / p)
-    if power is None or root is None:
-        return (additions,)
-    return (
-        Part(f"powers: {power.how}", power.cost.times(taps)),
-        additions,
-        Part(f"root: {root.how}", root.cost.times(windows)),
-    )
+    return Part("additions", Cost(taps - windows)), Part("division", Cost(windows))

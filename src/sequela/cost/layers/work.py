@@ -20,21 +20,23 @@ class Part:
 class Work:
     """The parts of a layer's work, done once, and all repeated equally often.
 
-    ``unit`` is the meaning of "once": a step, an output...
+    ``unit`` is the meaning of "once": a step, an output... ``calls`` calls of the layer do the same
+    work; formulas are of one call.
     """
 
     parts: tuple[Part, ...]
     times: Formula = ONCE
     unit: str = ""
+    calls: int = 1
 
     @property
     def operations(self) -> Formula:
-        """All operations of all repetitions."""
+        """All operations of all repetitions of one call."""
         return self.times * add(part.cost.operations for part in self.parts)
 
     @property
     def macs(self) -> Formula:
-        """All multiplications by a weight of all repetitions."""
+        """All multiplications by a weight of all repetitions of one call."""
         return self.times * add(part.cost.macs for part in self.parts)
 
 

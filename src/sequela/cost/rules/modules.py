@@ -1,8 +1,7 @@
-"""Rules for modules: facts to count about a call of a ``torch.nn`` layer.
+"""Rules for modules: the rows that a call of a ``torch.nn`` layer adds to an account.
 
-Each rule takes the module, the arguments and the result of one call, and returns one ``Seen`` for
-each row of the account; the inside of such a module is not traced. A module needs a rule only where
-its operators (``operators.py``) would be miscounted or mixed up.
+The inside of such a module is not traced. A module needs a rule only where its operators
+(``operators.py``) would be miscounted or mixed up.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,119 +17,56 @@ from torch.nn.utils.rnn import PackedSequence
 from sequela.cost.layers import attention, dense
 from sequela.cost.layers.recurrent import Cell, recurrence
 from sequela.cost.layers.rows import root_mean_square_norm
-from sequela.cost.layers.windows import per_dimension, pooling, sliding_pooling
 from sequela.cost.layers.work import Layer
 from sequela.errors import ModelError
 from sequela.models.visits import MultiHotLinear
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One row that a call adds to the account, with a suffix where there are several."""
-
-    layer: Layer
-    parameters: tuple[nn.Parameter, ...]
-    suffix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module, with the rows of a padded batch of multi-hot visits, if any."""
+    """One call of a module: its arguments by name, and the rows of a padded batch of visits."""
 
     module: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    result: Any
+    arguments: Mapping[str, Any]
     padded_rows: int | None
 
-    def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """Return an argument, passed by position or by name."""
-        if position < len(self.args):
-            return self.args[position]
-        return self.kwargs.get(name, default)
 
-    @property
-    def input(self) -> Any:
-        """The first argument."""
-        return self.args[0] if self.args else next(iter(self.kwargs.values()))
-
-    @property
-    def output(self) -> Tensor:
-        """The result, or the first of several."""
-        result: Tensor = self.result[0] if isinstance(self.result, tuple) else self.result
-        return result
-
-    def whole(self, layer: Layer) -> list[Seen]:
-        """Return the single row of a module."""
-        return [Seen(layer, tuple(self.module.parameters()))]
+# The rows by their suffix, or None where the rule does not support this form of the module. Two
+# rows have the parameters whose names end with their suffix, one row all.
+Rule = Callable[[Call], dict[str, Layer] | None]
 
 
-def bilinear(call: Call) -> list[Seen]:
-    """Read a Bilinear: (rows, n_1), (rows, n_2) -> (rows, m)."""
-    layer = call.module
-    rows = call.output.numel() // layer.out_features
-    sizes = (layer.in1_features, layer.in2_features, layer.out_features)
-    return call.whole(dense.bilinear(rows, *sizes, bias=layer.bias is not None))
-
-
-def multi_hot_linear(call: Call) -> list[Seen]:
+def multi_hot_linear(call: Call) -> dict[str, Layer]:
     """Read a Linear on the codes of all visits -> (visit, m)."""
-    layer, offsets = call.module, values(call.argument(1, "offsets"))
+    layer, offsets = call.module, values(call.arguments["offsets"])
     counts = [end - begin for begin, end in pairwise(offsets)]
     rows, filled = len(counts), sum(count > 0 for count in counts)
     slots = rows if call.padded_rows is None else call.padded_rows
-    facts = dense.multi_hot(rows, layer.n_codes, layer.out_features, sum(counts), filled, slots)
-    return call.whole(facts)
+    sizes = (layer.n_codes, layer.out_features, sum(counts), filled, slots)
+    return {"": dense.multi_hot(rows, *sizes)}
 
 
-def norm_pooling(call: Call) -> list[Seen]:
-    """Read a norm pooling ``(..., *size) -> (..., *windows)``; torch computes more than that."""
-    layer, name = call.module, type(call.module).__name__
-    kernel = per_dimension(layer.kernel_size, int(name[-2]))
-    stride = per_dimension(layer.stride or kernel, int(name[-2]))
-    windows = [(size, step, 0, 1) for size, step in zip(kernel, stride, strict=True)]
-    return call.whole(sliding_pooling(call.input, call.output, windows, name, layer.norm_type))
-
-
-def fractional_pooling(call: Call) -> list[Seen]:
-    """Read a pooling ``(..., *size) -> (..., *windows)`` with whole windows at random places."""
-    name = type(call.module).__name__
-    dimensions = int(name[-2])
-    kernel = prod(per_dimension(call.module.kernel_size, dimensions))
-    taps = kernel * prod(call.output.shape[-dimensions:])
-    return call.whole(pooling(call.output, taps, dimensions, name))
-
-
-def recurrent(call: Call) -> list[Seen]:
+def recurrent(call: Call) -> dict[str, Layer] | None:
     """Read (steps of all sequences, W) through each layer; a row for each of several layers."""
-    rnn = call.module
-    data = call.input.data if isinstance(call.input, PackedSequence) else call.input
-    steps = data.numel() // rnn.input_size
-    directions = 2 if rnn.bidirectional else 1
-    state = rnn.proj_size or rnn.hidden_size
-    seen = []
-    for index in range(rnn.num_layers):
-        layer = recurrence(
-            cell_of(rnn),
-            directions * state if index else rnn.input_size,
-            rnn.hidden_size,
-            steps,
-            directions,
-            bias=rnn.bias,
-            projected=rnn.proj_size,
+    rnn, sequences = call.module, call.arguments["input"]
+    if rnn.proj_size:
+        return None
+    data = sequences.data if isinstance(sequences, PackedSequence) else sequences
+    steps, directions = data.numel() // rnn.input_size, 2 if rnn.bidirectional else 1
+    widths = [rnn.input_size, *[directions * rnn.hidden_size] * (rnn.num_layers - 1)]
+    return {
+        f".l{index}" if rnn.num_layers > 1 else "": recurrence(
+            cell_of(rnn), width, rnn.hidden_size, steps, directions, bias=rnn.bias
         )
-        endings = (f"_l{index}", f"_l{index}_reverse")
-        own = tuple(p for name, p in rnn.named_parameters() if name.endswith(endings))
-        seen.append(Seen(layer, own, f".l{index}" if rnn.num_layers > 1 else ""))
-    return seen
+        for index, width in enumerate(widths)
+    }
 
 
-def recurrent_cell(call: Call) -> list[Seen]:
+def recurrent_cell(call: Call) -> dict[str, Layer]:
     """Read one step of a cell: (rows, W), (rows, H) -> (rows, H)."""
     cell = call.module
-    rows = call.input.numel() // cell.input_size
-    layer = recurrence(cell_of(cell), cell.input_size, cell.hidden_size, rows, bias=cell.bias)
-    return call.whole(layer)
+    rows = call.arguments["input"].numel() // cell.input_size
+    return {"": recurrence(cell_of(cell), cell.input_size, cell.hidden_size, rows, bias=cell.bias)}
 
 
 def cell_of(module: nn.Module) -> Cell:
@@ -142,90 +78,68 @@ def cell_of(module: nn.Module) -> Cell:
     return "RNN (ReLU)" if getattr(module, "nonlinearity", "tanh") == "relu" else "RNN (tanh)"
 
 
-def multihead_attention(call: Call) -> list[Seen]:
+def multihead_attention(call: Call) -> dict[str, Layer] | None:
     """Read queries (L, N, E), keys and values (S, N, ...), or batch first, or without N."""
-    layer = call.module
-    query, key = call.input, call.argument(1, "key")
+    layer, arguments = call.module, call.arguments
+    if layer.bias_k is not None or layer.add_zero_attn:
+        return None
+    query = arguments["query"]
     step = 1 if layer.batch_first and query.dim() == 3 else 0  # noqa: PLR2004
-    rows = query.numel() // (query.shape[step] * layer.embed_dim)
-    masks = (call.argument(3, "key_padding_mask"), call.argument(5, "attn_mask"))
-    needed = call.argument(4, "need_weights", default=True)
+    masks = (arguments.get("key_padding_mask"), arguments.get("attn_mask"))
+    averaged = arguments.get("need_weights", True) and arguments.get("average_attn_weights", True)
     facts = attention.multihead_attention(
-        rows=rows,
+        rows=query.numel() // (query.shape[step] * layer.embed_dim),
         queries=query.shape[step],
-        keys=key.shape[step],
-        added=int(layer.bias_k is not None) + int(layer.add_zero_attn),
-        bias_kv=layer.bias_k is not None,
+        keys=arguments["key"].shape[step],
         e=layer.embed_dim,
         e_k=layer.kdim,
         e_v=layer.vdim,
         heads=layer.num_heads,
         bias=layer.in_proj_bias is not None,
         masks=sum(mask is not None and mask.is_floating_point() for mask in masks),
-        averaged=needed and call.argument(6, "average_attn_weights", default=True),
+        averaged=averaged,
     )
-    return call.whole(facts)
+    return {"": facts}
 
 
-def bag_sizes(
-    indices: Tensor, offsets: Tensor | None, *, last: bool, padding: int | None
-) -> list[int]:
-    """Count the rows in each bag of (bag, item), or of (items of all bags,) with offsets.
-
-    With ``last``, the offsets hold the end of the last bag too; ``padding`` is an index left out.
-    """
-    if offsets is None and padding is None:
-        return [indices.shape[1]] * indices.shape[0]
-    items = values(indices.flatten())
-    if offsets is None:
-        bounds = list(range(0, len(items) + 1, indices.shape[1]))
-    else:
-        bounds = values(offsets) if last else [*values(offsets), len(items)]
-    return [sum(item != padding for item in items[begin:end]) for begin, end in pairwise(bounds)]
+def rms_norm(call: Call) -> dict[str, Layer]:
+    """Read a norm of (rows, n)."""
+    n = prod(call.module.normalized_shape)
+    rows = next(iter(call.arguments.values())).numel() // n
+    return {"": root_mean_square_norm(rows, n, learnt=call.module.weight is not None)}
 
 
-def values(indices: Tensor) -> list[int]:
-    """Return the numbers in a tensor of indices; refuse one that has only a shape."""
-    if indices.is_meta:
+def values(offsets: Tensor) -> list[int]:
+    """Return the numbers of a tensor of offsets; refuse one that has only a shape."""
+    if offsets.is_meta:
         raise ModelError(
             "how many rows a bag adds up depends on the values of its offsets, which are unknown:"
             " give the real ones as an integer tensor"
         )
-    numbers: list[int] = indices.tolist()
+    numbers: list[int] = offsets.tolist()
     return numbers
 
 
-def rms_norm(call: Call) -> list[Seen]:
-    """Read a norm of (rows, n)."""
-    n = prod(call.module.normalized_shape)
-    scales = n if call.module.weight is not None else 0
-    return call.whole(root_mean_square_norm(call.input.numel() // n, n, scales))
-
-
-Rule = Callable[[Call], list[Seen]]
-
-
 RULES: dict[type, Rule] = {
-    nn.Bilinear: bilinear,
     MultiHotLinear: multi_hot_linear,
-    **dict.fromkeys((nn.LPPool1d, nn.LPPool2d, nn.LPPool3d), norm_pooling),
-    **dict.fromkeys((nn.FractionalMaxPool2d, nn.FractionalMaxPool3d), fractional_pooling),
     **dict.fromkeys((nn.RNN, nn.GRU, nn.LSTM), recurrent),
     **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), recurrent_cell),
     nn.MultiheadAttention: multihead_attention,
     nn.RMSNorm: rms_norm,
+    # torch computes more than their formula.
+    **dict.fromkeys((nn.LPPool1d, nn.LPPool2d, nn.LPPool3d), lambda _: None),
 }
 
 
 def rule_for(module: nn.Module) -> Rule | None:
     """Return the rule for a module, or for the ``torch.nn`` class whose computation it inherits.
 
-    A subclass with another computation, and a module whose weights are computed at each call
-    (parametrised, or a rescaled table), has no rule: its operators are counted one by one.
+    A subclass with another computation, and a module of complex numbers or with weights that are
+    computed at each call (parametrised), has no rule: its operators are counted one by one.
     """
     if "forward" in vars(module) or torch.nn.utils.parametrize.is_parametrized(module):
         return None
-    if getattr(module, "max_norm", None) is not None:
+    if any(parameter.is_complex() for parameter in module.parameters()):
         return None
     for base in type(module).__mro__:
         if base in RULES and type(module).forward is getattr(base, "forward", None):

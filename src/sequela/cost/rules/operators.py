@@ -6,7 +6,7 @@ that has no rule and is not ``FREE`` is reported as unknown.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from sequela.cost.layers.dense import dense
 from sequela.cost.layers.dense import embedding_bag as bags
 from sequela.cost.layers.rows import FUNCTIONS, elementwise, powers
 from sequela.cost.layers.work import Layer
-from sequela.cost.rules.modules import bag_sizes
+from sequela.cost.rules.modules import values
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +72,17 @@ Rule = Callable[[Operation], list[Layer] | None]
 
 
 # The factors of the functions that may multiply a value by a weight.
-FACTORS = {
-    "mul": ("self", "other"),
-    "addcmul": ("tensor1", "tensor2"),
-    "_prelu_kernel": ("self", "weight"),
-}
+FACTORS = {"mul": ("self", "other"), "_prelu_kernel": ("self", "weight")}
 
 
-def function(factor: str) -> Rule:
-    """Read a function of each value, and the argument that is a factor where it is not one."""
-
-    def rule(op: Operation) -> list[Layer] | None:
-        if op.name == "mul" and not isinstance(op["other"], Tensor) and op["other"] == 1:
-            return []  # vmap writes the factor of addmm
-        weighted = op.weighted(*FACTORS.get(op.name, ()))
-        layer = elementwise(op.name, op.output.numel(), weighted=weighted)
-        return [layer, *_scaled(op.arguments.get(factor, 1), op.output)]
-
-    return rule
-
-
-def _scaled(factor: Any, values: Tensor) -> list[Layer]:
-    """Return the products with a factor that some operators take, where it is not one."""
-    return [] if factor == 1 else [elementwise("mul", values.numel())]
+def function(op: Operation) -> list[Layer] | None:
+    """Read a function of each value; sums that also scale a tensor have no rule."""
+    if op.name == "mul" and not isinstance(op["other"], Tensor) and op["other"] == 1:
+        return []  # the hinges of a network's summaries have a sign of 1 or -1
+    if op.name in ("add", "sub", "rsub") and op["alpha"] != 1:
+        return None
+    weighted = op.weighted(*FACTORS.get(op.name, ()))
+    return [elementwise(op.name, op.output.numel(), weighted=weighted)]
 
 
 def named(name: str) -> Rule:
@@ -107,12 +95,6 @@ def division(op: Operation) -> list[Layer] | None:
     rounded = op.arguments.get("rounding_mode") is not None
     layer = elementwise("div", op.output.numel())
     return [layer, *([elementwise("round", op.output.numel())] if rounded else [])]
-
-
-def lerp(op: Operation) -> list[Layer] | None:
-    """Read x + w·(y - x), where w may be a weight."""
-    weighted = op.weighted("self", "end", "weight") and op.held("weight")
-    return [elementwise("lerp", op.output.numel(), weighted=weighted)]
 
 
 def power(op: Operation) -> list[Layer] | None:
@@ -158,44 +140,34 @@ def extremum(op: Operation) -> list[Layer] | None:
 
 
 def norm(op: Operation) -> list[Layer] | None:
-    """Read the 1-norm, the 2-norm or the largest absolute value of rows."""
+    """Read the 2-norm of rows."""
     order = op.arguments.get("ord", op.arguments.get("p"))
-    names = {None: "norm", 2: "norm", 1: "norm (1)", float("inf"): "norm (max)"}
-    return reduction(names[order])(op) if order in names else None
+    return reduction("norm")(op) if order in (None, 2) else None
 
 
 def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
     """Read (..., rows, n) times (..., n, m), plus a bias or another matrix."""
 
     def rule(op: Operation) -> list[Layer] | None:
+        if not op.arguments.get("alpha", 1) == op.arguments.get("beta", 1) == 1:
+            return None
         n = op[left].shape[-1]
         m = op[right].shape[-1] if op[right].dim() > 1 else 1
-        out = op.output
-        added = bias is not None and op.arguments.get("beta", 1) != 0
-        weighted = op.weighted(left, right)
-        layer = dense(out.numel() // m, n, m, bias=added, weighted=weighted, kind="matrix product")
-        scaled = _scaled(op.arguments.get("alpha", 1), out)
-        return [layer, *scaled, *(_scaled(op.arguments.get("beta", 1), out) if added else [])]
+        rows, weighted = op.output.numel() // m, op.weighted(left, right)
+        return [dense(rows, n, m, bias=bias is not None, weighted=weighted, kind="matrix product")]
 
     return rule
 
 
 def convolution(op: Operation) -> list[Layer] | None:
-    """Read a convolution, plain or transposed, of one to three dimensions."""
-    weight, bias, weighted = op["weight"], op["bias"] is not None, op.weighted("input", "weight")
-    kernel = tuple(weight.shape[2:])
+    """Read a convolution of one to three dimensions."""
+    if op["transposed"]:
+        return None
+    (c_out, c_in, *kernel), bias = op["weight"].shape, op["bias"] is not None
     positions = tuple(op.output.shape[-len(kernel) :])
-    if not op["transposed"]:
-        c_out, c_in = weight.shape[:2]
-        rows = op.output.numel() // (prod(positions) * c_out)
-        sizes = (rows, c_in, c_out, kernel, positions)
-        return [of_windows.convolution(*sizes, bias=bias, weighted=weighted)]
-    sizes_in = op["input"].shape[-len(kernel) :]
-    steps = (op["stride"], op["padding"], op["dilation"])
-    dimensions = zip(sizes_in, positions, kernel, *map(tuple, steps), strict=True)
-    c_in, c_out = weight.shape[0] // op["groups"], weight.shape[1] * op["groups"]
-    sums = (op["input"].numel() // (prod(sizes_in) * weight.shape[0]), c_in, c_out, kernel)
-    return [of_windows.transposed_convolution(*sums, dimensions, bias=bias, weighted=weighted)]
+    rows, weighted = op.output.numel() // (prod(positions) * c_out), op.weighted("input", "weight")
+    sizes = (rows, c_in, c_out, tuple(kernel), positions)
+    return [of_windows.convolution(*sizes, bias=bias, weighted=weighted)]
 
 
 def pooling(op: Operation) -> list[Layer] | None:
@@ -254,30 +226,23 @@ def _own_norm(op: Operation, kind: str, groups: int, learnt: int) -> list[Layer]
     return [of_rows.own_norm(kind, groups, n, *learnt_of, weighted=_scaled_by_weight(op))]
 
 
-def rms_norm(op: Operation) -> list[Layer] | None:
-    """Read a norm over rows of the normalised shape."""
-    n = prod(op["normalized_shape"])
-    sizes = (op["input"].numel() // n, n, 0 if op["weight"] is None else n)
-    return [of_rows.root_mean_square_norm(*sizes, weighted=_scaled_by_weight(op))]
-
-
 def embedding_bag(op: Operation) -> list[Layer] | None:
     """Read the sum (mode 0), mean (1) or maximum (2) of rows of a table."""
-    padding = None if op["padding_idx"] < 0 else op["padding_idx"]
-    sizes = bag_sizes(op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding)
-    rows, width = op["weight"].shape
+    if op["per_sample_weights"] is not None or op["padding_idx"] >= 0 or op["include_last_offset"]:
+        return None
+    bounds = [*values(op["offsets"]), op["indices"].numel()]
+    sizes = [end - begin for begin, end in pairwise(bounds)]
     modes: tuple[Literal["sum", "mean", "max"], ...] = ("sum", "mean", "max")
     counts = (sum(sizes), sum(size > 0 for size in sizes))
-    scaled = op["per_sample_weights"] is not None
-    return [bags(rows, width, *counts, modes[op["mode"]], scaled=scaled)]
+    rows, width = op["weight"].shape
+    return [bags(rows, width, *counts, modes[op["mode"]])]
 
 
 def fourier(op: Operation) -> list[Layer] | None:
     """Read a transform along each dimension in ``dim``, of real samples or to real ones."""
     full = op["self"] if op.name == "_fft_r2c" else op.output
     sizes = [full.shape[dim] for dim in op["dim"]]
-    real = op.name != "_fft_c2c"
-    layers = [of_rows.fourier(full.numel() // n, n, real=real) for n in sizes]
+    layers = [of_rows.fourier(full.numel() // n, n) for n in sizes]
     return layers + [elementwise("mul", op.output.numel())] * bool(op["normalization"])
 
 
@@ -285,12 +250,6 @@ def sorting(op: Operation) -> list[Layer] | None:
     """Read a sorting of rows along ``dim``."""
     n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
     return [of_rows.sorting(op["self"].numel() // max(n, 1), n)]
-
-
-def scattered_sum(op: Operation) -> list[Layer] | None:
-    """Read an addition for each value that is added at its place."""
-    source = next(op[name] for name in ("source", "src", "values") if name in op.arguments)
-    return [elementwise("add", source.numel())]
 
 
 def weight_norm(op: Operation) -> list[Layer] | None:
@@ -315,21 +274,16 @@ def renorm(op: Operation) -> list[Layer] | None:
     ]
 
 
-def attention(out: Tensor, given: Mapping[str, Any], is_weight: Callable[[Tensor], bool]) -> Layer:
+def attention(out: Tensor, query: Tensor, key: Tensor, mask: Tensor | None) -> Layer:
     """Read ``scaled_dot_product_attention``: (..., L, d), (..., S, d) -> (..., L, d_v)."""
-    query, key, mask = given["query"], given["key"], given.get("attn_mask")
-    learnt = {name: is_weight(given[name]) for name in ("query", "key", "value")}
-    scores = learnt["query"] != learnt["key"]
-    values = learnt["value"] and not (learnt["query"] and learnt["key"])
     rows = out.numel() // (out.shape[-2] * out.shape[-1])
     masks = int(mask is not None and mask.is_floating_point())
     sizes = (query.shape[-2], key.shape[-2], query.shape[-1], out.shape[-1])
-    return of_heads.attention(rows, *sizes, masks, (scores, values))
+    return of_heads.attention(rows, *sizes, masks)
 
 
 PRODUCTS: dict[str, Rule] = {
-    **dict.fromkeys(("mm", "_int_mm"), matrix_product("self", "mat2")),
-    "bmm": matrix_product("self", "mat2"),
+    **dict.fromkeys(("mm", "bmm"), matrix_product("self", "mat2")),
     "mv": matrix_product("self", "vec"),
     "dot": matrix_product("self", "tensor"),
     "vdot": matrix_product("self", "other"),
@@ -338,18 +292,15 @@ PRODUCTS: dict[str, Rule] = {
     "baddbmm": matrix_product("batch1", "batch2", "self"),
     **dict.fromkeys(("convolution", "_convolution"), convolution),
 }
-"""The matrix products, including those of whole numbers in a quantised network."""
+"""The matrix products, which count for whole numbers too."""
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(FUNCTIONS, function("alpha")),
+    **dict.fromkeys(FUNCTIONS, function),
     "div": division,
-    **dict.fromkeys(("addcmul", "addcdiv"), function("value")),
-    "lerp": lerp,
     "pow": power,
     "clamp": clamp,
     "gelu": lambda op: named("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op),
     "softplus": lambda op: named("softplus" if op["beta"] == 1 else "softplus (beta)")(op),
-    "rrelu_with_noise": named("leaky_relu"),
     "sum": reduction("sum"),
     "mean": reduction("mean"),
     "prod": reduction("prod"),
@@ -359,9 +310,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("amax", "amin", "argmax", "argmin"), reduction("max")),
     **dict.fromkeys(("max", "min"), extremum),
     **dict.fromkeys(("norm", "linalg_vector_norm"), norm),
-    **{name: running(name) for name in ("cumsum", "cumprod")},
+    "cumsum": running("cumsum"),
     **dict.fromkeys(("_softmax", "_safe_softmax"), running("softmax")),
     "_log_softmax": running("log_softmax"),
+    "elu": lambda op: named("elu" if op["scale"] == 1 else "selu")(op),
     **PRODUCTS,
     **{
         f"{kind}{dimensions}": pooling
@@ -380,17 +332,13 @@ RULES: dict[str, Rule] = {
     ),
     "native_layer_norm": layer_norm,
     "native_group_norm": group_norm,
-    "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
-    **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), fourier),
+    **dict.fromkeys(("_fft_r2c", "_fft_c2r"), fourier),
     "sort": sorting,
     "renorm": renorm,
     **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
-    **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
     # Free, unless values are added to those there.
-    **dict.fromkeys(
-        ("index_put", "_index_put_impl"), lambda op: scattered_sum(op) if op["accumulate"] else []
-    ),
+    **dict.fromkeys(("index_put", "_index_put_impl"), lambda op: None if op["accumulate"] else []),
 }
 
 FREE = frozenset(

@@ -67,8 +67,8 @@ class Figure:
     ) -> "Figure":
         """Draw layers on each other, in pixels of width and height, with the text alternative."""
         width, height = size
-        chart = alt.LayerChart(layer=list(layers))
-        return cls(chart.properties(width=width, height=height, **properties), text, rows)
+        chart = alt.LayerChart(layer=list(layers), width=width, height=height, **properties)
+        return cls(chart, text, rows)
 
     def frame(self) -> pa.Table:
         """Return the data of the picture."""

@@ -37,7 +37,7 @@ class Series:
         return [
             chart_of([row for row in bounded if row[self.field] == name])
             .mark_area(color=self.colour_of(name), opacity=0.16, clip=clip)
-            .encode(**axes, y2="high:Q")
+            .encode(**axes, y2=alt.Y2("high:Q"))
             for name in self.names
         ]
 

@@ -13,7 +13,7 @@ __all__ = ["as_row", "haloed", "named_line", "number", "with_interval"]
 
 def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
     """Draw texts (column ``text``) that stay readable where they cross lines."""
-    base = chart_of(values).encode(**encoding, text="text:N")
+    base = chart_of(values).encode(**encoding, text=alt.Text("text:N"))
     ground = base.mark_text(fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4, **style)
     return alt.LayerChart(layer=[ground, base.mark_text(fontSize=11, color=INK, **style)])
 
@@ -26,7 +26,7 @@ def named_line(
     **style: Any,
 ) -> alt.LayerChart:
     """Draw a dotted reference line, and its name at a place."""
-    axes = {"x": "x:Q", "y": "y:Q"}
+    axes = {"x": alt.X("x:Q"), "y": alt.Y("y:Q")}
     ends = [{"x": x, "y": y} for x, y in (start, end)]
     line = chart_of(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
     text = haloed([{"x": at[0], "y": at[1], "text": name}], axes, **style)

@@ -1,1 +1,0 @@
-"""Every parser, fed with damaged input, beside an oracle that knows what it may answer."""

@@ -209,7 +209,7 @@ def test_a_table_keeps_its_order_and_lists_the_rest(file: Path, own: Path, tmp_p
     (row,) = listed(out, "not scored")
     assert (row["id"], row["place"]) == (f"{lacking}/01", f"{own} row 8")
     assert "missing" in row["reason"]
-    assert found.report["scored"] == 39
+    assert found.report["scored"] == 49
     assert found.report["not_scored"] == {row["reason"]: 1}
     assert any("not scored: 1" in line for line in found.sentences)
 
@@ -244,7 +244,7 @@ def test_a_flat_row_is_scored_and_said(file: Path, own: Path, tmp_path: Path) ->
     table.iloc[3] = 5
     table.to_csv(own, index_label="name")
     found = asked(file, own, tmp_path / "said.parquet", **TABLES)
-    assert found.report["scored"] == 39
+    assert found.report["scored"] == 49
     assert "windows with a flat channel (one value throughout): 1" in found.sentences
 
 
@@ -444,7 +444,7 @@ def test_what_is_there_stays_until_all_is_well(file: Path, own: Path, tmp_path: 
     assert out.read_bytes() == b"before"
     assert not listed_path(out).exists()
     asked(file, own, out, **TABLES)
-    assert len(table_of(out)) == 39
+    assert len(table_of(out)) == 49
     with pytest.raises(SettingError, match="would replace"):
         asked(file, own, own, **TABLES)
     with pytest.raises(OSError, match=r"ends in \.parquet"):
@@ -459,7 +459,7 @@ def test_the_command_works_without_torch(file: Path, own: Path, tmp_path: Path) 
     out = tmp_path / "said.parquet"
     options = ["--data", "signals", "--id", "name", "--samples", "X*", "--rate", "173.61"]
     report = without_torch(file, own, *options, "--unit", "µV", "--out", out)
-    assert (report["scored"], report["known"]) == (39, len(listed(out, "known")))
+    assert (report["scored"], report["known"]) == (49, len(listed(out, "known")))
     asked(file, own, tmp_path / "again.parquet", **TABLES)
     pd.testing.assert_frame_equal(table_of(out), table_of(tmp_path / "again.parquet"))
 
@@ -478,7 +478,7 @@ def test_the_command_says_what_came_of_it(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("said.parquet: 11,500 examples")
     assert lines[1] == "not scored: none"
-    assert lines[2].startswith("known: 7,429 of these examples are in the training")
+    assert lines[2].startswith("known: 9,338 of these examples are in the training")
 
 
 @pytest.mark.slow
@@ -502,7 +502,7 @@ def test_a_cross_validation_predicts_the_mean_of_its_models(
     )
     ran("predict", folds, own, *how, "--out", tmp_path / "mean.parquet")
     printed = capsys.readouterr().out
-    assert "39 examples, the mean of 2 models" in printed
+    assert "49 examples, the mean of 2 models" in printed
     for number, model in enumerate(models):
         ran("predict", model, own, *how, "--out", tmp_path / f"{number}.parquet")
     both = [table_of(tmp_path / f"{number}.parquet") for number in range(2)]

@@ -89,6 +89,10 @@ class TrainedModel:
     header: Mapping[str, Any]
     tensors: Mapping[str, Any]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle header and tensors, as an entry of the registry cannot be pickled."""
+        return _trained, (self.header, self.tensors)
+
     @classmethod
     def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
         """Open the model of a run."""
@@ -223,6 +227,20 @@ class TrainedEnsemble:
     def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
+
+
+def shapes_of(model: TrainedModel | TrainedEnsemble) -> dict[str, Shape]:
+    """Return the inputs of a model; a size is fixed if any member needs a fixed size."""
+    shapes: dict[str, Shape] = {}
+    for name, shape in (pair for leaf in model.leaves for pair in leaf.shapes()):
+        known = shapes.get(name, shape)
+        both = list(zip(known, shape, strict=True))
+        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
+            raise ModelError(
+                f"the models read {name} in two shapes, {known} and {shape}: use each alone"
+            )
+        shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
+    return shapes
 
 
 def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:

@@ -14,12 +14,13 @@ from sequela.models.reference import ReferenceModel, predicted
 from sequela.runs.model import TrainedEnsemble, TrainedModel, averaged, shapes_of, trained
 from sequela.sequences.featurisers import Features
 from sequela.serving import about as metadata
-from sequela.serving.export import describe, exported, run_to_export
 from sequela.serving.served import ServedModel, from_bytes
 
 
 def load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
     """Load the model of a run; networks are exported in memory."""
+    from sequela.serving.export import describe, exported, run_to_export  # a session needs none
+
     folder = run_to_export(path)
     model = trained(folder, trust_code=trust_code)
     if all(leaf.is_network for leaf in model.leaves):
@@ -40,6 +41,8 @@ class RunSession:
             with extra("export", "an ensemble with a network"):
                 from sequela.serving.translate import Part
             self.network = Part(model, shapes_of(model))
+        else:
+            import sklearn.linear_model  # noqa: F401 - a second, before a server's first request
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the trained model."""

@@ -14,7 +14,7 @@ import edfio
 import numpy as np
 import pytest
 
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.fit import train
 from sequela.serving.write import write_export
@@ -85,11 +85,14 @@ def test_what_is_copied_is_there_and_is_sent() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["mlp-baseline", "spectral-logistic-regression"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a network, and the run folder of a baseline model."""
     work = tmp_path_factory.mktemp("container")
-    settings = RunSettings(model="spectral-logistic-regression", data="bonn")
+    settings = RunSettings(model=request.param, data="bonn", training=TrainingSettings(epochs=1))
     train(settings, work / "run", root=EXCERPTS / "bonn.parquet")
+    if request.param == "spectral-logistic-regression":
+        return work / "run"
     write_export(work / "run", work / "model.onnx", check=False)
     return work / "model.onnx"
 
@@ -97,7 +100,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_commands_serve_without_what_was_taken_out(model: Path, tmp_path: Path) -> None:
     (built,) = told("RUN", STEPS)
     names = built.partition("uninstall --yes ")[2].split()
-    modules = {"scikit-learn": "sklearn", "vl-convert-python": "vl_convert"}
+    modules = {"vl-convert-python": "vl_convert"}
     gone = [modules.get(name, name.replace("-", "_")) for name in names] + ["torch"]
     (entry,), (given,) = map(json.loads, told("ENTRYPOINT")), map(json.loads, told("CMD"))
     assert given[0] == "/model/model.onnx"

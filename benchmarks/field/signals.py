@@ -12,7 +12,7 @@ CHANNELS = (
 SFREQ, AFTER, SECONDS = 256, 128, 4
 HOUR, HOURS = 3600, 4
 ROWS, AT_ONCE = 100_000, 10_000
-MODEL = "spectral-logistic-regression"
+MODEL = "spectral-mlp"
 
 
 def make_edf(folder: Path, scale: float) -> None:

@@ -28,6 +28,7 @@ for line in sys.argv[1].splitlines():
 """
 """Runs commands, one a line, in a process that finds no torch; a status and the command follow."""
 NETWORK = "train gru-improved --data bonn --root nowhere --out run"
+EXPORT = "export signals/a --out a.onnx"
 COMMANDS = """train {model} {data} --out {at}/a
 train {other} {data} --out {at}/b
 evaluate {at}/a
@@ -60,10 +61,12 @@ def finished(
         data = f"--data {name} --root {root}"
         named = {"at": at, "model": model, "other": other, "data": data, "root": f"--root {root}"}
         lines += COMMANDS.format(**named).splitlines()
+    lines.append(EXPORT)
     command = [sys.executable, "-c", ABSENT, "\n".join(lines)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     ended = [line for line in done.stdout.splitlines() if line[:3] in ("0: ", "1: ", "2: ")]
-    assert ended == [f"2: {NETWORK}", *(f"0: {line}" for line in lines[1:])], done.stderr[-1000:]
+    good = [f"0: {line}" for line in lines[1:-1]]
+    assert ended == [f"2: {NETWORK}", *good, f"2: {EXPORT}"], done.stderr[-1000:]
     return folder, done.stderr
 
 
@@ -90,8 +93,17 @@ def test_the_environment_names_no_torch(place: Path) -> None:
 
 def test_a_network_names_the_extra_before_data_are_read(finished: tuple[Path, str]) -> None:
     folder, errors = finished
-    (line,) = errors.splitlines()
+    line, _ = errors.splitlines()
     assert line.startswith("sequela: error: reading or training a network needs an extra")
     assert "'sequela[train]'" in line
     assert "baseline models need no extra" in line
     assert not (folder / "run").exists()
+
+
+def test_an_export_of_a_baseline_model_is_refused_without_an_extra(
+    finished: tuple[Path, str],
+) -> None:
+    folder, errors = finished
+    said = "sequela: error: signals/a has the baseline model spectral-logistic-regression, but"
+    assert errors.splitlines()[1].startswith(said)
+    assert not (folder / "a.onnx").exists()

@@ -1,16 +1,19 @@
 """Real data as runs read them, and a run of it, made once."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from tests.conftest import Once
 
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.data import Examples, load
 from sequela.runs.fit import train
 from sequela.serving.write import write_export
+
+ON_BONN: Any = {"data": "bonn", "split": "session"}
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +43,27 @@ def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples
 
 @pytest.fixture(scope="session")
 def run(once: Once) -> Path:
-    """A finished run of logistic regression on Bonn: quick, and good enough to tell seizures."""
-    settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
+    """A finished run of a small network on Bonn: quick, and good enough to tell seizures."""
+    training = TrainingSettings(epochs=5, learning_rate=3e-3)
+    return made(once, RunSettings(model="spectral-mlp-small", **ON_BONN, training=training))
+
+
+@pytest.fixture(scope="session")
+def baseline(once: Once) -> Path:
+    """A finished run of logistic regression on Bonn."""
+    return made(once, RunSettings(model="spectral-logistic-regression", **ON_BONN))
+
+
+def made(once: Once, settings: RunSettings) -> Path:
+    """Train on the recordings of the package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        return once("linear", lambda out: train(settings, out / "linear")) / "linear"
+        return once(settings.model, lambda out: train(settings, out / "run")) / "run"
 
 
 @pytest.fixture(scope="session")
 def file(run: Path, once: Once) -> Path:
-    """The run as a file."""
+    """The run of the network as a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
-        return once("file", lambda out: write_export(run, out / "linear.onnx")) / "linear.onnx"
+        return once("file", lambda out: write_export(run, out / "network.onnx")) / "network.onnx"

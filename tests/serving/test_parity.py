@@ -1,4 +1,4 @@
-"""Each registered model as a graph says what it says in torch or scikit-learn, on real inputs."""
+"""Each registered model in use says what its run says: as a graph, or by scikit-learn."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from sequela.sequences.intervals import Intervals
 from sequela.serving import write
 from sequela.serving.about import About, Records
 from sequela.serving.records import inputs_of
+from sequela.serving.run_session import RunSession
 from sequela.serving.served import ServedModel
 from sequela.serving.translate import graph_of
 
@@ -34,7 +35,9 @@ OF_SIGNALS = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of
 
 
 def served(model: TrainedModel | TrainedEnsemble, about: dict[str, Any]) -> ServedModel:
-    session = onnxruntime.InferenceSession(graph_of(model).SerializeToString())
+    session: Any = RunSession(model)
+    if all(leaf.is_network for leaf in model.leaves):
+        session = onnxruntime.InferenceSession(graph_of(model).SerializeToString())
     found = ServedModel("a graph", about, session)
     records = Records.model_construct(**about.get("records", {}))
     rest = {"classes": model.header["classes"], "features": about.get("features")}
@@ -159,8 +162,6 @@ def test_a_network_that_computes_something_else_has_no_translation(bonn: Example
 
 
 def test_a_translation_prints_nothing(bonn: Examples, capfd: pytest.CaptureFixture[str]) -> None:
-    table = np.arange(400, dtype=np.float32).reshape(200, 2)
-    graph_of(reference("boosting", table, {"classes": ["no", "yes"]}))
     graph_of(network("gru-improved", bonn)[0])
     assert capfd.readouterr() == ("", "")
 
@@ -242,14 +243,24 @@ def test_a_reference_model_of_records(name: str, *, timed: bool) -> None:
 
 
 @pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
-def test_an_ensemble(mean: str, bonn: Examples) -> None:
-    models = [network(name, bonn)[0] for name in ("mlp-baseline", "gru-baseline")]
+@pytest.mark.parametrize("other", ["mlp-baseline", "logistic-regression"])
+def test_an_ensemble(mean: str, other: str, bonn: Examples) -> None:
+    models = [member(name, bonn) for name in (other, "gru-baseline")]
     header = {**models[0].header, "mean": mean}
     model = TrainedEnsemble(header, tuple(models))
     bonn = some(bonn)
     said = served(model, {}).probabilities({"signal": bonn.arrays.signal})
     known = model.probabilities_of(bonn)
     assert np.abs(said - known).max() <= TOLERANCE
+
+
+def member(name: str, bonn: Examples) -> TrainedModel:
+    if name in SIGNAL:
+        return network(name, bonn)[0]
+    given = some(bonn).inputs(REFERENCE_MODELS[name].reads[:1], standardise=False)
+    model = reference(name, np.asarray(given.features), bonn.header)
+    state = {key: torch.from_numpy(np.array(array)) for key, array in given.state.items()}
+    return replace(model, tensors={**model.tensors, **state})
 
 
 def test_every_model_is_asked() -> None:

@@ -99,12 +99,13 @@ def of_run(run: Path, out: Path) -> tuple[float, pd.DataFrame]:
     return float(apart), both
 
 
-@pytest.mark.parametrize("which", ["file", "run"])
+@pytest.mark.parametrize("which", ["file", "baseline"])
 def test_bonn_is_said_as_the_run_says_it(
-    which: str, run: Path, file: Path, tmp_path: Path, no_data: Path
+    which: str, run: Path, file: Path, baseline: Path, tmp_path: Path, no_data: Path
 ) -> None:
     out = tmp_path / "said.parquet"
-    found = asked({"file": file, "run": run}[which], None, out, data="bonn")
+    model, run = {"file": (file, run), "baseline": (baseline, baseline)}[which]
+    found = asked(model, None, out, data="bonn")
     apart, both = of_run(run, out)
     assert apart <= 1e-5
     known = RunFolder(run).predictions

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.serving.test_predict import asked, listed, of_run, table_of, without_torch
 
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.runs.fit import train
@@ -21,6 +21,7 @@ from sequela.runs.folder import RunFolder
 from sequela.serving import load
 from sequela.serving.write import write_export
 
+ON_MIMIC: Any = {"data": "mimic3", "split": "subject"}
 OUTCOMES = ("MEDS_DEATH", "HOSPITAL_OUTCOME", "FOLLOW_UP_END")
 
 
@@ -40,9 +41,19 @@ def built(excerpt_events: Callable[[str], Path], usual: None) -> Path:
 
 @pytest.fixture(scope="module")
 def stays_run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Logistic regression on the codes of MIMIC-III's demo."""
+    """A GRU on the codes of MIMIC-III's demo."""
     out = tmp_path_factory.mktemp("runs") / "codes"
-    train(RunSettings(model="logistic-regression", data="mimic3", split="subject"), out, root=built)
+    training = TrainingSettings(epochs=2)
+    settings = RunSettings(model="visits-baseline", **ON_MIMIC, training=training)
+    train(settings, out, root=built)
+    return out
+
+
+@pytest.fixture(scope="module")
+def codes_run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logistic regression on the same codes."""
+    out = tmp_path_factory.mktemp("runs") / "linear"
+    train(RunSettings(model="logistic-regression", **ON_MIMIC), out, root=built)
     return out
 
 
@@ -60,9 +71,9 @@ def test_export_says_that_the_vocabulary_names_codes_of_few(
     assert said.startswith("internal file, do not publish: its vocabulary may have codes of only 1")
     assert "--min-subjects 10" in said
     assert load(tmp_path / "codes.onnx").about["internal"] == said
-    *_, said = write_export(run, tmp_path / "linear.onnx", check=False)
-    assert "linear.onnx" in said
-    assert "internal" not in load(tmp_path / "linear.onnx").about
+    *_, said = write_export(run, tmp_path / "small.onnx", check=False)
+    assert "small.onnx" in said
+    assert "internal" not in load(tmp_path / "small.onnx").about
 
 
 def without(built: Path, root: Path, families: tuple[str, ...]) -> Path:
@@ -79,14 +90,15 @@ def without(built: Path, root: Path, families: tuple[str, ...]) -> Path:
 
 @pytest.mark.parametrize("which", ["file", "run"])
 def test_it_says_what_the_run_says(
-    which: str, stays_run: Path, stays_file: Path, built: Path, tmp_path: Path
+    which: str, stays_run: Path, stays_file: Path, codes_run: Path, built: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "said.parquet"
-    model, root = {"file": (stays_file, built), "run": (stays_run, None)}[which]
+    file, folder = (stays_file, stays_run, built), (codes_run, codes_run, None)
+    model, run, root = {"file": file, "run": folder}[which]
     found = asked(model, root, out, data="mimic3")
-    apart, both = of_run(stays_run, out)
+    apart, both = of_run(run, out)
     assert apart <= 1e-5
-    known = RunFolder(stays_run).predictions
+    known = RunFolder(run).predictions
     assert known.probabilities[:, 1].std() > 1e-3
     assert both["subject"].tolist() == both["group"].tolist() == known.subject_id.tolist()
     assert both["label"].isna().all()
@@ -138,7 +150,7 @@ def test_published_tables_without_their_columns_of_outcome(
     asked(stays_file, root, out, data="mimic3")
     _, both = of_run(stays_run, out)  # all of the run are there, and nobody has a label
     assert both["label"].isna().all()
-    settings = RunSettings(model="logistic-regression", data="mimic3", split="subject")
+    settings = RunSettings(model="logistic-regression", **ON_MIMIC)
     with pytest.raises(SequelaError, match="no column '"):  # which training needs
         train(settings, tmp_path / "run", root=root)
 

@@ -65,6 +65,11 @@ def test_the_seizures_are_found_where_they_are(found: Scan) -> None:
         assert event.confidence > 0.5
 
 
+def test_the_run_folder_of_a_baseline_model_finds_them_too(baseline: Path, night: Path) -> None:
+    scanned = scan(load(baseline), night, Scanning(threshold=0.5))
+    assert [round(event.onset / 10) for event in scanned.events] == [12, 30]
+
+
 def test_a_flat_line_is_not_scored(found: Scan) -> None:
     assert found.unscored == pytest.approx(FLAT[1] - FLAT[0], abs=2)
     inside = (found.times > FLAT[0] + 2) & (found.times < FLAT[1] - 2)

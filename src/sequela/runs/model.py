@@ -14,13 +14,13 @@ from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
 from sequela.models.reference import ReferenceModel, loaded, predicted
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
-from sequela.runs.data import Examples
-from sequela.runs.folder import RunFolder
 from sequela.runs.inside import refuse_code
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sequela.runs.data import Examples
+    from sequela.runs.folder import RunFolder
     from sequela.runs.records import VisitInputs
     from sequela.runs.signals import SignalInputs
 
@@ -89,8 +89,12 @@ class TrainedModel:
     header: Mapping[str, Any]
     tensors: Mapping[str, Any]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle header and tensors, as an entry of the registry cannot be pickled."""
+        return _trained, (self.header, self.tensors)
+
     @classmethod
-    def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
+    def of(cls, folder: "RunFolder", *, trust_code: bool = False) -> "TrainedModel":
         """Open the model of a run."""
         found = trained(folder, trust_code=trust_code)
         if isinstance(found, TrainedEnsemble):
@@ -203,7 +207,7 @@ class TrainedModel:
             return predicted(self.entry, self.arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
-    def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
+    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
 
@@ -220,12 +224,26 @@ class TrainedEnsemble:
         """The models of all members."""
         return [leaf for member in self.members for leaf in member.leaves]
 
-    def probabilities_of(self, data: Examples) -> NDArray[np.float32]:
+    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
 
 
-def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
+def shapes_of(model: TrainedModel | TrainedEnsemble) -> dict[str, Shape]:
+    """Return the inputs of a model; a size is fixed if any member needs a fixed size."""
+    shapes: dict[str, Shape] = {}
+    for name, shape in (pair for leaf in model.leaves for pair in leaf.shapes()):
+        known = shapes.get(name, shape)
+        both = list(zip(known, shape, strict=True))
+        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
+            raise ModelError(
+                f"the models read {name} in two shapes, {known} and {shape}: use each alone"
+            )
+        shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
+    return shapes
+
+
+def trained(folder: "RunFolder", *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
     """Open the model of a run, or the models of an ensemble."""
     folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
@@ -261,7 +279,7 @@ def _trained(
 
 
 def in_one_file(
-    folders: Sequence[RunFolder], mean: Mean
+    folders: "Sequence[RunFolder]", mean: Mean
 ) -> tuple[stored.Tensors, dict[str, object]]:
     """Combine the models of several runs on the same data into tensors and header of one file."""
     tensors: stored.Tensors = {}

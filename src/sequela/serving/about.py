@@ -255,32 +255,33 @@ def as_text(about: About) -> str:
 
 def sealed(model: bytes) -> bytes:
     """Replace the empty seal of a serialised model by the SHA-256 of the whole."""
-    begin = _place(model)
+    begin = model.rfind(SEAL.encode()) + len(SEAL) + _BETWEEN
     digest = hashlib.sha256(model).hexdigest().encode()
     return model[:begin] + digest + model[begin + len(digest) :]
 
 
-def read(model: bytes, metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
-    """Verify the seal of a model and read its metadata."""
-    if KEY not in metadata or SEAL not in metadata:
+def check_seal(model: bytes, name: str) -> None:
+    """Check that the bytes of a file have sequela's metadata and the SHA-256 of the whole."""
+    begin = model.rfind(SEAL.encode())
+    if begin < 0:
         raise DataError(
-            f"{name}: an ONNX model without sequela's metadata: expected a file that sequela "
-            "export wrote; export the run again"
+            f"{name}: not an ONNX model, cut short, or without sequela's metadata: expected a file "
+            "that sequela export wrote; export the run again"
         )
-    try:
-        begin = _place(model)
-        end = begin + len(EMPTY_SEAL)
-        empty = model[:begin] + EMPTY_SEAL.encode() + model[end:]
-        genuine = hashlib.sha256(empty).hexdigest().encode() == model[begin:end]
-        about = json_value(metadata[KEY])
-    except ValueError as error:
-        raise DataError(f"{name}: damaged metadata ({error}); export the run again") from error
-    if not genuine:
+    begin += len(SEAL) + _BETWEEN
+    end = begin + len(EMPTY_SEAL)
+    empty = model[:begin] + EMPTY_SEAL.encode() + model[end:]
+    if hashlib.sha256(empty).hexdigest().encode() != model[begin:end]:
         raise DataError(
             f"{name}: was edited or damaged after it was exported (its SHA-256 differs): export "
             "the run again"
         )
+
+
+def read(metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    """Read the metadata of a sealed model."""
     try:
+        about = json_value(metadata[KEY])
         facts = About.model_validate(about)
         if facts.records:
             Task.from_dict(facts.records.task)
@@ -293,14 +294,6 @@ def read(model: bytes, metadata: Mapping[str, str], name: str) -> Mapping[str, A
         ) from error
     found: Mapping[str, Any] = about
     return found
-
-
-def _place(model: bytes) -> int:
-    """Return the position of the seal's digits."""
-    place = model.rfind(SEAL.encode())
-    if place < 0:
-        raise ValueError("it has no seal")
-    return place + len(SEAL) + _BETWEEN
 
 
 def packed(state: Mapping[str, NDArray[Any]]) -> str:

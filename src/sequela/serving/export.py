@@ -10,7 +10,7 @@ import numpy as np
 
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
-from sequela.errors import RunError, extra
+from sequela.errors import ModelError, RunError, extra
 from sequela.evaluation.conformal import fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
@@ -45,13 +45,19 @@ def run_to_export(path: Path) -> RunFolder:
 
 
 def exported(path: Path, *, trust_code: bool = False) -> bytes:
-    """Return the ONNX file of a run as bytes, which are the same each time."""
+    """Return the ONNX file of a run of networks as bytes, which are the same each time."""
+    folder = run_to_export(path)
+    model = trained(folder, trust_code=trust_code)
+    if names := sorted({leaf.name for leaf in model.leaves if not leaf.is_network}):
+        raise ModelError(
+            f"{path} has the baseline model {' and '.join(names)}, but only networks are exported: "
+            f"name the run folder instead of a file, as in sequela predict {path} (also in scan "
+            "and serve)"
+        )
     with extra("export", "an export"):
         from onnx import helper
     from sequela.serving.translate import graph_of
 
-    folder = run_to_export(path)
-    model = trained(folder, trust_code=trust_code)
     graph, text = graph_of(model), metadata.as_text(describe(folder, model))
     helper.set_model_props(graph, {metadata.KEY: text, metadata.SEAL: metadata.EMPTY_SEAL})
     return metadata.sealed(graph.SerializeToString(deterministic=True))

@@ -123,21 +123,8 @@ def predict_data(
     """
     place, moments = (None if each is None else Path(each) for each in (path, times))
     own = SignalSettings.of(**{key: value for key, value in signals.items() if value is not None})
-    models = [open_model(each, trust_code=trust_code) for each in folds_of(Path(model))]
+    models = [load(each, trust_code=trust_code) for each in folds_of(Path(model))]
     return predict_mean(models, Asked(place, data, own, moments), Path(out), done)
-
-
-def open_model(path: Path, *, trust_code: bool = False) -> ServedModel:
-    """Load a model to predict on files; see :func:`sequela.serving.served.load`.
-
-    A run of baseline models needs no torch. All other models run in a separate process.
-    """
-    if path.is_dir():
-        from sequela.serving.baselines import baseline_of
-
-        if model := baseline_of(path, trust_code=trust_code):
-            return model
-    return load(path, trust_code=trust_code, isolated=True)
 
 
 def folds_of(path: Path) -> list[Path]:

@@ -15,8 +15,6 @@ from sequela.errors import DataError, MissingExtraError, SettingError
 from sequela.formats.opened import content
 from sequela.serving import about as metadata
 from sequela.serving.about import About, Records, Signal
-from sequela.serving.graph_rules import check_graph
-from sequela.serving.isolated import GraphError, IsolatedSession, session_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -56,7 +54,7 @@ class ServedModel:
         name: The name of the file or folder.
         about: Its metadata; :attr:`facts` has them as a record.
         session: The graph.
-        content: The bytes of the file.
+        content: The bytes of the file; empty for baseline models of a run folder.
     """
 
     name: str
@@ -65,7 +63,9 @@ class ServedModel:
     content: bytes = field(default=b"", repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the file, as a session cannot be pickled."""
+        """Pickle the file, as a session of ONNX Runtime cannot be pickled."""
+        if not self.content:
+            return ServedModel, (self.name, self.about, self.session)
         threads = self.session.get_session_options().intra_op_num_threads
         return partial(from_bytes, threads=threads), (self.content, self.name)
 
@@ -271,57 +271,70 @@ class ServedModel:
             )
 
 
-def load(
-    path: Path | str, *, threads: int = 1, trust_code: bool = False, isolated: bool = False
-) -> ServedModel:
+def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
     """Load a model from a file of ``sequela export``, or from a finished run.
 
+    ONNX Runtime gets a file only if ``sequela export`` wrote it and nobody edited it since. This is
+    no proof of its origin: load only files from people whom you trust.
+
     Args:
-        path: ``FILE.onnx``, or a run folder, which is exported in memory and needs torch.
-        threads: Threads of a prediction.
+        path: ``FILE.onnx``, or a run folder. Baseline models predict as they were trained, by
+            scikit-learn. Networks are exported in memory, which needs torch.
+        threads: Threads of a prediction by ONNX Runtime.
         trust_code: Whether the run's model may be a class of a file or module.
-        isolated: Whether the graph runs in a separate process, which can be interrupted.
 
     Raises:
-        MissingExtraError: If ONNX Runtime is not installed, or torch where a run needs it.
+        MissingExtraError: If ONNX Runtime is not installed, or torch where a network needs it.
         DataNotFoundError: If there is no such file.
         DataError: If ``sequela export`` did not write the file, or it was edited or damaged.
-        SequelaError: If the run is not finished, or cannot be exported.
+        SequelaError: If the run is not finished, or its network cannot be exported.
     """
     path = Path(path)
     if path.is_dir():
-        from sequela.serving.export import exported
+        from sequela.serving.run_session import load_run
 
-        model = exported(path, trust_code=trust_code)
-    else:
-        model = content(path, _EXPECTED, _REMEDY)
-    return from_bytes(model, str(path), threads=threads, isolated=isolated)
+        return load_run(path, threads=threads, trust_code=trust_code)
+    return from_bytes(content(path, _EXPECTED, _REMEDY), str(path), threads=threads)
 
 
-def from_bytes(model: bytes, name: str, *, threads: int = 1, isolated: bool = False) -> ServedModel:
+def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
     """Load a model from the bytes of an exported file; see :func:`load`."""
     if not find_spec("onnxruntime"):
         raise MissingExtraError.of("serve", "an exported model")
-    check_graph(model, name)
+    metadata.check_seal(model, name)
     try:
-        opened = IsolatedSession if isolated else session_of
-        session: Any = opened(model, threads)
+        session: Any = _session_of(model, threads)
         texts = session.get_modelmeta().custom_metadata_map
     except Exception as error:
         raise _unusable(name, error) from error
-    about = metadata.read(model, texts, name)
+    about = metadata.read(texts, name)
+    if b"location" in model.replace(texts[metadata.KEY].encode(), b""):  # the key of external data
+        raise DataError(f"{name}: has a tensor in another file; expected {_EXPECTED}; {_REMEDY}")
     served = ServedModel(name, about, session, model)
     served.check()
     return served
 
 
+def _session_of(model: bytes, threads: int) -> "InferenceSession":
+    """Open a graph in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # errors are raised
+    onnxruntime.set_default_logger_severity(4)
+    return onnxruntime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
+
+
 def _unusable(name: str, error: Exception) -> DataError:
     """Return ONNX Runtime's error in one line; another error is raised again."""
-    damaged = isinstance(error, (GraphError, UnicodeDecodeError))  # texts that are not UTF-8
-    if not damaged and not type(error).__module__.startswith("onnxruntime"):
+    decoded = isinstance(error, UnicodeDecodeError)  # texts that are not UTF-8
+    if not decoded and not type(error).__module__.startswith("onnxruntime"):
         raise error
     what = " ".join(str(error).split())
     return DataError(
-        f"{name}: cut short, damaged, or not an ONNX model for this version of ONNX Runtime "
+        f"{name}: damaged, or not an ONNX model for this version of ONNX Runtime "
         f"({what[-200:]}); expected {_EXPECTED}; {_REMEDY}"
     )

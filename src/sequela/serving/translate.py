@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from sequela.errors import ModelError
 from sequela.files import temporary
-from sequela.models.reference import ReferenceModel
-from sequela.runs.model import Shape, TrainedEnsemble, TrainedModel
+from sequela.runs.model import Shape, TrainedEnsemble, TrainedModel, shapes_of
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.scores import knots
-from sequela.serving import references, signal_tables
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
@@ -32,8 +30,7 @@ _TRACED = 3
 
 def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
     """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
-    shapes: dict[str, Shape] = {}
-    whole = _Part(model, shapes)
+    shapes = shapes_of(model)
     given = [
         torch.full(
             tuple(_TRACED if isinstance(size, str) else size for size in shape),
@@ -51,7 +48,7 @@ def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
         torch.onnx.export(
-            whole,
+            Part(model, shapes),
             tuple(given),
             folder / "model.onnx",
             input_names=[*shapes],
@@ -62,45 +59,32 @@ def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
         )
         found = onnx.load(folder / "model.onnx")
     found.producer_name, found.producer_version = "sequela", ""
-    for each in found.opset_import:
-        each.version = 3 if each.domain else OPSET  # the other domain is that of trees
     return found
 
 
-def _add_shapes(shapes: dict[str, Shape], model: TrainedModel) -> None:
-    """Add the inputs of a model; a size is fixed if any model needs a fixed size."""
-    for name, shape in model.shapes():
-        known = shapes.get(name, shape)
-        both = list(zip(known, shape, strict=True))
-        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
-            raise ModelError(
-                f"the models read {name} in two shapes, {known} and {shape}: export each alone"
-            )
-        shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
+class Part(nn.Module):
+    """Networks, from the inputs of their file to probabilities (batch, class)."""
 
-
-class _Part(nn.Module):
-    """A model, from the inputs of its file to probabilities (batch, class)."""
-
-    def __init__(self, model: TrainedModel | TrainedEnsemble, shapes: dict[str, Shape]) -> None:
+    def __init__(self, model: TrainedModel | TrainedEnsemble, shapes: Mapping[str, Shape]) -> None:
         super().__init__()
         self.model, self.shapes = model, shapes
         if isinstance(model, TrainedEnsemble):
-            self.members = nn.ModuleList(_Part(each, shapes) for each in model.members)
+            self.members = nn.ModuleList(Part(each, shapes) for each in model.members)
             return
-        if isinstance(model.entry, ReferenceModel):
-            known = model.entry.predict in references.TRANSLATIONS
-            tables = (*signal_tables.TABLES, "") if "n_times" in model.header else None
-            known &= tables is None or model.reads[0].partition(":")[2] in tables
-        else:
-            self.network = model.network("an export")
-            known = type(self.network).forward.__module__.startswith("sequela.models.")
-        if not known:
+        self.network = model.network("an export")
+        if not type(self.network).forward.__module__.startswith("sequela.models."):
             raise ModelError(
-                f"{model.name} cannot be exported: its class has no translation to ONNX; models "
+                f"{model.name} cannot be exported: its class has no translation to ONNX; networks "
                 "of the package can be exported, also in ensembles"
             )
-        _add_shapes(shapes, model)
+
+    def probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Predict without an export."""
+        with torch.inference_mode():
+            found: NDArray[np.float32] = self(
+                *(torch.tensor(inputs[name]) for name in self.shapes)
+            ).numpy()
+        return found
 
     def forward(self, *given: Tensor) -> Tensor:
         """Compute probabilities of the inputs, in the order of ``shapes``."""
@@ -110,8 +94,6 @@ class _Part(nn.Module):
                 return said.mean(0)
             return said.clamp(min=_LEAST).log().mean(0).softmax(1)
         model, inputs = self.model, dict(zip(self.shapes, given, strict=True))
-        if isinstance(model.entry, ReferenceModel):
-            return references.translated(model.entry, model.arrays, _table(model, inputs))
         taken = [_input(model, read, inputs) for read in model.reads]
         if model.takes_lengths:
             taken.append(inputs["lengths"])
@@ -119,21 +101,13 @@ class _Part(nn.Module):
         return logits.softmax(1)
 
 
-def _table(model: TrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Return what a baseline model reads."""
-    (read,) = model.reads
-    if read in inputs:
-        return inputs[read]
-    name = read.removeprefix(FEATURES)
-    state = {key.removeprefix(f"{read}:"): array for key, array in model.state.items()}
-    return signal_tables.TABLES[name](state, inputs["signal"], model.header)
-
-
 def _input(model: TrainedModel, read: str, inputs: Mapping[str, Tensor]) -> Tensor:
     """Return what a network reads, scaled; visits are (visit, batch, ...)."""
     given, state = inputs[read], model.state
     if read == "signal":
-        return signal_tables.scaled(Scaling.from_json(model.header["scaling"]), given)
+        scaling = Scaling.from_json(model.header["scaling"])
+        std = [deviation or 1.0 for deviation in scaling.std]
+        return (given - torch.tensor(scaling.mean)[:, None]) / torch.tensor(std)[:, None]
     if read == "codes":
         return given
     if read.startswith(FEATURES):

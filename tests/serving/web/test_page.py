@@ -14,12 +14,13 @@ from sequela.datasets.recordings import Recording
 from sequela.serving.served import ServedModel, load
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
+expect.set_options(timeout=20_000)  # a first prediction imports scikit-learn
 
 
 @pytest.fixture(scope="module")
-def address(file: Path, running: Callable[..., Any]) -> Iterator[str]:
+def address(baseline: Path, running: Callable[..., Any]) -> Iterator[str]:
     """A linear model of the spectrum, whose explanations are stable."""
-    with running(load(file)) as page:
+    with running(load(baseline)) as page:
         yield page
 
 

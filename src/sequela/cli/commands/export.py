@@ -1,4 +1,4 @@
-"""``sequela export``: a finished run as one ONNX file, which is used without torch."""
+"""``sequela export``: a network as one ONNX file, which is used without torch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,13 @@ def export(
     root: Path | None = None,
     check: Annotated[bool, Parameter(negative="--no-check")] = True,
 ) -> None:
-    """Write a run's model as one ONNX file, with everything that a prediction needs.
+    """Write a run's network as one ONNX file, with everything that a prediction needs.
 
-    The file contains the network or baseline model and its preprocessing. Its metadata contain the
-    classes, units, rate, channels, vocabulary, thresholds, calibration, the names and licence of
-    the training data, the intended use and the checksums of the run. Use it with `sequela scan` and
-    `sequela serve`, or with ONNX Runtime alone; torch is not needed.
+    The file contains the network and its preprocessing. Its metadata contain the classes, units,
+    rate, channels, vocabulary, thresholds, calibration, the names and licence of the training data,
+    the intended use and the checksums of the run. Use it with `sequela predict`, `scan` and
+    `serve`, or with ONNX Runtime alone; torch is not needed. A baseline model has no file: these
+    commands read its run folder.
 
     Before the file is written, its predictions are compared with the run on up to 1,000 examples.
     Probabilities may differ by 0.00001 at most.

@@ -53,9 +53,9 @@ def scan(
     from rich.progress import Progress
 
     from sequela.files import require_file, whole
-    from sequela.serving.predict import open_model
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
+    from sequela.serving.served import load
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 
@@ -64,7 +64,7 @@ def scan(
             require_file(each)
     how = Scanning(event, step, smooth, threshold, shortest, gap, channels)
     console = Console(soft_wrap=True)
-    served = open_model(model, trust_code=trust_code)
+    served = load(model, trust_code=trust_code)
     event = looked_for(served, event)
     known = None if truth is None else known_events(truth, recordings, event)
     found = []

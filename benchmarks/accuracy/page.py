@@ -151,34 +151,6 @@ def _count(value: int | None) -> str:
     return number(value, ",.0f")
 
 
-def front(found: Mapping[str, Any]) -> list[str]:
-    """The best network at each budget of operations, as ``front.py`` found it."""
-    how = (
-        f"Of {found['made']['trials']} trials on the validation set of another split, the one with "
-        "the lowest loss within each budget; then five folds, one seed. Measured on the 400 "
-        "recordings of version 0.2."
-    )
-    columns = "whole recordings | operations | parameters | layers | members"
-    lines = ["## EEG: the best network at each budget of operations", "", how, ""]
-    lines += [
-        f"| operations, at most | accuracy (95 % interval) | {columns} |",
-        "|---:|---|---|---:|---:|---|---:|",
-    ]
-    for budget, one in found["budgets"].items():
-        low, high = (number(bound, ".1%") for bound in one["ci"])
-        cells = [
-            _count(int(budget)),
-            f"{number(one['accuracy'], '.1%')} ({low} to {high})",
-            number(one["recording_accuracy"], ".1%"),
-            _count(one["operations"]),
-            _count(one["parameters"]),
-            "-".join(map(str, one["config"]["hidden"])) or "none",
-            str(one["config"]["members"]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", "![Accuracy against operations of these networks](pictures/front.svg)", ""]
-
-
 def curves(found: Mapping[str, Any]) -> list[str]:
     """What more recordings or patients are worth, as ``learning_curve.py`` found it."""
     lines = ["## More to learn from", ""]
@@ -213,8 +185,6 @@ def content(summary: Mapping[str, Any]) -> str:
         lines += [f"## {title}", "", *table(task, summary[task]), ""]
         if drawn := figure(task, summary[task]):
             lines += [f"![{drawn.alt}](pictures/accuracy-{task}.svg)", ""]
-    if found := read("front.json"):
-        lines += front(found)
     if found := read("learning_curve.json"):
         lines += curves(found)
     return "\n".join(lines)

@@ -1,41 +1,47 @@
-"""Is the improved model better than its baseline? The answer follows the paired interval."""
-
-from dataclasses import replace
+"""Is the improved model better than its baseline? One sentence for each pair of a study."""
 
 import pytest
 
 from sequela.analysis.compare import Compared, compare
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Interval
-from sequela.report.entry import Entry
-from sequela.report.sections.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
+from sequela.evaluation.metrics import named
 from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
+from sequela.studies.beside import Rival, improvements
+
+MINUS = "\N{MINUS SIGN}"
+BETTER, WORSE = "significantly better than", "significantly worse than"
+UNKNOWN = "not significantly different from"
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "answer"),
+    ("value", "p_value", "metric", "answer", "gap"),
     [
-        (0.05, 0.01, 0.09, BETTER),
-        (-0.05, -0.09, -0.01, WORSE),
-        (0.05, -0.01, 0.11, UNKNOWN),
-        (0.05, 0.0, 0.1, UNKNOWN),
+        (-0.05, 0.01, "accuracy", BETTER, "+5 points (+1 to +9; p 0.010)"),
+        (0.05, 0.01, "accuracy", WORSE, f"{MINUS}5 points ({MINUS}9 to {MINUS}1; p 0.010)"),
+        (0.05, 0.01, "brier_score", BETTER, f"{MINUS}0.05"),
+        (-0.05, 0.05, "accuracy", UNKNOWN, "+5 points (+1 to +9; p 0.050)"),
     ],
 )
-def test_the_answer(value: float, low: float, high: float, answer: str) -> None:
-    difference = Difference(value, Interval(low, high, 0.95, "paired", 2000, 80), 0.5)
-    improved = Compared("b", "mlp-improved", 0.7, difference)
-    found = Improvement("MLP", "accuracy", Compared("a", "mlp-baseline", 0.65), improved, 2.0)
-    assert found.answer == answer
-    assert replace(found, improved=replace(improved, difference=None)).answer == UNKNOWN
+def test_the_answer(
+    small_runs: list[RunFolder], value: float, p_value: float, metric: str, answer: str, gap: str
+) -> None:
+    interval = Interval(value - 0.04, value + 0.04, 0.95, "paired", 2000, 80)
+    difference = Difference(value, interval, p_value)
+    compared = Compared("a", "mlp-baseline", 0.65, difference, p_value)
+    rival = Rival.of("its baseline", small_runs[1], small_runs[0], compared, named(metric))
+    assert rival.better is {BETTER: True, WORSE: False, UNKNOWN: None}[answer]
+    assert rival.interval == (-interval.high, -interval.low)
+    assert rival.in_words(named(metric)).startswith(f"{answer} MLP baseline, its baseline: {gap}")
 
 
 def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:
-    by_name = {run.settings.model: Entry(run) for run in small_runs[:4]}
-    (found,) = improvements(by_name, seizure.STUDY.families)
-    expected = compare(small_runs[:2])
-    assert (found.title, found.metric) == ("MLP", "accuracy")
-    assert (found.baseline, found.improved) == expected.runs
-    assert found.cost == pytest.approx(487936 / 5920)
-    last_first = seizure.STUDY.families[::-1]  # those that were not run come before
-    assert improvements(by_name, last_first) == [found]
+    (sentence,) = improvements(seizure.STUDY, small_runs)
+    gap = compare([small_runs[1], small_runs[0]]).runs[1].difference
+    assert gap
+    points = f"{-100 * gap.value:+.0f} points"
+    assert sentence.startswith("MLP improved is ")
+    assert f" MLP baseline, its baseline: {points} (" in sentence.replace(MINUS, "-")
+    assert sentence.endswith(", with 82.4 times its operations.")  # 487,936 by 5,920
+    assert improvements(seizure.STUDY, small_runs[1:]) == []  # the baseline by row leaks

@@ -13,7 +13,6 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation.metrics import accuracy
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
-from sequela.report.sections.discussion import confusions
 from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord, Numbers, Parts, RunRecord
 from sequela.signals.bonn import CLASSES as CLASS_NAMES
@@ -261,14 +260,6 @@ def test_a_wrong_declaration_is_refused(
     path.write_text(to_toml(CLAIMS).replace(*change), encoding="utf-8")
     with pytest.raises(DataError, match=words):
         read(path)
-
-
-def test_confusions_name_the_pairs() -> None:
-    found = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
-    assert found == (
-        "Most frequent confusions: b / c (90% of all errors) and a / b (10% of all errors)."
-    )
-    assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."
 
 
 # Mortality: two classes, the rarer one second ------------------------------------------------

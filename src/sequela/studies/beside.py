@@ -38,6 +38,45 @@ class Rival:
     better: bool | None
     operations: float | None
 
+    @classmethod
+    def of(cls, kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> "Rival":
+        """Turn around ``compared``, the comparison of the rival ``run`` with ``own``."""
+        value, interval = -compared.difference.value, compared.difference.interval
+        better = (value > 0) == (metric.better == "higher")
+        theirs, ours = run.facts.operations, own.facts.operations
+        return cls(
+            model=compared.model,
+            kind=kind,
+            difference=value,
+            interval=(-interval.high, -interval.low),
+            p_value=compared.corrected_p,
+            better=better if compared.corrected_p < LEVEL else None,
+            operations=theirs / ours if theirs and ours else None,
+        )
+
+    def in_words(self, metric: Metric) -> str:
+        """Return the end of a sentence: better or worse than the rival, and at which cost."""
+        answer = {
+            True: "significantly better than",
+            False: "significantly worse than",
+            None: "not significantly different from",
+        }[self.better]
+        unit = " points" if metric.points else ""
+        low, high = map(metric.apart, self.interval)
+        chance = "below 0.001" if self.p_value < 0.001 else f"{self.p_value:.3f}"  # noqa: PLR2004
+        words = (
+            f"{answer} {title_of(self.model)}, {self.kind}: {metric.apart(self.difference)}{unit} "
+            f"({low} to {high}; p {chance})"
+        )
+        if self.operations is None:
+            return words
+        times = number(self.operations, ".1f"), number(1 / self.operations, ".1f")
+        if "1.0" in times:
+            return f"{words}, with about as many operations"
+        if self.operations > 1:
+            return f"{words}, with 1/{number(self.operations, '.2g')} of its operations"
+        return f"{words}, with {times[1]} times its operations"
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -53,7 +92,7 @@ class Beside:
     def sentence(self) -> str:
         """The comparison in one line."""
         metric = named(self.metric)
-        said = " ".join(f"It is {_in_words(each, metric)}." for each in self.rivals)
+        said = " ".join(f"It is {each.in_words(metric)}." for each in self.rivals)
         over = f" (mean of {self.models} models)" if self.models > 1 else ""
         n = len(self.rivals)
         corrected = f", corrected for {n} comparisons" * (n > 1)
@@ -76,11 +115,7 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
 
     It is ``None`` where the study has no such run, or no model to compare with.
     """
-    plain = {
-        run.settings.model: run
-        for run in runs
-        if not planned_leak(run) and not run.settings.training.class_weights
-    }
+    plain = _plain(runs)
     if not (study.default and plain):
         return None
     name = default_for(next(iter(plain.values())).data).model
@@ -109,10 +144,33 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
         value=first.value,
         models=len(own.runs),
         rivals=tuple(
-            _rival(kind, own, run, each, metric)
+            Rival.of(kind, own, run, each, metric)
             for (kind, run), each in zip(rivals.items(), others, strict=True)
         ),
     )
+
+
+def improvements(study: Study, runs: Sequence[Run]) -> list[str]:
+    """Compare each improved model of a study with its baseline, in a sentence."""
+    plain, sentences = _plain(runs), []
+    for _, baseline, improved in study.families:
+        if not {baseline, improved} <= plain.keys():
+            continue
+        own, run = plain[improved], plain[baseline]
+        compared = compare_opened([own, run])
+        metric = named(compared.metric)
+        rival = Rival.of("its baseline", own, run, compared.runs[1], metric)
+        sentences.append(f"{title_of(improved)} is {rival.in_words(metric)}.")
+    return sentences
+
+
+def _plain(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return runs by model, without planned leaks and weighted classes."""
+    return {
+        run.settings.model: run
+        for run in runs
+        if not planned_leak(run) and not run.settings.training.class_weights
+    }
 
 
 def _best(runs: Iterable[Run]) -> Run | None:
@@ -122,43 +180,3 @@ def _best(runs: Iterable[Run]) -> Run | None:
         return sign * float(run.test.get(metric.key) or 0.0)
 
     return max(runs, key=value, default=None)
-
-
-def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Rival:
-    gap, p_value = compared.difference, compared.corrected_p
-    value, low, high = -gap.value, -gap.interval.high, -gap.interval.low
-    sure = p_value < LEVEL
-    theirs, ours = run.facts.operations, own.facts.operations
-    return Rival(
-        model=compared.model,
-        kind=kind,
-        difference=value,
-        interval=(low, high),
-        p_value=p_value,
-        better=(value > 0) == (metric.better == "higher") if sure else None,
-        operations=theirs / ours if theirs and ours else None,
-    )
-
-
-def _in_words(rival: Rival, metric: Metric) -> str:
-    answer = {
-        True: "significantly better than",
-        False: "significantly worse than",
-        None: "not significantly different from",
-    }
-    unit = " points" if metric.points else ""
-    low, high = rival.interval
-    chance = "below 0.001" if rival.p_value < 0.001 else f"{rival.p_value:.3f}"  # noqa: PLR2004
-    said = (
-        f"{answer[rival.better]} {title_of(rival.model)}, "
-        f"{rival.kind}: {metric.apart(rival.difference)}{unit} ({metric.apart(low)} to "
-        f"{metric.apart(high)}; p {chance})"
-    )
-    if rival.operations is None:
-        return said
-    times = number(rival.operations, ".1f"), number(1 / rival.operations, ".1f")
-    if "1.0" in times:
-        return f"{said}, with about as many operations"
-    if rival.operations > 1:
-        return f"{said}, with 1/{number(rival.operations, '.2g')} of its operations"
-    return f"{said}, with {times[1]} times its operations"

@@ -20,13 +20,12 @@ from sequela.report.picture import Picture, picture
 from sequela.report.sections import probabilities, survival, training_size
 from sequela.report.sections.comparison import Standing
 from sequela.report.sections.group import Group
-from sequela.report.sections.improvement import improvements
 from sequela.report.sections.leak import leaks
 from sequela.report.sections.table_one import table_one
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.recipe import variance_in_words
-from sequela.studies.beside import default_beside
+from sequela.studies.beside import default_beside, improvements
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
@@ -67,7 +66,7 @@ def content(
         "untestable": UNTESTABLE,
         "tally": tally([each.main for each in judged]),
         "as_reported": _as_reported(groups),
-        "improvements": improvements({s.name: s for s in main.plain}, study.families),
+        "improvements": improvements(study, next(iter(cohorts.values()))),
         "beside": default_beside(study, next(iter(cohorts.values()))),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
@@ -76,7 +75,7 @@ def content(
         "flow": _flow(main),
         "table_one": table_one(main.best),
         "traces": _traces(main),
-        "training_size": training_size.curve(main, aside),
+        "training_size": training_size.other_sizes(main, aside),
         "probabilities": (survival if main.best.timed else probabilities).content(
             main.plain, main.best, f"{study.name}-"
         ),

@@ -2,38 +2,37 @@
 
 import pytest
 
-from sequela.analysis.compare import Compared, compare
-from sequela.evaluation.comparison import Difference
-from sequela.evaluation.intervals import Interval
+from sequela.analysis.compare import compare
 from sequela.evaluation.metrics import named
 from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
-from sequela.studies.beside import Rival, improvements
+from sequela.studies.verdicts import Rival, compared_with, improvements
 
 MINUS = "\N{MINUS SIGN}"
 BETTER, WORSE = "significantly better than", "significantly worse than"
 UNKNOWN = "not significantly different from"
 
 
-@pytest.mark.parametrize(
-    ("value", "p_value", "metric", "answer", "gap"),
-    [
-        (-0.05, 0.01, "accuracy", BETTER, "+5 points (+1 to +9; p 0.010)"),
-        (0.05, 0.01, "accuracy", WORSE, f"{MINUS}5 points ({MINUS}9 to {MINUS}1; p 0.010)"),
-        (0.05, 0.01, "brier_score", BETTER, f"{MINUS}0.05"),
-        (-0.05, 0.05, "accuracy", UNKNOWN, "+5 points (+1 to +9; p 0.050)"),
-    ],
-)
-def test_the_answer(
-    small_runs: list[RunFolder], value: float, p_value: float, metric: str, answer: str, gap: str
-) -> None:
-    interval = Interval(value - 0.04, value + 0.04, 0.95, "paired", 2000, 80)
-    difference = Difference(value, interval, p_value)
-    compared = Compared("a", "mlp-baseline", 0.65, difference, p_value)
-    rival = Rival.of("its baseline", small_runs[1], small_runs[0], compared, named(metric))
-    assert rival.better is {BETTER: True, WORSE: False, UNKNOWN: None}[answer]
-    assert rival.interval == (-interval.high, -interval.low)
-    assert rival.in_words(named(metric)).startswith(f"{answer} MLP baseline, its baseline: {gap}")
+@pytest.mark.parametrize(("better", "answer"), [(True, BETTER), (False, WORSE), (None, UNKNOWN)])
+def test_the_answer(*, better: bool | None, answer: str) -> None:
+    rival = Rival("mlp-baseline", "its baseline", 0.05, (0.01, 0.09), 0.012, better, None)
+    gap = "+5 points (+1 to +9; p 0.012)"
+    assert rival.in_words(named("accuracy")) == f"{answer} MLP baseline, its baseline: {gap}"
+
+
+def test_each_of_two_models_is_compared_with_the_other(small_runs: list[RunFolder]) -> None:
+    """The difference changes its sign, its interval turns around, and the p-value stays."""
+    first, other = small_runs[0], small_runs[2]
+    _, (one,), _ = compared_with(first, {"rival": other})
+    value, (two,), metric = compared_with(other, {"rival": first})
+    found = compare([other, first])
+    assert (value, metric.name) == (found.runs[0], found.metric)
+    gap = found.runs[1].difference
+    assert gap
+    assert two.difference == -gap.value == -one.difference
+    assert two.ci == (-gap.interval.high, -gap.interval.low)
+    assert one.better == (None if gap.p_value >= 0.05 else gap.value > 0)
+    assert two.better == (None if gap.p_value >= 0.05 else gap.value < 0)
 
 
 def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:

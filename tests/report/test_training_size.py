@@ -37,7 +37,8 @@ def test_the_page_names_it_and_compares_the_others_only(
     assert "training on other shares" not in before
     sizes = [run.metrics["parts"]["train"]["groups"] for run in (smaller, small_runs[0])]
     assert sizes[0] < sizes[1]
-    score = f"{smaller.test['accuracy']:.0%} {within(*smaller.test['accuracy_ci'], '.0%')}"
+    low, high = smaller.test["accuracy_ci"]
+    score = f"{smaller.test['accuracy']:.0%} {within(low, high, '.0%')}"
     assert (
         "<p>Accuracy on the same test set after training on other shares of the data: "
         f"MLP baseline {score} with {sizes[0]} sessions.</p>"

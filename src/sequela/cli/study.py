@@ -86,8 +86,8 @@ def run_studies(
 
 def say_studies(console: Console, runs: Sequence["Run"]) -> None:
     """Print a table for each study: models, their numbers and the report's, and improvements."""
-    from sequela.studies.beside import default_beside, improvements
     from sequela.studies.results import by_study, cohorts_of
+    from sequela.studies.verdicts import default_model, improvements
 
     for study, of_study in by_study(runs):
         for chosen in cohorts_of(study, of_study).values():
@@ -97,8 +97,8 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
             console.print(table)
             for line in improvements(study, chosen):
                 console.print(line)
-            if best := default_beside(study, chosen):
-                console.print(best.sentence)
+            if best := default_model(study, chosen):
+                console.print(best["sentence"])
     console.print()
 
 

@@ -199,7 +199,9 @@ def _mean_over(
         )  # (model, resample, place)
         return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
-    trials = np.sum([one.trials for one in statistics], axis=0) * design.count(1) // len(judged)
+    trials = (
+        np.sum([one.trials or () for one in statistics], axis=0) * design.count(1) // len(judged)
+    )
     return Statistic(value, design.n_groups, tuple(trials.tolist())), design.cells()[0]
 
 

@@ -63,5 +63,5 @@ def _size(entry: Entry, metric: Metric) -> str:
     value, ci = entry.test.get(metric.key), entry.test.get(f"{metric.key}_ci")
     if any(isinstance(count, Hidden) for count in (*learnt, value)) or value is None or not ci:
         return ""
-    score = f"{number(value, metric.form)} {within(*ci, metric.form)}"
+    score = f"{number(value, metric.form)} {within(ci[0], ci[1], metric.form)}"
     return f"{entry.title} {score} with {sum(learnt):,} {entry.data.unit}s"

@@ -74,7 +74,8 @@ def test_channels_are_scaled_each_for_itself_on_what_is_learnt_from() -> None:
     both = np.stack([X, 1e3 * X + 5e4], axis=1)
     fitted = quick(tuning_fraction=0.5).fit(both, Y)
     assert (fitted.n_chans_, fitted.n_times_, fitted.n_features_in_) == (2, 32, 64)
-    assert fitted.score(both, Y) > 0.9
+    with pytest.warns(SeenExamplesWarning, match="60 of 60 examples"):
+        assert fitted.score(both, Y) > 0.9
     everything = Scaling.fit(both.astype(np.float32))
     assert fitted.scaling_ != everything
     learnt = quick(tuning_fraction=None, epochs=1).fit(both, Y)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 KIND = "exact"
 _SAMPLES = 128  # at the beginning of a window, so that longer windows agree with it
-_CHANGES = 48  # of the value in these samples: flat windows agree by chance
+_CHANGES = 16  # of the value in these samples: flat windows agree by chance
 _MOST = 32  # hashes of a recording
 _FEWEST = 8  # codes and measurements: records of fewer agree by chance
 

@@ -74,8 +74,7 @@ def test_channels_are_scaled_each_for_itself_on_what_is_learnt_from() -> None:
     both = np.stack([X, 1e3 * X + 5e4], axis=1)
     fitted = quick(tuning_fraction=0.5).fit(both, Y)
     assert (fitted.n_chans_, fitted.n_times_, fitted.n_features_in_) == (2, 32, 64)
-    with pytest.warns(SeenExamplesWarning, match="60 of 60 examples"):
-        assert fitted.score(both, Y) > 0.9
+    assert fitted.score(both, Y) > 0.9
     everything = Scaling.fit(both.astype(np.float32))
     assert fitted.scaling_ != everything
     learnt = quick(tuning_fraction=None, epochs=1).fit(both, Y)
@@ -248,8 +247,9 @@ def test_a_score_on_what_it_was_trained_on_is_too_good(tmp_path: Path) -> None:
     fitted = SignalClassifier("mlp-baseline", epochs=1, random_state=0).fit(segments, y)
     fitted.save(tmp_path / "model.safetensors")
     for each in (fitted, SignalClassifier.load(tmp_path / "model.safetensors")):
-        assert each.seen(segments[::-1]).all()
-        assert not each.seen(-segments).any()  # a changed copy
+        for copies in (segments, (1.1 * segments).round() + 20, -segments):
+            assert each.seen(copies).mean() > 0.8
+        assert each.seen(np.roll(segments, -1, axis=1)).mean() > 0.7
         with pytest.warns(
             SeenExamplesWarning, match="of 60 examples were already used to fit SignalClassifier"
         ):

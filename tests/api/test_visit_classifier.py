@@ -185,8 +185,7 @@ def test_a_score_on_patients_it_was_trained_on_is_too_good(tmp_path: Path) -> No
     fitted.save(tmp_path / "model.safetensors")
     loaded = VisitClassifier.load(tmp_path / "model.safetensors")
     fewer = [[visits[0][1:], visits[1][1:]] for visits in examples]
-    assert loaded.seen(examples).all()
-    assert not loaded.seen(fewer).any()  # changed copies
+    assert loaded.seen(fewer).mean() > 0.9
     assert not loaded.seen(patients(1)).any()
     with pytest.warns(SeenExamplesWarning, match="60 of 60 examples"):
         loaded.score(examples, y)

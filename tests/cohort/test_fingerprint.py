@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.audit.overlaps import same_content
+from sequela.cohort.split import Split
 from sequela.identity import fingerprint
 from sequela.identity.fingerprint import (
     Content,
+    joined,
     matches,
     of_records,
     of_signals,
+    recognisable,
     tokens,
 )
 
@@ -149,6 +152,19 @@ def of_patients(patients: list[list[tuple[int, int]]], letter: str = "a") -> Con
     return of_records(names(len(patients), letter), unit, found)
 
 
+def test_records_are_recognisable_if_a_copy_of_them_is_found() -> None:
+    known = of_patients(records(300, seed=0), "k")
+    asked = of_patients([each[: 1 + row % 12] for row, each in enumerate(records(60, seed=5))])
+    expected = recognisable(known, asked, matches(known, asked))
+    found = []
+    for row, name in enumerate(asked.units):
+        both = joined([known, asked.of([name])])
+        pairs = matches(both, asked)
+        found.append(bool(np.any((pairs.known == 300) & (pairs.asked == row))))
+    assert 10 < sum(found) < 50
+    assert np.mean(expected == found) > 0.95
+
+
 @pytest.mark.parametrize("attack", ["exact", "one code changed", "a tenth dropped"])
 def test_a_patient_under_a_second_id_is_found(attack: str) -> None:
     patients = [each for each in records(300, seed=0) if len(each) >= 10]
@@ -235,6 +251,14 @@ def test_only_the_smallest_distinct_hashes_are_kept() -> None:
     assert made.offsets.tolist() == [0, 0, 32]
 
 
+def test_marks_are_written_and_read_back(originals: list[Array]) -> None:
+    for made in (content(originals[:3]), of_patients([*records(5, 0), []]), content([])):
+        again = Content.from_json(made.to_json())
+        assert (again.kind, again.units) == (made.kind, made.units)
+        for name in ("unit", "place", "mark", "offsets"):
+            assert np.array_equal(getattr(again, name), getattr(made, name))
+
+
 def test_marks_do_not_depend_on_the_machine(originals: list[Array]) -> None:
     assert tokens(["ICD//I21"], np.zeros(1, np.int64), np.array([3])).tolist() == [
         8019907461533935544
@@ -265,6 +289,30 @@ def test_noisy_copies_are_leaks_or_suspicions(originals: list[Array]) -> None:
     assert sum(int(each.what.split()[0]) for each in found) >= 18
 
 
+def test_what_was_trained_on_is_seen_and_what_was_held_out_is_not(originals: list[Array]) -> None:
+    ids = {"train": names(18, "a"), "tuning": ["a18"], "held_out": ["a19"]}
+    named = {"recording": ids}
+    split = Split("recording", 0, (0.6, 0.2, 0.2), {}, named, content=content(originals))
+    new = content([*originals[::-1], *signals(1, seed=5)], "b")
+    assert split.seen(new).tolist() == [False, *[True] * 19, False]
+    assert Split("recording", 0, (0.6, 0.2, 0.2), {}, {"recording": ids}).seen(new).sum() == 0
+
+
+def test_some_units_keep_their_own_marks() -> None:
+    content = Content(
+        "records",
+        ("a", "b", "c"),
+        np.array([0, 0, 1, 2, 2]),
+        np.zeros(5, np.int64),
+        np.array([1, 2, 3, 4, 5], np.uint64),
+    )
+    some = content.of(["c", "b"])
+    assert some.units == ("b", "c")
+    assert some.unit.tolist() == [0, 1, 1]
+    assert some.mark.tolist() == [3, 4, 5]
+    assert some.offsets.tolist() == [0, 1, 3]
+
+
 def test_marks_of_signals_that_are_computed_together_are_those_of_each_alone() -> None:
     rng = np.random.default_rng(3)
     several = [rng.normal(size=(1, n)).cumsum(axis=1) for n in (178, 178, 90, 178, 40, 3000)]
@@ -272,9 +320,9 @@ def test_marks_of_signals_that_are_computed_together_are_those_of_each_alone() -
     called = ["a", "b", "a", "c", "d", "e", "f"]
     together, alone = of_signals(called, several), [*map(of_signals, zip(called), zip(several))]
     assert together.units == ("a", "b", "c", "d", "e", "f")
-    assert np.array_equal(together.mark[together.unit == 1], alone[1].mark)
-    assert np.array_equal(together.place[together.unit == 4], alone[5].place)
-    both = together.unit == 0  # the second signal begins behind the first
-    assert np.array_equal(together.mark[both], np.concatenate([alone[0].mark, alone[2].mark]))
+    assert np.array_equal(together.of(["b"]).mark, alone[1].mark)
+    assert np.array_equal(together.of(["e"]).place, alone[5].place)
+    of_both = together.of(["a"])  # the second signal begins behind the first
+    assert np.array_equal(of_both.mark, np.concatenate([alone[0].mark, alone[2].mark]))
     places = np.concatenate([alone[0].place, alone[2].place + 2 * 178])
-    assert np.array_equal(together.place[both], places)
+    assert np.array_equal(of_both.place, places)

@@ -14,7 +14,7 @@ from sequela.cohort.split import PARTS, Split, _check_classes, draw, set_aside
 from sequela.config import SplitUnit
 from sequela.datasets.recordings import Recording
 from sequela.errors import SplitError
-from sequela.identity.exact import of_windows
+from sequela.identity.fingerprint import of_signals
 from sequela.identity.pseudonyms import PLAIN, own
 from sequela.serving.known import Known
 from sequela.signals.bonn import CLASSES
@@ -415,9 +415,9 @@ def test_sessions_stay_whole_and_classes_even(seed: int) -> None:
 
 
 def test_a_recording_is_not_taken_for_a_session_of_its_name() -> None:
-    """Hashes are of sessions: session 1 is held out, and recording 1 was trained on."""
+    """Marks are of sessions: session 1 is held out, and recording 1 was trained on."""
     rng = np.random.default_rng(0)
-    windows = [rng.normal(size=(3, 1, 178)).astype(np.float32)]
+    signals = [rng.normal(size=(1, 4000)) for _ in range(3)]
     names = own().each(np.array(["1", "2", "3"])).tolist()
     parts = {"train": ["2"], "tuning": ["3"], "held_out": ["1"]}
     recordings = {"train": ["1"], "tuning": ["2"], "held_out": ["3"]}
@@ -425,8 +425,8 @@ def test_a_recording_is_not_taken_for_a_session_of_its_name() -> None:
         {p: own().each(np.array(i)).tolist() for p, i in ids.items()} for ids in (parts, recordings)
     ]
     ids = dict(zip(("session", "recording"), hashed, strict=True))
-    split = Split("session", 0, (0.6, 0.2, 0.2), {}, ids, content=of_windows(names, windows))
-    assert split.seen(of_windows(["a", "b", "c"], windows)).tolist() == [False, True, True]
+    split = Split("session", 0, (0.6, 0.2, 0.2), {}, ids, content=of_signals(names, signals))
+    assert split.seen(of_signals(["a", "b", "c"], signals)).tolist() == [False, True, True]
     known = Known(None, np.zeros(0, np.bool_), PLAIN).by_name(replace(split, key=own().name))
     assert known.names(["1", "2"], "session") == ["2"]
     assert known.names(["1", "2", "3"], "recording") == ["1", "2"]

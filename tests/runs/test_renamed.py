@@ -17,13 +17,11 @@ from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.datasets.recordings import Recording
 from sequela.formats.opened import SUMS
-from sequela.identity.pseudonyms import own
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
-from sequela.sequences.content import exact_of
 from sequela.sequences.flat import Sequences
 from sequela.signals import bonn
 
@@ -36,13 +34,14 @@ def run(trained: Callable[[RunSettings], RunFolder], tmp_path: Path) -> RunFolde
     return RunFolder(Path(shutil.copytree(trained(short()).path, tmp_path / "run")))
 
 
-def renamed(data: Path, out: Path, gain: float = 1) -> Path:
-    """The same recordings with other numbers, and a gain if there is one."""
+def renamed(data: Path, out: Path) -> Path:
+    """The same recordings with other numbers, louder, upside down and 89 samples later."""
     for letter in "ZONFS":
         (out / letter).mkdir(parents=True)
         for file in sorted((data / letter).iterdir()):
             number = 100 - int(file.stem[1:])
-            text = "".join(f"{round(gain * value)}\n" for value in np.loadtxt(file))
+            signal = np.roll(np.loadtxt(file), -89)
+            text = "".join(f"{round(-1.1 * value) + 20}\n" for value in signal)
             (out / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
     return out
 
@@ -52,13 +51,6 @@ def test_renamed_recordings_are_set_aside(run: RunFolder, synthetic: Path, tmp_p
     assert found["sessions_set_aside_as_trained_or_tuned_on"] == 40
     assert found["sessions_set_aside_under_another_name"] == 40
     assert found["groups"] == 10
-
-
-def test_changed_recordings_are_not_recognised(
-    run: RunFolder, synthetic: Path, tmp_path: Path
-) -> None:
-    found = evaluate_run(run.path, data="bonn", root=renamed(synthetic, tmp_path / "all", 1.5))
-    assert found["sessions_set_aside_under_another_name"] == 0
 
 
 BY_SESSION = RunSettings(model="majority-class", data="bonn", split="session")
@@ -144,7 +136,7 @@ def under_other_ids(sequences: Sequences) -> Sequences:
 
 def test_patients_are_known_under_other_ids_and_dates(patients: Examples) -> None:
     again = replace(patients, arrays=under_other_ids(patients.arrays))
-    seen = patients.split.seen(exact_of(again.arrays, own()))
+    seen = patients.split.seen(again.content)
     trained = patients.part != PARTS.index("held_out")
     of_subject = dict(zip(patients.arrays.subject_id.tolist(), trained.tolist(), strict=True))
     expected = np.array([of_subject[one] for one in sorted(of_subject)])

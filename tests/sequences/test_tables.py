@@ -2,7 +2,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +16,10 @@ from tests.sequences.conftest import (
     written,
 )
 
+from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms
 from sequela.sequences import content
-from sequela.sequences.content import content_of, exact_of
+from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import lookup
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import (
@@ -134,16 +134,16 @@ def test_the_content_of_records_is_the_same_in_blocks(
     stored = written(tmp_path / "s", codes)
     ids = rng.integers(-9, 9, 40)  # in no order, several examples of most
     sequences = replace(stored, subject_id=ids)
-    whole, exact = content_of(sequences, PLAIN), exact_of(sequences, PLAIN)
+    whole = content_of(sequences, PLAIN)
     assert whole.units == tuple(PLAIN.each(np.unique(ids).astype(np.str_)).tolist())
     read = []
 
-    def counted(some: Sequences, how: Pseudonyms) -> Any:
+    def counted(some: Sequences, how: Pseudonyms) -> Content:
         read.append(len(some))
-        return block(some, how)
+        return of_block(some, how)
 
-    block = content._block
-    monkeypatch.setattr(content, "_block", counted)
+    of_block = content._of_block
+    monkeypatch.setattr(content, "_of_block", counted)
     monkeypatch.setattr(content, "_AT_ONCE", 1)
     blocks = content_of(sequences, PLAIN)
     assert len(read) == len(whole.units)
@@ -151,8 +151,3 @@ def test_the_content_of_records_is_the_same_in_blocks(
     assert blocks.units == whole.units
     for name in ("unit", "place", "mark"):
         np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name))
-    again = exact_of(sequences, PLAIN)
-    assert again.units == exact.units == whole.units
-    assert exact.recognisable.any()
-    for name in ("unit", "hashes"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(exact, name))

@@ -112,7 +112,7 @@ def test_bonn_is_said_as_the_run_says_it(
     assert len(table_of(out)) == known.n_examples
     assert both["group"].tolist() == known.group_id.tolist()
     assert both["label"].isna().all()
-    # Who trained or tuned the model is known by content, and nobody else is.
+    # Who trained or tuned the model is known by fingerprint, and nobody else is.
     seen = known.split != "held_out"
     assert (both["split"].to_numpy() == np.where(seen, "train", "held_out")).all()
     assert found.known == seen.sum() == len(listed(out, "known"))

@@ -93,7 +93,7 @@ def test_it_says_what_the_run_says(
     seen = both["split"].to_numpy() == "train"
     trained = known.split != "held_out"
     assert not seen[~trained].any()
-    assert seen[trained].all() == (which == "run")  # a record of few codes has no hash
+    assert seen[trained].all() == (which == "run")  # a record of few codes has too few marks
     assert found.known == seen.sum() > 0
     reasons = {row["reason"] for row in listed(out, "not scored")}
     assert reasons == {"discharged or dead by the time of prediction", "younger than 18 years"}
@@ -155,7 +155,7 @@ def test_blocks_give_what_the_whole_gives(
     pd.testing.assert_frame_equal(whole, parts, atol=1e-6)
 
 
-def test_hashes_under_another_key_are_not_compared(
+def test_marks_under_another_key_are_not_compared(
     stays_file: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "key"

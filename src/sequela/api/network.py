@@ -41,7 +41,7 @@ from sequela.errors import (
     warn_without_groups,
 )
 from sequela.evaluation.survival import concordance
-from sequela.identity.exact import Exact
+from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
@@ -110,7 +110,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
     state_: dict[str, NDArray[Any]] = field(init=False)
-    content_: Exact | None = field(init=False)
+    content_: Content = field(init=False)
     intervals_: Intervals | None = field(init=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -255,15 +255,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def seen(self, X: Any) -> NDArray[np.bool_]:
         """Find examples with data that the classifier was trained or validated on: bool (example,).
 
-        Only unchanged copies are found, by the first 128 samples of a signal or all codes of a
-        patient; examples that hardly change, or with fewer than 8 codes, are not. A classifier that
-        an earlier version saved finds none.
+        Copies are found under another gain, offset or sign, shifted, or with a few other codes;
+        examples with too little information (short segments, few codes) are not.
         """
         check_is_fitted(self)
         asked = self._content(self._examples(X, reset=False))
-        if self.content_ is None:
-            return np.zeros(len(asked.units), np.bool_)
-        return self.content_.copied(np.ones(len(self.content_.units), np.bool_), asked)
+        found = np.zeros(len(asked.units), np.bool_)
+        found[matches(self.content_, asked).asked] = True
+        return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
@@ -321,7 +320,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "history": [asdict(record) for record in self.history_],
             "learnt": self._learnt(),
             "intervals": self.intervals_ and asdict(self.intervals_),
-            "content": self.content_ and self.content_.to_json(),
+            "content": self.content_.to_json(),
         }
         stored.write(Path(path), {**self.module_.state_dict(), **self.state_}, header)
 
@@ -362,7 +361,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
         of = header.get("intervals")  # earlier versions have none
         loaded.intervals_ = of and Intervals(tuple(of["horizons"]), of["causes"])
-        loaded.content_ = header["content"] and Exact.from_json(header["content"])
+        loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
@@ -380,8 +379,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """Learn the preprocessing from the training examples alone."""
 
     @abstractmethod
-    def _content(self, examples: Any) -> Exact:
-        """Hash the content of each example, by its row."""
+    def _content(self, examples: Any) -> Content:
+        """Compute the marks of each example, by its row."""
 
     @abstractmethod
     def _learnt(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from sequela.api.network import NetworkClassifier
 from sequela.errors import DataError
 from sequela.formats.arrays import of_epochs
-from sequela.identity.exact import Exact, of_windows
+from sequela.identity.fingerprint import Content, of_signals
 from sequela.models.defaults import AUTO
 from sequela.sequences.featurisers import Features
 from sequela.sequences.scaling import Scaling
@@ -61,7 +61,7 @@ class SignalClassifier(NetworkClassifier):
         scaling_: The scaling of each channel.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Hashes of the training and validation examples, see ``seen``.
+        content_: Marks of the training and validation examples, see ``seen``.
 
     Example:
         >>> import numpy as np
@@ -111,8 +111,8 @@ class SignalClassifier(NetworkClassifier):
         if (features := self._features(examples, train)) is not None:
             self.state_ = features.state
 
-    def _content(self, examples: NDArray[np.float32]) -> Exact:
-        return of_windows([str(row) for row in range(len(examples))], [examples])
+    def _content(self, examples: NDArray[np.float32]) -> Content:
+        return of_signals([str(row) for row in range(len(examples))], list(examples))
 
     def _learnt(self) -> dict[str, Any]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}

@@ -14,8 +14,7 @@ from sequela.api.network import NetworkClassifier
 from sequela.api.visit_lists import Binning, VisitLists, as_lists
 from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
-from sequela.identity.exact import Exact, of_records
-from sequela.identity.fingerprint import tokens
+from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
@@ -56,7 +55,7 @@ class VisitClassifier(NetworkClassifier):
         feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Hashes of the training and validation examples, see ``seen``.
+        content_: Marks of the training and validation examples, see ``seen``.
 
     Example:
         >>> patients = [[["I50"], ["I50", "N17"]], [["J06"]]] * 20
@@ -115,7 +114,7 @@ class VisitClassifier(NetworkClassifier):
             self.binning_ = Binning.fit(examples[train], names, settings.bins)
         self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
 
-    def _content(self, examples: Examples) -> Exact:
+    def _content(self, examples: Examples) -> Content:
         visits = self._visits(examples)
         steps = np.repeat(np.arange(len(visits)), visits.lengths)
         example = np.repeat(steps, np.diff(visits.code_offsets))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sequela.audit.finding import SET_NAMES
 from sequela.errors import SplitError
-from sequela.identity.exact import Exact
+from sequela.identity.fingerprint import Content, copies, matches
 from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Split:
             that the data have) and each part, the hashed ids. Rows and sites are listed only where
             they are the unit.
         times: With ``time``, the first and the last time of prediction in each part.
-        content: Hashes of the content of units, by hashed id, by which unchanged copies are
-            recognised under any name; ``None`` in runs of earlier versions.
+        content: Marks of the content of units, by hashed id, by which other data are recognised as
+            the same under any name; ``None`` in runs of earlier versions.
         key: The name of the key that the ids are hashed with; empty in runs of earlier versions.
     """
 
@@ -62,7 +62,7 @@ class Split:
     n_examples: Mapping[str, int]
     ids: Mapping[str, Mapping[str, list[str]]]
     times: Mapping[str, tuple[str, str]] | None = None
-    content: Exact | None = field(default=None, compare=False)
+    content: Content | None = field(default=None, compare=False)
     key: str = ""
 
     @property
@@ -133,19 +133,25 @@ class Split:
                 "the files belong to different runs; train again"
             )
 
-    def holding(self, content: Exact) -> Self:
-        """Return the split with the hashes of its units' content."""
+    def holding(self, content: Content) -> Self:
+        """Return the split with the marks of its units' content."""
         return replace(self, content=content)
 
-    def seen(self, asked: Exact) -> NDArray[np.bool_]:
-        """Find units with content of training or validation units: bool (unit,)."""
+    def seen(self, asked: Content) -> NDArray[np.bool_]:
+        """Find units with the content of training or validation units, under whatever name.
+
+        A copy of a test unit does not count as a copy of a seen unit, even if it resembles one. The
+        result is bool (unit,).
+        """
         if self.content is None:
             return np.zeros(len(asked.units), np.bool_)
         parts = self.ids[self.whose]
-        told = np.isin(self.content.units, [*parts["train"], *parts["tuning"]])
-        return self.content.copied(told, asked)
+        held_out, told = set(parts["held_out"]), {*parts["train"], *parts["tuning"]}
+        units = np.array(self.content.units, np.str_)
+        old, new = (np.isin(units, np.array([*x], np.str_)) for x in (told, held_out - told))
+        return copies(matches(self.content, asked), old, new, len(asked.units))
 
-    def copied(self, asked: Exact, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
+    def copied(self, asked: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
         """Find examples whose unit, by ``ids`` (example,), has such content: bool (example,)."""
         return np.isin(how.each(ids), np.array(asked.units, np.str_)[self.seen(asked)])
 
@@ -204,7 +210,7 @@ class Split:
                 times={p: tuple(record["times"][p]) for p in PARTS}
                 if record["unit"] == "time"
                 else None,
-                content=Exact.from_json(record["content"]) if "content" in record else None,
+                content=Content.from_json(record["content"]) if "content" in record else None,
                 key=record.get("key", ""),
             )
             stated = record["proof"]["ids_in_two_parts"]

@@ -1,4 +1,4 @@
-"""Fingerprints of recordings and records, by which the audit recognises a changed copy.
+"""Fingerprints of recordings and records, by which a copy is recognised under any name.
 
 The fingerprint is a set of marks. Marks of a recording are windows around its strongest slopes.
 Each is described by 64 signs, which neither gain nor offset nor inversion changes, and windows move
@@ -9,12 +9,13 @@ Broder 1997, *On the resemblance and containment of documents*).
 """
 
 import hashlib
+from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain, groupby, pairwise
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ _RESEMBLING = 0.5  # share of the marks that records have in common at least
 _NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
 
 Kind = Literal["signal", "records"]
+_LEAST_MARKS: Mapping[Kind, int] = {"signal": _AGREEING, "records": _RARE}
+"""The least marks of a unit by which a copy of it is recognised."""
+_LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, "<u4")}
+"""The bytes of a place, and the type of a mark."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,39 @@ class Content:
     def offsets(self) -> NDArray[np.int64]:
         """The start of each unit's marks, and the end: int64 (unit + 1,)."""
         return np.searchsorted(self.unit, np.arange(len(self.units) + 1))
+
+    def of(self, units: Sequence[str]) -> Self:
+        """Return the content of some units, in the given order."""
+        kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
+        marks, names = kept[self.unit], tuple(np.array(self.units, np.str_)[kept].tolist())
+        unit = (np.cumsum(kept) - 1)[self.unit[marks]]
+        return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
+        of_place, of_mark = _LAYOUT[self.kind]
+        marks, units = self.mark.astype(of_mark), {}
+        for name, (first, end) in zip(self.units, pairwise(self.offsets), strict=True):
+            places = self.place[first:end].astype("<u4").tobytes() * bool(of_place)
+            units[name] = b64encode(places + marks[first:end].tobytes()).decode()
+        return {"kind": self.kind, "units": units}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Restore the content from the record that :meth:`to_json` returned."""
+        kind: Kind = "signal" if record["kind"] == "signal" else "records"
+        of_place, of_mark = _LAYOUT[kind]
+        size = of_place + np.dtype(of_mark).itemsize
+        units = {name: b64decode(text, validate=True) for name, text in record["units"].items()}
+        counts = [len(each) // size for each in units.values()]
+        places, marks = [np.empty(0, "<u4")], [np.empty(0, "<u8")]
+        for held, count in zip(units.values(), counts, strict=True):
+            first = of_place * count
+            places.append(np.frombuffer(held[:first], "<u4") if first else np.zeros(count, "<u4"))
+            marks.append(np.frombuffer(held[first:], of_mark))
+        place = np.concatenate(places).astype(np.int64)
+        mark = np.concatenate(marks).astype(np.uint64)
+        return cls(kind, tuple(units), np.repeat(np.arange(len(units)), counts), place, mark)
 
 
 @dataclass(frozen=True)
@@ -162,6 +200,44 @@ def matches(known: Content, asked: Content) -> Matches:
         nothing = np.empty(0, np.int64)
         return Matches(nothing, nothing, np.empty(0, np.bool_))
     return {"signal": _in_step, "records": _too_alike}[known.kind](known, asked)
+
+
+def copies(
+    pairs: Matches, seen: NDArray[np.bool_], other: NDArray[np.bool_], count: int
+) -> NDArray[np.bool_]:
+    """Find units that hold what a model has seen, under whatever name.
+
+    A copy of an unseen unit does not count as a copy of a seen unit, even if it resembles one.
+    ``seen`` and ``other`` are bool (known unit,): units that the model has seen, and units that it
+    has certainly not seen. The result is bool (asked unit,), for the ``count`` asked units.
+    """
+    found = np.zeros(count, np.bool_)
+    new, old = other[pairs.known], seen[pairs.known]
+    found[pairs.asked[old]] = True
+    found[pairs.asked[new & pairs.copy]] = False
+    found[pairs.asked[old & pairs.copy]] = True
+    return found
+
+
+def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
+    """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
+    enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
+    checks = {"signal": lambda *_: enough, "records": _improbable}
+    found = checks[content.kind](content, new, enough)
+    found[pairs.asked] = True
+    return found
+
+
+def _improbable(content: Content, new: Content, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find units of enough codes that chance would hardly give another patient: (asked unit,)."""
+    rows, n_known = _incidence(content, new), len(content.units)
+    evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
+    improbable = enough & (rows @ bits > least)[n_known:]
+    for unit in np.flatnonzero(improbable).tolist():
+        row = n_known + unit
+        codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
+        improbable[unit] = evidence(codes, row) > least
+    return np.asarray(improbable)
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -297,9 +373,9 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
 
 
-def _bits(rows: "csr_array") -> tuple[NDArray[np.float64], float]:
-    """Return the bits of each single code (code,), and those needed."""
-    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))
+def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
+    """Return the bits of a single code in ``copies`` more of its rows (code,), and those needed."""
+    bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
     return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
 
 

@@ -45,9 +45,9 @@ class Examples:
     if the publisher chose the number of recordings of each class. ``header`` is the metadata that a
     model needs in addition to its tensors.
 
-    The functions compute the fingerprints of the arrays for the audit, find leaks in them, make the
-    inputs of a model, describe what only such data have, and read attributes of the people, str
-    (example,) by name, and typical training segments.
+    The functions compute the fingerprints of the arrays, find leaks in them, make the inputs of a
+    model, describe what only such data have, and read attributes of the people, str (example,) by
+    name, and typical training segments.
 
     Other data than the model's have ``unlike_training``, their differences; ``set_aside``, the
     number of units of its training or validation set; and ``renamed``, those of them found by

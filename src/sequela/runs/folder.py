@@ -41,7 +41,7 @@ NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals
 (`predictions.parquet`, `attributes.parquet`, `traces.json`), exact counts (`metrics.json`,
-`folds.json`), hashes of their records (`split.json`), and a model that was fitted to them
+`folds.json`), fingerprints of their records (`split.json`), and a model that was fitted to them
 (`model.safetensors`, `checkpoint/`).
 
 `sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.

@@ -32,7 +32,7 @@ from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.runs.followed import IN_TIMES, find_in_times
 from sequela.sequences.build import build_sequences
-from sequela.sequences.content import content_of, exact_of
+from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.intervals import Intervals
@@ -415,7 +415,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
         sequences,
         data_set=data_set,
         origin=divided.cohort.origin,
-        split=divided.split.holding(exact_of(sequences, own())),
+        split=divided.split.holding(content_of(sequences, own())),
         part=divided.part,
         site=divided.site,
     )
@@ -459,7 +459,7 @@ def load_other(
     everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
     how = how or own()
     named = folder.split.named(ids if same else {}, how)
-    copied = folder.split.copied(exact_of(everything, how), ids["subject"], how)
+    copied = folder.split.copied(content_of(everything, how), ids["subject"], how)
     new, renamed = ~(copied | named), len(np.unique(ids["subject"][copied & ~named]))
     if not new.any():
         raise SettingError(

@@ -23,7 +23,7 @@ from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.signals.segments import Segments, content_of, cut, exact_of, stretches
+from sequela.signals.segments import Segments, content_of, cut, stretches
 
 if TYPE_CHECKING:
     import torch
@@ -249,7 +249,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
         Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train")), robust=robust),
         data_set=data_set,
         origin=origin,
-        split=split.holding(exact_of(segments)),
+        split=split.holding(content_of(segments)),
         part=part,
     )
 
@@ -320,7 +320,7 @@ def load_other(
     named = split.named(by_kind, listed)
     if split.content is not None:  # the name of a recording alone proves nothing
         by_kind.pop("recording", None)
-    copied = split.copied(exact_of(segments), units, own())
+    copied = split.copied(content_of(segments), units, own())
     people = split.named(by_kind, listed) & (name == folder.settings.data)
     new, renamed = ~(copied | people), copied & ~named
     if not new.any():

@@ -1,12 +1,10 @@
-"""The content of each subject's record: marks of near copies, and hashes of exact copies."""
+"""The content of each subject's record, as marks by which copies are recognised."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.identity import exact
 from sequela.identity.fingerprint import Content, joined, of_records, tokens
 from sequela.identity.pseudonyms import Pseudonyms
 from sequela.sequences.flat import Sequences, examples_of
@@ -22,30 +20,18 @@ def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
     gives the same marks. Codes that the vocabulary lacks do not count. Marks under two keys never
     agree.
     """
-    return joined([of_records(*block) for block in _blocks(sequences, how)])
-
-
-def exact_of(sequences: Sequences, how: Pseudonyms) -> exact.Exact:
-    """Hash the codes and measurements of each subject together, as ``content_of`` counts them."""
-    return exact.joined([exact.of_records(*block) for block in _blocks(sequences, how)])
-
-
-_Block = tuple[list[str], NDArray[np.int64], NDArray[np.uint64]]
-
-
-def _blocks(sequences: Sequences, how: Pseudonyms) -> Iterator[_Block]:
-    """Yield hashed ids of subjects, and the subject and hash of each code and measurement."""
     order = np.argsort(sequences.subject_id, kind="stable")
     another = np.append(np.diff(sequences.subject_id[order]) != 0, True)
     last = np.flatnonzero(another) + 1  # of each subject
     size = np.diff((sequences.code_offsets + sequences.value_offsets)[sequences.step_offsets])
     block = np.cumsum(size[order])[last - 1] // _AT_ONCE
     ends = [0, *last[np.diff(block, append=-1) != 0].tolist()]
-    for one, end in pairwise(ends):
-        yield _block(examples_of(sequences, order[one:end]), how)
+    return joined(
+        [_of_block(examples_of(sequences, order[one:end]), how) for one, end in pairwise(ends)]
+    )
 
 
-def _block(sequences: Sequences, how: Pseudonyms) -> _Block:
+def _of_block(sequences: Sequences, how: Pseudonyms) -> Content:
     subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
     of_step = np.repeat(subject, sequences.lengths)
     days = _days_since(of_step, sequences.step_time)
@@ -59,7 +45,7 @@ def _block(sequences: Sequences, how: Pseudonyms) -> _Block:
     of_values = tokens(sequences.channel_names, channels, days[measured], bits, how=how)
     whose = np.concatenate([of_step[step], of_step[measured]])
     ids = how.each(subjects.astype(np.str_)).tolist()
-    return ids, whose, np.concatenate([of_codes, of_values])
+    return of_records(ids, whose, np.concatenate([of_codes, of_values]))
 
 
 def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:

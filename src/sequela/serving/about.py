@@ -152,7 +152,7 @@ class Distribution(_Part):
 
 
 class Fingerprint(_Part):
-    """The hashes of the training and validation set, by which exact copies are recognised.
+    """The marks of the training and validation set, by which copies are recognised.
 
     ``key`` is the name of the key of their codes.
     """

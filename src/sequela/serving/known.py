@@ -1,21 +1,20 @@
 """Recognition of recordings or patients of a model's training or validation set.
 
-They are recognised by hashes of their exact content in its file and, for a run folder, by their
-hashed ids too.
+They are recognised by the fingerprints in its file and, for a run folder, by their hashed ids too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.identity.exact import Exact, of_windows
+from sequela.identity.fingerprint import Content, copies, matches, of_signals, recognisable
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
-from sequela.sequences.content import exact_of
+from sequela.sequences.content import content_of
 from sequela.sequences.flat import Sequences
 from sequela.serving.about import About
 
@@ -25,42 +24,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """Hashes of the data of a model.
+    """Fingerprints of the data of a model.
 
     Attributes:
-        content: The hashes; ``None`` if they cannot be compared.
+        content: The fingerprints; ``None`` if they cannot be compared.
         seen: bool (unit,), whether each is in the training or validation set.
         how: The hash of codes.
         why_not: Why units cannot be compared, as the end of a sentence.
         listed: Kinds and hashed ids of a run's training and validation set.
-        named: The hash of these ids; ``None`` for content only.
+        named: The hash of these ids; ``None`` for fingerprints only.
     """
 
-    content: Exact | None
+    content: Content | None
     seen: NDArray[np.bool_]
     how: Pseudonyms
-    why_not: str = "which change too little, or have too few codes, to be recognised"
+    why_not: str = "which are too short, or have too few values, to be recognised"
     listed: frozenset[tuple[str, str]] = frozenset()
     named: Pseudonyms | None = None
 
     @classmethod
     def of(cls, about: About) -> Self:
-        """Read the hashes of a model."""
+        """Read the fingerprints of a model."""
         given = about.fingerprint
         nothing = np.zeros(0, np.bool_)
+        if given.marks is None:
+            return cls(None, nothing, PLAIN, "as the model has no fingerprints")
         how = named(given.key) if about.takes.keyed else PLAIN
-        if given.marks is not None and how is None:
-            why = "as the key of the hashes is missing (name its file with SEQUELA_KEY)"
+        if how is None:
+            why = "as the key of the fingerprints is missing (name its file with SEQUELA_KEY)"
             return cls(None, nothing, PLAIN, why)
         try:
-            content = given.marks and Exact.from_json(given.marks)
-            if not content or how is None:
-                return cls(None, nothing, PLAIN, "as the model has no hashes of exact content")
+            content = Content.from_json(given.marks)
             seen = np.zeros(len(content.units), np.bool_)
             seen[given.seen] = True
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(
-                f"the hashes of the training data are damaged ({error}): export the run again"
+                f"the fingerprints of the training data are damaged ({error}): export the run again"
             ) from error
         return cls(content, seen, how)
 
@@ -80,22 +79,28 @@ class Known:
         return [id_ for id_ in dict.fromkeys(ids) if (kind, self.named.of(id_)) in self.listed]
 
     def signals(
-        self, units: Sequence[str], windows: NDArray[np.float32]
+        self, units: Sequence[str], signals: Sequence[NDArray[Any]]
     ) -> tuple[list[str], list[str]]:
-        """List the units of windows (window, n_chans, time) in the training or validation set.
+        """List the units of signals (n_chans, time) in the training or validation set.
 
         The second list has all units with enough content to be recognised.
         """
-        return self._compared(of_windows(units, [windows]) if self.content else None)
+        if self.content is None:
+            return [], []
+        asked = of_signals(units, signals)
+        return self._compared(self.content, asked, asked.units)
 
     def records(self, sequences: Sequences) -> tuple[list[str], list[str]]:
         """List the subjects of records, as ``signals`` does its units."""
-        names = np.unique(sequences.subject_id).astype(np.str_).tolist()
-        asked = replace(exact_of(sequences, self.how), units=tuple(names)) if self.content else None
-        return self._compared(asked)
-
-    def _compared(self, asked: Exact | None) -> tuple[list[str], list[str]]:
-        if self.content is None or asked is None:
+        if self.content is None:
             return [], []
-        copied = self.content.copied(self.seen, asked)
-        return [*compress(asked.units, copied)], [*compress(asked.units, asked.recognisable)]
+        names = np.unique(sequences.subject_id).astype(np.str_).tolist()
+        return self._compared(self.content, content_of(sequences, self.how), names)
+
+    def _compared(
+        self, content: Content, asked: Content, names: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        pairs = matches(content, asked)
+        copied = copies(pairs, self.seen, ~self.seen, len(names))
+        checked = recognisable(content, asked, pairs)
+        return [*compress(names, copied)], [*compress(names, checked)]

@@ -27,7 +27,7 @@ _NUMBERS = 1 << 21
 """Numbers of a batch, after padding."""
 _MOST = 1024
 _PATIENTS = 5_000
-"""Patients whose content is hashed at once."""
+"""Patients that are compared with the fingerprints at once."""
 
 
 def check(signals: SignalSettings, _: Path | None) -> None:

@@ -42,10 +42,7 @@ _ROWS = 1 << 14
 
 def seen_in_words(model: ServedModel, *, names: bool = True, of: str = "") -> str:
     """Return the reason why an example is known, as part of a sentence."""
-    same_time, how = (
-        model.facts.takes.same_time,
-        "exact content or name" if names else "exact content",
-    )
+    same_time, how = model.facts.takes.same_time, "content or name" if names else "content"
     return f"in the training or validation set{of}, by {how}{same_time}"
 
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,13 @@ class ScoringShelf:
     """A shelf from which windows are scored: see :class:`sequela.signals.cutting.Shelf`.
 
     Attributes:
+        marked: Whether fingerprints of windows are compared here.
         n_dropped: Number of samples that fill no window.
         flat: Number of scored windows with a flat channel.
     """
 
     scored: Scored
+    marked: bool = True
     n_dropped: int = 0
     flat: int = 0
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
@@ -130,7 +133,12 @@ class ScoringShelf:
             named = {"recording": one.recording, "subject": one.subject, "session": one.session}
             if any(self.scored.known.names([id_], kind) for kind, id_ in named.items() if id_):
                 self.scored.recognise([group])
-        self.scored.recognise(*self.scored.known.signals(groups, signal))
+        if self.marked:
+            runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
+            pieces = [signal[run[0] : run[-1] + 1] for run in runs]
+            joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
+            units = [groups[run[0]] for run in runs]
+            self.scored.recognise(*self.scored.known.signals(units, joined))
 
 
 def _group(whose: Whose) -> str:
@@ -240,7 +248,10 @@ def _published(
 
 
 def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
-    """Score the rows of the UCI file as segments, in its order, or return complete recordings."""
+    """Score the rows of the UCI file as segments, in its order, or return complete recordings.
+
+    Its rows are in random order, so recordings are recognised here and not by their windows.
+    """
     chunks = read_uci(path)
     names, which = np.unique(chunks.recording_id, return_inverse=True)
     order = np.lexsort((chunks.chunk, which))
@@ -251,6 +262,9 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
     whole = with_sessions([recording(n, each) for n, each in by_name.items() if len(each) == size])
     sessions = {each.recording_id: each.session_id for each in whole}
     whose = {name: Whose(name, session=sessions.get(name)) for name in by_name}
+    windows.marked = False
+    rows_of = [each[np.newaxis].astype(np.float32) for each in signals]
+    windows.scored.recognise(*windows.scored.known.signals([*map(_group, whose.values())], rows_of))
     if n_times != CHUNK_TIMES:
         for name in by_name:
             if name not in sessions:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sequela.config import SegmentLength
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
-from sequela.identity.exact import Exact, of_windows
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own
 from sequela.signals.simultaneous import LONGEST
@@ -314,12 +313,6 @@ def content_of(segments: Segments) -> Content:
         ids = pseudonyms.each(segments.independent[starts]).tolist()
         segments.contents[pseudonyms] = of_signals(ids, signals)
     return segments.contents[pseudonyms]
-
-
-def exact_of(segments: Segments) -> Exact:
-    """Hash windows of each subject, session or recording, under hashed ids."""
-    ids = own().each(segments.independent).tolist()
-    return of_windows(ids, in_blocks(segments.signal), segments.recording_id.tolist())
 
 
 def _moving(segments: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Verdicts on claims, the default and the improved models, and the inflation by leaks, from runs.
+"""What the runs of a study show: verdicts on claims, its default and improved models, and leaks.
 
 Each claim is one number that is about, below or above a value. Its interval is for the training
 procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,

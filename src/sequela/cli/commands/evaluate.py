@@ -32,9 +32,9 @@ def evaluate(
 
     Metrics are computed again from the predictions in the run folder. Each evaluation on the test
     set is logged. In other data, recordings or subjects of the model's training or validation set
-    are set aside and counted, also exact copies with other names. Hospital records get the task of
-    the run. Codes outside the model's vocabulary count as unknown, and measurements keep the bins
-    of the training set. Nothing is fitted again. A run whose sets overlap is refused.
+    are set aside and counted, even if they have other names. Hospital records get the task of the
+    run. Codes outside the model's vocabulary count as unknown, and measurements keep the bins of
+    the training set. Nothing is fitted again. A run whose sets overlap is refused.
 
     With --page, writes a page of the external validation: differences between the populations,
     each metric next to the metric on the run's own test set with the interval of the difference,

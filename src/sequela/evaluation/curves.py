@@ -4,8 +4,7 @@ The points are scikit-learn's. A band is pointwise: at each place of the x axis 
 with the stated confidence, by quantiles of a bootstrap that draws whole groups. The curve at a
 fixed rate depends on few examples near one threshold, so a jackknife is uninformative: the
 quantiles are not BCa's but plain percentiles, widened by Student's t with as many degrees of
-freedom as the scarcer class has groups, less one. The band of a mean curve of folds draws groups
-within their folds, and does not include the variance of training.
+freedom as the scarcer class has groups, less one.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from sklearn import metrics as sklearn_metrics
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates, exact_interval
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Design, Judged, metric_across_folds
+from sequela.evaluation.recipe import Judged, metric_across_folds, over_models
 from sequela.evaluation.resampling import class_strata, resampled_weights
 from sequela.evaluation.statistic import Statistic
 
@@ -156,13 +155,14 @@ def roc_over_models(
 ) -> Curve:
     """Compute the mean ROC curve of the models of a procedure: of their sensitivities at each rate.
 
-    Scores of two models are never ranked together. The places of the band are those of
-    :func:`roc_curve`; it does not include the variance of training.
+    Scores of two models are never ranked together. The band includes the variance of training (see
+    :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
     """
     places = _FALSE_POSITIVE_RATES
-    mean = _mean_over(judged, lambda each: sensitivity_at(each, places), how)
-    points = np.concatenate([[0.0], places]), np.concatenate([[0.0], mean[0].estimate])
-    return _mean_curve("roc", points, places, mean, judged, rng, how)
+    parts = tuple(_bare("roc", one.held_out) for one in judged)
+    y, low, high = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
+    points = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
+    return _mean_curve(parts, points, (places, *_rising(low, high)), judged, rng, how)
 
 
 def precision_recall_over_models(
@@ -174,55 +174,75 @@ def precision_recall_over_models(
     interpolated between thresholds (:func:`precision_between`). There is no band where a fold has
     found no event yet, or misses none.
     """
-    mean = _mean_over(judged, lambda each: precision_between(each, _RECALLS), how)
-    points = _RECALLS, mean[0].estimate
-    curve = _mean_curve("precision-recall", points, _RECALLS, mean, judged, rng, how)
-    fewest = min(_groups_of(1, [one.held_out]) for one in judged)
+    parts = tuple(_bare("precision-recall", one.held_out) for one in judged)
+    y, low, high = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
+    fewest = min(len(_with_event(one.held_out)) for one in judged)
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
-    curve.low[beyond] = curve.high[beyond] = np.nan
-    return curve
+    low[beyond] = high[beyond] = np.nan
+    return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
 
 
-def _mean_over(
-    judged: Sequence[Judged], of: Callable[[Predictions], Statistic], how: Bootstrap
-) -> tuple[Statistic, NDArray[np.int64]]:
-    """Average a statistic over the models that have it; return it and the strata of all groups."""
-    design = Design.of(judged, classes_fixed=how.classes_fixed)
-    statistics = [of(one.held_out) for one in judged]
+def _rising(low: Values, high: Values) -> tuple[Values, Values]:
+    """Tighten a band: sensitivity grows with the rate, so a bound holds at the next rates too."""
+    return np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
 
-    def value(weights: Values) -> Values:
-        values = np.stack(
-            [
-                one(weights[:, groups])
-                for one, groups in zip(statistics, design.members, strict=True)
-            ]
-        )  # (model, resample, place)
-        return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
-    trials = (
-        np.sum([one.trials or () for one in statistics], axis=0) * design.count(1) // len(judged)
-    )
-    return Statistic(value, design.n_groups, tuple(trials.tolist())), design.cells()[0]
+def _mean_at(
+    judged: Sequence[Judged],
+    of: Callable[[Predictions], Statistic],
+    rng: np.random.Generator,
+    how: Bootstrap,
+) -> tuple[Values, Values, Values]:
+    """Compute the mean curve and its band place by place: y, low and high (place,)."""
+    degrees = max(_scarcest(judged) - 1.0, 1.0)
+    found = over_models(judged, of, rng, replace(how, method="percentile"), degrees)
+    n_events = len(set().union(*(_with_event(one.held_out) for one in judged)))
+    low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
+    for place, one in enumerate(found):
+        if one.interval is not None:
+            low[place], high[place] = max(one.interval.low, 0.0), min(one.interval.high, 1.0)
+            _widen_at_end(low, high, place, one.value, n_events, how.level)
+    return np.array([one.value for one in found]), low, high
+
+
+def _widen_at_end(
+    low: Values, high: Values, place: int, value: float, trials: int, level: float
+) -> None:
+    """Widen the band to the exact binomial bound where the curve is at 0 or 1."""
+    if trials and min(value, 1 - value) < _ROUNDING:  # nearly all resamples are there too
+        exact = exact_interval(round(value) * trials, trials, level)
+        low[place], high[place] = min(low[place], exact.low), max(high[place], exact.high)
+
+
+def _scarcest(judged: Sequence[Judged]) -> int:
+    """Count the groups that hold the scarcer class, over all folds."""
+    holds: list[set[str]] = [set(), set()]
+    for one in judged:
+        for label, groups in enumerate(holds):
+            groups.update(one.held_out.group_id[one.held_out.label == label].tolist())
+    return min(map(len, holds))
+
+
+def _with_event(predictions: Predictions) -> set[str]:
+    return set(predictions.group_id[predictions.label == 1].tolist())
 
 
 def _mean_curve(
-    kind: Kind,
+    parts: tuple[Curve, ...],
     points: tuple[Values, Values],
-    places: Values,
-    mean: tuple[Statistic, NDArray[np.int64]],
+    band: tuple[Values, Values, Values],
     judged: Sequence[Judged],
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Curve:
-    parts = tuple(_bare(kind, one.held_out) for one in judged)
-    area = metric_across_folds(_AREAS[kind], judged, rng, how)
+    first = parts[0]
+    area = metric_across_folds(_AREAS[first.kind], judged, rng, how)
     once = [one.held_out for one in judged if one.place.repeat == one.place.seed == 0]
-    low, high = _band(kind, *mean, rng, how, degrees=_degrees(once))
     return Curve(
-        kind,
+        first.kind,
         *points,
         np.full(len(points[0]), np.nan),
-        *(places, low, high),
+        *band,
         area=Estimate(area.value, area.interval),
         frequency=float(np.mean(np.concatenate([each.label for each in once]) == 1)),
         n_examples=sum(each.n_examples for each in once),
@@ -322,7 +342,7 @@ def _over_thresholds(
     return Statistic(
         lambda weights: value(*map(cumulated, sums_at(weights))),
         int(group.max()) + 1,
-        tuple(np.ceil(shares * _groups_of(1, [predictions])).astype(np.int64).tolist()),
+        tuple(np.ceil(shares * len(_with_event(predictions))).astype(np.int64).tolist()),
     )
 
 
@@ -340,22 +360,13 @@ def _with_band(
     (found,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
-    low, high = _band(bare.kind, at, stratum, rng, how, degrees=_degrees([predictions]))
+    scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))
+    low, high = _band(at, stratum, rng, how, degrees=max(scarcest - 1, 1))
+    low, high = _rising(low, high) if bare.kind == "roc" else (low, high)
     return replace(bare, band_x=places, low=low, high=high, area=found, level=how.level)
 
 
-def _groups_of(label: int, tests: Sequence[Predictions]) -> int:
-    """Count the groups with an example of a class in any of the test sets."""
-    return len(set().union(*(one.group_id[one.label == label].tolist() for one in tests)))
-
-
-def _degrees(tests: Sequence[Predictions]) -> int:
-    """Return the number of groups of the scarcer class, less one."""
-    return max(min(_groups_of(label, tests) for label in (0, 1)) - 1, 1)
-
-
 def _band(
-    kind: Kind,
     at: Statistic,
     stratum: NDArray[np.int64],
     rng: np.random.Generator,
@@ -374,11 +385,7 @@ def _band(
     tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
     low, high = np.quantile(values, [1 - tail, tail], axis=0)
     for place, value in enumerate(at.estimate.tolist()):
-        if trials[place] and min(value, 1 - value) < _ROUNDING:  # as nearly all resamples
-            exact = exact_interval(round(value) * int(trials[place]), int(trials[place]), how.level)
-            low[place], high[place] = min(low[place], exact.low), max(high[place], exact.high)
+        _widen_at_end(low, high, place, value, int(trials[place]), how.level)
     few = (trials > 0) & (trials < _FEWEST)
     low[few] = high[few] = np.nan
-    if kind == "roc":  # sensitivity grows with the rate, so a bound holds at the next rates too
-        low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
     return low, high

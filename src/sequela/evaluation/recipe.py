@@ -196,13 +196,15 @@ def across_folds(
     how: Bootstrap = DEFAULT,
     design: Design | None = None,
     tuning: Sequence[Statistic] = (),
+    degrees: float | None = None,
 ) -> list[RecipeNumber]:
     """Compute each number of a training procedure from the statistics of its models.
 
     A paired difference is :func:`sequela.evaluation.statistic.difference` of two models with the
     same place. Without a design, the models are folds of different groups, in order, of one
     cross-validation. ``tuning`` are the same statistics on the validation sets, if the design has
-    these.
+    these. ``degrees`` are those of the group variance, where a jackknife is uninformative (default:
+    by how evenly the groups contribute).
     """
     if not statistics:
         raise DataError("there are no models to average over: expected one or more")
@@ -215,13 +217,14 @@ def across_folds(
     point = np.stack([np.atleast_1d(one.estimate) for one in statistics])  # (model, number)
     weights = list(resampled_weights(cell, how.resamples, rng))
     drawn = _values(statistics, design.members, weights)
-    left_out = _values(statistics, design.members, list(jackknife_weights(design.base)))
+    without = list(jackknife_weights(design.base)) if degrees is None else weights[:1]
+    left_out = _values(statistics, design.members, without)
     swing = _swing(statistics, tuning, design, weights, drawn)
     trials = _trials(statistics, design)
     numbers = []
     for i in range(point.shape[1]):
         means, spread = _mean(left_out[..., i]), float(swing[i]) * correction
-        found = _Found(point[:, i], drawn[..., i], means, spread, trials[i])
+        found = _Found(point[:, i], drawn[..., i], means, spread, trials[i], degrees)
         numbers.append(_number(found, design, correction, how))
     return numbers
 
@@ -239,11 +242,12 @@ def over_models(
     of: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
+    degrees: float | None = None,
 ) -> list[RecipeNumber]:
     """Compute a statistic of a procedure from its models' predictions; as :func:`across_folds`."""
     design = Design.of(judged, classes_fixed=how.classes_fixed)
     tuning = [of(one.tuning) for one in judged if one.tuning is not None] if design.tuning else []
-    return across_folds([of(one.held_out) for one in judged], rng, how, design, tuning)
+    return across_folds([of(one.held_out) for one in judged], rng, how, design, tuning, degrees)
 
 
 def difference_across_folds(
@@ -348,6 +352,7 @@ class _Found:
     left_out: Values
     swing: float
     trials: int
+    degrees: float | None
 
 
 def _number(found: _Found, design: Design, correction: float, how: Bootstrap) -> RecipeNumber:
@@ -364,9 +369,10 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
     if total < _ROUNDING**2 and found.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
         exact = exact_interval(round(value) * found.trials, found.trials, how.level)
         return RecipeNumber(value, exact, spread, Variance(0.0, None, None), n_models)
+    of_group = spread.degrees if found.degrees is None else found.degrees
     splits = len({place[:2] for place in design.places})
     of_training = (splits if splits > 1 else len(design.places)) - 1
-    degrees = _degrees(coupled, spread.degrees, training, of_training)
+    degrees = _degrees(coupled, of_group, training, of_training)
     wide = replace(
         spread,
         values=_widened(spread, total, is_chance=found.trials > 0),

@@ -16,19 +16,28 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from importlib.resources import files
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from sequela.studies import judged
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
-from sequela.studies.verdicts import CONTRADICTED, FAILS, HOLDS, SUPPORTED, tally
+from sequela.studies.verdicts import (
+    CONTRADICTED,
+    FAILS,
+    HOLDS,
+    RERUNS,
+    SAME_DATA,
+    SUPPORTED,
+    judge_study,
+    tally,
+)
 from sequela.version import __version__
 
-HERE = Path(judged.__file__).parent / "declared" / judged.RERUNS
+HERE = Path(str(files("sequela.studies"))) / "declared" / RERUNS
 Reruns = Mapping[str, Any]
 KINDS = {"verdict": {HOLDS, FAILS}, "interval_verdict": {SUPPORTED, CONTRADICTED}}
 """What is counted of each claim, and which two answers contradict each other."""
@@ -57,17 +66,17 @@ def rerun(names: list[str], out: Path, seeds: int) -> Reruns:
             runs = reproduce(out / f"{name}-{seed}", studies=[name], seed=seed)
             study = STUDIES[name]
             cohorts = list(cohorts_of(study, runs).values())
-            answers = judged.judge_study(study, cohorts)
+            answers = judge_study(study, cohorts)
             data = runs[0].data
-            kept = found.setdefault(name, {each: data[each] for each in judged.SAME_DATA})
+            kept = found.setdefault(name, {each: data[each] for each in SAME_DATA})
             for each in answers:
                 for kind in KINDS:
-                    of_claim = kept.setdefault(f"{kind}s", {}).setdefault(each.main.claim.id, [])
-                    of_claim.append(getattr(each.main, kind))
-            said = tally([each.main for each in answers])
+                    of_claim = kept.setdefault(f"{kind}s", {}).setdefault(each.claim.id, [])
+                    of_claim.append(getattr(each, kind))
+            said = tally(answers)
             print(f"{name}, seed {seed}: {said}", flush=True)
             for each in answers:
-                print(f"    {each.main.claim.id}: {each.main.verdict}. {each.main.why}")
+                print(f"    {each.claim.id}: {each.verdict}. {each.why}")
     return {
         "version": __version__,
         "date": date.today().isoformat(),

@@ -1,6 +1,9 @@
 """Pictures: what is drawn, how it is said in words, and that colours follow the page."""
 
+import re
 from collections.abc import Callable
+
+import numpy as np
 
 from sequela.figures.chart.figure import Figure
 from sequela.figures.curves import learning_curve
@@ -55,6 +58,22 @@ def test_a_model_without_operations_has_a_place_on_a_logarithmic_axis() -> None:
     assert ">0</text>" not in accuracy_against_operations(rows[1:]).svg("all")
     assert drawn.alt.endswith("No model with fewer operations beats: share, small.")
     assert [row["front"] for row in drawn.rows] == [False, True, True]
+
+
+def test_names_are_in_the_margin_in_the_order_of_their_points() -> None:
+    rows = [
+        {"model": f"model {i:02}", "operations": 10 + i, "accuracy": a, "low": a - 0.1, "high": 1.0}
+        for i, a in enumerate([0.2, *(0.5,) * 20, 0.99])
+    ]
+    svg = accuracy_against_operations(rows, width=400).svg("all")
+    texts = re.findall(r'translate\(([\d.]+),([\d.]+)\)"[^>]*>(model \d\d)<', svg)
+    ordered = ["model 21", *(row["model"] for row in rows[1:21]), "model 00"]
+    assert [name for *_, name in texts] == ordered
+    lefts, heights = ({float(text[side]) for text in texts} for side in (0, 1))
+    (left,) = lefts
+    assert left + 8 * 6 <= 400 + 1  # eight letters of about six pixels
+    assert np.diff(sorted(heights)).min() >= 13
+    assert max(heights) <= 14 * len(rows) + 4
 
 
 def test_a_class_without_examples_has_no_shares() -> None:

@@ -1,41 +1,46 @@
-"""Is the improved model better than its baseline? The answer follows the paired interval."""
-
-from dataclasses import replace
+"""Is the improved model better than its baseline? One sentence for each pair of a study."""
 
 import pytest
 
-from sequela.analysis.compare import Compared, compare
-from sequela.evaluation.comparison import Difference
-from sequela.evaluation.intervals import Interval
-from sequela.report.entry import Entry
-from sequela.report.sections.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
+from sequela.analysis.compare import compare
+from sequela.evaluation.metrics import named
 from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
+from sequela.studies.verdicts import Rival, compared_with, improvements
+
+MINUS = "\N{MINUS SIGN}"
+BETTER, WORSE = "significantly better than", "significantly worse than"
+UNKNOWN = "not significantly different from"
 
 
-@pytest.mark.parametrize(
-    ("value", "low", "high", "answer"),
-    [
-        (0.05, 0.01, 0.09, BETTER),
-        (-0.05, -0.09, -0.01, WORSE),
-        (0.05, -0.01, 0.11, UNKNOWN),
-        (0.05, 0.0, 0.1, UNKNOWN),
-    ],
-)
-def test_the_answer(value: float, low: float, high: float, answer: str) -> None:
-    difference = Difference(value, Interval(low, high, 0.95, "paired", 2000, 80), 0.5)
-    improved = Compared("b", "mlp-improved", 0.7, difference)
-    found = Improvement("MLP", "accuracy", Compared("a", "mlp-baseline", 0.65), improved, 2.0)
-    assert found.answer == answer
-    assert replace(found, improved=replace(improved, difference=None)).answer == UNKNOWN
+@pytest.mark.parametrize(("better", "answer"), [(True, BETTER), (False, WORSE), (None, UNKNOWN)])
+def test_the_answer(*, better: bool | None, answer: str) -> None:
+    rival = Rival("mlp-baseline", "its baseline", 0.05, (0.01, 0.09), 0.012, better, None)
+    gap = "+5 points (+1 to +9; p 0.012)"
+    assert rival.in_words(named("accuracy")) == f"{answer} MLP baseline, its baseline: {gap}"
+
+
+def test_each_of_two_models_is_compared_with_the_other(small_runs: list[RunFolder]) -> None:
+    """The difference changes its sign, its interval turns around, and the p-value stays."""
+    first, other = small_runs[0], small_runs[2]
+    _, (one,), _ = compared_with(first, {"rival": other})
+    value, (two,), metric = compared_with(other, {"rival": first})
+    found = compare([other, first])
+    assert (value, metric.name) == (found.runs[0], found.metric)
+    gap = found.runs[1].difference
+    assert gap
+    assert two.difference == -gap.value == -one.difference
+    assert two.ci == (-gap.interval.high, -gap.interval.low)
+    assert one.better == (None if gap.p_value >= 0.05 else gap.value > 0)
+    assert two.better == (None if gap.p_value >= 0.05 else gap.value < 0)
 
 
 def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:
-    by_name = {run.settings.model: Entry(run) for run in small_runs[:4]}
-    (found,) = improvements(by_name, seizure.STUDY.families)
-    expected = compare(small_runs[:2])
-    assert (found.title, found.metric) == ("MLP", "accuracy")
-    assert (found.baseline, found.improved) == expected.runs
-    assert found.cost == pytest.approx(487936 / 5920)
-    last_first = seizure.STUDY.families[::-1]  # those that were not run come before
-    assert improvements(by_name, last_first) == [found]
+    (sentence,) = improvements(seizure.STUDY, small_runs)
+    gap = compare([small_runs[1], small_runs[0]]).runs[1].difference
+    assert gap
+    points = f"{-100 * gap.value:+.0f} points"
+    assert sentence.startswith("MLP improved is ")
+    assert f" MLP baseline, its baseline: {points} (" in sentence.replace(MINUS, "-")
+    assert sentence.endswith(", with 82.4 times its operations.")  # 487,936 by 5,920
+    assert improvements(seizure.STUDY, small_runs[1:]) == []  # the baseline by row leaks

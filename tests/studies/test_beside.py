@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sequela.studies import beside
+from sequela.studies import verdicts
 from sequela.studies.registry import STUDIES
 
 
@@ -27,10 +27,10 @@ def test_the_best_baseline_model_need_not_be_one_of_the_study(
         compared.extend(run.settings.model for run in runs)
         raise _ComparedError
 
-    monkeypatch.setattr(beside, "planned_leak", lambda _: "")
-    monkeypatch.setattr(beside, "default_for", lambda _: SimpleNamespace(model="values-lstm"))
-    monkeypatch.setattr(beside, "compare_opened", compare)
+    monkeypatch.setattr(verdicts, "planned_leak", lambda _: "")
+    monkeypatch.setattr(verdicts, "default_for", lambda _: SimpleNamespace(model="values-lstm"))
+    monkeypatch.setattr(verdicts, "compare_opened", compare)
     runs = [_run("values-lstm", 0.8), _run("prevalence", 0.5), _run("summaries-boosting", 0.7)]
     with pytest.raises(_ComparedError):
-        beside.default_beside(STUDIES["mortality"], runs)
+        verdicts.default_model(STUDIES["mortality"], runs)
     assert compared == ["values-lstm", "summaries-boosting"]

@@ -13,12 +13,11 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation.metrics import accuracy
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
-from sequela.report.sections.discussion import confusions
 from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord, Numbers, Parts, RunRecord
 from sequela.signals.bonn import CLASSES as CLASS_NAMES
-from sequela.studies import judged, mortality
-from sequela.studies.claims import Claim, declared, read, to_toml
+from sequela.studies import mortality, verdicts
+from sequela.studies.claims import Claim, read, to_toml
 from sequela.studies.seizure import AREAS, CLAIMS
 from sequela.studies.statistics import STATISTICS, asymmetry
 from sequela.studies.study import Study
@@ -241,7 +240,7 @@ def test_no_two_claims_share_a_number() -> None:
 def test_a_declaration_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "claims.toml"
     path.write_text(to_toml(CLAIMS), encoding="utf-8")
-    assert read(path) == CLAIMS == declared("seizure")
+    assert read(path) == CLAIMS
 
 
 @pytest.mark.parametrize(
@@ -261,14 +260,6 @@ def test_a_wrong_declaration_is_refused(
     path.write_text(to_toml(CLAIMS).replace(*change), encoding="utf-8")
     with pytest.raises(DataError, match=words):
         read(path)
-
-
-def test_confusions_name_the_pairs() -> None:
-    found = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
-    assert found == (
-        "Most frequent confusions: b / c (90% of all errors) and a / b (10% of all errors)."
-    )
-    assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."
 
 
 # Mortality: two classes, the rarer one second ------------------------------------------------
@@ -461,12 +452,12 @@ def test_reruns_count_on_the_same_data_only(monkeypatch: pytest.MonkeyPatch) -> 
     asked = claim("level", BOTH[:1], value=0.5)
     study = Study("own", "t", "h", claims=(asked,))
     known = {"c": [HOLDS, HOLDS, UNKNOWN]}
-    monkeypatch.setattr(judged, "measured_reruns", lambda *_: known)
-    monkeypatch.setattr(judged, "planned_leak", lambda _: "")
-    (found,) = judged.judge_study(study, [[run]])
-    assert (found.main.verdict, found.reruns, found.by_row) == (HOLDS, (2, 3), None)
+    monkeypatch.setattr(verdicts, "measured_reruns", lambda *_: known)
+    monkeypatch.setattr(verdicts, "planned_leak", lambda _: "")
+    (found,) = verdicts.judge_study(study, [[run]])
+    assert (found.verdict, found.reruns, found.by_row) == (HOLDS, (2, 3), None)
     assert found.to_dict()["same_in_reruns"] == [2, 3]
     assert found.to_dict()["by_row"] is None
     longer = {"mlp-baseline": run.settings.training.model_copy(update={"epochs": 1000})}
-    (quick,) = judged.judge_study(replace(study, training=longer), [[run]])
+    (quick,) = verdicts.judge_study(replace(study, training=longer), [[run]])
     assert quick.reruns is None

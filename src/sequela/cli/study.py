@@ -1,6 +1,6 @@
 """``sequela study``: a study that a file declares, from data to page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +86,8 @@ def run_studies(
 
 def say_studies(console: Console, runs: Sequence["Run"]) -> None:
     """Print a table for each study: models, their numbers and the report's, and improvements."""
-    from sequela.studies.beside import default_beside
     from sequela.studies.results import by_study, cohorts_of
+    from sequela.studies.verdicts import default_model, improvements
 
     for study, of_study in by_study(runs):
         for chosen in cohorts_of(study, of_study).values():
@@ -95,10 +95,10 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
             title, table = _table(study, chosen)
             console.print(title, style="bold")
             console.print(table)
-            for line in _improved(study, chosen):
+            for line in improvements(study, chosen):
                 console.print(line)
-            if best := default_beside(study, chosen):
-                console.print(best.sentence)
+            if best := default_model(study, chosen):
+                console.print(best["sentence"])
     console.print()
 
 
@@ -140,19 +140,3 @@ def _reported(study: "Study", run: "Run") -> str:
     if "auroc" in run.test and "auroc" not in reported and "accuracy" in reported:
         return f"accuracy {reported['accuracy']}"
     return str(reported.get("auroc" if "auroc" in run.test else "accuracy", ""))
-
-
-def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
-    """Yield a line for each pair of models: is the improved one better than its baseline?"""
-    from sequela.evaluation.number import number, within
-    from sequela.report.entry import Entry
-    from sequela.report.sections.improvement import improvements
-
-    entries = [Entry(run) for run in runs if not run.settings.training.class_weights]
-    plain = {entry.name: entry for entry in entries if not entry.leak}
-    for found in improvements(plain, study.families):
-        said = f"{found.improved.model} better than {found.baseline.model}? {found.answer}"
-        if difference := found.improved.difference:
-            gap = difference.interval
-            said += f": {number(difference.value, '+.3f')} {within(gap.low, gap.high, '+.3f')}"
-        yield f"{said}, {found.cost:.2g} times the operations"

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 from sequela.evaluation.number import number as written
 from sequela.evaluation.number import within
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, chart_of
-from sequela.figures.chart.labels import placed
+from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, chart_of
 from sequela.figures.chart.words import haloed
 
-_HEIGHT = 260  # pixels
+_HEIGHT = 260  # pixels, if the names do not need more
+_LINE, _LETTER, _GAP = 14.0, 6.3, 12.0  # pixels of a name: height, width of a letter, from the plot
+_LEAST_WIDTH = 150  # pixels of the plot without the names
 _STRIP = 1.0  # decades of operations: width of the strip for models that are not counted
 
 
@@ -50,7 +52,8 @@ def accuracy_against_operations(
             ``accuracy``, ``low``, ``high``.
         number: The metric of the key ``accuracy``: ``accuracy``, or for example ``AUROC``.
         example: The unit of data that the operations are for.
-        width: Width of the picture without its axis, in pixels.
+        width: Width of the picture without its axis, in pixels. Names of models are right of the
+            plot, which is at least 150 pixels wide.
     """
     share = "accuracy" in number
     form = ".1%" if share else ".2f"
@@ -64,6 +67,8 @@ def accuracy_against_operations(
     ]
     zero = [r["at"] for r in data if r["operations"] == 0][:1]
     scales = _scales(data)
+    longest = max(len(row["model"]) for row in data)
+    size = max(width - _GAP - _LETTER * longest, _LEAST_WIDTH), max(_HEIGHT, _LINE * len(data))
     x = alt.X(
         "at:Q",
         title=f"operations for one {example} (logarithmic)",
@@ -93,16 +98,17 @@ def accuracy_against_operations(
         shape=alt.ShapeValue("diamond", condition={"test": is_counted, "value": "circle"}),
         description=alt.Description("hover:N"),
     )
-    layers = [bars, line, points, *_names(data, scales, x, width)]
+    leaders, margin = _names(data, scales, x, size)
+    layers: list[alt.Chart | alt.LayerChart] = [bars, leaders, line, points, margin]
     if others:
-        at = {"x": alt.XValue(4), "y": alt.YValue(_HEIGHT - 8)}
+        at = {"x": alt.XValue(4), "y": alt.YValue(size[1] - 8)}
         layers.append(haloed([{"text": "operations not counted"}], at, align="left"))
     said = "; ".join(r["hover"] for r in data)
     best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
     text = f"Test-set {number} against operations. {said}.{best}"
     columns = ("model", "operations", "accuracy", "low", "high", "front")
     table = [{name: row[name] for name in columns} for row in data]
-    return Figure.of(layers, (width, _HEIGHT), text, table)
+    return Figure.of(layers, size, text, table)
 
 
 def _hover(row: dict[str, Any], form: str) -> str:
@@ -147,20 +153,30 @@ def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def _names(
-    data: Sequence[dict[str, Any]], scales: dict[str, tuple[float, float]], x: alt.X, width: int
-) -> list[alt.LayerChart]:
-    left, right = (math.log10(end) for end in scales["at"])
-    low, high = scales["accuracy"]
-    points = [
-        (
-            width * (math.log10(r["at"]) - left) / (right - left),
-            _HEIGHT * (high - r["accuracy"]) / (high - low),
-        )
-        for r in data
+    data: Sequence[dict[str, Any]],
+    scales: dict[str, tuple[float, float]],
+    x: alt.X,
+    size: tuple[float, float],
+) -> list[alt.Chart]:
+    """Write the names right of the plot, in the order of the points, each with a line to its own.
+
+    A name is as high as its point, or as near as the other names let it.
+    """
+    (left, right), (low, high) = scales["at"], scales["accuracy"]
+    width, height = size
+    ordered = sorted(data, key=lambda row: -row["accuracy"])
+    pixels = [height * (high - row["accuracy"]) / (high - low) for row in ordered]
+    above = _LINE * np.arange(len(ordered))
+    spaced = np.maximum.accumulate(pixels - above)
+    spaced = np.minimum(spaced, height - above[-1]) + above
+    margin = right * (right / left) ** (_GAP / width)
+    rows = [
+        {**row, "margin": margin, "height": high - pixel * (high - low) / height}
+        for row, pixel in zip(ordered, spaced.tolist(), strict=True)
     ]
-    labels = placed(points, [r["model"] for r in data], width)
-    axes = {"x": x, "y": alt.Y("accuracy:Q")}
-    return [
-        haloed([{**r, "text": r["model"]}], axes, align=at.align, dx=at.dx, dy=at.dy)
-        for r, at in zip(data, labels, strict=True)
-    ]
+    base, beside = chart_of(rows), {"x": alt.X("margin:Q"), "y": alt.Y("height:Q")}
+    lines = base.mark_rule(color=FAINT, strokeWidth=1).encode(
+        x=x, y=alt.Y("accuracy:Q"), x2=alt.X2("margin:Q"), y2=alt.Y2("height:Q")
+    )
+    names = base.mark_text(color=INK, fontSize=11, align="left", dx=3)
+    return [lines, names.encode(**beside, text=alt.Text("model:N"))]

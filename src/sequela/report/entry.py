@@ -7,7 +7,6 @@ from sequela.disclosure.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report.picture import picture
-from sequela.report.sections.discussion import discuss
 from sequela.runs.leaks import findings_of
 from sequela.runs.members import Member, has_network, members_of, title
 from sequela.runs.released import Released
@@ -104,16 +103,20 @@ def measures(entries: Sequence[Entry]) -> list[Metric]:
 
 
 def panel(entry: Entry) -> dict[str, object]:
-    """Return the registered pictures of one run, and sentences on its classes."""
+    """Return the registered pictures of one run, and a sentence on its fit."""
     drawn = [(each, figure) for each in RUN_FIGURES.values() if (figure := each.draw(entry))]
     alone = len(entry.run.runs) == 1
     classified = not (entry.two or entry.timed)
     seen = not isinstance(entry.test.confusion, Hidden)
+    parts = entry.run.first.metrics.parts
     return {
         "entry": entry,
         "pictures": [
             picture(figure, f"{entry.key}-{each.name}", each.title) for each, figure in drawn
         ],
         "notes": [each.note for each, _ in drawn if each.note],
-        "sentences": discuss(entry.run.first) if alone and classified and seen else [],
+        "fit": f"Accuracy: {parts.train['accuracy']:.1%} on training {entry.data.example}s, "
+        f"{parts.held_out['accuracy']:.1%} on test {entry.data.example}s."
+        if alone and classified and seen
+        else "",
     }

@@ -1,7 +1,6 @@
 """The claims of a report, declared before training: estimand, population and margin."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,11 +51,6 @@ class Claim(BaseModel):
         if self.relation == "about" and not self.margin:
             raise ValueError("a number that is about a value needs a margin")
         return self
-
-
-def declared(name: str) -> tuple[Claim, ...]:
-    """Return the claims of a study that ships with the package."""
-    return read(Path(str(files("sequela.studies") / "declared" / f"{name}.toml")))
 
 
 class _Claims(BaseModel):

@@ -7,11 +7,9 @@ from sequela.disclosure.disclosure import Hidden, as_json
 from sequela.evaluation.metrics import headline
 from sequela.runs.find import Run
 from sequela.runs.released import Released
-from sequela.studies.beside import default_beside
-from sequela.studies.inflation import inflation
-from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
 from sequela.studies.study import Question, Study
+from sequela.studies.verdicts import default_model, inflation, judge_study
 
 _SPLITS = ("subject", "session", "recording", "site", "time", "row")
 
@@ -117,8 +115,8 @@ def _content(
             "run": run.path.name,
             **_inflation(honest.get(model), run, hide_below),
         }
-    if best := default_beside(study, chosen):
-        content["best"] = best.to_dict()
+    if best := default_model(study, chosen):
+        content["best"] = best
     return {name: value for name, value in content.items() if value != {}}
 
 

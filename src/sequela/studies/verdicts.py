@@ -1,26 +1,43 @@
-"""The verdicts on a report's claims, from runs.
+"""What the runs of a study show: verdicts on claims, its default and improved models, and leaks.
 
 Each claim is one number that is about, below or above a value. Its interval is for the training
 procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,
 *contradicted* or *open*. A claim is also *settled* if it stays so after Holm's correction for all
 claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
 inconclusive. A claim about a value is settled by two one-sided tests (Schuirmann 1987).
+The default model was fixed before any training (:mod:`sequela.models.defaults`).
 """
 
+import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
-from sequela.evaluation.comparison import holm
-from sequela.evaluation.metrics import named
+from sequela.analysis.compare import Compared, compare_opened, over_models
+from sequela.errors import DataError
+from sequela.evaluation.comparison import Difference, holm, paired_difference
+from sequela.evaluation.external import difference
+from sequela.evaluation.intervals import Estimate, Interval
+from sequela.evaluation.metrics import Metric, headline, named
 from sequela.evaluation.number import number
+from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recipe import RecipeNumber
+from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.summary import as_written
+from sequela.models.defaults import default_for
+from sequela.models.reference import REFERENCE_MODELS
+from sequela.models.registry import title_of
 from sequela.runs.find import Run
-from sequela.runs.recipe import over_runs
+from sequela.runs.recipe import bootstrap_of, judged, over_runs
 from sequela.studies.claims import Claim, Condition
+from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.statistics import number_of
+from sequela.studies.study import Study
+from sequela.version import __version__
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
 UNTESTABLE = "not testable here"
@@ -28,6 +45,9 @@ ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "open"
 LEVEL = 0.05
 """The p-value, corrected for the number of claims, below which a claim is settled."""
+RERUNS = "reruns.json"
+SAME_DATA = ("name", "examples", "counts")
+"""The facts about data that must be equal for verdicts to be comparable."""
 _SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
 _REASONS = {
     SUPPORTED: "The interval supports it",
@@ -43,6 +63,11 @@ class Verdict:
     The reason is what the interval and the p-value show, or why the claim cannot be tested. From
     the 95 % interval alone it is ``supported``, ``contradicted`` or ``open``, or ``not testable
     here``. The number with its interval and the number as claimed are empty where there is none.
+
+    The verdict is on the study's own question and split. ``by_row`` is that on a split by row,
+    which leaks, and ``as_reported`` that on the report's own question. ``reruns`` are the number of
+    reruns with other seeds that gave the same verdict on the same data, and their total; ``None``
+    where that was not measured, or for quick runs.
     """
 
     claim: Claim
@@ -51,6 +76,9 @@ class Verdict:
     interval_verdict: str = UNTESTABLE
     measured: str = ""
     asked: str = ""
+    by_row: "Verdict | None" = None
+    as_reported: "Verdict | None" = None
+    reruns: tuple[int, int] | None = None
 
     @property
     def why(self) -> str:
@@ -59,65 +87,177 @@ class Verdict:
             return self.reason
         return f"{self.measured}. Claimed: {self.asked}. {self.reason}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdicts for ``results.json``."""
+        record: dict[str, Any] = {
+            "id": self.claim.id,
+            "claim": self.claim.claim,
+            "verdict": self.verdict,
+            "interval_verdict": self.interval_verdict,
+            "why": self.why,
+            "by_row": self.by_row and self.by_row.verdict,
+        }
+        if self.as_reported:
+            record["as_reported"] = self.as_reported.verdict
+        if self.reruns:
+            record["same_in_reruns"] = list(self.reruns)
+        return record
+
 
 @dataclass(frozen=True)
-class _Measured:
-    """The number of a claim on some runs, and the prevalence if it was weighted to one."""
+class _Tested:
+    """The number of a claim on some runs, at each prevalence of the report if it is weighted."""
 
-    number: RecipeNumber
-    prevalence: float | None = None
+    claim: Claim
+    numbers: tuple[tuple[RecipeNumber, float | None], ...]
 
-    def answer(self, claim: Claim) -> str:
-        """Return the verdict of the interval: all of it, or none of it, is as claimed."""
-        if self.number.interval is None:
+    @classmethod
+    def on(cls, claim: Claim, runs: Sequence[Run]) -> "_Tested":
+        """Measure the number; at both ends of the report's prevalence if the data's differs."""
+        counts, (low, high) = runs[0].data.counts, claim.prevalence
+        shares = (None,) if low <= counts[1] / sum(counts) <= high else (low, high)
+        form, folds = number_of(claim), list(zip(*(run.runs for run in runs), strict=True))
+
+        def measure(share: float | None) -> RecipeNumber:
+            def of(fold: int, part: str) -> Statistic:
+                return form.of(claim, folds[fold], part, share)
+
+            (measured,) = over_runs(runs[0].runs, of, paired=form.paired)
+            return measured
+
+        return cls(claim, tuple((measure(share), share) for share in shares))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest number that is as claimed."""
+        low, high = self.claim.value - self.claim.margin, self.claim.value + self.claim.margin
+        return (
+            -np.inf if self.claim.relation == "below" else low,
+            np.inf if self.claim.relation == "above" else high,
+        )
+
+    @property
+    def answer(self) -> str:
+        """The verdict of the intervals, if they agree: all of each, or none, is as claimed."""
+        answers = {self._answer(measured.interval) for measured, _ in self.numbers}
+        return answers.pop() if len(answers) == 1 else OPEN
+
+    def _answer(self, interval: Interval | None) -> str:
+        if interval is None:
             return OPEN
-        low, high = self.number.interval.low, self.number.interval.high
-        least, most = _bounds(claim)
-        if least < low and high < most:
+        least, most = self.bounds
+        if least < interval.low and interval.high < most:
             return SUPPORTED
-        return CONTRADICTED if high < least or most < low else OPEN
+        return CONTRADICTED if interval.high < least or most < interval.low else OPEN
 
-    def p_value(self, claim: Claim) -> float:
-        """Return the larger p-value against the claim's bounds.
+    @property
+    def p_value(self) -> float:
+        """The largest p-value against the claim's bounds; 1 where the claim is open.
 
         It is two-sided for one bound. For two bounds it is one-sided: a number is within both if it
         is above the lower and below the upper one, and outside if it is beyond the nearer.
         """
-        bounds = [bound for bound in _bounds(claim) if np.isfinite(bound)]
-        p_values = [self.number.p_value(bound) for bound in bounds]
-        if len(bounds) == 1:
-            return p_values[0]
-        low, high = bounds
-        if low < self.number.value < high:
-            return max(p_values) / 2
-        return p_values[int(self.number.value >= high)] / 2
+        if self.answer == OPEN:
+            return 1.0
+        bounds = [bound for bound in self.bounds if np.isfinite(bound)]
+        largest = 0.0
+        for measured, _ in self.numbers:
+            p_values = [measured.p_value(bound) for bound in bounds]
+            if len(bounds) == 1:
+                p_value = p_values[0]
+            elif bounds[0] < measured.value < bounds[1]:
+                p_value = max(p_values) / 2
+            else:
+                p_value = p_values[int(measured.value >= bounds[1])] / 2
+            largest = max(largest, p_value)
+        return largest
 
-    def in_words(self, claim: Claim) -> str:
-        """Format the number with its interval, and the prevalence if it was weighted."""
-        scale, interval = number_of(claim).scale(claim), self.number.interval
-        said = scale.of(self.number.value)
-        if interval:
-            said += f" (95 % interval {scale.of(interval.low, interval.high)})"
-        if self.prevalence is not None:
-            said += f" at a prevalence of {100 * self.prevalence:.0f} %"
-        if claim.relation == "about" and self.answer(claim) == OPEN and interval:
-            outside = not interval.low <= claim.value <= interval.high
-            said += " (the claimed value is outside)" * outside
-        return said
+    def in_words(self) -> str:
+        """Format the number with its interval, at each prevalence that it was weighted to."""
+        claim, scale, words = self.claim, number_of(self.claim).scale(self.claim), []
+        for measured, prevalence in self.numbers:
+            text, interval, outside = scale.of(measured.value), measured.interval, False
+            if interval:
+                text += f" (95 % interval {scale.of(interval.low, interval.high)})"
+                outside = not interval.low <= claim.value <= interval.high
+            if prevalence is not None:
+                text += f" at a prevalence of {100 * prevalence:.0f} %"
+            if claim.relation == "about" and outside and self._answer(interval) == OPEN:
+                text += " (the claimed value is outside)"
+            words.append(text)
+        return " and ".join(words)
+
+
+def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]:
+    """Judge the claims of a study, none where all models leak."""
+    main, *others = cohorts
+    honest = _by_model(main)
+    if not study.claims or not honest:
+        return []
+    asked = (runs for runs in others if question_of(runs[0]) == study.reported_question)
+    reported = [run for run in next(asked, []) if planned_leak(run) != "hindsight"]
+    by_row, as_reported = (
+        {verdict.claim.id: verdict for verdict in judge(study.claims, runs)} if runs else {}
+        for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
+    )
+    # Quick runs were not trained as the study's reruns were.
+    as_rerun = all(
+        study.training.get(name) in (None, run.settings.training) for name, run in honest.items()
+    )
+    data = next(iter(honest.values())).data
+    reruns = measured_reruns(study.name, data) if as_rerun else {}
+    verdicts = []
+    for verdict in judge(study.claims, honest):
+        claim = verdict.claim.id
+        again = reruns.get(claim)
+        verdicts.append(
+            replace(
+                verdict,
+                by_row=by_row.get(claim),
+                as_reported=as_reported.get(claim),
+                reruns=(again.count(verdict.verdict), len(again)) if again else None,
+            )
+        )
+    return verdicts
+
+
+def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
+    """Return runs by model, those with one of the planned leaks, or without a leak.
+
+    Runs with weighted classes are left out.
+    """
+    return {
+        run.settings.model: run
+        for run in runs
+        if planned_leak(run) in (leaks or ("",)) and not run.settings.training.class_weights
+    }
+
+
+def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the verdicts of reruns by claim, where this version measured them on these data.
+
+    ``benchmarks/verdicts.py`` measures them and writes the file.
+    """
+    path = files("sequela.studies") / "declared" / RERUNS
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    known = measured["studies"].get(study, {})
+    alike = all(known.get(name) == data[name] for name in SAME_DATA)
+    return known["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
 def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
     """Judge all claims of a study, on runs by model name, all on the same split."""
     reasons = [_why_untestable(claim, runs) for claim in claims]
-    measured = [
-        [] if reason else _measured(claim, [runs[name] for name in claim.models])
+    tested = [
+        _Tested.on(claim, [runs[name] for name in claim.models])
         for claim, reason in zip(claims, reasons, strict=True)
+        if not reason
     ]
-    tested = [(c, some) for c, some in zip(claims, measured, strict=True) if some]
-    corrected = iter(holm([_p_value(c, some) for c, some in tested]).tolist())
+    corrected = holm([one.p_value for one in tested]).tolist()
+    settled = iter([_verdict(one, runs, p) for one, p in zip(tested, corrected, strict=True)])
     return [
-        _verdict(claim, runs, some, next(corrected)) if some else Verdict(claim, UNTESTABLE, reason)
-        for claim, reason, some in zip(claims, reasons, measured, strict=True)
+        Verdict(claim, UNTESTABLE, reason) if reason else next(settled)
+        for claim, reason in zip(claims, reasons, strict=True)
     ]
 
 
@@ -137,48 +277,9 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _measured(claim: Claim, runs: Sequence[Run]) -> list[_Measured]:
-    """Measure the number of a claim; at both ends of the report's prevalence if it differs."""
-    counts, (low, high) = runs[0].data.counts, claim.prevalence
-    shares = (None,) if low <= counts[1] / sum(counts) <= high else (low, high)
-    return [_Measured(_number(claim, runs, share), share) for share in shares]
-
-
-def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNumber:
-    form, folds = number_of(claim), list(zip(*(run.runs for run in runs), strict=True))
-    (found,) = over_runs(
-        runs[0].runs, lambda n, part: form.of(claim, folds[n], part, share), paired=form.paired
-    )
-    return found
-
-
-def _bounds(claim: Claim) -> tuple[float, float]:
-    low, high = claim.value - claim.margin, claim.value + claim.margin
-    return (
-        -np.inf if claim.relation == "below" else low,
-        np.inf if claim.relation == "above" else high,
-    )
-
-
-def _answer(claim: Claim, measured: Sequence[_Measured]) -> str:
-    """Return the intervals' verdict, if they agree."""
-    answers = {each.answer(claim) for each in measured}
-    return answers.pop() if len(answers) == 1 else OPEN
-
-
-def _p_value(claim: Claim, measured: Sequence[_Measured]) -> float:
-    """Return the larger p-value; 1 where the claim is open."""
-    if _answer(claim, measured) == OPEN:
-        return 1.0
-    return max(each.p_value(claim) for each in measured)
-
-
-def _verdict(
-    claim: Claim, runs: Mapping[str, Run], measured: Sequence[_Measured], p_value: float
-) -> Verdict:
-    answer = _answer(claim, measured)
+def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdict:
+    claim, answer, said = tested.claim, tested.answer, tested.in_words()
     verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
-    said = " and ".join(each.in_words(claim) for each in measured)
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
         said = f"From {before} to {after}: {said}"
@@ -236,3 +337,188 @@ _CONDITIONS: Mapping[Condition, Callable[[Claim, Sequence[Run]], str]] = {
     "no recurrence": _no_recurrence,
     "one class predicted": _one_class_predicted,
 }
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A model that another one is compared with: the best of a kind, or its baseline.
+
+    The difference is the other model's value minus its own, with a 95 % interval; the p-value is
+    two-sided and corrected for the number of rivals (Holm). The other model is significantly
+    ``better`` or worse, ``None`` if neither. ``operations_ratio`` is the rival's operations divided
+    by those of the other model; ``None`` where they are not counted.
+    """
+
+    model: str
+    kind: str
+    difference: float
+    ci: tuple[float, float]
+    p_value: float
+    better: bool | None
+    operations_ratio: float | None
+
+    def in_words(self, metric: Metric) -> str:
+        """Return the end of a sentence: better or worse than the rival, and at which cost."""
+        answer = {
+            True: "significantly better than",
+            False: "significantly worse than",
+            None: "not significantly different from",
+        }[self.better]
+        unit = " points" if metric.points else ""
+        low, high = map(metric.apart, self.ci)
+        chance = "below 0.001" if self.p_value < 0.001 else f"{self.p_value:.3f}"  # noqa: PLR2004
+        words = (
+            f"{answer} {title_of(self.model)}, {self.kind}: {metric.apart(self.difference)}{unit} "
+            f"({low} to {high}; p {chance})"
+        )
+        ratio = self.operations_ratio
+        if ratio is None:
+            return words
+        times = number(ratio, ".1f"), number(1 / ratio, ".1f")
+        if "1.0" in times:
+            return f"{words}, with about as many operations"
+        if ratio > 1:
+            return f"{words}, with 1/{number(ratio, '.2g')} of its operations"
+        return f"{words}, with {times[1]} times its operations"
+
+
+def compared_with(own: Run, rivals: Mapping[str, Run]) -> tuple[Compared, list[Rival], Metric]:
+    """Compare a run with others on the same test examples, by their kind, in a family of tests."""
+    found = compare_opened([own, *rivals.values()])
+    metric, (first, *others) = named(found.metric), found.runs
+    compared = []
+    for (kind, run), other in zip(rivals.items(), others, strict=True):
+        if other.difference is None or other.corrected_p is None:
+            continue
+        gap, p_value = other.difference, other.corrected_p
+        theirs, ours = run.facts.operations, own.facts.operations
+        compared.append(
+            Rival(
+                model=other.model,
+                kind=kind,
+                difference=-gap.value,
+                ci=(-gap.interval.high, -gap.interval.low),
+                p_value=p_value,
+                better=gap.value < 0 if p_value < LEVEL else None,
+                operations_ratio=theirs / ours if theirs and ours else None,
+            )
+        )
+    return first, compared, metric
+
+
+def improvements(study: Study, runs: Sequence[Run]) -> list[str]:
+    """Compare each improved model of a study with its baseline, in a sentence."""
+    plain, sentences = _by_model(runs), []
+    for _, baseline, improved in study.families:
+        if {baseline, improved} <= plain.keys():
+            rivals = {"its baseline": plain[baseline]}
+            _, (rival,), metric = compared_with(plain[improved], rivals)
+            sentences.append(f"{title_of(improved)} is {rival.in_words(metric)}.")
+    return sentences
+
+
+def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Compare the default model with a study's own models, from evaluated runs on one question.
+
+    The record is that of ``results.json``, with the best of the networks and of the baseline models
+    ``beside`` it, and a ``sentence``. It is ``None`` where the study has no run of the default
+    model, or no model to compare with.
+    """
+    plain = _by_model(runs)
+    if not (study.default and plain):
+        return None
+    name = default_for(next(iter(plain.values())).data).model
+    own = plain.pop(name, None)
+    other = "other " if name in study.training else ""
+    kinds = {
+        f"the best of the {other}models of {study.report}": study.training,
+        "the best baseline model": REFERENCE_MODELS,
+    }
+    rivals = {
+        kind: max((plain[model] for model in plain if model in models), key=_value)
+        for kind, models in kinds.items()
+        if not plain.keys().isdisjoint(models)
+    }
+    if own is None or not rivals:
+        return None
+    first, compared, metric = compared_with(own, rivals)
+    answers = " ".join(f"It is {rival.in_words(metric)}." for rival in compared)
+    models = f" (mean of {len(own.runs)} models)" if len(own.runs) > 1 else ""
+    corrected = f", corrected for {len(compared)} comparisons" if len(compared) > 1 else ""
+    return {
+        "model": name,
+        metric.name: first.value,
+        "beside": [asdict(rival) for rival in compared],
+        "sentence": f"{title_of(name)}, the default model for these data, has {metric.title} "
+        f"{number(first.value, metric.form).replace('%', ' %')}{models}. {answers} “Significantly” "
+        f"means p below {LEVEL}{corrected}.",
+    }
+
+
+def _value(run: Run) -> float:
+    """Return the value of the deciding metric, of which a higher one is better."""
+    return float(run.test.get(headline(run.data.classes, run.test).key) or 0.0)
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """The score of a model with a leak minus its score without, with a 95 % interval.
+
+    Both are on the same examples if ``paired``; the test sets of two single splits differ.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    paired: bool = True
+
+
+def inflation(honest: Run, leaking: Run) -> Inflation | None:
+    """Compare two runs of one model on the same examples, as far as their test sets share them.
+
+    Folds are compared by folds. The one test set of a leaking run is compared with the predictions
+    of the honest run's folds for it. Single splits have other test sets: their intervals are
+    combined as those of independent numbers (Zou and Donner 2008). It is ``None`` where the score
+    is undefined, such as on a test set of one group or one class.
+    """
+    metric, paired = headline(leaking.data.classes, leaking.test), True
+    try:
+        if honest.of_many and leaking.of_many and honest.settings.split == leaking.settings.split:
+            apart: Difference | Estimate = _over_folds(honest, leaking, metric.name)
+        else:
+            test, others = (
+                joined([fold.predictions.part("held_out") for fold in run.once])
+                for run in (leaking, honest)
+            )
+            others = others.where(np.isin(others.example_id, test.example_id))
+            paired = others.n_examples == test.n_examples
+            if paired:
+                rng = np.random.default_rng(leaking.settings.seed)
+                how = bootstrap_of(leaking.first)
+                apart = paired_difference(metric.name, test, others, rng, how)
+            else:
+                apart = difference(*(as_written(run.test, metric.key) for run in (leaking, honest)))
+    except DataError:
+        return None
+    if apart.interval is None:
+        return None
+    return Inflation(apart.value, (apart.interval.low, apart.interval.high), paired)
+
+
+def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
+    """Compare two runs with the same folds; the interval includes the variation of training."""
+    theirs = {each.place: each for each in judged(honest.runs)}
+    ours = []
+    for each in judged(leaking.runs):
+        same = theirs[each.place]
+        tuning = each.tuning and same.tuning and _renamed(each.tuning, same.tuning)
+        held_out = _renamed(each.held_out, same.held_out)
+        ours.append(replace(each, held_out=held_out, tuning=tuning))
+    return over_models(ours, list(theirs.values()), metric, leaking)
+
+
+def _renamed(ours: Predictions, theirs: Predictions) -> Predictions:
+    """Return predictions with the ids of others for the same stays, predicted at another time."""
+    if ours.n_examples != theirs.n_examples:
+        return ours
+    same = (ours.group_id == theirs.group_id) & (ours.label == theirs.label)
+    return replace(ours, example_id=theirs.example_id) if same.all() else ours

@@ -55,8 +55,8 @@ def _conclusion(content: Content) -> str:
         return "This is a quick run, so its numbers are not results."
     if main.too_few or not standing.best:
         return "The data have too few examples of a class for a conclusion."
-    beside = content["beside"]
-    name = beside.model if beside else standing.best.entry.name
+    default = content["beside"]
+    name = default["model"] if default else standing.best.entry.name
     row = next((row for row in standing.rows if row.entry.name == name), standing.best)
     added = [_added(leak, row) for leak in content["leaks"]]
     return " ".join(filter(None, (_networks(content), _predicts(content, row), *added)))
@@ -146,7 +146,7 @@ def _done(content: Content) -> str:
 
 def tests_claims(content: Content) -> bool:
     """Return whether a claim of a report can be tested on these runs."""
-    return any(each.main.verdict != UNTESTABLE for each in content["judged"])
+    return any(each.verdict != UNTESTABLE for each in content["judged"])
 
 
 def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:

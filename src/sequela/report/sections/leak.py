@@ -9,7 +9,7 @@ from sequela.figures.chart.figure import Figure
 from sequela.figures.leak import leak
 from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
-from sequela.studies.inflation import Inflation, inflation
+from sequela.studies.verdicts import Inflation, inflation
 
 
 @dataclass(frozen=True)

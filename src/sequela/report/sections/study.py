@@ -20,18 +20,22 @@ from sequela.report.picture import Picture, picture
 from sequela.report.sections import probabilities, survival, training_size
 from sequela.report.sections.comparison import Standing
 from sequela.report.sections.group import Group
-from sequela.report.sections.improvement import improvements
 from sequela.report.sections.leak import leaks
 from sequela.report.sections.table_one import table_one
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.recipe import variance_in_words
-from sequela.studies.beside import default_beside
-from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
-from sequela.studies.verdicts import ANSWERS, UNTESTABLE, tally
+from sequela.studies.verdicts import (
+    ANSWERS,
+    UNTESTABLE,
+    default_model,
+    improvements,
+    judge_study,
+    tally,
+)
 
 
 def content(
@@ -42,7 +46,7 @@ def content(
     groups = [Group.of(study, key, some, hide_below) for key, some in cohorts.items()]
     main = groups[0]
     judged = judge_study(study, list(cohorts.values()))
-    judged.sort(key=lambda each: ANSWERS.index(each.main.verdict))
+    judged.sort(key=lambda each: ANSWERS.index(each.verdict))
     again = commands(runs)
     panels = _panels(main)
     notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
@@ -65,10 +69,10 @@ def content(
         "looked_for": sentences.looked_for(main.plain[0]),
         "judged": judged,
         "untestable": UNTESTABLE,
-        "tally": tally([each.main for each in judged]),
+        "tally": tally(judged),
         "as_reported": _as_reported(groups),
-        "improvements": improvements({s.name: s for s in main.plain}, study.families),
-        "beside": default_beside(study, next(iter(cohorts.values()))),
+        "improvements": improvements(study, next(iter(cohorts.values()))),
+        "beside": default_model(study, next(iter(cohorts.values()))),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),
@@ -76,7 +80,7 @@ def content(
         "flow": _flow(main),
         "table_one": table_one(main.best),
         "traces": _traces(main),
-        "training_size": training_size.curve(main, aside),
+        "training_size": training_size.other_sizes(main, aside),
         "probabilities": (survival if main.best.timed else probabilities).content(
             main.plain, main.best, f"{study.name}-"
         ),

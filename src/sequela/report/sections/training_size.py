@@ -1,13 +1,12 @@
-"""Runs that were trained on less or more of the same data: the effect of the training size."""
+"""Runs that were trained on another share of the same data."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from sequela.disclosure.disclosure import Hidden
-from sequela.figures.training_size import training_size
+from sequela.evaluation.metrics import Metric
+from sequela.evaluation.number import number, within
 from sequela.report.entry import Entry
-from sequela.report.picture import Picture, picture
 from sequela.report.sections.group import Group
 from sequela.runs.find import Run
 from sequela.studies.registry import planned_leak, question_of
@@ -39,33 +38,30 @@ def _judged_on(run: Run) -> list[list[str]]:
     return [sorted(each.split.ids[each.split.group]["held_out"]) for each in run.runs]
 
 
-def curve(main: Group, aside: Sequence[Run]) -> Picture | None:
-    """Draw the models that were trained on several sizes; ``None`` where there are none."""
-    metric = main.best.metric
-    unit = f"{main.data.unit}s"
-    question = question_of(main.first)
+def other_sizes(main: Group, aside: Sequence[Run]) -> str:
+    """Return the numbers of models that were trained on another share of the data, in a sentence.
+
+    It names the sizes of the models' training sets, and is empty where there are no such models.
+    """
+    question, metric = question_of(main.first), main.best.metric
     others = [Entry(run, main.best.hide_below, main.study) for run in aside]
     same = [e for e in others if question_of(e.run) == question and e.leak == main.plain[0].leak]
-    entries = [*main.plain, *same]
-    rows = [row for entry in entries if (row := _row(entry, metric.name, metric.key, unit))]
-    sizes: dict[str, set[int]] = {}
-    for row in rows:
-        sizes.setdefault(row["model"], set()).add(row[unit])
-    several = [row for row in rows if len(sizes[row["model"]]) > 1]
-    if not several:
-        return None
-    drawn = training_size(several, metric=metric.name, unit=unit)
-    caption = f"{metric.heading} on the same test set, by the number of {unit} used for training. "
-    caption += "Bars are 95 % intervals."
-    return picture(drawn, f"{main.study.name}-training-size", caption)
+    sizes = [size for entry in same if (size := _size(entry, metric))]
+    if not sizes:
+        return ""
+    return (
+        f"{metric.heading} on the same test set after training on other shares of the data: "
+        f"{'; '.join(sizes)}."
+    )
 
 
-def _row(entry: Entry, name: str, key: str, unit: str) -> dict[str, Any] | None:
+def _size(entry: Entry, metric: Metric) -> str:
     parts = entry.metrics.parts
     learnt = [parts.train.groups]
     if entry.run.settings.training.refit and entry.is_network:
         learnt.append(parts.tuning.groups)
-    value, ci = entry.test.get(key), entry.test.get(f"{key}_ci")
-    if any(isinstance(each, Hidden) for each in (*learnt, value)) or value is None or not ci:
-        return None
-    return {"model": entry.title, unit: sum(learnt), name: value, "low": ci[0], "high": ci[1]}
+    value, ci = entry.test.get(metric.key), entry.test.get(f"{metric.key}_ci")
+    if any(isinstance(count, Hidden) for count in (*learnt, value)) or value is None or not ci:
+        return ""
+    score = f"{number(value, metric.form)} {within(ci[0], ci[1], metric.form)}"
+    return f"{entry.title} {score} with {sum(learnt):,} {entry.data.unit}s"

@@ -9,19 +9,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from sequela.errors import SequelaError
 from sequela.serving.served import ServedModel
 from sequela.web import occlusion
 from sequela.web.batching import predicted
-from sequela.web.bodies import JSON, PARQUET, Bodies, Examples, only
-from sequela.web.guards import Limits, to_json
-from sequela.web.problems import PROBLEM, Refusal, document
+from sequela.web.bodies import Bodies, Examples, only
+from sequela.web.guards import Limits
+from sequela.web.problems import FAILED, PROBLEM, Refusal, document
+from sequela.web.schemas import JSON, PARQUET, Mean, Patient, Prediction, Predictions
 
 T = TypeVar("T")
 _METHOD = "occlusion: each part is removed alone, and the prediction is repeated"
 _AVERAGED = f"{_METHOD}; mean of the segment and of segments shifted by up to a third of it"
-Row = dict[str, object]
 SMALL = 262_144
 """Most numbers of a request that is answered together with others."""
 _DRAWN, _NEAR, _MOST = 2000, 60, 40_000
@@ -99,69 +100,46 @@ class Answers:
         if isinstance(found, Exception):
             raise found
         if job.path == "/v1/explain":
-            content = self._explained(examples, found, dict(job.query))
-        elif job.path == "/v1/view":
-            content = self._view(examples, found)
-        elif job.parquet:
+            explanation = self._explained(examples, found, dict(job.query))
+            return Reply(200, to_json(explanation), examples=len(examples))
+        if job.parquet and job.path == "/v1/predict":
             return Reply(200, self._parquet(examples, found), PARQUET, len(examples))
+        answer = self._predictions(examples, found)
+        if job.path == "/v1/view":
+            self._draw(answer, examples)
         else:
-            content = {
-                "classes": list(self.model.classes),
-                **self._promised,
-                "model": self.model.facts.run.sha256,
-                "notes": list(examples.notes),
-                **self._recording(examples, found),
-                "predictions": self._predictions(examples, found),
-            }
-        return Reply(200, to_json(content), examples=len(examples))
+            answer.classes, answer.model = [*self.model.classes], self.model.facts.run.sha256
+            if (conformal := self.model.facts.calibration.conformal) is not None:
+                answer.promised = conformal.promised
+        body = answer.model_dump_json(exclude_unset=True).encode()
+        return Reply(200, body, examples=len(examples))
 
-    @property
-    def _promised(self) -> dict[str, float]:
-        """The share of conformal sets that hold the class, for models that have such sets."""
-        conformal = self.model.facts.calibration.conformal
-        return {} if conformal is None else {"promised": conformal.promised}
-
-    def _predictions(
-        self, examples: Examples, found: NDArray[np.float32]
-    ) -> list[dict[str, object]]:
-        classes, sets, timed = self.model.classes, self.model.sets(found), self._over_time(found)
-        unknown = examples.unknown or [()] * len(examples)
-        likeliest = found.argmax(1).tolist()
-        rows = zip(examples.ids, likeliest, found.tolist(), sets.tolist(), unknown, strict=True)
-        return [
-            {
-                "id": id_,
-                "prediction": classes[place],
-                "probabilities": dict(zip(classes, chances, strict=True)),
-                "set": [name for name, inside in zip(classes, members, strict=True) if inside],
-                **({"unknown_codes": list(codes)} if examples.patients else {}),
-                **over_time,
-            }
-            for (id_, place, chances, members, codes), over_time in zip(rows, timed, strict=True)
-        ]
-
-    def _over_time(self, found: NDArray[np.float32]) -> list[dict[str, object]]:
-        """Return the risk by each horizon of each example, for times to an event."""
-        intervals = self.model.facts.intervals
-        if intervals is None:
-            return [{}] * len(found)
-        days = [f"{day:g}" for day in intervals.horizons]
-        risks = intervals.risk(found).tolist()
-        return [{"risk": dict(zip(days, row, strict=True))} for row in risks]
-
-    def _recording(
-        self, examples: Examples, found: NDArray[np.float32]
-    ) -> dict[str, dict[str, object]]:
-        """Return the prediction for a whole recording: the mean over its segments."""
-        if not examples.recording:
-            return {}
-        chances = found.mean(0, dtype=np.float64)
-        return {
-            "recording": {
-                "prediction": self.model.classes[int(chances.argmax())],
-                "probabilities": dict(zip(self.model.classes, chances.tolist(), strict=True)),
-            }
-        }
+    def _predictions(self, examples: Examples, found: NDArray[np.float32]) -> Predictions:
+        """Return the notes, each prediction, and for a recording the mean over its segments."""
+        classes, intervals = self.model.classes, self.model.facts.intervals
+        predictions = []
+        rows = zip(examples.ids, found.tolist(), self.model.sets(found).tolist(), strict=True)
+        for place, (name, chances, members) in enumerate(rows):
+            prediction = Prediction(
+                id=name,
+                prediction=classes[int(found[place].argmax())],
+                probabilities=dict(zip(classes, chances, strict=True)),
+                set=[each for each, inside in zip(classes, members, strict=True) if inside],
+            )
+            if examples.patients:
+                prediction.unknown_codes = [*examples.unknown[place]]
+            if intervals is not None:
+                days = [f"{day:g}" for day in intervals.horizons]
+                risk = intervals.risk(found[place : place + 1])[0].tolist()
+                prediction.risk = dict(zip(days, risk, strict=True))
+            predictions.append(prediction)
+        answer = Predictions(notes=[*examples.notes], predictions=predictions)
+        if examples.recording:
+            means = found.mean(0, dtype=np.float64)
+            probabilities = dict(zip(classes, means.tolist(), strict=True))
+            most = classes[int(means.argmax())]
+            answer.recording = Mean(prediction=most, probabilities=probabilities)
+        return answer
 
     def _parquet(self, examples: Examples, found: NDArray[np.float32]) -> bytes:
         import pyarrow as pa
@@ -184,7 +162,7 @@ class Answers:
             raise Refusal(422, f"unknown class: expected {', '.join(self.model.classes)}")
         before = found[row]
         of = int(np.argmax(before)) if name is None else self.model.classes.index(name)
-        told: dict[str, object] = {
+        facts: dict[str, object] = {
             "id": examples.ids[row],
             "class": self.model.classes[of],
             "probability": float(before[of]),
@@ -196,7 +174,7 @@ class Answers:
             others, parts = occlusion.without_codes(examples.patients[row])
             inputs = self._bodies.read_patients(others) if others else {}
             raised = before[of] - self._probabilities(inputs)[:, of]
-            return {**told, "parts": occlusion.with_raised(parts, raised)}
+            return {**facts, "parts": occlusion.with_raised(parts, raised)}
         signal = examples.inputs["signal"]
         if examples.recording:
             whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
@@ -211,8 +189,8 @@ class Answers:
         )
         if agreement is not None:
             stable = agreement >= occlusion.STABLE
-            told |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
-        return {**told, "parts": parts}
+            facts |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
+        return {**facts, "parts": parts}
 
     def _probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Predict in batches: float32 (example, class)."""
@@ -223,17 +201,21 @@ class Answers:
             raise found
         return found
 
-    def _view(self, examples: Examples, found: NDArray[np.float32]) -> dict[str, object]:
-        told: dict[str, object] = {"notes": list(examples.notes)}
+    def _draw(self, view: Predictions, examples: Examples) -> None:
+        """Add patients, or the lowest and highest value of each span of a channel."""
         if examples.patients:
-            told["patients"] = [each.model_dump() for each in examples.patients]
-        else:
-            whole = examples.inputs["signal"]
-            told |= {"sfreq": self.model.signal.sfreq, "n_times": whole.shape[2]}
-            points = max(_DRAWN, min(_NEAR * len(whole), _MOST // whole.shape[1]))
-            told["channels"] = [_drawn(whole[:, k], points) for k in range(whole.shape[1])]
-        told |= self._recording(examples, found)
-        return {**told, "predictions": self._predictions(examples, found)}
+            full = (each.model_dump() for each in examples.patients)  # with defaults
+            view.patients = [Patient.model_validate(each) for each in full]
+            return
+        whole = examples.inputs["signal"]  # (example, channel, sample)
+        points = max(_DRAWN, min(_NEAR * len(whole), _MOST // whole.shape[1]))
+        view.sfreq, view.n_times, view.channels = self.model.signal.sfreq, whole.shape[2], []
+        for channel in whole.swapaxes(0, 1).reshape(whole.shape[1], -1):
+            edges = np.linspace(0, len(channel), min(points, len(channel)) + 1).astype(int)
+            starts = np.unique(edges)[:-1]
+            least, greatest = (f.reduceat(channel, starts) for f in (np.minimum, np.maximum))
+            ends = {"least": least.round(3).tolist(), "greatest": greatest.round(3).tolist()}
+            view.channels.append(ends)
 
 
 def _attempt(answer: Callable[[], T]) -> T | Reply:
@@ -241,22 +223,11 @@ def _attempt(answer: Callable[[], T]) -> T | Reply:
     try:
         return answer()
     except Refusal as error:
-        return Reply.problem(error.status, error.detail)
+        return Reply.problem(error.status_code, error.detail)
     except SequelaError as error:
         return Reply.problem(422, " ".join(str(error).split()))
     except Exception as error:  # noqa: BLE001 - it is logged by the server
         # ONNX Runtime has no type for it.
         if isinstance(error, MemoryError) or "alloc" in str(error):
             return Reply.problem(413, "the body needs too much memory: send less at once")
-        detail = "internal server error: see the log of the server"
-        return Reply.problem(500, detail, traceback.format_exc())
-
-
-def _drawn(signal: NDArray[np.float32], points: int) -> dict[str, list[float]]:
-    """Return the lowest and highest value of each span of a channel (example, sample)."""
-    flat = signal.ravel()
-    edges = np.unique(np.linspace(0, len(flat), min(points, len(flat)) + 1).astype(int))[:-1]
-    ends = (np.minimum.reduceat(flat, edges), np.maximum.reduceat(flat, edges))
-    return {
-        name: np.round(v, 3).tolist() for name, v in zip(("least", "greatest"), ends, strict=True)
-    }
+        return Reply.problem(500, FAILED, traceback.format_exc())

@@ -1,35 +1,40 @@
 """The HTTP application of one model: predictions, explanations, the model's card, and a page."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
-from importlib.resources import files
-from typing import Any
+from functools import cached_property, partial
+from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import FileResponse, JSONResponse
 
 from sequela.serving.served import ServedModel
 from sequela.version import __version__
+from sequela.web import schemas
 from sequela.web.answers import Answers, Job, Reply
-from sequela.web.bodies import BINARY, CSV, JSON, PARQUET, described_rows, kinds_of
-from sequela.web.described import described
+from sequela.web.bodies import described_rows, kinds_of
 from sequela.web.example import example_of
-from sequela.web.guards import BUSY, SMALL, Guard, Limits, to_json
+from sequela.web.guards import BUSY, SMALL, Guard, Limits
 from sequela.web.lanes import Lane, Process
 from sequela.web.metrics import Metrics
-from sequela.web.problems import PROBLEM, Refusal, document
+from sequela.web.problems import FAILED, Refusal, response_of
+from sequela.web.schemas import BINARY, CSV, JSON, OBJECT, PARQUET, PREDICTIONS, TEXT, described
 
 BATCH = 128
 """Most examples of a batch."""
 _MEMORY = (8, 20)
 """Bytes of memory, for each allowed byte of a body, of the processes for small and large ones."""
-_PAGE = {"/": ("index.html", "text/html"), "/page.css": ("page.css", "text/css")} | {
-    "/page.js": ("page.js", "text/javascript")
-}
+_DESCRIPTION = (
+    "Predictions of one model. Data that are sent are not stored. Errors are problem documents "
+    "(RFC 9457). The model is for research and is not a medical device."
+)
+_METRICS = "text/plain"
+_PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 
 
 class Service:
@@ -39,36 +44,43 @@ class Service:
         model = replace(model, name="the model")  # hides its path
         self.model, self.limits, self.metrics = model, limits, Metrics()
         self.kinds, self.example = kinds_of(model), example_of(model)
-        small, large = (
-            Process(Answers(model, limits, batch, small), limits.bytes * memory)
-            for small, memory in zip((True, False), _MEMORY, strict=True)
-        )
-        observe = self.metrics.batch.observe
+        observe, (less, more) = self.metrics.batch.observe, _MEMORY
+        small = Process(Answers(model, limits, batch, small=True), limits.bytes * less)
+        large = Process(Answers(model, limits, batch), limits.bytes * more)
         self.small = Lane(small, observe, most=batch, seconds=limits.seconds / 2)
         self.large = Lane(large, observe, most=1, seconds=None)
 
     @cached_property
     def card(self) -> dict[str, object]:
         """The metadata of the model, without fingerprints and fitted featurisers."""
-        about = self.model.about
-        told = {n: v for n, v in about.items() if n not in ("fingerprint", "features")}
-        if "records" in told:
-            records = dict(told["records"])
-            told["records"] = {
-                **{n: records[n] for n in ("task", "settings", "unknown") if n in records},
-                "codes": len(records["vocabulary"]) - 1,
-                "channels": len(records["channels"]),
-            }
+        card = {name: value for name, value in self.model.about.items() if name != "features"}
+        if "records" in card:
+            records = card["records"]
+            card["records"] = {name: records[name] for name in ("task", "settings", "unknown")}
+            card["records"] |= {name: len(records[name]) for name in ("channels", "vocabulary")}
+            card["records"]["codes"] = card["records"].pop("vocabulary") - 1
             if records.get("rows"):
                 rows = described_rows(self.model)
                 columns = [rows.settings.id, rows.settings.time, *rows.known]
-                told["records"]["columns"] = [name for name in columns if name]
+                card["records"]["columns"] = [name for name in columns if name]
         return {
-            **told,
-            "fingerprint": about["fingerprint"]["sha256"],
+            **card,
+            "fingerprint": card["fingerprint"]["sha256"],
             "example": self.example and {"name": self.example.name, "about": self.example.about},
             "serves": {"version": __version__, "media_types": list(self.kinds)},
         }
+
+    async def send_card(self) -> Response:
+        """Return the metadata of the model."""
+        return JSONResponse(self.card)
+
+    async def send_health(self) -> Response:
+        """Return the state of the server."""
+        return JSONResponse({"status": "ok", "model": self.model.facts.run.sha256})
+
+    async def send_metrics(self) -> Response:
+        """Return the metrics for Prometheus."""
+        return Response(self.metrics.text(), media_type=f"{_METRICS}; version=0.0.4")
 
     async def send_example(self) -> Response:
         """Return the example."""
@@ -105,10 +117,6 @@ class Service:
 _ENDED = Reply.problem(413, "the process ended: the body may need too much memory; send less")
 
 
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type=JSON)
-
-
 def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:
     """Make the application behind its limits."""
 
@@ -121,73 +129,47 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
         for lane in lanes:
             await lane.stop()
 
-    description, told = described(service.model, service.kinds, secured=bool(token))
     app = FastAPI(
         title=f"sequela: {service.model.facts.title}",
         version="1",
-        description=description,
+        description=_DESCRIPTION,
         docs_url=None,  # its page would load files from other servers
         redoc_url=None,
         lifespan=lifespan,
-        exception_handlers={
-            Refusal: _refused,
-            HTTPException: _refused,
-            ClientDisconnect: _left,
-            Exception: _failed,
-        },
+        responses=schemas.PROBLEMS,
+        exception_handlers=dict.fromkeys((HTTPException, ClientDisconnect, Exception), _refused),
     )
-    for path in ("/v1/predict", "/v1/explain", "/v1/view"):
-        app.add_api_route(path, service.answer, methods=["POST"], response_model=None, **told[path])
-
-    @app.get("/v1/model", **told["/v1/model"])
-    async def model() -> Response:
-        return _json(service.card)
-
-    app.add_api_route("/v1/example", service.send_example, **told["/v1/example"])
-
-    @app.get("/health", **told["/health"])
-    async def health() -> Response:
-        return _json({"status": "ok", "model": service.model.facts.run.sha256})
-
-    @app.get("/metrics", **told["/metrics"])
-    async def metrics() -> Response:
-        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    for path, (name, kind) in _PAGE.items():
-        _add_file(app, path, files("sequela.web").joinpath("page", name).read_bytes(), kind)
-    paths = frozenset({*told, *_PAGE})
+    body = partial(schemas.posted, service.model, service.kinds)
+    results = {JSON: PREDICTIONS, PARQUET: schemas.BYTES}
+    explained = described("Contributions to a prediction", {JSON: schemas.EXPLANATION})
+    viewed = described("Examples as the page draws them", {JSON: PREDICTIONS})
+    example = described("An example to try, for /v1/predict", {JSON: OBJECT, CSV: TEXT})
+    routes: dict[str, tuple[Callable[..., Awaitable[Response]], schemas.Described]] = {
+        "/v1/predict": (service.answer, described("Probabilities of examples", results) | body()),
+        "/v1/explain": (service.answer, explained | body("example", "class")),
+        "/v1/view": (service.answer, viewed | body()),
+        "/v1/model": (service.send_card, described("The model's card", {JSON: OBJECT})),
+        "/v1/example": (service.send_example, example),
+        "/health": (service.send_health, described("State of the server", {JSON: OBJECT})),
+        "/metrics": (service.send_metrics, described("Counts for Prometheus", {_METRICS: TEXT})),
+    }
+    secured = [Depends(HTTPBearer(auto_error=False))] if token else []  # the guard checks it
+    for path, (endpoint, settings) in routes.items():
+        needed = [] if path == "/health" else secured
+        app.add_api_route(path, endpoint, dependencies=needed, **settings)
+    for path in _PAGE:
+        app.add_api_route(path, _send_file, include_in_schema=False)
+    schemas.add_schemas(app, service.model)
+    paths = frozenset({*routes, *_PAGE})
     return Guard(app, service.limits, service.metrics, token, hosts, paths)
 
 
-def _add_file(app: FastAPI, path: str, body: bytes, kind: str) -> None:
-    @app.get(path, include_in_schema=False)
-    async def file() -> Response:
-        return Response(body, media_type=f"{kind}; charset=utf-8")
-
-
-_SENTENCES = {
-    404: "unknown path: see /openapi.json",
-    405: "this path has another method: see /openapi.json",
-}
+async def _send_file(request: Request) -> FileResponse:
+    return FileResponse(Path(__file__).parent / "page" / _PAGE[request.url.path])
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """Return a problem document."""
-    if isinstance(error, Refusal):
-        status, detail, headers = error.status, error.detail, error.headers
-    else:
-        assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
-        status, headers = error.status_code, dict(error.headers or {})
-        detail = _SENTENCES.get(status, str(error.detail))
-    return Response(document(status, detail), status, headers, media_type=PROBLEM)
-
-
-async def _left(_: Request, __: Exception) -> Response:
-    """Return a status for the metrics, as the client has left before it sent all."""
-    return Response(status_code=499)
-
-
-async def _failed(_: Request, __: Exception) -> Response:
-    """Return a problem document for an internal error, which is in the server's log."""
-    detail = "internal server error: see the log of the server"
-    return Response(document(500, detail), 500, media_type=PROBLEM)
+    """Return a problem document; of an internal error without its reason, which is logged."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # for the metrics
+    return response_of(error if isinstance(error, HTTPException) else HTTPException(500, FAILED))

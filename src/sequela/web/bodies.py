@@ -4,7 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,14 @@ from sequela.serving.served import ServedModel
 from sequela.signals.edf import EdfFile
 from sequela.signals.tables import is_number
 from sequela.signals.windows import cut_row, exceed
+from sequela.web import schemas
 from sequela.web.guards import Limits
-from sequela.web.patients import COLUMNS, NUMBER, Patient, Reader, patients_of, patients_of_rows
+from sequela.web.patients import COLUMNS, NUMBER, Reader, patients_of, patients_of_rows
+from sequela.web.schemas import BINARY, CSV, EDF, JSON, PARQUET, Patient, array_of, validated
 
-JSON = "application/json"
-BINARY = "application/octet-stream"
-PARQUET = "application/vnd.apache.parquet"
-CSV = "text/csv"
-EDF = "application/edf"
 _SHOWN = 64
 _CERTAIN = 10
 """So many numbers from 0 up in a first line are a header."""
-_REAL = {int, float}
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e6
 """Bounds of a value in µV that is not 0, in bytes whose type and order are not known."""
 
@@ -67,6 +63,9 @@ class Examples:
         return len(self.ids)
 
 
+Readers = Mapping[str, Callable[[bytes, Mapping[str, str]], Examples]]
+
+
 class Bodies:
     """Reads the bodies of requests to one model.
 
@@ -83,8 +82,16 @@ class Bodies:
         """Read the examples of a body."""
         if not body:
             raise DataError("the body is empty: expected at least one example")
-        readers = {"signal": self._signals, "records": self._records}
-        found = readers[self.model.facts.kind](kind, body, said)
+        signals: Readers = {
+            JSON: self._of_json,
+            BINARY: self._of_numbers,
+            PARQUET: self._of_parquet,
+            CSV: self._of_csv,
+            EDF: self._of_edf,
+        }
+        records: Readers = {kind: partial(self._records, kind)}
+        readers = {"signal": signals, "records": records}
+        found = readers[self.model.facts.kind][kind](body, said)
         if len(found) > self.most:
             raise SettingError(
                 f"the body has {len(found):,} examples: expected {self.most:,} at most; send "
@@ -102,6 +109,7 @@ class Bodies:
         if kind == JSON:
             said = _value(body)
             several = isinstance(said, dict) and "patients" in said
+            only(said if several else (), ("patients",), "key")
             patients = patients_of(said["patients"] if several else [said])
         elif kind == CSV and self.model.records.rows and not _is_coded(body):
             patients = self._of_cells(body)
@@ -136,23 +144,11 @@ class Bodies:
         """Return the inputs of the model for patients."""
         return self._reader.inputs(patients, variants=True)[0]
 
-    def _signals(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
-        readers: dict[str, Callable[[bytes, Mapping[str, str]], Examples]] = {
-            JSON: self._of_json,
-            BINARY: self._of_numbers,
-            PARQUET: self._of_parquet,
-            CSV: self._of_csv,
-            EDF: self._of_edf,
-        }
-        return readers[kind](body, said)
-
     def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
         for name in ("sfreq", "unit"):
             if said.get(name) in (None, ""):
-                expected = getattr(self.model.signal, name)
-                raise SettingError(
-                    f"the {name} of the signal is missing: expected {name}={expected}"
-                )
+                expected = f"{name}={getattr(self.model.signal, name)}"
+                raise SettingError(f"the {name} of the signal is missing: expected {expected}")
         if not NUMBER.fullmatch(str(said["sfreq"])):
             raise SettingError("sfreq is not a number: expected samples per second")
         self.model.check_signal(
@@ -189,46 +185,20 @@ class Bodies:
         return Examples(inputs, ids, notes)
 
     def _of_json(self, body: bytes, query: Mapping[str, str]) -> Examples:
-        said = _value(body)
-        if not isinstance(said, dict) or not ({"signal", "examples"} & set(said)):
-            raise DataError("the JSON has no signal: expected {signal, sfreq, unit}")
-        several = "examples" in said
-        own = ("examples",) if several else ("signal", "id")
-        only(said, (*own, "sfreq", "unit"), "key")
-        each = (
-            said["examples"] if several else [{n: said[n] for n in ("signal", "id") if n in said}]
-        )
-        if not isinstance(each, list) or not each or len(each) > self.most:
-            raise DataError(f"examples must be a list of 1 to {self.most:,} objects")
-        if not all(isinstance(one, dict) and "signal" in one for one in each):
-            raise DataError("an example is not an object with a signal: expected {signal, id}")
-        for place, one in enumerate(each, 1):
-            only(one, ("signal", "id"), "key", f" in example {place}")
-        arrays = [self._array(one["signal"]) for one in each]
-        self._check({**query, **said}, arrays[0].shape[0])
-        for name in set(query) & set(said):
-            if query[name] != str(said[name]):
+        value = _value(body)
+        several = isinstance(value, dict) and "examples" in value
+        kind: Any = schemas.Segments if several else schemas.Segment
+        read = validated(kind.model_validate, value, "key")
+        parts: list[schemas.Named] = read.examples if several else [read]
+        stated = read.model_dump(include={"sfreq", "unit"}, exclude_none=True)
+        self._check({**query, **stated}, parts[0].signal.shape[0])
+        for name in stated.keys() & query.keys():
+            if query[name] != str(stated[name]):
                 raise SettingError(
-                    f"the body has {name}={said[name]}, the address {name}={query[name]}: expected "
-                    "one of them"
+                    f"the body has {name}={stated[name]}, the address {name}={query[name]}: "
+                    "expected one of them"
                 )
-        return self._examples(arrays, _ids([one.get("id", "") for one in each]))
-
-    def _array(self, said: Any) -> NDArray[np.float32]:
-        """Convert nested lists to float32 (channel, sample)."""
-        rows = said if isinstance(said, list) and said and isinstance(said[0], list) else [said]
-        # Checked before numpy, which gives each text of a list as much room as the longest.
-        if not all(isinstance(row, list) and row and set(map(type, row)) <= _REAL for row in rows):
-            raise DataError("a signal is not a list of numbers or of channels: expected one")
-        if len(set(map(len, rows))) > 1:
-            raise DataError("a signal has channels of several lengths: expected one")
-        try:
-            found = np.array(rows, np.float64)
-        except OverflowError:
-            found = np.full((1, 1), np.inf)
-        if not np.all(np.abs(found) <= np.finfo(np.float32).max):  # NaN is not either
-            raise DataError("a signal has a number beyond 3.4e38 or NaN: send µV")
-        return found.astype(np.float32)
+        return self._examples([each.signal for each in parts], _ids([each.id for each in parts]))
 
     def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
         """Read little-endian float32, example after example, channel after channel."""
@@ -260,13 +230,14 @@ class Bodies:
         self._check(said, self._n_chans)
         arrays = []
         for row in table["signal"].to_pylist():
-            flat = self._array(row if row is not None else [])
+            flat = array_of(row if row is not None else [])
             if flat.shape[0] != 1 or flat.shape[1] % self._n_chans:
                 raise DataError(f"a signal is not a list of samples of {self._n_chans} channel(s)")
             arrays.append(flat.reshape(self._n_chans, -1))
         named = "id" in table.column_names
-        ids = _ids(table["id"].to_pylist()) if named else _numbers(len(arrays))
-        return self._examples(arrays, ids)
+        return self._examples(
+            arrays, _ids(table["id"].to_pylist() if named else [""] * len(arrays))
+        )
 
     def _of_csv(self, body: bytes, said: Mapping[str, str]) -> Examples:
         """Read a column per channel; for one channel also a row per segment."""
@@ -322,10 +293,8 @@ class Bodies:
         import csv
 
         if kind == PARQUET:
-            rows: Sequence[Mapping[str, Any]] = self._table(
-                body, COLUMNS, ("time", "code")
-            ).to_pylist()
-            return rows
+            table: list[Any] = self._table(body, COLUMNS, ("time", "code")).to_pylist()
+            return table
         try:
             lines = [line for line in csv.reader(io.StringIO(_text(body)), strict=True) if line]
         except csv.Error as error:
@@ -339,18 +308,14 @@ class Bodies:
         only(names, COLUMNS, "column")
         for place, cells in enumerate(lines[1:], 1):
             if len(cells) != len(names):
-                raise DataError(
-                    f"row {place} has {len(cells)} cell{'s' * (len(cells) != 1)}: expected "
-                    f"{len(names)}"
-                )
+                count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+                raise DataError(f"row {place} has {count}: expected {len(names)}")
         return [dict(zip(names, cells, strict=True)) for cells in lines[1:]]
 
     def _check_bytes(self, size: int) -> None:
         if size > self.numbers:
-            raise SettingError(
-                f"the table has {size:,} bytes after unpacking: expected {self.numbers:,} at most; "
-                "send several"
-            )
+            most = f"expected {self.numbers:,} at most; send several"
+            raise SettingError(f"the table has {size:,} bytes after unpacking: {most}")
 
     def _table(self, body: bytes, columns: Sequence[str], needed: Sequence[str]) -> Any:
         """Read columns of a Parquet file, after a check of their unpacked size."""
@@ -368,14 +333,13 @@ class Bodies:
             only(names, columns, "column")
             groups = [said.row_group(i) for i in range(said.num_row_groups)]
             chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-            wanted = [each for each in chunks if each.path_in_schema.split(".")[0] in columns]
-            texts = {c.path_in_schema for c in wanted if c.physical_type == "BYTE_ARRAY"}
+            texts = {c.path_in_schema for c in chunks if c.physical_type == "BYTE_ARRAY"}
             if not texts <= set(columns):
                 raise DataError("the table has a list of texts: expected numbers in a signal")
-            self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in wanted))
+            self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in chunks))
             # Dictionaries keep repeated texts once.
             file = pq.ParquetFile(io.BytesIO(body), metadata=said, read_dictionary=sorted(texts))
-            table = file.read(columns=list(columns))
+            table = file.read()
             self._check_bytes(sum(map(_bytes_of_texts, table.columns)))
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, SequelaError):

@@ -17,15 +17,12 @@ _RECORDS, _MINUTE = 30, 60
 
 def most_connections() -> int:
     """Return the most connections that the file descriptors of the process allow."""
-    with suppress(ImportError, ValueError):
+    with suppress(ImportError):
         import resource
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _MOST + _SPARE
-        if soft < wanted and (hard == resource.RLIM_INFINITY or hard > soft):
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(1, min(_MOST, soft - _SPARE))
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if descriptors != resource.RLIM_INFINITY:
+            return max(1, min(_MOST, descriptors - _SPARE))
     return _MOST
 
 
@@ -38,29 +35,26 @@ class Client(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Accept a connection."""
         super().connection_made(transport)
-        self._last, self.opened = self.cycle, self.loop.time()
-        self._since = self.opened
+        self.opened = self.waits_since = self.loop.time()
         if len(self.connections) > _CONNECTIONS:
-            waiting = [
-                ((each.cycle is not None and each.cycle.response_complete), each.opened, each)
-                for each in self.connections
-                if isinstance(each, Client) and not (each.working and not each.cycle.more_body)
-            ]
-            waiting.sort(key=lambda each: each[:2])
-            for *_, each in waiting[: 1 + len(waiting) // 10]:
+            everyone: Iterable[Any] = self.connections
+            waiting = [each for each in everyone if not each.working or each.cycle.more_body]
+            waiting.sort(
+                key=lambda each: (bool(each.cycle) and each.cycle.response_complete, each.opened)
+            )
+            for each in waiting[: 1 + len(waiting) // 10]:
                 each.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self.waits_since = self.loop.time()
+        super().on_response_complete()
 
     @property
     def working(self) -> bool:
         """``True`` while a request is read or answered."""
         cycle = self.cycle
         return cycle is not None and not cycle.response_complete and not self.transport.is_closing()
-
-    def waited(self) -> float:
-        """Return the seconds since the last request was read or answered."""
-        if self.working or self.cycle is not self._last:
-            self._last, self._since = self.cycle, self.loop.time()
-        return self.loop.time() - self._since
 
 
 _CONNECTIONS = most_connections()
@@ -69,7 +63,7 @@ _CONNECTIONS = most_connections()
 async def end_idle(connections: Iterable[Any]) -> None:
     """End connections whose client has sent no headers, or has not read the response."""
     for each in [*connections]:
-        if isinstance(each, Client) and each.waited() > _IDLE:
+        if not each.working and each.loop.time() - each.waits_since > _IDLE:
             each.transport.abort()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from sequela.datasets.catalog import EXCERPTS
 from sequela.serving.about import Records, Signal
 from sequela.serving.served import ServedModel
-from sequela.web.bodies import CSV, JSON, kinds_of
+from sequela.web.bodies import kinds_of
+from sequela.web.schemas import CSV, JSON
 
 _BONN, _RATE = "S001", 173.61
 _SECONDS = 24

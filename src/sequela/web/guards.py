@@ -2,53 +2,38 @@
 
 import asyncio
 import hmac
-import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Self
 
-from sequela.errors import SettingError
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from sequela.web.metrics import Metrics
-from sequela.web.problems import PROBLEM, Refusal, document
+from sequela.web.problems import Refusal, response_of
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
+_HEADERS = (
+    (b"content-security-policy", _POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
 SMALL = 65_536
 """Most bytes of a small body, which is not counted."""
 _HELD = 3
 """Most bytes of large bodies and responses in memory, for each allowed byte of one."""
+_TOO_LARGE = "the body has more than {:,} bytes: send less at once"
 _LATER = {"retry-after": "1"}
 BUSY = Refusal(503, "the server is busy or stops: send it again later", _LATER)
 _CLIENTS = 10_000
 """Most clients whose rate is remembered, against attackers with many addresses."""
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
 """Paths that need no token: none of them uses the model."""
-
-_OPTIONS = {
-    "bytes": "--most-bytes",
-    "examples": "--most-examples",
-    "length": "--most-length",
-    "seconds": "--timeout",
-    "rate": "--rate",
-}
-"""The option of the command for each limit."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +56,6 @@ class Limits:
     rate: float = 0.0
     waiting: int = 1000
 
-    @classmethod
-    def of(cls, **said: float) -> Self:
-        """Check the limits of a user."""
-        for name, value in said.items():
-            if not (value > 0 or (name == "rate" and value == 0)):
-                raise SettingError(f"{_OPTIONS[name]} is {value:g}: expected a number above 0")
-        return cls(**said)  # type: ignore[arg-type]
-
 
 @dataclass
 class Guard:
@@ -90,7 +67,7 @@ class Guard:
         paths: Paths that are counted by name.
     """
 
-    app: App
+    app: ASGIApp
     limits: Limits
     metrics: Metrics
     token: str = ""
@@ -107,47 +84,47 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, clock = time.perf_counter(), asyncio.timeout(self.limits.seconds)
-        answered = _Answer(send, self._held, clock)
+        exchange = _Exchange(receive, send, self.limits.bytes, self._held, clock)
+        refusal = None
         try:
-            self._check(scope)
+            self._check(Request(scope))
             async with clock:
-                body = _Bounded(receive, self.limits.bytes, self._held, clock)
-                await self.app(scope, body, answered)
-        except Refusal as refusal:
-            await answered.refuse(refusal)
+                await self.app(scope, exchange.receive, exchange.send)
+        except Refusal as error:
+            refusal = error
         except TimeoutError:
-            said = (
-                f"timed out after {self.limits.seconds:g} s, or the server is busy: send less at "
-            )
-            await answered.refuse(Refusal(503, f"{said}once, or try later", _LATER))
+            said = f"timed out after {self.limits.seconds:g} s, or the server is busy"
+            refusal = Refusal(503, f"{said}: send less at once, or try later", _LATER)
         except asyncio.CancelledError:  # the server stops
-            await answered.refuse(BUSY)
+            refusal = BUSY
         finally:
             self._held.free(clock)
+            if refusal and not exchange.status:  # the response has not started
+                await response_of(refusal)(scope, receive, exchange.send)
             path = scope["path"] if scope["path"] in self.paths else "other"
-            self.metrics.requests.labels(path, str(answered.status)).inc()
+            self.metrics.requests.labels(path, str(exchange.status)).inc()
             self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
 
-    def _check(self, scope: Scope) -> None:
-        headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
-        host = headers.get("host", b"").decode("latin-1")
+    def _check(self, request: Request) -> None:
+        headers, path = request.headers, request.url.path
+        host = headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts and name.lower() not in self.hosts:
             raise Refusal(421, f"wrong host name: expected {', '.join(sorted(self.hosts))}")
-        if self.token and scope["path"] not in _OPEN:
-            given = headers.get("authorization", b"")
-            if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+        if self.token and path not in _OPEN:
+            token = headers.get("authorization", "").encode("latin-1")
+            if not hmac.compare_digest(token, f"Bearer {self.token}".encode()):
                 raise Refusal(
                     401,
                     "the access token is missing or wrong: send Authorization: Bearer TOKEN, with "
                     "the token that the server printed",
                     {"www-authenticate": "Bearer"},
                 )
-        size = headers.get("content-length", b"0")
+        size = headers.get("content-length", "0")
         if size.isdigit() and int(size) > self.limits.bytes:
-            raise too_large(self.limits.bytes)
-        if self.limits.rate and scope["path"].startswith("/v1/"):
-            self._count((scope.get("client") or ("",))[0])
+            raise Refusal(413, _TOO_LARGE.format(self.limits.bytes))
+        if self.limits.rate and path.startswith("/v1/"):
+            self._count(request.client.host if request.client else "")
 
     def _count(self, client: str) -> None:
         """Count a request of a client in a bucket that fills at the rate, for up to two seconds."""
@@ -158,18 +135,10 @@ class Guard:
         if len(self._allowance) > _CLIENTS:
             self._allowance.popitem(last=False)
         if left < 1:
-            wait = f"{(1 - left) / self.limits.rate:.0f}"
-            raise Refusal(
-                429,
-                f"too many requests (limit: {self.limits.rate:g} per second): send fewer, or "
-                "several examples in one",
-                {"retry-after": wait if wait != "0" else "1"},
-            )
-
-
-def too_large(most: int) -> Refusal:
-    """Return the refusal of a body that is too large."""
-    return Refusal(413, f"the body has more than {most:,} bytes: send less at once")
+            wait = max(1, round((1 - left) / self.limits.rate))
+            reason = f"too many requests (limit: {self.limits.rate:g} per second)"
+            remedy = "send fewer, or several examples in one"
+            raise Refusal(429, f"{reason}: {remedy}", {"retry-after": str(wait)})
 
 
 class _Held:
@@ -204,54 +173,38 @@ class _Held:
         self._waiting.pop(clock, None)
 
 
-class _Bounded:
-    """The body of a request, up to a number of bytes."""
+@dataclass
+class _Exchange:
+    """The body of a request, up to a number of bytes, and the response with common headers."""
 
-    def __init__(self, receive: Receive, most: int, held: _Held, clock: asyncio.Timeout) -> None:
-        self._receive, self._most, self._seen = receive, most, 0
-        self._held, self._clock = held, clock
+    receive_: Receive
+    send_: Send
+    most: int
+    held: _Held
+    clock: asyncio.Timeout
+    size: int = 0
+    status: int = 0
 
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > self._most:
-            raise too_large(self._most)
-        if self._seen > SMALL:
-            self._held.hold(self._clock, self._seen, waits=message.get("more_body", False))
+    async def receive(self) -> Message:
+        """Receive a part of the body."""
+        message = await self.receive_()
+        self.size += len(message.get("body", b""))
+        if self.size > self.most:
+            raise Refusal(413, _TOO_LARGE.format(self.most))
+        if self.size > SMALL:
+            self.held.hold(self.clock, self.size, waits=message.get("more_body", False))
         return message
 
-
-class _Answer:
-    """A response with the common headers, or a refusal if it has not started."""
-
-    def __init__(self, send: Send, held: _Held, clock: asyncio.Timeout) -> None:
-        self._send, self._held, self._clock, self.status = send, held, clock, 0
-
-    async def __call__(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send a part of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            more = [(n.encode(), v.encode()) for n, v in HEADERS.items()]
-            message = {**message, "headers": [*message.get("headers", ()), *more]}
+            message = {**message, "headers": [*message["headers"], *_HEADERS]}
         body = message.get("body", b"")
-        if len(body) > SMALL:  # in pieces: each waits until the client reads
-            self._held.hold(self._clock, len(body), waits=True)
-            *firsts, last = range(0, len(body), SMALL)
-            for first in firsts:
-                piece = body[first : first + SMALL]
-                await self._send({**message, "body": piece, "more_body": True})
-            message = {**message, "body": body[last:]}
-        await self._send(message)
-
-    async def refuse(self, refusal: Refusal) -> None:
-        if self.status:
-            return  # the response has started
-        body = document(refusal.status, refusal.detail)
-        headers = [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
-        headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-        await self({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await self({"type": "http.response.body", "body": body})
-
-
-def to_json(value: Any) -> bytes:
-    """Return compact JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        if len(body) > SMALL:
+            self.held.hold(self.clock, len(body), waits=True)
+        while len(body) > SMALL:  # in pieces: each waits until the client reads
+            await self.send_({**message, "body": body[:SMALL], "more_body": True})
+            body = body[SMALL:]
+            message = {**message, "body": body}
+        await self.send_(message)

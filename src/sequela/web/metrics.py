@@ -1,20 +1,16 @@
 """Metrics for Prometheus: requests, times, examples and batches, without data of patients."""
 
-from dataclasses import dataclass, field
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-@dataclass
 class Metrics:
     """The metrics of one server."""
 
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
         self.requests = Counter(
             "sequela_requests", "Requests", ["path", "status"], registry=self.registry
         )

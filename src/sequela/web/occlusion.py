@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.web.patients import Patient
+from sequela.web.schemas import Patient
 
 PIECES = 24
 """Number of pieces of a segment."""

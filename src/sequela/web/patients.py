@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.config import JsonDict
+from pydantic import TypeAdapter
 
 from sequela.cohort.tasks import Task
 from sequela.datasets.codes import AGE, family_of
@@ -22,57 +21,20 @@ from sequela.sequences.quantiles import bin_name
 from sequela.sequences.vocabulary import terms_of
 from sequela.serving.records import inputs_of
 from sequela.serving.served import ServedModel
+from sequela.web.schemas import TIME, Patient, validated
 
 COLUMNS = ("subject_id", "time", "code", "numeric_value")
 """The columns of a table of coded events."""
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?"
-_SCHEMA: JsonDict = {"pattern": f"^{_TIME}$"}
 _SHOWN = 64
 _OLDEST = 12
 """The last decade of age with its own code."""
-
-
-class Visit(BaseModel):
-    """The information that became available at one time."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    time: str = Field(
-        description="Time of the visit, such as 2020-01-31 or 2020-01-31T12:00, without a zone.",
-        json_schema_extra=_SCHEMA,
-    )
-    codes: list[str] = Field(default=[], description="Codes, such as ICD9CM//4280.")
-    values: dict[str, float] = Field(default={}, description="Measurements by their code.")
-
-
-class Patient(BaseModel):
-    """The record of a patient, as far as it is available at prediction time."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(default="", description="Any name; it is returned with the prediction.")
-    time: str | None = Field(
-        default=None,
-        description="Time of the prediction (default: time of the last visit).",
-        json_schema_extra=_SCHEMA,
-    )
-    age: float | None = Field(default=None, ge=0, le=130, description="Age in years at that time.")
-    static: list[str] = Field(default=[], description="Codes without a time, such as a sex.")
-    visits: list[Visit] = Field(min_length=1)
-
-
 _PATIENTS: TypeAdapter[list[Patient]] = TypeAdapter(list[Patient])
 
 
 def patients_of(said: Any) -> list[Patient]:
     """Read patients from a JSON value."""
-    try:
-        return _PATIENTS.validate_python(said)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"patient {where}: {first['msg']}; see /openapi.json") from error
+    return validated(_PATIENTS.validate_python, said, "patient")
 
 
 @dataclass(frozen=True)
@@ -232,7 +194,7 @@ def _offsets(counts: Iterable[int]) -> list[int]:
 
 def _time(said: str, name: str) -> np.datetime64:
     with suppress(ValueError):  # such as the 30th of February
-        if re.fullmatch(_TIME, said):
+        if re.fullmatch(TIME, said):
             return np.datetime64(said.replace(" ", "T"), "us")
     raise DataError(
         f"patient {name}: a time is missing or cannot be read: expected 2020-01-31 or "

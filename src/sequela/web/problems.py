@@ -1,20 +1,24 @@
 """Problem documents (RFC 9457): one JSON object with the status and a sentence."""
 
 import json
-from collections.abc import Mapping
 from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from sequela.errors import without_passwords
 
 PROBLEM = "application/problem+json"
+FAILED = "internal server error: see the log of the server"
+_SENTENCES = {
+    "Not Found": "unknown path: see /openapi.json",
+    "Method Not Allowed": "this path has another method: see /openapi.json",
+}
+"""Sentences in place of starlette's."""
 
 
-class Refusal(Exception):  # noqa: N818 - it is a response
+class Refusal(HTTPException):
     """A refused request."""
-
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, dict(headers or {})
 
 
 def document(status: int, detail: str) -> bytes:
@@ -22,3 +26,10 @@ def document(status: int, detail: str) -> bytes:
     title = HTTPStatus(status).phrase
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return without_passwords(json.dumps(said, ensure_ascii=False)).encode()
+
+
+def response_of(error: HTTPException) -> Response:
+    """Return the response to a refused request."""
+    detail = _SENTENCES.get(error.detail, error.detail)
+    body = document(error.status_code, detail)
+    return Response(body, error.status_code, error.headers, media_type=PROBLEM)

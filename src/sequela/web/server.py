@@ -5,7 +5,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -44,24 +44,20 @@ class Place:
         """``True`` if only this machine can reach it."""
         if self.host == "localhost":
             return True
-        try:
+        with suppress(ValueError):
             return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return False
 
     def listen(self) -> socket.socket:
         """Open the socket."""
-        if not 0 <= self.port <= 65535:  # noqa: PLR2004
-            raise SettingError(f"--port {self.port} is not valid: expected 0 to 65535")
         try:
             family, _, _, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            with ExitStack() as undone:
-                opened = undone.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                opened.bind(address)
-                undone.pop_all()
+            both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+            opened = socket.create_server(
+                address, family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise SettingError(
@@ -72,7 +68,6 @@ class Place:
                 f"cannot listen on {self.host}, port {self.port} ({error.strerror or error}): "
                 "choose another --host or --port"
             ) from error
-        opened.listen(_BACKLOG)
         opened.setblocking(False)  # noqa: FBT003 - no name for the argument
         return opened
 

@@ -22,10 +22,10 @@ from sequela.datasets.recordings import Recording
 from sequela.runs.folder import RunFolder
 from sequela.serving.about import Signal
 from sequela.serving.served import ServedModel
-from sequela.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.web.example import example_of
 from sequela.web.guards import Limits
 from sequela.web.occlusion import over_neighbours
+from sequela.web.schemas import BINARY, CSV, EDF, JSON, PARQUET
 
 TOKEN = "s3cret-s3cret-s3"  # noqa: S105
 QUERY = "?sfreq=173.61&unit=uV"
@@ -134,7 +134,7 @@ def test_an_answer_says_set_model_and_names(
         (b"", JSON, 422, "the body is empty"),
         (b"{", JSON, 422, "not JSON"),
         (b"[" * 50_000, JSON, 422, "nests too deeply"),
-        (b"{}", JSON, 422, "has no signal"),
+        (b"{}", JSON, 422, "key signal: Field required"),
         (b'{"signal": [NaN], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "not JSON"),
         (b'{"signal": [1e999], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "not JSON"),
         (b'{"signal": "abc", "sfreq": 173.61, "unit": "uV"}', JSON, 422, "not a list of numbers"),
@@ -142,8 +142,8 @@ def test_an_answer_says_set_model_and_names(
         (b'{"signal": [1%s], "sfreq": 173.61, "unit": "uV"}' % (b"0" * 290), JSON, 422, "beyond"),
         (b'{"signal": [1, 2, 3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "expected 178"),
         (b'{"signal": [1, 2], "sfreq": "x", "unit": "uV"}', JSON, 422, "is not a number"),
-        (b'{"examples": 3, "sfreq": 173.61, "unit": "uV"}', JSON, 422, "must be a list"),
-        (b'{"examples": [3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "not an object"),
+        (b'{"examples": 3, "sfreq": 173.61, "unit": "uV"}', JSON, 422, "be a valid list"),
+        (b'{"examples": [3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "examples.0: Input"),
         (b"\0" * 10, BINARY, 422, "a multiple of 712"),
         (b"\0\0\xc0\x7f" * 178, BINARY, 422, "not finite"),
         (b"PAR1 and no more", PARQUET, 422, "not a Parquet file"),
@@ -202,13 +202,13 @@ NUMBERS = list(range(178))
         (np.arange(1, 179).astype("<f8").tobytes(), BINARY, "little-endian float32"),
         (np.arange(1, 357).astype("<i2").tobytes(), BINARY, "little-endian float32"),
         # keys that would be ignored
-        (json.dumps({"signal": NUMBERS, "sfreqs": 1, **SAID}), JSON, "unknown key sfreqs"),
+        (json.dumps({"signal": NUMBERS, "sfreqs": 1, **SAID}), JSON, "key sfreqs: Extra inputs"),
         (
             json.dumps({"examples": [{"signal": NUMBERS, "sfreq": 256}], **SAID}),
             JSON,
-            "unknown key sfreq in example 1: expected signal, id",
+            "key examples.0.sfreq: Extra inputs are not permitted",
         ),
-        (json.dumps({"examples": [{"signal": NUMBERS}], "id": "a", **SAID}), JSON, "key id"),
+        (json.dumps({"examples": [{"signal": NUMBERS}], "id": "a", **SAID}), JSON, "key id: Extra"),
         (json.dumps({"signal": NUMBERS, "sfreq": 173.61, "unit": "µV"}), JSON, "address unit=uV"),
         (json.dumps({"signal": NUMBERS, **SAID, "sfreq": "17_3.61"}), JSON, "is not a number"),
         (json.dumps({"signal": NUMBERS, **SAID, "id": [1]}), JSON, "the id of example 1"),
@@ -280,7 +280,7 @@ def test_limits_hold(
     limits = Limits(bytes=20_000, examples=2, rate=1)
     three = json.dumps({"examples": [{"signal": segment}] * 3, **SAID}).encode()
     with client(eeg, limits) as asked:
-        assert "list of 1 to 2" in problem(post(asked, three), 422)
+        assert "the body has 3 examples: expected 2" in problem(post(asked, three), 422)
         assert "too many requests" not in post(asked, body(segment)).text
         refused = post(asked, body(segment))
         assert "(limit: 1 per second)" in problem(refused, 429)

@@ -11,9 +11,9 @@ from sequela.errors import DataError
 from sequela.serving.served import ServedModel
 from sequela.web.answers import Answers, Job
 from sequela.web.batching import joined, predicted
-from sequela.web.bodies import BINARY, CSV, JSON
 from sequela.web.guards import Limits
 from sequela.web.lanes import Lane, Process
+from sequela.web.schemas import BINARY, CSV, JSON
 
 
 class Model:

@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from tests.test_docs import fences
 
 from sequela.serving.served import ServedModel
-from sequela.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.web.patients import patients_of
+from sequela.web.schemas import BINARY, CSV, EDF, JSON, PARQUET
 
 PATH = Path(__file__).parents[3] / "docs" / "http.md"
 PAGE = PATH.read_text("utf-8")

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,21 @@ def test_a_token_is_asked_for(
         page.fill("#token", token)
         page.keyboard.press("Tab")
         expect(page.locator("#question")).to_contain_text("It predicts")
+
+
+def test_a_model_of_whole_recordings_offers_no_text(
+    browser: Browser, eeg: ServedModel, running: Callable[..., Any], files: dict[str, Path]
+) -> None:
+    signal = {**eeg.about["signal"], "preparation": {"filter": [0.5, 30.0]}}
+    model = replace(eeg, about={**eeg.about, "signal": signal})
+    with running(model) as address, opened(browser, address) as page:
+        expect(page.locator("#formats")).to_contain_text("A whole recording as EDF or BDF")
+        expect(page.locator("#paste")).to_be_hidden()
+        expect(page.locator("#try")).to_be_hidden()
+        page.click("button[type=submit]")
+        expect(page.locator("#error")).to_have_text("Choose a file.")
+        page.set_input_files("#file", files["seizure"])
+        expect(page.locator("#error")).to_contain_text("a file that ends in .edf, .bdf.")
 
 
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)

@@ -4,6 +4,8 @@ A failure is an internal error, a status, media type or schema that the document
 no response. ``--hypothesis-profile long`` sends more requests.
 """
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +37,8 @@ def test_nothing_that_is_asked_breaks_the_server(
 ) -> None:
     with running(eeg if kind == "signal" else visits) as address:
         schema = schemathesis.openapi.from_url(f"{address}openapi.json")
+        named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(schema.raw_schema)))
+        assert named == set(schema.raw_schema["components"]["schemas"]) >= {"Predictions"}
         operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
         assert len({operation.path for operation in operations}) == 7
         for operation in operations:

@@ -117,8 +117,11 @@ def test_what_cannot_be_served_is_refused(
     assert "edited" in refused(tmp_path / "edited.onnx")
     assert "nowhere" in refused(tmp_path / "nowhere.onnx")
     assert "--batch" in refused(file, "--batch", "0")
-    assert "--port 70000 is not valid" in refused(file, "--port", "70000")
-    assert "--timeout is 0" in refused(file, "--timeout", "0")
+    assert '"70000" for --port. Must be <= 65535' in refused(file, "--port", "70000")
+    assert '"0.0" for --timeout. Must be > 0' in refused(file, "--timeout", "0")
+    assert '"-1.0" for --rate. Must be >= 0' in refused(file, "--rate=-1")
+    for name in ("bytes", "examples", "length"):
+        assert f'"0" for --most-{name}. Must be >= 1' in refused(file, f"--most-{name}", "0")
 
 
 def test_each_address_of_this_machine_by_its_name_and_other_machines_with_a_token(
@@ -160,8 +163,6 @@ def test_what_this_machine_alone_reaches() -> None:
 def test_a_place_that_is_none_is_refused() -> None:
     with pytest.raises(SettingError, match="cannot listen on 192"):
         Place("192.0.2.1", 0).listen()
-    with pytest.raises(SettingError, match="--rate is -1"):
-        Limits.of(rate=-1)
 
 
 @pytest.mark.slow

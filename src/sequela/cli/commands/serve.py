@@ -9,21 +9,23 @@ from cyclopts.validators import Number
 from sequela.cli.names import TrustCode
 from sequela.errors import extra
 
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
 
 def serve(
     model: Path,
     /,
     *,
     host: str = "127.0.0.1",
-    port: int = 8000,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 8000,
     token: Annotated[bool | None, Parameter(negative="--no-token")] = None,
-    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 128,
-    threads: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
-    most_bytes: int = 32_000_000,
-    most_examples: int = 10_000,
-    most_length: int = 1_000_000,
-    timeout: float = 30.0,
-    rate: float = 0.0,
+    batch: Count = 128,
+    threads: Count = 1,
+    most_bytes: Count = 32_000_000,
+    most_examples: Count = 10_000,
+    most_length: Count = 1_000_000,
+    timeout: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
+    rate: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
     trust_code: TrustCode = False,
 ) -> None:
     """Serve a model over HTTP, with an interface for programs and a page for people.
@@ -60,7 +62,7 @@ def serve(
         from sequela.web.server import serve as serve_model
 
     place = Place(host, port)
-    limits = Limits.of(
+    limits = Limits(
         bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
     )
     wanted = not place.local if token is None else token

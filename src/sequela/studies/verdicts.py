@@ -1,4 +1,4 @@
-"""What the runs of a study show: verdicts on claims, its default and improved models, and leaks.
+"""Judge the claims of a study; compare its default and improved models, and leaks.
 
 Each claim is one number that is about, below or above a value. Its interval is for the training
 procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,

@@ -55,7 +55,7 @@ def _conclusion(content: Content) -> str:
         return "This is a quick run, so its numbers are not results."
     if main.too_few or not standing.best:
         return "The data have too few examples of a class for a conclusion."
-    default = content["beside"]
+    default = content["default_model"]
     name = default["model"] if default else standing.best.entry.name
     row = next((row for row in standing.rows if row.entry.name == name), standing.best)
     added = [_added(leak, row) for leak in content["leaks"]]
@@ -93,7 +93,7 @@ def _predicts(content: Content, row: Row) -> str:
     """Return how well the default model, or else the best, does on new data, in a sentence."""
     metric, data, models = row.entry.metric, row.entry.data, len(content["main"].plain)
     who = f"{row.entry.title}, the best of {models} models," if models > 1 else row.entry.title
-    if content["beside"]:
+    if content["default_model"]:
         who = f"Sequela's default model, {row.entry.title},"
     scale = 100 if metric.name == "accuracy" else 1
     form = ".0f" if metric.name == "accuracy" else metric.form
@@ -108,7 +108,7 @@ def _predicts(content: Content, row: Row) -> str:
         pairs = number(100 * row.value, ".0f")
         said += f": of two {data.example}s, the one with the earlier event gets the higher risk in "
         said += f"{pairs} of 100 pairs"
-    chosen = " It was chosen on the same test data." if models > 1 and not content["beside"] else ""
+    chosen = " It was chosen on the same test data." if models > 1 and not content["default_model"] else ""
     return f"{said}.{chosen}"
 
 

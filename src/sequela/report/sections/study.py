@@ -72,7 +72,7 @@ def content(
         "tally": tally(judged),
         "as_reported": _as_reported(groups),
         "improvements": improvements(study, next(iter(cohorts.values()))),
-        "beside": default_model(study, next(iter(cohorts.values()))),
+        "default_model": default_model(study, next(iter(cohorts.values()))),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),

@@ -283,7 +283,7 @@ def test_the_split_of_the_published_segments_stays_what_it_was(
     assert record.pop("key") == ""
     content = json.dumps(record).encode() + part.tobytes()
     assert hashlib.sha256(content).hexdigest() == (
-        "38c6764c76636d9508b25a49677fd555243a9b332fe40e00f788cb81c1763f14"
+        "3f521f9f856d40161a4e6c7b5176f14cff8f3e43647cd36dc3b5963de4c9d761"
     )
 
 

@@ -91,7 +91,7 @@ def load(
         >>> bonn = load("bonn", root=EXCERPTS / "bonn.parquet")
         >>> train, held_out = bonn.split(seed=0)
         >>> train.X.shape, held_out.X.shape
-        ((7429, 178), (1771, 178))
+        ((9338, 178), (2162, 178))
         >>> held_out.y[0], held_out.groups[0]
         (np.str_('tumour area'), np.str_('F006'))
     """

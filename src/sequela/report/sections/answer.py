@@ -108,7 +108,8 @@ def _predicts(content: Content, row: Row) -> str:
         pairs = number(100 * row.value, ".0f")
         said += f": of two {data.example}s, the one with the earlier event gets the higher risk in "
         said += f"{pairs} of 100 pairs"
-    chosen = " It was chosen on the same test data." if models > 1 and not content["default_model"] else ""
+    selected = models > 1 and not content["default_model"]
+    chosen = " It was chosen on the same test data." if selected else ""
     return f"{said}.{chosen}"
 
 

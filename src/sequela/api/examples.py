@@ -93,7 +93,7 @@ def load(
         >>> train.X.shape, held_out.X.shape
         ((9338, 178), (2162, 178))
         >>> held_out.y[0], held_out.groups[0]
-        (np.str_('tumour area'), np.str_('F006'))
+        (np.str_('tumour area'), np.str_('F003'))
     """
     given = SignalSettings.of(**signals) if signals else None
     if given and given.standardise:

@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!sequela\.)[a-z_]\w*\..*"),
     (r"py:exc", "NotFittedError"),
     # Annotations that are kept as text, types of a module's own, and defaults of pydantic's fields.
-    (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|SplitUnit"),
+    (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|FastAPI|SplitUnit"),
     (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier|Tensor|DataLoader"),
     (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model)"),
     (r"py:class", "FieldInfo|MinLen|Ge|Gt|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),

@@ -63,7 +63,7 @@ class Examples:
         return len(self.ids)
 
 
-Readers = Mapping[str, Callable[[bytes, Mapping[str, str]], Examples]]
+_Readers = Mapping[str, Callable[[bytes, Mapping[str, str]], Examples]]
 
 
 class Bodies:
@@ -82,14 +82,14 @@ class Bodies:
         """Read the examples of a body."""
         if not body:
             raise DataError("the body is empty: expected at least one example")
-        signals: Readers = {
+        signals: _Readers = {
             JSON: self._of_json,
             BINARY: self._of_numbers,
             PARQUET: self._of_parquet,
             CSV: self._of_csv,
             EDF: self._of_edf,
         }
-        records: Readers = {kind: partial(self._records, kind)}
+        records: _Readers = {kind: partial(self._records, kind)}
         readers = {"signal": signals, "records": records}
         found = readers[self.model.facts.kind][kind](body, said)
         if len(found) > self.most:

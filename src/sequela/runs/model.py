@@ -19,7 +19,7 @@ from sequela.runs.inside import refuse_code
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.runs.data import Examples
+    from sequela.runs import data as runs_data
     from sequela.runs.folder import RunFolder
     from sequela.runs.records import VisitInputs
     from sequela.runs.signals import SignalInputs
@@ -207,7 +207,7 @@ class TrainedModel:
             return predicted(self.entry, self.arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
-    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
+    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
 
@@ -224,7 +224,7 @@ class TrainedEnsemble:
         """The models of all members."""
         return [leaf for member in self.members for leaf in member.leaves]
 
-    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
+    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
 

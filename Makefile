@@ -9,6 +9,8 @@ LOCKED ?= $(BIN)/python -m pip install --quiet --no-compile
 
 # What pytest is given: CI also runs the slow tests, with --level all.
 TESTS ?= --level usual
+# A test that hangs ends its worker, with the lines where it waits.
+HANGS := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,7 +21,7 @@ reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
 
 test: .venv/development
-	$(BIN)/pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/pytest -n 2 --dist worksteal $(HANGS) $(TESTS)
 
 quick: TESTS = --level quick
 quick: test

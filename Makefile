@@ -9,8 +9,8 @@ LOCKED ?= $(BIN)/python -m pip install --quiet --no-compile
 
 # What pytest is given: CI also runs the slow tests, with --level all.
 TESTS ?= --level usual
-# A test that hangs ends its worker, with the lines where it waits.
-HANGS := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+# A test that hangs ends its worker, with the lines where it waits; no new worker, which may wait.
+HANGS := --max-worker-restart=0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE

@@ -412,8 +412,9 @@ def improvements(study: Study, runs: Sequence[Run]) -> list[str]:
     for _, baseline, improved in study.families:
         if {baseline, improved} <= plain.keys():
             rivals = {"its baseline": plain[baseline]}
-            _, (rival,), metric = compared_with(plain[improved], rivals)
-            sentences.append(f"{title_of(improved)} is {rival.in_words(metric)}.")
+            _, compared, metric = compared_with(plain[improved], rivals)
+            # Empty where so few groups were tested that no difference has an interval.
+            sentences += [f"{title_of(improved)} is {rival.in_words(metric)}." for rival in compared]
     return sentences
 
 

@@ -414,7 +414,8 @@ def improvements(study: Study, runs: Sequence[Run]) -> list[str]:
             rivals = {"its baseline": plain[baseline]}
             _, compared, metric = compared_with(plain[improved], rivals)
             # Empty where so few groups were tested that no difference has an interval.
-            sentences += [f"{title_of(improved)} is {rival.in_words(metric)}." for rival in compared]
+            title = title_of(improved)
+            sentences += [f"{title} is {rival.in_words(metric)}." for rival in compared]
     return sentences
 
 

@@ -3,8 +3,9 @@
 Trains each network for two epochs and fits each baseline model on the excerpts, builds the events
 of the excerpts and of the hospital in docs/tables.md, exports, predicts, scans, and writes the
 pages. Models, predictions, splits, costs and events must be the same bytes; of JSON, all but times
-and memory; of pages, the numbers. Run folders of the base must open with this commit. A file that
-differs is listed with its reason in ``benchmarks/golden.toml``, else the exit status is 1.
+and memory; of pages, the numbers. Run folders of the base and of version 0.2.0 must open with
+this commit, with their models and predictions. A file that differs is listed with its reason in
+``benchmarks/golden.toml``, else the exit status is 1.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from html import unescape
@@ -25,6 +27,7 @@ from pyarrow import parquet
 
 ROOT = Path(__file__).parent.parent
 REASONS = Path(__file__).with_suffix(".toml")
+COMMIT_OF_0_2_0 = "09c780af732f15c4cf5823d35797d2918ddfa548"
 QUICK = ["--epochs", "2"]
 OF_SIGNALS = {
     "networks": ("mlp-baseline", "mlp-improved", "cnn-baseline", "cnn-improved", "gru-baseline",
@@ -54,7 +57,9 @@ VARIES = re.compile(r"(seconds|_us|_bytes|date|time|created|environment|path|pla
 AS_BYTES = {".safetensors", ".parquet", ".csv", ".tsv"}
 _NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(?:\.\d+)?")
 _UNREAD = re.compile(r"<(script|style|svg)\b.*?</\1>|<[^>]*>", re.DOTALL)
-_OF_THE_DAY = re.compile(r"\d{4}-\d\d-\d\d\S*|[0-9a-f]{7,}|\S*[\d.]+ (?:s|ms|µs|GB|MB|kB|KB|MiB)\b")
+_OF_THE_DAY = re.compile(
+    r"\d{4}-\d\d-\d\d\S*|[0-9a-f]{7,}|\S*[\d.]+ (?:s|seconds|ms|µs|GB|MB|kB|KB|MiB)\b"
+)
 
 
 def signal_commands() -> list[list[str]]:
@@ -105,7 +110,14 @@ def record_commands() -> list[list[str]]:
     ]
 
 
-LANES = {"signals": signal_commands, "records": record_commands}
+def old_commands() -> list[list[str]]:
+    """Return the commands that version 0.2.0 runs."""
+    models = (("spectral-mlp", "bonn"), ("spectral-boosting", "bonn"), ("boosting", "mimic3"),
+        ("visits-baseline", "mimic3"), ("values-lstm", "physionet2012"))  # fmt: skip
+    return [["train", model, "--data", data, *QUICK, "--out", model] for model, data in models]
+
+
+LANES = {"signals": signal_commands, "records": record_commands, "old": old_commands}
 
 
 def work(lane: str) -> None:
@@ -136,6 +148,8 @@ def prepare(lane: str) -> None:
         exec(script, {})  # noqa: S102 # our own page
         Path("hospital/tables.toml").write_text(declaration, "utf-8")
         return
+    if lane == "old":
+        return
     Path("small.toml").write_text(STUDY, "utf-8")
     import numpy as np
 
@@ -163,8 +177,8 @@ def write_edf(path: Path, signal: Any) -> None:
     path.write_bytes(head + digital.astype("<i2").tobytes())
 
 
-def made_with(source: Path, out: Path, home: Path) -> None:
-    """Run all lanes with the package of a folder, two at a time."""
+def made_with(source: Path, out: Path, home: Path, lanes: Sequence[str]) -> None:
+    """Run the lanes with the package of a folder, at the same time."""
     settings = {
         **{name: value for name, value in os.environ.items() if name != "SEQUELA_DATA"},
         "PYTHONPATH": str(source / "src"),
@@ -182,8 +196,8 @@ def made_with(source: Path, out: Path, home: Path) -> None:
             check=True,
         )
 
-    with ThreadPoolExecutor(len(LANES)) as pool:
-        list(pool.map(run, LANES))
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(run, lanes))
 
 
 def content(path: Path) -> object:
@@ -224,15 +238,18 @@ def differences(base: Path, head: Path) -> list[str]:
     )
 
 
-def opened(base: Path) -> list[str]:
-    """Return the run folders of the base that this commit cannot open."""
+def not_opened(folder: Path) -> list[str]:
+    """Return the run folders below a folder that this commit cannot open."""
     from sequela.errors import SequelaError
     from sequela.runs.find import open_run
+    from sequela.runs.model import trained
 
     refused = []
-    for settings in sorted(base.glob("*/*/config.toml")):
+    for settings in sorted(folder.glob("*/*/config.toml")):
         try:
-            _ = open_run(settings.parent).metrics
+            run = open_run(settings.parent)
+            _ = run.metrics, run.account, run.facts, [once.predictions for once in run.runs]
+            _ = [trained(once) for once in run.runs]
         except SequelaError as error:
             refused.append(f"{settings.parent}: {error}")
     return refused
@@ -249,18 +266,20 @@ def main() -> None:
         return
     out = arguments.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
-    tree = out / "tree"
-    for command in (["prune"], ["add", "--quiet", "--detach", str(tree), arguments.base]):
-        subprocess.run(["git", "worktree", *command], cwd=ROOT, check=True)  # noqa: S603, S607
-    for name, source in (("base", tree), ("head", ROOT)):
-        made_with(source, out / name, out / "home")
+    subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)  # noqa: S607
+    for name, commit in (("base", arguments.base), ("0.2.0", COMMIT_OF_0_2_0)):
+        tree = ["--detach", str(out / "trees" / name), commit]
+        subprocess.run(["git", "worktree", "add", "--quiet", *tree], cwd=ROOT, check=True)  # noqa: S603, S607
+    for name, source in (("base", out / "trees" / "base"), ("head", ROOT)):
+        made_with(source, out / name, out / "home", ("signals", "records"))
+    made_with(out / "trees" / "0.2.0", out / "0.2.0", out / "home", ("old",))
     reasons = tomllib.loads(REASONS.read_text("utf-8")) if REASONS.exists() else {}
     changed = differences(out / "base", out / "head")
     unexplained = [file for file in changed if not any(re.search(rule, file) for rule in reasons)]
     for file in changed:
         reason = next((why for rule, why in reasons.items() if re.search(rule, file)), "NO REASON")
         print(f"{file}: {reason}")
-    refused = opened(out / "base")
+    refused = not_opened(out / "base") + not_opened(out / "0.2.0")
     print("\n".join(refused))
     print(f"{len(changed)} files differ, {len(unexplained)} without a reason")
     sys.exit(bool(unexplained or refused))

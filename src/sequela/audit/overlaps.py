@@ -17,7 +17,6 @@ from scipy.sparse import csc_array, csr_array, vstack
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import unit_of
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
-from sequela.signals import simultaneous
 from sequela.signals.windows import in_blocks
 
 REVEALING_AUROC = 0.9
@@ -112,21 +111,15 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
     return found
 
 
-def simultaneous_recordings(
-    signals: Sequence[NDArray[np.float64]], sfreq: float, part: Sequence[str]
-) -> list[Finding]:
-    """Find recordings made at the same time in two parts; see :mod:`sequela.signals.simultaneous`.
+def simultaneous_recordings(pairs: NDArray[np.int64], part: Sequence[str]) -> list[Finding]:
+    """Find recordings made at the same time in two parts.
 
-    ``signals`` are one channel of each recording (n_times,); ``part`` is empty for a recording that
-    is in several.
+    ``pairs`` are those of :func:`sequela.signals.simultaneous.pairs`, int64 (pair, 2); ``part`` is
+    empty for a recording that is in several.
     """
     parts = np.array(part, np.str_)
+    one, other = pairs[parts[pairs[:, 0]] != parts[pairs[:, 1]]].T
     found = []
-
-    def compared(one: int) -> NDArray[np.bool_]:
-        return np.asarray((parts != parts[one]) & (parts != "") & (parts[one] != ""))
-
-    one, other = simultaneous.pairs(signals, sfreq, compared=compared).T
     for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
         across = np.isin(parts[[one, other]], (first, second)).all(axis=0)
         of_second = np.concatenate([one[across], other[across]])

@@ -21,6 +21,7 @@ from sequela.sequences.tables import (
     summary_names,
     summary_table,
 )
+from sequela.signals import simultaneous
 from sequela.signals.segments import Segments, first_minutes
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _TOLERANCE = 1e-6
-_REVEALING: WeakKeyDictionary[Segments, list[Finding]] = WeakKeyDictionary()
-"""What reveals the class in segments: folds of a study divide the same ones."""
+_IN_ANY_SPLIT: WeakKeyDictionary[Segments, tuple[list[Finding], NDArray[np.int64]]] = (
+    WeakKeyDictionary()
+)
+"""What reveals the class in segments, and the pairs (pair, 2) of simultaneous recordings: folds of
+a study divide the same segments."""
 
 
 def in_parts(part: NDArray[np.int64], values: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
@@ -62,8 +66,9 @@ def find_in_segments(
 
     places = in_parts(part, np.arange(len(part)))
     recording, train = segments.recording_id, np.flatnonzero(part == _TRAIN)
-    if segments not in _REVEALING:  # in whatever parts
-        _REVEALING[segments] = windows.by_class(
+    starts, beginnings = first_minutes(segments)
+    if segments not in _IN_ANY_SPLIT:
+        revealing = windows.by_class(
             segments.signal,
             segments.label,
             segments.classes,
@@ -72,16 +77,17 @@ def find_in_segments(
             segments.sfreq,
             segments.channels or (),
         )
-    starts, beginnings = first_minutes(segments)
+        _IN_ANY_SPLIT[segments] = revealing, simultaneous.pairs(beginnings, segments.sfreq)
+    revealing, pairs = _IN_ANY_SPLIT[segments]
     ends = [*starts[1:].tolist(), len(part)]
     where = [
         PARTS[part[first]] if len(np.unique(part[first:end])) == 1 else ""
         for first, end in zip(starts.tolist(), ends, strict=True)
     ]
     return [
-        *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
+        *overlaps.simultaneous_recordings(pairs, where),
         *windows.between_parts(segments.signal, places, recording),
-        *_REVEALING[segments],
+        *revealing,
         *_foreign_scaling(scaling, Scaling.fit(segments.signal, train, robust=scaling.robust)),
     ]
 

@@ -1,8 +1,13 @@
 """What may leave the building holds no id, no date, no free text and no name of few."""
 
+import base64
 import csv
+import gzip
+import io
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +17,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.canaries import Planted, called, outputs, planted
+from tests.canaries import Planted, called, outputs, parts_of, planted
 
 from sequela.cli.app import main
 from sequela.datasets.catalog import EXCERPTS
@@ -170,3 +175,33 @@ def test_no_canary_of_physionet2012_is_shown(
     canaries = Planted(file, frozenset(map(str, ids.to_pylist())), frozenset(), frozenset())
     said = shown_of("physionet2012", file, tmp_path, capsys)
     assert_none_found(canaries, tmp_path, said)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    sum_ = zlib.crc32(kind + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + kind + data + sum_
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        chunk(b"tEXt", b"Comment\0a needle"),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a needle" * 9)),
+        chunk(b"iTXt", b"Comment\0\1\0en\0\0" + zlib.compress(b"a needle" * 9)),
+    ],
+)
+def test_the_texts_of_a_picture_are_searched(text: bytes) -> None:
+    header = chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\0"))
+    picture = b"\x89PNG\r\n\x1a\n" + header + pixels + text + chunk(b"IEND", b"")
+    assert any(b"needle" in part for part in parts_of(picture))
+
+
+def test_whatever_is_packed_is_searched() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.txt", "needle")
+    packed = base64.b64encode(gzip.compress(archive.getvalue()))
+    for content in (packed, b"%6eeedle", zlib.compress(b"a needle" * 9)):
+        assert any(b"needle" in part for part in parts_of(content))

@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import re
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +15,6 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
-_DEEPEST = 4
-_MOST = 1 << 28  # bytes of a part that is unpacked
 _ID = re.compile(r"(^|_)(row_|subject_|hadm_|icustay_|stay_|transfer_)?id$|stayid$|^uniquepid$")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"-?[\d.]*(E-?\d+)?")
@@ -122,19 +119,16 @@ def called(main: Callable[[list[str]], None], *arguments: object) -> int:
     return 0
 
 
-def parts_of(content: bytes, depth: int = 0) -> Iterator[bytes]:
+def parts_of(content: bytes, depth: int = 4) -> Iterator[bytes]:
     """Yield bytes, and what is packed in them: archives, compressed streams, base64, URLs."""
     yield content
-    if depth == _DEEPEST:
-        return
-    for inner in _unpacked(content):
-        yield from parts_of(inner, depth + 1)
+    for inner in _unpacked(content) if depth else ():
+        yield from parts_of(inner, depth - 1)
 
 
 def _unpacked(content: bytes) -> Iterator[bytes]:
     if content[:2] == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            yield file.read(_MOST)
+        yield gzip.decompress(content)
     if content[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():
@@ -142,27 +136,11 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
                 yield archive.read(name)
     if content[:1] == b"\x78":
         with suppress(zlib.error):
-            yield zlib.decompressobj().decompress(content, _MOST)
-    if content[:8] == b"\x89PNG\r\n\x1a\n":
-        yield from _texts_of_png(content)
-    for found in set(_BASE64.findall(content)):
-        text = found.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        try:
-            yield base64.b64decode(text + b"=" * (-len(text) % 4))
-        except binascii.Error:
-            continue
-    if b"%" in content and (plain := unquote_to_bytes(content)) != content:
-        yield plain
-
-
-def _texts_of_png(content: bytes) -> Iterator[bytes]:
-    """Yield the text chunks of a PNG, unpacked where they are compressed."""
-    place = 8
-    while place + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, place)
-        data = content[place + 8 : place + 8 + size]
-        if kind in (b"zTXt", b"iTXt") and b"x" in data:
-            packed = data[data.index(b"x", data.index(b"\0")) :]
-            with suppress(zlib.error):
-                yield zlib.decompressobj().decompress(packed, _MOST)
-        place += size + 12
+            yield zlib.decompressobj().decompress(content)
+    for text in set(_BASE64.findall(content)):
+        plain = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        with suppress(binascii.Error):
+            yield base64.b64decode(plain + b"=" * (-len(plain) % 4))
+    assert b"\x89PNG\r\n" not in content, "its texts are not searched"
+    if b"%" in content and (text := unquote_to_bytes(content)) != content:
+        yield text

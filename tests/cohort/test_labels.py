@@ -112,8 +112,8 @@ def test_an_edited_label_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(table, path, compression="zstd")  # the metadata stay, the bytes do not
     with pytest.raises(DataError, match=r"its SHA-256 differs.*without the metadata sequela"):
         read_labels(path)
-    # Another key, with the SHA-256 of the columns, was used until version 0.2.
-    pq.write_table(table.replace_schema_metadata({"sequela.sha256": "0" * 64}), path)
+    of_version_0_2 = table.replace_schema_metadata({"sequela.sha256": "0" * 64})
+    pq.write_table(of_version_0_2, path)
     assert read_labels(path).num_rows == 2
 
 

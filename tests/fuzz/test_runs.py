@@ -6,7 +6,6 @@ have checksums of their pages, and the manifest of the run has the checksum of t
 read from a file without its manifest must be what another reader reads.
 """
 
-import io
 import json
 import math
 import tomllib
@@ -127,21 +126,14 @@ def predictions() -> Predictions:
 def second_predictions(files: Files) -> Any:
     """Return what pyarrow reads if the checksums of all pages are right."""
     try:
-        file = io.BytesIO(files["predictions.parquet"])
+        file = pa.BufferReader(files["predictions.parquet"])
         table = pq.read_table(file, page_checksum_verification=True)
     except (pa.ArrowException, OSError):
         return None
     classes = tuple(json.loads(table.schema.metadata[b"sequela.classes"]))
-    chances = [table[f"p_{place}"].to_numpy() for place in range(len(classes))]
-    texts = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
-    return {
-        **{name: np.array(table[column].to_pylist(), str) for column, name in texts.items()},
-        "label": table["label"].to_numpy(),
-        "probabilities": np.stack(chances, 1),
-        "classes": classes,
-        **dict.fromkeys(("recording_id", "time", "event")),
-        "horizons": (),
-    }
+    chances = np.stack([table[f"p_{place}"] for place in range(len(classes))], 1)
+    texts = [np.array(table[n].to_pylist(), str) for n in ("id", "group", "subject", "split")]
+    return vars(Predictions(*texts, table["label"].to_numpy(), chances, classes))
 
 
 def labels() -> pa.Table:

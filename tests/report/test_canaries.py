@@ -177,27 +177,6 @@ def test_no_canary_of_physionet2012_is_shown(
     assert_none_found(canaries, tmp_path, said)
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG."""
-    sum_ = zlib.crc32(kind + data).to_bytes(4, "big")
-    return len(data).to_bytes(4, "big") + kind + data + sum_
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        chunk(b"tEXt", b"Comment\0a needle"),
-        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a needle" * 9)),
-        chunk(b"iTXt", b"Comment\0\1\0en\0\0" + zlib.compress(b"a needle" * 9)),
-    ],
-)
-def test_the_texts_of_a_picture_are_searched(text: bytes) -> None:
-    header = chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]))
-    pixels = chunk(b"IDAT", zlib.compress(b"\0\0"))
-    picture = b"\x89PNG\r\n\x1a\n" + header + pixels + text + chunk(b"IEND", b"")
-    assert any(b"needle" in part for part in parts_of(picture))
-
-
 def test_whatever_is_packed_is_searched() -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:

@@ -161,8 +161,7 @@ def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_
     for path in (tmp_path / "run/.lock", left / ".lock", left / "new", of_version_0_2):
         path.touch()
     fit.train(settings_of("majority-class"), tmp_path / "run", root=synthetic)
-    hidden = [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
-    assert hidden == [of_version_0_2]
+    assert [*(tmp_path / "run").glob(".*")] == [of_version_0_2]
     (tmp_path / "folds/fold-00").mkdir(parents=True)
     (tmp_path / "folds/fold-00/.lock").touch()
     cross_validate(settings_of("majority-class"), tmp_path / "folds", folds=2, root=synthetic)

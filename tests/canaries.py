@@ -1,15 +1,20 @@
 """Ids, names, dates and free text, planted in every table of a source, and looked for in bytes."""
 
+import base64
+import binascii
 import csv
 import gzip
 import io
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
-from sequela.report.share import parts_of
-
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _ID = re.compile(r"(^|_)(row_|subject_|hadm_|icustay_|stay_|transfer_)?id$|stayid$|^uniquepid$")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"-?[\d.]*(E-?\d+)?")
@@ -112,3 +117,30 @@ def called(main: Callable[[list[str]], None], *arguments: object) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def parts_of(content: bytes, depth: int = 4) -> Iterator[bytes]:
+    """Yield bytes, and what is packed in them: archives, compressed streams, base64, URLs."""
+    yield content
+    for inner in _unpacked(content) if depth else ():
+        yield from parts_of(inner, depth - 1)
+
+
+def _unpacked(content: bytes) -> Iterator[bytes]:
+    if content[:2] == b"\x1f\x8b":
+        yield gzip.decompress(content)
+    if content[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                yield name.encode()
+                yield archive.read(name)
+    if content[:1] == b"\x78":
+        with suppress(zlib.error):
+            yield zlib.decompressobj().decompress(content)
+    for text in set(_BASE64.findall(content)):
+        plain = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        with suppress(binascii.Error):
+            yield base64.b64decode(plain + b"=" * (-len(plain) % 4))
+    assert b"\x89PNG\r\n" not in content, "its texts are not searched"
+    if b"%" in content and (text := unquote_to_bytes(content)) != content:
+        yield text

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sequela import files
+from sequela.errors import OutputError
 from sequela.files import whole
 
 
@@ -32,6 +33,12 @@ def test_what_was_written_takes_its_place(tmp_path: Path) -> None:
         assert not file.exists()
     assert [p.name for p in file.parent.iterdir()] == ["a.txt"]
     assert file.read_text("utf-8") == "new"
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as error, whole(tmp_path / "a.txt") as partial:
+        (partial.parent / "missing").read_bytes()
+    assert str(error.value).startswith(f"{tmp_path / 'a.txt'}: ")
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_a_folder_whose_owner_ends_just_now_is_not_taken_for_a_leftover(
             return lock(handle)
 
         monkeypatch.setattr(files, "_lock", owner_ends_first)
-        assert list(files._of_the_dead(tmp_path / "run", files._WORK)) == []
+        assert list(files._of_the_dead(tmp_path / "run")) == []
     assert list(tmp_path.iterdir()) == []
 
 

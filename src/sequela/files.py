@@ -1,8 +1,8 @@
 """Files that appear whole or not at all, and folders that leave nothing behind.
 
-A file is first written under a random name in the same folder. That file, and each folder in use,
-are locked. A lock ends with its process, however that ends: an unlocked file or folder with such a
-name was left by a killed process, and is removed when the same file is written again.
+A file is first written in a folder with a random name next to it. Each folder in use is locked. A
+lock ends with its process, however that ends: an unlocked folder with such a name was left by a
+killed process, and is removed when the same file is written again.
 """
 
 import os
@@ -23,8 +23,8 @@ LOCK = ".lock"
 PATIENCE = 5.0
 """The seconds to wait for a locked folder: the workers of a killed process end within them."""
 _LOOK = 0.1
-_PARTIAL, _WORK = ".partial", ".work"
-_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
+_WORK = ".work"
+_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}(\.partial|{_WORK})")  # .partial until version 0.2
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
 """The folders that must stay: the place of each when links are followed, and its identity."""
 
@@ -47,12 +47,14 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         named = Path(path if error.filename is None else error.filename)
         made_for_it = named.parent == path.parent or named.is_relative_to(path)
-        raise OutputError(system_words(error, path if made_for_it else named)) from error
+        if made_for_it or is_leftover(named.parent):
+            named = path
+        raise OutputError(system_words(error, named)) from error
 
 
 @contextmanager
 def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
-    """Yield a temporary name next to ``path``, which gets the name ``path`` when all went well.
+    """Yield a temporary file near ``path``, which gets the name ``path`` when all went well.
 
     The folder is made where it is missing. After an error, ``path`` is as it was and the temporary
     file is gone, and with it the folders that were made for it. What a killed process left of the
@@ -68,26 +70,14 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         'all of it'
     """
     require_file(path)
-    with writing(path), _empty_ones_go(path):
-        make_folder(path.parent)
-        for left in _of_the_dead(path, _PARTIAL):
-            left.unlink(missing_ok=True)
-        partial, handle = _claimed(path)
-        unlock = ExitStack()
-        unlock.callback(os.close, handle)
-        try:
-            yield partial
-            if lasting:
-                _settle(partial)
-            _require_staying(path)
-            if os.name == "nt":  # an open file keeps its name there
-                unlock.close()
-            partial.replace(path)
-            if lasting:
-                _settle(path.parent)
-        finally:
-            partial.unlink(missing_ok=True)
-            unlock.close()
+    with writing(path), scratch_beside(path) as work:
+        yield work / "new"
+        if lasting:
+            _settle(work / "new")
+        _require_staying(path)
+        (work / "new").replace(path)
+        if lasting:
+            _settle(path.parent)
 
 
 def settle(folder: Path, *, deep: bool = True) -> None:
@@ -184,10 +174,10 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         ...     found, list(Path(folder).iterdir())
         ((True, True), [])
     """
-    for left in _of_the_dead(path, _WORK):
+    for left in _of_the_dead(path):
         _empty(left)
         shutil.rmtree(left, ignore_errors=True)
-    with scratch(_random(path, _WORK)) as work:
+    with scratch(path.with_name(f".{path.name}.{token_hex(8)}{_WORK}")) as work:
         with writing(path):
             make_folder(work.parent)
             work.mkdir(0o700)  # there may be records of patients in it
@@ -235,25 +225,10 @@ def _empty_ones_go(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _random(path: Path, suffix: str) -> Path:
-    """Return a random name in the same folder."""
-    return path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
-
-
-def _claimed(path: Path) -> tuple[Path, int]:
-    """Make an empty file with a random name next to ``path``, and return it with its lock."""
-    while True:
-        partial = _random(path, _PARTIAL)
-        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if _lock(handle) is not False and _is_still(handle, partial):
-            return partial, handle
-        os.close(handle)  # another process took it for one that was left
-
-
-def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield each thing that killed processes left next to ``path``, locked while it is in use."""
-    for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{suffix}"):
-        lock = left / LOCK if suffix == _WORK else left
+def _of_the_dead(path: Path) -> Iterator[Path]:
+    """Yield each folder that killed processes left next to ``path``, locked while it is in use."""
+    for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{_WORK}"):
+        lock = left / LOCK
         try:
             handle = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         except OSError:  # gone, or not ours
@@ -288,8 +263,10 @@ def _first(lock: Path) -> int:
     """Return a handle as ``_locked`` does, for a new folder: its lock is never seen unlocked."""
     if os.name == "nt":  # an open file keeps its name there
         return _waited_for(lock)
-    partial, handle = _claimed(lock)
-    partial.rename(lock)
+    unseen = lock.with_name(f"{LOCK}.{token_hex(8)}")
+    handle = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    _lock(handle)
+    unseen.rename(lock)
     return handle
 
 

@@ -176,7 +176,7 @@ def test_in_ascii(
     assert said[1] == ""
     assert "?" not in said[0]
     assert "\x1b" not in said[0]
-    assert {"data check bonn": " uV", "data list": "bonn"}.get(command, "") in said[0]
+    assert {"data check bonn": r" \xb5V", "data list": "bonn"}.get(command, "") in said[0]
     assert ("test set" in said[0]) == (command in more)
     assert len(said[0]) > 100
 

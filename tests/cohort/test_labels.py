@@ -9,7 +9,7 @@ import pytest
 from meds.schema import LabelSchema
 
 from sequela.cohort.events import Events
-from sequela.cohort.labels import UNCHECKED, read_labels, write_labels
+from sequela.cohort.labels import read_labels, write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital
 from sequela.errors import DataError, DataNotFoundError
@@ -105,18 +105,16 @@ def test_a_cohort_from_a_file_is_that_of_the_task(
     assert (theirs.flow.unit, theirs.flow.examples, theirs.flow.positives) == ("labels", 5, 2)
 
 
-def test_a_cohort_from_a_file_without_checksums_says_so(
-    tmp_path: Path, make_events: Make, rows: Callable[[], list[Row]]
-) -> None:
-    events = make_events(rows())
-    labels = select_cohort(events, in_hospital()).labels
+def test_an_edited_label_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.parquet"
-    for options, noted in (({}, True), ({"write_page_checksum": True}, False)):
-        for more in ({}, {"use_dictionary": False, "compression": "none"}):
-            pq.write_table(labels, path, **options, **more)
-            assert (UNCHECKED in cohort_of_labels(events, path).flow.notes) is noted
-    write_labels(labels, path)
-    assert UNCHECKED not in cohort_of_labels(events, path).flow.notes
+    write_labels(read_labels(written(tmp_path)), path)
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="zstd")  # the metadata stay, the bytes do not
+    with pytest.raises(DataError, match=r"its SHA-256 differs.*without the metadata sequela"):
+        read_labels(path)
+    of_version_0_2 = table.replace_schema_metadata({"sequela.sha256": "0" * 64})
+    pq.write_table(of_version_0_2, path)
+    assert read_labels(path).num_rows == 2
 
 
 @pytest.mark.parametrize("name", ["subject_id", "prediction_time", "boolean_value"])

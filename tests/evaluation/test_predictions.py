@@ -10,7 +10,6 @@ import pytest
 
 from sequela.errors import DataError, RunError, UnknownNameError
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.formats import sealed
 
 Make = Callable[..., Predictions]
 ARRAYS: dict[str, Any] = {
@@ -99,7 +98,7 @@ def test_another_parquet_file_is_refused(make_predictions: Make, tmp_path: Path)
     with pytest.raises(RunError, match="not a file of predictions"):
         Predictions.read(path)
     make_predictions().write(path)
-    sealed.write(pq.read_table(path).drop_columns(["p_1"]), path)
+    pq.write_table(pq.read_table(path).drop_columns(["p_1"]), path)
     with pytest.raises(RunError, match="p_1"):
         Predictions.read(path)
 
@@ -111,9 +110,6 @@ def test_a_file_with_bad_numbers_is_damaged(make_predictions: Make, tmp_path: Pa
     index = table.column_names.index("p_0")
     wrong = pa.array(np.full(table.num_rows, np.nan, np.float32))
     pq.write_table(table.set_column(index, "p_0", wrong), path)
-    with pytest.raises(RunError, match="their SHA-256 differs"):
-        Predictions.read(path)
-    sealed.write(table.set_column(index, "p_0", wrong), path)
     with pytest.raises(RunError, match="finite"):
         Predictions.read(path)
 

@@ -1,7 +1,9 @@
 """Files of a run folder: JSON, TOML, safetensors and Parquet.
 
 Values of JSON and TOML may be edited without a trace, so a changed value of the right kind is
-accepted, and nothing of another kind. safetensors and Parquet files have checksums.
+accepted, and nothing of another kind. Models, checkpoints and labels have checksums. Predictions
+have checksums of their pages, and the manifest of the run has the checksum of the file: what is
+read from a file without its manifest must be what another reader reads.
 """
 
 import json
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -120,6 +123,19 @@ def predictions() -> Predictions:
     return Predictions(ids, groups, groups, parts, np.arange(n) % 3, values, ("a", "b", "c"))
 
 
+def second_predictions(files: Files) -> Any:
+    """Return what pyarrow reads if the checksums of all pages are right."""
+    try:
+        file = pa.BufferReader(files["predictions.parquet"])
+        table = pq.read_table(file, page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return None
+    classes = tuple(json.loads(table.schema.metadata[b"sequela.classes"]))
+    chances = np.stack([table[f"p_{place}"] for place in range(len(classes))], 1)
+    texts = [np.array(table[n].to_pylist(), str) for n in ("id", "group", "subject", "split")]
+    return vars(Predictions(*texts, table["label"].to_numpy(), chances, classes))
+
+
 def labels() -> pa.Table:
     times = pa.array([1_000_000 * 86_400 * i for i in range(60)], pa.timestamp("us"))
     ids = pa.array(range(10_000, 10_060), pa.int64())
@@ -211,6 +227,7 @@ CASES = {
         "predictions.parquet",
         lambda path: predictions().write(path),
         lambda path: vars(Predictions.read(path)),
+        second_reader=second_predictions,
     ),
 }
 

@@ -1,8 +1,13 @@
 """What may leave the building holds no id, no date, no free text and no name of few."""
 
+import base64
 import csv
+import gzip
+import io
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +17,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.canaries import Planted, called, outputs, planted
+from tests.canaries import Planted, called, outputs, parts_of, planted
 
 from sequela.cli.app import main
 from sequela.datasets.catalog import EXCERPTS
@@ -170,3 +175,12 @@ def test_no_canary_of_physionet2012_is_shown(
     canaries = Planted(file, frozenset(map(str, ids.to_pylist())), frozenset(), frozenset())
     said = shown_of("physionet2012", file, tmp_path, capsys)
     assert_none_found(canaries, tmp_path, said)
+
+
+def test_whatever_is_packed_is_searched() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.txt", "needle")
+    packed = base64.b64encode(gzip.compress(archive.getvalue()))
+    for content in (packed, b"%6eeedle", zlib.compress(b"a needle" * 9)):
+        assert any(b"needle" in part for part in parts_of(content))

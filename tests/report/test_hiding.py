@@ -1,6 +1,7 @@
 """Counts of few patients: hidden in what is shared, shown to the owner."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ from sequela.tables.published import is_open
 
 RARE = "other", "Ainu"
 """Values of few patients: a word of the page itself, and a name that must not be found."""
+
+
+COUNTS = (
+    "examples", "subjects", "positives", "groups", "removed", "left", "candidates", "counts",
+    "confusion", "training_subjects", "examples_without_events",
+)  # fmt: skip
 
 
 def rows(people: int = 60) -> Iterator[tuple[object, ...]]:
@@ -126,6 +133,15 @@ def test_a_small_study_is_shared_without_what_reveals_people(small: Run, tmp_pat
     assert "test.confusion" in lines[1]
     assert lines[1].endswith("it is, or reveals, a count of fewer than 10 people")
     assert not any(b"Ainu" in each.read_bytes() for each in files)
+    counts: list[int] = []
+
+    def count(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts.extend(int(n) for k, v in pairs if k in COUNTS for n in re.findall(r"\d+", str(v)))
+        return dict(pairs)
+
+    json.loads((tmp_path / "out/numbers.json").read_text("utf-8"), object_pairs_hook=count)
+    assert len(counts) > 20
+    assert not [count for count in counts if 0 < count < 10]
 
 
 @pytest.mark.parametrize("variable", ["SEQUELA_HIDE_BELOW", "SEQUELA_SMALLEST_CELL"])

@@ -155,11 +155,13 @@ def test_what_a_process_that_was_killed_while_it_tidied_up_left_goes(tmp_path: P
 
 
 def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/.lock").touch()
-    (tmp_path / "run/.config.toml.0123456789abcdef.partial").touch()
+    left = tmp_path / "run/.config.toml.0123456789abcdef.work"
+    left.mkdir(parents=True)
+    of_version_0_2 = tmp_path / "run/.split.json.0123456789abcdef.partial"
+    for path in (tmp_path / "run/.lock", left / ".lock", left / "new", of_version_0_2):
+        path.touch()
     fit.train(settings_of("majority-class"), tmp_path / "run", root=synthetic)
-    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+    assert [*(tmp_path / "run").glob(".*")] == [of_version_0_2]
     (tmp_path / "folds/fold-00").mkdir(parents=True)
     (tmp_path / "folds/fold-00/.lock").touch()
     cross_validate(settings_of("majority-class"), tmp_path / "folds", folds=2, root=synthetic)

@@ -1,7 +1,6 @@
 """Settings searched: on the training and tuning parts alone, by one worker or several."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,14 +29,12 @@ from sequela.analysis.tune import FILE, tune
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
-from sequela.integrity.verified import verify_folder
 from sequela.integrity.verify import verify
 from sequela.models.registry import ModelEntry, lookup_network
 from sequela.report.pages.search_page import build_search
 from sequela.runs import fit
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.runs.manifest import seal
 from sequela.studies.settings import run_settings
 
 MODEL = "mlp-baseline"
@@ -360,20 +357,3 @@ def test_names_with_signs_are_those_of_files(
     out = Path("tu?x #1 {a}%41")
     tune(asked(), out, trials=1, root=synthetic)
     assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.trials"]
-
-
-def test_verify_finds_a_forged_search(tuned: RunFolder, synthetic: Path, tmp_path: Path) -> None:
-    shutil.copytree(tuned.path, tmp_path / "run")
-    (before,) = verify_folder(tmp_path / "run")
-    assert before.wrong == ()
-    path = tmp_path / "run" / FILE
-    for change, words in (
-        ({"learning_rate": 50.0}, "outside its search space"),
-        ({"batch_size": 17}, "batch_size is not that of the best trial"),
-    ):
-        found = tuned.json(FILE)
-        found["trials"][found["best"]]["values"] |= change
-        path.write_text(json.dumps(found))
-        seal(tmp_path / "run")
-        (after,) = verify_folder(tmp_path / "run")
-        assert any(words in each for each in after.wrong), after

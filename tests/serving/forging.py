@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from sequela.formats import sealed as seals
 from sequela.serving import about
 
 ABOUT, GRAPH = "about.json", "graph.onnx"
@@ -22,8 +23,8 @@ def sealed(metadata: bytes, graph: bytes) -> bytes:
     """Return one file of both, with the seal that a forger computes."""
     model = onnx.ModelProto()
     text = metadata.decode("utf-8", "replace")
-    helper.set_model_props(model, {about.KEY: text, about.SEAL: about.EMPTY_SEAL})
-    return about.sealed(graph + model.SerializeToString(deterministic=True))
+    helper.set_model_props(model, {about.KEY: text, about.SEAL: seals.EMPTY})
+    return seals.seal(graph + model.SerializeToString(deterministic=True), about.SEAL)
 
 
 def segments() -> np.ndarray:

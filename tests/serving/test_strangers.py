@@ -14,6 +14,7 @@ from tests.serving.forging import ABOUT, GRAPH, parts_of, sealed, segments
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError
+from sequela.formats.sealed import EMPTY, seal
 from sequela.serving import about, load
 from sequela.serving.predict import Asked, predict
 from sequela.serving.scan import Scanning, scan
@@ -86,8 +87,7 @@ def test_a_forged_graph_is_refused(
 def test_words_that_are_not_utf_8_are_refused(file: Path) -> None:
     model = file.read_bytes().replace(b"seizure", b"seiz\xffre", 1)
     begin = model.rfind(about.SEAL.encode()) + len(about.SEAL) + 2
-    end = begin + len(about.EMPTY_SEAL)
-    forgery = about.sealed(model[:begin] + about.EMPTY_SEAL.encode() + model[end:])
+    forgery = seal(model[:begin] + EMPTY.encode() + model[begin + len(EMPTY) :], about.SEAL)
     with pytest.raises(DataError, match="damaged, or not an ONNX model for this version"):
         from_bytes(forgery, "forged.onnx")
 

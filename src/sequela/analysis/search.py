@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from threadpoolctl import threadpool_limits
 
 from sequela.analysis.space import Space, changed, defaults_of, described, drawn, within
@@ -33,7 +33,6 @@ from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples
 from sequela.runs.fit import built, learn
 from sequela.runs.model import Inputs
-from sequela.runs.ranges import outside
 from sequela.training.history import History, kept_epoch
 
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
@@ -179,14 +178,9 @@ class Search:
             for each in study.get_trials(deepcopy=False, states=_DONE)
             if not _interrupted(each)
         ]
-        space = described(self.space)
         for each in trials:
-            if each["loss"] is not None and (value := outside(space, each["values"])):
-                raise SettingError(
-                    f"the storage has a trial of '{self.name}' with {value}, number "
-                    f"{each['number']}; expected values within the search space: it was not made "
-                    "by this search; choose another --name or --storage"
-                )
+            if each["loss"] is not None:
+                self._require_within(each["number"], each["values"])
         losses = {i: each["loss"] for i, each in enumerate(trials) if each["loss"] is not None}
         if not losses:
             raise RunError(
@@ -196,7 +190,7 @@ class Search:
         return {
             "name": self.name,
             "judged_by": "loss on the validation set at the epoch that is kept",
-            "space": space,
+            "space": described(self.space),
             "defaults": {n: defaults_of(self.entry, self.settings)[n] for n in self.space},
             "trials": trials,
             "best": min(losses, key=lambda index: losses[index]),
@@ -204,6 +198,19 @@ class Search:
             "method": f"TPE and median pruning of Optuna {optuna.__version__}",
             "seed": self.settings.seed,
         }
+
+    def _require_within(self, number: int, values: Mapping[str, Any]) -> None:
+        """Refuse a trial that this search cannot have drawn."""
+        for name, value in values.items():
+            try:
+                space = {name: self.space[name]}
+                create_trial(params={name: value}, distributions=space, value=0.0)
+            except (KeyError, ValueError) as error:
+                raise SettingError(
+                    f"the storage has a trial of '{self.name}' with {name} = {value!r}, number "
+                    f"{number}; expected values within the search space: it was not made by this "
+                    "search; choose another --name or --storage"
+                ) from error
 
 
 class _ByNumber(BaseSampler):

@@ -28,11 +28,7 @@ TIMED_SCHEMA = SCHEMA.append(pa.field("time", pa.float64(), nullable=False)).app
 """With the days from the prediction to what ended first, and what it was: 0 the end of follow-up,
 1 the event, 2 a competing event. ``boolean_value`` is whether the event came by the last horizon.
 """
-_REMEDY = "write it again, without the metadata sequela.sha256 if it was changed on purpose"
-UNCHECKED = (
-    "the label file has no checksums, so damage to its values cannot be noticed (pyarrow writes "
-    "them with write_page_checksum=True)"
-)
+_REMEDY = f"write it again, without the metadata {sealed.KEY} if it was changed on purpose"
 _TIMES = (
     "time, the days from the prediction to what ended first, and event: 0 for the end of "
     "follow-up, 1 for the event, 2 for a competing event"
@@ -73,11 +69,6 @@ def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
             f"infinite, or 0 days or less, or another event than 0, 1 and 2: expected {_TIMES}"
         )
     return pc.and_(pc.equal(event, 1.0), pc.less_equal(time, day))
-
-
-def checksum_notes(path: Path) -> list[str]:
-    """Return a note where damage to the values of a label file would not be noticed."""
-    return [] if sealed.is_checked(path) else [UNCHECKED]
 
 
 def read_times(path: Path) -> pa.Table:

@@ -22,7 +22,6 @@ from sequela.cohort.flow import Flow
 from sequela.cohort.labels import (
     SCHEMA,
     TIMED_SCHEMA,
-    checksum_notes,
     example_ids,
     read_labels,
     sorted_labels,
@@ -280,7 +279,7 @@ def cohort_of_labels(
     task, notes = in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     counts = (len(labels), len(labels["subject_id"].unique()), positives)
-    flow = Flow.of("labels", {}, counts=counts, notes=(*notes, *checksum_notes(path)))
+    flow = Flow.of("labels", {}, counts=counts, notes=tuple(notes))
     flow = _with_ends(flow, task, labels)
 
     def given(connection: Connection) -> tuple[pa.Table, Flow]:

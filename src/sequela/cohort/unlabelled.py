@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import checksum_notes, read_times
+from sequela.cohort.labels import read_times
 from sequela.cohort.rules import DUPLICATES, RULES, Rule
 from sequela.cohort.selection import (
     LOOK_BACK,
@@ -80,7 +80,6 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
             labels, left_out = _of_task(connection, events, task)
         else:
             labels, left_out = _of_times(connection, times)
-            notes += checksum_notes(times)
         if not len(labels):
             found = {each.reason for each in left_out}
             raise DataError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
@@ -275,7 +276,7 @@ class Predictions:
         }
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
-            sealed.write(table, partial, compression="zstd")
+            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -7,11 +7,7 @@ from pathlib import Path
 from sequela.errors import SequelaError
 from sequela.integrity.verify import verify
 from sequela.runs.find import Run, find_runs
-from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import MANIFEST, changes
-from sequela.runs.ranges import outside
-
-SEARCH = "search.json"
 
 
 @dataclass(frozen=True)
@@ -55,24 +51,6 @@ def verify_run(run: Run) -> Verified:
             agrees.append(f"all files match {MANIFEST}")
             verify(run, intervals=True)
             agrees.append("all numbers match the predictions")
-            for each in run.runs:
-                wrong += _other_search(each)
     except SequelaError as error:
         wrong.append(str(error))
     return Verified(run.path, tuple(agrees), tuple(wrong))
-
-
-def _other_search(folder: RunFolder) -> Iterator[str]:
-    """Yield sentences on trials outside their search space, and on a run without the best one."""
-    if not (folder.path / SEARCH).exists():
-        return
-    found, place = folder.json(SEARCH), folder.path / SEARCH
-    finished = [each for each in found["trials"] if each["loss"] is not None]
-    for each in finished:
-        if value := outside(found["space"], each["values"]):
-            yield f"{place}: trial {each['number']} has {value}, outside its search space"
-    settings = folder.settings
-    used = {**settings.training.model_dump(), **settings.model_settings}
-    best = min(finished, key=lambda each: each["loss"])["values"]
-    if other := [name for name, value in best.items() if used.get(name) != value]:
-        yield f"{folder.path / CONFIG}: {other[0]} is not that of the best trial in {SEARCH}"

@@ -1,51 +1,35 @@
-"""The parts of a run that are safe to publish, written to a new folder and searched."""
+"""The parts of a run that are safe to publish, written to a new folder."""
 
-import base64
-import binascii
-import gzip
-import io
 import json
 import re
 import shutil
-import struct
-import zipfile
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
 from sequela.config import SMALLEST_CELL
-from sequela.disclosure.disclosure import Hidden, as_json, is_small
+from sequela.disclosure.disclosure import Hidden, as_json
 from sequela.errors import OutputError, RunError, SettingError
 from sequela.files import scratch, writing
 from sequela.report.card import build_card
 from sequela.report.pages.build import build
 from sequela.runs.find import Run
-from sequela.runs.folder import RunFolder
+from sequela.runs.folder import COST, RunFolder
 from sequela.runs.model import FILE
 from sequela.runs.released import Released, least_named, of_people, smallest_shown
 from sequela.training.history import to_lines
 
 PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
 LEFT_OUT = "left-out.txt"
-_COPIED = ("cost.json", "environment.json")
+_COPIED = (COST, "environment.json")
+_NAMES_OF_USERS = ("title", "origin", "run")
+"""Keys of names that a user chose: of the data, their folder, and the runs of an ensemble."""
 _SHORTEST_ID = 5
 """Characters from which an id is not in a page by chance."""
-_SHORTEST_NAME = 4
 _TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
 _WORD = re.compile(rb"[0-9A-Za-z_-]+")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
-_DEEPEST = 4
-_MOST = 1 << 28  # bytes of a part that is unpacked
-_COUNTS = {
-    "examples", "subjects", "positives", "groups", "removed", "left", "candidates", "counts",
-    "confusion", "training_subjects", "examples_without_events",
-}  # fmt: skip
 
 
 def share(
@@ -76,7 +60,7 @@ def share(
         # The model may be refused, so it comes before the evaluation on the test set.
         left_out = [*_add_model(run, work, smallest)] if model else []
         left_out += _write(run, work, hide_below)
-        left_out += _search(run, work, smallest)
+        left_out += _remove_files_with_ids(run, work)
         if not any((work / name).exists() for name in (PAGE, CARD, NUMBERS)):
             raise RunError(f"nothing of {run.path} can be published: {'; '.join(left_out)}")
         if left_out:
@@ -133,81 +117,35 @@ def _add_model(run: Run, out: Path, smallest: int) -> Iterator[str]:
     shutil.copyfile(run.path / FILE, out / FILE)
 
 
-def _search(run: Run, out: Path, smallest: int) -> Iterator[str]:
-    """Delete files with an id, a rare name or a small count; yield the reason, not the value."""
-    people = of_people(run.data)
-    ids = _ids(run) if people else set()
-    names = _names_of_few(run, smallest) if people else None
-    harmless = _numbers(run)
-    for path in sorted(out.rglob("*")):
-        problem = ""
-        for part in parts_of(path.read_bytes()):
-            found = {token.rstrip(b".:+-@") for token in _TOKEN.findall(part)}
-            found |= set(_WORD.findall(part))
-            if ids & (found - harmless):
-                problem = "the id of a subject or example"
-            elif names and names.search(part):
-                problem = f"a name that fewer than {smallest} people have"
-        if people and path.name == NUMBERS:
-            leaves = _leaves(json.loads(path.read_text("utf-8")))
-            counts = [n for place, n in leaves if place[-1] in _COUNTS]
-            if any(isinstance(n, int) and is_small(n, smallest) for n in counts):
-                problem = f"a count of fewer than {smallest} people"
-        if problem:
+def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
+    """Remove each file with an id in its text; yield the reason, not the id.
+
+    Counts and names are hidden when a file is written, but users choose the names of data files,
+    columns and run folders, and a file may be named after its patient.
+    """
+    ids = _ids(run) - _numbers(run) if of_people(run.data) else set()
+    for path in sorted(out.iterdir()):
+        text = path.read_bytes()
+        tokens = {token.rstrip(b".:+-@") for token in _TOKEN.findall(text)}
+        if not ids.isdisjoint(tokens.union(_WORD.findall(text))):
             path.unlink()
-            yield f"{path.name}: it would contain {problem}"
+            yield f"{path.name}: it would contain the id of a subject or example"
 
 
 def _ids(run: Run) -> set[bytes]:
     """Return the ids of examples, subjects and groups that are too long to occur by chance."""
-    of_runs = [each.predictions for each in run.runs]
-    ids = [each for p in of_runs for each in (p.example_id, p.subject_id, p.group_id)]
-    found = np.unique(np.concatenate(ids)).tolist()
-    return {one.encode() for one in found if len(one) >= _SHORTEST_ID}
-
-
-def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
-    """Return a pattern for values of attributes, and codes, that few subjects have."""
-    found: set[str] = set()
-    subject = run.predictions.subject_id
-    common: set[str] = set()
-    for values in run.attributes.values():
-        for value in np.unique(values).tolist():
-            few = is_small(len(np.unique(subject[values == value])), smallest)
-            (found if few else common).add(value)
-    found |= {code for code, people in _people_of_codes(run).items() if people < smallest}
-    title = json.dumps(run.data.task or "")
-    templates = (Path(__file__).parent / "templates").iterdir()
-    # Page and card have the words of the templates, whoever the people are.
-    own = {word for each in templates for word in re.findall(r"\w+", each.read_text("utf-8"))}
-    found = {name for name in found - common - own if name not in title}
-    words = [re.escape(name.encode()) for name in sorted(found) if len(name) >= _SHORTEST_NAME]
-    return re.compile(rb"(?<!\w)(?:" + b"|".join(words) + rb")(?!\w)") if words else None
-
-
-def _people_of_codes(run: Run) -> Counter[str]:
-    """Count the subjects of each code, from the training set or as the audit counted."""
-    known = run.data.sequences.frequent if run.data.sequences else ()
-    counts = [(row["code"], row["training_subjects"]) for row in known]
-    for each in run.runs:
-        for finding in (*each.metrics.leaks, *each.metrics.suspicions):
-            counts += [
-                (code["name"], code["people"])
-                for code in finding.get("codes", ())
-                if code["people"] is not None
-            ]
-    found = Counter[str]()
-    for code, people in counts:
-        found[code] = max(found[code], people)
-    return found
+    predictions = [each.predictions for each in run.runs]
+    ids = [each for p in predictions for each in (p.example_id, p.subject_id, p.group_id)]
+    distinct = np.unique(np.concatenate(ids)).tolist()
+    return {id_.encode() for id_ in distinct if len(id_) >= _SHORTEST_ID}
 
 
 def _numbers(run: Run) -> set[bytes]:
     """Return numbers of a run other than ids, such as its parameters."""
-    texts = [json.dumps(run.settings.model_dump(mode="json")), json.dumps(run.environment)]
-    texts += [json.dumps(as_json(each)) for each in (run.facts, run.test, run.data)]
-    cost = run.first.path / "cost.json"
-    texts += [cost.read_text("utf-8")] if cost.exists() else []
+    records = [run.settings.model_dump(mode="json"), run.environment, run.facts, run.test, run.data]
+    cost = [run.first.json(COST)] if (run.first.path / COST).exists() else []
+    leaves = _leaves(as_json([*records, *cost]))
+    texts = [str(leaf) for place, leaf in leaves if place[-1] not in _NAMES_OF_USERS]
     return {number.encode() for text in texts for number in re.findall(r"\d+", text)}
 
 
@@ -221,49 +159,3 @@ def _leaves(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield from _leaves(each, place)
     else:
         yield place, value
-
-
-def parts_of(content: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Yield bytes, and what is packed in them: archives, compressed streams, base64, URLs."""
-    yield content
-    if depth == _DEEPEST:
-        return
-    for inner in _unpacked(content):
-        yield from parts_of(inner, depth + 1)
-
-
-def _unpacked(content: bytes) -> Iterator[bytes]:
-    if content[:2] == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            yield file.read(_MOST)
-    if content[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in archive.namelist():
-                yield name.encode()
-                yield archive.read(name)
-    if content[:1] == b"\x78":
-        with suppress(zlib.error):
-            yield zlib.decompressobj().decompress(content, _MOST)
-    if content[:8] == b"\x89PNG\r\n\x1a\n":
-        yield from _texts_of_png(content)
-    for found in set(_BASE64.findall(content)):
-        text = found.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        try:
-            yield base64.b64decode(text + b"=" * (-len(text) % 4))
-        except binascii.Error:
-            continue
-    if b"%" in content and (plain := unquote_to_bytes(content)) != content:
-        yield plain
-
-
-def _texts_of_png(content: bytes) -> Iterator[bytes]:
-    """Yield the text chunks of a PNG, unpacked where they are compressed."""
-    place = 8
-    while place + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, place)
-        data = content[place + 8 : place + 8 + size]
-        if kind in (b"zTXt", b"iTXt") and b"x" in data:
-            packed = data[data.index(b"x", data.index(b"\0")) :]
-            with suppress(zlib.error):
-                yield zlib.decompressobj().decompress(packed, _MOST)
-        place += size + 12

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS, WORDS, Split, shares
@@ -276,7 +277,7 @@ class RunFolder(StoredRun):
             metadata={"sequela.internal": INTERNAL},
         )
         with whole(self.path / ATTRIBUTES) as partial:
-            sealed.write(table, partial, compression="zstd")
+            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
 
     @property
     def test(self) -> Numbers:

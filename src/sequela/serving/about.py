@@ -1,6 +1,5 @@
 """The metadata of an exported model: one JSON object in the ONNX file."""
 
-import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -16,14 +15,12 @@ from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings, SignalSettings
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
+from sequela.formats.sealed import is_intact
 from sequela.sequences.intervals import Intervals
 from sequela.sequences.vocabulary import Vocabulary
 
 KEY = "sequela"
 SEAL = "sequela.sha256"
-EMPTY_SEAL = "0" * 64
-_BETWEEN = 2
-"""Bytes between the name of the seal and its value: the tag of the field and its length."""
 
 
 Number = int | FiniteFloat
@@ -253,25 +250,15 @@ def as_text(about: About) -> str:
     return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 
-def sealed(model: bytes) -> bytes:
-    """Replace the empty seal of a serialised model by the SHA-256 of the whole."""
-    begin = model.rfind(SEAL.encode()) + len(SEAL) + _BETWEEN
-    digest = hashlib.sha256(model).hexdigest().encode()
-    return model[:begin] + digest + model[begin + len(digest) :]
-
-
 def check_seal(model: bytes, name: str) -> None:
     """Check that the bytes of a file have sequela's metadata and the SHA-256 of the whole."""
-    begin = model.rfind(SEAL.encode())
-    if begin < 0:
+    intact = is_intact(model, SEAL)
+    if intact is None:
         raise DataError(
             f"{name}: not an ONNX model, cut short, or without sequela's metadata: expected a file "
             "that sequela export wrote; export the run again"
         )
-    begin += len(SEAL) + _BETWEEN
-    end = begin + len(EMPTY_SEAL)
-    empty = model[:begin] + EMPTY_SEAL.encode() + model[end:]
-    if hashlib.sha256(empty).hexdigest().encode() != model[begin:end]:
+    if not intact:
         raise DataError(
             f"{name}: was edited or damaged after it was exported (its SHA-256 differs): export "
             "the run again"

@@ -14,6 +14,7 @@ from sequela.errors import ModelError, RunError, extra
 from sequela.evaluation.conformal import fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
+from sequela.formats import sealed
 from sequela.models.inputs import kind_of
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
@@ -59,8 +60,8 @@ def exported(path: Path, *, trust_code: bool = False) -> bytes:
     from sequela.serving.translate import graph_of
 
     graph, text = graph_of(model), metadata.as_text(describe(folder, model))
-    helper.set_model_props(graph, {metadata.KEY: text, metadata.SEAL: metadata.EMPTY_SEAL})
-    return metadata.sealed(graph.SerializeToString(deterministic=True))
+    helper.set_model_props(graph, {metadata.KEY: text, metadata.SEAL: sealed.EMPTY})
+    return sealed.seal(graph.SerializeToString(deterministic=True), metadata.SEAL)
 
 
 def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> metadata.About:

@@ -6,13 +6,13 @@ from sequela.cli.names import HideBelow
 
 
 def share(run: Path, /, *, out: Path, model: bool = False, hide_below: HideBelow = None) -> None:
-    """Export the parts of a run that are safe to publish: page, card and numbers, checked.
+    """Export the parts of a run that are safe to publish: page, card and numbers.
 
     A run folder contains data of single people and must not be published. This command writes the
-    page, the card, the numbers, the cost and the learning curves to a new folder, and searches them
-    for ids, for names that few people have and for small counts. A file with one of these is left
-    out. left-out.txt lists what was left out and why. Counts below 10 are hidden whatever the
-    licence of the data. Evaluates the run on its test set, which is logged.
+    page, the card, the numbers, the cost and the learning curves to a new folder. Counts below 10
+    and names of such groups are hidden, whatever the licence of the data. A file with the id of a
+    person in its text, such as the name of a data file, is left out. left-out.txt lists what was
+    left out and why. Evaluates the run on its test set, which is logged.
 
     Example: `sequela share runs/visits-improved --out to-publish`
 

@@ -81,23 +81,21 @@ def test_a_csv_file_that_is_not_as_published(
     text = "".join(",".join(row) + "\n" for row in rows)
     root = tmp_path / "uci-seizure"
     root.mkdir()
-    assert no_good("uci-seizure", root, "found none, expected one .csv or .csv.gz file") == []
+    assert no_good("uci-seizure", root, "found none; expected one table of segments") == []
     file = root / "seizure.csv"
     file.write_text(text)
     ran("data", "check", "uci-seizure", "--root", root)
     assert "23 of 178 samples" in capsys.readouterr().out
     for old, new, found in (
-        (",y\n", ",label\n", "line 1: column y is missing (1 of 179 are)"),
-        (",5\n", ",7\n", "line 2: found y = 7 (outside 1 to 5), expected 5 for 'X1.V1'"),
+        (",y\n", ",label\n", ": no column 'y' (found: Unnamed, X1, X2"),
+        (",5\n", ",7\n", " row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"),
     ):
         file.write_text(text.replace(old, new, 1))
-        assert no_good("uci-seizure", root, f"{file} {found}", "use the file as published") == []
+        assert no_good("uci-seizure", root, f"{file}{found}") == []
     file.unlink()
     content = gzip.compress(text.encode())
     (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    assert (
-        no_good("uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published") == []
-    )
+    assert no_good("uci-seizure", root, "seizure.csv.gz is damaged") == []
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:

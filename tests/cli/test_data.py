@@ -104,10 +104,10 @@ def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
     assert error == ""
     assert out.splitlines()[0] == "bonn: the excerpt that ships with sequela (all 500 recordings)"
     for text in (
-        "1 channel of 4,097 samples (500 recordings) at 173.61 Hz",
-        "11,500 of 178 samples",
-        "seizure       100 recordings, -1,885 to 2,047 µV",
-        "0 recordings, 0 segments",
+        "recordings    500\n",
+        "11,500 of 178 samples at 173.61 Hz; 1,500 samples at the ends are left out\n",
+        "seizure       2,300 windows of 100 recordings, -1,885 to 2,047 µV\n",
+        "eyes open     2,300 windows of 100 recordings, -288 to 294 µV\n",
     ):
         assert text in out
 
@@ -116,8 +116,8 @@ def test_check_refuses_recordings_that_are_the_same(bonn_folder: Path, capsys: C
     shutil.copy(bonn_folder / "Z" / "Z001.txt", bonn_folder / "Z" / "Z009.txt")
     assert status("data", "check", "bonn", "--root", bonn_folder) == 2
     out, error = capsys.readouterr()
-    assert "1 recordings, 23 segments" in out
-    assert "such as Z001 = Z009: expected each recording once" in error
+    assert "recordings    11\n" in out
+    assert "recordings Z001 and Z009 have the same samples: expected each recording once" in error
 
 
 def test_check_of_tables_that_are_not_here(refused: Refused, no_data: Path) -> None:

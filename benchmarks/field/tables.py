@@ -23,19 +23,22 @@ def make_mimic4(folder: Path, scale: float) -> None:
 
 def sequences(source: str, task: str, tables: list[str] | None, root: Path, out: Path) -> str:
     """Tables to MEDS events, cohort, cut at the prediction time, vocabulary and arrays."""
+    import numpy as np
+
     from sequela.cohort.events import open_events
     from sequela.cohort.selection import select_cohort
-    from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
     from sequela.cohort.tasks import in_hospital, report_2019
     from sequela.sequences.build import build_sequences
     from sequela.tables.build import build
     from sequela.tables.hospitals import source_of
+    from sequela.tables.meds_events import read_splits
 
     asked = report_2019() if task == "report-2019" else in_hospital()
     account = build(source_of(source), root, out / "events", tables=tables)
     cohort = select_cohort(open_events(out / "events"), asked)
-    splits = read_subject_splits(out / "events/metadata/subject_splits.parquet")
-    made = build_sequences(cohort, parts_of_labels(cohort.labels, splits), out / "sequences")
+    splits = read_splits(out / "events") or {}
+    part = np.array([splits[subject] for subject in cohort.labels["subject_id"].to_pylist()])
+    made = build_sequences(cohort, part, out / "sequences")
     return f"{account.events:,} events, {len(made):,} sequences of {len(made.codes):,} codes"
 
 

@@ -105,7 +105,8 @@ def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
     assert out.splitlines()[0] == "bonn: the excerpt that ships with sequela (all 500 recordings)"
     for text in (
         "recordings    500\n",
-        "11,500 of 178 samples at 173.61 Hz; 1,500 samples at the ends are left out\n",
+        "11,500 of 178 samples at 173.61 Hz\n",
+        "  1,500 samples at the ends fill no whole window and are left out\n",
         "seizure       2,300 windows of 100 recordings, -1,885 to 2,047 µV\n",
         "eyes open     2,300 windows of 100 recordings, -288 to 294 µV\n",
     ):

@@ -153,7 +153,7 @@ def test_the_description_counts_windows_and_gives_ranges() -> None:
     assert lines[:4] == [
         "  recordings    2",
         "  subjects      not known",
-        "  windows       5 of 3 samples at 173.61 Hz; 2 samples at the ends are left out",
+        "  windows       5 of 3 samples at 173.61 Hz",
         "  channels      1",
     ]
     assert lines[4] == "  seizure       3 windows of 1 recordings, -20 to 30 µV"

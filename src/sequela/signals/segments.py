@@ -115,11 +115,10 @@ class Segments:
         """Describe the segments, as lines of text."""
         n_windows, n_chans, n_times = self.signal.shape
         people = "not known" if self.subject_id is None else f"{len(np.unique(self.subject_id)):,}"
-        windows = f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz"
         lines = {
             "recordings": f"{self.n_recordings:,}",
             "subjects": people,
-            "windows": f"{windows}; {self.n_dropped:,} samples at the ends are left out",
+            "windows": f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz",
             "channels": ": ".join(filter(None, (f"{n_chans}", ", ".join(self.channels)))),
         }
         for index, name in enumerate(self.classes):

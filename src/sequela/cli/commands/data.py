@@ -164,4 +164,5 @@ def check(
     print(f"{name}: {located.origin}")
     print(segments.describe())
     if not data_set.windows:
+        print(f"  {segments.n_dropped:,} samples at the ends fill no whole window and are left out")
         segments.require_distinct()

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from benchmarks.field import omop
 from benchmarks.field.measure import Work
 
@@ -23,8 +24,6 @@ def make_mimic4(folder: Path, scale: float) -> None:
 
 def sequences(source: str, task: str, tables: list[str] | None, root: Path, out: Path) -> str:
     """Tables to MEDS events, cohort, cut at the prediction time, vocabulary and arrays."""
-    import numpy as np
-
     from sequela.cohort.events import open_events
     from sequela.cohort.selection import select_cohort
     from sequela.cohort.tasks import in_hospital, report_2019
@@ -37,14 +36,12 @@ def sequences(source: str, task: str, tables: list[str] | None, root: Path, out:
     account = build(source_of(source), root, out / "events", tables=tables)
     cohort = select_cohort(open_events(out / "events"), asked)
     splits = read_splits(out / "events") or {}
-    part = np.array([splits[subject] for subject in cohort.labels["subject_id"].to_pylist()])
-    made = build_sequences(cohort, part, out / "sequences")
+    made = build_sequences(cohort, np.vectorize(splits.get)(cohort.subject_id), out / "sequences")
     return f"{account.events:,} events, {len(made):,} sequences of {len(made.codes):,} codes"
 
 
 def by_polars(root: Path, out: Path) -> str:
     """Join and group by hand: no times of knowledge, no rules, no account, no split."""
-    import numpy as np
     import polars as pl
 
     admissions = pl.read_csv(

@@ -60,8 +60,8 @@ def listed(edf: Edf, folder: str, text: str, **files: tuple[time, int]) -> dict[
     ]  # fmt: skip
     place = opened[0].path.parent
     (place / f"Seizures-list-{folder}.txt").write_text(text, "utf-8")
-    files = {file.path.name: file for file in opened}
-    found = of_lists(place, [*files], siena.PATTERN, partial(siena.of_list, files=files))
+    recordings = {file.path.name: file for file in opened}
+    found = of_lists(place, [*recordings], siena.PATTERN, partial(siena.of_list, files=recordings))
     return {
         name: [(e.onset, e.onset + (e.duration or 0)) for e in events]
         for name, events in found.items()

@@ -6,6 +6,7 @@ counted from the start in the header of its recording, because the starts in the
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from sequela.errors import DataError, form_of
@@ -25,7 +26,7 @@ _LATE = 1.0
 """The seconds by which a seizure may end after its recording: the lists have whole seconds."""
 
 
-def of_list(place: Path, files: dict[str, SignalFile]) -> dict[str, list[Event]]:
+def of_list(place: Path, files: Mapping[str, SignalFile]) -> dict[str, list[Event]]:
     """Read the seizures in ``files``, by name, from a list; other files are ignored.
 
     Names in the lists have errors too: a letter O for a zero, or no number where a patient has one
@@ -55,7 +56,7 @@ def of_list(place: Path, files: dict[str, SignalFile]) -> dict[str, list[Event]]
     return found
 
 
-def _name(listed: str, files: dict[str, SignalFile]) -> str:
+def _name(listed: str, files: Mapping[str, SignalFile]) -> str:
     """Return the name of the intended file."""
     stem = listed.removesuffix(".edf")
     for each in (listed, listed.replace("PNO", "PN0"), f"{stem.rstrip('-')}-1.edf"):

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from benchmarks.field import omop
 from benchmarks.field.measure import Work
 
@@ -25,23 +26,22 @@ def sequences(source: str, task: str, tables: list[str] | None, root: Path, out:
     """Tables to MEDS events, cohort, cut at the prediction time, vocabulary and arrays."""
     from sequela.cohort.events import open_events
     from sequela.cohort.selection import select_cohort
-    from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
     from sequela.cohort.tasks import in_hospital, report_2019
     from sequela.sequences.build import build_sequences
     from sequela.tables.build import build
     from sequela.tables.hospitals import source_of
+    from sequela.tables.meds_events import read_splits
 
     asked = report_2019() if task == "report-2019" else in_hospital()
     account = build(source_of(source), root, out / "events", tables=tables)
     cohort = select_cohort(open_events(out / "events"), asked)
-    splits = read_subject_splits(out / "events/metadata/subject_splits.parquet")
-    made = build_sequences(cohort, parts_of_labels(cohort.labels, splits), out / "sequences")
+    splits = read_splits(out / "events") or {}
+    made = build_sequences(cohort, np.vectorize(splits.get)(cohort.subject_id), out / "sequences")
     return f"{account.events:,} events, {len(made):,} sequences of {len(made.codes):,} codes"
 
 
 def by_polars(root: Path, out: Path) -> str:
     """Join and group by hand: no times of knowledge, no rules, no account, no split."""
-    import numpy as np
     import polars as pl
 
     admissions = pl.read_csv(

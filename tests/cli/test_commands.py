@@ -44,7 +44,7 @@ def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_starting_up_loads_nothing_heavy() -> None:
     heavy = ["torch", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "accelerate", "scipy"]
-    heavy += ["pydantic", "polars", "numpy", "pooch"]
+    heavy += ["pydantic", "polars", "numpy", "urllib.request"]
     code = (
         "import sys, sequela, sequela.cli.app\n"
         "for words in (['--help'], ['data', '--help']):\n"

@@ -81,23 +81,21 @@ def test_a_csv_file_that_is_not_as_published(
     text = "".join(",".join(row) + "\n" for row in rows)
     root = tmp_path / "uci-seizure"
     root.mkdir()
-    assert no_good("uci-seizure", root, "found none, expected one .csv or .csv.gz file") == []
+    assert no_good("uci-seizure", root, "found none; expected one table of segments") == []
     file = root / "seizure.csv"
     file.write_text(text)
     ran("data", "check", "uci-seizure", "--root", root)
     assert "23 of 178 samples" in capsys.readouterr().out
     for old, new, found in (
-        (",y\n", ",label\n", "line 1: column y is missing (1 of 179 are)"),
-        (",5\n", ",7\n", "line 2: found y = 7 (outside 1 to 5), expected 5 for 'X1.V1'"),
+        (",y\n", ",label\n", ": no column 'y' (found: Unnamed, X1, X2"),
+        (",5\n", ",7\n", " row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"),
     ):
         file.write_text(text.replace(old, new, 1))
-        assert no_good("uci-seizure", root, f"{file} {found}", "use the file as published") == []
+        assert no_good("uci-seizure", root, f"{file}{found}") == []
     file.unlink()
     content = gzip.compress(text.encode())
     (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    assert (
-        no_good("uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published") == []
-    )
+    assert no_good("uci-seizure", root, "seizure.csv.gz is damaged") == []
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
@@ -106,10 +104,11 @@ def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
     assert error == ""
     assert out.splitlines()[0] == "bonn: the excerpt that ships with sequela (all 500 recordings)"
     for text in (
-        "1 channel of 4,097 samples (500 recordings) at 173.61 Hz",
-        "11,500 of 178 samples",
-        "seizure       100 recordings, -1,885 to 2,047 µV",
-        "0 recordings, 0 segments",
+        "recordings    500\n",
+        "11,500 of 178 samples at 173.61 Hz\n",
+        "  1,500 samples at the ends fill no whole window and are left out\n",
+        "seizure       2,300 windows of 100 recordings, -1,885 to 2,047 µV\n",
+        "eyes open     2,300 windows of 100 recordings, -288 to 294 µV\n",
     ):
         assert text in out
 
@@ -118,8 +117,8 @@ def test_check_refuses_recordings_that_are_the_same(bonn_folder: Path, capsys: C
     shutil.copy(bonn_folder / "Z" / "Z001.txt", bonn_folder / "Z" / "Z009.txt")
     assert status("data", "check", "bonn", "--root", bonn_folder) == 2
     out, error = capsys.readouterr()
-    assert "1 recordings, 23 segments" in out
-    assert "such as Z001 = Z009: expected each recording once" in error
+    assert "recordings    11\n" in out
+    assert "recordings Z001 and Z009 have the same samples: expected each recording once" in error
 
 
 def test_check_of_tables_that_are_not_here(refused: Refused, no_data: Path) -> None:

@@ -144,3 +144,28 @@ def test_windows_are_numbered_in_each_recording() -> None:
     assert (found.label.tolist(), found.subject_id) == ([0, 1, 1, 0], None)
     assert found.session_id is not None
     assert found.session_id.tolist() == ["s", "t", "t", "t"]
+
+
+def test_the_description_counts_windows_and_gives_ranges() -> None:
+    first, second = a_recording("a", 10), replace(a_recording("b", 7, label=4), session_id="s")
+    first.signal[0, :3], first.signal[0, 9] = (-20, 4, 30), 99  # the last sample fills no segment
+    lines = cut([first, second], 3, CLASSES).describe().splitlines()
+    assert lines[:4] == [
+        "  recordings    2",
+        "  subjects      not known",
+        "  windows       5 of 3 samples at 173.61 Hz",
+        "  channels      1",
+    ]
+    assert lines[4] == "  seizure       3 windows of 1 recordings, -20 to 30 µV"
+    assert lines[5] == "  tumour area   0 windows of 0 recordings"
+    assert lines[8].startswith("  eyes open     2 windows of 1 recordings, ")
+
+
+def test_recordings_with_the_same_samples_are_named() -> None:
+    first = a_recording("a", 9)
+    other = replace(first, recording_id="b", signal=first.signal.copy())
+    third = replace(first, recording_id="c", signal=first.signal.copy())
+    other.signal[0, 8] += 1
+    cut([first, other], 3, CLASSES).require_distinct()
+    with pytest.raises(DataError, match="recordings a and c have the same samples: expected each"):
+        cut([first, other, third], 3, CLASSES).require_distinct()

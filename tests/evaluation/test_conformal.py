@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
-SCORES: list[conformal.Score] = ["LAC", "APS"]
 
 
 def tuning(made: Predictions) -> Predictions:
@@ -24,11 +22,9 @@ def tuning(made: Predictions) -> Predictions:
 def test_scores_by_hand(make_predictions: Make) -> None:
     made = make_predictions(classes=3, groups=1, per_group=1)
     made = replace(made, probabilities=np.array([[0.25, 0.5, 0.25]], dtype=np.float32))
-    assert conformal.Conformal("LAC", 0.9, 0.6).sets(made).tolist() == [[False, True, False]]
-    assert conformal.Conformal("LAC", 0.9, 0.75).sets(made).tolist() == [[True, True, True]]
-    # Sums: 0.5, then 0.75 for the first of equals, then 1.
-    assert conformal.Conformal("APS", 0.9, 0.75).sets(made).tolist() == [[True, True, False]]
-    assert conformal.Conformal("LAC", 0.9, 0.4).sets(made).sum() == 0
+    assert conformal.Conformal(0.9, 0.6).sets(made).tolist() == [[False, True, False]]
+    assert conformal.Conformal(0.9, 0.75).sets(made).tolist() == [[True, True, True]]
+    assert conformal.Conformal(0.9, 0.4).sets(made).sum() == 0
 
 
 @given(st.integers(1, 40), st.floats(0.05, 0.95), st.integers(0, 1000))
@@ -43,16 +39,13 @@ def test_with_one_example_a_group_it_is_the_ranked_score(
     assert rule.cutoff == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("per_group", [1, 6])
-def test_the_promise_is_kept_for_new_groups(
-    make_predictions: Make, score: conformal.Score, per_group: int
-) -> None:
+def test_the_promise_is_kept_for_new_groups(make_predictions: Make, per_group: int) -> None:
     covered = []
     for seed in range(150):
         made = make_predictions(groups=49, per_group=per_group, classes=4, seed=seed)
         new = make_predictions(groups=30, per_group=per_group, classes=4, seed=10_000 + seed)
-        sets = conformal.fit_conformal(tuning(made), 0.8, score).sets(new)
+        sets = conformal.fit_conformal(tuning(made), 0.8).sets(new)
         covered.append(sets[np.arange(new.n_examples), new.label].mean())
     error = np.std(covered) / np.sqrt(len(covered))
     assert 0.8 - 3 * error < np.mean(covered) < 0.8 + 1 / 50 + 3 * error
@@ -97,9 +90,6 @@ def test_what_cannot_be_promised_is_refused(make_predictions: Make) -> None:
         conformal.fit_conformal(made)
     with pytest.raises(SettingError, match="promised coverage is 90"):
         conformal.fit_conformal(tuning(made), 90)
-    unknown: Any = "RAPS"
-    with pytest.raises(SettingError, match="no conformal score 'RAPS'"):
-        conformal.fit_conformal(tuning(made), 0.9, unknown)
     rule = conformal.fit_conformal(tuning(made))
     with pytest.raises(DataError, match="empty"):
         conformal.check_coverage(rule, made.part("train"), np.random.default_rng(0))

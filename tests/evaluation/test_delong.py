@@ -1,9 +1,7 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.stats
 import sklearn.metrics
 from numpy.typing import NDArray
 
@@ -94,33 +92,11 @@ def test_copies_of_the_examples_are_no_evidence() -> None:
     assert copied.n_groups == once.n_groups == 109
 
 
-def test_the_interval_is_on_the_logit_scale(make_predictions: Make) -> None:
-    made = make_predictions(groups=80, per_group=1)
-    found = delong.delong_interval(made, level=0.9)
-    areas = delong.areas(made.label == 1, made.score[:, None], made.group_index)
-    area, error = areas.area[0], np.sqrt(areas.covariance[0, 0])
-    for bound, sign in ((found.low, -1), (found.high, 1)):
-        tail = (np.log(bound / (1 - bound)) - np.log(area / (1 - area))) / (
-            error / area / (1 - area)
-        )
-        assert tail == pytest.approx(sign * scipy.stats.norm.ppf(0.95), abs=1e-6)
-    assert found.method == "DeLong, logit scale"
-    assert delong.delong_interval(make_predictions()).method.startswith("DeLong over groups")
-
-
-def test_a_perfect_separation_has_the_exact_bound(make_predictions: Make) -> None:
-    made = make_predictions(groups=21, per_group=2, one_class_per_group=True)
-    made = replace(made, probabilities=np.eye(2, dtype=np.float32)[made.label])
-    found = delong.delong_interval(made)
-    assert found.method == "exact binomial over groups"
-    assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 10), 1))
-
-
 def test_one_group_with_the_class_is_too_few(make_predictions: Make) -> None:
     made = make_predictions(groups=5, one_class_per_group=True)
     made = made.where((made.label == 0) | (made.group_id == "g001"))
     with pytest.raises(DataError, match="1 groups hold one of the classes"):
-        delong.delong_interval(made)
+        delong.areas(made.label == 1, made.score[:, None], made.group_index)
 
 
 def test_two_groups_of_each_class_are_enough() -> None:

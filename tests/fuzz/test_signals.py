@@ -95,34 +95,38 @@ def uci_text() -> Files:
 
 
 def second_uci(files: Files) -> Any:
-    """Return a row a chunk, all chunks of a recording, numbers as in the Bonn files."""
+    """Return a row a chunk, all chunks of a recording, columns by name, numbers of any notation."""
     (content,) = files.values()
     try:
         text = content.decode("utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    except (UnicodeDecodeError, csv.Error):
+        header, *rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except (UnicodeDecodeError, csv.Error, ValueError):
         return None
-    if "\0" in text or not text.endswith(("\n", "\r")) or len(rows) < 2:
-        return None
-    if rows[0][1:] != [*(f"X{i}" for i in range(1, 179)), "y"]:
+    columns = {name: place for place, name in enumerate(header) if place}
+    samples = [name for name in columns if name.startswith("X")]
+    published = [f"X{i}" for i in range(1, 179)]
+    if "\0" in text or sorted(samples) != sorted(published) or len(set(header)) < len(header):
         return None
     ids = uci_seizure.recording_ids()
-    chunks: dict[str, dict[int, list[int]]] = {}
-    for row in rows[1:]:
-        match = re.fullmatch(r"X([0-9]{1,4})\.(.+)", row[0])
+    chunks: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        match = re.fullmatch(r"X([0-9]{1,4})\.(.+)", row[0].strip())
         if match is None or match[2] not in ids or not 1 <= int(match[1]) <= 23:
             return None
-        if len(row) != 180 or not all(re.fullmatch(NUMBER, cell) for cell in row[1:]):
-            return None
         recording_id, chunk = ids[match[2]], int(match[1])
-        *numbers, label = map(int, row[1:])
         signal = chunks.setdefault(recording_id, {})
-        if label != "SFNOZ".index(recording_id[0]) + 1 or chunk in signal:
+        if "y" not in columns or len(row) != len(header) or chunk in signal:
             return None
-        if not all(-32768 <= number <= 32767 for number in numbers):
+        if row[columns["y"]].strip() != str("SFNOZ".index(recording_id[0]) + 1):
+            return None
+        try:
+            numbers = [float(row[columns[name]]) for name in published]
+        except ValueError:
+            return None
+        if not all(number.is_integer() and -32768 <= number <= 32767 for number in numbers):
             return None
         signal[chunk] = numbers
-    if not all(len(signal) == 23 for signal in chunks.values()):
+    if not chunks or not all(len(signal) == 23 for signal in chunks.values()):
         return None
     return {
         name: ["SFNOZ".index(name[0]), bonn.SFREQ, joined(signal)]
@@ -130,7 +134,7 @@ def second_uci(files: Files) -> Any:
     }
 
 
-def joined(chunks: dict[int, list[int]]) -> Any:
+def joined(chunks: dict[int, list[float]]) -> Any:
     return np.concatenate([chunks[n] for n in sorted(chunks)])[None].astype(np.float32)
 
 

@@ -17,7 +17,7 @@ from tests.test_docs import call, commands, fences
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
-from sequela.signals.event_files import of_summaries, table
+from sequela.signals.event_files import of_summary, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
 SECONDS = 180
@@ -141,5 +141,6 @@ def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> No
 
 
 def test_the_published_summary_is_read(real_data: Path) -> None:
-    (seizure,) = of_summaries(real_data / "edf-samples", ["chb08_02.edf"])["chb08_02.edf"]
+    (place,) = (real_data / "edf-samples").glob("*-summary.txt")
+    (seizure,) = of_summary(place)["chb08_02.edf"]
     assert (seizure.onset, seizure.duration) == (2670, 171)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf, fisher_exact
 from tests.real.conftest import LARGE, Built
 
@@ -11,7 +12,6 @@ from sequela.cohort.events import open_events
 from sequela.cohort.question import ask
 from sequela.cohort.rules import DUPLICATES, RULES
 from sequela.cohort.selection import Cohort, select_cohort
-from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
 from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
 from sequela.config import SequenceSettings
 from sequela.datasets.catalog import lookup
@@ -22,16 +22,23 @@ from sequela.sequences.tables import bag_of_codes
 from sequela.studies.mortality import COHORTS, STUDY
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
+from sequela.tables.meds_events import read_splits
 
 
 def removed(cohort: Cohort) -> dict[str, int]:
     return {step.rule: step.removed for step in cohort.flow.steps if step.removed}
 
 
+def parts_of(cohort: Cohort) -> NDArray[np.int64]:
+    splits = read_splits(cohort.events.root)
+    assert splits
+    return np.array([splits[subject] for subject in cohort.labels["subject_id"].to_pylist()])
+
+
 def cut(cohort: Cohort, folder: Path) -> Sequences:
-    splits = read_subject_splits(cohort.events.root / "metadata/subject_splits.parquet")
-    part = parts_of_labels(cohort.labels, splits)
-    return build_sequences(cohort, part, folder / "sequences", SequenceSettings(icd_digits=0))
+    return build_sequences(
+        cohort, parts_of(cohort), folder / "sequences", SequenceSettings(icd_digits=0)
+    )
 
 
 def test_the_report_on_the_mimic3_demo(built: Built, tmp_path: Path) -> None:
@@ -145,8 +152,7 @@ def test_after_discharge_the_follow_up_bounds_what_is_asked(built: Built) -> Non
 def test_order_of_rows_does_not_matter(built: Built, tmp_path: Path) -> None:
     """The arrays of the demo are the same whatever DuckDB's threads and spilling do."""
     cohort = select_cohort(open_events(built("mimic3")), in_hospital())
-    splits = read_subject_splits(cohort.events.root / "metadata/subject_splits.parquet")
-    part = parts_of_labels(cohort.labels, splits)
+    part = parts_of(cohort)
     roomy = build_sequences(cohort, part, tmp_path / "roomy")
     tight = build_sequences(cohort, part, tmp_path / "tight", memory_limit="60MB")
     bags = [bag_of_codes(each, np.arange(len(each))).toarray() for each in (roomy, tight)]

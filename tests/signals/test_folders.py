@@ -285,6 +285,10 @@ def test_bids(edf: Edf, tmp_path: Path) -> None:
             "sub-02 is not in participants.tsv",
         ),
         (
+            lambda p: (p / "participants.tsv").write_text("participant_id\tgroup\nsub-01\n"),
+            "participants.tsv line 2: 1 fields; expected 2",
+        ),
+        (
             lambda p: (p / "sub-01/eeg/sub-01_task-rest_eeg.edf").rename(
                 p / "sub-02/sub-01_eeg.edf"
             ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from sequela.config import SignalSettings
 from sequela.errors import DataError
 from sequela.intake.describe_signals import propose
+from sequela.signals import siena
 from sequela.signals.edf import EdfFile
+from sequela.signals.event_files import of_lists
 from sequela.signals.reading import read
-from sequela.signals.siena import of_lists
 
 Edf = Callable[..., Path]
 
@@ -58,7 +60,8 @@ def listed(edf: Edf, folder: str, text: str, **files: tuple[time, int]) -> dict[
     ]  # fmt: skip
     place = opened[0].path.parent
     (place / f"Seizures-list-{folder}.txt").write_text(text, "utf-8")
-    found = of_lists(place, opened)
+    recordings = {file.path.name: file for file in opened}
+    found = of_lists(place, [*recordings], siena.PATTERN, partial(siena.of_list, files=recordings))
     return {
         name: [(e.onset, e.onset + (e.duration or 0)) for e in events]
         for name, events in found.items()

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, DataNotFoundError
 from sequela.signals import uci_seizure
-from sequela.signals.uci_seizure import make_unique, recording_ids
+from sequela.signals.uci_seizure import recording_ids
 
 HEADER = ["Unnamed", *(f"X{sample}" for sample in range(1, 179)), "y"]
 
@@ -83,24 +81,18 @@ def test_a_compressed_file_in_a_folder_is_read(tmp_path: Path, recordings: list[
     assert len(uci_seizure.read(tmp_path)) == 3
 
 
-@given(st.lists(st.sampled_from(["a", "a1", "a2", "a11", "b", "b1", ""]), max_size=25))
-def test_make_unique_follows_its_definition(names: list[str]) -> None:
-    # Slowly: from 1 on for each repeated name, whatever is neither given nor already made.
+def test_names_follow_the_definition_of_r() -> None:
+    # make.unique(sep = ""), slowly: the smallest number from 1 on that makes a name which is
+    # neither one of the names to make unique nor already made.
+    given = ["V1", *(f"V1.{number}" for number in range(1, 100))] * 5
     made: list[str] = []
-    for position, name in enumerate(names):
-        unique = name
-        if name in names[:position]:
-            number = 1
-            while (unique := f"{name}{number}") in [*names, *made]:
-                number += 1
+    for position, name in enumerate(given):
+        unique, number = name, 0
+        while unique in made or (position >= 100 and unique in given):
+            number += 1
+            unique = f"{name}{number}"
         made.append(unique)
-    assert make_unique(names) == made
-
-
-def test_make_unique_as_in_the_manual_of_r() -> None:
-    # From the examples of ?make.unique, with sep = "" where the manual has the default ".".
-    assert make_unique(["a", "a", "a"]) == ["a", "a1", "a2"]
-    assert make_unique(["a", "a", "a2", "a"]) == ["a", "a1", "a2", "a3"]
+    assert [*recording_ids()] == made
 
 
 def test_known_names() -> None:
@@ -149,19 +141,20 @@ def test_names_do_not_count_the_recordings_through() -> None:
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (4, 7, "NaN", "line 6: found 'NaN' in column X7, expected a whole number"),
-        (4, 7, "", "line 6: found '' in column X7"),
-        (4, 7, "inf", "line 6: found 'inf' in column X7"),
-        (4, 7, "12.5", "line 6: found '12.5' in column X7"),
-        (4, 7, "40000", "line 6: found '40000' in column X7"),
-        (4, 179, "0", "line 6: found y = 0 .outside 1 to 5., expected"),
-        (4, 179, "6", "line 6: found y = 6 .outside 1 to 5., expected"),
-        (4, 0, "X24.V1", "line 6: found id 'X24.V1', expected X1 to X23"),
-        (4, 0, "X2.V2", "line 6: found id 'X2.V2'"),
-        (4, 0, "V1.6", "line 6: found id 'V1.6'"),
+        (4, 7, "NaN", "row 5: nan in column X7; expected a whole number"),
+        (4, 7, "", "row 5: nan in column X7"),
+        (4, 7, "inf", "row 5: inf in column X7"),
+        (4, 7, "12.5", "row 5: 12.5 in column X7"),
+        (4, 7, "40000", "row 5: 40000 in column X7"),
+        (4, 7, "x", "line 6: column X7 holds a value of the form 'a'; expected a number"),
+        (4, 179, "0", "row 5: y is '0'; expected"),
+        (4, 179, "6", "row 5: y is '6'; expected"),
+        (4, 0, "X24.V1", "row 5: id 'X24.V1'; expected X1 to X23"),
+        (4, 0, "X2.V2", "row 5: id 'X2.V2'"),
+        (4, 0, "V1.6", "row 5: id 'V1.6'"),
     ],
 )
-def test_a_spoilt_field_is_named_with_its_line(
+def test_a_spoilt_field_is_named_with_its_row(
     tmp_path: Path,
     recordings: list[Recording],
     row: int,
@@ -182,28 +175,23 @@ def test_a_spoilt_field_is_named_with_its_line(
     [
         (
             lambda rows: [*rows[:10], [*rows[10][:-1], 1 + rows[10][-1] % 5], *rows[11:]],
-            "line 12: found y = 3, expected",
+            "row 11: y is '3'; expected",
         ),
         (
             lambda rows: [*rows[:9], rows[2], *rows[9:]],
-            r"line 11: found id '.*' again, expected it only on line 4",
+            r"row 10: id '.*' again; expected it only in row 3",
         ),
         (
             lambda rows: [row for row in rows if row[0] not in {"X3.V1.3", "X17.V1.3"}],
-            r"Z004 \(name V1.3\) lacks chunk 3, 17 of 23",
+            "21 rows of recording Z004; expected all 23",
         ),
         (
             lambda rows: [*rows[:20], rows[20][:100], *rows[21:]],
-            "line 22: found 100 fields, expected 180",
-        ),
-        # Lines are counted past empty ones.
-        (
-            lambda rows: [*rows[:2], [], *rows[2:6], [*rows[6][:-1], 9], *rows[7:]],
-            "line 9: found y = 9 ",
+            "line 22: 100 fields; expected 180",
         ),
     ],
 )
-def test_spoilt_rows_are_named_with_their_line(
+def test_spoilt_rows_are_named(
     tmp_path: Path, recordings: list[Recording], change: Callable[[Any], Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
@@ -213,8 +201,9 @@ def test_spoilt_rows_are_named_with_their_line(
 @pytest.mark.parametrize(
     ("places", "message"),
     [
-        ([*range(7), *range(8, 180)], r"line 1: column X7 is missing \(1 of 179"),
-        ([0, 2, 1, *range(3, 180)], "line 1: the columns are in another order"),
+        ([*range(7), *range(8, 180)], r"177 columns of samples \(missing: X7\)"),
+        ([*range(1, 180)], r"177 columns of samples \(missing: X1\)"),
+        ([*range(179)], "no column 'y'"),
     ],
 )
 def test_columns_that_are_not_those_published(
@@ -226,12 +215,20 @@ def test_columns_that_are_not_those_published(
         uci_seizure.read(file)
 
 
+def test_columns_are_read_by_name(tmp_path: Path, recordings: list[Recording]) -> None:
+    places = [0, 179, 2, 1, *range(178, 2, -1)]
+    rows = [[row[at] for at in places] for row in rows_of(recordings)]
+    file = write(tmp_path / "seizure.csv", rows, header=[HEADER[at] for at in places])
+    for read, original in zip(uci_seizure.read(file), recordings, strict=True):
+        np.testing.assert_array_equal(read.signal, original.signal[:, :4094])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("seizure.csv", b"", "empty; expected a header and rows"),
-        ("seizure.csv", f"{','.join(HEADER)}\n".encode(), "line 1: found no row"),
-        ("seizure.csv", b"\x00\xff\xfe" * 50, "line 1: found byte 0xff, which is not UTF-8"),
+        ("seizure.csv", f"{','.join(HEADER)}\n".encode(), "no row below the header"),
+        ("seizure.csv", b"\x00\xff\xfe" * 50, "not UTF-8 text"),
         ("seizure.csv.gz", b"no gzip", "is damaged"),
         ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000, mtime=0)[:40], "is damaged"),
     ],
@@ -255,11 +252,11 @@ def test_a_file_broken_off_inside_the_rows_is_refused(
 
 
 def test_the_file_must_be_one(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFoundError, match="found none, expected one"):
+    with pytest.raises(DataError, match="found none; expected one"):
         uci_seizure.read(tmp_path)
     with pytest.raises(DataNotFoundError, match="does not exist"):
         uci_seizure.read(tmp_path / "nowhere")
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).touch()
-    with pytest.raises(DataError, match=r"found a\.csv, b\.csv, expected one"):
+    with pytest.raises(DataError, match=r"found a\.csv, b\.csv; expected one"):
         uci_seizure.read(tmp_path)

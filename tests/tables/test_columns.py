@@ -54,9 +54,9 @@ def test_text(texts: list[str | None]) -> None:
 PATH = """
 import sys
 from pathlib import Path
+import numpy as np
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import select_cohort
-from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
 from sequela.cohort.tasks import report_2019
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
@@ -65,8 +65,10 @@ root, out = Path(sys.argv[1]), Path(sys.argv[2])
 build(source_of("mimic3"), root, out / "events", tables=["DIAGNOSES_ICD"])
 cohort = select_cohort(open_events(out / "events"), report_2019())
 from sequela.sequences.build import build_sequences
-splits = read_subject_splits(out / "events/metadata/subject_splits.parquet")
-build_sequences(cohort, parts_of_labels(cohort.labels, splits), out / "sequences")
+from sequela.tables.meds_events import read_splits
+splits = read_splits(out / "events")
+part = [splits[subject] for subject in cohort.labels["subject_id"].to_pylist()]
+build_sequences(cohort, np.array(part), out / "sequences")
 heavy = ("pandas", "polars", "pyspark", "scipy", "sklearn", "torch")
 print([name for name in heavy if name in sys.modules])
 """

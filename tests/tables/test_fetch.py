@@ -1,17 +1,13 @@
 """Fetching, against a local HTTP server that also misbehaves."""
 
-import gc
 import io
-import logging
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,8 +18,6 @@ from sequela.errors import DataNotFoundError, DownloadError, UnknownNameError
 from sequela.intake import fetch
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
-# pooch leaves the answer of a request that failed to the garbage collector, and Python 3.13 warns.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def zip_of(files: dict[str, bytes]) -> bytes:
@@ -122,7 +116,7 @@ class Server:
 @pytest.fixture
 def server(zips: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(fetch, "PAUSE", 0)
     served = Server(zips)
     thread = threading.Thread(target=served.http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -130,13 +124,6 @@ def server(zips: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     served.http.shutdown()
     served.http.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def answers_left() -> Iterator[None]:
-    """Collect what pooch leaves while the warning is still ignored."""
-    yield
-    gc.collect()
 
 
 def names(folder: Path) -> list[str]:
@@ -174,9 +161,7 @@ def test_each_file_is_a_line_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    pooch.get_logger().setLevel("INFO")
     fetch.get("bonn", server.url)
-    assert not pooch.get_logger().isEnabledFor(logging.INFO)
     out, error = capsys.readouterr()
     sizes = {letter: f"{len(zips[f'/{letter}.zip']):,}" for letter in "ZONFS"}
     assert out == ""
@@ -191,8 +176,8 @@ def test_each_file_is_a_line_where_there_is_no_terminal(
         ("length_too_long", "could not be fetched"),
         ("length_too_short", "it is damaged"),
         ("web_page", "it is a web page, such as sites send to check for a browser"),
-        ("unavailable", "could not be fetched .503"),
-        ("forbidden", "could not be fetched .403"),
+        ("unavailable", "could not be fetched .HTTP Error 503"),
+        ("forbidden", "could not be fetched .HTTP Error 403"),
         ("empty", "it is damaged"),
     ],
 )

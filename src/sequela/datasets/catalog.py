@@ -9,6 +9,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
+from platformdirs import user_cache_path
+
 from sequela.datasets.recordings import Recording, Signals
 from sequela.errors import DataNotFoundError, SettingError, install, unknown_name
 from sequela.formats.opened import Sums
@@ -240,9 +242,7 @@ _NOT_OF: "Mapping[DataKind, Mapping[SplitUnit, str]]" = {
 
 def cache_folder(name: str) -> Path:
     """Return the folder of ``sequela data get`` for a data set, in the user's cache."""
-    import pooch
-
-    return Path(pooch.os_cache("sequela")) / name
+    return user_cache_path("sequela") / name
 
 
 def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording], Located]:

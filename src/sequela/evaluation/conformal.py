@@ -1,7 +1,6 @@
 """Prediction sets with a guaranteed coverage of the true class (split conformal prediction)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +11,27 @@ from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
 
-Score = Literal["LAC", "APS"]
+SCORE = "LAC"
+"""1 - the probability of a class (Sadinle, Lei & Wasserman 2019): the smallest sets."""
 
 
 @dataclass(frozen=True)
 class Conformal:
     """A rule that turns probabilities into sets of the classes whose score is at most the cutoff.
 
-    ``LAC`` scores 1 - probability (Sadinle, Lei & Wasserman 2019): the smallest sets, some of them
-    empty. ``APS`` sums the probabilities down to the class (Romano, Sesia & Candès 2020, not
-    randomised): larger sets, more even over easy and hard examples. ``promised`` is the guaranteed
-    share of new groups' examples whose set holds the true class.
+    Some sets are empty. ``promised`` is the guaranteed share of new groups' examples whose set
+    holds the true class.
     """
 
-    score: Score
     promised: float
     cutoff: float
 
     def sets(self, predictions: Predictions) -> NDArray[np.bool_]:
         """Return the classes in the set of each example: bool (example, class)."""
-        return _scores(predictions, self.score) <= self.cutoff
+        return _scores(predictions) <= self.cutoff
 
 
-def fit_conformal(tuning: Predictions, promised: float = 0.9, score: Score = "LAC") -> Conformal:
+def fit_conformal(tuning: Predictions, promised: float = 0.9) -> Conformal:
     """Fit the rule with the guaranteed coverage for examples of a new group.
 
     Examples of one group are alike, so each counts as its share of the group, and a new group as
@@ -43,35 +40,26 @@ def fit_conformal(tuning: Predictions, promised: float = 0.9, score: Score = "LA
     sets hold all classes.
 
     Raises:
-        SettingError: If the coverage is not between 0 and 1, or the score does not exist.
+        SettingError: If the coverage is not between 0 and 1.
         SplitError: If there are predictions for the test set.
         DataError: If there are none.
     """
     refuse_held_out(tuning, "sets are fitted")
     if not 0 < promised < 1:
         raise SettingError(f"the promised coverage is {promised}: expected between 0 and 1")
-    of_label = _scores(tuning, score)[np.arange(tuning.n_examples), tuning.label]
+    of_label = _scores(tuning)[np.arange(tuning.n_examples), tuning.label]
     group = tuning.group_index
     size = np.bincount(group)
     weight = 1 / (size[group] * (len(size) + 1))
     order = np.argsort(of_label, kind="stable")
     reached = np.cumsum(weight[order]) >= promised - 1e-12
     cutoff = float(of_label[order][np.argmax(reached)]) if reached.any() else np.inf
-    return Conformal(score, promised, cutoff)
+    return Conformal(promised, cutoff)
 
 
-def _scores(predictions: Predictions, score: Score) -> NDArray[np.float64]:
+def _scores(predictions: Predictions) -> NDArray[np.float64]:
     """Compute the nonconformity of each class: float64 (example, class)."""
-    chance = predictions.probabilities.astype(np.float64)
-    if score == "LAC":
-        return 1 - chance
-    if score == "APS":
-        order = np.argsort(-chance, axis=1, kind="stable")
-        summed = np.cumsum(np.take_along_axis(chance, order, axis=1), axis=1)
-        scores = np.empty_like(chance)
-        np.put_along_axis(scores, order, summed, axis=1)
-        return scores
-    raise SettingError(f"there is no conformal score '{score}': expected LAC or APS")
+    return 1 - predictions.probabilities.astype(np.float64)
 
 
 @dataclass(frozen=True)

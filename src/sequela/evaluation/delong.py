@@ -5,23 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import expit, logit
 
 from sequela.errors import DataError
-from sequela.evaluation.intervals import Interval, exact_interval
-from sequela.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class Areas:
     """AUROCs (score,) of several scores on the same examples, and their covariance (score, score).
 
-    ``trials`` are the groups with positives, or with negatives, whichever are fewer.
+    ``n_groups`` counts the groups of all examples.
     """
 
     area: NDArray[np.float64]
     covariance: NDArray[np.float64]
-    trials: int
     n_groups: int
 
 
@@ -35,9 +31,9 @@ def areas(
     same. At least two groups must hold positives, and two negatives.
     """
     groups = [np.unique(group[chosen]) for chosen in (positive, ~positive)]
-    trials = min(len(one) for one in groups)
-    if trials < 2:  # noqa: PLR2004
-        raise DataError(f"{trials} groups hold one of the classes: a variance needs two of each")
+    fewest = min(len(one) for one in groups)
+    if fewest < 2:  # noqa: PLR2004
+        raise DataError(f"{fewest} groups hold one of the classes: a variance needs two of each")
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     rank = stats.rankdata(scores, axis=0)
     # The share of the other class that each example beats; ties count half.
@@ -58,25 +54,4 @@ def areas(
         + second * of_negatives.T @ of_negatives
         + both * (cross + cross.T)
     )
-    return Areas(area, covariance, trials, everyone)
-
-
-def delong_interval(predictions: Predictions, level: float = 0.95) -> Interval:
-    """Compute the interval of the AUROC by DeLong's variance, on the logit scale.
-
-    Where the classes are separated without error, the variance is 0 and uninformative: the exact
-    binomial bound over the groups of the scarcer class is returned instead.
-
-    Raises:
-        DataError: If there are not two classes, or fewer than two groups hold one of them.
-    """
-    found = areas(predictions.label == 1, predictions.score[:, None], predictions.group_index)
-    area = float(found.area[0])
-    if area in {0.0, 1.0}:
-        return exact_interval(round(area) * found.trials, found.trials, level)
-    error = np.sqrt(found.covariance[0, 0]) / (area * (1 - area))
-    tail = stats.norm.isf((1 - level) / 2)
-    low, high = expit(logit(area) + error * np.array([-tail, tail])).tolist()
-    several = predictions.n_examples > found.n_groups
-    method = f"DeLong{' over groups (Obuchowski)' if several else ''}, logit scale"
-    return Interval(low, high, level, method, 0, found.n_groups)
+    return Areas(area, covariance, everyone)

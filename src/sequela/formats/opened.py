@@ -129,9 +129,9 @@ def span(path: Path, first: int, last: int, expected: str, remedy: str = REMEDY)
     return found
 
 
-def text(path: Path, expected: str, remedy: str = REMEDY, *, ended: bool = False) -> str:
+def text(path: Path, expected: str, remedy: str = REMEDY) -> str:
     """Read the text of a UTF-8 file, without a byte order mark."""
-    return as_text(content(path, expected, remedy), str(path), expected, remedy, ended=ended)
+    return as_text(content(path, expected, remedy), str(path), expected, remedy)
 
 
 def declaration(

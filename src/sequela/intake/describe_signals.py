@@ -346,7 +346,7 @@ def _sources(
     places = {each.path.parent for each in headers}
     if any(event_files.place_of_bids(each.path).exists() for each in headers):
         yield event_files.BIDS
-    if any(list(place.glob("*-summary.txt")) for place in places):
+    if any(list(place.glob(event_files.SUMMARIES)) for place in places):
         yield event_files.SUMMARY
     if any(list(place.glob(siena.PATTERN)) for place in places):
         yield event_files.SIENA

@@ -8,8 +8,11 @@ Readers see nothing before all five files are checked: they are collected in a t
 which is then renamed. A file that was checked before is not fetched again.
 """
 
+import time
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 from rich.console import Console
@@ -22,6 +25,8 @@ from sequela.signals import bonn
 from sequela.version import __version__
 
 RETRIES = 2
+PAUSE = 1.0
+"""The seconds before the first retry; before the second there are twice as many."""
 TIMEOUT = 30
 """The timeout in seconds without an answer or a byte."""
 
@@ -92,34 +97,35 @@ def _gather(gathering: Path, url: str | None) -> None:
 
 
 def _download(url: str, file: Path, letter: str) -> None:
+    """Fetch one set's zip file, after a failure again."""
+    for attempt in range(RETRIES):
+        try:
+            return _download_once(url, file, letter)
+        except DownloadError:
+            time.sleep(PAUSE * (attempt + 1))
+    return _download_once(url, file, letter)
+
+
+def _download_once(url: str, file: Path, letter: str) -> None:
     """Fetch one set's zip file; it gets its name only after the check."""
-    import pooch
-
-    download = pooch.HTTPDownloader(
-        chunk_size=2**16, timeout=TIMEOUT, headers={"User-Agent": f"sequela/{__version__}"}
-    )
-
-    def download_and_prove(address: str, output_file: str, pup: Any) -> None:
-        download(address, output_file, pup)
-        _prove(Path(output_file), letter)
-
-    pooch.get_logger().setLevel("WARNING")
-    pup = pooch.create(
-        path=file.parent,
-        base_url="",
-        registry={file.name: None},
-        urls={file.name: url},
-        retry_if_failed=RETRIES,
-    )
+    unproved = file.with_name(f"tmp-{file.name}")
     by_hand = (
         f"open {url} in a browser, save the file as {file}, and run `sequela data get bonn` again"
     )
     try:
-        pup.fetch(file.name, downloader=download_and_prove)
+        request = Request(url, headers={"User-Agent": f"sequela/{__version__}"})  # noqa: S310
+        with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the user's own address
+            unproved.write_bytes(response.read())
+        _prove(unproved, letter)
+        unproved.rename(file)
     except DataError as error:
         raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
-    except OSError as error:  # those of requests are OSErrors as well
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
+    finally:
+        unproved.unlink(missing_ok=True)
 
 
 def _prove_kept(file: Path, letter: str, delete: Path) -> None:

@@ -50,15 +50,13 @@ def train(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
-    processes: int = 1,
     on_epoch: OnEpoch = lambda _: None,
     beside: Mapping[str, dict[str, Any]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run is left unchanged.
 
     Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
-    next to the run folder). ``beside`` has other JSON files of the run by name. Several
-    ``processes`` train a network together.
+    next to the run folder). ``beside`` has other JSON files of the run by name.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -72,11 +70,6 @@ def train(
         torch.set_num_threads(1)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
-    if processes != 1:
-        from sequela.training.processes import check_processes
-
-        batch_size, is_network = settings.training.batch_size, isinstance(entry, ModelEntry)
-        check_processes(processes, batch_size, settings.model, is_network=is_network)
     with held(out), work_beside(out, work) as made:
         data = load(settings, root, made)
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
@@ -90,11 +83,6 @@ def train(
         else:
             with torch.random.fork_rng(devices=[]):
                 network = entry.build(config_of(entry, settings, given))
-            if processes > (examples := len(data.rows("train"))):
-                raise SettingError(
-                    f"--processes is {processes}, and the training set has {examples} examples: "
-                    "expected at most one process for each"
-                )
             if settings.training.second_target and not hasattr(network, "second"):
                 raise SettingError(
                     f"--second-target is for networks with a second output, and {settings.model} "
@@ -108,7 +96,7 @@ def train(
             for name, content in (beside or {}).items():
                 folder.write(name, content)
             run = _Run(settings, entry, data, given, folder)
-            _finish(run, resume=resume, processes=processes, on_epoch=on_epoch)
+            _finish(run, resume=resume, on_epoch=on_epoch)
     return folder
 
 
@@ -131,14 +119,14 @@ class _Trained:
     tuning: NDArray[np.float32] | None = None
 
 
-def _finish(run: _Run, *, resume: bool, processes: int, on_epoch: OnEpoch) -> None:
+def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
         trained = (
             _fit_reference(run, run.entry)
             if isinstance(run.entry, ReferenceModel)
-            else _fit_network(run, run.entry, resume=resume, processes=processes, on_epoch=on_epoch)
+            else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
         )
         header = {
             "internal": INTERNAL,
@@ -201,9 +189,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     return _Trained(arrays, {}, facts)
 
 
-def _fit_network(
-    run: _Run, entry: ModelEntry, *, resume: bool, processes: int, on_epoch: OnEpoch
-) -> _Trained:
+def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -215,7 +201,7 @@ def _fit_network(
     cost = cost_of(settings.model, model, given)
     record_cost.save(cost, folder.path / COST)
     how = settings.training
-    learnt = partial(learn, settings, run.data, given, resume=resume, processes=processes)
+    learnt = partial(learn, settings, run.data, given, resume=resume)
     history = learnt(model, how, checkpoint=folder.path / "checkpoint", on_epoch=record)
     best, seconds, tuning = kept_epoch(history, how.keep), sum(r.seconds for r in history), None
     if how.refit:
@@ -307,7 +293,6 @@ def learn(
     again: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
-    processes: int = 1,
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
     """Fit a network on the training set, and evaluate it on the validation set."""
@@ -323,11 +308,10 @@ def learn(
         counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
         class_weight = counts.sum() / (len(counts) * counts)
     order = torch.Generator().manual_seed(settings.seed_of_training)
-    at_once = prediction_batch(given.shape) // processes * processes
+    at_once = prediction_batch(given.shape)
     started = time.perf_counter()  # of a teacher
     loader = given.loader("train+tuning" if again else "train", how.batch_size, order, how)
-    call = partial(
-        fit,
+    return fit(
         model,
         loader,
         None if again else given.loader("tuning", at_once),
@@ -336,14 +320,9 @@ def learn(
         class_weight=class_weight,
         checkpoint=checkpoint,
         resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
-        share_batches=processes > 1,
         prepared=time.perf_counter() - started,
+        on_epoch=on_epoch,
     )
-    if processes == 1 or checkpoint is None:
-        return call(on_epoch=on_epoch)
-    from sequela.training.processes import fit_together
-
-    return fit_together(lambda each: call(on_epoch=each), processes, model, checkpoint, on_epoch)
 
 
 def _metrics(

@@ -109,7 +109,6 @@ def cross_validate(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
-    processes: int = 1,
     on_epoch: fit.OnEpoch = lambda _: None,
     on_run: OnRun = lambda *_: None,
 ) -> FoldsFolder:
@@ -129,7 +128,7 @@ def cross_validate(
     wanted = fold_runs(settings, out, folds, repeats, seeds)
     check_free(out, wanted, resume=resume)
     done, found = [], FoldsFolder(out)
-    train_one = partial(fit.train, resume=resume, processes=processes)
+    train_one = partial(fit.train, resume=resume)
     # The events are built once for all folds.
     with held(out), work_beside(out, work) as made:
         check_free(out, wanted, resume=resume)  # again, as another process may have been faster

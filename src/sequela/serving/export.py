@@ -11,7 +11,7 @@ import numpy as np
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
 from sequela.errors import ModelError, RunError, extra
-from sequela.evaluation.conformal import fit_conformal
+from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.formats import sealed
@@ -181,7 +181,7 @@ def _calibration(tuning: Predictions) -> metadata.Calibration:
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
     return metadata.Calibration(
         temperature=fit_temperature(tuning).value,
-        conformal=metadata.ConformalSets(score=sets.score, promised=sets.promised, cutoff=cutoff),
+        conformal=metadata.ConformalSets(score=SCORE, promised=sets.promised, cutoff=cutoff),
     )
 
 

@@ -22,8 +22,7 @@ from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
 from sequela.signals.tables import is_table
-from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS
-from sequela.signals.uci_seizure import read_unlabelled as read_uci
+from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
 from sequela.signals.windows import Cut, Whose, exceed
 
 _NUMBERS = 1 << 19
@@ -252,28 +251,25 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
 
     Its rows are in random order, so recordings are recognised here and not by their windows.
     """
-    chunks = read_uci(path)
-    names, which = np.unique(chunks.recording_id, return_inverse=True)
-    order = np.lexsort((chunks.chunk, which))
-    starts = np.searchsorted(which[order], np.arange(1, len(names)))
-    signals = [chunks.values[rows].reshape(-1) for rows in np.split(order, starts)]
-    by_name = dict(zip(names.tolist(), signals, strict=True))
+    chunks = read_chunks(path)
+    signals = chunks.joined()
     size = N_CHUNKS * CHUNK_TIMES
-    whole = with_sessions([recording(n, each) for n, each in by_name.items() if len(each) == size])
+    whole = with_sessions([recording(n, each) for n, each in signals.items() if len(each) == size])
     sessions = {each.recording_id: each.session_id for each in whole}
-    whose = {name: Whose(name, session=sessions.get(name)) for name in by_name}
+    whose = {name: Whose(name, session=sessions.get(name)) for name in signals}
     windows.marked = False
-    rows_of = [each[np.newaxis].astype(np.float32) for each in signals]
+    rows_of = [each[np.newaxis].astype(np.float32) for each in signals.values()]
     windows.scored.recognise(*windows.scored.known.signals([*map(_group, whose.values())], rows_of))
     if n_times != CHUNK_TIMES:
-        for name in by_name:
+        for name in signals:
             if name not in sessions:
                 windows.scored.refuse(LACKS_ROWS, group=name, place=f"recording {name}")
         if not whole:
             raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
         return whole
     values = chunks.values.astype(np.float32)[:, np.newaxis]
-    for row, (name, number) in enumerate(zip(chunks.recording_id, chunks.chunk, strict=True)):
+    names = chunks.recording_id.tolist()
+    for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):
         id_, place = f"{name}/{number:02d}", f"row {row + 1}"
         windows.put_named(values[row : row + 1], [id_], whose[name], SFREQ, place)
     return []

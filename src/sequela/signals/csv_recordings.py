@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError, form_of
 from sequela.formats.arrays import REMEDY, few
-from sequela.formats.csv_files import SEPARATORS, Format
+from sequela.formats.csv_files import PLAIN, SEPARATORS, Format, check_separator, rows_of
 from sequela.formats.opened import opened
 from sequela.signals import tables
 from sequela.signals.edf import Piece
@@ -130,6 +131,30 @@ def first_rows(path: Path) -> tuple[list[str], list[list[str]], Format]:
     whole = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
     decimal = "," if marked else "."
     return names, whole, Format.of((f"separator={separator}", f"decimal={decimal}"))
+
+
+def small_table(
+    place: Path, encoding: str = PLAIN.encoding
+) -> tuple[list[str], list[tuple[str, list[str]]], Format]:
+    """Read a table next to recordings: its columns, the place and cells of each row, its form."""
+    form = replace(first_rows(place)[2], encoding=encoding)
+    if ".tsv" in place.name.lower():
+        form = replace(form, separator="\t")
+    found = []
+    with rows_of(place, form) as rows:
+        names = [name.strip() for name in next(rows, [])]
+        check_separator(place, names, form.separator)
+        for name in filter(None, names):
+            if names.count(name) > 1:
+                raise DataError(
+                    f"{place} line 1: the column {name} is there twice; expected it once"
+                )
+        for fields in filter(any, rows):
+            where = f"{place} line {rows.line_num}"
+            if len(fields) != len(names):
+                raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
+            found.append((where, [cell.strip() for cell in fields]))
+    return names, found, form
 
 
 def looks_recorded(path: Path) -> bool:

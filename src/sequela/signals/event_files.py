@@ -1,17 +1,17 @@
 """Events in files next to recordings: tables, BIDS, and the formats of CHB-MIT and SeizeIT."""
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sequela.errors import DataError, form_of
 from sequela.formats import opened
+from sequela.signals.csv_recordings import small_table
 from sequela.signals.events import Event
 
 SEIZURE = "seizure"
 SUMMARY = "summary"
+SUMMARIES = "*-summary.txt"
 SEIZEIT = "seizeit"
 SIENA = "siena"
 BIDS = "bids"
@@ -29,28 +29,34 @@ _COUNT = re.compile(r"^Number of Seizures in File:\s*([0-9]+)", re.IGNORECASE)
 _NONE = ("", "n/a", "none", "nan")
 
 
-def of_summaries(folder: Path, names: Sequence[str]) -> dict[str, list[Event]]:
-    """Read the seizures in files of a folder, from its ``*-summary.txt`` (CHB-MIT)."""
-    places = sorted(folder.glob("*-summary.txt"))
+def of_lists(
+    folder: Path,
+    names: Sequence[str],
+    pattern: str,
+    listed: Callable[[Path], dict[str, list[Event]]],
+) -> dict[str, list[Event]]:
+    """Read the seizures in files of a folder, from the lists in it that have a name."""
+    places = sorted(folder.glob(pattern))
     if not places:
         raise DataError(
-            f"{folder}: no *-summary.txt, and events are declared to be in one: expected it next "
-            f"to {names[0]}; put it there, or name another source with --events"
+            f"{folder}: no {pattern}, and events are declared to be in one: expected it next to "
+            f"{names[0]}; put it there, or name another source with --events"
         )
     found: dict[str, list[Event]] = {}
     for place in places:
-        found |= _summary(place)
+        for name, events in listed(place).items():
+            found.setdefault(name, []).extend(events)
     for name in names:
         if name not in found:
             raise DataError(
-                f"{places[0]}: no entry for {name}: expected 'File Name: {name}' and the number of "
-                "its seizures; add it, or move the file elsewhere"
+                f"{places[0]}: no entry for {name}: expected 'File name: {name}' and its seizures; "
+                "add it, or move the file elsewhere"
             )
-    return {name: found[name] for name in names}
+    return found
 
 
-def _summary(place: Path) -> dict[str, list[Event]]:
-    """Read the seizures of each file that a summary lists."""
+def of_summary(place: Path) -> dict[str, list[Event]]:
+    """Read the seizures of each file that a summary of CHB-MIT lists."""
     found: dict[str, list[Event]] = {}
     stated: dict[str, int] = {}
     name, start = "", None
@@ -120,16 +126,8 @@ def _seconds(written: str, place: str, what: str, *, none: bool = False) -> floa
 def table(place: Path) -> list[tuple[str, Event, str]]:
     """Read the events of a csv or tsv table: the file of each (empty if none), it, its line."""
     expected = "a table of events with onset, duration (or end) and label"
-    text = opened.text(place, expected)
-    separator = (
-        "\t" if ".tsv" in place.name.lower() else max(",;", key=text.partition("\n")[0].count)
-    )
-    decimal = {";": ","}.get(separator, ".")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    names = [name.strip().lower() for name in next(lines, [])]
-    for name in filter(None, names):
-        if names.count(name) > 1:
-            raise DataError(f"{place} line 1: the column {name} is there twice; expected it once")
+    written, rows, form = small_table(place)
+    names = [name.lower() for name in written]
     columns = {
         what: next((names.index(name) for name in known if name in names), None)
         for what, known in (
@@ -146,16 +144,11 @@ def table(place: Path) -> list[tuple[str, Event, str]]:
                 f"{place} line 1: no column {what} (found: {', '.join(names)}); expected {expected}"
             )
     found = []
-    for fields in lines:
-        if not any(fields):
-            continue
-        where = f"{place} line {lines.line_num}"
-        if len(fields) != len(names):
-            raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
-        said = {what: "" if at is None else fields[at].strip() for what, at in columns.items()}
-        onset = _seconds(said["onset"].replace(decimal, "."), where, "onset") or 0.0
-        duration = _seconds(said["duration"].replace(decimal, "."), where, "duration", none=True)
-        end = _seconds(said["end"].replace(decimal, "."), where, "end", none=True)
+    for where, cells in rows:
+        said = {what: "" if at is None else cells[at] for what, at in columns.items()}
+        onset = _seconds(form.plain(said["onset"], "number"), where, "onset") or 0.0
+        duration = _seconds(form.plain(said["duration"], "number"), where, "duration", none=True)
+        end = _seconds(form.plain(said["end"], "number"), where, "end", none=True)
         if duration is None and end is not None:
             duration = end - onset
         if duration is not None and duration < 0:

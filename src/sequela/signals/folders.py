@@ -290,12 +290,12 @@ def events_of(
     if where in (event_files.SUMMARY, event_files.SIENA):
         found: dict[str, list[Event]] = {}
         for folder, some in groupby(headers, key=lambda each: each.path.parent):
-            files = list(some)
+            files = {each.path.name: each for each in some}
+            pattern, listed = event_files.SUMMARIES, event_files.of_summary
             if where == event_files.SIENA:
-                listed = siena.of_lists(folder, files)
-            else:
-                listed = event_files.of_summaries(folder, [each.path.name for each in files])
-            found |= {_name(root, each.path): listed[each.path.name] for each in files}
+                pattern, listed = siena.PATTERN, partial(siena.of_list, files=files)
+            events = event_files.of_lists(folder, [*files], pattern, listed)
+            found |= {_name(root, each.path): events[name] for name, each in files.items()}
         return found
     place = (root if root.is_dir() else root.parent) / where
     called = {

@@ -119,14 +119,32 @@ class Segments:
             "recordings": f"{self.n_recordings:,}",
             "subjects": people,
             "windows": f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz",
-            "channels": f"{n_chans}: {', '.join(self.channels)}",
+            "channels": ": ".join(filter(None, (f"{n_chans}", ", ".join(self.channels)))),
         }
         for index, name in enumerate(self.classes):
-            of_class = self.label == index
-            recordings = len(np.unique(self.recording_id[of_class]))
-            lines[name] = f"{int(of_class.sum()):,} windows of {recordings:,} recordings"
+            rows = np.flatnonzero(self.label == index)
+            recordings = len(np.unique(self.recording_id[rows]))
+            lines[name] = f"{len(rows):,} windows of {recordings:,} recordings"
+            if len(rows):
+                ends = [(block.min(), block.max()) for block in in_blocks(self.signal, rows)]
+                low, high = np.min(ends), np.max(ends)
+                lines[name] += f", {low:,.0f} to {high:,.0f} µV"
         said = [f"  {name:<13} {text}" for name, text in lines.items()]
         return "\n".join([*said, *(f"  {note}" for note in self.notes)])
+
+    def require_distinct(self) -> None:
+        """Raise if a recording is there twice: in two parts of a split, it would be a leak."""
+        first = _next_recordings(self.recording_id)
+        names: dict[bytes, str] = {}
+        for ids, signal in zip(
+            np.split(self.recording_id, first), np.split(self.signal, first), strict=True
+        ):
+            name = names.setdefault(signal.tobytes(), str(ids[0]))
+            if name != ids[0]:
+                raise DataError(
+                    f"recordings {name} and {ids[0]} have the same samples: expected each "
+                    "recording once, or a split by recording leaks; keep one of them"
+                )
 
 
 @dataclass

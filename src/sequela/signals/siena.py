@@ -6,7 +6,7 @@ counted from the start in the header of its recording, because the starts in the
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from sequela.errors import DataError, form_of
@@ -26,34 +26,14 @@ _LATE = 1.0
 """The seconds by which a seizure may end after its recording: the lists have whole seconds."""
 
 
-def of_lists(folder: Path, files: Sequence[SignalFile]) -> dict[str, list[Event]]:
-    """Read the seizures in files of a folder, from the list in it.
+def of_list(place: Path, files: Mapping[str, SignalFile]) -> dict[str, list[Event]]:
+    """Read the seizures in ``files``, by name, from a list; other files are ignored.
 
     Names in the lists have errors too: a letter O for a zero, or no number where a patient has one
     recording. Where a list gives several times of one onset, the electric one counts, else the
     first.
     """
-    places = sorted(folder.glob(PATTERN))
-    if not places:
-        raise DataError(
-            f"{folder}: no {PATTERN}, and events are declared to be in one: expected it next to "
-            f"{files[0].path.name}; put it there, or name another source with --events"
-        )
     found: dict[str, list[Event]] = {}
-    for place in places:
-        _read(place, {file.path.name: file for file in files}, found)
-    for file in files:
-        if file.path.name not in found:
-            raise DataError(
-                f"{places[0]}: no entry for {file.path.name}: expected 'File name: "
-                f"{file.path.name}' and the times of its seizures; add it, or move the file "
-                "elsewhere"
-            )
-    return found
-
-
-def _read(place: Path, files: dict[str, SignalFile], found: dict[str, list[Event]]) -> None:
-    """Add the seizures of a list; ignore files that are missing."""
     file, start = None, None
     for number, line in enumerate(opened.text(place, "a list of Siena").splitlines(), 1):
         where = f"{place} line {number}"
@@ -73,9 +53,10 @@ def _read(place: Path, files: dict[str, SignalFile], found: dict[str, list[Event
                 raise DataError(f"{where}: an end without a start before it: expected both")
             found[file.path.name].append(_seizure(start, seconds, file, where))
             start = None
+    return found
 
 
-def _name(listed: str, files: dict[str, SignalFile]) -> str:
+def _name(listed: str, files: Mapping[str, SignalFile]) -> str:
     """Return the name of the intended file."""
     stem = listed.removesuffix(".edf")
     for each in (listed, listed.replace("PNO", "PN0"), f"{stem.rstrip('-')}-1.edf"):

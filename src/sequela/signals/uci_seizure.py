@@ -8,77 +8,55 @@ O080, ``V1.614`` is F007. So neither the number at the end nor any other part of
 the recording; only the whole name does.
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.config import SignalSettings
 from sequela.datasets.recordings import Recording
-from sequela.errors import DataError, DataNotFoundError
-from sequela.formats import opened
-from sequela.formats.csv_files import check_separator
-from sequela.signals import bonn
+from sequela.errors import DataError
+from sequela.signals import bonn, tables
+from sequela.signals.reading import table_of
 
 CHUNK_TIMES = 178
 N_CHUNKS = 23
 
 _SAMPLES = [f"X{sample}" for sample in range(1, CHUNK_TIMES + 1)]
-_ID_COLUMNS = ("", "Unnamed", "Unnamed: 0", "id")
 _ROW_ID = re.compile(r"X([0-9]{1,4})\.(.+)")
-_EXPECTED = f"a csv file of an id, X1 to X{CHUNK_TIMES}, and y"
 _REMEDY = "use the file as published"
 
 
 @dataclass(frozen=True)
-class _Table:
-    """The rows of a csv file: line and id of each, and int16 (row, column), the other columns."""
+class Chunks:
+    """The rows of a table, in its order.
 
-    path: Path
-    lines: list[int]
-    ids: list[str]
+    Attributes:
+        recording_id: str (row,).
+        chunk: int64 (row,), number of the chunk in its recording, from 1.
+        values: int16 (row, 178), in µV.
+    """
+
+    recording_id: NDArray[np.str_]
+    chunk: NDArray[np.int64]
     values: NDArray[np.int16]
 
-    @property
-    def samples(self) -> NDArray[np.int16]:
-        return self.values[:, :CHUNK_TIMES]
-
-    def fault(self, row: int, what: str) -> DataError:
-        return DataError(f"{self.path} line {self.lines[row]}: {what}; {_REMEDY}")
-
-
-def make_unique(names: Iterable[str]) -> list[str]:
-    """Make names unique as R's ``make.unique(names, sep = "")`` does.
-
-    The first of equal names stays; each later one gets the smallest number, counted on from the
-    last one given to that name, that makes a name not yet in use, be it given or made.
-
-    Example:
-        >>> make_unique(["a", "a", "a2", "a"])
-        ['a', 'a1', 'a2', 'a3']
-    """
-    given = list(names)
-    in_use = set(given)
-    next_number: dict[str, int] = {}
-    unique = []
-    for name in given:
-        made = name
-        if name in next_number:
-            while (made := f"{name}{next_number[name]}") in in_use:
-                next_number[name] += 1
-            in_use.add(made)
-        next_number[name] = next_number.get(name, 0) + 1
-        unique.append(made)
-    return unique
+    def joined(self) -> dict[str, NDArray[np.int16]]:
+        """Join the chunks of each recording in the order of time: (n_times,) by recording."""
+        order = np.lexsort((self.chunk, self.recording_id))
+        names, first = np.unique(self.recording_id[order], return_index=True)
+        signals = np.split(self.values[order], first[1:])
+        return {str(name): signal.reshape(-1) for name, signal in zip(names, signals, strict=True)}
 
 
 def recording_ids() -> dict[str, str]:
     """Return the recording that each of the 500 names belongs to.
+
+    A name that comes again gets the smallest number, counted on from the last one it got, that
+    makes a name not yet in use.
 
     Example:
         >>> ids = recording_ids()
@@ -86,150 +64,84 @@ def recording_ids() -> dict[str, str]:
         ('Z007', 'O080', 'F007')
     """
     a_set = ["V1", *(f"V1.{number}" for number in range(1, 100))]
-    ids = [f"{letter}{number:03d}" for letter in bonn.PUBLISHED_ORDER for number in range(1, 101)]
-    return dict(zip(make_unique(a_set * len(bonn.PUBLISHED_ORDER)), ids, strict=True))
+    ids = {
+        name: f"{bonn.PUBLISHED_ORDER[0]}{number:03d}" for number, name in enumerate(a_set, start=1)
+    }
+    suffix = dict.fromkeys(a_set, 1)
+    for letter in bonn.PUBLISHED_ORDER[1:]:
+        for number, name in enumerate(a_set, start=1):
+            while f"{name}{suffix[name]}" in ids:
+                suffix[name] += 1
+            ids[f"{name}{suffix[name]}"] = f"{letter}{number:03d}"
+    return ids
 
 
 def read(path: Path) -> list[Recording]:
     """Read all recordings of a csv file, each (1, 4094), sorted by id."""
-    table = _table(_csv_file(path))
-    rows, values = _rows_by_chunk(table), table.samples
-    return bonn.with_sessions(
-        [
-            bonn.recording(
-                recording_id,
-                values[[rows[recording_id, chunk] for chunk in range(1, N_CHUNKS + 1)]].reshape(-1),
+    signals = read_chunks(path, label="y").joined()
+    for recording_id, signal in signals.items():
+        if len(signal) != N_CHUNKS * CHUNK_TIMES:
+            raise DataError(
+                f"{path}: {len(signal) // CHUNK_TIMES} rows of recording {recording_id}; expected "
+                f"all {N_CHUNKS}, else its signal has a gap; {_REMEDY}"
             )
-            for recording_id in sorted({recording_id for recording_id, _ in rows})
-        ]
-    )
+    return bonn.with_sessions([bonn.recording(*each) for each in signals.items()])
 
 
-@dataclass(frozen=True)
-class Chunks:
-    """Rows of a csv file, in its order.
+def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
+    """Read the rows of a csv file, of which some may be missing; a ``label`` is checked."""
+    file = table_of(path)
+    names, _ = tables.columns_of(file)
+    settings = SignalSettings(label=label, samples="X*")
+    settings = settings.model_copy(update={"id": names[0]})  # whose name may be empty
+    layout = tables.layout_of(file, settings)
+    if [*layout.columns[0]] != _SAMPLES:
+        missing = [name for name in _SAMPLES if name not in layout.columns[0]] or ["none"]
+        raise DataError(
+            f"{file}: {len(layout.columns[0])} columns of samples (missing: {missing[0]}); "
+            f"expected an id, and X1 to X{CHUNK_TIMES}; {_REMEDY}"
+        )
+    parts = [*tables.rows(file, settings, layout)]
+    row_ids = [row_id for part in parts for row_id in part.said["id"]]
+    if not row_ids:
+        raise DataError(f"{file}: no row below the header; expected one a chunk; {_REMEDY}")
+    values = np.concatenate([signal for part in parts for signal in part.signal])  # (row, 178)
+    limits = np.iinfo(np.int16)
+    fits = (values >= limits.min) & (values <= limits.max) & (values == np.rint(values))
+    for row, column in np.argwhere(~fits)[:1]:
+        raise DataError(
+            f"{file} row {row + 1}: {values[row, column]:g} in column {_SAMPLES[column]}; expected "
+            f"{bonn.SAMPLE}; {_REMEDY}"
+        )
+    labels = [text for part in parts for text in part.said.get("label", ())]
+    keys = _keys(file, row_ids, labels or [""] * len(row_ids), labelled=label is not None)
+    recording_id, chunk = map(np.array, zip(*keys, strict=True))
+    return Chunks(recording_id, chunk, values.astype(np.int16))
 
-    Attributes:
-        recording_id: Recording of each row.
-        chunk: int64 (row,), number of the chunk in its recording, from 1.
-        values: int16 (row, 178), in µV.
-    """
 
-    recording_id: list[str]
-    chunk: NDArray[np.int64]
-    values: NDArray[np.int16]
-
-
-def read_unlabelled(path: Path) -> Chunks:
-    """Read all rows of a csv file, of which some may be missing, and the column y too."""
-    table = _table(_csv_file(path), labelled=False)
-    keys = list(_keys(table))
-    return Chunks([id_ for id_, _ in keys], np.array([chunk for _, chunk in keys]), table.samples)
-
-
-def _keys(table: _Table) -> Iterator[tuple[str, int]]:
-    """Yield the recording and chunk of each row, no two alike."""
+def _keys(
+    file: Path, row_ids: Sequence[str], labels: Sequence[str], *, labelled: bool
+) -> Iterable[tuple[str, int]]:
+    """Return the recording and the chunk of each row, no two alike, after a check of labels."""
     known = recording_ids()
     rows: dict[tuple[str, int], int] = {}
-    for row, name in enumerate(table.ids):
-        match = _ROW_ID.fullmatch(name)
+    for row, (row_id, label) in enumerate(zip(row_ids, labels, strict=True), start=1):
+        match = _ROW_ID.fullmatch(row_id)
         if match is None or match[2] not in known or not 1 <= int(match[1]) <= N_CHUNKS:
-            raise table.fault(
-                row,
-                f"found id '{name[:30]}', expected X1 to X{N_CHUNKS}, a dot, and the name of a "
-                f"recording, such as 'X21.V1.791'",
-            )
-        key = known[match[2]], int(match[1])
-        if key in rows:
-            first = table.lines[rows[key]]
-            raise table.fault(row, f"found id '{name}' again, expected it only on line {first}")
-        rows[key] = row
-        yield key
-
-
-def _rows_by_chunk(table: _Table) -> dict[tuple[str, int], int]:
-    """Return the row of each recording's each chunk, after a check of ids and labels."""
-    rows: dict[tuple[str, int], int] = {}
-    for row, key in enumerate(_keys(table)):
-        rows[key] = row
-        label, expected = table.values[row, -1], bonn.SETS.index(key[0][0]) + 1
-        if label != expected:
-            outside = "" if 1 <= label <= len(bonn.SETS) else " (outside 1 to 5)"
-            raise table.fault(
-                row, f"found y = {label}{outside}, expected {expected} for '{table.ids[row]}'"
-            )
-    names = {recording_id: name for name, recording_id in recording_ids().items()}
-    for recording_id in sorted({recording_id for recording_id, _ in rows}):
-        missing = [c for c in range(1, N_CHUNKS + 1) if (recording_id, c) not in rows]
-        if missing:
-            chunks = ", ".join(str(chunk) for chunk in missing)
             raise DataError(
-                f"{table.path}: recording {recording_id} (name {names[recording_id]}) lacks chunk "
-                f"{chunks} of {N_CHUNKS}: expected all, else its signal has a gap; {_REMEDY}"
+                f"{file} row {row}: id '{row_id[:30]}'; expected X1 to X{N_CHUNKS}, a dot, and the "
+                f"name of a recording, such as 'X21.V1.791'; {_REMEDY}"
+            )
+        recording_id, chunk = known[match[2]], int(match[1])
+        expected = bonn.SETS.index(recording_id[0]) + 1
+        if labelled and label != str(expected):
+            raise DataError(
+                f"{file} row {row}: y is '{label[:30]}'; expected {expected} for '{row_id}'; "
+                f"{_REMEDY}"
+            )
+        first = rows.setdefault((recording_id, chunk), row)
+        if first != row:
+            raise DataError(
+                f"{file} row {row}: id '{row_id}' again; expected it only in row {first}; {_REMEDY}"
             )
     return rows
-
-
-def _csv_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise DataNotFoundError(f"{path} does not exist: expected the csv file or its folder")
-    files = sorted(
-        each for each in path.iterdir() if each.name.lower().endswith((".csv", ".csv.gz"))
-    )
-    if len(files) != 1:
-        found = ", ".join(each.name for each in files) or "none"
-        error = DataError if files else DataNotFoundError
-        raise error(
-            f"{path}: found {found}, expected one .csv or .csv.gz file; name it with --root"
-        )
-    return files[0]
-
-
-def _header(path: Path, header: list[str], *, labelled: bool) -> list[str]:
-    """Check the names of the columns; y may be missing where the rows need no label."""
-    check_separator(path, header)
-    expected = [*_SAMPLES, "y"] if labelled or "y" in header else _SAMPLES
-    missing = [name for name in expected if name not in header]
-    if missing:
-        raise DataError(
-            f"{path} line 1: column {missing[0]} is missing ({len(missing)} of 179 are), "
-            f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
-        )
-    if header[0] not in _ID_COLUMNS or header[1:] != expected:
-        raise DataError(
-            f"{path} line 1: the columns are in another order or there are others among them, "
-            f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
-        )
-    return header
-
-
-def _table(path: Path, *, labelled: bool = True) -> _Table:
-    text = opened.text(path, _EXPECTED, _REMEDY, ended=True)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines, ids, values = list[int](), list[str](), list[NDArray[np.int16]]()
-    sample = cache(lambda text: int(text) if bonn.is_sample(text) else None)
-    try:
-        names = _header(path, next(reader, []), labelled=labelled)
-        for fields in filter(None, reader):
-            where = f"{path} line {reader.line_num}"
-            if len(fields) != len(names):
-                what = f"found {len(fields)} fields, expected {len(names)}"
-                raise DataError(f"{where}: {what}; {_REMEDY}")
-            row = [sample(field) for field in fields[1:]]
-            if None in row:
-                at = row.index(None) + 1
-                what = f"found '{fields[at][:30]}' in column {names[at]}, expected {bonn.SAMPLE}"
-                raise DataError(f"{where}: {what}; {_REMEDY}")
-            lines.append(reader.line_num)
-            ids.append(fields[0])
-            values.append(np.array(row, np.int16))
-    except csv.Error as error:
-        raise DataError(
-            f"{path} line {reader.line_num}: cannot be read ({error}): expected a csv file; "
-            f"{_REMEDY}"
-        ) from error
-    if not values:
-        raise DataError(f"{path} line 1: found no row below it, expected one a chunk; {_REMEDY}")
-    return _Table(path, lines, ids, np.array(values))

@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.formats import opened
 from sequela.formats.arrays import few
-from sequela.formats.csv_files import Format, check_separator, rows_of
-from sequela.signals.csv_recordings import FILE, first_rows
+from sequela.formats.csv_files import Format
+from sequela.signals.csv_recordings import FILE, small_table
 from sequela.signals.sampled import SampledFile, SignalFile
 
 PARTICIPANTS = "participants.tsv"
@@ -24,24 +22,13 @@ def participants(root: Path) -> dict[str, dict[str, str]] | None:
     place = root / PARTICIPANTS
     if not root.is_dir() or not place.exists():
         return None
-    expected = "a table with a column participant_id"
-    lines = opened.text(place, expected).splitlines()
-    names = lines[0].split("\t") if lines else []
+    names, rows, _ = small_table(place)
     if "participant_id" not in names:
-        raise DataError(f"{place} line 1: no column participant_id; expected {expected}")
-    found = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) != len(names):
-            raise DataError(
-                f"{place} line {number}: {len(fields)} fields; expected {len(names)}, with tabs "
-                "between them"
-            )
-        row = dict(zip(names, fields, strict=True))
-        found[row["participant_id"]] = row
-    return found
+        raise DataError(
+            f"{place} line 1: no column participant_id (found: {few(names)}); expected it"
+        )
+    people = (dict(zip(names, cells, strict=True)) for _, cells in rows)
+    return {person["participant_id"]: person for person in people}
 
 
 def bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> str:
@@ -68,36 +55,28 @@ def listing(
     place = (root if root.is_dir() else root.parent) / settings.listing
     if not place.is_file():
         raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
-    form = replace(
-        first_rows(place)[2], encoding=Format.of(settings.format).encoding
-    )  # it may be of other programs
+    names, rows, _ = small_table(place, Format.of(settings.format).encoding)
+    column = next((n for n, name in enumerate(names) if name.lower() in FILE), None)
+    if column is None:
+        raise DataError(
+            f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
+            "of each file there"
+        )
     known = {each: name for name, path in files.items() for each in (name, path.name, path.stem)}
     found: dict[str, dict[str, str]] = {}
-    with rows_of(place, form) as rows:
-        names = [each.strip() for each in next(rows, [])]
-        check_separator(place, names, form.separator)
-        column = next((n for n, name in enumerate(names) if name.lower() in FILE), None)
-        if column is None:
+    for where, cells in rows:
+        name = known.get(cells[column])
+        if name is None:
             raise DataError(
-                f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
-                "of each file there"
+                f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
+                f"{next(iter(files))}; delete the line, or correct it"
             )
-        for fields in filter(any, rows):
-            where, cells = f"{place} line {rows.line_num}", [each.strip() for each in fields]
-            if len(cells) != len(names):
-                raise DataError(f"{where}: {len(cells)} fields; expected {len(names)}")
-            name = known.get(cells[column])
-            if name is None:
-                raise DataError(
-                    f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
-                    f"{next(iter(files))}; delete the line, or correct it"
-                )
-            if name in found:
-                raise DataError(
-                    f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
-                    "the lines"
-                )
-            found[name] = dict(zip(names, cells, strict=True))
+        if name in found:
+            raise DataError(
+                f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
+                "the lines"
+            )
+        found[name] = dict(zip(names, cells, strict=True))
     if missing := [name for name in files if name not in found]:
         raise DataError(
             f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "

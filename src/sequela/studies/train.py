@@ -23,7 +23,6 @@ def train(
     seeds: int | None = None,
     out: Path | str | None = None,
     resume: bool = False,
-    processes: int = 1,
     trust_code: bool = False,
     on_default: Callable[[Default], None] = lambda _: None,
     progress: "Callable[[PlannedRun], AbstractContextManager[Any]] | None" = None,
@@ -91,8 +90,7 @@ def train(
         planned = PlannedRun(folder, chosen, folds or 0, repeats, seeds)
         with progress(planned) if progress else nullcontext() as shown:
             calls: dict[str, Any] = {"on_epoch": shown.epoch, "on_run": shown.fold} if shown else {}
-            calls |= {"resume": resume, "processes": processes}
-            return planned.train(root=place, work=work, **calls)
+            return planned.train(root=place, work=work, resume=resume, **calls)
 
 
 def by_kind(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

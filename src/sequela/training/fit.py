@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
 from torch.optim import AdamW, lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -40,7 +39,6 @@ def fit(
     class_weight: Tensor | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
-    share_batches: bool = False,
     prepared: float = 0.0,
     on_epoch: Callable[[History], None] = lambda _: None,
 ) -> History:
@@ -62,15 +60,14 @@ def fit(
 
     ``checkpoint`` is the folder for the state of the fit, which is written at the end, and after an
     epoch if the last one is ``CHECKPOINT_SECONDS`` old. ``resume`` continues from it: the result
-    has the same bytes as if never interrupted. With ``share_batches``, several processes share each
-    batch, so that a fit takes the same steps in any number of them; else each takes other batches.
-    The first epoch includes the seconds in which the batches were ``prepared``.
+    has the same bytes as if never interrupted. Each of several processes takes other batches. The
+    first epoch includes the seconds in which the batches were ``prepared``.
     """
     learn_scales: Any = getattr(model, "fit_scales", None)
     if learn_scales and not resume:
         with torch.no_grad():
             learn_scales(batch.inputs for batch in train)
-    run = _Fit(model, train, tuning, settings, metrics, class_weight, share_batches)
+    run = _Fit(model, train, tuning, settings, metrics, class_weight)
     history: History = []
     best: dict[str, Tensor] = {}
     if resume:
@@ -113,7 +110,6 @@ class _Fit:
         settings: TrainingSettings,
         metrics: Mapping[str, Metric],
         class_weight: Tensor | None,
-        share_batches: bool,  # noqa: FBT001
     ) -> None:
         self.settings, self.metrics, self.raw_model = settings, metrics, raw_model
         use_bf16 = (
@@ -121,10 +117,7 @@ class _Fit:
             and torch.cuda.is_available()
             and torch.cuda.is_bf16_supported()
         )
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if use_bf16 else "no",
-            dataloader_config=DataLoaderConfiguration(split_batches=share_batches),
-        )
+        self.accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
         device = self.accelerator.device
         self.raw_adam = AdamW(
             raw_model.parameters(),

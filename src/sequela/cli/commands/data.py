@@ -124,7 +124,7 @@ def check(
 ) -> None:
     """Read, check and summarise a whole data set.
 
-    For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: the number
+    For recordings: counts, shapes, classes, ranges and duplicates. For hospital tables: the number
     of rows of each table that become events, and the reasons for the others, as in `sequela build`.
     For tables that a file declares, invalid rows are listed by number, without their values.
     Temporary files are deleted at the end.
@@ -141,7 +141,7 @@ def check(
     """
     check_names(data=name)
     from sequela.datasets.catalog import lookup
-    from sequela.intake.inventory import take_inventory
+    from sequela.signals.segments import cut
     from sequela.tables.hospitals import place_of
 
     data_set = lookup(name)
@@ -157,11 +157,12 @@ def check(
         print("\n".join(account.lines()))
         return
     opened, located = data_set.open(None if root is None else Path(root))
-    if data_set.windows:
-        print(f"{name}: {located.origin}")
-        print(opened.describe())
-        return
-    inventory = take_inventory(opened, data_set.recordings)
+    segments = opened
+    if not data_set.windows:
+        signals = data_set.recordings
+        segments = cut(opened, signals.n_times, signals.classes)
     print(f"{name}: {located.origin}")
-    print(inventory.describe())
-    inventory.require_distinct()
+    print(segments.describe())
+    if not data_set.windows:
+        print(f"  {segments.n_dropped:,} samples at the ends fill no whole window and are left out")
+        segments.require_distinct()

@@ -37,7 +37,6 @@ def train(
     out: Path | None = None,
     repeats: Annotated[int | None, Parameter(group=RUN)] = None,
     seeds: Annotated[int | None, Parameter(group=RUN)] = None,
-    processes: Annotated[int, Parameter(group=RUN)] = 1,
     resume: Flag = False,
     open_: Annotated[Flag, Parameter(name="--open")] = False,
     trust_code: Flag = False,
@@ -56,7 +55,6 @@ def train(
         out: Run folder (default: runs/MODEL).
         repeats: Repeat the cross-validation this many times (default: 1).
         seeds: Train each split with this many seeds, from --seed on (default: 1).
-        processes: Train a network in this many processes of this machine, which share each batch.
         resume: Continue the run in the folder, with its own settings.
         open_: Evaluate on the test set and print the numbers.
         trust_code: With --resume and without MODEL, allow the import of a model that is a class of

@@ -1,6 +1,5 @@
 """``sequela data``: what it says, and that bad data are refused and left as they are."""
 
-import gzip
 import json
 import shutil
 import sys
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran, status
+from tests.cli.calls import Output, Refused, ran, status
 
 from sequela.datasets.catalog import DATA_SETS
 from sequela.datasets.recordings import Recording
@@ -34,32 +33,31 @@ def no_good(refused: Refused) -> Check:
     return check
 
 
-def test_a_missing_set(no_good: Check, bonn_folder: Path) -> None:
+# What else can be wrong with the files is in tests/signals/test_bonn.py.
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        ({}, ("lacks set S", "S001.txt", "S.zip", "put what is missing there")),
+        ({"S/.DS_Store": b""}, ("S holds no recording", "expected S001.txt to S100.txt")),
+        (
+            {"S/S001.txt": b"7\n" * 4096},
+            (
+                "S/S001.txt ends at line 4096: expected 4,097 samples",
+                "put the file as published",
+            ),
+        ),
+        ({"S.zip": b"PK\3\4 cut"}, ("S.zip is damaged (File is not a", "or a set's zip file")),
+    ],
+    ids=["missing", "empty", "no recording", "a broken zip file"],
+)
+def test_a_set_that_is_not_as_published(
+    files: dict[str, bytes], parts: tuple[str, ...], no_good: Check, bonn_folder: Path
+) -> None:
     shutil.rmtree(bonn_folder / "S")
-    parts = ("lacks set S", "S001.txt", "S.zip", "put what is missing there")
+    for name, content in files.items():
+        (bonn_folder / name).parent.mkdir(exist_ok=True)
+        (bonn_folder / name).write_bytes(content)
     assert no_good("bonn", bonn_folder, *parts) == []
-
-
-def test_an_empty_set(no_good: Check, bonn_folder: Path) -> None:
-    shutil.rmtree(bonn_folder / "S")
-    (bonn_folder / "S").mkdir()
-    assert (
-        no_good("bonn", bonn_folder, "S holds no recording", "expected S001.txt to S100.txt") == []
-    )
-
-
-def test_a_file_that_is_no_recording(no_good: Check, bonn_folder: Path) -> None:
-    file = bonn_folder / "F" / "F002.txt"
-    file.write_bytes(b"7\n" * 4096)
-    found = f"{file} ends at line 4096: expected 4,097 samples"
-    assert no_good("bonn", bonn_folder, found, "put the file as published in its place") == []
-
-
-def test_a_broken_zip_file(no_good: Check, bonn_folder: Path) -> None:
-    shutil.rmtree(bonn_folder / "O")
-    (bonn_folder / "O.zip").write_bytes(b"PK\x03\x04 broken off")
-    found = "O.zip is damaged (File is not a zip file)"
-    assert no_good("bonn", bonn_folder, found, "or a set's zip file") == []
 
 
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
@@ -68,9 +66,9 @@ def test_a_root_that_does_not_exist(no_good: Check, tmp_path: Path, name: str) -
 
 
 def test_a_csv_file_that_is_not_as_published(
-    no_good: Check, tmp_path: Path, excerpt: dict[str, Recording], capsys: Capture
+    no_good: Check, tmp_path: Path, excerpt: dict[str, Recording], output_of: Output
 ) -> None:
-    """The file of one recording, Z001, whose name is V1; then its header and a label are wrong."""
+    """The file of one recording, Z001, whose name is V1; then a label is wrong."""
     assert recording_ids()["V1"] == "Z001"
     samples = excerpt["Z001"].signal[0].astype(int).tolist()
     rows = [["Unnamed", *(f"X{sample}" for sample in range(1, 179)), "y"]]
@@ -79,25 +77,12 @@ def test_a_csv_file_that_is_not_as_published(
         for chunk in range(23)
     ]
     text = "".join(",".join(row) + "\n" for row in rows)
-    root = tmp_path / "uci-seizure"
-    root.mkdir()
-    assert no_good("uci-seizure", root, "found none, expected one .csv or .csv.gz file") == []
-    file = root / "seizure.csv"
+    file = tmp_path / "seizure.csv"
     file.write_text(text)
-    ran("data", "check", "uci-seizure", "--root", root)
-    assert "23 of 178 samples" in capsys.readouterr().out
-    for old, new, found in (
-        (",y\n", ",label\n", "line 1: column y is missing (1 of 179 are)"),
-        (",5\n", ",7\n", "line 2: found y = 7 (outside 1 to 5), expected 5 for 'X1.V1'"),
-    ):
-        file.write_text(text.replace(old, new, 1))
-        assert no_good("uci-seizure", root, f"{file} {found}", "use the file as published") == []
-    file.unlink()
-    content = gzip.compress(text.encode())
-    (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    assert (
-        no_good("uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published") == []
-    )
+    assert "23 of 178 samples" in output_of("data", "check", "uci-seizure", "--root", tmp_path)
+    file.write_text(text.replace(",5\n", ",7\n", 1))
+    wrong = f"{file} line 2: found y = 7 (outside 1 to 5), expected 5 for 'X1.V1'"
+    assert no_good("uci-seizure", tmp_path, wrong, "use the file as published") == []
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
@@ -122,18 +107,11 @@ def test_check_refuses_recordings_that_are_the_same(bonn_folder: Path, capsys: C
     assert "such as Z001 = Z009: expected each recording once" in error
 
 
-def test_check_of_tables_that_are_not_here(refused: Refused, no_data: Path) -> None:
-    line = refused("data", "check", "mimic4")
-    assert "mimic4 was not found" in line
-    assert "https://physionet.org/content/mimiciv/" in line
-
-
 def test_list_tells_all_in_80_columns(
-    no_data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    no_data: Path, output_of: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    ran("data", "list")
-    out = capsys.readouterr().out
+    out = output_of("data", "list")
     assert max(map(len, out.splitlines())) <= 80
     text = " ".join(out.split())
     for name, data_set in DATA_SETS.items():
@@ -146,9 +124,8 @@ def test_list_tells_all_in_80_columns(
     assert "".join(command.split()) in "".join(out.split())
 
 
-def test_list_as_json(no_data: Path, capsys: Capture) -> None:
-    ran("data", "list", "--json")
-    listing = json.loads(capsys.readouterr().out)
+def test_list_as_json(no_data: Path, output_of: Output) -> None:
+    listing = json.loads(output_of("data", "list", "--json"))
     assert list(listing) == list(DATA_SETS)
     assert listing["bonn"]["origin"] == "the excerpt that ships with sequela (all 500 recordings)"
     assert Path(listing["bonn"]["path"]).name == "bonn.parquet"

@@ -306,18 +306,10 @@ def test_what_a_check_of_tables_says_and_refuses(
     said = refused("data", "check", "nafld", "--root", tmp_path)
     assert "nafld2.csv: 1 of 10 rows would be set aside, most of them since its subject is" in said
     (tmp_path / "nafld2.csv").write_text("\n".join(tests), "utf-8")
-    for old, new, broken in (
-        (",500,0", ",500,7", "status neither 0 nor 1 in 1 of 1 rows"),
-        (
-            "1,60,",
-            "one,60,",
-            "line 2: column 'id' holds a value of the form 'aaa'; expected a whole number",
-        ),
-    ):
-        text = (tmp_path / "nafld1.csv").read_text("utf-8")
-        (tmp_path / "nafld1.csv").write_text(text.replace(old, new), "utf-8")
-        assert broken in refused("data", "check", "nafld", "--root", tmp_path)
-        (tmp_path / "nafld1.csv").write_text(text, "utf-8")
+    text = (tmp_path / "nafld1.csv").read_text("utf-8")
+    (tmp_path / "nafld1.csv").write_text(text.replace(",500,0", ",500,7"), "utf-8")
+    said = refused("data", "check", "nafld", "--root", tmp_path)
+    assert "status neither 0 nor 1 in 1 of 1 rows" in said
 
 
 def test_the_same_run_twice(

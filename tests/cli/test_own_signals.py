@@ -10,35 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import Output, Refused, ran
+from tests.cli.recordings import table
 
 import sequela
 from sequela.config import RunSettings
 from sequela.report.commands import commands
 from sequela.runs.find import open_run
-from sequela.signals.edf import EdfFile
 
 ASKED = ["--label", "stage", "--subject", "patient", "--channels", "C3,C4", "--rate", "128"]
 MODELS = ("mlp-improved", "cnn-baseline", "gru-improved", "spectral-mlp-small", "spectral-boosting")
-
-
-def table(path: Path, patients: range, noise: float = 8) -> Path:
-    """Three sleep stages of one second each, of patients whose rhythms differ by stage."""
-    rng = np.random.default_rng(patients.start)
-    t = np.arange(128) / 128
-    rows = []
-    for patient in patients:
-        for number in range(9):
-            stage = ("N2", "R", "W")[number % 3]
-            wave = {"N2": 3, "R": 7, "W": 12}[stage]
-            signal = 30 * np.sin(2 * np.pi * wave * t + rng.uniform(0, 6)) + rng.normal(
-                scale=noise, size=(2, 128)
-            )
-            row = dict(zip(("C3", "C4"), signal.tolist(), strict=True))
-            rows.append(
-                {"patient": f"p{patient:02d}", "stage": stage, "hospital": "AB"[patient % 2], **row}
-            )
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
 
 
 @pytest.fixture
@@ -74,6 +54,15 @@ def test_a_run_its_page_and_its_model_on_new_data(
     words = ("--data", "signals", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
     said = output_of("train", "mlp-baseline", *words)
     assert "no unit is declared: the samples are assumed to be in µV" in said
+    run = open_run(Path("run"))
+    held_out = run.predictions.part("held_out")
+    assert (run.data["unit"], run.data["classes_fixed"], run.test["groups"]) == (
+        "subject",
+        False,
+        3,
+    )
+    assert held_out.group_id.tolist() == held_out.subject_id.tolist()
+    assert "recording_accuracy" not in run.test
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
@@ -94,6 +83,9 @@ def test_a_run_its_page_and_its_model_on_new_data(
     numbers = json.loads(output_of("evaluate", "run", "--root", own, "--json"))
     assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
     assert "eicu holds hospital records" in refused("evaluate", "run", "--data", "eicu")
+    by_recording = ("--data", "signals", "--root", own, *ASKED, "--split", "recording")
+    said = refused("train", "mlp-baseline", *by_recording, "--out", "by-recording")
+    assert "subject id(s) are in both" in said
     (tmp_path / "nights").mkdir()
     said = refused("scan", "run.onnx", tmp_path / "nights", "--event", "R", "--out", "e.tsv")
     assert "nights is a folder: expected a whole EDF or BDF file; name a file in it" in said
@@ -136,39 +128,6 @@ def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.Monk
     assert run.data["counts"] == [168, 72]
     ran("report", "run", "--out", "page.html")
     ran("data", "check", "signals", "--root", "eeg")
-
-
-def test_csv_recordings_give_the_predictions_of_the_same_data_as_edf(
-    tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for path in sorted(of_files(tmp_path / "edf").iterdir()):
-        file = EdfFile.open(path)
-        rows = file.read([0, 1], 0, 64 * 20).T.tolist()
-        lines = [";".join(map(repr, (n / 64, *row))) for n, row in enumerate(rows)]
-        place = tmp_path / "csv" / f"{path.stem}.csv"
-        place.parent.mkdir(exist_ok=True)
-        names = ";".join(["Zeit [s]", *(f"{file.labels[i]} [\N{MICRO SIGN}V]" for i in (0, 1))])
-        text = "\r\n".join([names, *lines]).replace(".", ",") + "\r\n"
-        place.write_bytes(text.encode("latin-1"))
-    events = [f"p{person:02d}_1,8,6,seizure" for person in range(12)]
-    Path("csv/seizures.csv").write_text("\n".join(["file,onset,duration,label", *events]), "utf-8")
-    ran("data", "describe", "csv", "--out", "csv.toml")
-    draft = Path("csv.toml").read_text("utf-8")
-    assert '\nevents = "seizures.csv"\n' in draft
-    asked = ["--subject", "(p[0-9]+)_", "--classes", "seizure", "--background", "none"]
-    asked += ["--window", "1", "--epochs", "2"]
-    form = [f"--format={each}" for each in ("separator=;", "decimal=,", "encoding=latin-1")]
-    train("mlp-baseline", "--root", "edf", "--events", "annotations", *asked, "--out", "one")
-    train(
-        "mlp-baseline", "--root", "csv", "--events", "seizures.csv", *asked, *form, "--out", "two"
-    )
-    for run in ("one", "two"):
-        ran("evaluate", run)
-    one, two = (pq.read_table(f"{run}/predictions.parquet") for run in ("one", "two"))
-    assert one.equals(two)
-    (line,) = commands([open_run(Path("two"))])
-    assert "--format 'separator=;' --format decimal=, --format encoding=latin-1" in line
 
 
 def test_loaded_in_python(own: Path) -> None:

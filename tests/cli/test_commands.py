@@ -145,9 +145,8 @@ def test_refused_in_one_line(
 
 def test_train_says_what_it_reached(synthetic: Path, tmp_path: Path, output_of: Output) -> None:
     out = tmp_path / "run"
-    words = ("train", "mlp-baseline", "--data", "bonn", "--root", synthetic, "--out", out)
-    words += ("--epochs", "2", "--split", "row")
-    lines = output_of(*words).splitlines()
+    words = ("--data", "bonn", "--root", synthetic, "--out", out, "--epochs", "2", "--split", "row")
+    lines = output_of("train", "mlp-baseline", *words).splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     parts = RunFolder(out).metrics["parts"]
     assert lines[2].startswith("mlp-baseline, bonn by row: validation set")
@@ -157,7 +156,7 @@ def test_train_says_what_it_reached(synthetic: Path, tmp_path: Path, output_of: 
     assert f"test set: not evaluated; to evaluate: sequela evaluate {out}" in lines
     assert str(out) in lines[-1]
     assert not (tmp_path / LEDGER).exists()
-    lines = output_of(*words, "--resume", "--open").splitlines()
+    lines = output_of("train", "mlp-baseline", *words, "--resume", "--open").splitlines()
     assert lines[0].startswith("mlp-baseline, bonn by row: test set")
     accuracy = parts["held_out"]["accuracy"]
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))

@@ -9,6 +9,8 @@ from sequela.cli.app import main
 
 Refused = Callable[..., str]
 """Runs a command that must be refused, and gives the line that says why."""
+Output = Callable[..., str]
+"""Runs a command that must end with a status, and gives its standard output."""
 
 
 def status(*arguments: str | Path) -> object:
@@ -25,6 +27,7 @@ def ran(*arguments: str | Path) -> None:
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path, silent: bool = True) -> str:
     """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
+    capsys.readouterr()  # what was printed before
     assert status(*arguments) == 2
     printed = capsys.readouterr()
     assert not (silent and printed.out)

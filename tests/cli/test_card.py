@@ -7,25 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Output, Refused
 
 from sequela.runs.manifest import seal
 
 
-@pytest.fixture(scope="module")
-def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cli") / "run"
-    asked = ("--data", "bonn", "--root", synthetic, "--epochs", "2", "--out", out)
-    ran("train", "mlp-baseline", *asked)
-    return out
-
-
-def test_card_says_where_it_is(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_card_says_where_it_is(network_run: Path, tmp_path: Path, output_of: Output) -> None:
     out = tmp_path / "card.md"
-    ran("card", run_folder, "--out", out)
-    assert capsys.readouterr().out == f"card: {out}\n"
+    assert output_of("card", network_run, "--out", out) == f"card: {out}\n"
     head = out.read_text("utf-8").split("---\n")[1]
     assert json.loads(head)["license"] == "other"
 
@@ -37,17 +26,15 @@ def test_card_of_no_run_is_refused(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_explain_prints_the_completeness_error(
-    run_folder: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    network_run: Path, synthetic: Path, tmp_path: Path, output_of: Output
 ) -> None:
     out = tmp_path / "why.html"
     words = ("--example", "S001/02", "--class", "seizure", "--root", synthetic, "--out", out)
-    ran("explain", run_folder, *words)
-    shown = capsys.readouterr().out
+    shown = output_of("explain", network_run, *words)
     assert shown.startswith("example 1: seizure (")
     assert "S001" not in shown
     assert "S001" not in out.read_text("utf-8")
-    ran("explain", run_folder, *words, "--ids")
-    first, second, last = capsys.readouterr().out.splitlines()
+    first, second, last = output_of("explain", network_run, *words, "--ids").splitlines()
     assert first.startswith("S001/02: seizure (")
     assert "logit of seizure: " in second
     assert "completeness error " in second
@@ -56,7 +43,7 @@ def test_explain_prints_the_completeness_error(
 
 
 def test_explain_without_captum_says_what_to_install(
-    run_folder: Path,
+    network_run: Path,
     synthetic: Path,
     tmp_path: Path,
     refused: Refused,
@@ -64,16 +51,16 @@ def test_explain_without_captum_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     out = tmp_path / "why.html"
-    line = refused("explain", run_folder, "--root", synthetic, "--out", out)
+    line = refused("explain", network_run, "--root", synthetic, "--out", out)
     assert "pip install 'sequela[explain]'" in line
     assert not out.exists()
 
 
 def test_explain_of_folds_names_a_fold(
-    run_folder: Path, tmp_path: Path, folds_record: dict[str, Any], refused: Refused
+    network_run: Path, tmp_path: Path, folds_record: dict[str, Any], refused: Refused
 ) -> None:
     (tmp_path / "folds.json").write_text(json.dumps(folds_record), "utf-8")
     assert "the runs are not finished" in refused("explain", tmp_path)
-    shutil.copytree(run_folder, tmp_path / "fold-00")
+    shutil.copytree(network_run, tmp_path / "fold-00")
     seal(tmp_path)
     assert f"name one, for example {tmp_path}/fold-00" in refused("explain", tmp_path)

@@ -1,32 +1,25 @@
 """``sequela cost`` as a user sees it."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran
-
-Said = Callable[..., str]
+from tests.cli.calls import Output, Refused
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def said(output_of: Output) -> Output:
     """Count, and return what is printed."""
-
-    def run(*arguments: str) -> str:
-        ran("cost", *arguments)
-        return capsys.readouterr().out
-
-    return run
+    return partial(output_of, "cost")
 
 
-def test_a_registered_model(said: Said) -> None:
+def test_a_registered_model(said: Output) -> None:
     text = said("gru-baseline", "--derive", "--steps", "10")
     assert "operations: T·1984 = 10·1984 = 19,840" in text
 
 
-def test_json(said: Said) -> None:
+def test_json(said: Output) -> None:
     values = json.loads(said("visits-baseline", "--lengths", "1..20", "--json"))
     assert values["operations"] == values["amounts"]["useful"]["operations"] == 13286720
     assert values["amounts"]["executed"]["operations"] == 24364480
@@ -34,22 +27,22 @@ def test_json(said: Said) -> None:
 
 
 @pytest.mark.parametrize(("asked", "a_weight"), [(["--training"], 14), (["--optimiser", "sgd"], 2)])
-def test_json_of_training(asked: list[str], a_weight: int, said: Said) -> None:
+def test_json_of_training(asked: list[str], a_weight: int, said: Output) -> None:
     training = json.loads(said("mlp-baseline", "--json", *asked))["training"]
     assert (training["forward"], training["update"]) == (5920, a_weight * 2949)
 
 
-def test_a_setting(said: Said) -> None:
+def test_a_setting(said: Output) -> None:
     values = json.loads(said("visits-improved", "--kwargs", '{"n_codes": 100}', "--json"))
     assert values["layers"][0]["parameters"] == 101 * 64
 
 
-def test_the_reports_convention(said: Said) -> None:
+def test_the_reports_convention(said: Output) -> None:
     text = said("cnn-baseline", "--convention", "report-2019")
     assert "the report leaves out 422 parameters and 68,772 operations" in text
 
 
-def test_forms(said: Said) -> None:
+def test_forms(said: Output) -> None:
     assert said("mlp-baseline", "--format", "markdown").startswith("### mlp-baseline")
     assert said("mlp-baseline", "--format", "mathml").startswith("<section")
 
@@ -66,7 +59,7 @@ class Model(nn.Module):
 """
 
 
-def test_a_class_and_its_unknown_operation(said: Said, refused: Refused, tmp_path: Path) -> None:
+def test_a_class_and_its_unknown_operation(said: Output, refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(FILE)
     error = refused("cost", f"{path}:Model", "--input", "1x3")
@@ -95,7 +88,7 @@ def test_a_size_is_a_whole_number(value: str, refused: Refused) -> None:
     assert "expected a whole number" in line
 
 
-def test_baseline_models(said: Said, refused: Refused) -> None:
+def test_baseline_models(said: Output, refused: Refused) -> None:
     text = said("logistic-regression", "--derive")
     assert "operations (dot product): m·2·n = 5·2·178 = 1,780" in text
     assert said("prevalence").splitlines()[-1].split() == ["total", "2", "0", "0"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran, status
+from tests.cli.calls import Output, Refused, ran, status
 
 from sequela.datasets.catalog import DATA_SETS
 from sequela.datasets.recordings import Recording
@@ -34,32 +34,31 @@ def no_good(refused: Refused) -> Check:
     return check
 
 
-def test_a_missing_set(no_good: Check, bonn_folder: Path) -> None:
+# What else can be wrong with the files is in tests/signals/test_bonn.py.
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        ({}, ("lacks set S", "S001.txt", "S.zip", "put what is missing there")),
+        ({"S/.DS_Store": b""}, ("S holds no recording", "expected S001.txt to S100.txt")),
+        (
+            {"S/S001.txt": b"7\n" * 4096},
+            (
+                "S/S001.txt ends at line 4096: expected 4,097 samples",
+                "put the file as published",
+            ),
+        ),
+        ({"S.zip": b"PK\3\4 cut"}, ("S.zip is damaged (File is not a", "or a set's zip file")),
+    ],
+    ids=["missing", "empty", "no recording", "a broken zip file"],
+)
+def test_a_set_that_is_not_as_published(
+    files: dict[str, bytes], parts: tuple[str, ...], no_good: Check, bonn_folder: Path
+) -> None:
     shutil.rmtree(bonn_folder / "S")
-    parts = ("lacks set S", "S001.txt", "S.zip", "put what is missing there")
+    for name, content in files.items():
+        (bonn_folder / name).parent.mkdir(exist_ok=True)
+        (bonn_folder / name).write_bytes(content)
     assert no_good("bonn", bonn_folder, *parts) == []
-
-
-def test_an_empty_set(no_good: Check, bonn_folder: Path) -> None:
-    shutil.rmtree(bonn_folder / "S")
-    (bonn_folder / "S").mkdir()
-    assert (
-        no_good("bonn", bonn_folder, "S holds no recording", "expected S001.txt to S100.txt") == []
-    )
-
-
-def test_a_file_that_is_no_recording(no_good: Check, bonn_folder: Path) -> None:
-    file = bonn_folder / "F" / "F002.txt"
-    file.write_bytes(b"7\n" * 4096)
-    found = f"{file} ends at line 4096: expected 4,097 samples"
-    assert no_good("bonn", bonn_folder, found, "put the file as published in its place") == []
-
-
-def test_a_broken_zip_file(no_good: Check, bonn_folder: Path) -> None:
-    shutil.rmtree(bonn_folder / "O")
-    (bonn_folder / "O.zip").write_bytes(b"PK\x03\x04 broken off")
-    found = "O.zip is damaged (File is not a zip file)"
-    assert no_good("bonn", bonn_folder, found, "or a set's zip file") == []
 
 
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
@@ -68,9 +67,9 @@ def test_a_root_that_does_not_exist(no_good: Check, tmp_path: Path, name: str) -
 
 
 def test_a_csv_file_that_is_not_as_published(
-    no_good: Check, tmp_path: Path, excerpt: dict[str, Recording], capsys: Capture
+    no_good: Check, tmp_path: Path, excerpt: dict[str, Recording], output_of: Output
 ) -> None:
-    """The file of one recording, Z001, whose name is V1; then its header and a label are wrong."""
+    """The file of one recording, Z001, whose name is V1; then a label is wrong."""
     assert recording_ids()["V1"] == "Z001"
     samples = excerpt["Z001"].signal[0].astype(int).tolist()
     rows = [["Unnamed", *(f"X{sample}" for sample in range(1, 179)), "y"]]
@@ -84,8 +83,7 @@ def test_a_csv_file_that_is_not_as_published(
     assert no_good("uci-seizure", root, "found none; expected one table of segments") == []
     file = root / "seizure.csv"
     file.write_text(text)
-    ran("data", "check", "uci-seizure", "--root", root)
-    assert "23 of 178 samples" in capsys.readouterr().out
+    assert "23 of 178 samples" in output_of("data", "check", "uci-seizure", "--root", root)
     for old, new, found in (
         (",y\n", ",label\n", ": no column 'y' (found: Unnamed, X1, X2"),
         (",5\n", ",7\n", " row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"),
@@ -121,18 +119,11 @@ def test_check_refuses_recordings_that_are_the_same(bonn_folder: Path, capsys: C
     assert "recordings Z001 and Z009 have the same samples: expected each recording once" in error
 
 
-def test_check_of_tables_that_are_not_here(refused: Refused, no_data: Path) -> None:
-    line = refused("data", "check", "mimic4")
-    assert "mimic4 was not found" in line
-    assert "https://physionet.org/content/mimiciv/" in line
-
-
 def test_list_tells_all_in_80_columns(
-    no_data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    no_data: Path, output_of: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    ran("data", "list")
-    out = capsys.readouterr().out
+    out = output_of("data", "list")
     assert max(map(len, out.splitlines())) <= 80
     text = " ".join(out.split())
     for name, data_set in DATA_SETS.items():
@@ -145,9 +136,8 @@ def test_list_tells_all_in_80_columns(
     assert "".join(command.split()) in "".join(out.split())
 
 
-def test_list_as_json(no_data: Path, capsys: Capture) -> None:
-    ran("data", "list", "--json")
-    listing = json.loads(capsys.readouterr().out)
+def test_list_as_json(no_data: Path, output_of: Output) -> None:
+    listing = json.loads(output_of("data", "list", "--json"))
     assert list(listing) == list(DATA_SETS)
     assert listing["bonn"]["origin"] == "the excerpt that ships with sequela (all 500 recordings)"
     assert Path(listing["bonn"]["path"]).name == "bonn.parquet"

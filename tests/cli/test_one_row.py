@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.calls import Refused, ran, status
+from tests.cli.calls import Output, Refused, ran
 from tests.serving.web.conftest import client
 from tests.tables.one_row import changed, rows, without, write
 
@@ -24,13 +24,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_the_default_of_a_table_has_no_recurrence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Output) -> None:
     data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
     run = tmp_path / "run"
-    ran("train", "auto", *data, "--epochs", "2", "--out", run)
-    first, *lines, last = capsys.readouterr().out.splitlines()
+    first, *lines, last = output_of(
+        "train", "auto", *data, "--epochs", "2", "--out", run
+    ).splitlines()
     assert "--epochs: without effect, as logistic-regression is a baseline model" in lines
     assert first == "auto: logistic-regression, the default for tables with one row per patient"
     assert last == f"both on one page: sequela report {run} {run}.boosting"
@@ -38,11 +37,11 @@ def test_the_default_of_a_table_has_no_recurrence(
         "logistic-regression",
         "boosting",
     ]
-    ran("report", run, f"{run}.boosting", "--out", tmp_path / "page.html")
+    printed = output_of("report", run, f"{run}.boosting", "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "no advantage" not in page
     assert "Boosting" in page
-    *_, counted, _ = capsys.readouterr().out.splitlines()
+    *_, counted, _ = printed.splitlines()
     assert counted == "This test set was evaluated 2 times, with 2 models."
 
 
@@ -84,15 +83,15 @@ def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
     assert "Prevalence" in page
 
 
-def test_new_rows(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_rows(trained: Path, tmp_path: Path, output_of: Output) -> None:
     new = changed(
         without(rows(20, seed=9), "died", "site"), "Patient", *(f"N{i}" for i in range(20))
     )
     path = write(tmp_path / "new.csv", changed(new, "ward", "attic"))
     ran("export", trained, "--out", tmp_path / "model.onnx")
-    capsys.readouterr()
-    ran("predict", tmp_path / "model.onnx", path, "--out", tmp_path / "one.parquet")
-    assert "unknown codes: 2" in capsys.readouterr().out  # each ward, of four or five cells
+    assert "unknown codes: 2" in output_of(
+        "predict", tmp_path / "model.onnx", path, "--out", tmp_path / "one.parquet"
+    )  # each ward, of four or five cells
     ran("predict", trained, path, "--out", tmp_path / "two.parquet")
     one, two = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
     assert one["subject"].to_pylist() == [f"N{i}" for i in range(20)]
@@ -125,32 +124,28 @@ def test_known_patients_are_marked(trained: Path, tmp_path: Path) -> None:
 
 
 def test_an_exported_file_does_not_recognise_patients_of_few_cells(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, tmp_path: Path, output_of: Output
 ) -> None:
     path = write(tmp_path / "known.csv", without(rows(), "died"))
     ran("export", trained, "--out", tmp_path / "model.onnx")
-    capsys.readouterr()
-    ran("predict", tmp_path / "model.onnx", path, "--out", tmp_path / "out.parquet")
-    printed = capsys.readouterr().out
+    printed = output_of("predict", tmp_path / "model.onnx", path, "--out", tmp_path / "out.parquet")
     assert "overlap with the training data: not checked for 240 of 240 examples" in printed
     assert "known: no patient" not in printed
     assert pq.read_table(tmp_path / "out.parquet")["split"].null_count == 240
 
 
-def test_a_copy_of_the_label_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_copy_of_the_label_is_found(tmp_path: Path, output_of: Output) -> None:
     some = [{**row, "end": "07" if row["died"] == "yes" else "01"} for row in rows(120)]
     table = write(tmp_path / "leak.csv", without(some, "age"))  # and no row has an age
     data = ("--data", "table", "--root", table, *COLUMNS)
-    capsys.readouterr()
-    ran("train", "summaries-boosting", *data, "--out", tmp_path / "run")
-    lines = capsys.readouterr().out.splitlines()
+    lines = output_of("train", "summaries-boosting", *data, "--out", tmp_path / "run").splitlines()
     assert "end: word, 2 values: 01, 07" in lines
     telling = [line for line in lines if "tells the outcome" in line]
     assert telling == ["end tells the outcome: leave it out with --omit end"]
     assert "CELL//end" in str(open_run(tmp_path / "run").metrics.suspicions)
 
 
-def test_splits(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+def test_splits(tmp_path: Path, refused: Refused) -> None:
     table = write(
         tmp_path / "a.csv", changed(rows(80), "Patient", *(f"P{i // 2}" for i in range(80)))
     )
@@ -158,7 +153,6 @@ def test_splits(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[
     for split in ("time", "site"):
         ran(*data, *COLUMNS, "--split", split, "--out", tmp_path / split)
         assert open_run(tmp_path / split).data.unit == {"time": "subject", "site": "site"}[split]
-    capsys.readouterr()
     few = ("--label", "died", "--id", "patient")
     said = refused(*data, *few, "--split", "time", "--out", tmp_path / "x")
     assert "--split time needs the column of the time: name it with --time" in said
@@ -166,7 +160,7 @@ def test_splits(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[
     assert "--split site needs the column of the site: name it with --site" in said
 
 
-def test_mistakes(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(tmp_path: Path, refused: Refused, output_of: Output) -> None:
     table = write(tmp_path / "a.csv", rows(30))
     data = ("train", "auto", "--data", "table", "--root", table)
     assert "--id is missing: name the column of the patient" in refused(*data, "--label", "died")
@@ -177,6 +171,4 @@ def test_mistakes(tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixtur
     assert "are named by options: use `sequela train auto --data table" in said
     said = refused("data", "describe", table, "--write")
     assert "which options describe, not a file" in said
-    capsys.readouterr()
-    assert status("data", "describe", table) == 0
-    assert "\nsequela train auto --data table --root" in capsys.readouterr().out
+    assert "\nsequela train auto --data table --root" in output_of("data", "describe", table)

@@ -9,36 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Output, Refused, ran
+from tests.cli.recordings import table
 
 import sequela
 from sequela.config import RunSettings
 from sequela.report.commands import commands
 from sequela.runs.find import open_run
-from sequela.signals.edf import EdfFile
 
 ASKED = ["--label", "stage", "--subject", "patient", "--channels", "C3,C4", "--rate", "128"]
 MODELS = ("mlp-improved", "cnn-baseline", "gru-improved", "spectral-mlp-small", "spectral-boosting")
-
-
-def table(path: Path, patients: range, noise: float = 8) -> Path:
-    """Three sleep stages of one second each, of patients whose rhythms differ by stage."""
-    rng = np.random.default_rng(patients.start)
-    t = np.arange(128) / 128
-    rows = []
-    for patient in patients:
-        for number in range(9):
-            stage = ("N2", "R", "W")[number % 3]
-            wave = {"N2": 3, "R": 7, "W": 12}[stage]
-            signal = 30 * np.sin(2 * np.pi * wave * t + rng.uniform(0, 6)) + rng.normal(
-                scale=noise, size=(2, 128)
-            )
-            row = dict(zip(("C3", "C4"), signal.tolist(), strict=True))
-            rows.append(
-                {"patient": f"p{patient:02d}", "stage": stage, "hospital": "AB"[patient % 2], **row}
-            )
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
 
 
 @pytest.fixture
@@ -66,11 +46,23 @@ def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> N
 
 
 def test_a_run_its_page_and_its_model_on_new_data(
-    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+    own: Path,
+    tmp_path: Path,
+    output_of: Output,
+    refused: Refused,
 ) -> None:
-    train("mlp-baseline", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
-    said = capsys.readouterr().out
+    words = ("--data", "signals", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
+    said = output_of("train", "mlp-baseline", *words)
     assert "no unit is declared: the samples are assumed to be in µV" in said
+    run = open_run(Path("run"))
+    held_out = run.predictions.part("held_out")
+    assert (run.data["unit"], run.data["classes_fixed"], run.test["groups"]) == (
+        "subject",
+        False,
+        3,
+    )
+    assert held_out.group_id.tolist() == held_out.subject_id.tolist()
+    assert "recording_accuracy" not in run.test
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
@@ -86,14 +78,14 @@ def test_a_run_its_page_and_its_model_on_new_data(
     for word in ("Bonn", "tumour", "death"):
         assert word not in page
     new = table(tmp_path / "new.parquet", range(50, 55))
-    capsys.readouterr()
-    ran("evaluate", "run", "--root", new, "--json")
-    numbers = json.loads(capsys.readouterr().out)
+    numbers = json.loads(output_of("evaluate", "run", "--root", new, "--json"))
     assert numbers["examples"] == 45
-    ran("evaluate", "run", "--root", own, "--json")
-    numbers = json.loads(capsys.readouterr().out)
+    numbers = json.loads(output_of("evaluate", "run", "--root", own, "--json"))
     assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
     assert "eicu holds hospital records" in refused("evaluate", "run", "--data", "eicu")
+    by_recording = ("--data", "signals", "--root", own, *ASKED, "--split", "recording")
+    said = refused("train", "mlp-baseline", *by_recording, "--out", "by-recording")
+    assert "subject id(s) are in both" in said
     (tmp_path / "nights").mkdir()
     said = refused("scan", "run.onnx", tmp_path / "nights", "--event", "R", "--out", "e.tsv")
     assert "nights is a folder: expected a whole EDF or BDF file; name a file in it" in said
@@ -123,61 +115,19 @@ def test_a_split_by_site_and_what_subjects_mean_for_the_split(own: Path) -> None
 
 def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    Path("eeg").mkdir()
-    for patient in range(12):
-        signal = rng.normal(scale=20, size=20 * 64)
-        signal[5 * 64 : 10 * 64] *= 5
-        edf = edfio.Edf(
-            [edfio.EdfSignal(signal, 64, label="EEG Fp1-REF", physical_dimension="uV")],
-            annotations=[edfio.EdfAnnotation(5, 5, "seizure")],
-        )
-        edf.write(f"eeg/p{patient:02d}_1.edf")
+    of_files(tmp_path / "eeg")
     Path("eeg/signals.toml").write_text(
         'events = "annotations"\nclasses = ["seizure"]\nbackground = "background"\n'
-        'subject = "(p[0-9]+)_"\nwindow = 1\nchannels = ["Fp1"]\n',
+        'subject = "(p[0-9]+)_"\nwindow = 1\nchannels = ["Fp1-F7"]\n',
         "utf-8",
     )
     aim = ("--aim", "sensitivity", "--aim-target", "0.9")
     train("mlp-baseline", "--root", "eeg", "--epochs", "5", *aim, "--out", "run")
     run = open_run(Path("run"))
     assert run.data["classes"] == ["background", "seizure"]
-    assert run.data["counts"] == [180, 60]
+    assert run.data["counts"] == [168, 72]
     ran("report", "run", "--out", "page.html")
     ran("data", "check", "signals", "--root", "eeg")
-
-
-def test_csv_recordings_give_the_predictions_of_the_same_data_as_edf(
-    tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for path in sorted(of_files(tmp_path / "edf").iterdir()):
-        file = EdfFile.open(path)
-        rows = file.read([0, 1], 0, 64 * 20).T.tolist()
-        lines = [";".join(map(repr, (n / 64, *row))) for n, row in enumerate(rows)]
-        place = tmp_path / "csv" / f"{path.stem}.csv"
-        place.parent.mkdir(exist_ok=True)
-        names = ";".join(["Zeit [s]", *(f"{file.labels[i]} [\N{MICRO SIGN}V]" for i in (0, 1))])
-        text = "\r\n".join([names, *lines]).replace(".", ",") + "\r\n"
-        place.write_bytes(text.encode("latin-1"))
-    events = [f"p{person:02d}_1,8,6,seizure" for person in range(12)]
-    Path("csv/seizures.csv").write_text("\n".join(["file,onset,duration,label", *events]), "utf-8")
-    ran("data", "describe", "csv", "--out", "csv.toml")
-    draft = Path("csv.toml").read_text("utf-8")
-    assert '\nevents = "seizures.csv"\n' in draft
-    asked = ["--subject", "(p[0-9]+)_", "--classes", "seizure", "--background", "none"]
-    asked += ["--window", "1", "--epochs", "2"]
-    form = [f"--format={each}" for each in ("separator=;", "decimal=,", "encoding=latin-1")]
-    train("mlp-baseline", "--root", "edf", "--events", "annotations", *asked, "--out", "one")
-    train(
-        "mlp-baseline", "--root", "csv", "--events", "seizures.csv", *asked, *form, "--out", "two"
-    )
-    for run in ("one", "two"):
-        ran("evaluate", run)
-    one, two = (pq.read_table(f"{run}/predictions.parquet") for run in ("one", "two"))
-    assert one.equals(two)
-    (line,) = commands([open_run(Path("two"))])
-    assert "--format 'separator=;' --format decimal=, --format encoding=latin-1" in line
 
 
 def test_loaded_in_python(own: Path) -> None:
@@ -190,44 +140,15 @@ def test_loaded_in_python(own: Path) -> None:
     assert model.predict_proba(held_out.X).shape == (len(held_out.y), 3)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--label", "stages", "--rate", "128"], "is it 'stage'?"),
-        (["--label", "stage"], "give --rate, in Hz"),
-        (["--rate", "128"], "name its column with --label"),
-        (["--label", "stage", "--rate", "0"], "setting rate = 0.0 cannot be used"),
-    ],
-)
-def test_one_line(own: Path, refused: Refused, arguments: list[str], said: str) -> None:
-    root = ["--root", str(own), "--out", "run"]
-    assert said in refused("train", "mlp-baseline", "--data", "signals", *root, *arguments)
-    assert not Path("run").exists()
-
-
-def test_options_of_own_recordings_on_other_data(no_data: Path, refused: Refused) -> None:
-    line = refused("train", "mlp-baseline", "--data", "bonn", "--label", "stage")
-    assert "--label is an option for your own recordings" in line
-
-
 def test_sessions_stay_whole_and_a_split_by_recording_is_found(
-    own: Path, capsys: pytest.CaptureFixture[str]
+    own: Path, output_of: Output
 ) -> None:
     """Recordings of a session: here the stages of a patient who is not named as one."""
     rows = pq.read_table(own).to_pylist()
     for number, row in enumerate(rows):
         row["visit"], row["file"] = row.pop("patient"), f"f{number}"
     pq.write_table(pa.Table.from_pylist(rows), own)
-    asked: list[str | Path] = [
-        "--root",
-        own,
-        "--label",
-        "stage",
-        "--channels",
-        "C3,C4",
-        "--rate",
-        "128",
-    ]
+    asked = ["--root", str(own), *ASKED[:2], *ASKED[4:]]
     asked += ["--session", "visit", "--recording", "file", "--unit", "uV"]
     train("majority-class", *asked, "--out", "run")
     assert "subjects are not known: the split is by session" in " ".join(
@@ -240,9 +161,8 @@ def test_sessions_stay_whole_and_a_split_by_recording_is_found(
         15,
     )
     assert not run.metrics["leaks"]
-    capsys.readouterr()
-    train("majority-class", *asked, "--split", "recording", "--out", "leaking")
-    assert "sessions are in both parts" in capsys.readouterr().out
+    words = ("--data", "signals", "--split", "recording", "--out", "leaking")
+    assert "sessions are in both parts" in output_of("train", "majority-class", *asked, *words)
 
 
 DECISIONS = {
@@ -289,14 +209,13 @@ def test_the_road_from_a_folder_to_a_run(
     no_data: Path,
     monkeypatch: pytest.MonkeyPatch,
     refused: Refused,
-    capsys: pytest.CaptureFixture[str],
+    output_of: Output,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = kind(tmp_path / "own")
     place = folder / "signals.toml"
-    ran("data", "describe", "own", "--write")
+    printed = output_of("data", "describe", "own", "--write")
     draft = place.read_text("utf-8")
-    printed = capsys.readouterr().out
     assert "`sequela train auto --data signals --root own`" in printed
     said = refused("data", "describe", "own", "--write")
     assert "signals.toml is there already" in said

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran, status
+from tests.cli.calls import Output, Refused, ran, status
 from tests.tables import hospital
 
 from sequela.runs.find import open_run
@@ -50,18 +50,16 @@ def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) 
     assert "is not declared in a file; expected one of mimic3, mimic4, nafld, physionet2012" in said
 
 
-def test_a_table_that_is_absent_is_listed(
-    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_that_is_absent_is_listed(own: Path, tmp_path: Path, output_of: Output) -> None:
     (own / "labs.csv").unlink()
-    ran("build", "tables", "--root", own, "--out", tmp_path / "events")
-    assert "\nlabs: not read (declared, but not there)\n" in capsys.readouterr().out
+    assert "\nlabs: not read (declared, but not there)\n" in output_of(
+        "build", "tables", "--root", own, "--out", tmp_path / "events"
+    )
 
 
-def test_a_published_declaration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_published_declaration_is_shown(output_of: Output) -> None:
     for name, table in (("mimic3", "ADMISSIONS"), ("mimic4", '"hosp/admissions"')):
-        ran("data", "describe", name)
-        assert f"[tables.{table}.columns]" in capsys.readouterr().out
+        assert f"[tables.{table}.columns]" in output_of("data", "describe", name)
 
 
 def test_rows_that_do_not_fit(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Output, Refused, ran
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.models.defaults import DEFAULTS
@@ -26,11 +24,12 @@ def asked(command: str, out: Path, *more: str | Path) -> list[str | Path]:
 
 
 def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
-    no_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    no_data: Path, tmp_path: Path, output_of: Output
 ) -> None:
     out = tmp_path / "run"
-    ran(*asked("visits-baseline --data mimic3 --task report-2019 --epochs 2", out))
-    lines = capsys.readouterr().out.splitlines()
+    lines = output_of(
+        *asked("visits-baseline --data mimic3 --task report-2019 --epochs 2", out)
+    ).splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     auroc = RunFolder(out).metrics["parts"]["tuning"]["auroc"]
     assert lines[2].startswith("visits-baseline, report-2019 of mimic3, ICD codes to the dot: ")
@@ -47,12 +46,11 @@ def of_auroc(printed: str) -> list[str]:
 
 
 def test_folds_say_what_they_reached_together(
-    events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    events: Path, tmp_path: Path, output_of: Output
 ) -> None:
     out = tmp_path / "folds"
     command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
-    ran(*asked(command, out, "--root", events))
-    printed = capsys.readouterr().out
+    printed = output_of(*asked(command, out, "--root", events))
     line = "prevalence, in-hospital of mimic3, with later information: validation AUROC 0.500"
     assert f"[4/4] {line} (no interval)" in printed
     assert printed.count("; leaks by design") == 4
@@ -60,8 +58,7 @@ def test_folds_say_what_they_reached_together(
     assert "validation set, mean over 4 folds" in printed
     assert of_auroc(printed) == ["AUROC", "0.500"]
     assert FoldsFolder(out).summary["repeats"] == 2
-    ran(*asked(command, out, "--root", events, "--resume", "--open"))
-    printed = capsys.readouterr().out
+    printed = output_of(*asked(command, out, "--root", events, "--resume", "--open"))
     assert of_auroc(printed) == ["AUROC", "0.500", "(no", "interval)"]
     assert "These folds were evaluated once, with 1 model." in printed
     assert "with training variance (2 repeats, 2 folds)" in printed
@@ -119,16 +116,22 @@ BAD = [
     ("prevalence --data mimic3 --step-hours 0", "step_hours = 0"),
     ("prevalence --data mimic3 --bins 1", "bins must be 0 or at least 2"),
     ("prevalence --data eicu --tables NOSUCH", "unknown table 'NOSUCH'"),
-    ("prevalence --data mimic3 --inputs NOSUCH", "no code of NOSUCH occurs"),
+    ("prevalence --data mimic3 --inputs NOSUCH", "no code of NOSUCH occurs in 1 training subject"),
+    ("prevalence --data mimic3 --min-subjects 90", "occurs in 90 training subject"),
     ("prevalence --data mimic3 --labels nowhere.parquet", "no label file"),
     ("prevalence --data mimic3 --labels nowhere.parquet --hindsight", "not those of a label file"),
-    ("prevalence --data mimic3 --task report-2019 --from-icu", "does not count from an admission"),
+    *(
+        (f"prevalence --data mimic3 --task {task} --from-icu", f"{task} does not count from an adm")
+        for task in ("report-2019", "landmark", "post-discharge")
+    ),
     (
         "prevalence --data mimic3 --task report-2019 --hindsight",
         "--hindsight needs a task that counts from an admission",
     ),
     ("prevalence --data eicu --task report-2019", "do not give the order"),
     ("prevalence --data mimic3 --hours 100000", "the cohort is empty"),
+    ("prevalence --data mimic3 --task landmark --hours 0 --days 1e5", "labels of one class only"),
+    ("prevalence --data mimic3 --outcome readmitted", "there is no label file"),
     ("prevalence --data mimic3 --aim sensitivity", "has the target None"),
     ("prevalence --data mimic3 --aim sensitivity --aim-target 0", "has the target 0"),
     ("prevalence --data mimic3 --aim-target 0.9", "takes no target"),
@@ -162,36 +165,6 @@ def test_refused_in_one_line_and_nothing_written(
         more = ["--root", excerpt_events("eicu")]
     assert message in refused("train", *command.split(), *more)
     assert list(tmp_path.iterdir()) == []
-
-
-def one_class(labels: pa.Table) -> pa.Table:
-    return labels.filter(pa.compute.field("boolean_value"))
-
-
-def strangers(labels: pa.Table) -> pa.Table:
-    return labels.set_column(0, labels.field(0), pa.array(range(1, len(labels) + 1), pa.int64()))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [(one_class, "labels of one class only"), (strangers, "that the events do not have")],
-)
-def test_labels_that_cannot_be_used(
-    change: Callable[[pa.Table], pa.Table],
-    message: str,
-    refused: Refused,
-    events: Path,
-    tmp_path: Path,
-) -> None:
-    from sequela.cohort.events import open_events
-    from sequela.cohort.selection import select_cohort
-    from sequela.cohort.tasks import in_hospital
-
-    labels = tmp_path / "labels.parquet"
-    pq.write_table(change(select_cohort(open_events(events), in_hospital()).labels), labels)
-    command = asked("prevalence --data mimic3", tmp_path / "run", "--root", events)
-    assert message in refused(*command, "--labels", labels)
-    assert list(tmp_path.iterdir()) == [labels]
 
 
 def test_tables_that_cannot_be_read(refused: Refused, tmp_path: Path) -> None:
@@ -275,11 +248,12 @@ def test_a_study_does_not_go_where_something_else_is(refused: Refused, tmp_path:
 
 
 def test_auto_reads_the_records_once_and_chooses_by_what_they_hold(
-    no_data: Path, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    no_data: Path, events: Path, tmp_path: Path, output_of: Output
 ) -> None:
     out = tmp_path / "run"
-    ran(*asked("auto --data mimic3 --epochs 1 --folds 2", out, "--root", events))
-    first = capsys.readouterr().out.splitlines()[0]
+    first = output_of(
+        *asked("auto --data mimic3 --epochs 1 --folds 2", out, "--root", events)
+    ).splitlines()[0]
     assert first == f"auto: {DEFAULTS['codes'].model}, the default for records of codes"
     run = FoldsFolder(out)
     assert run.settings.model == DEFAULTS["codes"].model

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import edfio
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.cli.recordings import table
 from tests.docs.conftest import DOCS, run
 from tests.test_docs import fences
 
@@ -16,18 +15,6 @@ from sequela.runs.find import open_run
 from sequela.signals.reading import read
 
 PAGE = DOCS / "signals.md"
-
-
-def table(path: Path) -> None:
-    rng = np.random.default_rng(0)
-    rows = [
-        {"patient": f"p{patient}", "stage": stage}
-        | {name: rng.normal(scale=scale, size=128).tolist() for name in ("C3", "C4")}
-        for patient in range(30)
-        for stage, scale in (("W", 10), ("N2", 30), ("R", 20))
-        for _ in range(4)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), path)
 
 
 def folder(path: Path) -> None:
@@ -58,7 +45,7 @@ def csv_files(path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page(here: Path) -> None:
-    table(here / "own.parquet")
+    table(here / "own.parquet", range(30))
     csv_files(here / "clinic")
     folder(here / "eeg")
     of_table, of_folder, prepared = fences(PAGE, "toml")

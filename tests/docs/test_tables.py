@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import refusal
 from tests.docs.conftest import run
@@ -12,11 +11,9 @@ from tests.tables import hospital
 from sequela.formats.opened import DECIDE
 from sequela.intake.describe_tables import propose
 from sequela.runs.find import open_run
-from sequela.tables.build import build
 from sequela.tables.declarations import Table
 from sequela.tables.declared.declaration import _keys_of
 from sequela.tables.declared.expressions import _CALLS
-from sequela.tables.declared.source import beside
 
 
 @pytest.mark.slow
@@ -46,8 +43,6 @@ def test_the_page(
 
 def test_the_form_on_the_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = hospital.write(tmp_path, monkeypatch)
-    decided = (folder / "tables.toml").read_text("utf-8")
-    build(beside(folder), folder, tmp_path / "plain")
     for path in folder.glob("*.csv"):
         cells = path.read_text("utf-8").replace(",", ";").replace("surgery", "Chirurgie Süd")
         cells = re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", cells)
@@ -55,20 +50,6 @@ def test_the_form_on_the_page_is_found(tmp_path: Path, monkeypatch: pytest.Monke
     table, form = hospital.blocks("text")
     assert table.splitlines()[0] == (folder / "labs.csv").read_text("latin-1").splitlines()[0]
     assert f"\n{form}\n" in propose(folder)
-    declared = decided.replace("[people]", f"{form}\n[people]", 1)
-    (folder / "tables.toml").write_text(declared, "utf-8")
-    build(beside(folder), folder, tmp_path / "german")
-    words = {"HOSPITAL_ADMISSION//Chirurgie Süd": "HOSPITAL_ADMISSION//surgery"}
-    assert events(tmp_path / "german", words) == events(tmp_path / "plain", words)
-
-
-def events(out: Path, words: dict[str, str]) -> list[tuple[object, ...]]:
-    """All events, with the codes in ``words`` replaced."""
-    rows = [
-        row for file in out.rglob("data/**/*.parquet") for row in pq.read_table(file).to_pylist()
-    ]
-    values = [{**row, "code": words.get(row["code"], row["code"])}.values() for row in rows]
-    return sorted((tuple(each) for each in values), key=str)
 
 
 def test_each_key_and_function_is_on_the_page() -> None:

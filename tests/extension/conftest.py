@@ -1,11 +1,13 @@
 """The data of the extension, and registries that are as before when its tests are over."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.test_docs import fences
 
 from sequela import plugins
 from sequela.cohort.tasks import TASKS
@@ -29,8 +31,9 @@ REGISTRIES: tuple[dict[str, Any], ...] = (
     TASKS,
     codes.NAMED,
 )
-WARD = Path(__file__).parent / "ward.py"
-collect_ignore = [WARD.name]  # to look for doctests would register what is in it
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+MORE = Path(__file__).parent / "more.py"
+collect_ignore = [MORE.name]  # to look for doctests would register what is in it
 
 
 def kept_registries() -> Iterator[None]:
@@ -52,12 +55,16 @@ def _as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """SEQUELA_PLUGINS names the file, and $SEQUELA_DATA the folder of its data, which is given."""
+    """SEQUELA_PLUGINS names the files, and $SEQUELA_DATA the folder of their data, which is given.
+
+    The first file is that of the page on extensions.
+    """
     data = tmp_path_factory.mktemp("data")
+    (data / "mine.py").write_text("\n\n".join(fences(PAGE, "python")), "utf-8")
     write_nights(data / "sleep-lab")
     write_tables(data / "ward")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEQUELA_PLUGINS", str(WARD))
+        patch.setenv("SEQUELA_PLUGINS", os.pathsep.join([str(data / "mine.py"), str(MORE)]))
         patch.setenv("SEQUELA_DATA", str(data))
         plugins._loaded.clear()
         yield data

@@ -27,7 +27,7 @@ def runs(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network and the reference model on both data sets."""
     out = tmp_path_factory.mktemp("runs")
     for name, words in (
-        ("peaks", ("peak-net", *SLEEP, *FEW)),
+        ("bands", ("band-net", *SLEEP, *FEW)),
         ("centres", ("nearest-centre", *SLEEP, "--folds", "0")),
         ("drip", ("drip-net", *WARD, *FEW)),
         ("beside", ("nearest-centre", *WARD)),
@@ -61,7 +61,7 @@ def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ("train", ("peak-net", "drip-net", "nearest-centre", "sleep-lab", "ward", "blood-later")),
+        ("train", ("band-net", "drip-net", "nearest-centre", "sleep-lab", "ward", "blood-later")),
         ("evaluate", ("sleep-lab", "ward")),
         ("compare", ("belief",)),
         ("reproduce", ("nights", "sleep-lab")),
@@ -85,13 +85,13 @@ def test_in_the_list_of_data(printed: Printed) -> None:
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        (("train", "pek-net", *SLEEP), ("peak-net", "drip-net", "nearest-centre")),
-        (("train", "peak-net", "--data", "x"), ("sleep-lab", "ward")),
+        (("train", "bnd-net", *SLEEP), ("band-net", "drip-net", "nearest-centre")),
+        (("train", "band-net", "--data", "x"), ("sleep-lab", "ward")),
         (("train", "drip-net", "--data", "ward", "--task", "x"), ("blood-later",)),
         (("build", "x", "--out", "events"), ("ward",)),
         (("build", "bonn", "--out", "events"), ("ward",)),
         (("data", "check", "x"), ("sleep-lab",)),
-        (("cost", "pek-net"), ("peak-net",)),
+        (("cost", "bnd-net"), ("band-net",)),
         (("reproduce", "x"), ("nights",)),
     ],
 )
@@ -107,34 +107,34 @@ def test_unknown_features_and_metrics_list_those_that_exist(
     printed: Printed, runs: Path, tmp_path: Path
 ) -> None:
     net = tmp_path / "net.py"
-    net.write_text("class Net:\n    reads = ('features:peeks',)\n", "utf-8")
-    assert "peaks" in printed("train", f"{net}:Net", *SLEEP).partition("known:")[2]
-    both = ("compare", runs / "peaks", runs / "centres")
+    net.write_text("class Net:\n    reads = ('features:bandz',)\n", "utf-8")
+    assert "bands" in printed("train", f"{net}:Net", *SLEEP).partition("known:")[2]
+    both = ("compare", runs / "bands", runs / "centres")
     assert "belief" in printed(*both, "--metric", "x").partition("known:")[2]
 
 
 def test_in_the_files_of_a_run(runs: Path) -> None:
-    peaks, drip = open_run(runs / "peaks"), open_run(runs / "drip")
-    for run in (peaks, drip):
+    bands, drip = open_run(runs / "bands"), open_run(runs / "drip")
+    for run in (bands, drip):
         low, high = run.test["belief_ci"]
         assert low <= run.test["belief"] <= high
-    assert peaks.data["classes"] == ["calm", "spindles", "arousal"]
-    assert (peaks.data["sfreq"], peaks.data["n_times"]) == (100.0, 150)
+    assert bands.data["classes"] == ["calm", "spindles", "arousal"]
+    assert (bands.data["sfreq"], bands.data["n_times"]) == (100.0, 150)
     assert drip.data["classes"] == ["not transfused", "transfused"]
     assert drip.data["outcome"]["many"] == "transfusions"
-    cost = json.loads((runs / "peaks/cost.json").read_text("utf-8"))
+    cost = json.loads((runs / "bands/cost.json").read_text("utf-8"))
     (features, layer) = cost["layers"]
-    assert (features["name"], features["kind"]) == ("features:peaks", "Peaks of the channels")
-    assert (features["operations"], layer["parameters"]) == (300, 9)
+    assert (features["name"], features["kind"]) == ("features:bands", "Power of four bands")
+    assert (features["operations"], layer["parameters"]) == (600, 27)
 
 
 def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> None:
     again = printed("evaluate", runs / "drip")
     assert "belief in the truth" in again
     assert "recall of not transfused" in again
-    other = printed("evaluate", runs / "peaks", *SLEEP, "--root", ward / "sleep-lab", "--json")
-    assert json.loads(other)["belief"] == pytest.approx(open_run(runs / "peaks").test["belief"])
-    found = printed("compare", runs / "peaks", runs / "centres", "--metric", "belief", "--json")
+    other = printed("evaluate", runs / "bands", *SLEEP, "--root", ward / "sleep-lab", "--json")
+    assert json.loads(other)["belief"] == pytest.approx(open_run(runs / "bands").test["belief"])
+    found = printed("compare", runs / "bands", runs / "centres", "--metric", "belief", "--json")
     assert json.loads(found)["metric"] == "belief"
 
 
@@ -149,6 +149,8 @@ def test_on_the_card(runs: Path, tmp_path: Path) -> None:
     text = (tmp_path / "card.md").read_text("utf-8")
     head = yaml.safe_load(text.split("---\n")[1])
     assert head["datasets"] == ["ward"]
+    numbers = {each["type"]: each for each in head["model-index"][0]["results"][0]["metrics"]}
+    assert numbers["belief"]["value"] == open_run(runs / "drip").test["belief"]
     for said in (
         "Net on the drip",
         "Our ward's tables",
@@ -181,19 +183,22 @@ def test_on_the_page_of_records(runs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> None:
-    ran("report", runs / "peaks", runs / "centres", "--out", tmp_path / "page.html")
+    ran("report", runs / "bands", runs / "centres", "--out", tmp_path / "page.html")
     for page in (tmp_path / "page.html", study / "report.html"):
         text = page.read_text("utf-8")
         for said in (
             '<h2 id="nights">What happens in a night</h2>',
             "the class of a 1.50 s segment of EEG: calm, spindles or arousal",
             "Nights of our sleep laboratory, 36 recordings, 360 segments of 150 samples",
-            "Net on peaks",
+            "Band net",
             "Nearest centre",
             "<th>Belief in the truth (95 % interval)</th>",
             "<th>calm</th><th>spindles</th><th>arousal</th>",
-            "features:peaks: Peaks of the channels",
+            "features:bands: Power of four bands",
+            "Our models: baseline and improved",
             "It believes.",
+            '<td data-label="Claimed">above 0.1</td>',
+            "The cap was loose.",
             "The paper on nights",
         ):
             assert said in text, said
@@ -202,6 +207,7 @@ def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> N
         assert_no_death(text)
         for foreign in ("2019", "Bonn", "tumour"):
             assert foreign not in text, foreign
+    assert "sequela reproduce nights" in text  # as the study's own page says
 
 
 def assert_own_pictures(text: str) -> None:
@@ -220,9 +226,9 @@ def assert_no_death(text: str) -> None:
 def test_in_results(study: Path) -> None:
     nights = json.loads((study / "results.json").read_text("utf-8"))["studies"]["nights"]
     assert nights["data"]["name"] == "sleep-lab"
-    assert set(nights["models"]) == {"peak-net"}
+    assert set(nights["models"]) == {"band-net"}
     assert set(nights["floors"]) == {"nearest-centre"}
-    test: dict[str, Any] = nights["models"]["peak-net"]["test"]
+    test: dict[str, Any] = nights["models"]["band-net"]["test"]
     assert test["belief_ci"][0] <= test["belief"]
 
 

@@ -18,11 +18,18 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.studies.settings import run_settings
 
+Ask = Callable[..., RunSettings]
+"""Settings of a short run."""
+Load = Callable[[RunSettings], Examples]
+"""What a run starts from."""
+Train = Callable[[RunSettings], RunFolder]
+"""A finished run."""
 Place = Callable[[str], Path]
+"""Where the data of a data set are."""
 
 
 @pytest.fixture(scope="session")
-def asked() -> Callable[..., RunSettings]:
+def asked() -> Ask:
     """Settings of a short run: of MIMIC-III unless said otherwise."""
 
     def ask(
@@ -58,13 +65,13 @@ def mimic3(place: Place, records_work: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def opened(place: Place, records_work: Path) -> Callable[[RunSettings], Examples]:
+def opened(place: Place, records_work: Path) -> Load:
     """What a run starts from."""
     return lambda settings: records.load(settings, place(settings.data), records_work)
 
 
 @pytest.fixture(scope="session")
-def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettings], RunFolder]:
+def trained(place: Place, records_work: Path, once: Once) -> Train:
     """A finished run of some settings, made once for all workers; who changes it copies it."""
 
     @cache
@@ -80,9 +87,7 @@ def trained(place: Place, records_work: Path, once: Once) -> Callable[[RunSettin
 
 
 @pytest.fixture(scope="session")
-def cross_validated(
-    asked: Callable[..., RunSettings], mimic3: dict[str, Any], once: Once
-) -> Callable[[str], FoldsFolder]:
+def cross_validated(asked: Ask, mimic3: dict[str, Any], once: Once) -> Callable[[str], FoldsFolder]:
     """Two folds of MIMIC-III, dealt twice, of a model, made once for all workers."""
 
     @cache

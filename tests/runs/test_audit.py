@@ -1,6 +1,5 @@
 """Every leak that is planted is found, and clean runs are not accused."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
 from sequela.audit.finding import Finding
@@ -23,12 +23,9 @@ from sequela.runs.leaks import Audited, Leaks, sentences
 from sequela.runs.manifest import seal
 from sequela.sequences.scaling import Scaling
 
-Ask = Callable[..., RunSettings]
-Open = Callable[[RunSettings], Examples]
-
 
 @pytest.fixture(scope="module")
-def stays(asked: Ask, opened: Open) -> Examples:
+def stays(asked: Ask, opened: Load) -> Examples:
     """Of eICU: some two thousand records."""
     return opened(asked(data="eicu", min_subjects=1))
 
@@ -54,7 +51,7 @@ def half(bonn: Examples) -> Examples:
 
 
 @pytest.fixture(scope="module")
-def records(asked: Ask, opened: Open) -> Examples:
+def records(asked: Ask, opened: Load) -> Examples:
     return opened(asked(task="in-hospital"))
 
 
@@ -71,7 +68,7 @@ def test_clean_data_are_not_accused(
 
 
 def test_models_on_the_same_data_and_sets_are_audited_once(
-    asked: Ask, opened: Open, monkeypatch: pytest.MonkeyPatch
+    asked: Ask, opened: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audited: list[Examples] = []
 
@@ -89,12 +86,6 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
     for number, other in enumerate((split_otherwise, replace(first, arrays=late)), 2):
         fit.looked(other)
         assert len(audited) == number
-
-
-def test_a_recording_in_two_parts(synthetic: Path) -> None:
-    by_row = RunSettings(model="mlp-baseline", data="bonn", split="row")
-    found = audit(signals.load(by_row, synthetic))
-    assert set(checks(found)) == {"overlapping groups"}
 
 
 @pytest.mark.parametrize(

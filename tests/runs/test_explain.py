@@ -1,6 +1,5 @@
 """Explanations of small real runs."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,32 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors import safe_open
-from safetensors.torch import save_file
+from tests.runs.conftest import Ask, Load, Train
 from tests.runs.folders import short
 
 from sequela.analysis.explain import explain, informative
 from sequela.config import SMALLEST_CELL, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.runs.data import Examples
+from sequela.models import stored
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 
-Asked = Callable[..., RunSettings]
-Trained = Callable[[RunSettings], RunFolder]
-
 
 @pytest.fixture(scope="module")
-def of_signals(trained: Trained) -> RunFolder:
+def of_signals(trained: Train) -> RunFolder:
     training = TrainingSettings(epochs=1, batch_size=256)
     return trained(RunSettings(model="cnn-baseline", data="bonn", training=training))
 
 
 @pytest.fixture(scope="module")
-def of_records(
-    asked: Asked, trained: Trained, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
+def of_records(asked: Ask, trained: Train, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     copy = tmp_path_factory.mktemp("explain") / "run"
     return RunFolder(Path(shutil.copytree(trained(asked(epochs=2)).path, copy)))
 
@@ -85,7 +78,7 @@ def test_other_data_are_refused(of_signals: RunFolder) -> None:
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 
-def test_a_reference_model_is_refused(trained: Trained, synthetic: Path) -> None:
+def test_a_reference_model_is_refused(trained: Train, synthetic: Path) -> None:
     with pytest.raises(
         SettingError, match="majority-class is a baseline model, but an explanation needs"
     ):
@@ -107,9 +100,7 @@ def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder, roo
     assert not [*of_records.path.parent.glob(".*explain")]
 
 
-def test_visits_are_counted_and_dated(
-    asked: Asked, opened: Callable[[RunSettings], Examples]
-) -> None:
+def test_visits_are_counted_and_dated(asked: Ask, opened: Load) -> None:
     data = opened(asked())
     sequences = data.arrays
     example = int(sequences.lengths.argmax())
@@ -159,11 +150,9 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, root: Path, tmp_pa
     copy = tmp_path / "run"
     shutil.copytree(of_records.path, copy)
     file = copy / "model.safetensors"
-    with safe_open(file, framework="pt") as stored:
-        header = json.loads(stored.metadata()["sequela"])
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    header, tensors = stored.read(file)
     header["vocabulary"][-1] = "DX//of another hospital"
-    save_file(tensors, file, metadata={"sequela": json.dumps(header)})
+    stored.write(file, tensors, header)
     seal(copy)
     with pytest.raises(RunError, match="was trained on other data than those found now"):
         explain(copy, root=root)

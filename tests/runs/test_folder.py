@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.runs.conftest import Train
 from tests.runs.folders import edit, short
 
 from sequela.analysis.evaluate import evaluate_run
-from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
 from sequela.models import stored
 from sequela.runs import fit
@@ -21,7 +21,7 @@ from sequela.runs.record import RunRecord
 
 
 @pytest.fixture(scope="module")
-def original(trained: Callable[[RunSettings], RunFolder]) -> Path:
+def original(trained: Train) -> Path:
     return trained(short()).path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.runs.conftest import Ask
 
 from sequela.cohort import question
 from sequela.cohort.events import Events
@@ -16,7 +17,7 @@ from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.tasks import Task
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
-from sequela.errors import RunError, SettingError, SplitError
+from sequela.errors import RunError
 from sequela.evaluation.decision import Threshold, operation
 from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
 from sequela.runs.find import find_runs
@@ -26,9 +27,7 @@ from sequela.runs.recipe import judged, summarise_runs
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
-Ask = Callable[..., RunSettings]
 Where = dict[str, Any]
-Said = list[tuple[str, int, int]]
 
 
 @pytest.fixture(scope="module")
@@ -187,50 +186,6 @@ def test_unfinished_folds_are_no_run(
     assert {n: v for n, v in ours.items() if "seconds" not in n} == {
         n: v for n, v in theirs.items() if "seconds" not in n
     }
-
-
-def test_without_a_work_folder_nothing_is_left(asked: Ask, tmp_path: Path) -> None:
-    out = tmp_path / "folds"
-    cross_validate(asked("prevalence"), out, folds=2, root=MIMIC3)
-    assert [path.name for path in tmp_path.iterdir()] == ["folds"]
-    assert sorted(path.name for path in out.iterdir()) == [
-        "INTERNAL.md",
-        "fold-00",
-        "fold-01",
-        "folds.json",
-        "manifest.json",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("folds", "repeats", "error", "message"),
-    [
-        (1, 1, SettingError, "needs 2 folds and 1 repeat"),
-        (0, 2, SettingError, "needs 2 folds and 1 repeat"),
-        (-3, 1, SettingError, "needs 2 folds and 1 repeat"),
-        (3, 0, SettingError, "needs 2 folds and 1 repeat"),
-        (32, 1, SplitError, "31 of them in the smallest"),
-    ],
-)
-def test_folds_that_cannot_be_dealt(
-    folds: int,
-    repeats: int,
-    error: type[Exception],
-    message: str,
-    asked: Ask,
-    mimic3: Where,
-    tmp_path: Path,
-) -> None:
-    out = tmp_path / "folds"
-    with pytest.raises(error, match=message):
-        cross_validate(
-            asked("prevalence"),
-            out,
-            folds=folds,
-            repeats=repeats,
-            **mimic3,
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_folds_do_not_go_where_something_else_is(

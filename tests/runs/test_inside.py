@@ -4,17 +4,15 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.canaries import called
+from tests.runs.conftest import Ask, Place, Train
 
 from sequela.cli.app import main
-from sequela.config import RunSettings
 from sequela.models import stored
-from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 
 CODE = """
@@ -28,9 +26,7 @@ class Evil(torch.nn.Module):
 
 
 @pytest.fixture
-def stranger(
-    tmp_path: Path, trained: Callable[[RunSettings], RunFolder], asked: Callable[..., RunSettings]
-) -> Path:
+def stranger(tmp_path: Path, trained: Train, asked: Ask) -> Path:
     """A copy of a run."""
     return Path(shutil.copytree(trained(asked()).path, tmp_path / "stranger"))
 
@@ -50,7 +46,7 @@ def _names_code(run: Path, where: str, *, config: bool = True, header: bool = Tr
 @pytest.mark.parametrize("command", ["evaluate", "explain", "resume"])
 def test_a_class_that_a_run_names_is_not_imported(
     stranger: Path,
-    place: Callable[[str], Path],
+    place: Place,
     tmp_path: Path,
     kind: str,
     command: str,

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import expit, logit
-from tests.cli.calls import ran
 from tests.runs.challenge import write_set
+from tests.runs.conftest import Ask, Place, Train
 from tests.runs.folders import short
 
 from sequela.analysis.evaluate import evaluate_run, predict_other
@@ -27,10 +27,6 @@ from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.model import FILE, TrainedModel
 from sequela.sequences.featurisers import SCORES
 from sequela.studies.settings import run_settings
-
-Ask = Callable[..., RunSettings]
-Train = Callable[[RunSettings], RunFolder]
-Place = Callable[[str], Path]
 
 OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("signal")]
 OF_RECORDS = [
@@ -71,16 +67,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def few(sets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first twenty of set-b."""
-    few = tmp_path_factory.mktemp("few")
-    (few / "set-b").mkdir()
-    outcomes = (sets["b"] / "Outcomes-b.txt").read_text("utf-8").splitlines()
-    (few / "Outcomes-b.txt").write_text("\n".join(outcomes[:21]) + "\n", "utf-8")
-    for line in outcomes[1:21]:
-        name = f"{line.split(',')[0]}.txt"
-        (few / "set-b" / name).write_bytes((sets["b"] / "set-b" / name).read_bytes())
-    return few
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first twenty of set-b, of the same numbers."""
+    return write_set(tmp_path_factory.mktemp("few"), "b", range(142_000, 142_020), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -228,17 +217,6 @@ def test_a_measurement_is_split_where_the_training_part_split_it(
                 assert (code if code in sequences.vocabulary else "UNKNOWN") in codes
                 seen += code in sequences.vocabulary
     assert seen > 300
-
-
-def test_the_command_on_another_set(
-    of_sets: Callable[[str], RunFolder],
-    sets: dict[str, Path],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ran("evaluate", of_sets("boosting").path, "--root", sets["b"])
-    said = capsys.readouterr().out
-    assert "applied to physionet2012" in said
-    assert "40 of 40 subjects" in said
 
 
 def test_a_model_of_a_version_that_stored_no_edges_says_so(

@@ -1,4 +1,4 @@
-"""A metric that is registered here alone stands wherever metrics stand."""
+"""A metric of one's own in runs and comparisons; tests/extension has one on card and page."""
 
 import json
 import shutil
@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from tests.cli.calls import ran
 
 from sequela.analysis.compare import compare
 from sequela.config import RunSettings
@@ -16,8 +14,6 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.metrics import METRICS, Metric, named, register
 from sequela.evaluation.predictions import Predictions
-from sequela.report.card import build_card
-from sequela.report.pages.build import build
 from sequela.runs import fit
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -64,15 +60,6 @@ def held_out(run: Run) -> Predictions:
     return run.predictions.part("held_out")
 
 
-def test_in_the_numbers_of_a_run_with_its_interval(
-    runs: tuple[list[RunFolder], FoldsFolder],
-) -> None:
-    run = runs[0][1]
-    low, high = run.test["surprise_ci"]
-    assert run.test["surprise"] == pytest.approx(surprises(held_out(run)))
-    assert low < run.test["surprise"] < high
-
-
 def test_in_the_means_over_folds_within_its_own_bounds(
     runs: tuple[list[RunFolder], FoldsFolder],
 ) -> None:
@@ -84,34 +71,10 @@ def test_in_the_means_over_folds_within_its_own_bounds(
     assert 1 < low < min(each) < max(each) < high  # not cut off where shares end
 
 
-def test_in_comparisons(
-    runs: tuple[list[RunFolder], FoldsFolder], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_in_comparisons(runs: tuple[list[RunFolder], FoldsFolder]) -> None:
     single, _ = runs
     found = compare(single, "surprise")
     assert [row.value for row in found.runs] == [surprises(held_out(run)) for run in single]
-    ran("compare", *(run.path for run in single), "--metric", "surprise")
-    assert "mean surprise" in capsys.readouterr().out
-    ran("compare", "--help")
-    assert "surprise" in capsys.readouterr().out
-
-
-def test_on_the_card_and_the_page(
-    runs: tuple[list[RunFolder], FoldsFolder], tmp_path: Path
-) -> None:
-    single, _ = runs
-    test = single[1].test
-    low, high = test["surprise_ci"]
-    card = build_card(single[1], tmp_path / "card.md").read_text("utf-8")
-    told = f"{test['surprise']:.2f} ({low:.2f} to {high:.2f})"
-    assert f"| Mean surprise | {told} |" in card
-    head = yaml.safe_load(card.split("---\n")[1])
-    assert head["metrics"] == ["accuracy", "surprise"]
-    assert head["model-index"][0]["results"][0]["metrics"][1]["value"] == test["surprise"]
-    page = build(single, tmp_path / "page.html").read_text("utf-8")
-    assert "<th>Mean surprise (95 % interval)</th>" in page
-    told = told.replace("(", '<span class="ci">(')
-    assert f'<td class="nowrap" data-label="Mean surprise">{told}</span></td>' in page
 
 
 def test_the_log_loss_has_two_names(runs: tuple[list[RunFolder], FoldsFolder]) -> None:

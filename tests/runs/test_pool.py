@@ -1,7 +1,6 @@
 """Runs in several processes: what is said of them, and how long the rest takes."""
 
 import importlib
-import json
 import multiprocessing
 import sys
 import time
@@ -152,13 +151,3 @@ def test_seconds_left() -> None:
 def test_the_share_of_a_run() -> None:
     assert Training(planned("a"), epoch=1).share == 0.25
     assert Training(planned("a", folds=2), split=1, epoch=2).share == 0.75
-
-
-def test_the_state_of_a_job_is_valid_json(tmp_path: Path) -> None:
-    said = pool._Said(tmp_path / "state.json")
-    said.begin()
-    said.epoch(after(2))
-    said.end(kept=False)
-    state = json.loads((tmp_path / "state.json").read_text("utf-8"))
-    assert len(state["took"]) == 1
-    assert state["now"][:2] == [0, 0]

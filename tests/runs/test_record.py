@@ -1,13 +1,12 @@
 """The typed record of a run, as its file has it."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.runs.conftest import Train
 from tests.runs.folders import short
 
-from sequela.config import RunSettings
 from sequela.disclosure.disclosure import as_json
 from sequela.errors import RunError
 from sequela.runs.folder import METRICS, RunFolder
@@ -15,7 +14,7 @@ from sequela.runs.record import RunRecord
 
 
 @pytest.fixture
-def run(trained: Callable[[RunSettings], RunFolder]) -> RunFolder:
+def run(trained: Train) -> RunFolder:
     return trained(short())
 
 

@@ -14,30 +14,25 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
-from tests.runs.folders import after, content, interrupt
+from tests.runs.conftest import Ask, Load, Train
+from tests.runs.folders import content, interrupt
 
 from sequela.cohort.labels import write_labels
 from sequela.cohort.outcomes import Outcome
 from sequela.cohort.question import task_asked
 from sequela.cohort.tasks import TASKS, Task
-from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
-from sequela.errors import DataError, RunError, SequelaError, SettingError
+from sequela.errors import DataError, RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.formats.opened import SUMS
 from sequela.models.registry import lookup_network
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
-from sequela.runs.data import Examples
-from sequela.runs.folder import RunFolder
 from sequela.runs.leaks import findings_of
 from sequela.runs.manifest import MANIFEST
 from sequela.sequences.visit_batches import VisitDataset
 
 MIMIC3 = EXCERPTS / "mimic3"
-Ask = Callable[..., RunSettings]
-Load = Callable[[RunSettings], Examples]
-Train = Callable[[RunSettings], RunFolder]
 Where = dict[str, Any]
 FILES = [
     "checkpoint",
@@ -244,42 +239,6 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
 # What is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ({"inputs": ("NOSUCH",)}, "no code of NOSUCH occurs in 1 training subject"),
-        ({"min_subjects": 90}, "occurs in 90 training subject"),
-        ({"task": "report-2019", "from_icu": True}, "report-2019 does not count from an admission"),
-        ({"task": "landmark", "from_icu": True}, "landmark does not count from an admission"),
-        ({"task": "post-discharge", "from_icu": True}, "does not count from an admission"),
-        (
-            {"task": "report-2019", "hindsight": True},
-            "--hindsight needs a task that counts from an admission",
-        ),
-        ({"task": "landmark", "hours": 0.0, "horizon_days": 1e5}, "labels of one class only"),
-        ({"hours": 1e6}, "the cohort is empty"),
-        ({"horizon_days": 30.0}, "go together"),
-        ({"bins": 1}, "bins must be 0 or at least 2"),
-        ({"labels": "labels.parquet", "hindsight": True}, "not those of a label file"),
-        ({"outcome": "readmitted"}, "there is no label file"),
-        ({"tables": ("NOSUCH",)}, "unknown table 'NOSUCH'"),
-    ],
-)
-def test_refused_before_anything_is_written(
-    said: dict[str, Any], message: str, asked: Ask, mimic3: Where, tmp_path: Path
-) -> None:
-    with pytest.raises(SequelaError, match=message):
-        fit.train(asked(**said), tmp_path / "new" / "run", **mimic3)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("split", ["row", "recording"])
-def test_records_are_split_by_subject_only(split: Any, asked: Ask, records_work: Path) -> None:
-    settings = asked().model_copy(update={"split": split})
-    with pytest.raises(SettingError, match="use --split subject"):
-        records.load(settings, MIMIC3, records_work)
-
-
 def test_a_taken_folder_is_refused_before_events_are_built(
     asked: Ask, trained: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,20 +258,6 @@ def test_a_taken_folder_is_refused_before_events_are_built(
 
 
 # Interrupted and resumed ---------------------------------------------------------------------
-
-
-def test_resumed_runs_have_the_same_bytes(
-    asked: Ask, trained: Train, mimic3: Where, tmp_path: Path
-) -> None:
-    settings, out = asked(epochs=4), tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(settings, out, **mimic3, on_epoch=after(2))
-    assert not RunFolder(out).complete
-    assert not list(tmp_path.rglob("*.partial"))
-    assert not (out / "model.safetensors").exists()
-    torch.rand(3)  # whatever a new process has drawn before
-    fit.train(settings, out, **mimic3, resume=True)
-    assert content(out) == content(trained(settings).path)
 
 
 def test_interrupted_within_an_epoch_without_a_work_folder(

@@ -1,7 +1,5 @@
 """Reference models on records, each against a plain way to the same numbers."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +7,19 @@ import numpy as np
 import pytest
 import skops.io
 from numpy.typing import NDArray
-from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
+from tests.runs.conftest import Ask, Load, Train
 
-from sequela.config import RunSettings
-from sequela.errors import RunError, SettingError
+from sequela.errors import RunError
 from sequela.integrity.verify import verify
-from sequela.models import reference
-from sequela.runs import fit
+from sequela.models import reference, stored
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
+from sequela.runs.model import FILE
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Features
 from sequela.sequences.intervals import Intervals
 
-Ask = Callable[..., RunSettings]
-Load = Callable[[RunSettings], Examples]
-Train = Callable[[RunSettings], RunFolder]
 Arrays = dict[str, NDArray[Any]]
-
-
-def stored(folder: RunFolder) -> tuple[dict[str, Any], Arrays]:
-    with safe_open(folder.path / "model.safetensors", framework="np") as file:
-        header = json.loads(file.metadata()["sequela"])
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def of_subjects(folder: RunFolder, loaded: Examples) -> NDArray[np.float32]:
@@ -70,7 +58,8 @@ def test_a_run_is_counted_with_its_features_on_the_patient_of_the_networks(
     verify(folder)
     given = loaded.inputs(("codes",))
     steps = int(given.example[-1].sum())  # those of a network's account
-    assert steps == loaded.inputs(account_reads(folder), standardise=False).steps
+    header, _ = stored.read(folder.path / FILE)
+    assert steps == loaded.inputs(tuple(header["reads"]), standardise=False).steps
     assert account.inputs == f"one example of {steps} steps"
     channels, columns = given.shape["n_channels"], account.layers[0].operations
     measured = 6 * channels + 12 * channels * steps
@@ -80,11 +69,6 @@ def test_a_run_is_counted_with_its_features_on_the_patient_of_the_networks(
     else:
         described = loaded.inputs(("features:summaries",), standardise=False).features
         assert columns == measured + 11 * described.shape[1]
-
-
-def account_reads(folder: RunFolder) -> tuple[str, ...]:
-    """The inputs of a stored model."""
-    return tuple(stored(folder)[0]["reads"])
 
 
 def test_features_of_one_patient_alone_are_those_of_all(asked: Ask, opened: Load) -> None:
@@ -128,7 +112,7 @@ def test_the_penalty_with_the_least_tuning_loss_is_taken(
         model.fit(features[part == 0], label[part == 0])
         expected = model.predict_proba(features)
         assert of_subjects(folder, loaded) == pytest.approx(expected, abs=1e-3)
-        _, arrays = stored(folder)
+        _, arrays = stored.read(folder.path / FILE)
         logit = features @ arrays["weight"][0] + arrays["bias"][0]
         assert 1 / (1 + np.exp(-logit)) == pytest.approx(expected[:, 1], abs=1e-3)
     assert len(chosen) > 1  # or it was no choice
@@ -152,7 +136,7 @@ def test_the_stored_boosting_gives_the_predictions(
 ) -> None:
     settings = asked("boosting", data, **said)
     folder, loaded = trained(settings), opened(settings)
-    _, arrays = stored(folder)
+    _, arrays = stored.read(folder.path / FILE)
     boosting = reference.loaded(arrays["skops"].tobytes())
     table = table_of(loaded, arrays)
     expected = boosting.predict_proba(table).astype(np.float32)
@@ -232,25 +216,6 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(skops.io.dumps(LogisticRegression()))
     with pytest.raises(RunError, match="cannot be read"):
         reference.loaded(b"no zip")
-
-
-@pytest.mark.parametrize(
-    ("model", "data", "message"),
-    [
-        ("boosting", "bonn", "reads features:counts, but data set 'bonn' has recordings"),
-        ("prevalence", "bonn", "prevalence reads codes"),
-        ("majority-class", "mimic3", "majority-class reads signal"),
-        ("gru-improved", "mimic3", "gru-improved reads signal.*has hospital records"),
-        ("visits-improved", "bonn", "visits-improved reads codes"),
-    ],
-)
-def test_a_model_is_given_what_it_reads(
-    model: str, data: str, message: str, asked: Ask, tmp_path: Any
-) -> None:
-    with pytest.raises(SettingError, match=message) as caught:
-        fit.train(asked(model, data), tmp_path / "run")
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_which_reference_models_read_a_kind_of_data() -> None:

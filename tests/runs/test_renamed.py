@@ -1,7 +1,7 @@
 """What a model was trained on is known under other names, and in two parts of one split."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.runs.conftest import Ask, Load, Train
 from tests.runs.folders import short
 
 from sequela.analysis.evaluate import evaluate_run
@@ -25,12 +26,9 @@ from sequela.runs.manifest import seal
 from sequela.sequences.flat import Sequences
 from sequela.signals import bonn
 
-Ask = Callable[..., RunSettings]
-Open = Callable[[RunSettings], Examples]
-
 
 @pytest.fixture
-def run(trained: Callable[[RunSettings], RunFolder], tmp_path: Path) -> RunFolder:
+def run(trained: Train, tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(trained(short()).path, tmp_path / "run")))
 
 
@@ -124,7 +122,7 @@ def test_folds_share_no_content(synthetic: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def patients(asked: Ask, opened: Open) -> Examples:
+def patients(asked: Ask, opened: Load) -> Examples:
     return opened(asked(task="post-discharge", min_subjects=1))
 
 
@@ -159,7 +157,7 @@ def shifted(events: Path) -> Path:
 
 
 def test_own_patients_through_meds_are_set_aside(
-    asked: Ask, trained: Callable[[RunSettings], RunFolder], opened: Open, tmp_path: Path
+    asked: Ask, trained: Train, opened: Load, tmp_path: Path
 ) -> None:
     settings = asked("prevalence", task="post-discharge", min_subjects=1)
     folder = trained(settings)

@@ -283,22 +283,6 @@ def test_a_file_of_others_is_left_alone(searched: Callable[..., Search], tmp_pat
     assert len(list(tmp_path.iterdir())) == 4
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"trials": 0}, "--trials 0 cannot be used: expected 1 or more"),
-        ({"settings": asked("logistic-regression")}, "run sequela train logistic-regression"),
-    ],
-)
-def test_what_cannot_be_searched_is_refused(
-    changes: dict[str, Any], message: str, tmp_path: Path, synthetic: Path
-) -> None:
-    arguments = {"settings": asked(), "trials": 1, **changes}
-    with pytest.raises(SettingError, match=message):
-        tune(**arguments, out=tmp_path / "run", root=synthetic)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty; choose another --out"):

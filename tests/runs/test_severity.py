@@ -1,21 +1,19 @@
 """Severity scores as reference models, on the data in the package."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.runs.challenge import write_set
+from tests.runs.conftest import Place
 
 from sequela.analysis.evaluate import predict_other
 from sequela.errors import SettingError
 from sequela.runs import fit
 from sequela.studies.settings import run_settings
 
-Events = Callable[[str], Path]
 
-
-def test_apache_is_calibrated_and_applied_again(excerpt_events: Events, tmp_path: Path) -> None:
+def test_apache_is_calibrated_and_applied_again(excerpt_events: Place, tmp_path: Path) -> None:
     root = excerpt_events("eicu")
     asked = {"inputs": ("APACHE_PREDICTION",)}
     settings = run_settings("apache-iva", "eicu", records=asked, training={})
@@ -35,7 +33,7 @@ def test_apache_is_calibrated_and_applied_again(excerpt_events: Events, tmp_path
 @pytest.mark.slow(but="apache-iva-eicu")
 @pytest.mark.parametrize(("model", "data"), [("saps-i", "physionet2012"), ("apache-iva", "eicu")])
 def test_a_score_is_only_read_where_it_is_let_in(
-    model: str, data: str, excerpt_events: Events, tmp_path: Path
+    model: str, data: str, excerpt_events: Place, tmp_path: Path
 ) -> None:
     if data == "eicu":
         root = excerpt_events(data)

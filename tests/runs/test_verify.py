@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runs.conftest import Ask, Train
 from tests.runs.folders import edit, short
 
 from sequela.analysis.compare import compare
 from sequela.analysis.evaluate import evaluate_run
-from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS, Metric, accuracy
 from sequela.evaluation.resampling import resampled_weights
@@ -23,13 +23,12 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
 from sequela.runs.manifest import MANIFEST, seal
 
-Ask = Callable[..., RunSettings]
 Edit = Callable[[Any], None]
 
 
 @pytest.fixture
 def copied(
-    trained: Callable[[RunSettings], RunFolder],
+    trained: Train,
     cross_validated: Callable[[str], FoldsFolder],
     asked: Ask,
     tmp_path: Path,

@@ -14,7 +14,6 @@ from sequela.integrity.openings import LEDGER, read
 from sequela.report.pages.build import build
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
-from sequela.runs.folder import RunFolder
 from sequela.studies import claims, seizure
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
@@ -105,14 +104,6 @@ def test_results(study: Study) -> None:
             # By session each is held out once, in one of two folds; else there is one split.
             assert test["examples"] == (1150 if whole else 230)
             assert entry["epochs"] == (0 if model in REFERENCE else 1)
-            assert sum(map(sum, test["confusion"])) == test["examples"]
-            right = sum(test["confusion"][i][i] for i in range(5))
-            assert test["accuracy"] == pytest.approx(right / test["examples"])
-            assert len(test["per_class_recall"]) == 5
-            for number in ("accuracy", "recording_accuracy"):
-                low, high = test[f"{number}_ci"]
-                assert 0 <= low <= test[number] <= high <= 1
-            assert test["interval"]["groups"] == test["groups"]
             assert test["groups"] == 50 if whole else test["groups"] >= 10
             assert entry["train_seconds"] >= 0
             run = open_run(out / "runs" / entry["run"])
@@ -187,33 +178,6 @@ def test_claims_are_declared_before_training_and_judged_twice(
     monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))
     with pytest.raises(RunError, match="begun with other claims"):
         reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
-
-
-@pytest.mark.slow
-def test_finished_runs_are_kept_and_missing_ones_made(study: Study, synthetic: Path) -> None:
-    out, folders, _ = study
-    lost = out / "runs" / "majority-class.by-row"
-    runs = [run for folder in folders for run in folder.runs if run.path != lost]
-    old = {run.path: (run.path / "metrics.json").read_bytes() for run in runs}
-    for name in ("manifest.json", "metrics.json"):
-        (lost / name).unlink()  # as if interrupted before its end
-    (out / "results.json").unlink()
-    reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
-    assert {path: (path / "metrics.json").read_bytes() for path in old} == old
-    assert RunFolder(lost).complete
-    assert (out / "results.json").exists()
-
-
-def test_a_folder_of_another_study_is_refused(
-    study: Study, synthetic: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
-        reproduce(study[0], studies=["seizure"], root=synthetic, quick=True, seed=1, processes=1)
-    (tmp_path / "thesis.docx").touch()
-    for out in (tmp_path, tmp_path / "thesis.docx"):
-        with pytest.raises(RunError, match="is not empty, and holds no study"):
-            reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
 def test_the_study_is_the_reports() -> None:

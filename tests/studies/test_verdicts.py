@@ -13,6 +13,7 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation.metrics import accuracy
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
+from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord, Numbers, Parts, RunRecord
 from sequela.signals.bonn import CLASSES as CLASS_NAMES
@@ -155,17 +156,26 @@ def test_two_models(
         ("about", 0.7, 0.01, UNKNOWN),  # the interval is wider than the margin
         ("about", 0.25, 0.05, FAILS),
         ("about", 0.65, 0.05, UNKNOWN),
+        ("about", 0.62, 0.06, UNKNOWN),
         ("below", 0.9, 0, HOLDS),
         ("below", 0.5, 0, FAILS),
+        ("below", 0.67, 0.1, HOLDS),  # within the margin
         ("above", 0.5, 0, HOLDS),
         ("above", 0.7, 0, UNKNOWN),
+        ("above", 0.73, 0.1, HOLDS),
+        ("above", 0.9, 0, FAILS),
     ],
 )
 def test_levels(relation: Any, value: float, margin: float, expected: str) -> None:
     asked = claim(
         "level", BOTH[:1], metric="accuracy", relation=relation, value=value, margin=margin
     )
-    assert verdict(asked, made(0.7)) == expected
+    (answer,) = judge([asked], {BOTH[0]: made(0.7)})
+    assert answer.verdict == expected
+    by_interval = {HOLDS: SUPPORTED, FAILS: CONTRADICTED, UNKNOWN: OPEN}
+    assert answer.interval_verdict == by_interval[expected]
+    outside = "the claimed value is outside" in answer.why
+    assert outside == (relation == "about" and value in (0.62, 0.65))
 
 
 def test_many_claims_ask_for_more_than_one() -> None:
@@ -383,28 +393,6 @@ def test_only_means_over_examples_can_be_weighted() -> None:
         judge([asked], {LSTM[0]: dying(0.9, 0.6)})
 
 
-@pytest.mark.parametrize(
-    ("relation", "value", "margin", "expected"),
-    [
-        ("about", 0.7, 0.1, SUPPORTED),
-        ("about", 0.7, 0.01, OPEN),
-        ("about", 0.25, 0.05, CONTRADICTED),
-        ("about", 0.62, 0.06, OPEN),
-        ("below", 0.9, 0, SUPPORTED),
-        ("below", 0.67, 0.1, SUPPORTED),  # within the margin
-        ("above", 0.73, 0.1, SUPPORTED),
-        ("above", 0.9, 0, CONTRADICTED),
-        ("above", 0.7, 0, OPEN),
-    ],
-)
-def test_the_interval_alone(relation: Any, value: float, margin: float, expected: str) -> None:
-    asked = claim("level", BOTH[:1], relation=relation, value=value, margin=margin)
-    (answer,) = judge([asked], {BOTH[0]: made(0.7)})
-    assert answer.interval_verdict == expected
-    outside = "the claimed value is outside" in answer.why
-    assert outside == (relation == "about" and value == 0.62)
-
-
 def test_a_value_is_settled_by_two_one_sided_tests() -> None:
     """With a margin at which the two-sided p-value is 0.08, the one-sided one is 0.04."""
     run = {BOTH[0]: made(0.7)}
@@ -461,3 +449,29 @@ def test_reruns_count_on_the_same_data_only(monkeypatch: pytest.MonkeyPatch) -> 
     longer = {"mlp-baseline": run.settings.training.model_copy(update={"epochs": 1000})}
     (quick,) = verdicts.judge_study(replace(study, training=longer), [[run]])
     assert quick.reruns is None
+
+
+class ComparedError(Exception):
+    """Ends the test where the models are compared."""
+
+
+def test_the_best_baseline_model_need_not_be_one_of_the_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[str] = []
+
+    def compare(runs: list[RunFolder]) -> None:
+        compared.extend(run.settings.model for run in runs)
+        raise ComparedError
+
+    monkeypatch.setattr(verdicts, "planned_leak", lambda _: "")
+    monkeypatch.setattr(verdicts, "default_for", lambda _: DEFAULTS["values"])
+    monkeypatch.setattr(verdicts, "compare_opened", compare)
+    runs = []
+    for model, auroc in (("values-lstm", 0.8), ("prevalence", 0.5), ("summaries-boosting", 0.7)):
+        runs.append(dying(0.5, 0.9))
+        vars(runs[-1])["settings"] = RunSettings(model=model, data="eicu")
+        vars(runs[-1])["parts"] = {"held_out": part_of(Numbers, auroc=auroc)}
+    with pytest.raises(ComparedError):
+        verdicts.default_model(mortality.STUDY, runs)
+    assert compared == ["values-lstm", "summaries-boosting"]

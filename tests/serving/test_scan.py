@@ -24,6 +24,10 @@ RATE = 256
 SEIZURES = ((120, 160), (300, 340))
 FLAT = (400, 420)
 SECONDS = 480
+COLUMNS = [
+    *("onset", "duration", "eventType", "confidence"),
+    *("channels", "dateTime", "recordingDuration"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +136,13 @@ def test_several_recordings_with_a_page(
     arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
     call(["scan", str(file), str(night), str(second), *arguments, "--page", str(page)])
     head, *lines = out.read_text("utf-8").splitlines()
-    assert head.endswith("\tfile")
+    assert head.split("\t") == [*COLUMNS, "file"]
+    assert [line.split("\t")[2] for line in lines] == ["sz"] * 4
     assert [line.split("\t")[-1] for line in lines] == ["night.edf"] * 2 + ["second.edf"] * 2
-    assert "second.edf: 2 seizure events in 8 min" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "second.edf: 2 seizure events in 8 min" in printed
+    assert "resampled from 256 Hz to 173.61 Hz" in printed
+    assert "by event: sensitivity 1.000" in printed
     html = page.read_text("utf-8")
     assert html.count('<figure id="figure-recording-') == 2
     assert html.count('<figure id="figure-event-') == 4
@@ -142,20 +150,6 @@ def test_several_recordings_with_a_page(
     assert "events known: 0:02:00 to 0:02:40, 0:05:00 to 0:05:40" in html
     assert "<td>1.000</td><td>1.000</td><td>1.000</td><td>0.0</td>" in html
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", html)
-
-
-def test_the_command_writes_events(
-    file: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, known = tmp_path / "events.tsv", night.parent / "known.tsv"
-    arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
-    call(["scan", str(file), str(night), *arguments])
-    head, *lines = out.read_text("utf-8").splitlines()
-    assert head.split("\t")[:4] == ["onset", "duration", "eventType", "confidence"]
-    assert [line.split("\t")[2] for line in lines] == ["sz", "sz"]
-    printed = capsys.readouterr().out
-    assert "resampled from 256 Hz to 173.61 Hz" in printed
-    assert "by event: sensitivity 1.000" in printed
 
 
 @pytest.mark.parametrize(("place", "expected"), [(0, 0.5), (1, 0.2)])
@@ -243,6 +237,8 @@ def test_a_gap_is_not_scored(file: Path, night: Path, found: Scan, tmp_path: Pat
     assert "1 gaps in time, of 500 s in all" in scanned.recording.notes
     assert scanned.in_words.endswith("s of flat, missing or rejected signal were not scored")
     scan_command(file, [path], out=tmp_path / "events.tsv", page=page, threshold=0.5)
+    head, *_ = (tmp_path / "events.tsv").read_text("utf-8").splitlines()
+    assert head.split("\t") == COLUMNS
     assert page.read_text("utf-8").count('<figure id="figure-event-') == 2
     joined = scan(load(file), path, Scanning(threshold=0.5, gap=900))
     assert len(joined.events) == 1

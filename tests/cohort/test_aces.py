@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.events import Events
+from sequela.cohort.rules import ON_RECORD
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.task_files import read_task, task_said
 from sequela.cohort.tasks import in_hospital
@@ -118,6 +119,8 @@ def test_a_task_from_a_file_asks_what_aces_asks(
     known = json.loads((FOLDER / "heart_failure.json").read_text())
     assert as_list(cohort.labels, "boolean_value") == [tuple(row) for row in known]
     assert cohort.flow.positives > 5
+    assert any(step.removed for step in cohort.flow.steps if step.rule == ON_RECORD)
+    assert cohort.leaks == ()
     if python := os.environ.get("SEQUELA_READERS"):
         data, labels = events.root / "data" / "0.parquet", tmp_path / "labels.parquet"
         subprocess.run([python, "-c", RUN, FOLDER / "heart_failure.yaml", data, labels], check=True)

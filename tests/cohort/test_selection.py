@@ -46,11 +46,9 @@ def removed(flow: Flow) -> dict[str, int]:
 def test_in_hospital_each_rule_has_its_count(
     rows: Rows, make_events: Make, *, visits: bool
 ) -> None:
-    if not visits:  # without numbers of stays nobody can be discharged before the admission
-        kept = [row for row in rows() if row[0] != 5]
-        cohort = select_cohort(make_events(kept, visits=False), in_hospital())
-    else:
-        cohort = select_cohort(make_events(rows()), in_hospital())
+    # Without numbers of stays nobody can be discharged before the admission.
+    kept = [row for row in rows() if visits or row[0] != 5]
+    cohort = select_cohort(make_events(kept, visits=visits), in_hospital())
     assert labels_of(cohort) == [
         (1, "01-02 10:00", False),
         (1, "03-02 10:00", False),

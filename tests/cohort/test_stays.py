@@ -1,20 +1,12 @@
-"""How a stay ended, in data that never say it, and labels against a slow reference."""
+"""How a stay ended, in data that never say it."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sequela.cohort.events import Events, open_events
-from sequela.cohort.selection import select_cohort
+from sequela.cohort.events import Events
 from sequela.cohort.stays import create_stays
-from sequela.cohort.tasks import in_hospital
-from sequela.errors import DataError
 
 Row = tuple[Any, ...]
 Make = Callable[..., Events]
@@ -62,59 +54,3 @@ ENDS: dict[str, tuple[list[tuple[str, str]], list[tuple[Any, ...]]]] = {
 def test_how_a_stay_ended(make_events: Make, case: str) -> None:
     days, stays = ENDS[case]
     assert stays_of(make_events([(1, f"2020-01-{day}", code) for day, code in days])) == stays
-
-
-HOUR = timedelta(hours=1)
-DAY_0 = datetime(2020, 1, 1)
-Drawn = tuple[int, int, str]  # hours to the admission, hours in hospital, how it ended
-
-drawn_stays = st.lists(
-    st.tuples(
-        st.integers(1, 60), st.integers(0, 60), st.sampled_from(["alive", "expired", "blank"])
-    ),
-    max_size=4,
-)
-
-
-def rows_of(subject: int, stays: list[Drawn]) -> list[Row]:
-    """Stays one after another, each event in hours after the one before."""
-    rows: list[Row] = []
-    now = DAY_0
-    for number, (wait, hours, outcome) in enumerate(stays):
-        admitted = now + wait * HOUR
-        now = admitted + hours * HOUR
-        visit = subject * 10 + number
-        rows.append((subject, str(admitted), "HOSPITAL_ADMISSION//A", visit))
-        rows.append((subject, str(now), "HOSPITAL_DISCHARGE//B", visit))
-        if outcome != "blank":
-            rows.append((subject, str(now), f"HOSPITAL_OUTCOME//{outcome}", visit))
-    return rows
-
-
-def plain_labels(people: list[list[Drawn]], hours: int) -> list[tuple[int, datetime, bool]]:
-    labels = []
-    for subject, stays in enumerate(people):
-        now = DAY_0
-        for wait, stayed, outcome in stays:
-            now += wait * HOUR
-            if outcome != "blank" and stayed > hours:
-                labels.append((subject, now + hours * HOUR, outcome == "expired"))
-            now += stayed * HOUR
-    return labels
-
-
-@given(people=st.lists(drawn_stays, min_size=5, max_size=20), hours=st.integers(0, 30))
-@settings(max_examples=6, deadline=None)
-def test_in_hospital_labels_are_those_of_a_plain_loop(
-    write_meds: Callable[..., Path], people: list[list[Drawn]], hours: int
-) -> None:
-    rows = [row for subject, stays in enumerate(people) for row in rows_of(subject, stays)]
-    expected = plain_labels(people, hours)
-    with TemporaryDirectory() as folder:
-        events = open_events(write_meds(Path(folder), rows))
-        if len({label for *_, label in expected}) < 2:
-            with pytest.raises(DataError):
-                select_cohort(events, in_hospital(hours))
-            return
-        labels = select_cohort(events, in_hospital(hours)).labels.to_pylist()
-    assert [tuple(row.values()) for row in labels] == expected

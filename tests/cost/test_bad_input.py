@@ -24,12 +24,6 @@ def highest() -> nn.Module:
     return Made(lambda m, x: torch.cummax(m.fc(x), -1).values, fc=nn.Linear(4, 4))
 
 
-def test_an_unknown_operation_is_named_with_its_place() -> None:
-    model = nn.Sequential(nn.Linear(4, 4), highest())
-    with pytest.raises(ModelError, match=r"aten::cummax in 1, test_bad_input.py:\d+"):
-        account(model, X)
-
-
 def test_a_lower_bound_is_called_so() -> None:
     cost = account(highest(), X, allow_unknown=True)
     assert cost.lower_bound
@@ -70,6 +64,11 @@ def offsets_without_values() -> Any:
         (nn.Bilinear(4, 4, 2), X, r"Bilinear's forward failed on input 1x4 .*TypeError"),
         (nn.Sequential(nn.LazyLinear(3)), X, r"'0' \(LazyLinear\) is lazy"),
         (nn.EmbeddingBag(4, 2), offsets_without_values(), "values of its offsets"),
+        (
+            nn.Sequential(nn.Linear(4, 4), highest()),
+            X,
+            r"aten::cummax in 1, test_bad_input.py:\d+",
+        ),
     ],
 )
 def test_what_cannot_be_counted(model: nn.Module, given: Any, message: str) -> None:
@@ -320,9 +319,6 @@ def test_a_damaged_cost_file(tmp_path: Path) -> None:
     path = tmp_path / "cost.json"
     with pytest.raises(RunError, match="cannot be read"):
         load(path)
-    path.write_text('{"model": "x"}')
-    with pytest.raises(RunError, match="not a cost account"):
-        load(path)
     cost = account(nn.Linear(4, 2), X)
     save(cost, path)
     assert load(path) == cost
@@ -369,7 +365,7 @@ def test_a_cost_file_with_a_wrong_place(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "3", "{", "\udcff"])
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{", "\udcff", '{"model": "x"}'])
 def test_a_file_that_is_no_account(tmp_path: Path, content: str) -> None:
     path = tmp_path / "cost.json"
     path.write_text(content, errors="surrogateescape")

@@ -4,9 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError
 from sequela.evaluation import metrics
@@ -60,19 +57,6 @@ def test_what_cannot_be_measured_is_refused(make_predictions: Make) -> None:
         metrics.auroc(made.where(made.label == 0))
     with pytest.raises(DataError, match="3 classes"):
         metrics.average_precision(make_predictions(classes=3))
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=30))
-def test_auroc_counts_pairs(pairs: list[tuple[bool, int]]) -> None:
-    positives = [score for label, score in pairs if label]
-    negatives = [score for label, score in pairs if not label]
-    if not positives or not negatives:
-        return
-    score = np.array([score for _, score in pairs], dtype=np.float32) / 8
-    made = two_classes(score, [label for label, _ in pairs])
-    wins = sum((p > n) + (p == n) / 2 for p in positives for n in negatives)
-    expected = wins / len(positives) / len(negatives)
-    assert metrics.auroc(made) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -3,8 +3,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.errors import UnknownNameError
@@ -67,29 +65,6 @@ def test_each_resample_is_what_scikit_learn_gives_for_its_weights(
     group = np.array([int(name[1:]) for name in made.group_id])
     for row, value in zip(weights, values, strict=True):
         assert value == pytest.approx(weighted_by_scikit_learn(name, made, row[group]), abs=1e-9)
-
-
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=25
-    ),
-    st.lists(st.integers(0, 3), min_size=4, max_size=4),
-)
-def test_auroc_counts_weighted_pairs(rows: list[tuple[bool, int, int]], weight: list[int]) -> None:
-    examples = [(score, weight[group]) for positive, score, group in rows if positive]
-    others = [(score, weight[group]) for positive, score, group in rows if not positive]
-    pairs = sum(v * w for _, v in examples for _, w in others)
-    wins = sum(v * w * ((s > t) + (s == t) / 2) for s, v in examples for t, w in others)
-    of_pairs = statistic.auroc(
-        np.array([row[0] for row in rows]),
-        np.array([float(row[1]) for row in rows]),
-        np.array([row[2] for row in rows]),
-    )
-    value = of_pairs(np.array([weight[: of_pairs.n_groups]], dtype=float))[0]
-    if pairs:
-        assert value == pytest.approx(wins / pairs, abs=1e-12)
-    else:
-        assert np.isnan(value)
 
 
 def test_what_a_resample_leaves_out_is_undefined(make_predictions: Make) -> None:

@@ -8,14 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.errors import DataError
 from sequela.evaluation import intervals, resampling
+from sequela.evaluation.decision import choose_threshold, operate
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import operating_points, summarise, summarise_parts
+from sequela.evaluation.summary import (
+    MORE_PROBABLE,
+    operating_points,
+    summarise,
+    summarise_parts,
+)
 
 
 def test_two_classes_without_recordings(make_predictions: Callable[..., Predictions]) -> None:
@@ -93,62 +101,30 @@ def in_parts(predictions: Predictions, tuning: int = 10) -> Predictions:
     return replace(predictions, split=part)
 
 
-def counted(predictions: Predictions, threshold: float) -> dict[str, float]:
-    """Example by example."""
-    cells = {(label, alarm): 0 for label in (0, 1) for alarm in (False, True)}
-    rows = zip(predictions.label.tolist(), predictions.probabilities.tolist(), strict=True)
-    for label, (_, score) in rows:
-        cells[label, score >= threshold] += 1
-    tp, fp = cells[1, True], cells[0, True]
-    fn, tn = cells[1, False], cells[0, False]
-    return {
-        "sensitivity": tp / (tp + fn),
-        "specificity": tn / (tn + fp),
-        "precision": tp / (tp + fp) if tp + fp else np.nan,
-        "negative_value": tn / (tn + fn) if tn + fn else np.nan,
-        "f1": 2 * tp / (2 * tp + fp + fn),
-        "alarm_rate": (tp + fp) / (tp + fp + fn + tn),
-        "cells": [[tn, fp], [fn, tp]],  # type: ignore[dict-item]
-    }
+RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
 @pytest.mark.parametrize("decimals", [1, 6])
 @pytest.mark.parametrize(
     ("aim", "target"), [("youden", None), ("f1", None), ("sensitivity", 0.9), ("cost_ratio", 5.0)]
 )
-def test_operating_points_against_counting(
+def test_operating_points_are_those_of_their_thresholds(
     aim: Aim, target: float | None, decimals: int, make_predictions: Callable[..., Predictions]
 ) -> None:
+    """Which threshold is chosen, and what the rates are, is in ``test_decision.py``."""
     both = in_parts(make_predictions(groups=40, seed=3, decimals=decimals))
-    half, chosen = operating_points(both, seed=0, aim=aim, target=target)
-    assert half["threshold"] == 0.5
-    held_out = both.part("held_out")
-    for point in (half, chosen):
-        expected: dict[str, Any] = counted(held_out, point["threshold"])
-        assert point["confusion"] == expected.pop("cells")
-        for name, value in expected.items():
-            assert point[name] == pytest.approx(value), name
+    thresholds = [MORE_PROBABLE, choose_threshold(both.part("tuning"), aim, target)]
+    held_out, how = both.part("held_out"), Bootstrap(resamples=20)
+    found = operating_points(both, seed=0, aim=aim, target=target)
+    for point, threshold in zip(found, thresholds, strict=True):
+        assert (point["threshold"], point["chosen_for"]) == (threshold.value, threshold.chosen_for)
+        alarm = held_out.score >= threshold.value
+        assert point["confusion"] == confusion_matrix(held_out.label, alarm).tolist()
+        expected = operate(held_out, threshold, np.random.default_rng(0), how)
+        for name in RATES:
+            assert point[name] == pytest.approx(getattr(expected, name).value), name
             low, high = point[f"{name}_ci"]
             assert 0 <= low <= point[name] <= high <= 1
-    # The chosen threshold is a score of the tuning part, and none of its scores does better.
-    tuning = both.part("tuning")
-    scores = sorted(set(tuning.score.tolist()))
-    merits = {score: merit(counted(tuning, score), aim, target) for score in scores}
-    assert chosen["threshold"] == max(s for s in scores if merits[s] >= max(merits.values()) - 1e-9)
-    assert "tuning data" in chosen["chosen_for"]
-
-
-def merit(rates: dict[str, Any], aim: Aim, target: float | None) -> float:
-    (_, fp), (fn, _) = rates["cells"]
-    if aim == "youden":
-        return float(rates["sensitivity"] + rates["specificity"])
-    if aim == "f1":
-        return float(rates["f1"])
-    if aim == "sensitivity":
-        assert target is not None
-        return -float(rates["alarm_rate"]) if rates["sensitivity"] >= target - 1e-9 else -np.inf
-    assert target is not None
-    return -float(target * fn + fp)
 
 
 @pytest.mark.parametrize("missing", [0, 1])

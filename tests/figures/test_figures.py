@@ -102,10 +102,3 @@ def test_the_front_leaves_out_what_is_beaten() -> None:
     ]
     assert front(rows) == ["a", "c"]
     assert accuracy_against_operations(rows).alt.endswith("operations beats: a, c.")
-
-
-def test_a_picture_is_one_image_in_the_colours_of_the_page() -> None:
-    svg = learning_curve(HISTORY, "loss").svg("one")
-    assert svg == learning_curve(HISTORY, "loss").svg("one"), "the same bytes"
-    assert svg.count("aria-") == 1
-    assert "var(--first)" in svg

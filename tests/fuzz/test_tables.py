@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.fuzz.damage import Case, Files, changed_csv, examples
 from tests.fuzz.test_signals import changed_gzip, gzipped
 from tests.tables.conftest import SMALL, built, written
+from tests.tables.test_eicu import SCORE
 
 from sequela.formats.opened import SUMS
 from sequela.tables import build as building
@@ -33,9 +34,6 @@ MOST_DIGITS = 30  # more than a number of 64 bits has
 BLANKS = " \t\n\v\f\r"
 LAB = {"subject_id": 5, "hadm_id": 51, "itemid": 1, "valuenum": 2.5, "valueuom": "g",
        "charttime": "2150-02-01 11:00:00", "storetime": "2150-02-01 13:00:00"}  # fmt: skip
-SCORE = {"patientunitstayid": 1, "apachepatientresultsid": 1, "apacheversion": "IV",
-         "acutephysiologyscore": 23, "apachescore": 47, "predictedhospitalmortality": "8.2E-2",
-         "actualhospitalmortality": "EXPIRED"}  # fmt: skip
 NAFLD: dict[str, list[dict[str, Any]]] = {
     "nafld1": [
         {"id": i, "age": 50 + i, "male": i % 2, "weight": 70 + i, "height": 170 + i, "bmi": 20.5,

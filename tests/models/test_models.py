@@ -1,6 +1,5 @@
-"""The report's eight models, against numbers typed in and torch's own dense layers."""
+"""The report's eight models, against torch's own dense layers."""
 
-from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
 import pytest
@@ -11,22 +10,6 @@ from sequela.errors import ModelError, SettingError, UnknownNameError
 from sequela.models.registry import MODELS, lookup_network
 from sequela.models.visits import MultiHotLinear
 
-PARAMETERS = {
-    "mlp-baseline": 2949,
-    "mlp-improved": 244485,
-    "cnn-baseline": 85273,
-    "cnn-improved": 93209,
-    "gru-baseline": 997,
-    "gru-improved": 10309,
-    "visits-baseline": 31618,
-    "visits-improved": 65946,
-    "spectral-mlp": 26757,
-    "spectral-mlp-small": 1349,
-    "spectral-mlp-large": 192030,
-    "recording-attention": 80313,
-    "values-lstm": 219593,
-    "visits-attention": 24690,
-}
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
 VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]
 
@@ -55,15 +38,6 @@ def built(name: str, **changes: Any) -> nn.Module:
     torch.manual_seed(0)
     entry = lookup_network(name)
     return entry.build(entry.config(**changes)).eval()
-
-
-def test_every_model_is_counted() -> None:
-    assert list(MODELS) == list(PARAMETERS)
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters(name: str) -> None:
-    assert sum(p.numel() for p in lookup_network(name).build().parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", SIGNAL)
@@ -163,13 +137,6 @@ def test_visits_equal_one_patient_at_a_time_in_dense_layers(name: str) -> None:
             last = model.lstm(visits)[0][-1]
             expected = model.fc3(torch.relu(model.fc2(last)))
         torch.testing.assert_close(got, expected)
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_configs_are_frozen(name: str) -> None:
-    config = lookup_network(name).config()
-    with pytest.raises(FrozenInstanceError):
-        setattr(config, fields(config)[0].name, 3)
 
 
 def test_unknown_names() -> None:

@@ -1,113 +1,55 @@
 """The open demos and sets, as their publishers describe them."""
 
 import gzip
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
-from tests.conftest import Once
-from tests.real.conftest import Built, set_a
-from tests.rows_hash import rows_hash
+from tests.real.conftest import Built
 
 from sequela.cohort.events import open_events
 from sequela.datasets.catalog import EXCERPTS
-from sequela.intake.describe import describe
 from sequela.tables.account import read_account
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
-from sequela.tables.sources import physionet2012
 
-Demo = Callable[..., tuple[dict[str, Any], Callable[[str], int]]]
-
-
-@pytest.fixture
-def demo(built: Built) -> Demo:
-    """The account of a real data set, and how many stays or subjects have a code."""
-
-    def call(name: str) -> tuple[dict[str, Any], Callable[[str], int]]:
-        out = built(name)
-        events = ds.dataset(sorted(str(path) for path in (out / "data").rglob("*.parquet")))
-
-        def count(code: str) -> int:
-            """Distinct (subject, stay) with a code that begins so."""
-            rows = events.to_table(
-                columns=["subject_id", "visit_id"],
-                filter=pc.starts_with(ds.field("code"), code),
-            )
-            return len(rows.group_by(["subject_id", "visit_id"]).aggregate([]))
-
-        return read_account(out), count
-
-    return call
+ADMITTED, DIED, ALIVE = (
+    "HOSPITAL_ADMISSION//",
+    "HOSPITAL_OUTCOME//expired",
+    "HOSPITAL_OUTCOME//alive",
+)
 
 
-def test_mimic3(demo: Demo) -> None:
-    account, count = demo("mimic3")
-    assert account["subjects"] == 100
-    assert count("HOSPITAL_ADMISSION//") == 129
-    assert count("HOSPITAL_OUTCOME//expired") == 40
-    diagnoses = next(t for t in account["tables"] if t["table"] == "DIAGNOSES_ICD")
-    assert (diagnoses["rows"], diagnoses["events"], diagnoses["duplicates"]) == (1761, 1761, 0)
-    assert count("MEDS_DEATH") == 100, "all patients of the demo have a date of death"
-
-
-@pytest.mark.slow
-def test_mimic3_as_tables_of_a_hospital(real_data: Path, built: Built, tmp_path: Path) -> None:
-    """The declaration that ``sequela data describe mimic3`` shows, beside the files."""
-    root = tmp_path / "own"
-    shutil.copytree(real_data / "mimic3-demo", root)
-    (root / "tables.toml").write_text(describe(Path("mimic3"))[0], "utf-8")
-    build(source_of("tables", root), root, tmp_path / "tables")
-    assert rows_hash(tmp_path / "tables") == rows_hash(built("mimic3"))
-
-
-@pytest.mark.slow
-def test_physionet2012_as_tables_of_a_hospital(
-    real_data: Path, built: Built, tmp_path: Path, once: Once
+@pytest.mark.parametrize(
+    ("name", "subjects", "stays", "table", "rows"),
+    [
+        # All patients of this demo have a date of death.
+        ("mimic3", 100, {ADMITTED: 129, DIED: 40, "MEDS_DEATH": 100}, "DIAGNOSES_ICD", 1761),
+        ("mimic4", 100, {ADMITTED: 275, DIED: 15, "MEDS_DEATH": 31}, "hosp/diagnoses_icd", 4506),
+        pytest.param(
+            "eicu", 1841, {ADMITTED: 2174, DIED: 182, ALIVE: 1967}, "patient", 2520,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "physionet2012", 4000, {DIED: 554, ALIVE: 3446}, "outcomes", 4000,
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_the_published_counts(
+    name: str, subjects: int, stays: dict[str, int], table: str, rows: int, built: Built
 ) -> None:
-    """Its text files, written as the two tables that they are."""
-    root = tmp_path / "own"
-    root.mkdir()
-    for name, rows in physionet2012.read(set_a(real_data, once)):
-        assert isinstance(rows, pa.RecordBatchReader)
-        pq.write_table(rows.read_all(), root / f"{name}.parquet")
-    (root / "tables.toml").write_text(describe(Path("physionet2012"))[0], "utf-8")
-    build(source_of("tables", root), root, tmp_path / "tables")
-    assert rows_hash(tmp_path / "tables") == rows_hash(built("physionet2012"))
-
-
-def test_mimic4(demo: Demo) -> None:
-    account, count = demo("mimic4")
-    assert account["subjects"] == 100
-    assert count("HOSPITAL_ADMISSION//") == 275
-    assert count("HOSPITAL_OUTCOME//expired") == 15
-    assert count("MEDS_DEATH") == 31
-    diagnoses = next(t for t in account["tables"] if t["table"] == "hosp/diagnoses_icd")
-    assert (diagnoses["rows"], diagnoses["used"]) == (4506, 4506)
-
-
-@pytest.mark.slow
-def test_eicu(demo: Demo) -> None:
-    account, count = demo("eicu")
-    assert account["subjects"] == 1841
-    assert count("HOSPITAL_OUTCOME//expired") == 182
-    assert count("HOSPITAL_OUTCOME//alive") == 1967
-    assert count("HOSPITAL_ADMISSION//") == 182 + 1967 + 25
-    assert account["tables"][0]["rows"] == 2520
-
-
-@pytest.mark.slow
-def test_physionet2012(demo: Demo) -> None:
-    account, count = demo("physionet2012")
-    assert account["subjects"] == 4000
-    assert count("HOSPITAL_OUTCOME//expired") == 554
-    assert count("HOSPITAL_OUTCOME//alive") == 4000 - 554
+    """Subjects, stays (or subjects) with a code that begins so, and rows, all of them used."""
+    out = built(name)
+    account, events = read_account(out), ds.dataset(sorted(map(str, out.glob("data/**/*.parquet"))))
+    assert account["subjects"] == subjects
+    ids = ["subject_id", "visit_id"]
+    for code, count in stays.items():
+        found = events.to_table(columns=ids, filter=pc.starts_with(ds.field("code"), code))
+        assert len(found.group_by(ids).aggregate([])) == count, code
+    (of_table,) = (each for each in account["tables"] if each["table"] == table)
+    assert (of_table["rows"], of_table["used"]) == (rows, rows)
 
 
 @pytest.mark.parametrize("name", ["mimic3", "eicu"])

@@ -9,53 +9,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from sequela.audit import overlaps
-from sequela.audit.finding import Finding
-from sequela.cohort.split import PARTS, draw
-from sequela.config import SplitUnit
 from sequela.signals.segments import Segments
-
-
-def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:
-    rows = segments.signal[:, 0].astype(np.float64)
-    _, part = draw(
-        label=segments.label,
-        ids={"row": segments.segment_id, "recording": segments.recording_id},
-        unit=unit,
-        seed=0,
-    )
-    inside = {name: part == index for index, name in enumerate(PARTS)}
-    parts = {name: rows[chosen] for name, chosen in inside.items()}
-    groups = {name: segments.recording_id[chosen] for name, chosen in inside.items()}
-    labels = {name: segments.label[chosen] for name, chosen in inside.items()}
-    train = inside["train"]
-    return [
-        *overlaps.overlapping_groups(groups, "recording"),
-        *overlaps.identical_rows(parts),
-        *overlaps.near_identical_rows(parts, groups),
-        *overlaps.one_class(labels, segments.classes),
-        *overlaps.revealing_columns(
-            rows[train],
-            [f"sample {index}" for index in range(rows.shape[1])],
-            segments.label[train],
-            segments.classes,
-            segments.recording_id[train],
-        ),
-    ]
 
 
 @pytest.fixture
 def bonn(segments: Callable[[str], Segments]) -> Segments:
     return segments("bonn")
-
-
-def test_a_split_by_recording_is_clean(bonn: Segments) -> None:
-    assert audit(bonn, "recording") == []
-
-
-def test_a_split_by_row_shares_recordings_and_no_more(bonn: Segments) -> None:
-    found = audit(bonn, "row")
-    assert {one.check for one in found} == {"overlapping groups"}
-    assert len(found) == 3
 
 
 @pytest.mark.parametrize("noise", [0, 0.01])

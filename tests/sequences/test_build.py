@@ -1,5 +1,6 @@
 """What is cut, against a slow plain reference, and each thing that must not happen."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -233,35 +234,14 @@ def test_the_vocabulary_is_the_training_parts(make: Make) -> None:
     assert sequences.header["unknown"]["train"] == {"codes": 9, "unknown": 0, "share": 0}
 
 
-def test_a_code_after_the_last_question_is_not_in_the_vocabulary(make: Make) -> None:
-    assert "ICD9CM//4280" not in make(asked=[(0, 39)]).vocabulary
-
-
-def test_rare_codes_are_unknown(make: Make) -> None:
-    assert make(min_subjects=2).vocabulary == ("UNKNOWN",)
-
-
-def test_icd_codes_cut_to_their_category(make: Make) -> None:
-    codes = make(icd_digits=0).codes_of(0)[0]
-    assert {"ICD9CM//428", "ICD9CM//E878"} <= set(codes)
-
-
 def test_two_codes_of_one_category_stand_once(make: Make) -> None:
     sequences = make([*HISTORY, (0, 40, "ICD9CM//42822", 1)], icd_digits=0)
     assert sequences.codes_of(0)[0].count("ICD9CM//428") == 1
 
 
-def test_an_empty_visit_stays_a_visit(make: Make) -> None:
-    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
-    sequences = make(task=task)
-    assert sequences.codes_of(0) == [["ICD9CM//4280", "ICD9CM//E8781"], []]
-    assert sequences.codes_of(1) == [[]]
-
-
 @pytest.mark.parametrize("code", ["LAB//x", "HOSPITAL_DISCHARGE//HOME"])
 def test_a_day_outside_of_stays_that_shows_nothing_is_no_visit(make: Make, code: str) -> None:
-    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
-    assert make([*HISTORY, (0, 70, code)], task=task).lengths.tolist() == [2, 1]
+    assert make([*HISTORY, (0, 70, code)], task=DIAGNOSES).lengths.tolist() == [2, 1]
 
 
 def test_what_is_known_at_discharge_is_of_the_stay_even_without_its_number(make: Make) -> None:
@@ -278,35 +258,40 @@ def test_an_example_of_which_nothing_is_known_has_one_empty_step(make: Make) -> 
     assert sequences.header["examples_without_events"] == 1
 
 
-def test_only_the_current_stay(make: Make) -> None:
-    task = Task("now", "last event", ANY_DEATH, history="stay")
-    sequences = make(task=task)
-    assert sequences.codes_of(0) == [["HOSPITAL_ADMISSION//E", "LAB//x"]]
-    assert "ICD9CM//4280" not in sequences.vocabulary
+FIRST_DAY = ["HOSPITAL_ADMISSION//E", "LAB//x", "LAB//y"]
+DISCHARGE = ["HOSPITAL_DISCHARGE//HOME", "ICD9CM//4280", "ICD9CM//E8781", "LAB//x", "LAB//z"]
+SECOND_STAY = ["HOSPITAL_ADMISSION//E", "LAB//x"]
+LABS = [(0, hour, f"LAB//{hour}", None, None) for hour in (72, 73, 96, 97, 120)]
+DIAGNOSES = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
+CUTS: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
+    "codes that are rare": ({"min_subjects": 2}, [["UNKNOWN"], ["UNKNOWN"]]),
+    "only the current stay": (
+        {"task": Task("now", "last event", ANY_DEATH, history="stay")},
+        [SECOND_STAY],
+    ),
+    "a visit that shows nothing": ({"task": DIAGNOSES}, [DISCHARGE[1:3], []]),
+    "a window that shows nothing": ({"task": DIAGNOSES, "step_hours": 1}, [DISCHARGE[1:3]]),
+    "windows, back from the prediction, its hour included": (
+        {"step_hours": 24},
+        [FIRST_DAY, DISCHARGE, SECOND_STAY],
+    ),
+    "what is a whole window back, in the window before": (
+        {"rows": LABS, "step_hours": 24},
+        [["LAB//72"], ["LAB//73", "LAB//96"], ["LAB//120", "LAB//97"]],
+    ),
+    "codes cut to their category": (
+        {"task": DIAGNOSES, "icd_digits": 0},
+        [["ICD9CM//428", "ICD9CM//E878"], []],
+    ),
+}
 
 
-def test_windows_are_counted_back_from_the_prediction(make: Make) -> None:
-    sequences = make(asked=[(0, 120)], step_hours=24)
-    assert sequences.codes_of(0) == [
-        ["HOSPITAL_ADMISSION//E", "LAB//x", "LAB//y"],  # hours 0 to 23
-        ["HOSPITAL_DISCHARGE//HOME", "ICD9CM//4280", "ICD9CM//E8781", "LAB//x", "LAB//z"],
-        ["HOSPITAL_ADMISSION//E", "LAB//x"],  # the last day, its end included
-    ]
-
-
-def test_what_is_a_whole_window_back_is_in_the_window_before(make: Make) -> None:
-    rows = [(0, hour, f"LAB//{hour}", None, None) for hour in (72, 95, 96, 120)]
-    assert make(rows, asked=[(0, 120)], step_hours=24).codes_of(0) == [
-        ["LAB//72"],
-        ["LAB//95", "LAB//96"],
-        ["LAB//120"],
-    ]
-
-
-def test_a_window_without_an_input_is_left_out(make: Make) -> None:
-    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
-    sequences = make(asked=[(0, 120)], task=task, step_hours=1)
-    assert sequences.codes_of(0) == [["ICD9CM//4280", "ICD9CM//E8781"]]
+@pytest.mark.parametrize("case", CUTS)
+def test_the_steps_of_a_subject(make: Make, case: str) -> None:
+    changes, steps = CUTS[case]
+    sequences = make(**changes)
+    assert sequences.codes_of(0) == steps
+    assert set(sequences.vocabulary) == {"UNKNOWN", *itertools.chain(*steps)}
 
 
 def test_demographics_stand_in_the_last_step_if_asked_for(make: Make) -> None:

@@ -35,11 +35,6 @@ def test_what_is_written_in_pieces_reads_back(
         assert sequences.label.tolist() == [i % 2 == 1 for i in range(len(nested))]
 
 
-def test_an_empty_step_stays_a_step(write_nested: Write, tmp_path: Path) -> None:
-    nested: Nested = [[[], [1], []], [[]]]
-    assert read_back(write_nested(tmp_path / "s", nested)) == nested
-
-
 def test_arrays_are_mapped_not_loaded_and_plain_numpy_reads_them(
     write_nested: Write, tmp_path: Path
 ) -> None:

@@ -38,6 +38,10 @@ from sequela.serving.predict import Asked, Predicted, predict
 from sequela.serving.scored import listed_path, over_time, write_mean
 from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 
+OPTIONS = (
+    *("--data", "signals", "--id", "name", "--samples", "X*"),
+    *("--rate", "173.61", "--unit", "uV"),
+)
 OWN = SignalSettings(id="name", samples="X*", rate=173.61, unit="µV")
 TABLES = {"data": "signals", "signals": OWN}
 
@@ -458,8 +462,7 @@ def test_what_is_there_stays_until_all_is_well(file: Path, own: Path, tmp_path: 
 
 def test_the_command_works_without_torch(file: Path, own: Path, tmp_path: Path) -> None:
     out = tmp_path / "said.parquet"
-    options = ["--data", "signals", "--id", "name", "--samples", "X*", "--rate", "173.61"]
-    report = without_torch(file, own, *options, "--unit", "µV", "--out", out)
+    report = without_torch(file, own, *OPTIONS, "--out", out)
     assert (report["scored"], report["known"]) == (49, len(listed(out, "known")))
     asked(file, own, tmp_path / "again.parquet", **TABLES)
     pd.testing.assert_frame_equal(table_of(out), table_of(tmp_path / "again.parquet"))
@@ -489,23 +492,11 @@ def test_a_cross_validation_predicts_the_mean_of_its_models(
     folds = tmp_path / "folds"
     settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
     models = [run.path for run in cross_validate(settings, folds, folds=2).runs]
-    how = (
-        "--data",
-        "signals",
-        "--rate",
-        "173.61",
-        "--unit",
-        "uV",
-        "--id",
-        "name",
-        "--samples",
-        "X*",
-    )
-    ran("predict", folds, own, *how, "--out", tmp_path / "mean.parquet")
+    ran("predict", folds, own, *OPTIONS, "--out", tmp_path / "mean.parquet")
     printed = capsys.readouterr().out
     assert "49 examples, the mean of 2 models" in printed
     for number, model in enumerate(models):
-        ran("predict", model, own, *how, "--out", tmp_path / f"{number}.parquet")
+        ran("predict", model, own, *OPTIONS, "--out", tmp_path / f"{number}.parquet")
     both = [table_of(tmp_path / f"{number}.parquet") for number in range(2)]
     mean = table_of(tmp_path / "mean.parquet")
     assert mean["id"].tolist() == both[0]["id"].tolist()
@@ -513,7 +504,7 @@ def test_a_cross_validation_predicts_the_mean_of_its_models(
     assert mean["p_0"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
     known = (both[0]["split"] == "train") | (both[1]["split"] == "train")
     assert (mean["split"] == "train").tolist() == known.tolist()
-    ran("predict", folds, own, *how, "--out", tmp_path / "mean.csv")
+    ran("predict", folds, own, *OPTIONS, "--out", tmp_path / "mean.csv")
     text = pd.read_csv(tmp_path / "mean.csv")
     names = json.loads(pq.read_schema(tmp_path / "mean.parquet").metadata[CLASSES_KEY])
     assert list(text.filter(like="p_")) == [f"p_{name}" for name in names]

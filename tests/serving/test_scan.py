@@ -24,6 +24,10 @@ RATE = 256
 SEIZURES = ((120, 160), (300, 340))
 FLAT = (400, 420)
 SECONDS = 480
+COLUMNS = [
+    *("onset", "duration", "eventType", "confidence"),
+    *("channels", "dateTime", "recordingDuration"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +133,19 @@ def test_several_recordings_with_a_page(
     lines = [f"{n}\t{a}\t{b - a}\tsz\n" for n in ("night.edf", "second") for a, b in SEIZURES]
     known.write_text(f"file\tonset\tduration\teventType\n{''.join(lines)}", "utf-8")
     out, page = tmp_path / "events.tsv", tmp_path / "scan.html"
-    arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
-    call(["scan", str(file), str(night), str(second), *arguments, "--page", str(page)])
+    arguments = ["--threshold", "0.5", "--out", str(out)]
+    call(["scan", str(file), str(night), *arguments])
+    assert out.read_text("utf-8").splitlines()[0].split("\t") == COLUMNS
+    arguments += ["--truth", str(known), "--page", str(page)]
+    call(["scan", str(file), str(night), str(second), *arguments])
     head, *lines = out.read_text("utf-8").splitlines()
-    assert head.endswith("\tfile")
+    assert head.split("\t") == [*COLUMNS, "file"]
+    assert [line.split("\t")[2] for line in lines] == ["sz"] * 4
     assert [line.split("\t")[-1] for line in lines] == ["night.edf"] * 2 + ["second.edf"] * 2
-    assert "second.edf: 2 seizure events in 8 min" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "second.edf: 2 seizure events in 8 min" in printed
+    assert "resampled from 256 Hz to 173.61 Hz" in printed
+    assert "by event: sensitivity 1.000" in printed
     html = page.read_text("utf-8")
     assert html.count('<figure id="figure-recording-') == 2
     assert html.count('<figure id="figure-event-') == 4
@@ -142,20 +153,6 @@ def test_several_recordings_with_a_page(
     assert "events known: 0:02:00 to 0:02:40, 0:05:00 to 0:05:40" in html
     assert "<td>1.000</td><td>1.000</td><td>1.000</td><td>0.0</td>" in html
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", html)
-
-
-def test_the_command_writes_events(
-    file: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, known = tmp_path / "events.tsv", night.parent / "known.tsv"
-    arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
-    call(["scan", str(file), str(night), *arguments])
-    head, *lines = out.read_text("utf-8").splitlines()
-    assert head.split("\t")[:4] == ["onset", "duration", "eventType", "confidence"]
-    assert [line.split("\t")[2] for line in lines] == ["sz", "sz"]
-    printed = capsys.readouterr().out
-    assert "resampled from 256 Hz to 173.61 Hz" in printed
-    assert "by event: sensitivity 1.000" in printed
 
 
 @pytest.mark.parametrize(("place", "expected"), [(0, 0.5), (1, 0.2)])

@@ -106,8 +106,7 @@ def test_the_class_and_the_patient_in_columns_and_in_a_table_of_files(tmp_path: 
     asked = SignalSettings(listing="labels.csv", label="dx", subject="who", window=1)
     found = read(tmp_path / "listed", asked)
     assert found.label.tolist() == [0] * 4 + [1] * 4
-    assert found.subject_id is not None
-    assert found.subject_id.tolist() == ["r"] * 4 + ["q"] * 4
+    np.testing.assert_array_equal(found.subject_id, ["r"] * 4 + ["q"] * 4)
 
 
 def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None:
@@ -205,8 +204,7 @@ def test_gaps_and_missing_values_are_counted(tmp_path: Path) -> None:
     found = read(tmp_path, FOLDER)
     assert "2 gaps in time; no window spans one" in found.notes
     assert "2 windows with a gap (missing samples) are left out" in found.notes
-    assert found.start is not None
-    assert found.start.tolist() == [1, 2, 13.25, 14.25, 15.25] * 2
+    np.testing.assert_array_equal(found.start, [1, 2, 13.25, 14.25, 15.25] * 2)
 
 
 def test_the_draft_of_a_folder_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,8 +37,7 @@ def same(found: Segments) -> None:
     """The windows of ``ROWS`` by recording, each sample in its place."""
     np.testing.assert_array_equal(found.signal[:, 0], [ROWS[0][3], ROWS[2][3], ROWS[1][3]])
     assert found.recording_id.tolist() == ["r1", "r1", "r2"]
-    assert found.subject_id is not None
-    assert found.subject_id.tolist() == ["p1", "p1", "p2"]
+    np.testing.assert_array_equal(found.subject_id, ["p1", "p1", "p2"])
     assert [found.classes[each] for each in found.label] == ["W", "N", "N"]
     assert found.classes == ("N", "W")
 
@@ -98,15 +97,13 @@ def test_one_row_a_sample(tmp_path: Path) -> None:
     assert found.signal[:, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert found.signal[0, 1].tolist() == [0, -1, -2, -3]
     assert found.label.tolist() == [0, 1, 1]  # three of four samples are b
-    assert found.start is not None
-    assert found.start.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found.start, [0, 1, 2])
 
 
 def test_no_window_spans_a_gap(tmp_path: Path) -> None:
     times = [n / 4 for n in range(6)] + [10 + n / 4 for n in range(6)]
     found = read(long_table(tmp_path, times, "aaaaaabbbbbb"), LONG)
-    assert found.start is not None
-    assert found.start.tolist() == [0, 10]
+    np.testing.assert_array_equal(found.start, [0, 10])
     assert found.signal[1, 0].tolist() == [6, 7, 8, 9]
     assert any("1 gaps in time" in note for note in found.notes)
 
@@ -247,8 +244,7 @@ def test_sessions_are_read_if_they_are_named(tmp_path: Path) -> None:
     path, columns = csv_file(tmp_path), {"samples": "X*", "rate": 4}
     assert read(path, said(**columns)).session_id is None
     sessions = read(path, said(session="who", **columns)).session_id
-    assert sessions is not None
-    assert sessions.tolist() == ["p1", "p1", "p2"]
+    np.testing.assert_array_equal(sessions, ["p1", "p1", "p2"])
 
 
 def test_classes_are_in_the_order_of_their_numbers_and_words_after_them() -> None:

@@ -105,39 +105,6 @@ def test_known_names() -> None:
     assert set(ids.values()) == {f"{s}{n:03d}" for s in "ZONFS" for n in range(1, 101)}
 
 
-# What a reader might take for the recording in an id such as X21.V1.791.
-WRONG_WAYS: dict[str, Callable[[str], object]] = {
-    "number at the end": lambda row_id: int(row_id.rsplit("V", 1)[1].rsplit(".", 1)[-1]),
-    "digits at the end": lambda row_id: row_id.rstrip("0123456789"),
-    "before the last dot": lambda row_id: row_id.rsplit(".", 1)[0],
-    "second part between dots": lambda row_id: row_id.split(".")[1],
-    "number before the first dot": lambda row_id: row_id.split(".")[0],
-    "name as a decimal number": lambda row_id: float(row_id.split(".", 1)[1][1:]),
-    "last two digits": lambda row_id: int(row_id.split(".", 1)[1].replace(".", "")[1:][-2:] or 0),
-}
-
-
-@pytest.mark.parametrize("way", WRONG_WAYS)
-def test_any_other_way_to_read_names_mixes_recordings(way: str) -> None:
-    read = WRONG_WAYS[way]
-    of_key: dict[object, set[str]] = {}
-    for name, recording_id in recording_ids().items():
-        for chunk in range(1, 24):
-            of_key.setdefault(read(f"X{chunk}.{name}"), set()).add(recording_id)
-    assert max(len(mixed) for mixed in of_key.values()) > 1
-
-
-def test_names_do_not_count_the_recordings_through() -> None:
-    # The number in V1.{number} is the place among all 500 in the first set; beyond it by chance.
-    ids = recording_ids()
-    in_order = list(ids.values())
-    numbers = {int(name[3:]): ids[name] for name in ids if name.startswith("V1.")}
-    assert all(numbers[number] == in_order[number] for number in range(1, 100))
-    beyond = [number for number in numbers if number >= 100]
-    assert [n for n in beyond if n < 500 and numbers[n] == in_order[n]] == [111, 222, 333, 444]
-    assert max(beyond) == 994
-
-
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [

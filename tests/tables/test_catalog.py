@@ -8,11 +8,6 @@ from sequela.datasets.catalog import DATA_SETS, load_recordings, lookup
 from sequela.errors import DataNotFoundError, SettingError, UnknownNameError
 
 
-def test_the_data_names_are_those_of_the_design() -> None:
-    names = "bonn uci-seizure signals mimic3 mimic4 eicu physionet2012 nafld omop meds tables table"
-    assert list(DATA_SETS) == names.split()
-
-
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_entries_are_whole(name: str) -> None:
     data_set = DATA_SETS[name]

@@ -14,13 +14,10 @@ import pyarrow as pa
 import pytest
 from tests.rows_hash import rows_hash, shards_of
 
-from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, OutputError, SettingError
 from sequela.tables import engine as engine_module
 from sequela.tables import shards
 from sequela.tables.engine import AT_ONCE, DuckDBEngine, check_java, open_engine, side_by_side
-
-ENGINES = {"duckdb": {}, "spark": {"engine": "spark", "master": "local[2]"}}
 
 
 @pytest.mark.usefixtures("quick_java")
@@ -45,17 +42,6 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     assert rows_hash(spark.out) == rows_hash(duck.out)
     assert spark.account.engine == "spark"
     assert spark.account.tables == duck.account.tables
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("quick_java")
-def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
-    tables = ["ICUSTAYS", "PROCEDURES_ICD"]
-    hashes = {
-        rows_hash(made("mimic3", EXCERPTS / "mimic3", out=name, tables=tables, **settings).out)
-        for name, settings in ENGINES.items()
-    }
-    assert len(hashes) == 1
 
 
 @pytest.mark.slow

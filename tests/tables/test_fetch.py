@@ -14,7 +14,7 @@ import pytest
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings, lookup
 from sequela.datasets.recordings import Recording
-from sequela.errors import DataNotFoundError, DownloadError, UnknownNameError
+from sequela.errors import DataNotFoundError, DownloadError
 from sequela.intake import fetch
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
@@ -284,8 +284,3 @@ def test_data_that_no_command_can_fetch_say_how_to_get_them(name: str, no_data: 
     with pytest.raises(DataNotFoundError, match=f"{name} cannot be fetched by a command"):
         fetch.get(name)
     assert not no_data.exists()
-
-
-def test_unknown_data() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'bonn'"):
-        fetch.get("bon")

@@ -473,14 +473,6 @@ def test_several_times_of_a_role_are_asked(tmp_path: Path) -> None:
     assert "DECIDE: which is the time of 'death': dod or dod_hosp? dod comes first" in said
 
 
-def test_train_stops_at_an_undecided_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
-    (own / "tables.toml").write_text(propose(own), "utf-8")
-    command = ("train", "prevalence", "--data", "tables", "--root", own, "--out", "run")
-    assert "a person must still decide" in refusal(capsys, *command, silent=False)
-    assert not Path("run").exists()
-
-
 def test_a_sheet_is_named(tmp_path: Path) -> None:
     """Of several, the one with one row per patient; the only one of new rows needs no name."""
     patients = [["id", "age", "died"]]

@@ -197,16 +197,6 @@ def test_the_publishers_checksums(demo: Path, tmp_path: Path) -> None:
     assert "run with --changed PATIENTS" in said
 
 
-def test_ids_of_all_64_bits(mimic3: Any, write: Any, made: Any) -> None:
-    """2**53 + 1 is no double, nor is it 2**53."""
-    big = 2**53 + 1
-    for table in mimic3.values():
-        for row in table:
-            row["subject_id"] = big if row["subject_id"] == 3 else row["subject_id"]
-    built = made("mimic3", write(mimic3))
-    assert {row["subject_id"] for row in built.rows} == {1, 2, big}
-
-
 @pytest.mark.parametrize("value", ["inf", "nan", "1e39", "1_000", "0x10"])
 def test_numbers_that_are_none(value: str, mimic4: Any, write: Any, tmp_path: Path) -> None:
     mimic4["hosp/labevents"] = [

@@ -112,8 +112,7 @@ def test_an_edited_label_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(table, path, compression="zstd")  # the metadata stay, the bytes do not
     with pytest.raises(DataError, match=r"its SHA-256 differs.*without the metadata sequela"):
         read_labels(path)
-    of_version_0_2 = table.replace_schema_metadata({"sequela.sha256": "0" * 64})
-    pq.write_table(of_version_0_2, path)
+    pq.write_table(table.replace_schema_metadata({"sequela.sha256": "0" * 64}), path)  # of 0.2
     assert read_labels(path).num_rows == 2
 
 

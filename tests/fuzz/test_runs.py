@@ -132,8 +132,10 @@ def second_predictions(files: Files) -> Any:
         return None
     classes = tuple(json.loads(table.schema.metadata[b"sequela.classes"]))
     chances = np.stack([table[f"p_{place}"] for place in range(len(classes))], 1)
-    texts = [np.array(table[n].to_pylist(), str) for n in ("id", "group", "subject", "split")]
-    return vars(Predictions(*texts, table["label"].to_numpy(), chances, classes))
+    columns = (table[name].to_pylist() for name in ("id", "group", "subject", "split"))
+    arrays: list[Any] = [np.array(column, str) for column in columns]
+    arrays += [table["label"].to_numpy(), chances, classes]
+    return vars(Predictions(*arrays))
 
 
 def labels() -> pa.Table:

@@ -81,8 +81,7 @@ def test_a_data_file_that_is_named_after_a_patient(
     data = ("--data", "signals", "--root", file, *columns)
     assert called(main, "train", "majority-class", *data, "--out", run) == 0
     assert called(main, "share", run, "--out", out) == 2
-    error = capsys.readouterr().err
-    assert error.count(": it would contain the id of a subject or example") == 3
+    assert capsys.readouterr().err.count(": it would contain the id of a subject or example") == 3
     assert not out.exists()
 
 

@@ -176,13 +176,15 @@ DECISIONS = {
 
 
 def of_files(folder: Path) -> Path:
-    """Write twelve recordings with a seizure each."""
+    """Write twelve recordings with a loud seizure each."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for person in range(12):
+        samples = rng.normal(scale=20, size=(2, 64 * 20))
+        samples[:, 8 * 64 : 14 * 64] *= 5
         signals = [
-            edfio.EdfSignal(rng.normal(size=64 * 20) * 20, 64, label=name, physical_dimension="uV")
-            for name in ("EEG Fp1-F7", "EEG F7-T7")
+            edfio.EdfSignal(each, 64, label=name, physical_dimension="uV")
+            for name, each in zip(("EEG Fp1-F7", "EEG F7-T7"), samples, strict=True)
         ]
         seizure = [edfio.EdfAnnotation(8, 6, "seizure")]
         edfio.Edf(signals, annotations=seizure).write(folder / f"p{person:02d}_1.edf")

@@ -244,6 +244,14 @@ def test_the_road_from_a_folder_to_a_run(
     assert open_run(Path("run")).settings.split == "subject"
 
 
+def test_events_next_to_csv_recordings_are_proposed(tmp_path: Path, output_of: Output) -> None:
+    for name in ("a1", "b2"):
+        lines = [f"{n / 64},{n % 5},{n % 7}" for n in range(64)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,C3,C4", *lines, ""]), "utf-8")
+    (tmp_path / "seizures.csv").write_text("file,onset,duration,label\na1,0,0.5,seizure\n", "utf-8")
+    assert '\nevents = "seizures.csv"\n' in output_of("data", "describe", tmp_path)
+
+
 def test_only_data_at_a_path_have_a_place_to_write_to(refused: Refused, tmp_path: Path) -> None:
     assert "--write is for data at a path" in refused("data", "describe", "mimic3", "--write")
     ran("data", "describe", "mimic3", "--out", tmp_path / "tables.toml")

@@ -176,13 +176,15 @@ DECISIONS = {
 
 
 def of_files(folder: Path) -> Path:
-    """Write twelve recordings with a seizure each."""
+    """Write twelve recordings with a loud seizure each."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for person in range(12):
+        samples = rng.normal(scale=20, size=(2, 64 * 20))
+        samples[:, 8 * 64 : 14 * 64] *= 5
         signals = [
-            edfio.EdfSignal(rng.normal(size=64 * 20) * 20, 64, label=name, physical_dimension="uV")
-            for name in ("EEG Fp1-F7", "EEG F7-T7")
+            edfio.EdfSignal(each, 64, label=name, physical_dimension="uV")
+            for name, each in zip(("EEG Fp1-F7", "EEG F7-T7"), samples, strict=True)
         ]
         seizure = [edfio.EdfAnnotation(8, 6, "seizure")]
         edfio.Edf(signals, annotations=seizure).write(folder / f"p{person:02d}_1.edf")
@@ -240,6 +242,14 @@ def test_the_road_from_a_folder_to_a_run(
         place.write_text("\n".join(lines), "utf-8")
     ran(*command, "--out", "run")
     assert open_run(Path("run")).settings.split == "subject"
+
+
+def test_events_next_to_csv_recordings_are_proposed(tmp_path: Path, output_of: Output) -> None:
+    for name in ("a1", "b2"):
+        lines = [f"{n / 64},{n % 5},{n % 7}" for n in range(64)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,C3,C4", *lines, ""]), "utf-8")
+    (tmp_path / "seizures.csv").write_text("file,onset,duration,label\na1,0,0.5,seizure\n", "utf-8")
+    assert '\nevents = "seizures.csv"\n' in output_of("data", "describe", tmp_path)
 
 
 def test_only_data_at_a_path_have_a_place_to_write_to(refused: Refused, tmp_path: Path) -> None:

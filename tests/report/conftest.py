@@ -93,12 +93,6 @@ def _of_cohort(
     }
 
 
-@pytest.fixture(scope="session")
-def of_cohort() -> Callable[..., dict[str, RunSettings]]:
-    """Settings of some runs of the mortality study by name, in few epochs."""
-    return _of_cohort
-
-
 @pytest.fixture(autouse=True, scope="session")
 def small_primary() -> Iterator[None]:
     """eICU is the primary cohort here, as it is smaller than PhysioNet 2012, also weighted."""

@@ -10,7 +10,7 @@ import pytest
 from tests.records import part_of
 
 from sequela.cli.app import app
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, SignalSettings
 from sequela.report.commands import _is_split_so, commands
 from sequela.runs.members import Member
 from sequela.runs.pool import PlannedRun
@@ -102,6 +102,13 @@ def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
     ]
     for line in lines:
         app.parse_args(line.split()[1:], exit_on_error=False, print_error=False)
+
+
+def test_the_form_of_csv_recordings_is_in_the_command() -> None:
+    form = ("separator=;", "decimal=,", "encoding=latin-1")
+    signals = SignalSettings(events="seizures.csv", window=1, format=form)
+    (line,) = given(RunSettings(model="mlp-baseline", data="signals", signals=signals))
+    assert "--format 'separator=;' --format decimal=, --format encoding=latin-1" in line
 
 
 def ensemble(**members: RunSettings) -> RunSettings:

@@ -50,9 +50,6 @@ def test_codes_stand_in_a_table_that_sums_up(
     found = explain(run.path, root=EXCERPTS / "mimic3", hide_below=10)
     page = build_explanation(found, tmp_path / "page.html", hide_below=10)
     text = page.read_text("utf-8")
-    assert text.index("These runs leak") < text.index("Records of single patients")
-    assert found.importance is not None
-    assert f"{found.importance.suppressed:,} of them" in text
     for each in found.examples:
         (one,) = each.numbers.values()
         assert f"<strong>{number(one.values.sum(), '+.3g')}</strong>" in text

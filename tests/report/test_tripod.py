@@ -1,7 +1,5 @@
 """TRIPOD+AI filled from runs: what they say, and that nothing is invented."""
 
-from pathlib import Path
-
 from sequela.report.entry import Entry
 from sequela.report.tripod import ITEMS, Checklist, checklist
 from sequela.runs.find import Run
@@ -43,15 +41,8 @@ def test_answers_are_the_numbers_of_the_run(
     found = checklist(Entry(run))
     low, high = run.test["accuracy_ci"]
     assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
-    assert "244,485 parameters" in said(found, "12c")
-    assert "0 ids in two sets" in said(found, "12a")
-    assert "sequela train mlp-improved --data bonn" in said(found, "18f")
     record = record_runs[0]
     found = checklist(Entry(record))
-    flow = record.metrics["data"]["flow"]
-    assert f"{flow['candidates']:,} {flow['unit']}" in said(found, "20a")
-    assert all(step["sentence"] in said(found, "6b") for step in flow["steps"])
-    assert "By sex" in said(found, "20b")
     point = record.test["operating_points"][1]
     assert f"of {point['threshold']:.3f} or more" in said(found, "15")
 
@@ -67,10 +58,3 @@ def test_a_leak_and_weights_and_folds_are_said(record_runs: list[Run]) -> None:
     folded = checklist(Entry(record_runs[-1]))
     assert said(folded, "12a").startswith("2 folds by subject")
     assert "(first fold)" in said(folded, "21")
-
-
-def test_each_study_of_a_page_has_the_checklist_folded(page: Path, small_page: Path) -> None:
-    for path, studies in ((page, 2), (small_page, 1)):
-        text = path.read_text("utf-8")
-        assert text.count("<summary>TRIPOD+AI checklist of ") == studies
-        assert "<strong>Open: who paid</strong>" in text

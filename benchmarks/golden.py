@@ -54,6 +54,8 @@ epochs = 2
 """
 VARIES = re.compile(r"(seconds|_us|_bytes|date|time|created|environment|path|place|origin)$")
 """Keys of JSON with times, memory, and what names the place of a run."""
+CHECKSUMS = {b"sequela.sha256", b"sequela.model"}
+"""Metadata of predictions: a checksum that is retired, and the digest of a file with times."""
 AS_BYTES = {".safetensors", ".parquet", ".csv", ".tsv"}
 _NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(?:\.\d+)?")
 _UNREAD = re.compile(r"<(script|style|svg)\b.*?</\1>|<[^>]*>", re.DOTALL)
@@ -204,8 +206,10 @@ def content(path: Path) -> object:
     """Return what must not change of a file; ``None`` of one that may have anything."""
     if path.suffix == ".parquet":
         table = parquet.read_table(path)
-        if b"sequela.model" in (table.schema.metadata or {}):  # the digest of a file with times
-            return table.replace_schema_metadata(None)
+        metadata = table.schema.metadata or {}
+        if b"sequela.internal" in metadata:
+            kept = {key: metadata[key] for key in metadata.keys() - CHECKSUMS}
+            return kept, table.replace_schema_metadata(None)
     if path.suffix in AS_BYTES:
         return path.read_bytes()
     if path.suffix == ".json" and path.name not in {"manifest.json", "environment.json"}:

@@ -11,6 +11,7 @@ files of two machines are compared by ``--against FILE``.
 import argparse
 import json
 import platform
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -127,7 +128,8 @@ def main() -> None:
     if said.against:
         against(found, json.loads(said.against.read_text(encoding="utf-8")))
     if said.write:
-        HERE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        text = re.sub(r"\[[^]]*\]", lambda a: " ".join(a[0].split()), json.dumps(found, indent=1))
+        HERE.write_text(text + "\n", encoding="utf-8")  # a claim a line
         print(f"written to {HERE}", file=sys.stderr)
 
 

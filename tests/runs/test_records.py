@@ -30,6 +30,8 @@ from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
 from sequela.runs.leaks import findings_of
 from sequela.runs.manifest import MANIFEST
+from sequela.sequences import visit_batches
+from sequela.sequences.tables import last_values
 from sequela.sequences.visit_batches import VisitDataset
 
 MIMIC3 = EXCERPTS / "mimic3"
@@ -234,6 +236,21 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
     assert np.mean(empty) > 0.5
     assert len(loaded.inputs(("codes",)).example[0]) > 0
     assert trained(settings).metrics["operations"] > 0
+
+
+def test_the_time_of_one_prediction_reads_one_patient(
+    asked: Ask, opened: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = opened(asked(inputs=("ICD9CM", "LAB"))).inputs(("codes", "values"))
+    visits = []
+
+    def counted(sequences: Any, asked_visits: Any) -> Any:
+        visits.append(len(asked_visits))
+        return last_values(sequences, asked_visits)
+
+    monkeypatch.setattr(visit_batches, "last_values", counted)
+    assert inputs.example
+    assert visits == [inputs.steps]
 
 
 # What is refused -----------------------------------------------------------------------------

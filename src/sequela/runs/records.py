@@ -248,11 +248,11 @@ class VisitInputs:
 
     @property
     def example(self) -> "tuple[Tensor, ...]":
-        """Inputs of the typical example."""
-        return self._dataset()[[self._typical]].inputs
+        """Inputs of the typical example, made anew each time, as for a new patient."""
+        return self._dataset(keep=False)[[self._typical]].inputs
 
     def _dataset(
-        self, rows: NDArray[np.int64] | None = None, teacher: Any = None
+        self, rows: NDArray[np.int64] | None = None, teacher: Any = None, *, keep: bool = True
     ) -> "VisitDataset":
         from sequela.sequences.visit_batches import BesideCodes, VisitDataset
 
@@ -260,7 +260,7 @@ class VisitInputs:
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
-        beside = BesideCodes(self.data.arrays, self.reads, self.scales, table)
+        beside = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
         return VisitDataset(self.data.arrays, rows, beside, targets=targets, teacher=teacher)
 
     def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:

@@ -169,13 +169,14 @@ class BesideCodes:
 
     ``scales`` are quantiles of each channel, ``values:quantiles``, float32 (channel, 101), and mean
     and deviation of each, and of each static column, float32 (channel,); ``features`` is
-    ``features:NAME``.
+    ``features:NAME``. With ``keep``, the scaled values of all visits are computed once.
     """
 
     sequences: Sequences
     reads: tuple[str, ...]
     scales: Mapping[str, NDArray[Any]]
     features: Standardised | None = None
+    keep: bool = True
 
     @cached_property
     def static(self) -> Standardised:
@@ -218,7 +219,7 @@ class BesideCodes:
         """
         found: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
-            if self._all_values:
+            if self.keep and self._all_values:
                 values, mask = (array[visits] for array in self._all_values)
             else:
                 values, mask = self._values(visits)

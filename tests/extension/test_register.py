@@ -52,6 +52,7 @@ LOSS = replace(in_hospital().outcome, one="loss")
         (lambda: register.metric(METRICS["auroc"]), "exists: choose another name"),
         (lambda: register.featuriser(FEATURISERS["counts"]), "is registered already"),
         (lambda: register.figure(RUN_FIGURES["matrix"]), "is registered already"),
+        (lambda: register.command("train", "a:b", "Train."), "is registered already"),
         (lambda: register.study(STUDIES["seizure"]), "is registered already"),
         (
             lambda: register.study(replace(STUDIES["seizure"], name="mine", data=("bon",))),

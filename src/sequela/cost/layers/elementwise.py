@@ -2,29 +2,48 @@
 
 import math
 
-from sequela.cost.layers.work import Layer, Part, Work, samples, single
 from sequela.cost.rules.formula import Formula, Number, Symbol
-from sequela.cost.rules.primitives import NONE, RELU, SIGMOID, TANH, Cost, Primitive, each, mean
+from sequela.cost.work import (
+    NONE,
+    RELU,
+    SIGMOID,
+    TANH,
+    Cost,
+    Layer,
+    Part,
+    Primitive,
+    Work,
+    mean,
+    operations,
+    samples,
+    single,
+)
 from sequela.sequences.featurisers import fourier_operations
 
-_ALONE = {
-    "one addition, subtraction, multiplication or division": (
-        "add sub rsub mul div reciprocal square"
-    ),
-    "one elementary function": (
-        "exp exp2 log log2 log10 sqrt erf sin cos tan neg abs sign sgn floor ceil round trunc atan"
-    ),
-    "one comparison": (
-        "eq ne lt le gt ge maximum minimum threshold isnan isinf clamp_min clamp_max fmax fmin"
-    ),
-}
+
+def _of_one_operation(how: str, names: str) -> list[Primitive]:
+    return [Primitive(name, 1, how) for name in names.split()]
+
+
 FUNCTIONS: dict[str, Primitive] = {
     primitive.name: primitive
     for primitive in (
         SIGMOID,
         TANH,
         RELU,
-        *(Primitive(name, 1, how) for how, names in _ALONE.items() for name in names.split()),
+        *_of_one_operation(
+            "one addition, subtraction, multiplication or division",
+            "add sub rsub mul div reciprocal square",
+        ),
+        *_of_one_operation(
+            "one elementary function",
+            "exp exp2 log log2 log10 sqrt erf sin cos tan neg abs sign sgn floor ceil round trunc "
+            "atan",
+        ),
+        *_of_one_operation(
+            "one comparison",
+            "eq ne lt le gt ge maximum minimum threshold isnan isinf clamp_min clamp_max fmax fmin",
+        ),
         Primitive("rsqrt", 2, "1 / sqrt(x): root, divide"),
         Primitive("log1p", 2, "log(1 + x): add, logarithm"),
         Primitive("expm1", 2, "e^x - 1: exponential, subtract"),
@@ -89,6 +108,7 @@ def sorting(rows: int, n: int) -> Layer:
     The count is n·⌈log2(n)⌉, an upper bound of merge sort's (Knuth 1998, The art of computer
     programming, volume 3, section 5.2.4).
     """
+    # Each round merges sorted pieces into pieces of twice the length.
     rounds = math.ceil(math.log2(n)) if n > 1 else 0
     cost = Cost(rounds * Symbol("n", n, "values of a row"))
     return Layer(
@@ -115,8 +135,8 @@ def powers(exponent: float) -> Primitive | None:
     if exponent == int(exponent) and exponent > 0:
         times = int(exponent) - 1
         return Primitive("pow", times, f"x^{int(exponent)}: {times} multiplications")
-    known = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
-    return FUNCTIONS[known.get(exponent, "power")]
+    functions = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+    return FUNCTIONS[functions.get(exponent, "power")]
 
 
 def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> Layer:
@@ -126,8 +146,8 @@ def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> 
     """
     n, c = Symbol("n", values, "values of a channel"), Symbol("C", channels, "channels")
     parts = (
-        Part("sqrt(variance + eps): add, root", each(2)),
-        Part("subtract, divide", each(2).times(n)),
+        Part("sqrt(variance + eps): add, root", operations(2)),
+        Part("subtract, divide", operations(2).times(n)),
         *_affine(n, weighted=weighted, scale=affine, shift=affine),
     )
     return Layer("batch norm", Work(parts, c, "channel"), 2 * int(affine) * c)
@@ -142,7 +162,7 @@ def own_norm(
         Part("mean", mean(n)),
         Part("differences from it", Cost(n)),
         Part("variance: squares and their mean", Cost(n) + mean(n)),
-        Part("sqrt(variance + eps): add, root", each(2)),
+        Part("sqrt(variance + eps): add, root", operations(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=weighted, scale=gammas > 0, shift=betas > 0),
     )
@@ -158,7 +178,7 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
     parts = (
         Part("squares", Cost(n)),
         Part("their mean", mean(n)),
-        Part("sqrt(mean + eps): add, root", each(2)),
+        Part("sqrt(mean + eps): add, root", operations(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=True, scale=learnt, shift=False),
     )
@@ -168,5 +188,9 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
 
 def _affine(n: Formula, *, weighted: bool, scale: bool, shift: bool) -> list[Part]:
     """Count gamma · x (usually a multiplication by a weight) and + beta, for each value."""
-    gamma = [Part("times gamma", Cost(n, n if weighted else NONE))] * scale
-    return gamma + [Part("plus beta", Cost(n))] * shift
+    parts = []
+    if scale:
+        parts.append(Part("times gamma", Cost(n, n if weighted else NONE)))
+    if shift:
+        parts.append(Part("plus beta", Cost(n)))
+    return parts

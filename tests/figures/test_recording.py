@@ -66,7 +66,7 @@ def test_the_range_of_a_short_recording_is_seen(windows: int, checked: Checked) 
 
 
 def test_without_known_events_there_is_no_strip_of_them(scored: Scored, checked: Checked) -> None:
-    alone = Scored(**{**vars(scored), "known": None, "found": []})
+    alone = Scored(**{**vars(scored), "reference": None, "detected": []})
     texts = checked(whole(alone, HOURS * 3600))
     assert "known" not in texts
     assert "events found: none" in whole(alone, HOURS * 3600).alt

@@ -4,7 +4,10 @@ import math
 
 from sequela.disclosure.disclosure import Hidden
 
-_MINUTE, _HOUR = 60, 3600  # seconds
+_MINUTE = 60
+"""Seconds of a minute."""
+_HOUR = 3600
+"""Seconds of an hour."""
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sequela.cost.ledger import Account, LayerCost, Noted
 from sequela.cost.rules.formula import Number, Symbol, parse
-from sequela.cost.work import NONE, Cost, Part, Work, samples, single, softmax
+from sequela.cost.work import NONE, Cost, Part, Work, samples, softmax
 from sequela.cost.work import mean as mean_of
 from sequela.sequences.featurisers import FEATURES, lookup
 
@@ -25,7 +25,7 @@ def with_features(
     operations = per_sample + parse(counted.per_step, symbols) * steps
     # The network does not learn the featuriser's constants.
     cost = Cost(NONE if account.convention == "macs" else operations)
-    layer = LayerCost.once(features, featuriser.title, single(featuriser.title, cost))
+    layer = LayerCost.once(features, featuriser.title, Work.single(featuriser.title, cost))
     return replace(account, layers=(layer, *account.layers))
 
 

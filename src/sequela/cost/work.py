@@ -7,6 +7,7 @@ formula is written, not as a numerical library evaluates it.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 from sequela.cost.rules.formula import Formula, Number, Symbol, add, formula, multiply
 
@@ -20,6 +21,11 @@ class Cost:
 
     operations: Formula
     macs: Formula = NONE
+
+    @classmethod
+    def of(cls, operations: int) -> Self:
+        """Return the cost of so many single operations, none of them by a weight."""
+        return cls(Number(operations))
 
     def __add__(self, cost: "Cost") -> "Cost":
         return Cost(self.operations + cost.operations, self.macs + cost.macs)
@@ -41,7 +47,7 @@ class Primitive:
     @property
     def cost(self) -> Cost:
         """The cost of one evaluation."""
-        return operations(self.operations)
+        return Cost.of(self.operations)
 
 
 SIGMOID = Primitive("sigmoid", 4, "1 / (1 + e^-x): negate, exponential, add, divide")
@@ -49,11 +55,6 @@ TANH = Primitive(
     "tanh", 6, "(e^x - e^-x) / (e^x + e^-x): exponential, negate and exponential, three to combine"
 )
 RELU = Primitive("relu", 1, "max(x, 0): one comparison")
-
-
-def operations(count: int) -> Cost:
-    """Return the cost of so many single operations, none of them by a weight."""
-    return Cost(Number(count))
 
 
 def dot(n: Formula, *, bias: bool, weighted: bool = True) -> Cost:
@@ -102,6 +103,11 @@ class Work:
     unit: str = ""
     calls: int = 1
 
+    @classmethod
+    def single(cls, label: str, cost: Cost, *times: Formula | int, unit: str = "") -> Self:
+        """Return work of one part, repeated."""
+        return cls((Part(label, cost),), multiply(map(formula, times)), unit)
+
     @property
     def operations(self) -> Formula:
         """All operations of all repetitions of one call."""
@@ -111,11 +117,6 @@ class Work:
     def macs(self) -> Formula:
         """All multiplications by a weight of all repetitions of one call."""
         return self.times * add(part.cost.macs for part in self.parts)
-
-
-def single(label: str, cost: Cost, *times: Formula | int, unit: str = "") -> Work:
-    """Return work of one part, repeated."""
-    return Work((Part(label, cost),), multiply(map(formula, times)), unit)
 
 
 def samples(count: int) -> Formula:

@@ -28,13 +28,11 @@ Values = NDArray[np.float64]
 
 _AREAS: dict[Kind, str] = {"roc": "auroc", "precision-recall": "average_precision"}
 
-_ROUNDING = 1e-9
-"""Distance of a share from a bound that counts as none."""
+_ROUNDING = 1e-9  # distance of a share from a bound that counts as none
 _FALSE_POSITIVE_RATES = np.unique(
     np.concatenate([np.arange(0, 51) / 500, np.arange(0, 101) / 100]).round(3)
 )
-_FEWEST = 3
-"""The fewest groups with events for a band."""
+_FEWEST = 3  # the fewest groups with events for a band
 _RECALLS = np.arange(1, 100) / 100
 """The places of a band of precision: a recall of 1 depends on the threshold of one example."""
 

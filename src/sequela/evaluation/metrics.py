@@ -21,8 +21,7 @@ from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
 from sequela.registry import Registry
 
-_BINARY = 2
-"""The number of classes that ranking and thresholds need."""
+_BINARY = 2  # the number of classes that ranking and thresholds need
 Needs = Literal["anything", "any classes", "two classes", "whole groups", "times"]
 
 

@@ -4,10 +4,8 @@ import math
 
 from sequela.disclosure.disclosure import Hidden
 
-_MINUTE = 60
-"""Seconds of a minute."""
-_HOUR = 3600
-"""Seconds of an hour."""
+_MINUTE = 60  # seconds of a minute
+_HOUR = 3600  # seconds of an hour
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:

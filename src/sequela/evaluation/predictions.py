@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from sequela.evaluation.survival import TimesToEvent
     from sequela.sequences.intervals import Intervals
 
-_SUM_TOLERANCE = 1e-4
-"""The largest distance of the sum of probabilities from 1."""
+_SUM_TOLERANCE = 1e-4  # the largest distance of the sum of probabilities from 1
 CLASSES_KEY = b"sequela.classes"
 """The name of the classes in the metadata of a file, as are the horizons below."""
 HORIZONS_KEY = b"sequela.horizons"

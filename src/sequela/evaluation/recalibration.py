@@ -12,10 +12,8 @@ from sequela.errors import DataError, SplitError
 from sequela.evaluation.predictions import Predictions
 
 _EPSILON = float(np.finfo(np.float32).eps)
-_SPREADS = (2.0, 0.5)
-"""Prior standard deviations of the changes of intercept and slope."""
-_LARGEST = 100.0
-"""A temperature beyond 1/100..100 means an uninformative or a perfect model."""
+_SPREADS = (2.0, 0.5)  # prior standard deviations of the changes of intercept and slope
+_LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a perfect model
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,7 @@ COUPLED_SWING = 8.0
 that other training data hardly change are hardly coupled."""
 
 _ROUNDING = 1e-12
-_FEWEST_GROUPS = 2
-"""The fewest groups of which one can be drawn, or left out."""
+_FEWEST_GROUPS = 2  # the fewest groups of which one can be drawn, or left out
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 

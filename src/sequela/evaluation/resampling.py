@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 100
-"""Resamples that are drawn at once: they fit a processor's cache."""
-_JACKKNIFE_BLOCKS = 500
-"""Blocks of groups that are left out one after the other, at most."""
+_CHUNK = 100  # resamples that are drawn at once: they fit a processor's cache
+_JACKKNIFE_BLOCKS = 500  # blocks of groups that are left out one after the other, at most
 _last_drawn: dict[object, tuple[NDArray[np.uint8], Mapping[str, Any]]] = {}
 """The last counts, and the state of the generator after them, by what they were drawn from."""
 

@@ -12,16 +12,12 @@ from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number
 from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure, Row, chart_of
-from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.forest import ForestLine, ForestScale, forest
 
-_WIDTH = 400
-"""Width of the charts in pixels, as are the heights."""
-_SIGNAL = 100
-"""Height of the signal of a channel."""
-_BARS = 75
-"""Height of the bars of one number."""
-_STRONGEST = 3
-"""The samples that the text of a picture lists."""
+_WIDTH = 400  # width of the charts in pixels, as are the heights
+_SIGNAL = 100  # height of the signal of a channel
+_BARS = 75  # height of the bars of one number
+_STRONGEST = 3  # the samples that the text of a picture lists
 
 
 def signal_attribution(
@@ -77,7 +73,7 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
     if not codes:
         raise SettingError("there is no code to draw")
     lines = [
-        Line(
+        ForestLine(
             f"{row['code']} ({number(row['mean'], '+.2g')} where present)",
             Estimate(row["mean_absolute"], None),
         )
@@ -85,7 +81,7 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
     ]
     title = f"Mean absolute attribution to the {what}"
     described = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
-    scale = Scale([title], "~g", 0.0, (0.0, float("inf")))
+    scale = ForestScale([title], "~g", 0.0, (0.0, float("inf")))
     return forest(lines, scale, text=f"{title}. {described}.", rows=[dict(row) for row in codes])
 
 

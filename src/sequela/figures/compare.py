@@ -9,10 +9,9 @@ from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
 from sequela.figures.chart.figure import Figure
 from sequela.figures.chart.marks import as_row, with_interval
-from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.forest import ForestLine, ForestScale, forest
 
-_SMALLEST_P = 0.001
-"""The p-value below which the number is not shown."""
+_SMALLEST_P = 0.001  # the p-value below which the number is not shown
 
 
 def differences(
@@ -39,14 +38,14 @@ def differences(
         unit = " points" if how.points else ""
         words = f"{name}: {value}{unit}, {_p_value(difference, p_name)}"
         undecided = difference.interval.low <= 0 <= difference.interval.high
-        lines.append(Line(words, scaled, hollow=undecided))
+        lines.append(ForestLine(words, scaled, hollow=undecided))
         sentences.append(f"{words}, inconclusive" if undecided else words)
     better = "left" if how.better == "lower" else "right"
     title = f"{how.title}: difference from {first}"
     unit = f"{'percentage points; ' if how.points else ''}further {better} is better"
     return forest(
         lines,
-        Scale([title, unit], "+~f" if how.points else "+.3~f", 0.0),
+        ForestScale([title, unit], "+~f" if how.points else "+.3~f", 0.0),
         text=f"{title} ({unit}), with intervals. {'; '.join(sentences)}.",
         rows=[
             {"run": name, "first": first, "metric": metric}

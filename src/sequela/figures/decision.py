@@ -12,14 +12,11 @@ from sequela.evaluation.number import number
 from sequela.figures.chart.figure import INK, Channels, Figure, Row, chart_of
 from sequela.figures.chart.marks import Series, as_row, haloed, with_interval
 
-_WIDTH = 250
-"""Width of the picture in pixels."""
-_HEIGHT = 240
-"""Height of the picture in pixels."""
+_WIDTH = 250  # width of the picture in pixels
+_HEIGHT = 240  # height of the picture in pixels
 _LITTLE = 0.05
 """A share of the largest benefit: the picture ends at the threshold where all are below it."""
-_SHOWN_LOSS = 0.25
-"""A share of the largest benefit: larger losses are cut off."""
+_SHOWN_LOSS = 0.25  # a share of the largest benefit: larger losses are cut off
 
 
 def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:

@@ -9,8 +9,7 @@ from sequela.evaluation.external import Learnt
 from sequela.figures.chart.figure import Channels, Figure, Row
 from sequela.figures.chart.marks import Series
 
-_SIDE = 300
-"""Width and height of the curves over people, in pixels."""
+_SIDE = 300  # width and height of the curves over people, in pixels
 
 
 def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:

@@ -9,20 +9,15 @@ from sequela.evaluation.intervals import Estimate
 from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
 from sequela.figures.chart.marks import haloed
 
-_WIDTH = 340
-"""Least width of a picture in pixels, as are the other lengths."""
-_HEADING = 28
-"""Height of a heading."""
-_WORDS = 20
-"""Height of words without a bar."""
-_BAR = 38
-"""Height of words with a bar below."""
-_LETTER = 5.7
-"""Mean width of a letter: a picture is as wide as its longest text."""
+_WIDTH = 340  # least width of a picture in pixels, as are the other lengths
+_HEADING = 28  # height of a heading
+_WORDS = 20  # height of words without a bar
+_BAR = 38  # height of words with a bar below
+_LETTER = 5.7  # mean width of a letter: a picture is as wide as its longest text
 
 
 @dataclass(frozen=True)
-class Line:
+class ForestLine:
     """One line of the plot: words above the bar of a number, or alone, as a heading or not.
 
     A ``hollow`` point shows an inconclusive difference; a ``second`` one is a diamond in the second
@@ -44,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ForestScale:
     """The axis of the number: lines of title, d3 format, place of a reference line, limits."""
 
     title: Sequence[str]
@@ -53,7 +48,9 @@ class Scale:
     bounds: tuple[float, float] | None = None
 
 
-def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[Row]) -> Figure:
+def forest(
+    lines: Sequence[ForestLine], scale: ForestScale, *, text: str, rows: list[Row]
+) -> Figure:
     """Draw the lines from top to bottom, with the text alternative and the table of the figure."""
     # Rows are at pixels from the top, not at categories, because their heights differ.
     data, bottom = [], 0
@@ -81,7 +78,7 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[Row]) -
     return Figure.of(layers, (width, bottom + 8), text, rows)
 
 
-def _row(line: Line, bottom: int) -> Row:
+def _row(line: ForestLine, bottom: int) -> Row:
     estimate = line.estimate
     interval = estimate.interval if estimate else None
     value = estimate.value if estimate else None
@@ -98,7 +95,7 @@ def _row(line: Line, bottom: int) -> Row:
     }
 
 
-def _x(data: Sequence[Row], scale: Scale) -> alt.X:
+def _x(data: Sequence[Row], scale: ForestScale) -> alt.X:
     numbers = [r["low"] for r in data if r["low"] is not None]
     numbers += [r["high"] for r in data if r["high"] is not None]
     if scale.reference is not None:
@@ -125,7 +122,7 @@ def _words(data: Sequence[Row], y: alt.Y) -> list[alt.LayerChart]:
     return layers
 
 
-def _reference(data: Sequence[Row], scale: Scale, y: alt.Y) -> list[alt.Chart]:
+def _reference(data: Sequence[Row], scale: ForestScale, y: alt.Y) -> list[alt.Chart]:
     if scale.reference is None:
         return []
     places = [r["y"] for r in data if r["value"] is not None]

@@ -7,12 +7,9 @@ import altair as alt
 from sequela.evaluation.metrics import named
 from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
-_ROW = 24
-"""Height of a model with one leak, in pixels."""
-_SECOND_LEAK = 8
-"""Height that another leak adds to each model, in pixels."""
-_LETTER = 6.6
-"""Width of a letter, in pixels, at most."""
+_ROW = 24  # height of a model with one leak, in pixels
+_SECOND_LEAK = 8  # height that another leak adds to each model, in pixels
+_LETTER = 6.6  # width of a letter, in pixels, at most
 _COLOURS = (THIRD, SECOND)
 _SHAPES = ("square", "diamond")
 

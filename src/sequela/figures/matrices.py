@@ -6,8 +6,7 @@ import altair as alt
 
 from sequela.figures.chart.figure import FIRST, INK, Figure, Row, chart_of
 
-_CELL = 42
-"""Width of a cell of a matrix, in pixels."""
+_CELL = 42  # width of a cell of a matrix, in pixels
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:

@@ -12,18 +12,12 @@ from sequela.evaluation.number import within
 from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
 from sequela.figures.chart.marks import haloed
 
-_HEIGHT = 260
-"""Least height of the picture in pixels, as are the other lengths."""
-_LINE = 14.0
-"""Height of a name."""
-_LETTER = 6.3
-"""Mean width of a letter of a name."""
-_GAP = 12.0
-"""Distance of the names from the plot."""
-_LEAST_WIDTH = 150
-"""Least width of the plot without the names."""
-_STRIP = 1.0
-"""Width of the strip for models that are not counted, in decades of operations."""
+_HEIGHT = 260  # least height of the picture in pixels, as are the other lengths
+_LINE = 14.0  # height of a name
+_LETTER = 6.3  # mean width of a letter of a name
+_GAP = 12.0  # distance of the names from the plot
+_LEAST_WIDTH = 150  # least width of the plot without the names
+_STRIP = 1.0  # width of the strip for models that are not counted, in decades of operations
 
 
 def front(rows: Sequence[Row]) -> list[str]:

@@ -15,17 +15,13 @@ from sequela.evaluation.intervals import Estimate
 from sequela.figures.chart.figure import INK, Channels, Figure, Row, chart_of
 from sequela.figures.chart.marks import Series, haloed, named_line, thinned, with_interval
 
-_SIDE = 240
-"""Width and height of the picture in pixels."""
+_SIDE = 240  # width and height of the picture in pixels
 _TOLERANCE = 0.3 / _SIDE
 """Greatest distance of a thinned curve from the whole one, as a share of a side."""
-_HALF = 0.5
-"""The threshold of the first mark."""
+_HALF = 0.5  # the threshold of the first mark
 _MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
-_TITLE = 40
-"""Letters of a line of the legend's title."""
-_LINE = 0.06
-"""Height of a label, as a share of a side."""
+_TITLE = 40  # letters of a line of the legend's title
+_LINE = 0.06  # height of a label, as a share of a side
 _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 

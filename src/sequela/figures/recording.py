@@ -12,22 +12,17 @@ from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure, Row,
 Span = tuple[float, float]
 """Onset and end in seconds."""
 TimeAxis = Callable[..., alt.X]
-_WIDTH = 940
-"""Width of the picture in pixels."""
-_BINS = 620
-"""Number of spans of time in the picture of a whole recording."""
+_WIDTH = 940  # width of the picture in pixels
+_BINS = 620  # number of spans of time in the picture of a whole recording
 _COLUMNS = 470
 """Number of spans of time of an enlarged signal: the lowest and highest value is drawn."""
-_HOUR = 3600
-"""Seconds of an hour."""
-_MINUTE = 60
-"""Seconds of a minute."""
-_MOST_EVENTS = 12
-"""Number of events that the text of a picture lists."""
+_HOUR = 3600  # seconds of an hour
+_MINUTE = 60  # seconds of a minute
+_MOST_EVENTS = 12  # number of events that the text of a picture lists
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRecording:
     """The prediction of a model for a recording over time, all arrays (window,).
 
     Times are in seconds, probabilities NaN for windows that were not scored, the range is from
@@ -44,7 +39,7 @@ class Scored:
     reference: Sequence[Span] | None = None
 
 
-def whole(scored: Scored, seconds: float) -> Figure:
+def whole(scored: ScoredRecording, seconds: float) -> Figure:
     """Draw the range of a recording, the probability of the event, and the events.
 
     A bin of time shows its highest probability, so that no event is too short to be seen.
@@ -78,7 +73,9 @@ def whole(scored: Scored, seconds: float) -> Figure:
     )
 
 
-def near(scored: Scored, signal: NDArray[np.floating], names: Sequence[str], span: Span) -> Figure:
+def near(
+    scored: ScoredRecording, signal: NDArray[np.floating], names: Sequence[str], span: Span
+) -> Figure:
     """Draw a piece of a recording: its channels, the probability of the event, and the events.
 
     ``signal`` has the samples (channel, time) of the piece in µV, ``span`` its beginning and end in
@@ -171,7 +168,7 @@ def _time(first: float, last: float, unit: str) -> TimeAxis:
     return x
 
 
-def _chances(rows: list[Row], scored: Scored, x: TimeAxis) -> alt.LayerChart:
+def _chances(rows: list[Row], scored: ScoredRecording, x: TimeAxis) -> alt.LayerChart:
     percent = alt.Axis(tickCount=2, format=".0%")
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=percent)
     line = chart_of(rows).encode(x=x(), y=y)
@@ -182,7 +179,9 @@ def _chances(rows: list[Row], scored: Scored, x: TimeAxis) -> alt.LayerChart:
     return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
 
 
-def _spans(scored: Scored, x: TimeAxis, size: float, within: Span | None = None) -> alt.Chart:
+def _spans(
+    scored: ScoredRecording, x: TimeAxis, size: float, within: Span | None = None
+) -> alt.Chart:
     strips = _strips(scored)
     first, last = within or (0.0, float("inf"))
     rows: list[Row] = []
@@ -208,7 +207,7 @@ def _spans(scored: Scored, x: TimeAxis, size: float, within: Span | None = None)
     return chart
 
 
-def _whole_in_words(scored: Scored, seconds: float) -> str:
+def _whole_in_words(scored: ScoredRecording, seconds: float) -> str:
     chances = scored.probability[~np.isnan(scored.probability)]
     most = f"at most {chances.max():.1%}" if len(chances) else "unknown everywhere"
     return (
@@ -217,7 +216,7 @@ def _whole_in_words(scored: Scored, seconds: float) -> str:
     )
 
 
-def _events(scored: Scored) -> str:
+def _events(scored: ScoredRecording) -> str:
     parts = []
     for kind, spans in _strips(scored):
         times = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_MOST_EVENTS])
@@ -226,7 +225,7 @@ def _events(scored: Scored) -> str:
     return "; ".join(parts)
 
 
-def _strips(scored: Scored) -> list[tuple[str, Sequence[Span]]]:
+def _strips(scored: ScoredRecording) -> list[tuple[str, Sequence[Span]]]:
     """Return the detected events, and the known ones where there is a reference."""
     strips = [("found", scored.detected)]
     if scored.reference is not None:

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
     from sequela.figures.chart.figure import Figure
 
-_BINARY = 2
-"""Classes of a model whose matrix is in its own section."""
+_BINARY = 2  # classes of a model whose matrix is in its own section
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,9 @@ from sequela.evaluation.calibration import Reliability
 from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
 from sequela.figures.chart.marks import Series, as_row, named_line, with_interval
 
-_SIDE = 240
-"""Width and height of the curves in pixels."""
-_BINS = 20
-"""Bars of the histogram, if none is merged."""
-_NEARLY_ALL = 0.8
-"""The end of the axes from which on they go to 1."""
+_SIDE = 240  # width and height of the curves in pixels
+_BINS = 20  # bars of the histogram, if none is merged
+_NEARLY_ALL = 0.8  # the end of the axes from which on they go to 1
 
 
 def reliability_curves(

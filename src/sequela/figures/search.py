@@ -7,12 +7,9 @@ import altair as alt
 
 from sequela.figures.chart.figure import FIRST, SECOND, Figure, Row, chart_of
 
-_WIDTH = 300
-"""Width of the course in pixels, as are the other lengths."""
-_SMALL = (215, 140)
-"""Width and height of the picture of one setting."""
-_BAR = 26
-"""Height of the bar of one setting."""
+_WIDTH = 300  # width of the course in pixels, as are the other lengths
+_SMALL = (215, 140)  # width and height of the picture of one setting
+_BAR = 26  # height of the bar of one setting
 _LOSS = "validation loss"
 
 

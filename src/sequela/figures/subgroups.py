@@ -9,7 +9,7 @@ from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import Subgroup
 from sequela.figures.chart.figure import Figure, Row
 from sequela.figures.chart.marks import as_row, with_interval
-from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.forest import ForestLine, ForestScale, forest
 
 
 def subgroup_forest(
@@ -33,7 +33,9 @@ def subgroup_forest(
         raise SettingError("there is no subgroup to draw: name an attribute that the data have")
     how = named(metric)
     lines = (
-        [Line(f"all: {with_interval(overall, how.form)}", overall, second=True)] if overall else []
+        [ForestLine(f"all: {with_interval(overall, how.form)}", overall, second=True)]
+        if overall
+        else []
     )
     rows: list[Row] = []
     sentences = [line.words for line in lines]
@@ -44,20 +46,20 @@ def subgroup_forest(
             continue
         if subgroup.attribute != attribute:
             attribute = subgroup.attribute
-            lines.append(Line(attribute, heading=True))
+            lines.append(ForestLine(attribute, heading=True))
         estimate = getattr(subgroup, metric) if of_threshold else subgroup.metrics.get(metric)
         words = _words(subgroup, estimate, how.form, event, unit)
-        lines.append(Line(words, estimate))
+        lines.append(ForestLine(words, estimate))
         sentences.append(f"{attribute} {words}")
         rows.append(_row(subgroup, metric, estimate))
     hidden = Counter(subgroup.attribute for subgroup in subgroups if not subgroup.value)
     for attribute, count in hidden.items():
         words = f"{count} hidden: too few {unit} or {event}"
-        lines.append(Line(f"{attribute}: {words}"))
+        lines.append(ForestLine(f"{attribute}: {words}"))
         sentences.append(f"{attribute} {words}")
         rows.append({"attribute": attribute, "suppressed": True})
     reference = overall.value if overall else 0.0 if metric == "observed_minus_expected" else None
-    scale = Scale([how.title], how.axis, reference, how.bounds)
+    scale = ForestScale([how.title], how.axis, reference, how.bounds)
     text = f"{how.title} by subgroup, with intervals. {'; '.join(sentences)}."
     return forest(lines, scale, text=text, rows=rows)
 
@@ -75,6 +77,7 @@ def _words(subgroup: Subgroup, estimate: Estimate | None, form: str, event: str,
 
 def _row(subgroup: Subgroup, metric: str, estimate: Estimate | None) -> Row:
     cell = subgroup.cell
+    numbers = as_row(estimate, metric) if estimate else dict.fromkeys((metric, "low", "high"))
     two = cell is not None and len(cell.n_of_class) == 2  # noqa: PLR2004
     return {
         "attribute": subgroup.attribute,
@@ -83,5 +86,5 @@ def _row(subgroup: Subgroup, metric: str, estimate: Estimate | None) -> Row:
         "groups": cell.n_groups if cell else None,
         "examples": cell.n_examples if cell else None,
         "events": cell.n_of_class[1] if cell and two else None,
-        **(as_row(estimate, metric) if estimate else dict.fromkeys((metric, "low", "high"))),
+        **numbers,
     }

@@ -8,10 +8,8 @@ from sequela.evaluation.intervals import Estimate
 from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
 from sequela.figures.chart.marks import Series, as_row, with_interval
 
-_WIDTH = 250
-"""Width of the picture in pixels."""
-_HEIGHT = 240
-"""Height of the picture in pixels."""
+_WIDTH = 250  # width of the picture in pixels
+_HEIGHT = 240  # height of the picture in pixels
 
 
 def risk_over_time(

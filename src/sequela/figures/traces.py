@@ -6,10 +6,8 @@ import altair as alt
 
 from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure, Row, chart_of
 
-_LANE = 40
-"""Height of the lane of one class, in pixels."""
-_FULL = 0.42
-"""Distance of the largest sample from the middle of its lane, as a share of the lane."""
+_LANE = 40  # height of the lane of one class, in pixels
+_FULL = 0.42  # distance of the largest sample from the middle of its lane, as a share of the lane
 
 
 def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 240) -> Figure:

@@ -21,12 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_VALUES = 1 << 16
-"""Values of the 16 random bits that decide on a number."""
-_BLOCK = 16
-"""Slots of which the factors of the gradients are computed together."""
-_KEPT = 8
-"""Shapes whose memory is kept for further batches."""
+_VALUES = 1 << 16  # values of the 16 random bits that decide on a number
+_BLOCK = 16  # slots of which the factors of the gradients are computed together
+_KEPT = 8  # shapes whose memory is kept for further batches
 MOST_STEPS = 2
 """The padded steps of a batch for each real one, up to which an LSTM is run on padding."""
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input

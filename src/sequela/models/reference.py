@@ -37,8 +37,7 @@ MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 """The penalties on 9,996 columns, which outnumber the examples of most data."""
 COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 """The penalties of Cox regression."""
-_AT_ONCE = 512
-"""Examples whose hazards at all times are in memory."""
+_AT_ONCE = 512  # examples whose hazards at all times are in memory
 MOST_LEAVES = 8
 """The leaves of a boosted tree, at most."""
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES

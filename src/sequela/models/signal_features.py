@@ -49,16 +49,11 @@ class Envelopes(nn.Module):
 
     pairs: Tensor
 
-    _LOWEST = 0.0086
-    """The lowest frequency in cycles a sample: 1.5 Hz at 173.61 Hz."""
-    _HIGHEST = 0.3
-    """The highest frequency in cycles a sample: 52 Hz at 173.61 Hz."""
-    _CYCLES = 3.5
-    """Cycles of a wavelet within its width."""
-    _WIDTH = 3.0
-    """Widths of a wavelet on each side of its middle, where it is cut off."""
-    _STRIDE = 3
-    """Samples between two times at which power is computed."""
+    _LOWEST = 0.0086  # the lowest frequency in cycles a sample: 1.5 Hz at 173.61 Hz
+    _HIGHEST = 0.3  # the highest frequency in cycles a sample: 52 Hz at 173.61 Hz
+    _CYCLES = 3.5  # cycles of a wavelet within its width
+    _WIDTH = 3.0  # widths of a wavelet on each side of its middle, where it is cut off
+    _STRIDE = 3  # samples between two times at which power is computed
 
     def __init__(self, n_times: int, bands: int) -> None:
         super().__init__()

@@ -18,8 +18,7 @@ from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflections
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
 
-_FEWEST = 32
-"""The fewest samples of a segment for spectra and lags."""
+_FEWEST = 32  # the fewest samples of a segment for spectra and lags
 
 
 class LogSpectrum(nn.Module):

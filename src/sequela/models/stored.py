@@ -19,8 +19,7 @@ Tensors = dict[str, Any]
 _DAMAGE = (SafetensorError, SequelaError, KeyError, TypeError, ValueError, AttributeError)
 _KEY = "sequela"
 _SEAL = "sha256"
-_SIZE = 8
-"""Bytes that hold the length of the header."""
+_SIZE = 8  # bytes that hold the length of the header
 
 
 def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> None:

@@ -7,18 +7,7 @@ from math import prod
 from torch import Tensor
 
 from sequela.cost.rules.formula import Formula, Number, Symbol
-from sequela.cost.work import (
-    NONE,
-    Cost,
-    Layer,
-    Omission,
-    Part,
-    Work,
-    dot,
-    operations,
-    samples,
-    single,
-)
+from sequela.cost.work import NONE, Cost, Layer, Omission, Part, Work, dot, samples
 
 Sizes = tuple[int, ...]
 
@@ -43,10 +32,12 @@ def convolution(
     if c_in > 1:
         reason = f"1 input channel counted instead of {c_in}"
         omissions.append(Omission("", reason, out * missing, outputs * 2 * missing))
-    reported = single("dot product", dot(k, bias=False), outputs, unit="output")
+    reported = Work.single("dot product", dot(k, bias=False), outputs, unit="output")
     return Layer(
         "convolution",
-        single("dot product", dot(inner * k, bias=bias, weighted=weighted), outputs, unit="output"),
+        Work.single(
+            "dot product", dot(inner * k, bias=bias, weighted=weighted), outputs, unit="output"
+        ),
         out * (inner * k + int(bias)),
         Layer("convolution", reported, out * k, omissions=tuple(omissions)),
     )
@@ -102,7 +93,7 @@ def pooling(out: Tensor, taps: int, dimensions: int, kind: str) -> Layer:
     work, report = Work(parts, times, unit), None
     if largest:
         missing = work.operations - channels * o
-        reported = single("one comparison", operations(1), channels * o, unit="window")
+        reported = Work.single("one comparison", Cost.of(1), channels * o, unit="window")
         report = Layer(kind, reported)
         if taps != 2 * windows:
             omission = Omission("", "1 comparison counted for each window", NONE, missing)

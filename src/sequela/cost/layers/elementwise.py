@@ -14,9 +14,7 @@ from sequela.cost.work import (
     Primitive,
     Work,
     mean,
-    operations,
     samples,
-    single,
 )
 from sequela.sequences.featurisers import fourier_operations
 
@@ -91,7 +89,7 @@ def elementwise(function: str | Primitive, values: int, *, weighted: bool = Fals
     """Count a function of each value, which may be a product with a weight."""
     primitive = FUNCTIONS[function] if isinstance(function, str) else function
     cost, n = Cost(primitive.cost.operations, Number(int(weighted))), Symbol("n", values, "values")
-    return Layer(primitive.name, single(primitive.how, cost, n, unit="value"))
+    return Layer(primitive.name, Work.single(primitive.how, cost, n, unit="value"))
 
 
 def reduction(function: str, rows: int, n: int) -> Layer:
@@ -99,7 +97,7 @@ def reduction(function: str, rows: int, n: int) -> Layer:
     factor, constant, how = REDUCTIONS[function]
     row = factor * Symbol("n", n, "values of a row")
     row = row - -constant if constant < 0 else row + constant
-    return Layer(function, single(how, Cost(row), samples(rows), unit="row"))
+    return Layer(function, Work.single(how, Cost(row), samples(rows), unit="row"))
 
 
 def sorting(rows: int, n: int) -> Layer:
@@ -112,7 +110,7 @@ def sorting(rows: int, n: int) -> Layer:
     rounds = math.ceil(math.log2(n)) if n > 1 else 0
     cost = Cost(rounds * Symbol("n", n, "values of a row"))
     return Layer(
-        "sort", single(f"{rounds} rounds of n comparisons", cost, samples(rows), unit="row")
+        "sort", Work.single(f"{rounds} rounds of n comparisons", cost, samples(rows), unit="row")
     )
 
 
@@ -120,7 +118,7 @@ def fourier(rows: int, n: int) -> Layer:
     """Count a fast Fourier transform of each row, where samples or result are real."""
     how = f"5·n·log2(n) / 2 of n = {n} samples"
     row = Symbol("d", fourier_operations(n), f"operations, {how}")
-    return Layer("Fourier transform", single(how, Cost(row), samples(rows), unit="row"))
+    return Layer("Fourier transform", Work.single(how, Cost(row), samples(rows), unit="row"))
 
 
 def powers(exponent: float) -> Primitive | None:
@@ -146,8 +144,8 @@ def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> 
     """
     n, c = Symbol("n", values, "values of a channel"), Symbol("C", channels, "channels")
     parts = (
-        Part("sqrt(variance + eps): add, root", operations(2)),
-        Part("subtract, divide", operations(2).times(n)),
+        Part("sqrt(variance + eps): add, root", Cost.of(2)),
+        Part("subtract, divide", Cost.of(2).times(n)),
         *_affine(n, weighted=weighted, scale=affine, shift=affine),
     )
     return Layer("batch norm", Work(parts, c, "channel"), 2 * int(affine) * c)
@@ -162,7 +160,7 @@ def own_norm(
         Part("mean", mean(n)),
         Part("differences from it", Cost(n)),
         Part("variance: squares and their mean", Cost(n) + mean(n)),
-        Part("sqrt(variance + eps): add, root", operations(2)),
+        Part("sqrt(variance + eps): add, root", Cost.of(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=weighted, scale=gammas > 0, shift=betas > 0),
     )
@@ -178,7 +176,7 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
     parts = (
         Part("squares", Cost(n)),
         Part("their mean", mean(n)),
-        Part("sqrt(mean + eps): add, root", operations(2)),
+        Part("sqrt(mean + eps): add, root", Cost.of(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=True, scale=learnt, shift=False),
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sequela.cost.rules.formula import Formula, Symbol
-from sequela.cost.work import NONE, Cost, Layer, Part, Work, dot, mean, samples, single, softmax
+from sequela.cost.work import NONE, Cost, Layer, Part, Work, dot, mean, samples, softmax
 
 
 def dense(
@@ -16,7 +16,7 @@ def dense(
     """Count y = x W + b: (rows, n) times (n, m), where W holds weights or another activation."""
     inputs, outputs = Symbol("n", n, "inputs"), Symbol("m", m, "outputs")
     product = dot(inputs, bias=bias, weighted=weighted)
-    work = single("dot product", product, samples(rows), outputs, unit="output")
+    work = Work.single("dot product", product, samples(rows), outputs, unit="output")
     return Layer(kind, work, (inputs + int(bias)) * outputs if weighted else NONE)
 
 

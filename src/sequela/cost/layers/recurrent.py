@@ -8,18 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sequela.cost.rules.formula import Number, Symbol, add
-from sequela.cost.work import (
-    RELU,
-    SIGMOID,
-    TANH,
-    Cost,
-    Layer,
-    Omission,
-    Part,
-    Work,
-    dot,
-    operations,
-)
+from sequela.cost.work import RELU, SIGMOID, TANH, Cost, Layer, Omission, Part, Work, dot
 
 Cell = Literal["GRU", "LSTM", "RNN (tanh)", "RNN (ReLU)"]
 GATES: dict[Cell, int] = {"GRU": 3, "LSTM": 4, "RNN (tanh)": 1, "RNN (ReLU)": 1}
@@ -75,8 +64,8 @@ def recurrence(
         reported = (
             Part("update gate z: products, sigmoid", gate),
             Part("reset gate r: products, sigmoid", gate),
-            Part("candidate: products, reset, tanh", (sums + operations(1) + TANH.cost).times(h)),
-            Part("new state (1 - z)·h + z·candidate", operations(4).times(h)),
+            Part("candidate: products, reset, tanh", (sums + Cost.of(1) + TANH.cost).times(h)),
+            Part("new state (1 - z)·h + z·candidate", Cost.of(4).times(h)),
         )
         one_bias = 3 * h * (w + h + int(bias)) * directions
         report = Layer(kind, Work(reported, repeated, "step"), one_bias)

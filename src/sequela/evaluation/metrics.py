@@ -269,9 +269,10 @@ def _of_times(name: str) -> dict[str, Any]:
     return {"name": name, "value": value, "statistic": of, "needs": "times"}
 
 
-_SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
-_REPORTED: dict[str, Any] = {"reported": True, "reveals": False}
-_RANKED: dict[str, Any] = {"needs": "two classes", **_REPORTED}
+_Fields = dict[str, Any]  # fields of a metric, by name
+_SHARE: _Fields = {"form": ".0%", "axis": ".0%", "points": True}
+_REPORTED: _Fields = {"reported": True, "reveals": False}
+_RANKED: _Fields = {"needs": "two classes", **_REPORTED}
 
 _OTHER_KEYS = (
     "examples",

@@ -19,6 +19,8 @@ from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, stacked
 
 _NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
+Numbers = dict[str, Any]
+"""Numbers, intervals and counts by name, as they are written to a run folder."""
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
@@ -29,7 +31,7 @@ def summarise_parts(
     recordings: bool,
     intervals: bool = True,
     parts: Sequence[str] = PARTS,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Numbers]:
     """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap."""
     seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
     numbers = {
@@ -45,7 +47,7 @@ def summarise_parts(
 
 def summarise(
     predictions: Predictions, *, seed: int | None, recordings: bool, how: Bootstrap = DEFAULT
-) -> dict[str, Any]:
+) -> Numbers:
     """Compute recall, confusion, and each reported metric that is defined on one part.
 
     Args:
@@ -63,7 +65,7 @@ def summarise(
     """
     possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
     ids = predictions.recording_id  # where groups are not recordings
-    numbers: dict[str, Any] = {
+    numbers: Numbers = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
     }
@@ -87,7 +89,7 @@ def summarise(
     return numbers
 
 
-def _classified(predictions: Predictions) -> dict[str, Any]:
+def _classified(predictions: Predictions) -> Numbers:
     return {
         "per_class_recall": [
             _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
@@ -96,7 +98,7 @@ def _classified(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> dict[str, Any]:
+def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers:
     """Return what ended first, counted, and the numbers at each horizon."""
     from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
@@ -114,9 +116,7 @@ def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> dict[st
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
 
 
-def by_horizon(
-    horizons: Sequence[float], numbers: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def by_horizon(horizons: Sequence[float], numbers: Sequence[Mapping[str, Any]]) -> list[Numbers]:
     """Return the record of each horizon, from its numbers in the order of ``AT_HORIZON``."""
     size = len(AT_HORIZON)
     return [
@@ -132,7 +132,7 @@ def operating_points(
     aim: Aim,
     target: float | None = None,
     how: Bootstrap = DEFAULT,
-) -> list[dict[str, Any]]:
+) -> list[Numbers]:
     """Compute the test performance at 0.5, and at the threshold chosen on the validation set.
 
     For each threshold there is its ``value``, the reason for it, the confusion matrix (class,
@@ -149,13 +149,13 @@ def points(
     *,
     seed: int | None,
     how: Bootstrap = DEFAULT,
-) -> list[dict[str, Any]]:
+) -> list[Numbers]:
     """Compute the performance at given thresholds; as :func:`operating_points`."""
     rates = stacked([operation(held_out, threshold) for threshold in thresholds])
     numbers = _numbers(_NAMES * len(thresholds), rates, seed, how)
-    records: list[dict[str, Any]] = []
+    records: list[Numbers] = []
     for place, threshold in enumerate(thresholds):
-        point: dict[str, Any] = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
+        point: Numbers = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
         cell = 2 * held_out.label + (held_out.score >= threshold.value)  # true class, then alarm
         counts = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
         point["confusion"] = counts
@@ -167,7 +167,7 @@ def points(
 
 def _numbers(
     names: Sequence[str], statistic: Statistic, seed: int | None, how: Bootstrap
-) -> list[dict[str, Any]]:
+) -> list[Numbers]:
     """Return the numbers of a statistic by name, with intervals where there is a seed."""
     if seed is None:
         values = zip(names, statistic.estimate.tolist(), strict=True)
@@ -175,7 +175,7 @@ def _numbers(
     return [*map(_number, names, estimates(statistic, np.random.default_rng(seed), how))]
 
 
-def _number(name: str, estimate: Estimate) -> dict[str, Any]:
+def _number(name: str, estimate: Estimate) -> Numbers:
     """Return a number and its interval, each ``None`` where it is not defined."""
     interval = estimate.interval
     return {

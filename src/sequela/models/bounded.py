@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -48,7 +48,7 @@ class _Bounded(TorchDispatchMode):
             )
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> TypeGuard[Sequence[int]]:
     return isinstance(value, (list, tuple, torch.Size)) and all(
         isinstance(number, int) and number >= 0 for number in value
     )

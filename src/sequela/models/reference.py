@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sequela.sequences.intervals import Intervals
 
 Arrays = Mapping[str, NDArray[Any]]
-Probabilities = NDArray[np.floating[Any]]
+Probabilities = NDArray[np.floating]
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 """The penalties of logistic regression on codes, which outnumber patients."""

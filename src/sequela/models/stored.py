@@ -22,7 +22,7 @@ _SEAL = "sha256"
 _SIZE = 8  # bytes that hold the length of the header
 
 
-def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, object]) -> None:
     """Write a model with its SHA-256; the file holds no code, so reading it runs none.
 
     Tensors are of torch or numpy; the bytes are the same.

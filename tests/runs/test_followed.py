@@ -87,5 +87,5 @@ def test_follow_up_that_ends_by_the_risk_is_found(
     if found is not None:
         assert found.counts["all"] == len(data.labels)
         assert abs(found.facts["index"] - 0.5) > 0.1
-    checks = [each.check for each in data.find_leaks(data)]
+    checks = [each.check for each in data.find_leaks()]
     assert ("censoring that depends on the risk" in checks) == (word is not None)

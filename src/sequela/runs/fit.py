@@ -231,7 +231,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
 
 def _is_recalibrated(run: _Run) -> bool:
     two = len(run.data.classes) == 2 and run.data.times is None  # noqa: PLR2004
-    return two and run.data.cohort is not None and not run.settings.training.class_weights
+    return two and run.data.data_set.holds == "records" and not run.settings.training.class_weights
 
 
 def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":

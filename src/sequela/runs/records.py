@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
 from sequela.formats.columns import values_of
+from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models import reference
 from sequela.models.defaults import DEFAULTS, Default, default_for
-from sequela.models.reference import Times
+from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.runs.followed import IN_TIMES, find_in_times
@@ -61,109 +62,142 @@ LOOKED_FOR = (
 )
 
 
-def from_records(
-    cohort: Cohort,
-    sequences: Sequences,
-    *,
-    part: NDArray[np.int64],
-    site: Ids | None = None,
-    **fields: Any,
-) -> Examples:
-    """Make the examples of a run from a cohort and its sequences.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Records(Examples):
+    """The visit sequences of a cohort; ``site`` is known if the split is by hospital."""
 
-    ``site`` is str (example,), the hospital, if the run is split by site.
-    """
-    classes, names = cohort.task.classes, cohort.task.outcome.classes
-    bands = age_bands(sequences.age)
-    return Examples(
-        times=times_of(cohort),
-        part=part,
-        arrays=sequences,
-        cohort=cohort,
-        title=cohort.events.title,
-        classes=classes,
-        site=site,
-        ids={
-            "example_id": example_ids(sequences.subject_id, sequences.prediction_time),
-            "subject_id": sequences.independent,
-        },
-        header={
-            "classes": list(classes),
+    arrays: Sequences
+    cohort: Cohort
+    site: Ids | None = None
+
+    @cached_property
+    def times(self) -> Times | None:
+        """The times to the event of the cohort, if its task predicts these."""
+        task, labels = self.cohort.task, self.cohort.labels
+        if task.horizons_days is None:
+            return None
+        intervals = Intervals(task.horizons_days, 1 + bool(task.outcome.rival))
+        return Times(values_of(labels["time"]), values_of(labels["event"]), intervals)
+
+    @property
+    def title(self) -> str:
+        """The title of a user's own data; empty for the one in the catalogue."""
+        return self.cohort.events.title
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; of times to an event, of their intervals."""
+        return self.cohort.task.classes
+
+    @cached_property
+    def ids(self) -> Mapping[str, Ids]:
+        """The ids of predictions by column, each str (example,)."""
+        return {
+            "example_id": example_ids(self.arrays.subject_id, self.arrays.prediction_time),
+            "subject_id": self.arrays.independent,
+        }
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The metadata that a model needs in addition to its tensors."""
+        return {
+            "classes": list(self.classes),
+            "task": self.cohort.task.to_dict(),
+            "sequences": self.arrays.header["settings"],
+            **Vocabulary.of(self.arrays.header).to_dict(),
+        }
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """Findings of the selection of the cohort."""
+        return self.cohort.leaks
+
+    @property
+    def looked_for(self) -> str:
+        """The checks of :meth:`find_leaks`, in words."""
+        return LOOKED_FOR if self.times is None else f"{LOOKED_FOR}, {IN_TIMES}"
+
+    def find_leaks(self) -> list[Finding]:
+        """Find leaks in the sequences, by whether the event comes, and in the times to it."""
+        findings = find_in_sequences(self.arrays, self.part, self.cohort.task.outcome.classes)
+        if self.times is not None:
+            findings += find_in_times(self.times, self.arrays, self.rows("train+tuning"))
+        return findings
+
+    @cached_property
+    def content(self) -> Content:
+        """Fingerprints of the subjects, by hashed id."""
+        return content_of(self.arrays, own())
+
+    def inputs(
+        self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
+    ) -> "VisitInputs":
+        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        features = self._features(reads, learnt, standardise=standardise)
+        if learnt is None:
+            learnt = learn_scales(self.arrays, self.rows("train"), reads)
+        return VisitInputs(self, reads, features, learnt)
+
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Return attributes of the people by name, each str (example,)."""
+        attributes = {**self.cohort.attributes}
+        bands = age_bands(self.arrays.age)
+        if (bands != "").any():
+            attributes["age"] = bands
+        return attributes
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the cohort and its sequences."""
+        cohort, sequences, outcome = self.cohort, self.arrays, self.cohort.task.outcome
+        facts: dict[str, Any] = {
+            "open": cohort.events.open,
+            "subjects": len(np.unique(sequences.subject_id)),
+        }
+        if self.site is not None:
+            facts["sites"] = len(np.unique(self.site))
+        words: dict[str, Any] = {name: getattr(outcome, name) for name in ("label", "one", "many")}
+        words["classes"] = list(outcome.classes)
+        if self.times and outcome.rival:
+            words["rival"] = outcome.rival
+        facts |= {
+            "positives": int(sequences.label.sum()),
+            "example": cohort.task.example,
+            "parts": {name: self._counts(self.rows(name)) for name in PARTS},
+            "outcome": words,
             "task": cohort.task.to_dict(),
-            "sequences": sequences.header["settings"],
-            **Vocabulary.of(sequences.header).to_dict(),
-        },
-        leaks=cohort.leaks,
-        looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
-        content_of=lambda sequences: content_of(sequences, own()),
-        find_leaks=partial(_find_leaks, names),
-        batching=lambda data, reads, features, stored: VisitInputs(
-            data,
-            reads,
-            features,
-            learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored,
-        ),
-        facts=_facts,
-        attributes=lambda: {**cohort.attributes, **({"age": bands} if (bands != "").any() else {})},
-        **fields,
-    )
+        }
+        if self.times:
+            facts["horizons"] = [*self.times.intervals.horizons]
+        facts |= {"question": cohort.task.describe(), "flow": cohort.flow.to_dict()}
+        if cohort.notes:
+            facts["notes"] = [*cohort.notes]
+        return {**facts, "sequences": _described(sequences)}
+
+    def _counts(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        """Count the examples of a set."""
+        counts = {"examples": len(rows), "subjects": len(np.unique(self.arrays.subject_id[rows]))}
+        if self.site is not None:
+            counts["sites"] = len(np.unique(self.site[rows]))
+        return {**counts, "positives": int(self.arrays.label[rows].sum())}
 
 
-def _find_leaks(classes: tuple[str, str], data: Examples) -> list[Finding]:
-    """Find leaks in sequences, by whether the event comes, and in times to it."""
-    found = find_in_sequences(data.arrays, data.part, classes)
-    if data.times is not None:
-        found += find_in_times(data.times, data.arrays, data.rows("train+tuning"))
-    return found
-
-
-def times_of(cohort: Cohort) -> Times | None:
-    """Return the times to the event of a cohort, if its task predicts these."""
-    task = cohort.task
-    if task.horizons_days is None:
-        return None
-    time, event = (values_of(cohort.labels[name]) for name in ("time", "event"))
-    return Times(time, event, Intervals(task.horizons_days, 1 + bool(task.outcome.rival)))
-
-
-def _facts(data: Examples) -> dict[str, Any]:
-    cohort, sequences, site = data.cohort, data.arrays, data.site
-    header, lengths, outcome = sequences.header, sequences.lengths, cohort.task.outcome
+def _described(sequences: Sequences) -> dict[str, object]:
+    """Describe sequences and their vocabulary."""
+    header, lengths = sequences.header, sequences.lengths
+    quantiles = {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES}
     return {
-        "open": cohort.events.open,
-        "subjects": len(np.unique(sequences.subject_id)),
-        **({} if site is None else {"sites": len(np.unique(site))}),
-        "positives": int(sequences.label.sum()),
-        "example": cohort.task.example,
-        "parts": {name: _part(data, data.rows(name)) for name in PARTS},
-        "outcome": {
-            "label": outcome.label,
-            "one": outcome.one,
-            "many": outcome.many,
-            "classes": list(outcome.classes),
-            **({"rival": outcome.rival} if data.times and outcome.rival else {}),
+        "settings": header["settings"],
+        "codes": len(sequences.vocabulary),
+        **_measured(sequences),
+        "unknown": header["unknown"],
+        "examples_without_events": header["examples_without_events"],
+        "steps": float(lengths.mean()),
+        "steps_distribution": {
+            "share_of_one": float(np.mean(lengths == 1)),
+            "quantiles": quantiles,
+            "most": int(lengths.max()),
         },
-        "task": cohort.task.to_dict(),
-        **({"horizons": [*data.times.intervals.horizons]} if data.times else {}),
-        "question": cohort.task.describe(),
-        "flow": cohort.flow.to_dict(),
-        **({"notes": [*cohort.notes]} if cohort.notes else {}),
-        "sequences": {
-            "settings": header["settings"],
-            "codes": len(sequences.vocabulary),
-            **_measured(sequences),
-            "unknown": header["unknown"],
-            "examples_without_events": header["examples_without_events"],
-            "steps": float(lengths.mean()),
-            "steps_distribution": {
-                "share_of_one": float(np.mean(lengths == 1)),
-                "quantiles": {
-                    str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES
-                },
-                "most": int(lengths.max()),
-            },
-            "frequent": _frequent(sequences),
-        },
+        "frequent": _frequent(sequences),
     }
 
 
@@ -171,15 +205,6 @@ def _measured(sequences: Sequences) -> dict[str, float]:
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
     share = float(np.mean(values > 0))
     return {"channels": len(sequences.channel_names), "with_measurements": share}
-
-
-def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:
-    return {
-        "examples": len(rows),
-        "subjects": len(np.unique(data.arrays.subject_id[rows])),
-        **({} if data.site is None else {"sites": len(np.unique(data.site[rows]))}),
-        "positives": int(data.arrays.label[rows].sum()),
-    }
 
 
 def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
@@ -196,7 +221,7 @@ def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
 class VisitInputs:
     """The inputs of a model of visits, with the scales of values and static columns it reads."""
 
-    data: Examples
+    data: Records
     reads: tuple[str, ...]
     described: Features | None
     scales: Mapping[str, NDArray[Any]]
@@ -405,14 +430,14 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     return divided, sequences
 
 
-def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
+def load(settings: RunSettings, root: Path | None, work: Path) -> Records:
     """Load the records of a run; see :func:`sequela.runs.data.load`."""
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
     divided, sequences = _read(settings, root, work)
-    return from_records(
-        divided.cohort,
-        sequences,
+    return Records(
+        arrays=sequences,
+        cohort=divided.cohort,
         data_set=data_set,
         origin=divided.cohort.origin,
         split=divided.split.holding(content_of(sequences, own())),
@@ -435,7 +460,7 @@ def load_other(
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> Examples:
+) -> Records:
     """Load other records for a run's model; see :func:`sequela.runs.data.load_other`."""
     settings, name = folder.settings, data_set.name
     asked = _asked_of_other(settings, labels)
@@ -472,9 +497,9 @@ def load_other(
     part = np.full(len(cohort.labels), PARTS.index("held_out"))
     sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
     codes = sequences.codes
-    return from_records(
-        cohort,
-        sequences,
+    return Records(
+        arrays=sequences,
+        cohort=cohort,
         data_set=data_set,
         origin=cohort.origin,
         split=folder.split,

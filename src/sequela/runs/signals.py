@@ -3,20 +3,23 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, draw_for
+from sequela.audit.finding import Finding
+from sequela.cohort.split import PARTS, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
-from sequela.identity.pseudonyms import own
+from sequela.identity.fingerprint import Content
+from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
+from sequela.models.reference import Arrays
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from sequela.evaluation.attribution import Attribution
     from sequela.sequences.signal_batches import SignalBatch, SignalSource
 
-_TWO = 2
+_BINARY = 2
 _NAMED = ("recording", "session", "subject")
 _LOOKED_AT = 500  # segments of a class from which a typical one is chosen
 _DRAWN = 1000  # samples
@@ -42,85 +45,116 @@ _READ: dict[object, tuple[Segments, str]] = {}
 """The published recordings that were read last: folds and models of a study read the same."""
 
 
-def from_recordings(
-    segments: Segments, scaling: Scaling, *, split: Split, part: NDArray[np.int64], **fields: Any
-) -> Examples:
-    """Make the examples of a run from the segments of recordings, and their fitted scaling."""
-    _, n_chans, n_times = segments.signal.shape
-    nobody = np.full(len(segments), "")
-    return Examples(
-        split=split,
-        part=part,
-        arrays=segments,
-        title=segments.title,
-        scaling=scaling,
-        classes=segments.classes,
-        classes_fixed=segments.subject_id is None and not segments.title,
-        site=segments.site if split.unit == "site" else None,
-        ids={
-            "example_id": segments.segment_id,
-            "subject_id": nobody if segments.subject_id is None else segments.subject_id,
-            "recording_id": segments.recording_id,
-        },
-        header={
-            "scaling": scaling.to_json(),
-            "classes": list(segments.classes),
-            "sfreq": segments.sfreq,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recordings(Examples):
+    """The segments of recordings, with the scaling of a signal that was fitted to training ones."""
+
+    arrays: Segments
+    scaling: Scaling
+    looked_for = IN_SEGMENTS
+
+    @property
+    def title(self) -> str:
+        """The title of a user's own data; empty for the one in the catalogue."""
+        return self.arrays.title
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.arrays.classes
+
+    @property
+    def classes_fixed(self) -> bool:
+        """``True`` for published recordings: their number in each class was chosen."""
+        return self.arrays.subject_id is None and not self.arrays.title
+
+    @property
+    def site(self) -> Ids | None:
+        """Str (segment,), the site of each, if the split is by site."""
+        return self.arrays.site if self.split.unit == "site" else None
+
+    @property
+    def ids(self) -> Mapping[str, Ids]:
+        """The ids of predictions by column, each str (segment,)."""
+        subject = self.arrays.subject_id
+        return {
+            "example_id": self.arrays.segment_id,
+            "subject_id": np.full(len(self.arrays), "") if subject is None else subject,
+            "recording_id": self.arrays.recording_id,
+        }
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The metadata that a model needs in addition to its tensors."""
+        _, n_chans, n_times = self.arrays.signal.shape
+        return {
+            "scaling": self.scaling.to_json(),
+            "classes": list(self.classes),
+            "sfreq": self.arrays.sfreq,
             "n_chans": n_chans,
             "n_times": n_times,
-        },
-        looked_for=IN_SEGMENTS,
-        content_of=content_of,
-        find_leaks=lambda data: find_in_segments(data.arrays, data.part, data.scaling),
-        batching=lambda data, reads, features, _: SignalInputs(data, reads, features),
-        facts=_facts,
-        traces=partial(_traces, segments, part == PARTS.index("train")),
-        **fields,
-    )
+        }
 
+    def find_leaks(self) -> list[Finding]:
+        """Find leaks in the segments."""
+        return find_in_segments(self.arrays, self.part, self.scaling)
 
-def _traces(segments: Segments, train: NDArray[np.bool_]) -> dict[str, object]:
-    """Return a training segment of median amplitude of each class, in µV: its first channel."""
-    signal, found = segments.signal, {}
-    for label, name in enumerate(segments.classes):
-        rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
-        if len(rows):
-            spread = [float(np.std(signal[row, 0])) for row in rows]
-            typical = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
-            found[name] = np.round(signal[typical, 0, :_DRAWN].astype(float), 1).tolist()
-    return {"sfreq": segments.sfreq, "classes": found}
+    @cached_property
+    def content(self) -> Content:
+        """Fingerprints of the subjects, sessions or recordings, by hashed id."""
+        return content_of(self.arrays)
 
+    def inputs(
+        self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
+    ) -> "SignalInputs":
+        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        return SignalInputs(self, reads, self._features(reads, learnt, standardise=standardise))
 
-def _facts(data: Examples) -> dict[str, Any]:
-    """Describe the recordings; the second of two classes is the outcome."""
-    segments, classes, n_times = data.arrays, data.classes, data.arrays.signal.shape[2]
-    people = segments.subject_id
-    facts = {
-        "recordings": segments.n_recordings,
-        **({"sessions": len(np.unique(data.groups))} if data.unit == "session" else {}),
-        "n_times": n_times,
-        "sfreq": segments.sfreq,
-        **({"channels": list(segments.channels)} if segments.channels else {}),
-        **({"notes": list(segments.notes)} if segments.notes else {}),
-        "example": "segment",
-        "question": (
-            f"the class of a {n_times / segments.sfreq:.2f} s segment of EEG: "
-            f"{', '.join(classes[:-1])} or {classes[-1]}"
-        ),
-        "subjects": None if people is None else len(np.unique(people)),
-    }
-    if len(classes) == _TWO:
-        words = dict.fromkeys(("label", "one", "many"), classes[1])
-        facts["positives"] = int((data.labels == 1).sum())
-        facts["outcome"] = {**words, "classes": [*classes]}
-    return facts
+    def traces(self) -> dict[str, object]:
+        """Return a training segment of median amplitude of each class, in µV: its first channel."""
+        segments, typical = self.arrays, {}
+        train = self.part == PARTS.index("train")
+        for label, name in enumerate(segments.classes):
+            rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
+            if len(rows):
+                spread = [float(np.std(segments.signal[row, 0])) for row in rows]
+                median = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
+                samples = segments.signal[median, 0, :_DRAWN].astype(float)
+                typical[name] = np.round(samples, 1).tolist()
+        return {"sfreq": segments.sfreq, "classes": typical}
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the recordings; the second of two classes is the outcome."""
+        segments, classes, n_times = self.arrays, self.classes, self.arrays.signal.shape[2]
+        people = segments.subject_id
+        facts: dict[str, Any] = {"recordings": segments.n_recordings}
+        if self.unit == "session":
+            facts["sessions"] = len(np.unique(self.groups))
+        facts |= {"n_times": n_times, "sfreq": segments.sfreq}
+        if segments.channels:
+            facts["channels"] = list(segments.channels)
+        if segments.notes:
+            facts["notes"] = list(segments.notes)
+        facts |= {
+            "example": "segment",
+            "question": (
+                f"the class of a {n_times / segments.sfreq:.2f} s segment of EEG: "
+                f"{', '.join(classes[:-1])} or {classes[-1]}"
+            ),
+            "subjects": None if people is None else len(np.unique(people)),
+        }
+        if len(classes) == _BINARY:
+            words = dict.fromkeys(("label", "one", "many"), classes[1])
+            facts["positives"] = int((self.labels == 1).sum())
+            facts["outcome"] = {**words, "classes": [*classes]}
+        return facts
 
 
 @dataclass(frozen=True)
 class SignalInputs:
     """The inputs of a model of signals."""
 
-    data: Examples
+    data: Recordings
     reads: tuple[str, ...]
     described: Features | None
     steps = 1
@@ -150,8 +184,7 @@ class SignalInputs:
     @cached_property
     def alone(self) -> Segments:
         """The first segment; only its shape matters."""
-        first: Segments = self.data.arrays.where(np.array([0]))
-        return first
+        return self.data.arrays.where(np.array([0]))
 
     @property
     def example(self) -> "tuple[Tensor, ...]":
@@ -228,7 +261,7 @@ class SignalInputs:
         return {"signal": self.data.arrays.signal[row], "sfreq": self.data.arrays.sfreq}
 
 
-def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> Examples:
+def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> Recordings:
     """Read, cut and split the data of a run."""
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
@@ -237,16 +270,17 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     segments, origin = segments_of(
         data_set, root, settings.signals, settings.segment, own, work=work
     )
-    if settings.aim_target is not None and len(segments.classes) != _TWO:
+    if settings.aim_target is not None and len(segments.classes) != _BINARY:
         raise SettingError(
             f"--aim is an option for two classes, but {settings.data} has "
             f"{len(segments.classes)}: leave it out"
         )
     split, part = draw_for(settings, segments.label, ids_of(segments))
     robust = bool(settings.signals and settings.signals.standardise)
-    return from_recordings(
-        segments,
-        Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train")), robust=robust),
+    train = np.flatnonzero(part == PARTS.index("train"))
+    return Recordings(
+        arrays=segments,
+        scaling=Scaling.fit(segments.signal, train, robust=robust),
         data_set=data_set,
         origin=origin,
         split=split.holding(content_of(segments)),
@@ -299,7 +333,7 @@ def load_other(
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> Examples:
+) -> Recordings:
     """Load other recordings for a run's model; see :func:`sequela.runs.data.load_other`."""
     name = data_set.name
     if labels is not None:
@@ -335,9 +369,9 @@ def load_other(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
             f"model reads {header['n_chans']} at {header['sfreq']} Hz"
         )
-    return from_recordings(
-        segments,
-        Scaling.from_json(header["scaling"]),
+    return Recordings(
+        arrays=segments,
+        scaling=Scaling.from_json(header["scaling"]),
         data_set=data_set,
         origin=origin,
         split=folder.split,

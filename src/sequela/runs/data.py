@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,6 @@ from sequela.sequences.featurisers import Features
 if TYPE_CHECKING:
     from sequela.runs.records import VisitInputs
     from sequela.runs.signals import SignalInputs
-    from sequela.sequences.flat import Sequences
-    from sequela.signals.segments import Segments
 
 Inputs: TypeAlias = "SignalInputs | VisitInputs"
 """The inputs of a model, prepared from the examples of a run."""
@@ -65,16 +63,25 @@ class Examples(ABC):
     origin: str
     split: Split
     part: NDArray[np.int64]
-    arrays: "Segments | Sequences"
+    arrays: Any
     unlike_training: Mapping[str, float | None] = field(default_factory=dict)
     set_aside: int = 0
     renamed: int = 0
-    leaks: ClassVar[tuple[Finding, ...]] = ()
-    """Findings of the preparation of the data."""
-    times: ClassVar[Times | None] = None
-    """The times to an event, for a task that predicts these."""
-    classes_fixed: ClassVar[bool] = False
-    """Whether the publisher chose the number of recordings of each class."""
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """Findings of the preparation of the data."""
+        return ()
+
+    @property
+    def times(self) -> Times | None:
+        """The times to an event, for a task that predicts these."""
+        return None
+
+    @property
+    def classes_fixed(self) -> bool:
+        """``True`` if the publisher chose the number of recordings of each class."""
+        return False
 
     @property
     @abstractmethod

@@ -31,7 +31,7 @@ from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.followed import IN_TIMES, find_in_times
+from sequela.runs.follow_up import IN_TIMES, find_in_times
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_TWO = 2
 
 
 LOOKED_FOR = (
@@ -229,7 +228,8 @@ class VisitInputs:
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """The fitted preprocessing, to be stored with the model."""
-        return {**self.scales, **(self.described.state if self.described else {})}
+        features = self.described.state if self.described else {}
+        return {**self.scales, **features}
 
     @property
     def features(self) -> Table:
@@ -255,6 +255,7 @@ class VisitInputs:
         """The training example with the median number of codes above 0."""
         sequences, rows = self.data.arrays, self.data.rows("train")
         first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
+        # Its time is measured, and many records have no codes.
         codes = sequences.code_offsets[last] - sequences.code_offsets[first]
         order = np.argsort(codes, kind="stable")
         coded = order[np.count_nonzero(codes == 0) :]
@@ -285,8 +286,8 @@ class VisitInputs:
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
-        beside = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
-        return VisitDataset(self.data.arrays, rows, beside, targets=targets, teacher=teacher)
+        others = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
+        return VisitDataset(self.data.arrays, rows, others, targets=targets, teacher=teacher)
 
     def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
         """Predict some examples with boosting on the table, fitted on others of them."""
@@ -319,13 +320,13 @@ class VisitInputs:
         from sequela.sequences.visit_batches import visit_loader
 
         device = next(model.parameters()).device
-        found = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
+        probabilities = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
         model.eval()
         with torch.inference_mode():
             for batch in visit_loader(self._dataset(), batch_size=prediction_batch(self.shape)):
                 logits = model(*batch.to(device).inputs)
-                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
-        return found
+                probabilities[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
+        return probabilities
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -333,17 +334,17 @@ class VisitInputs:
         sequences = self.data.arrays
         features: tuple[str, ...] = ()
         if self.described is not None:
-            read = next(each for each in self.reads if each.startswith(FEATURES))
+            read = next(name for name in self.reads if name.startswith(FEATURES))
             prefix, state = f"{read}:", self.described.state
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, own)
+            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, arrays)
             features = tuple(f"{column.name} (whole record)" for column in columns)
         channels = tuple(f"{name} (value)" for name in sequences.channel_names)
         return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
 
     def _moving(self, row: int, batch: "VisitBatch") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the index of the name and the visit of each input of a record."""
-        sequences, heads = self.data.arrays, {each.partition(":")[0] for each in self.reads}
+        sequences, heads = self.data.arrays, {name.partition(":")[0] for name in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
         counts = batch.offsets.diff().numpy()
         first_channel = len(sequences.vocabulary)
@@ -379,11 +380,11 @@ class VisitInputs:
         days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
         having = sequences.header["training_subjects"]
         everybody = len(self.data.rows("train"))  # other inputs than codes are in every record
-        found = (
+        codes = (
             CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
             for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
         )
-        return {"codes": tuple(found)}
+        return {"codes": tuple(codes)}
 
     def importance(self, model: "nn.Module", smallest: int) -> "Importance":
         """Rank the inputs of a model by importance over the test set."""
@@ -392,33 +393,34 @@ class VisitInputs:
 
         rows, dataset = self.data.rows("held_out"), self._dataset()
         classes, times = self.data.classes, self.data.times
-        what, weights = attribution.number_of(classes, classes[1]), attribution.contrast(_TWO, 1)
+        what, weights = attribution.number_of(classes, classes[1]), attribution.contrast(2, 1)
         if times is not None:
             what = attribution.NUMBER_OF_EVENT
             weights = attribution.contrast_of_event(len(times.intervals.horizons), len(classes))
         if self.reads == ("codes",):  # faster: many patients at once
             return importance_of_codes(model, self.data.arrays, rows, what, weights, smallest)
 
-        def found() -> "Iterator[Of]":
+        def attributions() -> "Iterator[Of]":
             for row in rows.tolist():
                 batch = dataset[[row]]
-                one = attribution.attribute_record(model, batch, weights, attribution.STEPS)
-                yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], one
+                values = attribution.attribute_record(model, batch, weights, attribution.STEPS)
+                yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], values
 
-        return ranked(self.names, found(), len(rows), what, smallest)
+        return ranked(self.names, attributions(), len(rows), what, smallest)
 
 
 def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:
     """Find or build the events of a run, apply its task, draw its split and build its sequences."""
-    asked = settings.cohort or CohortSettings()
+    cohort = settings.cohort or CohortSettings()
     # Runs with the same sequences share their folder.
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    task = asdict(task_asked(cohort))
+    made_of = [settings.data, *split, settings.fold, task, cohort.model_dump()]
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
-    folder = work / "sequences" / f"{asked.task}-{digest}"
-    cut = sequence_settings(asked)
+    folder = work / "sequences" / f"{cohort.task}-{digest}"
+    cut = sequence_settings(cohort)
     rows = Rows(settings.signals) if settings.signals else None
-    divided = divide(ask(settings.data, asked, root, work, rows), settings)
+    divided = divide(ask(settings.data, cohort, root, work, rows), settings)
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
@@ -463,11 +465,11 @@ def load_other(
 ) -> Records:
     """Load other records for a run's model; see :func:`sequela.runs.data.load_other`."""
     settings, name = folder.settings, data_set.name
-    asked = _asked_of_other(settings, labels)
+    of_cohort = _asked_of_other(settings, labels)
     same = name == settings.data
-    all_tables = asked.model_copy(update={"tables": ()})
+    all_tables = of_cohort.model_copy(update={"tables": ()})
     rows = rows_of_model(settings.signals, data_set, header)
-    cohort = ask(name, asked if same else all_tables, root, work, rows)
+    cohort = ask(name, of_cohort if same else all_tables, root, work, rows)
     site = None
     if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)
@@ -479,13 +481,16 @@ def load_other(
             "in its training or validation set cannot be found: name the file of that key with "
             f"{VARIABLE}, or evaluate it on another data set"
         )
-    words, read = Vocabulary.of(header), sequence_settings(asked)
+    words, read = Vocabulary.of(header), sequence_settings(of_cohort)
+    # Sequences of everybody are made first, as copies are found by their codes; then those of the
+    # others, whose unknown codes are counted.
     everybody = np.full(len(cohort.labels), PARTS.index("held_out"))
     everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
     how = how or own()
-    named = folder.split.named(ids if same else {}, how)
-    copied = folder.split.copied(content_of(everything, how), ids["subject"], how)
-    new, renamed = ~(copied | named), len(np.unique(ids["subject"][copied & ~named]))
+    by_name = folder.split.named(ids if same else {}, how)
+    by_content = folder.split.copied(content_of(everything, how), ids["subject"], how)
+    new = ~(by_content | by_name)
+    renamed = len(np.unique(ids["subject"][by_content & ~by_name]))
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(ids['subject']))} subjects of {name} are in the training or "
@@ -513,19 +518,19 @@ def load_other(
 
 def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSettings:
     """Return a run's task, with the label file of the other records if it needs one."""
-    asked = settings.cohort or CohortSettings()
-    if asked.labels is None and labels is not None:
+    cohort = settings.cohort or CohortSettings()
+    if cohort.labels is None and labels is not None:
         raise SettingError(
-            f"the run has the task {asked.task}, which takes its labels from the records: leave "
+            f"the run has the task {cohort.task}, which takes its labels from the records: leave "
             "--labels out"
         )
-    if asked.labels is not None and labels is None:
+    if cohort.labels is not None and labels is None:
         raise SettingError(
             "the run was trained with a label file: name the label file of these data with --labels"
         )
-    return asked.model_copy(update={"labels": labels and str(labels)})
+    return cohort.model_copy(update={"labels": labels and str(labels)})
 
 
-def sequence_settings(asked: CohortSettings) -> SequenceSettings:
+def sequence_settings(cohort: CohortSettings) -> SequenceSettings:
     """Return the settings of the sequences of a run."""
-    return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
+    return SequenceSettings(**cohort.model_dump(include=set(SequenceSettings.model_fields)))

@@ -117,6 +117,7 @@ class Recordings(Examples):
         for label, name in enumerate(segments.classes):
             rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
             if len(rows):
+                # The median leaves out flat segments and artefacts.
                 spread = [float(np.std(segments.signal[row, 0])) for row in rows]
                 median = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
                 samples = segments.signal[median, 0, :_DRAWN].astype(float)
@@ -205,8 +206,8 @@ class SignalInputs:
         labels = torch.from_numpy(self.data.labels[rows])
         table = self.described.standardised if self.described else None
         features = torch.from_numpy(table.rows(rows)) if table else None
-        others = SignalBatch(torch.empty(len(rows), 0, 0), labels, features, self.reads)
-        return SignalSource(self.data.arrays.signal, self.data.scaling, rows, others)
+        labelled = SignalBatch(torch.empty(len(rows), 0, 0), labels, features, self.reads)
+        return SignalSource(self.data.arrays.signal, self.data.scaling, rows, labelled)
 
     def loader(
         self,
@@ -236,13 +237,13 @@ class SignalInputs:
 
         device = next(model.parameters()).device
         model.eval()
-        said, segments = [], self._segments(np.arange(len(self.data.labels)))
+        logits, segments = [], self._segments(np.arange(len(self.data.labels)))
         with torch.no_grad():  # in inference mode, networks take torch's own slower layers
             for first in range(0, len(self.data.labels), _PREDICTION_BATCH):
                 batch = segments.of(slice(first, first + _PREDICTION_BATCH)).to(device)
-                said.append(model(*batch.inputs))
-            found: NDArray[np.float32] = torch.cat(said).float().softmax(1).cpu().numpy()
-        return found
+                logits.append(model(*batch.inputs))
+            probabilities: NDArray[np.float32] = torch.cat(logits).float().softmax(1).cpu().numpy()
+        return probabilities
 
     def attribution(
         self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
@@ -266,9 +267,9 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
     entry = _entry(settings)
-    own = entry.segment if isinstance(entry, ModelEntry) else None
+    usual = entry.segment if isinstance(entry, ModelEntry) else None
     segments, origin = segments_of(
-        data_set, root, settings.signals, settings.segment, own, work=work
+        data_set, root, settings.signals, settings.segment, usual, work=work
     )
     if settings.aim_target is not None and len(segments.classes) != _BINARY:
         raise SettingError(
@@ -305,14 +306,14 @@ def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> D
 def segments_of(
     data_set: DataSet,
     root: Path | None,
-    given: SignalSettings | None = None,
+    settings: SignalSettings | None = None,
     segment: SegmentLength | None = None,
     usual: SegmentLength | None = None,
     work: Path | None = None,
 ) -> tuple[Segments, str]:
     """Read all segments of a data set, and return them with the place of the data in words."""
     if data_set.windows:
-        windows, located = data_set.open(root, given, segment, work)
+        windows, located = data_set.open(root, settings, segment, work)
         return windows, located.origin
     signals, path = data_set.recordings, data_set.locate(root).path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -320,7 +321,7 @@ def segments_of(
     n_times = segment or usual or signals.n_times
     key = (repr(data_set), root, n_times, os.environ.get("SEQUELA_DATA"), state)
     if key not in _READ:
-        opened, located = data_set.open(root, given, segment, work)
+        opened, located = data_set.open(root, settings, segment, work)
         _READ.clear()
         _READ[key] = cut(opened, n_times, signals.classes), located.origin
     return _READ[key]
@@ -347,16 +348,17 @@ def load_other(
             f"{name} has the classes {', '.join(segments.classes)}, but the model has "
             f"{', '.join(header['classes'])}: choose data with the same"
         )
+    # One segment of each recording is enough, as all segments have its ids.
     split, listed = folder.split, folder.split.pseudonyms
     _, first = np.unique(segments.recording_id, return_index=True)
-    ids = {kind: each[first] for kind, each in ids_of(segments).items() if kind in _NAMED}
+    ids = {kind: kind_ids[first] for kind, kind_ids in ids_of(segments).items() if kind in _NAMED}
     units, by_kind = ids[segments.unit], {kind: ids[kind] for kind in ids if kind in split.ids}
-    named = split.named(by_kind, listed)
+    by_name = split.named(by_kind, listed)
     if split.content is not None:  # the name of a recording alone proves nothing
         by_kind.pop("recording", None)
-    copied = split.copied(content_of(segments), units, own())
+    by_content = split.copied(content_of(segments), units, own())
     people = split.named(by_kind, listed) & (name == folder.settings.data)
-    new, renamed = ~(copied | people), copied & ~named
+    new, renamed = ~(by_content | people), by_content & ~by_name
     if not new.any():
         raise SettingError(
             f"all {len(new)} recordings of {name}, or recordings of the same time, are in "
@@ -388,23 +390,23 @@ def _of_others(
     from sequela.signals.declaration import declared, is_declared, prepared_as
 
     path = data_set.locate(root).path
-    said = folder.settings.signals or SignalSettings()
-    given = SignalSettings() if is_declared(path) else said
-    own = declared(path, given) if data_set.windows else SignalSettings()
-    changes = prepared_as(said, own, path, fixed=not data_set.windows)
-    channels = folder.metrics.data.channels or given.channels
+    trained = folder.settings.signals or SignalSettings()
+    settings = SignalSettings() if is_declared(path) else trained
+    described = declared(path, settings) if data_set.windows else SignalSettings()
+    changes = prepared_as(trained, described, path, fixed=not data_set.windows)
+    channels = folder.metrics.data.channels or settings.channels
     changes |= {"resample": header["sfreq"], "channels": tuple(channels)}
-    given = given.model_copy(update=changes)
-    return segments_of(data_set, root, given, header["n_times"], work=work)
+    settings = settings.model_copy(update=changes)
+    return segments_of(data_set, root, settings, header["n_times"], work=work)
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     """Return the ids that segments can be split by."""
-    known = {
+    by_kind = {
         "row": segments.segment_id,
         "recording": segments.recording_id,
         "session": segments.session_id,
         "subject": segments.subject_id,
         "site": segments.site,
     }
-    return {kind: ids for kind, ids in known.items() if ids is not None}
+    return {kind: ids for kind, ids in by_kind.items() if ids is not None}

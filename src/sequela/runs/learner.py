@@ -1,0 +1,90 @@
+"""The fit of a network, the same for runs, searches and estimators."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela.config import TrainingSettings
+from sequela.training import checkpoint as checkpoints
+from sequela.training.fit import fit
+from sequela.training.history import History, kept_epoch
+from sequela.training.totals import Metric, correct
+
+OnEpoch = Callable[[History], None]
+Batches = Callable[[str, int, torch.Generator | None, TrainingSettings | None], DataLoader[Any]]
+"""A function of a set, the size of its batches, and for training the generator of their order."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The parts of a fit that do not depend on the loop.
+
+    Attributes:
+        build: Makes a network, with weights drawn from torch's generator.
+        batches: Makes the batches of ``train``, ``tuning`` or ``train+tuning``.
+        seed: Seed of the first weights and of the order of the batches.
+        at_once: Number of validation examples that are predicted at once.
+        timed: Whether the classes are intervals of times to an event.
+        class_weight: float32 (class,), the weight of each class in the loss.
+    """
+
+    build: Callable[[], nn.Module]
+    batches: Batches
+    seed: int
+    at_once: int
+    timed: bool = False
+    class_weight: Tensor | None = None
+
+    def built(self) -> nn.Module:
+        """Build a network with the initial weights."""
+        torch.manual_seed(self.seed)
+        return self.build()
+
+    def learn(
+        self,
+        network: nn.Module,
+        how: TrainingSettings,
+        *,
+        again: bool = False,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+        on_epoch: OnEpoch = lambda _: None,
+    ) -> History:
+        """Fit a network on the training set, or ``again`` on training and validation set together.
+
+        Else it is evaluated on the validation set after each epoch.
+        """
+        order = torch.Generator().manual_seed(self.seed)
+        started = time.perf_counter()  # of a teacher
+        train = self.batches("train+tuning" if again else "train", how.batch_size, order, how)
+        metrics: Mapping[str, Metric] = {} if self.timed else {"accuracy": correct}
+        return fit(
+            network,
+            train,
+            None if again else self.batches("tuning", self.at_once, None, None),
+            how,
+            metrics=metrics,
+            class_weight=self.class_weight,
+            checkpoint=checkpoint,
+            resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
+            prepared=time.perf_counter() - started,
+            on_epoch=on_epoch,
+        )
+
+    def refit(
+        self,
+        how: TrainingSettings,
+        history: History,
+        checkpoint: Path | None = None,
+        **options: Any,
+    ) -> tuple[nn.Module, History]:
+        """Fit a new network on training and validation set, for the epochs of the one kept."""
+        network = self.built()
+        how = how.model_copy(update={"epochs": kept_epoch(history, how.keep)})
+        return network, self.learn(network, how, again=True, checkpoint=checkpoint, **options)

@@ -91,11 +91,11 @@ def explain(
     folder = run.first
     if folder.path != path:
         raise RunError(f"{path}: each fold has its own model: name one, for example {folder.path}")
-    trained = open_network(folder, "an explanation", trust_code=trust_code)
-    model, header = trained.module(), trained.header
-    if trained.reads != ("signal",) and kind_of(trained.reads[0]) == "signal":
+    network = open_network(folder, "an explanation", trust_code=trust_code)
+    model, header = network.module(), network.header
+    if network.reads != ("signal",) and kind_of(network.reads[0]) == "signal":
         raise SettingError(
-            f"{path}: the model reads {' and '.join(trained.reads)}, but only models that read "
+            f"{path}: the model reads {' and '.join(network.reads)}, but only models that read "
             "the signal alone can be explained"
         )
     for name in classes:
@@ -110,7 +110,7 @@ def explain(
     reasons = {place[name]: "named with --example" for name in examples} or informative(predictions)
     with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
-        inputs = data.inputs(trained.reads, trained.state)
+        inputs = data.inputs(network.reads, network.state)
 
         def attribute(row: int, weights: Tensor) -> Any:
             return inputs.attribution(model, row, weights, steps)

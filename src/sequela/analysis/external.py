@@ -194,19 +194,16 @@ def _fresh(new_data: Examples) -> _Fresh:
     assert reads is not None  # noqa: S101 - it is chosen by the kind of data
     # Columns are scaled by all of the new people; no label is used.
     part = np.full(len(new_data.labels), PARTS.index("train"))
-    table, labels, classes = (
-        replace(new_data, part=part).inputs(reads).features,
-        new_data.labels,
-        len(new_data.classes),
-    )
+    table = replace(new_data, part=part).inputs(reads).features
+    labels, classes = new_data.labels, len(new_data.classes)
 
-    def fit(rows: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         tuning = rows[::_FOR_TUNING]
         train = np.setdiff1d(rows, tuning)
         if len(np.unique(labels[train])) < classes:
             return None
         arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
-        return model.predict(arrays, table[predicted]).astype(np.float32)
+        return model.predict(arrays, table[test_rows]).astype(np.float32)
 
     return model.title, fit
 

@@ -195,13 +195,7 @@ def evaluate(
         >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
         0.75
     """
-    if np.asarray(y).dtype.names:
-        raise DataError("y has times to an event: give it to sequela.evaluate_survival")
-    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
-        raise SettingError(
-            f"model is of the type {type(model).__name__}: expected a fitted classifier with "
-            "predict_proba and classes_, as scikit-learn's have"
-        )
+    _require_classifier(model, y)
     if groups is None and recordings is not True:
         warn_without_groups("several draws of the bootstrap: intervals are too narrow")
     if hasattr(model, "warn_if_seen"):  # ours
@@ -214,21 +208,42 @@ def evaluate(
             raise SettingError(f"event = {event!r}: expected one of two classes, not of {names}")
         if event == classes[0]:
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
-    example = np.char.mod("%d", np.arange(len(labels)))
-    group = example if groups is None else group_ids(groups).astype(np.str_)
     of_recordings = bool(np.ndim(recordings) or recordings)
-    predictions = Predictions(
+    predictions = _predictions(classes, labels, probabilities, groups)
+    if np.ndim(recordings):
+        predictions = replace(predictions, recording_id=np.asarray(recordings).astype(np.str_))
+    numbers = summarise(predictions, seed=seed, recordings=of_recordings)
+    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=of_recordings))
+
+
+def _require_classifier(model: object, y: ArrayLike) -> None:
+    """Raise an error for times to an event, and for a model without probabilities of classes."""
+    if np.asarray(y).dtype.names:
+        raise DataError("y has times to an event: give it to sequela.evaluate_survival")
+    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        raise SettingError(
+            f"model is of the type {type(model).__name__}: expected a fitted classifier with "
+            "predict_proba and classes_, as scikit-learn's have"
+        )
+
+
+def _predictions(
+    classes: NDArray[Any],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[Any],
+    groups: ArrayLike | None,
+) -> Predictions:
+    """Return the predictions of a test set of rows; without groups each is a group."""
+    example = np.char.mod("%d", np.arange(len(labels)))
+    return Predictions(
         example_id=example,
-        group_id=group,
+        group_id=example if groups is None else group_ids(groups).astype(np.str_),
         subject_id=np.full(len(labels), ""),
         split=np.full(len(labels), "held_out"),
         label=labels,
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
-        recording_id=np.asarray(recordings).astype(np.str_) if np.ndim(recordings) else None,
     )
-    numbers = summarise(predictions, seed=seed, recordings=of_recordings)
-    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=of_recordings))
 
 
 @dataclass(frozen=True)

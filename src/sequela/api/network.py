@@ -44,7 +44,7 @@ from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
-from sequela.runs.learner import Learner
+from sequela.runs.learner import Batches, Learner
 from sequela.sequences.intervals import Intervals
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
@@ -155,19 +155,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             warn_without_groups(f"{places}: scores are too high")
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
-        self.intervals_, shares = None, None
-        if getattr(getattr(y, "dtype", None), "names", None):
-            check_consistent_length(y, range(len(examples)))
-            if self.class_weight is not None:
-                raise SettingError("class_weight would bias times to an event: leave it out")
-            self.intervals_, time, event = intervals_of(y, self.horizons)
-            self.classes_ = np.arange(self.intervals_.n_classes)
-            labels = self.intervals_.label(time, event)
-            shares = self.intervals_.possible(time, event)
-        else:
-            if self.horizons is not None:
-                raise SettingError("horizons need y as a structured array: leave them out")
-            self.classes_, labels = self._labels(y, len(examples))
+        labels, shares = self._outcomes(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -180,17 +168,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self._learn(examples, train, group)
 
         rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}
-        targets = labels if shares is None else shares
-
-        def batches(
-            part: str, batch_size: int, generator: torch.Generator | None, _: object
-        ) -> DataLoader[Any]:
-            how: dict[str, Any] = {"batch_size": batch_size, "generator": generator}
-            return self._loader(examples, targets, rows[part], weight=weight, **how)
-
         learner = Learner(
             build=self._built,
-            batches=batches,
+            batches=self._batches_of(examples, labels if shares is None else shares, rows, weight),
             seed=seed,
             at_once=_PREDICTION_BATCH,
             timed=shares is not None,
@@ -431,6 +411,43 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
         parameters = self.get_params(deep=False)
         return {name: _plain(parameters[name]) for name in kind.model_fields if name in parameters}
+
+    def _batches_of(
+        self,
+        examples: Any,
+        targets: NDArray[Any],
+        rows: Mapping[str, NDArray[np.int64]],
+        weight: NDArray[np.float32] | None,
+    ) -> Batches:
+        """Return a function that makes the batches of a set, whose ``rows`` are known by name."""
+
+        def batches(
+            part: str, batch_size: int, generator: torch.Generator | None, _: object
+        ) -> DataLoader[Any]:
+            how: dict[str, Any] = {"batch_size": batch_size, "generator": generator}
+            return self._loader(examples, targets, rows[part], weight=weight, **how)
+
+        return batches
+
+    def _outcomes(
+        self, y: Any, n_examples: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """Learn the classes, or the intervals of times to an event.
+
+        Returns the class of each example, and for times its share of each class (example, class).
+        """
+        self.intervals_ = None
+        if not getattr(getattr(y, "dtype", None), "names", None):
+            if self.horizons is not None:
+                raise SettingError("horizons need y as a structured array: leave them out")
+            self.classes_, labels = self._labels(y, n_examples)
+            return labels, None
+        check_consistent_length(y, range(n_examples))
+        if self.class_weight is not None:
+            raise SettingError("class_weight would bias times to an event: leave it out")
+        self.intervals_, time, event = intervals_of(y, self.horizons)
+        self.classes_ = np.arange(self.intervals_.n_classes)
+        return self.intervals_.label(time, event), self.intervals_.possible(time, event)
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""

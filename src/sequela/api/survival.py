@@ -241,10 +241,21 @@ def evaluate_survival(
     outcomes = times_to_event(y, groups)
     at = _horizons(outcomes, horizons)
     risk = _risk(model, X, at)
-    if risk.shape != (len(outcomes.time), len(at)):
+    _check_risk(risk, len(outcomes.time), len(at))
+    concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
+    if isinstance(model, np.ndarray) and concordance < _REVERSED:
+        hint = "if these are probabilities of survival, pass 1 minus them"
+        warn(f"the concordance is {concordance:.2f}, below 0.5: {hint}", stacklevel=2)
+    followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
+    return SurvivalEvaluation(outcomes, followed, risk, at, seed)
+
+
+def _check_risk(risk: Floats, examples: int, horizons: int) -> None:
+    """Raise a DataError unless risks (example, horizon) are shares that only rise."""
+    if risk.shape != (examples, horizons):
         raise DataError(
             f"the predicted risks have the shape {risk.shape}: expected "
-            f"({len(outcomes.time)} examples, {len(at)} horizons)"
+            f"({examples} examples, {horizons} horizons)"
         )
     if not ((risk >= 0) & (risk <= 1)).all():
         raise DataError("predicted risks are below 0, above 1 or not a number: expected shares")
@@ -254,12 +265,6 @@ def evaluate_survival(
             "the next: expected probabilities of the event by each horizon, which only rise; if "
             "these are probabilities of survival, pass 1 minus them"
         )
-    concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
-    if isinstance(model, np.ndarray) and concordance < _REVERSED:
-        hint = "if these are probabilities of survival, pass 1 minus them"
-        warn(f"the concordance is {concordance:.2f}, below 0.5: {hint}", stacklevel=2)
-    followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
-    return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 
 
 def _horizons(outcomes: TimesToEvent, horizons: Sequence[float] | None) -> Floats:

@@ -85,11 +85,6 @@ class Examples(ABC):
 
     @property
     @abstractmethod
-    def title(self) -> str:
-        """The title of a user's own data; empty for the one in the catalogue."""
-
-    @property
-    @abstractmethod
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
 
@@ -124,7 +119,7 @@ class Examples(ABC):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Describe what only data of this kind have."""
+        """Describe what only data of this kind have, and the ``title`` of a user's own data."""
 
     @abstractmethod
     def inputs(
@@ -211,7 +206,7 @@ class Examples(ABC):
         """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
         return {
             "name": self.data_set.name,
-            "title": self.title or self.data_set.title,
+            "title": self.data_set.title,
             "origin": self.origin,
             "licence": self.data_set.licence,
             "citation": self.data_set.citation,

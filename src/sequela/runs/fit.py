@@ -208,7 +208,8 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     if how.refit:
         # The threshold is chosen on predictions by the network that did not learn from these.
         tuning = inputs.probabilities(model)
-        model, again = learner.refit(how, history, folder.path / "checkpoint-refit", resume=resume)
+        place = folder.path / "checkpoint-refit"
+        model, again = learner.refit(how, history, checkpoint=place, resume=resume)
         seconds += sum(epoch.seconds for epoch in again)
     members: Any = getattr(model, "members", None)
     if _is_recalibrated(run) and hasattr(members, "shift"):

@@ -1,7 +1,7 @@
 """The fit of a network, the same for runs, searches and estimators."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,19 @@ from sequela.config import TrainingSettings
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch
-from sequela.training.totals import Metric, correct
+from sequela.training.totals import correct
 
-OnEpoch = Callable[[History], None]
 Batches = Callable[[str, int, torch.Generator | None, TrainingSettings | None], DataLoader[Any]]
 """A function of a set, the size of its batches, and for training the generator of their order."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """The parts of a fit that do not depend on the loop.
+    """A fit without its settings: first weights, batches, and what the classes are.
 
-    Attributes:
-        build: Makes a network, with weights drawn from torch's generator.
-        batches: Makes the batches of ``train``, ``tuning`` or ``train+tuning``.
-        seed: Seed of the first weights and of the order of the batches.
-        at_once: Number of validation examples that are predicted at once.
-        timed: Whether the classes are intervals of times to an event.
-        class_weight: float32 (class,), the weight of each class in the loss.
+    ``build`` draws weights from torch's generator, ``batches`` loads ``train``, ``tuning`` or
+    ``train+tuning``, and so many validation examples are predicted ``at_once``. Classes are
+    intervals where the fit is ``timed``, and have a ``class_weight`` in the loss, float32 (class,).
     """
 
     build: Callable[[], nn.Module]
@@ -54,7 +49,7 @@ class Learner:
         again: bool = False,
         checkpoint: Path | None = None,
         resume: bool = False,
-        on_epoch: OnEpoch = lambda _: None,
+        on_epoch: Callable[[History], None] = lambda _: None,
     ) -> History:
         """Fit a network on the training set, or ``again`` on training and validation set together.
 
@@ -63,13 +58,12 @@ class Learner:
         order = torch.Generator().manual_seed(self.seed)
         started = time.perf_counter()  # of a teacher
         train = self.batches("train+tuning" if again else "train", how.batch_size, order, how)
-        metrics: Mapping[str, Metric] = {} if self.timed else {"accuracy": correct}
         return fit(
             network,
             train,
             None if again else self.batches("tuning", self.at_once, None, None),
             how,
-            metrics=metrics,
+            metrics={} if self.timed else {"accuracy": correct},
             class_weight=self.class_weight,
             checkpoint=checkpoint,
             resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
@@ -78,13 +72,9 @@ class Learner:
         )
 
     def refit(
-        self,
-        how: TrainingSettings,
-        history: History,
-        checkpoint: Path | None = None,
-        **options: Any,
+        self, how: TrainingSettings, history: History, **options: Any
     ) -> tuple[nn.Module, History]:
         """Fit a new network on training and validation set, for the epochs of the one kept."""
         network = self.built()
         how = how.model_copy(update={"epochs": kept_epoch(history, how.keep)})
-        return network, self.learn(network, how, again=True, checkpoint=checkpoint, **options)
+        return network, self.learn(network, how, again=True, **options)

@@ -12,42 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.runs.model import LEAST, BaselineModel, MeanModel, NetworkModel, TrainedModel
+from sequela.runs.model import LEAST, MeanModel, NetworkModel, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.scores import knots
 
 
-def padded(model: TrainedModel, names: Sequence[str]) -> nn.Module:
-    """Return the module of a network, or of a mean of networks, with inputs of these names."""
-    if isinstance(model, MeanModel):
-        return PaddedMean(model, names)
-    assert not isinstance(model, BaselineModel)  # noqa: S101 - they are not exported
-    return Padded(model, names)
-
-
-class PaddedMean(nn.Module):
-    """The mean of networks: see :func:`sequela.runs.model.averaged`."""
-
-    def __init__(self, model: MeanModel, names: Sequence[str]) -> None:
-        super().__init__()
-        self.pooling = model.pooling
-        self.members = nn.ModuleList(padded(member, names) for member in model.members)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute probabilities (example, class)."""
-        probabilities = torch.stack([member(*inputs) for member in self.members])
-        if self.pooling == "arithmetic":
-            return probabilities.mean(0)
-        return probabilities.clamp(min=LEAST).log().mean(0).softmax(1)
-
-
 class Padded(nn.Module):
-    """A network, with inputs in the order of ``names``."""
+    """A network, or a mean of networks, with inputs in the order of ``names``."""
 
-    def __init__(self, model: NetworkModel, names: Sequence[str]) -> None:
+    def __init__(self, model: TrainedModel, names: Sequence[str]) -> None:
         super().__init__()
-        self.model, self.names, self.network = model, names, model.module()
+        self.model, self.names = model, names
+        if isinstance(model, MeanModel):
+            self.members = nn.ModuleList(Padded(member, names) for member in model.members)
+            return
+        assert isinstance(model, NetworkModel)  # noqa: S101 - others are not exported
+        self.network = model.module()
         if not type(self.network).forward.__module__.startswith("sequela.models."):
             raise ModelError(
                 f"{model.name} cannot be exported: its class has no translation to ONNX; networks "
@@ -56,7 +37,14 @@ class Padded(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Compute probabilities (example, class)."""
-        model, inputs = self.model, dict(zip(self.names, tensors, strict=True))
+        model = self.model
+        if isinstance(model, MeanModel):
+            probabilities = torch.stack([member(*tensors) for member in self.members])
+            if model.pooling == "arithmetic":
+                return probabilities.mean(0)
+            return probabilities.clamp(min=LEAST).log().mean(0).softmax(1)
+        assert isinstance(model, NetworkModel)  # noqa: S101
+        inputs = dict(zip(self.names, tensors, strict=True))
         arguments = [_scaled(model, read, inputs) for read in model.reads]
         if model.takes_lengths:
             arguments.append(inputs["lengths"])

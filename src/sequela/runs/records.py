@@ -79,11 +79,6 @@ class Records(Examples):
         return Times(values_of(labels["time"]), values_of(labels["event"]), intervals)
 
     @property
-    def title(self) -> str:
-        """The title of a user's own data; empty for the one in the catalogue."""
-        return self.cohort.events.title
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes; of times to an event, of their intervals."""
         return self.cohort.task.classes
@@ -152,6 +147,8 @@ class Records(Examples):
             "open": cohort.events.open,
             "subjects": len(np.unique(sequences.subject_id)),
         }
+        if cohort.events.title:
+            facts["title"] = cohort.events.title
         if self.site is not None:
             facts["sites"] = len(np.unique(self.site))
         words: dict[str, Any] = {name: getattr(outcome, name) for name in ("label", "one", "many")}

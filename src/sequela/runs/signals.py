@@ -54,11 +54,6 @@ class Recordings(Examples):
     looked_for = IN_SEGMENTS
 
     @property
-    def title(self) -> str:
-        """The title of a user's own data; empty for the one in the catalogue."""
-        return self.arrays.title
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
         return self.arrays.classes
@@ -129,6 +124,8 @@ class Recordings(Examples):
         segments, classes, n_times = self.arrays, self.classes, self.arrays.signal.shape[2]
         people = segments.subject_id
         facts: dict[str, Any] = {"recordings": segments.n_recordings}
+        if segments.title:
+            facts["title"] = segments.title
         if self.unit == "session":
             facts["sessions"] = len(np.unique(self.groups))
         facts |= {"n_times": n_times, "sfreq": segments.sfreq}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sequela.files import temporary
 from sequela.runs.model import TrainedModel
-from sequela.runs.padded import padded
+from sequela.runs.padded import Padded
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
@@ -42,7 +42,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
         torch.onnx.export(
-            padded(model, tuple(shapes)),
+            Padded(model, tuple(shapes)),
             tuple(inputs),
             folder / "model.onnx",
             input_names=[*shapes],

@@ -69,7 +69,7 @@ def score(
     texts = {str(number): text for (number, _), text in people.items()}
 
     def called(subjects: Iterable[str]) -> list[str]:
-        return [texts.get(stay, stay) for stay in subjects]
+        return [texts.get(subject, subject) for subject in subjects]
 
     events = open_events(located.path, located.origin)
     selection = ask_without_labels(events, Task.from_dict(reads.task), times)
@@ -88,19 +88,10 @@ def score(
         scored.drift.see_records(some)
         scored.recognise(*map(called, overlap.records(some)))
         scored.recognise(called(overlap.names(np.unique(some.subject_id).astype(np.str_).tolist())))
-    wide = max(1, len(reads.channels))
     places = {key: place for place, key in enumerate(people)}
     keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
     order = np.argsort([places.get(key, 0) for key in keys], kind="stable")
-    for batch in _batches(sequences, wide):
-        rows = order[batch]
-        subjects = sequences.subject_id[rows]
-        names = called(subjects.astype(np.str_).tolist())
-        ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
-        moments = [id_.rpartition(" at ")[2] for id_ in ids]
-        ids = [f"{name} at {moment}" for name, moment in zip(names, moments, strict=True)]
-        scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
-        progress(int(batch[-1] + 1) / len(sequences))
+    _score_in_order(scored, sequences, order, called, progress)
     notes = [*located.notes]
     if not table:  # else these notes are of times in the future
         notes += selection.notes
@@ -109,6 +100,25 @@ def score(
             f"examples without an event by the time of prediction: {empty:,} (they are scored too)"
         )
     return notes, dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
+
+
+def _score_in_order(
+    scored: PredictionTable,
+    sequences: Sequences,
+    order: NDArray[np.int64],
+    called: Callable[[Iterable[str]], list[str]],
+    progress: Callable[[float | None], None],
+) -> None:
+    """Score sequences in an order, batch by batch, under the names of their subjects."""
+    for batch in _batches(sequences, max(1, len(scored.model.records.channels))):
+        rows = order[batch]
+        subjects = sequences.subject_id[rows]
+        names = called(subjects.astype(np.str_).tolist())
+        ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
+        moments = [id_.rpartition(" at ")[2] for id_ in ids]
+        ids = [f"{name} at {moment}" for name, moment in zip(names, moments, strict=True)]
+        scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
+        progress(int(batch[-1] + 1) / len(sequences))
 
 
 def _described(rows: Mapping[str, Any], options: SignalSettings) -> SignalSettings | None:

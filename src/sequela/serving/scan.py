@@ -188,7 +188,7 @@ def _levels(
             if np.isnan(batch).any((1, 2)).all():  # a gap
                 probabilities[first:last] = ranges[first:last] = np.nan
                 continue
-            names = []
+            names: list[str] = []
             for number in range(first, last):
                 start = f"the window at {number * step / recording.sfreq:g} s"
                 names.extend(repeat(start, recording.n_asked))

@@ -83,7 +83,7 @@ def tune_one(
         settings,
         out or Path("runs") / f"{model.rpartition(':')[2]}.tuned",
         trials=trials,
-        asked=search or (),
+        searched=search or (),
         storage=storage,
         name=name,
         root=root,

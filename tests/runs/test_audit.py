@@ -16,10 +16,9 @@ from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.integrity.verified import verify_run
 from sequela.runs import fit, signals
-from sequela.runs.audit import audit
+from sequela.runs.audit import Leaks, audit, sentences, status_of
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.runs.leaks import Audited, Leaks, sentences
 from sequela.runs.manifest import seal
 from sequela.sequences.scaling import Scaling
 
@@ -77,7 +76,7 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
         return audit(data)
 
     monkeypatch.setattr("sequela.runs.audit.audit", count)
-    monkeypatch.setattr("sequela.runs.audit._FOUND", {})
+    monkeypatch.setattr("sequela.runs.audit._AUDITED", {})
     first, again = (opened(asked(model)) for model in ("visits-baseline", "logistic-regression"))
     assert fit.looked(first) == fit.looked(again)
     assert audited == [first]
@@ -195,7 +194,7 @@ def test_the_exit_status_tells_a_leak_from_a_suspicion() -> None:
     leak = Finding("declared leak", "leak", facts={"reason": "by design"})
     suspicion = replace(leak, severity="suspicion")
     for findings, status in (((), 0), ((leak, suspicion), 3), ((suspicion,), 4)):
-        assert Audited(Path("run"), "", "", planned=False, found=findings).status == status
+        assert status_of(finding.severity for finding in findings) == status
 
 
 def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:

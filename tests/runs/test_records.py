@@ -28,7 +28,7 @@ from sequela.formats.opened import SUMS
 from sequela.models.registry import lookup_network
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
-from sequela.runs.leaks import findings_of
+from sequela.runs.audit import findings_of
 from sequela.runs.manifest import MANIFEST
 from sequela.sequences import visit_batches
 from sequela.sequences.tables import last_values

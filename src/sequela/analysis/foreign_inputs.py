@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.analysis.foreign import Foreign, of_windows
-from sequela.audit.fitted import Ids, Rows
+from sequela.audit.input import AuditInput, Ids, Rows
+from sequela.cohort.event_checks import OUTCOME_WORDS
 from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
-from sequela.cohort.leaks import OUTCOME_WORDS
 from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats import opened
@@ -93,7 +92,7 @@ def read(
     separate: Mapping[str, Any],
     splits: Any = None,
     form: Sequence[str] = (),
-) -> tuple[Foreign, list[Input]]:
+) -> tuple[AuditInput, list[Input]]:
     """Read tables, arrays, predictions and results as one.
 
     ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
@@ -238,15 +237,14 @@ def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
             given, separate = _archive(given) if _ends(given, ".npy", ".npz") else _epochs(given)
         if given.ndim == 1:
             return pa.table({role: given})
-        names = [f"column {i}" for i in range(given.shape[1])]
-        features = given
         if given.ndim == 3:  # noqa: PLR2004
             signals.append(given)
-            features, names = of_windows(given)
-        elif role == "probability":
-            names = [f"p_{i}" for i in range(given.shape[1])]
-        columns = {name: features[:, i].astype(np.float32) for i, name in enumerate(names)}
-        return pa.table({**columns, **separate})
+            columns = _window_columns(given)
+        else:
+            prefix = "p_" if role == "probability" else "column "
+            columns = {f"{prefix}{i}": given[:, i] for i in range(given.shape[1])}
+        numbers = {name: values.astype(np.float32) for name, values in columns.items()}
+        return pa.table({**numbers, **separate})
     except (TypeError, ValueError, OSError, EOFError, pa.ArrowException) as error:
         place = given if isinstance(given, Path) else type(given).__name__
         words = " ".join(str(error).split())[:200]
@@ -254,6 +252,19 @@ def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
             f"{place} cannot be read ({words}); expected a DataFrame whose columns have one type "
             "each, or numbers (row, column) or (window, channel, time), without Python objects"
         ) from error
+
+
+def _window_columns(signals: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Describe windows (window, channel, time) by four numbers of each channel, by name."""
+    columns: dict[str, NDArray[np.float64]] = {}
+    for index in range(signals.shape[1]):
+        channel = signals[:, index].astype(np.float64)
+        step = np.abs(np.diff(channel, axis=1))
+        least = np.where(step > 0, step, np.inf).min(1)
+        numbers = {"mean": channel.mean(1), "deviation": channel.std(1), "step": step.mean(1)}
+        numbers["least step"] = np.where(np.isfinite(least), least, 0)
+        columns |= {f"{name} of channel {index + 1}": each for name, each in numbers.items()}
+    return columns
 
 
 def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
@@ -448,7 +459,7 @@ class _Roles:
 
 def of_table(
     table: Columns, chosen: Mapping[str, Sequence[str]], *, predictions: bool = False
-) -> tuple[Foreign, list[str]]:
+) -> tuple[AuditInput, list[str]]:
     """Take each column of a table for what it is, and return this in words."""
     roles = _Roles(table, chosen)
     split, label = roles.classes("split"), roles.classes("label")
@@ -463,7 +474,7 @@ def of_table(
     units = roles.units()
     score = roles.score(needed=predictions or bool(chosen.get("probability")))
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
-    data = Foreign(
+    data = AuditInput(
         table=np.empty((table.rows, len(roles.free())), np.float32, order="F"),
         names=tuple(roles.free()),
         label=label and label[0],
@@ -583,7 +594,7 @@ def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
     return out
 
 
-def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
+def _index_arrays(splits: Any, data: AuditInput) -> tuple[Rows, ...]:
     """Return the parts of each split: of a splitter of scikit-learn, or of index arrays."""
     n = len(data.table)
     if hasattr(splits, "split"):

@@ -2,22 +2,20 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Literal, Self, TypeAlias
 
+from sequela.audit.check import check_named
+
 _SEPARATION = 0.216  # mean distance of the classes of a hospital column, in deviations
-_SHOWN = 0.01  # percent, the smallest that is written
+_SMALLEST_PERCENT = 0.01  # rarer columns are written as "below 0.01 %"
+_MOST_NAMED = 5  # codes or columns whose names a finding lists
 Severity = Literal["leak", "suspicion"]
-_NAMED = 5
 SET_NAMES = {"train": "training set", "tuning": "validation set", "held_out": "test set"}
 SET_NAMES |= {"val": "validation set", "validation": "validation set", "test": "test set"}
 """The names of the parts of a split for readers; a part with another name keeps it."""
-SENTENCES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
-"""The sentences on the problem and its remedy, by the name of the check."""
 
 
 def counted(count: int, smallest: int) -> str:
@@ -43,7 +41,7 @@ def rarity(auroc: float, columns: int) -> str:
     apart = math.sqrt(2) * NormalDist().inv_cdf(min(auroc, 0.999))
     chance = math.exp(-apart / _SEPARATION)
     among = 100 * (1 - (1 - chance) ** columns)
-    percent = f"{among:.1g} %" if among >= _SHOWN else f"below {_SHOWN} %"
+    percent = f"{among:.1g} %" if among >= _SMALLEST_PERCENT else f"below {_SMALLEST_PERCENT} %"
     count = float(f"{1 / chance:.2g}")
     return (
         f"an honest measurement is as strong in about 1 of {count:,.0f} columns (with {columns} "
@@ -105,7 +103,7 @@ class Finding:
     """Something that inflates a result.
 
     Attributes:
-        check: Name of the check, a key of :data:`SENTENCES`.
+        check: Name of the check, one of :data:`sequela.audit.check.CHECKS`.
         severity: ``leak``: do not trust numbers based on it. ``suspicion``: a person has to look.
         place: The two parts that share examples, or the part, task or input.
         counts: Numbers of people, or of their examples, rows and steps, by their name in the
@@ -130,22 +128,26 @@ class Finding:
 
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
-        sentence = SENTENCES[self.check]
+        check = check_named(self.check)
         words: dict[str, Any] = {name: counted(n, smallest) for name, n in self.counts.items()}
         places = [SET_NAMES.get(name, name) for name in self.place]
         of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
         words |= {**self.facts, "place": of_sets, "named": len(self.codes)}
-        named = [c.in_words(smallest) for c in self.codes] or places
-        more = f" and {len(named) - _NAMED} more" * (len(named) > _NAMED)
-        honest = f"; {rarity(words['least'], words['columns'])}" if "columns" in words else ""
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
+        what = (check.missing if "missing" in words else check.what).format(**words)
+        if {"columns", "least"} <= words.keys():
+            what += f"; {rarity(words['least'], words['columns'])}"
+        columns = [code.in_words(smallest) for code in self.codes] or places
+        where = ", ".join(columns[:_MOST_NAMED])
+        if len(columns) > _MOST_NAMED:
+            where += f" and {len(columns) - _MOST_NAMED} more"
         return {
             "check": self.check,
-            "what": sentence["missing" if "missing" in words else "what"].format(**words) + honest,
-            "where": ", ".join(named[:_NAMED]) + more,
+            "what": what,
+            "where": where,
             "severity": self.severity,
-            "remedy": sentence["remedy"].format(**words),
+            "remedy": check.remedy.format(**words),
         }
 
     @property

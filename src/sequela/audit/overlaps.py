@@ -16,6 +16,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import unit_of
+from sequela.audit.input import AuditInput, Rows, in_each_split
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals.windows import in_blocks
 
@@ -147,6 +148,16 @@ def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -
         if facts:
             found.append(Finding("labels of one class", "suspicion", (part,), counts, facts))
     return found
+
+
+@in_each_split
+def find_one_class(data: AuditInput, rows: Rows) -> list[Finding]:
+    """Find parts of a split that lack a class; of times to an event, whether it was seen."""
+    label, classes = np.asarray(data.label), data.classes
+    if (times := data.times_to_event) is not None:
+        seen = (times.event == 1) & (times.time <= times.intervals.horizons[-1])
+        label, classes = seen.astype(np.int64), ("no event", "the event")
+    return one_class({name: label[chosen] for name, chosen in rows.items()}, classes)
 
 
 def identical_rows(parts: Parts) -> list[Finding]:

@@ -128,7 +128,7 @@ def told(
     groups = [len(np.unique(group[label == one])) for one in (0, 1)]
     if min(groups) < _LEAST or not table.shape[1]:
         return None
-    chance = _out_of_fold(table, label, folds(label, group), _model(model))
+    chance = cross_predictions(table, label, folds(label, group), _model(model))
     auroc = area(label, chance)
     bound = least_area(label == 1, group.astype(np.str_), 1, least)
     return auroc if auroc > bound else None
@@ -156,12 +156,11 @@ def _model(name: Literal["tree", "logistic"], strength: float = 1) -> Any:
 
 def out_of_fold(table: Table, label: Ints, group: NDArray[Any]) -> Floats:
     """Return the probability of class 1 by a logistic regression, in folds by group: (example,)."""
-    return _out_of_fold(table, label, folds(label, group), _model("logistic"))
+    return cross_predictions(table, label, folds(label, group), _model("logistic"))
 
 
-def _out_of_fold(
-    table: Table, label: NDArray[np.int64], fold: NDArray[np.int64], model: Any
-) -> NDArray[np.float64]:
+def cross_predictions(table: Table, label: Ints, fold: Ints, model: Any) -> Floats:
+    """Return the out-of-fold probability of class 1 by a model of scikit-learn: (example,)."""
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
     cv, read = PredefinedSplit(fold), _read(table)
@@ -220,7 +219,7 @@ def telling_together(
     if not table.shape[1] or min(len(np.unique(group[label == one])) for one in (0, 1)) < _LEAST:
         return []
     fold, model = folds(label, group), _model("logistic", 0.03)
-    score = _out_of_fold(table, label, fold, model)
+    score = cross_predictions(table, label, fold, model)
     auroc, name = area(label, score), classes[1]
     bounds = (TOGETHER, REVEALING_VALUE)
     together, outweighs = (least_area(label == 1, group.astype(np.str_), 1, b) for b in bounds)
@@ -246,14 +245,14 @@ def _outweighing(
 ) -> list[Finding]:
     """Find an input or family without which a model loses much of its AUROC; see ``levels``."""
     fold, model = folds(label, group), _model("logistic", 0.03)
-    score = _out_of_fold(table, label, fold, model)
+    score = cross_predictions(table, label, fold, model)
     auroc = area(label, score)
     for of_column, least, gain in levels:
         if auroc <= least or len(np.unique(of_column)) == 1:
             continue
         most = _largest_part(table, of_column, label, model)
         others = table[:, np.flatnonzero(of_column != most)]
-        without = _out_of_fold(csr_array(others), label, fold, model)
+        without = cross_predictions(csr_array(others), label, fold, model)
         low, high = _difference(score, without, label, group)
         if low > gain:
             having = table[:, np.flatnonzero(of_column == most)].sum(axis=1) > 0

@@ -103,7 +103,7 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
 
 
 def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
-    from sequela.runs.leaks import Leaks
+    from sequela.runs.audit import Leaks
     from sequela.studies.registry import planned_leak
 
     results = [run for run in runs if not planned_leak(run)] or list(runs)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sequela.audit.finding import Finding
 from sequela.cohort.attributes import attributes_of
 from sequela.cohort.censoring import mark_lost
+from sequela.cohort.event_checks import OpenEvents, check_events
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
 from sequela.cohort.labels import (
@@ -26,7 +27,6 @@ from sequela.cohort.labels import (
     read_labels,
     sorted_labels,
 )
-from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
 from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES, Rule
 from sequela.cohort.stays import create_stays
@@ -299,7 +299,7 @@ def _cohort(
         events.passed(_WORK, 2, _PASSES)
         labels, flow = label(connection)
         _check_classes(labels, flow)
-        leaks = find_leaks(connection, task, labels, events)
+        leaks = check_events(OpenEvents(connection, task, labels, events))
         events.passed(_WORK, _PASSES, _PASSES)
         return Cohort(events, task, labels, flow, leaks)
 

@@ -45,9 +45,9 @@ class Examples:
     if the publisher chose the number of recordings of each class. ``header`` is the metadata that a
     model needs in addition to its tensors.
 
-    The functions compute the fingerprints of the arrays, find leaks in them, make the inputs of a
-    model, describe what only such data have, and read attributes of the people, str (example,) by
-    name, and typical training segments.
+    The functions compute the fingerprints of the arrays, make the inputs of a model, describe what
+    only such data have, and read attributes of the people, str (example,) by name, and typical
+    training segments.
 
     Other data than the model's have ``unlike_training``, their differences; ``set_aside``, the
     number of units of its training or validation set; and ``renamed``, those of them found by
@@ -71,7 +71,6 @@ class Examples:
     leaks: tuple[Finding, ...] = ()
     looked_for: str
     content_of: Callable[[Any], Content]
-    find_leaks: Callable[["Examples"], list[Finding]]
     batching: Callable[..., Any]
     facts: Callable[["Examples"], dict[str, Any]]
     attributes: Callable[[], dict[str, NDArray[np.str_]]] = field(default_factory=lambda: dict)

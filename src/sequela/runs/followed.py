@@ -11,10 +11,11 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.audit import tells
 from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput
 from sequela.evaluation.survival import TimesToEvent, concordance
 from sequela.models.reference import Times
 from sequela.sequences.flat import Sequences
-from sequela.sequences.leaks import form_of
+from sequela.sequences.input_checks import form_of
 from sequela.sequences.tables import bag_of_codes, static_table
 
 IN_TIMES = "time in which nobody can have the event, and follow-up that ends by the risk"
@@ -22,10 +23,12 @@ _EXPECTED = 10.0  # events in a time without any: chance has a probability of e^
 _FAR, _FEW = 0.1, 50  # of a concordance from 0.5, and examples whose follow-up ended
 
 
-def find_in_times(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> list[Finding]:
-    """Find immortal time in all examples, and dependent censoring in some ``rows``."""
-    found = [immortal(times), dependent(times, sequences, rows)]
-    return [each for each in found if each is not None]
+def find_in_times(data: AuditInput) -> list[Finding]:
+    """Find immortal time in all examples, and dependent censoring outside of the test set."""
+    times, (parts,) = data.times_to_event, data.splits
+    judged = np.sort(np.concatenate([rows for name, rows in parts.items() if name != "held_out"]))
+    findings = [immortal(times), dependent(times, data.records, judged)]
+    return [finding for finding in findings if finding is not None]
 
 
 def immortal(times: Times) -> Finding | None:

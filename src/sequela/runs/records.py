@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.audit.finding import Finding
 from sequela.cohort.attributes import age_bands
 from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
@@ -30,13 +29,13 @@ from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.followed import IN_TIMES, find_in_times
+from sequela.runs.followed import IN_TIMES
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
+from sequela.sequences.input_checks import IN_SEQUENCES
 from sequela.sequences.intervals import Intervals
-from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary
 
@@ -73,7 +72,7 @@ def from_records(
 
     ``site`` is str (example,), the hospital, if the run is split by site.
     """
-    classes, names = cohort.task.classes, cohort.task.outcome.classes
+    classes = cohort.task.classes
     bands = age_bands(sequences.age)
     return Examples(
         times=times_of(cohort),
@@ -96,7 +95,6 @@ def from_records(
         leaks=cohort.leaks,
         looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
         content_of=lambda sequences: content_of(sequences, own()),
-        find_leaks=partial(_find_leaks, names),
         batching=lambda data, reads, features, stored: VisitInputs(
             data,
             reads,
@@ -107,14 +105,6 @@ def from_records(
         attributes=lambda: {**cohort.attributes, **({"age": bands} if (bands != "").any() else {})},
         **fields,
     )
-
-
-def _find_leaks(classes: tuple[str, str], data: Examples) -> list[Finding]:
-    """Find leaks in sequences, by whether the event comes, and in times to it."""
-    found = find_in_sequences(data.arrays, data.part, classes)
-    if data.times is not None:
-        found += find_in_times(data.times, data.arrays, data.rows("train+tuning"))
-    return found
 
 
 def times_of(cohort: Cohort) -> Times | None:

@@ -21,7 +21,7 @@ from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
-from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
+from sequela.sequences.input_checks import IN_SEGMENTS
 from sequela.sequences.scaling import Scaling
 from sequela.signals.segments import Segments, content_of, cut, stretches
 
@@ -71,7 +71,6 @@ def from_recordings(
         },
         looked_for=IN_SEGMENTS,
         content_of=content_of,
-        find_leaks=lambda data: find_in_segments(data.arrays, data.part, data.scaling),
         batching=lambda data, reads, features, _: SignalInputs(data, reads, features),
         facts=_facts,
         traces=partial(_traces, segments, part == PARTS.index("train")),

@@ -1,23 +1,22 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sequela.analysis.foreign import Effect, find, not_checked
 from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
-from sequela.audit.finding import SENTENCES, Finding
+from sequela.audit.check import IGNORED, Measured, Outcome, Unchecked, check_named, run_checks
 from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
-from sequela.runs.audit import audit as audit_data
-from sequela.runs.data import load
-from sequela.runs.find import is_run
-from sequela.runs.leaks import Audited, audit_run, audited, status_of
+from sequela.runs.audit import Leaks, check_examples, in_one_line, looked_for, status_of
+from sequela.runs.data import Examples, load, load_again
+from sequela.runs.find import is_run, named_runs
+from sequela.runs.folder import work_beside
 from sequela.signals.declaration import is_declared
 from sequela.studies.settings import run_settings, signals_asked
 
@@ -31,64 +30,111 @@ class Audit:
 
     Attributes:
         inputs: The inputs, and what each was taken for.
-        checks: The groups of checks that fit the inputs.
-        skipped: What was not looked for, and why.
         found: The findings, and their measured effects.
+        searches: The titles of the searches that fit the inputs.
+        unchecked: The checks that were not made, and why.
+        open_points: What a user could add, and what is not checked without it.
+        looked_for: Words for what was looked for in a run or folder; empty for data of others.
+        planned: True for a run that was made to show a leak.
     """
 
     inputs: tuple[Input, ...]
-    checks: tuple[str, ...]
-    skipped: tuple[str, ...]
-    found: tuple[tuple[Finding, Effect | None], ...]
+    found: tuple[Measured, ...]
+    searches: tuple[str, ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    open_points: tuple[str, ...] = ()
+    looked_for: str = ""
+    planned: bool = False
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
-        """The findings in words, with their counts, effect and literature."""
+        """The findings in words, with their code, counts, effect and literature."""
         return self.in_words(1)
 
     def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
-        """Return the findings; counts below ``smallest`` are hidden."""
-        return [
-            {
-                **each.in_words(smallest),
-                "evidence": {n: c for n, c in each.counts.items() if not 0 < c < smallest},
+        """Return the findings, each once; counts below ``smallest`` are hidden."""
+        findings = {}
+        for finding, effect in self.found:
+            words, check = finding.in_words(smallest), check_named(finding.check)
+            findings[str(words)] = {
+                "code": check.code,
+                **words,
+                "evidence": {n: c for n, c in finding.counts.items() if not 0 < c < smallest},
                 "effect": None if effect is None else asdict(effect),
-                "reference": SENTENCES[each.check].get("reference", ""),
+                "reference": check.reference,
             }
-            for each, effect in self.found
-        ]
+        return [*findings.values()]
 
     @property
     def status(self) -> int:
         """The exit status of the command: 0 for nothing, 3 for a leak, 4 for suspicions."""
-        return status_of(self.findings)
+        return status_of(finding.severity for finding, _ in self.found)
 
     @property
     def head(self) -> list[str]:
         """The lines before the findings."""
         return [f"{each.name}: {each.taken_for}" for each in self.inputs]
 
+    def lines(self) -> list[str]:
+        """Return a line for each finding, with its remedy and measured effect."""
+        lines = []
+        for finding in self.findings:
+            line = f"{in_one_line(finding)}; {finding['remedy']}"
+            if effect := finding["effect"]:
+                with_it, without = effect["auroc"], effect["without"]
+                line += (
+                    f"; AUROC of a baseline model: {with_it:.2f} with it, {without:.2f} without it"
+                )
+            lines.append(line)
+        return lines
+
     @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
-        skipped = [f"not checked: {each}" for each in self.skipped]
-        return [f"{self.summary}: {', '.join(self.checks)}", *skipped]
+        lines = ["leaks by design"] if self.planned else []
+        if not self.looked_for:
+            lines.append(f"{self.summary}: {', '.join(self.searches)}")
+        elif not self.found:
+            lines.append(f"nothing found; checked for: {self.looked_for}")
+        return [*lines, *(f"not checked: {reason}" for reason in self.not_checked)]
+
+    @property
+    def not_checked(self) -> list[str]:
+        """What was not looked for and could be, and why."""
+        ignored = [
+            f"{each.code} ({each.check})" for each in self.unchecked if each.reason == IGNORED
+        ]
+        return [*self.open_points, *(f"{check}: {IGNORED}" for check in ignored)]
 
     @property
     def summary(self) -> str:
         """The number of findings, of which severity, in how many checks."""
-        kinds = [each.severity for each, _ in self.found]
-        counts = [(kinds.count("leak"), "leak"), (kinds.count("suspicion"), "suspicion")]
-        several = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n)
-        groups = f"{len(self.checks)} group{'s' * (len(self.checks) != 1)} of checks"
+        if self.looked_for:
+            n = len(self.findings)
+            return f"{n or 'no'} finding{'' if n == 1 else 's'}; checked for: {self.looked_for}"
+        kinds = [finding.severity for finding, _ in self.found]
+        counts = [(kinds.count(kind), kind) for kind in ("leak", "suspicion")]
+        several = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n)
+        groups = f"{len(self.searches)} group{'' if len(self.searches) == 1 else 's'} of checks"
         return f"{several or 'nothing found'} in {groups}"
 
     def to_dict(self) -> Mapping[str, Any]:
-        """Return the result for JSON."""
-        inputs = [asdict(each) for each in self.inputs]
-        head = {"schema": SCHEMA, "summary": self.summary, "status": self.status}
-        checks = {"checks": [*self.checks], "not_checked": [*self.skipped]}
-        return {**head, "inputs": inputs, **checks, "findings": self.findings}
+        """Return the result for JSON; a run or folder has some keys more."""
+        record: dict[str, Any] = {
+            "schema": SCHEMA,
+            "summary": self.summary,
+            "status": self.status,
+            "inputs": [asdict(each) for each in self.inputs],
+            "checks": [*self.searches],
+            "not_checked": self.not_checked,
+            "unchecked": [asdict(each) for each in self.unchecked],
+            "findings": self.findings,
+        }
+        if self.looked_for:
+            (place,) = self.inputs
+            record |= {"run": place.name, "origin": place.taken_for.removeprefix("data: ")}
+            record |= {"looked_for": self.looked_for, "planned": self.planned}
+        return record
 
     def to_pandas(self) -> Any:
         """Return the findings as a DataFrame of pandas."""
@@ -112,7 +158,8 @@ def audit(
     hide_below: int | None = None,
     root: Path | str | None = None,
     form: Sequence[str] = (),
-) -> Audit | Audited:
+    ignore: Sequence[str] = (),
+) -> Audit:
     """Look for leaks in data, splits and predictions of anybody, as ``sequela audit`` does.
 
     Args:
@@ -131,6 +178,7 @@ def audit(
         hide_below: Hide counts below this on the page, 10 by default.
         root: Folder or file of the data of a run.
         form: Form of csv files as ``KEY=VALUE``, such as ``decimal=,``; by default, it is found.
+        ignore: Codes of checks to leave out, such as ``SQ022``.
 
     Raises:
         SequelaError: If an input cannot be read, or the inputs do not fit together.
@@ -142,18 +190,18 @@ def audit(
     """
     if page is not None:
         require_file(Path(page), ".html")
-    result: Audit | Audited
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
         if any(each is not None for each in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
                 "leave out everything but labels, label, page and root"
             )
-        result = audit_folder(Path(inputs[0]), y, label, Path(root) if root else None)
+        place = Path(root) if root else None
+        result = audit_folder(Path(inputs[0]), y, label, place, ignored=ignore)
     else:
         separate = {"label": y, "group": groups, "probability": predictions}
         columns = {"label": label, "prediction time": time, "group": group}
-        result = _audit_files(inputs, separate, columns, splits, form)
+        result = _audit_files(inputs, separate, columns, splits, form, ignored=ignore)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
         shown = {"audit": result, "found": words, "summary": result.summary}
@@ -167,6 +215,8 @@ def _audit_files(
     columns: Mapping[str, Any],
     splits: Any,
     form: Sequence[str],
+    *,
+    ignored: Sequence[str],
 ) -> Audit:
     """Audit files or arrays, with arrays or tables, or names of columns, by their role."""
     given = {role: each for role, each in separate.items() if each is not None}
@@ -178,28 +228,57 @@ def _audit_files(
         given["split"] = splits
     indices = None if "split" in (chosen | given) else splits
     data, words = read(inputs, chosen, given, indices, form)
-    checks = {name: [*some] for name, some in find(data)}
-    skipped = tuple(not_checked(data))
-    if not checks:
+    outcome, points = run_checks(data, ignored), tuple(data.open_points())
+    if not outcome.searches:
         taken = "; ".join(each.taken_for for each in words)
         raise SettingError(
-            f"nothing can be checked ({taken}; {'; '.join(skipped)}); name the columns of the "
+            f"nothing can be checked ({taken}; {'; '.join(points)}); name the columns of the "
             "split, the label and the patient with --split, --label and --group"
         )
-    pairs = [f if isinstance(f, tuple) else (f, None) for some in checks.values() for f in some]
-    found = sorted(pairs, key=lambda pair: pair[0].severity != "leak")
-    return Audit(tuple(words), tuple(checks), skipped, tuple(found))
+    return _audited(tuple(words), outcome, open_points=points)
+
+
+def _audited(inputs: tuple[Input, ...], outcome: Outcome, **more: Any) -> Audit:
+    """Return the result of an audit, leaks first."""
+    found = sorted(outcome.found, key=lambda pair: pair[0].severity != "leak")
+    return Audit(inputs, tuple(found), outcome.searches, outcome.unchecked, **more)
+
+
+def _audited_examples(
+    path: Path, data: Examples, outcome: Outcome, *, planned: bool = False
+) -> Audit:
+    origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
+    words = {"looked_for": looked_for(data), "planned": planned}
+    return _audited((Input(str(path), f"data: {origin}"),), outcome, **words)
+
+
+def audit_run(path: Path, root: Path | None = None, ignored: Sequence[str] = ()) -> Audit:
+    """Audit the data of a finished run again, or of each fold of a cross-validation."""
+    (run,) = named_runs([path])
+    found: list[Measured] = []
+    with work_beside(path) as work:
+        for folder in run.runs:
+            data = load_again(folder, root, work)
+            outcome = check_examples(data, ignored)
+            found += outcome.found
+    planned = Leaks.of(run).planned
+    return _audited_examples(path, data, replace(outcome, found=tuple(found)), planned=planned)
 
 
 def audit_folder(
-    path: Path, labels: Any = None, outcome: str | None = None, root: Path | None = None
-) -> Audited:
+    path: Path,
+    labels: Any = None,
+    outcome: str | None = None,
+    root: Path | None = None,
+    *,
+    ignored: Sequence[str] = (),
+) -> Audit:
     """Audit a run; or a folder of events with their label file, or of recordings, and a split.
 
     With ``outcome``, labels are a cohort table of OMOP, by default that of the folder.
     """
     if is_run(path):
-        return audit_run(path, root)
+        return audit_run(path, root, ignored)
     files = {each.name.lower(): each for each in path.iterdir()}
     if labels is None and outcome is not None:
         labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
@@ -222,7 +301,7 @@ def audit_folder(
         records = {} if labels is None else {"labels": str(Path(labels).resolve())}
         settings = run_settings(model, name, records=records, training={}, signals=signals)
         data = load(settings, path, work)
-        return audited(path, data, audit_data(data))
+        return _audited_examples(path, data, check_examples(data, ignored))
 
 
 def _is_table(given: Any) -> bool:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.audit.check import run_checks
 from sequela.audit.finding import Code, Finding
+from sequela.audit.input import AuditInput
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
@@ -147,21 +150,34 @@ GROUP BY c.family ORDER BY c.family
 """
 
 
-def find_leaks(
-    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
-) -> tuple[Finding, ...]:
-    """Look for leaks of the outcome in the events, with those that a task or a build declares."""
-    connection.register("asked", labels)
-    found = (
-        *_declared(task, events),
-        *_known_outcomes(connection, task, in_order=events.stays_in_order),
-        *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
-        *_times_that_tell(connection, task),
-        *_written_later(connection, task),
-        *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
-    )
+@dataclass(frozen=True)
+class OpenEvents:
+    """Events while a cohort is selected: their tables in SQL, the task and the labels."""
+
+    connection: duckdb.DuckDBPyConnection
+    task: Task
+    labels: pa.Table
+    events: Events
+
+
+def check_events(opened: OpenEvents) -> tuple[Finding, ...]:
+    """Run the checks on the events from which a cohort is selected."""
+    return tuple(finding for finding, _ in run_checks(AuditInput(events=opened)).found)
+
+
+def find_in_events(data: AuditInput) -> Iterator[Finding]:
+    """Find leaks of the outcome in the events, and those that a task or a build declares."""
+    opened: OpenEvents = data.events
+    connection, task, events = opened.connection, opened.task, opened.events
+    connection.register("asked", opened.labels)
+    yield from _declared(task, events)
+    yield from _known_outcomes(connection, task, in_order=events.stays_in_order)
+    yield from _early_codes(connection, task, len(opened.labels), by_row=events.dated_by_row)
+    yield from _times_that_tell(connection, task)
+    yield from _written_later(connection, task)
+    if events.dated_by_row:
+        yield from _dated_at_the_start(connection, task)
     connection.unregister("asked")
-    return found
 
 
 def _declared(task: Task, events: Events) -> Iterator[Finding]:

@@ -1,7 +1,6 @@
 """Leak checks on segments or sequences that are split."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.audit import overlaps
 from sequela.audit.finding import Finding
-from sequela.cohort.split import PARTS
+from sequela.audit.input import AuditInput
 from sequela.datasets.codes import family_of
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
@@ -43,7 +42,6 @@ together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0
 (decision 18)."""
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
-_TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _TOLERANCE = 1e-6
 _IN_ANY_SPLIT: WeakKeyDictionary[Segments, tuple[list[Finding], NDArray[np.int64]]] = (
@@ -53,68 +51,58 @@ _IN_ANY_SPLIT: WeakKeyDictionary[Segments, tuple[list[Finding], NDArray[np.int64
 a study divide the same segments."""
 
 
-def in_parts(part: NDArray[np.int64], values: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-    """Return the values (example, ...) of each part, by its name."""
-    return {name: values[part == index] for index, name in enumerate(PARTS)}
-
-
-def find_in_segments(
-    segments: Segments, part: NDArray[np.int64], scaling: Scaling
-) -> list[Finding]:
+def find_in_segments(data: AuditInput) -> list[Finding]:
     """Find copies across parts, samples that reveal the class, and a scaling of other parts."""
     from sequela.audit import windows
 
-    places = in_parts(part, np.arange(len(part)))
-    recording, train = segments.recording_id, np.flatnonzero(part == _TRAIN)
+    segments, (parts,) = cast("Segments", data.segments), data.splits
     starts, beginnings = first_minutes(segments)
     if segments not in _IN_ANY_SPLIT:
         revealing = windows.by_class(
             segments.signal,
             segments.label,
             segments.classes,
-            recording,
+            segments.recording_id,
             segments.independent,
             segments.sfreq,
             segments.channels or (),
         )
         _IN_ANY_SPLIT[segments] = revealing, simultaneous.pairs(beginnings, segments.sfreq)
     revealing, pairs = _IN_ANY_SPLIT[segments]
+    part = np.full(len(segments), "", dtype="<U8")
+    for name, rows in parts.items():
+        part[rows] = name
     ends = [*starts[1:].tolist(), len(part)]
-    where = [
-        PARTS[part[first]] if len(np.unique(part[first:end])) == 1 else ""
+    part_of_recording = [
+        str(part[first]) if len(np.unique(part[first:end])) == 1 else ""
         for first, end in zip(starts.tolist(), ends, strict=True)
     ]
+    fitted = Scaling.fit(segments.signal, parts["train"], robust=data.scaling.robust)
     return [
-        *overlaps.simultaneous_recordings(pairs, where),
-        *windows.between_parts(segments.signal, places, recording),
+        *overlaps.simultaneous_recordings(pairs, part_of_recording),
+        *windows.between_parts(segments.signal, parts, segments.recording_id),
         *revealing,
-        *_foreign_scaling(scaling, Scaling.fit(segments.signal, train, robust=scaling.robust)),
+        *_foreign_scaling(data.scaling, fitted),
     ]
 
 
-def find_in_sequences(
-    sequences: Sequences, part: NDArray[np.int64], classes: tuple[str, ...]
-) -> list[Finding]:
+def find_in_sequences(data: AuditInput) -> list[Finding]:
     """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps."""
     from sequela.audit import cells, tells
 
+    sequences: Sequences = data.records
+    (parts,), classes = data.splits, data.classes
     everybody = np.arange(len(sequences))
-    counts = np.diff(sequences.code_offsets[sequences.step_offsets])
-    example = np.repeat(everybody, counts)
-    codes = sequences.codes.astype(np.int64)
+    in_test = np.isin(everybody, parts["held_out"])
     label, subject = sequences.label.astype(np.int64), sequences.subject_id.astype(np.str_)
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     known = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
     values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
-    judged, last = np.flatnonzero(part != _HELD_OUT), values[:, :: len(SUMMARIES)]
+    judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
     some = overlaps.of_each_class(label, len(classes))
-    seen = np.zeros(len(sequences.vocabulary), np.bool_)
-    seen[codes[part[example] == _TRAIN]] = True
-    facts = {"foreign": int((~seen[1:]).sum())}  # the first is the unknown code
-    found = Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)
     return [
-        *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
+        *overlaps.identical_records({name: known[rows] for name, rows in parts.items()}),
         *overlaps.revealing_codes(present, names, label, classes, subject),
         *overlaps.revealing_columns(
             values, summary_names(sequences), label, classes, subject, bound=bound, measured=True
@@ -129,9 +117,9 @@ def find_in_sequences(
             label[some],
             classes,
             subject[some],
-            tested=part[some] == _HELD_OUT,
+            tested=in_test[some],
         ),
-        *([found] if facts["foreign"] else []),
+        *_foreign_codes(sequences, parts["train"]),
         *_later_steps(sequences),
     ]
 
@@ -226,6 +214,19 @@ def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     if np.allclose(ours, theirs, rtol=_TOLERANCE):
         return []
     return [Finding("scaling of other parts", "leak", ("scaling",))]
+
+
+def _foreign_codes(sequences: Sequences, train: NDArray[np.int64]) -> list[Finding]:
+    """Find known codes that no training example has."""
+    counts = np.diff(sequences.code_offsets[sequences.step_offsets])
+    in_training = np.isin(np.repeat(np.arange(len(sequences)), counts), train)
+    seen = np.zeros(len(sequences.vocabulary), np.bool_)
+    seen[sequences.codes[in_training]] = True
+    foreign = int((~seen[1:]).sum())  # the first is the unknown code
+    if not foreign:
+        return []
+    facts = {"foreign": foreign}
+    return [Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)]
 
 
 def _later_steps(sequences: Sequences) -> list[Finding]:

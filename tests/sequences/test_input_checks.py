@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.audit import overlaps
+from sequela.audit.input import AuditInput
 from sequela.audit.windows import between_parts
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
-from sequela.sequences.leaks import find_in_sequences, form_of
+from sequela.sequences.input_checks import find_in_sequences, form_of
 
 
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
@@ -37,14 +39,19 @@ def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> No
     assert form_of(open_sequences(tmp_path)).tolist() == expected
 
 
+def given(sequences: Sequences, part: NDArray[np.int64]) -> AuditInput:
+    parts = {name: np.flatnonzero(part == index) for index, name in enumerate(PARTS)}
+    return AuditInput(records=sequences, splits=(parts,), classes=("no", "yes"))
+
+
 def test_a_known_code_that_no_training_example_has(
     write_nested: Callable[..., Sequences], tmp_path: Path
 ) -> None:
     sequences = write_nested(tmp_path, [[[1, 2, 3, 4]], [[5, 6, 7, 8]], [[1]], [[2]]])
     part = np.array([PARTS.index(name) for name in ("train", "train", "held_out", "tuning")])
-    assert find_in_sequences(sequences, part, ("no", "yes")) == []
+    assert find_in_sequences(given(sequences, part)) == []
     part[[0, 3]] = part[[3, 0]]
-    (found,) = find_in_sequences(sequences, part, ("no", "yes"))
+    (found,) = find_in_sequences(given(sequences, part))
     assert (found.check, found.severity) == ("vocabulary of other parts", "leak")
     assert found.what == "3 known codes occur in no training example"
 

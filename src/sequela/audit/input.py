@@ -1,0 +1,222 @@
+"""The input of an audit: a run, arrays, or tables and windows that others made."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.audit.finding import Finding
+
+if TYPE_CHECKING:
+    from sequela.audit.check import Found
+    from sequela.identity.fingerprint import Content
+    from sequela.signals.segments import Segments
+
+LEAST_GROUPS = 10
+"""Groups (patients, recordings) that each class needs, to judge what predicts it."""
+MOST_SPLITS = 10
+"""Splits of a cross-validation that are looked at."""
+
+Ids = NDArray[np.int64]
+Rows = Mapping[str, Ids]
+Scores = NDArray[np.float64]
+OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
+OfAll: TypeAlias = "Callable[[AuditInput], Iterator[Found]]"
+
+
+def too_few_groups(label: Ids, group: NDArray[Any]) -> bool:
+    """Return whether a class has too few groups to judge; labels are 0, 1 and so on."""
+    classes = range(max(int(label.max()), 1) + 1)
+    return min(len(np.unique(group[label == c])) for c in classes) < LEAST_GROUPS
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AuditInput:
+    """Examples, and what is known of them. What is not known is empty or ``None``.
+
+    Of every input, by example (int64): the label; the ``units``, patients, recordings or others by
+    their kind, the largest first; and ``splits``, the indices of each part, the training set first.
+    Several splits are of a cross-validation.
+
+    A run has the ``segments`` of its recordings, whose ``signals`` are (window, channel, time), and
+    their fitted ``scaling``; or the sequences of its ``records``
+    (:class:`sequela.sequences.flat.Sequences`), perhaps with ``times_to_event``. It also has the
+    ``content`` of its units, by which they are recognised under any name, with the ids of each part
+    in it; and the findings of when its examples were ``selected``. At that time there are only
+    ``events``.
+
+    Data of others are rows of a ``table`` (row, column), NaN for missing values and text as numbers
+    of its values, with the ``names`` of its columns; or windows of ``signals``, whose table has
+    four numbers of each channel. ``times`` are datetime64 (row,) by column, ``time`` is the column
+    with the time of the prediction, ``identifiers`` are ranks by column, which a model must not
+    read. ``score`` is the probability of the second class, float64 (row,), ``stated`` the numbers
+    of a published result, ``later`` the columns known after the outcome by their name or texts;
+    ``open_questions`` are on the form of a file. By row are also numbers on how texts are
+    ``written``, and the forms of ``texts``, by name.
+    """
+
+    label: Ids | None = None
+    classes: tuple[str, ...] = ()
+    units: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    splits: tuple[Rows, ...] = ()
+    signals: NDArray[Any] | None = None
+    # of a run
+    segments: "Segments | None" = None
+    scaling: Any = None
+    records: Any = None
+    times_to_event: Any = None
+    content: "Content | None" = None
+    content_ids: Mapping[str, list[str]] = field(default_factory=dict)
+    events: Any = None
+    selected: tuple[Finding, ...] | None = None
+    # of others
+    table: NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
+    names: tuple[str, ...] = ()
+    times: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
+    time: str | None = None
+    identifiers: Mapping[str, Ids] = field(default_factory=dict)
+    score: Scores | None = None
+    stated: Mapping[str, float] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
+    open_questions: tuple[str, ...] = ()
+    written: Mapping[str, Scores] = field(default_factory=dict)
+    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+
+    @property
+    def of_run(self) -> bool:
+        """True for the examples of a run, which Sequela selected, cut and prepared itself."""
+        return self.segments is not None or self.records is not None
+
+    @cached_property
+    def group(self) -> Ids:
+        """The patient, or else the smaller unit or the row, of each row: int64 (row,)."""
+        return next(iter(self.units.values()), np.arange(len(self.table)))
+
+    @property
+    def two_classes(self) -> bool:
+        """True for two classes."""
+        return self.label is not None and len(self.classes) == 2  # noqa: PLR2004
+
+    @property
+    def positives(self) -> range:
+        """The classes that are compared with the rest."""
+        return range(int(self.two_classes), len(self.classes))
+
+    @property
+    def rows(self) -> NDArray[np.floating]:
+        """All numbers of each row or window: (row, number)."""
+        return self.table if self.signals is None else self.signals.reshape(len(self.signals), -1)
+
+    @cached_property
+    def lacking(self) -> dict[str, str]:
+        """What searches may need and this input does not have, with the reason in words."""
+        known = "column of the patient"
+        if self.signals is not None:
+            known = "array of the patient or recording"
+        unit = next(iter(self.units), "row")
+        return {
+            need: reason.format(known=known, unit=unit)
+            for need, (is_met, reason) in NEEDS.items()
+            if not is_met(self)
+        }
+
+    def open_points(self) -> Iterator[str]:
+        """Yield what a user could add to the data of others, by what is not checked without it."""
+        yield from self.open_questions
+        if self.of_run:
+            return
+        topics = {"split": "leaks from one part into another"}
+        if self.splits:
+            several = self.signals is not None
+            topics = {"units": f"patients {'or recordings ' if several else ''}in two parts"}
+        topics |= {"columns": "copies and columns", "time": "times after the prediction"}
+        labelled = {"label": "what gives the label", "groups": "what gives the label"}
+        yield from (
+            f"{topic}: {self.lacking[n]}" for n, topic in topics.items() if n in self.lacking
+        )
+        if len(self.splits) > MOST_SPLITS:
+            yield f"splits after the first {MOST_SPLITS}"
+        yield from (
+            f"{topic}: {self.lacking[n]}" for n, topic in labelled.items() if n in self.lacking
+        )
+
+
+def _has_groups(data: AuditInput) -> bool:
+    """Return whether each class of others' data has enough groups to judge what predicts it."""
+    return data.of_run or data.label is None or not too_few_groups(data.label, data.group)
+
+
+NEEDS: Mapping[str, tuple[Callable[[AuditInput], bool], str]] = {
+    "events": (
+        lambda data: data.events is not None or data.selected is not None,
+        "there are no hospital events with a task or label file",
+    ),
+    "segments": (lambda data: data.segments is not None, "not a run or folder of recordings"),
+    "records": (lambda data: data.records is not None, "not a run or folder of hospital records"),
+    "times to an event": (
+        lambda data: data.times_to_event is not None,
+        "the outcome is not the time to an event",
+    ),
+    "content": (
+        lambda data: data.content is not None,
+        "only the units of a run or folder are recognised by their content",
+    ),
+    "others' data": (
+        lambda data: not data.of_run and data.events is None,
+        "only looked for in data that others prepared",
+    ),
+    "split": (
+        lambda data: bool(data.splits),
+        "no split is known; name its column with --split",
+    ),
+    "no split": (lambda data: not data.splits, "a split is known, so the parts are compared"),
+    "units": (lambda data: bool(data.units), "no {known} is known, name it with --group"),
+    "columns": (
+        lambda data: bool(data.names),
+        "there are no columns but those named above",
+    ),
+    "no signals": (lambda data: data.signals is None, "the data are windows of signals"),
+    "signals": (lambda data: data.signals is not None, "the data are not windows of signals"),
+    "time": (
+        lambda data: data.time is not None,
+        "no time of the prediction is known, name it with --time",
+    ),
+    "other times": (lambda data: len(data.times) > 1, "no other column has times"),
+    "label": (
+        lambda data: data.label is not None,
+        "no label is known; name its column with --label",
+    ),
+    "groups": (_has_groups, f"a class has fewer than {LEAST_GROUPS} {{unit}}s"),
+    "two classes": (lambda data: data.two_classes, "the label does not have two classes"),
+    "ids": (lambda data: bool(data.identifiers), "no column identifies rows"),
+    "ids or times": (
+        lambda data: bool(data.identifiers or data.times),
+        "no column has ids or times",
+    ),
+    "predictions": (lambda data: data.score is not None, "there are no predictions"),
+    "results": (lambda data: bool(data.stated), "there are no stated results"),
+}
+"""What searches may need of an input: whether it has it, and the reason why it is not searched."""
+
+
+def in_each_split(find: OfSplit) -> OfAll:
+    """Make a search of the first splits of a cross-validation from the search of one split.
+
+    Findings that several splits share are yielded once.
+    """
+
+    @wraps(find)
+    def search(data: AuditInput) -> "Iterator[Found]":
+        reported = set[tuple[str, tuple[str, ...], str]]()
+        for rows in data.splits[:MOST_SPLITS]:
+            for found in find(data, rows):
+                finding = found[0] if isinstance(found, tuple) else found
+                key = finding.check, finding.place, str(finding.facts)
+                if key not in reported:
+                    reported.add(key)
+                    yield found
+
+    return search

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
-from sequela.audit import overlaps
+from sequela.audit import columns, overlaps
 from sequela.signals.segments import Segments
 
 
@@ -53,4 +53,4 @@ def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> No
     assert overlaps.near_identical_rows(parts, groups) == []
     classes = ["alive", "died"]
     died = died.astype(np.int64)
-    assert not overlaps.revealing_codes(csr_array(has), names.tolist(), died, classes, person)
+    assert not columns.revealing_codes(csr_array(has), names.tolist(), died, classes, person)

@@ -8,22 +8,21 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import cells, fitted, overlaps, tells, windows
+from sequela.audit import cells, columns, overlaps, preprocessing, small_models, windows
 from sequela.audit.check import Effect, Found
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import (
+    CHANCE,
     LEAST_GROUPS,
     AuditInput,
-    Ids,
+    Floats,
+    Ints,
     Rows,
-    Scores,
     in_each_split,
     too_few_groups,
 )
 from sequela.evaluation.delong import areas
 
-REVEALING = 0.9
-"""The AUROC that a column must reach alone."""
 STRONG = 0.88
 """The AUROC of a strong honest column; a column of few patients must exceed it by more."""
 GAIN = 0.05
@@ -42,7 +41,6 @@ _ROWS = 5_000  # rows that a baseline model reads at most
 _COLUMNS = 100  # columns that a baseline model reads at most
 _RARE = 3  # rows with a value, from which a model reads the value
 _OF_FEW = 0.05  # share of rows that have a rare value
-_CHANCE = 1e-3  # probability of a false alarm
 _MANY = 50  # shared ids or distinct scores, from which chance explains little
 _PLATEAU = 0.02  # share of rows whose scores are between two best thresholds
 
@@ -84,10 +82,10 @@ def copies_across_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     groups = {name: data.group[chosen].astype(np.str_) for name, chosen in spaced.items()}
     tables = {name: overlaps.Selection(data.table, chosen) for name, chosen in spaced.items()}
     yield from overlaps.near_identical_rows(tables, groups)
-    yield from fitted.mixtures(data.table, parts)
+    yield from preprocessing.mixtures(data.table, parts)
 
 
-def _numbered_again(data: AuditInput, ids: Ids, first: Ids, second: Ids) -> bool:
+def _numbered_again(data: AuditInput, ids: Ints, first: Ints, second: Ints) -> bool:
     """Return whether rows of two parts with one id are no more alike than others, as by the age."""
     shared, *places = np.intersect1d(ids[first], ids[second], return_indices=True)
     once = all(len(np.unique(ids[rows])) == len(rows) for rows in (first, second))
@@ -97,7 +95,7 @@ def _numbered_again(data: AuditInput, ids: Ids, first: Ids, second: Ids) -> bool
     columns = [pair[:, ~np.isnan(pair).any(0)] for pair in np.moveaxis(both, 2, 0)]
     varying = [pair for pair in columns if pair.size and (np.ptp(pair, axis=1) > 0).all()]
     chances = [stats.spearmanr(*pair).pvalue for pair in varying]
-    return len(chances) >= _OTHERS and min(chances) * len(chances) >= _CHANCE
+    return len(chances) >= _OTHERS and min(chances) * len(chances) >= CHANCE
 
 
 def several_ids(data: AuditInput) -> Iterator[Found]:
@@ -114,24 +112,24 @@ def several_ids(data: AuditInput) -> Iterator[Found]:
 def fitted_on_all(data: AuditInput, rows: Rows) -> Iterator[Found]:
     """Find columns and channels that were prepared with numbers of all parts."""
     label = data.label if data.two_classes else None
-    yield from fitted.fitted_on_all(data.table, data.names, rows, label)
+    yield from preprocessing.fitted_on_all(data.table, data.names, rows, label)
     if data.signals is not None:
         _, n_chans, n_times = data.signals.shape
         samples = data.signals.transpose(0, 2, 1).reshape(-1, n_chans)
         parts = {n: (r[:, None] * n_times + np.arange(n_times)).ravel() for n, r in rows.items()}
         names = [f"channel {channel + 1}" for channel in range(n_chans)]
-        yield from fitted.fitted_on_all(samples, names, parts)
+        yield from preprocessing.fitted_on_all(samples, names, parts)
 
 
 @in_each_split
 def windows_in_two_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     """Find windows of one stretch of signal, and copies, in two parts."""
     signals, group = np.asarray(data.signals), data.group.astype(np.str_)
-    findings = fitted.overlapping_windows(signals, rows) or fitted.adjacent_windows(signals, rows)
+    findings = windows.overlapping_windows(signals, rows) or windows.adjacent_windows(signals, rows)
     yield from findings or windows.between_parts(signals, rows, group)
 
 
-def signals(data: AuditInput) -> Iterator[Found]:
+def find_by_class(data: AuditInput) -> Iterator[Found]:
     """Find samples that reveal the class, and traces of devices and programs that do."""
     label, group = np.asarray(data.label), data.group.astype(np.str_)
     yield from windows.by_class(np.asarray(data.signals), label, data.classes, group, group)
@@ -146,14 +144,14 @@ def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
         years = len(np.unique(after)) < LEAST_GROUPS  # of which none is in two parts
         late = int((before >= np.nanmin(after) if years else before > np.nanmin(after)).sum())
         place = np.repeat([0, 1], [len(before), len(after)])
-        if late and overlaps.area(place, np.concatenate([before, after])) >= _IN_ORDER:
+        if late and columns.area(place, np.concatenate([before, after])) >= _IN_ORDER:
             counts = {"found": late, "all": len(before)}
             yield Finding("training rows of a later time", "suspicion", (train, name), counts)
 
 
-def columns(data: AuditInput) -> Iterator[Found]:
+def find_columns(data: AuditInput) -> Iterator[Found]:
     """Find columns that are the label, or that give more of it than all others together."""
-    rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
+    rows = columns.spaced_by_class(np.asarray(data.label), len(data.classes))
     copies = _label_copies(data)
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
@@ -173,7 +171,7 @@ def columns(data: AuditInput) -> Iterator[Found]:
     yield from _irreplaceable(data, rows, copies)
 
 
-def _irreplaceable(data: AuditInput, rows: Ids, copies: list[int]) -> Iterator[Found]:
+def _irreplaceable(data: AuditInput, rows: Ints, copies: list[int]) -> Iterator[Found]:
     """Find strong columns without which a baseline model of the others is weaker."""
     strong, reported = _strong(data, rows, copies), set[int]()
     for candidate in strong[:_CANDIDATES]:
@@ -191,13 +189,13 @@ def _irreplaceable(data: AuditInput, rows: Ids, copies: list[int]) -> Iterator[F
             reported |= {*alike}
             least = np.floor(100 * min(alike.values())) / 100
             name = data.classes[candidate.of_class]
-            facts = {"how": overlaps.WAYS[0], "name": name, "least": least}
+            facts = {"how": columns.WAYS[0], "name": name, "least": least}
             facts |= {"columns": len(data.names)}
             codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
             yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
 
-def _together(data: AuditInput, rows: Ids, copies: Sequence[int]) -> Iterator[Found]:
+def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[Found]:
     """Find many rare columns of one class, and shares of the outcome in groups of rows."""
     label, names = np.asarray(data.label)[rows], np.delete(np.array(data.names), copies)
     table = np.delete(data.table[rows], copies, axis=1)
@@ -207,13 +205,15 @@ def _together(data: AuditInput, rows: Ids, copies: Sequence[int]) -> Iterator[Fo
     rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
     if len(rare) >= _OTHERS and min(np.bincount(label)) > 0:
         binary, group = (label == rarer).astype(np.int64), data.group[rows]
-        score = tells.strongest(csr_array(present[:, rare]), binary, tells.folds(binary, group))
-        if tells.top_is_pure(score, binary, group):
+        score = small_models.strongest_share(
+            csr_array(present[:, rare]), binary, small_models.folds(binary, group)
+        )
+        if small_models.top_is_pure(score, binary, group):
             how = "many columns of few, each almost only in one class, together predict"
-            check, area = "inputs that tell the outcome", overlaps.area(binary, score)
+            check, area = "inputs that tell the outcome", columns.area(binary, score)
             yield Finding.suspected(check, "inputs", how=how, auroc=area, name=data.classes[rarer])
     tested = np.isin(rows, _test(data)[1])
-    yield from tells.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
+    yield from columns.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
 
 
 @dataclass(frozen=True)
@@ -223,27 +223,27 @@ class _Strong:
     area: float
     column: int
     of_class: int
-    score: Scores
+    score: Floats
 
 
-def _strong(data: AuditInput, rows: Ids, copies: Sequence[int]) -> list[_Strong]:
+def _strong(data: AuditInput, rows: Ints, copies: Sequence[int]) -> list[_Strong]:
     """Return the columns that give a class alone, and not by chance, the strongest first."""
     label, group, strong = np.asarray(data.label)[rows], data.group[rows], []
-    fold, tests = tells.folds(label, group), 2 * len(data.names) * len(data.positives)
+    fold, tests = small_models.folds(label, group), 2 * len(data.names) * len(data.positives)
     for column in [column for column in range(len(data.names)) if column not in copies]:
         values = data.table[rows, column].astype(np.float64)
         score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
         for positive in data.positives:
             is_class = (label == positive)[filled]
-            area = overlaps.area(is_class.astype(np.int64), score[filled, positive])
-            if area >= REVEALING and area >= overlaps.least_area(
-                is_class, group[filled], tests, REVEALING, STRONG
+            area = columns.area(is_class.astype(np.int64), score[filled, positive])
+            if area >= columns.REVEALING_AUROC and area >= columns.least_area(
+                is_class, group[filled], tests, columns.REVEALING_AUROC, STRONG
             ):
                 strong.append(_Strong(area, column, positive, score[:, positive]))
     return sorted(strong, key=lambda s: -s.area)
 
 
-def _bins(values: Scores) -> Ids:
+def _bins(values: Floats) -> Ints:
     """Return the bin of each row: a value, or a part of many; missing ones are another bin."""
     distinct, place = np.unique(values, return_inverse=True)
     if len(distinct) <= _BINS:
@@ -253,10 +253,10 @@ def _bins(values: Scores) -> Ids:
     return np.where(np.isnan(values), len(edges) + 1, bins)
 
 
-def _shares(place: Ids, label: Ids, fold: Ids) -> Scores:
+def _shares(place: Ints, label: Ints, fold: Ints) -> Floats:
     """Return the share of each class among the rows of a bin in other folds: (row, class)."""
     prior = np.bincount(label) / len(label)
-    counts = np.zeros((tells.FOLDS, int(place.max()) + 1, len(prior)))
+    counts = np.zeros((small_models.FOLDS, int(place.max()) + 1, len(prior)))
     np.add.at(counts, (fold, place, label), 1)
     rest = counts.sum(0) - counts
     return np.asarray(((rest + prior) / (rest.sum(2, keepdims=True) + 1))[fold, place])
@@ -268,7 +268,7 @@ def _label_copies(data: AuditInput) -> list[int]:
     return [c for c in range(len(data.names)) if _one_to_one(data.table[:, c], label)]
 
 
-def _one_to_one(values: NDArray[np.floating], label: Ids) -> bool:
+def _one_to_one(values: NDArray[np.floating], label: Ints) -> bool:
     """Return whether each value has one class, and each class one value."""
     if np.isnan(values[0]) or len(np.unique(values[:_ROWS])) > int(label.max()) + 1:
         return False
@@ -277,7 +277,7 @@ def _one_to_one(values: NDArray[np.floating], label: Ids) -> bool:
 
 
 def _effect_of_columns(
-    data: AuditInput, rows: Ids, positive: int, chosen: list[int], copies: Sequence[int]
+    data: AuditInput, rows: Ints, positive: int, chosen: list[int], copies: Sequence[int]
 ) -> Effect | None:
     """Measure a baseline model with columns and without them, out of fold, by group."""
     rest = [c for c in range(len(data.names)) if c not in {*chosen, *copies}]
@@ -286,12 +286,12 @@ def _effect_of_columns(
         return None
     rows = rows[:: -(-len(rows) * (len(rest) + len(chosen)) // _CELLS)]
     label, group = (np.asarray(data.label)[rows] == positive).astype(np.int64), data.group[rows]
-    fold, table = tells.folds(label, group), data.table[rows].astype(np.float64)
+    fold, table = small_models.folds(label, group), data.table[rows].astype(np.float64)
     scores = [_baseline(table[:, read], label, fold) for read in ([*chosen, *rest], rest)]
     return _effect(label, scores, group)
 
 
-def _effect_of_groups(data: AuditInput, group: Ids) -> Effect | None:
+def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
     """Measure a baseline model with rows split at random, and with whole groups."""
     if data.label is None or not data.names:
         return None
@@ -305,24 +305,24 @@ def _effect_of_groups(data: AuditInput, group: Ids) -> Effect | None:
     if not rest or too_few_groups(label, group):
         return None
     table = data.table[rows][:, rest].astype(np.float64)
-    folds = (tells.folds(label, unit) for unit in (np.arange(len(rows)), group))
+    folds = (small_models.folds(label, unit) for unit in (np.arange(len(rows)), group))
     return _effect(label, [_baseline(table, label, fold, memory=True) for fold in folds], group)
 
 
-def _baseline(table: Scores, label: Ids, fold: Ids, *, memory: bool = False) -> Scores:
+def _baseline(table: Floats, label: Ints, fold: Ints, *, memory: bool = False) -> Floats:
     """Return the out-of-fold predictions of boosting, or of trees that remember single rows."""
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
     if memory:
         trees = ExtraTreesClassifier(30, max_features=0.5, random_state=0)
-        return tells.cross_predictions(np.nan_to_num(table), label, fold, trees)
+        return small_models.cross_predictions(np.nan_to_num(table), label, fold, trees)
     fewest = 5 if len(label) < _ROWS // 5 else 20
     shape = {"max_iter": 40, "max_leaf_nodes": 8, "min_samples_leaf": fewest}
     boosting = HistGradientBoostingClassifier(**shape, early_stopping=False, random_state=0)
-    return tells.cross_predictions(table, label, fold, boosting)
+    return small_models.cross_predictions(table, label, fold, boosting)
 
 
-def _effect(label: Ids, scores: Sequence[Scores], group: Ids) -> Effect | None:
+def _effect(label: Ints, scores: Sequence[Floats], group: Ints) -> Effect | None:
     """Compare two scores (row,), with an interval over groups (Obuchowski 1997)."""
     if too_few_groups(label, group):
         return None
@@ -335,7 +335,7 @@ def _effect(label: Ids, scores: Sequence[Scores], group: Ids) -> Effect | None:
 
 def identifiers(data: AuditInput) -> Iterator[Found]:
     """Find ids, file names and times whose order or value gives the label."""
-    rows = overlaps.of_each_class(np.asarray(data.label), len(data.classes))
+    rows = columns.spaced_by_class(np.asarray(data.label), len(data.classes))
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
         if any(word in name.lower() for word in _OUTCOMES):  # see later_times
@@ -346,7 +346,9 @@ def identifiers(data: AuditInput) -> Iterator[Found]:
     for name, values in numbers.items():
         for positive in data.positives:
             label = (np.asarray(data.label)[rows] == positive).astype(np.int64)
-            auroc = tells.told(values[:, None], label, data.group[rows], least=_NAMING)
+            auroc = small_models.model_auroc(
+                values[:, None], label, data.group[rows], least=_NAMING
+            )
             if auroc is not None:
                 check, of_class = "identifiers that tell the outcome", data.classes[positive]
                 yield Finding.suspected(check, name, name=of_class, auroc=auroc)
@@ -371,7 +373,7 @@ def later_times(data: AuditInput) -> Iterator[Found]:
             yield Finding("times after the prediction", "suspicion", (name,), counts)
 
 
-def _test(data: AuditInput) -> tuple[str, Ids]:
+def _test(data: AuditInput) -> tuple[str, Ints]:
     """Return the name and the rows of the test set; all rows where no split is known."""
     return [*_scored(data).items()][-1]
 
@@ -400,30 +402,30 @@ def predictions(data: AuditInput) -> Iterator[Found]:
     score, label = np.asarray(data.score), np.asarray(data.label)
     if too_few_groups(label[rows], data.group[rows]):
         return
-    if overlaps.area(label[rows], score[rows]) == 1:
+    if columns.area(label[rows], score[rows]) == 1:
         yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
-    if fitted.is_encoded(score[rows].astype(np.float32), label[rows]):
+    if preprocessing.is_encoded(score[rows].astype(np.float32), label[rows]):
         place = "probabilities", part
         yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
     tested = areas(label[rows] == 1, score[rows, None], _numbered(data.group[rows]))
-    if 0.5 - tested.area[0] > stats.norm.isf(_CHANCE) * np.sqrt(tested.covariance[0, 0]):
+    if 0.5 - tested.area[0] > stats.norm.isf(CHANCE) * np.sqrt(tested.covariance[0, 0]):
         auroc, check = float(tested.area[0]), "predictions the wrong way round"
         yield Finding.suspected(check, part, name=data.classes[1], auroc=auroc)
     name, train = next(iter(_scored(data).items()))
     if name != part and not too_few_groups(label[train], data.group[train]):
         trained = areas(label[train] == 1, score[train, None], _numbered(data.group[train]))
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
-        if tested.area[0] - trained.area[0] > stats.norm.isf(_CHANCE) * error:
+        if tested.area[0] - trained.area[0] > stats.norm.isf(CHANCE) * error:
             both = {"test": tested.area[0], "train": trained.area[0]}
             yield Finding.suspected("better on the test set", name, part, **both)
     if len(data.names) > 1:
         yield from _better_than_baseline(data, part, rows)
 
 
-def _better_than_baseline(data: AuditInput, part: str, rows: Ids) -> Iterator[Found]:
+def _better_than_baseline(data: AuditInput, part: str, rows: Ints) -> Iterator[Found]:
     score, label = np.asarray(data.score), np.asarray(data.label)
     spaced = np.arange(0, len(label), -(-len(label) * len(data.names) // _CELLS))
-    fold, in_test = tells.folds(label[spaced], data.group[spaced]), np.isin(spaced, rows)
+    fold, in_test = small_models.folds(label[spaced], data.group[spaced]), np.isin(spaced, rows)
     base = _baseline(data.table[spaced].astype(np.float64), label[spaced], fold)[in_test]
     tested = spaced[in_test]
     effect = _effect(label[tested], (score[tested], base), data.group[tested])
@@ -431,7 +433,7 @@ def _better_than_baseline(data: AuditInput, part: str, rows: Ids) -> Iterator[Fo
         yield Finding("better than the data allow", "suspicion", (part,)), effect
 
 
-def _numbered(group: Ids) -> Ids:
+def _numbered(group: Ints) -> Ints:
     return np.unique(group, return_inverse=True)[1]
 
 
@@ -442,7 +444,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     threshold = data.stated.get("threshold")
     cut = np.float32(0.5 if threshold is None else threshold)  # as the scores are stored
     computed = _rates(label, score, np.array([cut]))
-    computed["auroc"] = np.array([overlaps.area(label, score)])
+    computed["auroc"] = np.array([columns.area(label, score)])
     computed["brier"] = np.array([np.mean((score - label) ** 2)])
     aliases = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
     for name, value in data.stated.items():
@@ -452,7 +454,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
             check = "numbers that the predictions do not give"
             yield Finding(check, "leak", (part,), facts=facts)
     distinct = np.unique(score)
-    if threshold is None or len(distinct) < _MANY or _unit(threshold) > _CHANCE:
+    if threshold is None or len(distinct) < _MANY or _unit(threshold) > CHANCE:
         return
     rates = _rates(label, score, distinct)
     for name in ("youden", "f1", "accuracy"):
@@ -465,7 +467,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
             return
 
 
-def _rates(label: Ids, score: Scores, thresholds: Scores) -> dict[str, Scores]:
+def _rates(label: Ints, score: Floats, thresholds: Floats) -> dict[str, Floats]:
     positive, negative = (np.sort(score[label == value]) for value in (1, 0))
     tp = len(positive) - np.searchsorted(positive, thresholds)
     fp = len(negative) - np.searchsorted(negative, thresholds)

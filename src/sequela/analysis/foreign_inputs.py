@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.audit.input import AuditInput, Ids, Rows
+from sequela.audit.input import AuditInput, Ints, Rows
 from sequela.cohort.event_checks import OUTCOME_WORDS
 from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
 from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
@@ -75,7 +75,7 @@ class Columns:
         """Return the columns whose name is usual for a role."""
         return [name for name in self.numbers if _is_named(name, role)]
 
-    def codes(self, name: str) -> tuple[Ids, list[str]]:
+    def codes(self, name: str) -> tuple[Ints, list[str]]:
         """Return the number of each row's value, -1 where it is missing, and the values."""
         values: NDArray[Any] = self.exact.get(name, self.numbers[name])
         each, place = np.unique(values, return_inverse=True)
@@ -371,7 +371,7 @@ class _Roles:
             self.of[role] = [*names]
         return [*names]
 
-    def classes(self, role: str) -> tuple[Ids, list[str]] | None:
+    def classes(self, role: str) -> tuple[Ints, list[str]] | None:
         """Take the first column that has a few values, of parts or of labels."""
         given = self.chosen.get(role)
         for name in given or [n for n in self.table.named(role) if n in self.free()]:
@@ -392,7 +392,7 @@ class _Roles:
                 )
         return None
 
-    def units(self) -> dict[str, Ids]:
+    def units(self) -> dict[str, Ints]:
         """Take patients, recordings and the like; a missing one counts alone."""
         found = {name: name for name in self.take("group", self.chosen.get("group", ()))}
         for role in _UNITS:
@@ -545,7 +545,7 @@ def part_of(value: str) -> int | None:
     return next((place for place, fit in enumerate(fits) if fit), None)
 
 
-def parts_of(values: Sequence[str], codes: Ids) -> dict[str, NDArray[np.int64]]:
+def parts_of(values: Sequence[str], codes: Ints) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each part, the training set first and the test set last."""
     order = [1 if (place := part_of(value)) is None else place for value in values]
     by_order = sorted(range(len(values)), key=lambda i: (order[i], values[i]))

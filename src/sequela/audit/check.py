@@ -148,7 +148,7 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> Outcome:
     searches |= dict.fromkeys(search for check in CHECKS.values() for search in check.searches)
     serving = {search for code in wanted for search in CHECKS[code].searches}
     fitting = [s for s in searches if s in serving and not data.lacking.keys() & {*s.needs}]
-    found = [(finding, None) for finding in data.selected or ()]
+    found: list[Measured] = [(finding, None) for finding in data.selected or ()]
     for search in fitting:
         # Events are searched when the examples of a run are selected, and everything else later.
         if ("events" in search.needs) == (data.events is not None):

@@ -20,16 +20,24 @@ LEAST_GROUPS = 10
 MOST_SPLITS = 10
 """Splits of a cross-validation that are looked at."""
 
-Ids = NDArray[np.int64]
-Rows = Mapping[str, Ids]
-Scores = NDArray[np.float64]
+CHANCE = 1e-3
+"""The probability of a false alarm, over all columns, codes or tests of a check."""
+STRICT_CHANCE = 1e-6
+"""The same for checks that compare many pairs, or look for a number in many columns."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Words = NDArray[np.str_]
+Rows = Mapping[str, Ints]
+"""The rows of each part."""
 OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
 OfAll: TypeAlias = "Callable[[AuditInput], Iterator[Found]]"
 
 
-def too_few_groups(label: Ids, group: NDArray[Any]) -> bool:
+def too_few_groups(label: Ints, group: NDArray[Any]) -> bool:
     """Return whether a class has too few groups to judge; labels are 0, 1 and so on."""
-    classes = range(max(int(label.max()), 1) + 1)
+    classes = range(int(label.max(initial=1)) + 1)
     return min(len(np.unique(group[label == c])) for c in classes) < LEAST_GROUPS
 
 
@@ -58,7 +66,7 @@ class AuditInput:
     ``written``, and the forms of ``texts``, by name.
     """
 
-    label: Ids | None = None
+    label: Ints | None = None
     classes: tuple[str, ...] = ()
     units: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     splits: tuple[Rows, ...] = ()
@@ -77,12 +85,12 @@ class AuditInput:
     names: tuple[str, ...] = ()
     times: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
     time: str | None = None
-    identifiers: Mapping[str, Ids] = field(default_factory=dict)
-    score: Scores | None = None
+    identifiers: Mapping[str, Ints] = field(default_factory=dict)
+    score: Floats | None = None
     stated: Mapping[str, float] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     open_questions: tuple[str, ...] = ()
-    written: Mapping[str, Scores] = field(default_factory=dict)
+    written: Mapping[str, Floats] = field(default_factory=dict)
     texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     @property
@@ -91,7 +99,7 @@ class AuditInput:
         return self.segments is not None or self.records is not None
 
     @cached_property
-    def group(self) -> Ids:
+    def group(self) -> Ints:
         """The patient, or else the smaller unit or the row, of each row: int64 (row,)."""
         return next(iter(self.units.values()), np.arange(len(self.table)))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import tells
+from sequela.audit import small_models
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
 from sequela.evaluation.survival import TimesToEvent, concordance
@@ -58,7 +58,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
 
     The risk is that of a logistic regression on age, codes, counts and times, out of fold.
     """
-    rows = tells.at_most(rows)
+    rows = small_models.at_most(rows)
     time, event = times.time[rows], times.event[rows]
     label = sequences.label[rows].astype(np.int64)
     ended = (event == 0) & (time < times.intervals.horizons[-1])
@@ -68,7 +68,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     own = np.nan_to_num(np.column_stack([form_of(sequences)[rows], static_table(sequences)[rows]]))
     own = (own - own.mean(axis=0)) / np.where(own.std(axis=0) > 0, own.std(axis=0), 1)
     table = csr_array(hstack([bag_of_codes(sequences, rows, "presence"), csr_array(own)], "csr"))
-    risk = tells.out_of_fold(table, label, subject)
+    risk = small_models.out_of_fold(table, label, subject)
     group = np.unique(subject, return_inverse=True)[1]
     ends = TimesToEvent(time, ended.astype(np.int64), group)
     index = float(concordance(ends, risk).estimate)

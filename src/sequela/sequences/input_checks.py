@@ -24,7 +24,7 @@ from sequela.signals import simultaneous
 from sequela.signals.segments import Segments, first_minutes
 
 if TYPE_CHECKING:
-    from sequela.audit.tells import Table
+    from sequela.audit.small_models import Table
 
 IN_SEGMENTS = (
     "recordings of the same time in two parts, or that go on in another part, identical and nearly "
@@ -88,7 +88,7 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
 
 def find_in_sequences(data: AuditInput) -> list[Finding]:
     """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps."""
-    from sequela.audit import cells, tells
+    from sequela.audit import cells, columns, small_models
 
     sequences: Sequences = data.records
     (parts,), classes = data.splits, data.classes
@@ -98,19 +98,19 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     known = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values, bound = summary_table(sequences, everybody), overlaps.REVEALING_VALUE
+    values, bound = summary_table(sequences, everybody), columns.REVEALING_VALUE
     judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
-    some = overlaps.of_each_class(label, len(classes))
+    some = columns.spaced_by_class(label, len(classes))
     return [
         *overlaps.identical_records({name: known[rows] for name, rows in parts.items()}),
-        *overlaps.revealing_codes(present, names, label, classes, subject),
-        *overlaps.revealing_columns(
+        *columns.revealing_codes(present, names, label, classes, subject),
+        *columns.revealing_columns(
             values, summary_names(sequences), label, classes, subject, bound=bound, measured=True
         ),
-        *tells.telling_codes(present, names, label, classes, subject),
+        *columns.pure_codes(present, names, label, classes, subject),
         *_told(sequences, present, judged, classes),
-        *_told_together(sequences, present, values, tells.at_most(judged), classes),
-        *tells.averaged_labels(last, sequences.channel_names, label, classes),
+        *_told_together(sequences, present, values, small_models.at_most(judged), classes),
+        *columns.averaged_labels(last, sequences.channel_names, label, classes),
         *cells.by_class(
             np.asarray(last[some], np.float64),
             sequences.channel_names,
@@ -156,12 +156,12 @@ def _told(
     sequences: Sequences, present: csr_array, rows: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[Finding]:
     """Report small models that predict the outcome, cross-validated by subject."""
-    from sequela.audit import tells
+    from sequela.audit import small_models
 
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     found = []
     for how, table, model, least in small_models(sequences, present, rows):
-        auroc = tells.told(table, label, subject, least=least, model=model)
+        auroc = small_models.model_auroc(table, label, subject, least=least, model=model)
         if auroc is not None:
             check, name = "inputs that tell the outcome", classes[1]
             found.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
@@ -179,18 +179,18 @@ def _told_together(
 
     ``present`` and ``values`` are (example, code) and (example, channel * 8).
     """
-    from sequela.audit import tells
+    from sequela.audit import small_models
 
     present = present[rows]
     numbers = values[rows].astype(np.float64).reshape(len(rows), -1, len(SUMMARIES))
     codes = np.flatnonzero(present.sum(axis=0) >= _RARE)
-    bins, column = tells.binned(numbers[:, :, :_OF_VALUES].reshape(len(rows), -1))
+    bins, column = small_models.binned(numbers[:, :, :_OF_VALUES].reshape(len(rows), -1))
     channels = np.array(sequences.channel_names, np.str_)[column // _OF_VALUES]
     names = np.concatenate([np.array(sequences.vocabulary, np.str_)[codes], channels])
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     both = csr_array(hstack([present[:, codes], bins], format="csr"))
     families = np.array([family_of(name).name for name in names.tolist()], np.str_)
-    return tells.telling_together(both, names, families, label, classes, subject)
+    return small_models.revealing_inputs(both, names, families, label, classes, subject)
 
 
 def form_of(sequences: Sequences) -> NDArray[np.float64]:

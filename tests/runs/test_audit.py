@@ -10,13 +10,14 @@ import torch
 from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
+from sequela.audit.check import Outcome
 from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.integrity.verified import verify_run
 from sequela.runs import fit, signals
-from sequela.runs.audit import Leaks, audit, sentences, status_of
+from sequela.runs.audit import Leaks, audit, check_examples, sentences, status_of
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
@@ -71,11 +72,11 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
 ) -> None:
     audited: list[Examples] = []
 
-    def count(data: Examples) -> list[Finding]:
+    def count(data: Examples) -> Outcome:
         audited.append(data)
-        return audit(data)
+        return check_examples(data)
 
-    monkeypatch.setattr("sequela.runs.audit.audit", count)
+    monkeypatch.setattr("sequela.runs.audit.check_examples", count)
     monkeypatch.setattr("sequela.runs.audit._AUDITED", {})
     first, again = (opened(asked(model)) for model in ("visits-baseline", "logistic-regression"))
     assert fit.looked(first) == fit.looked(again)

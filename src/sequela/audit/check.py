@@ -44,7 +44,7 @@ class Search:
     """A function that looks for leaks in inputs of one form.
 
     Attributes:
-        title: Its name for readers.
+        title: What it looks for, in words; ``{unit}`` is the kind of unit of the input.
         find: The function, from an input to findings, or its place, ``module:function``, which is
             imported when an input has what the function needs.
         needs: What it reads of an input: keys of :data:`sequela.audit.input.NEEDS`.
@@ -129,10 +129,10 @@ class Unchecked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an audit found, the titles of its searches, and what it did not check."""
+    """What an audit found, what it looked for, and what it did not check."""
 
     found: tuple[Measured, ...]
-    searches: tuple[str, ...]
+    titles: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
 
 
@@ -153,9 +153,11 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> Outcome:
         # Events are searched when the examples of a run are selected, and everything else later.
         if ("events" in search.needs) == (data.events is not None):
             found += search.run(data)
+    unit = next(iter(data.units), "row")
+    titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in fitting)
     return Outcome(
         tuple(pair for pair in found if pair[0].check in names),
-        tuple(dict.fromkeys(search.title for search in fitting)),
+        tuple(titles),
         tuple(_unchecked(data, wanted, {*fitting})),
     )
 

@@ -29,11 +29,11 @@ NOTHING, LEAK, SUSPICION = 0, 3, 4
 REVEALING_CELL = 0.99
 """The AUROC of a column alone that what is known before the outcome hardly reaches."""
 _STORED = TypeAdapter(Finding)
-_AUDITED: dict[str, list[Finding]] = {}
+_AUDITED: dict[str, Outcome] = {}
 
 
-def audit_once(data: Examples) -> list[Finding]:
-    """Return the findings of :func:`audit`, run once in a process for the same data and sets.
+def audit_once(data: Examples) -> Outcome:
+    """Return the outcome of :func:`check_examples`, once in a process for the same data and sets.
 
     Runs of a study differ in the model, which the audit does not read.
     """
@@ -41,7 +41,7 @@ def audit_once(data: Examples) -> list[Finding]:
     times = getattr(data.arrays, "step_time", data.part)  # which the digest leaves out
     key = joblib.hash((facts, data.part, times, data.groups, data.marked))
     if key not in _AUDITED:
-        _AUDITED[key] = audit(data)
+        _AUDITED[key] = check_examples(data)
     return _AUDITED[key]
 
 
@@ -87,13 +87,6 @@ def find_in_parts(data: AuditInput) -> Iterator[Finding]:
     if data.content is not None:
         whose = "subject" if unit == "site" else unit
         yield from overlaps.same_content(data.content, data.content_ids, whose)
-
-
-def looked_for(data: Examples) -> str:
-    """Return what the audit looks for in such data, in words."""
-    return (
-        f"{data.unit}s in two sets, under one name or two, sets with one class, {data.looked_for}"
-    )
 
 
 def sentences(findings: Iterable[Mapping[str, Any]], smallest: int = 1) -> list[dict[str, str]]:

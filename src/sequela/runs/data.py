@@ -39,11 +39,10 @@ class Examples:
     ``part`` is int64 (example,), an index into ``PARTS``; ``arrays`` are the segments of
     recordings, or the sequences of records; ``ids`` are those of predictions, str (example,) by
     column, and ``site`` is str (example,) if the split is by site. A signal has a fitted
-    ``scaling``, records have a ``cohort``, and a task of times to an event ``times``. ``origin``
-    and ``looked_for`` are words for the place of the data and for the checks of the audit; the
-    ``title`` of a user's own data is empty for the name in the catalogue. ``classes_fixed`` is true
-    if the publisher chose the number of recordings of each class. ``header`` is the metadata that a
-    model needs in addition to its tensors.
+    ``scaling``, records have a ``cohort``, and a task of times to an event ``times``. ``origin`` is
+    the place of the data in words; the ``title`` of a user's own data is empty for the name in the
+    catalogue. ``classes_fixed`` is true if the publisher chose the number of recordings of each
+    class. ``header`` is the metadata that a model needs in addition to its tensors.
 
     The functions compute the fingerprints of the arrays, make the inputs of a model, describe what
     only such data have, and read attributes of the people, str (example,) by name, and typical
@@ -69,7 +68,6 @@ class Examples:
     ids: Mapping[str, Ids]
     header: dict[str, object]
     leaks: tuple[Finding, ...] = ()
-    looked_for: str
     content_of: Callable[[Any], Content]
     batching: Callable[..., Any]
     facts: Callable[["Examples"], dict[str, Any]]

@@ -24,7 +24,7 @@ from sequela.files import held
 from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
-from sequela.runs.audit import audit_once, looked_for
+from sequela.runs.audit import audit_once
 from sequela.runs.data import Examples, load, prediction_batch
 from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
@@ -345,9 +345,10 @@ def _metrics(
 
 def looked(data: Examples) -> dict[str, object]:
     """Run the leak audit on the data of a run, and return its checks and findings."""
-    found = [asdict(finding) for finding in audit_once(data)]
+    outcome = audit_once(data)
+    findings = [asdict(finding) for finding, _ in outcome.found]
     return {
-        "looked_for": looked_for(data),
-        "leaks": [finding for finding in found if finding["severity"] == "leak"],
-        "suspicions": [finding for finding in found if finding["severity"] != "leak"],
+        "looked_for": ", ".join(outcome.titles),
+        "leaks": [finding for finding in findings if finding["severity"] == "leak"],
+        "suspicions": [finding for finding in findings if finding["severity"] != "leak"],
     }

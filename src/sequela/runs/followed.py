@@ -18,7 +18,6 @@ from sequela.sequences.flat import Sequences
 from sequela.sequences.input_checks import form_of
 from sequela.sequences.tables import bag_of_codes, static_table
 
-IN_TIMES = "time in which nobody can have the event, and follow-up that ends by the risk"
 _EXPECTED = 10.0  # events in a time without any: chance has a probability of e^-10
 _FAR, _FEW = 0.1, 50  # of a concordance from 0.5, and examples whose follow-up ended
 

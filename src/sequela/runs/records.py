@@ -29,12 +29,10 @@ from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.followed import IN_TIMES
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
-from sequela.sequences.input_checks import IN_SEQUENCES
 from sequela.sequences.intervals import Intervals
 from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary
@@ -50,14 +48,6 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TWO = 2
-
-
-LOOKED_FOR = (
-    "outcomes on record before the prediction, codes that are assigned after discharge, "
-    "undeclared codes in a stay that had not ended, prediction times that reveal the outcome or "
-    "depend on the end of the stay, destinations and words of the outcome before it, "
-    f"{IN_SEQUENCES}"
-)
 
 
 def from_records(
@@ -93,7 +83,6 @@ def from_records(
             **Vocabulary.of(sequences.header).to_dict(),
         },
         leaks=cohort.leaks,
-        looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
         content_of=lambda sequences: content_of(sequences, own()),
         batching=lambda data, reads, features, stored: VisitInputs(
             data,

@@ -21,7 +21,6 @@ from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
-from sequela.sequences.input_checks import IN_SEGMENTS
 from sequela.sequences.scaling import Scaling
 from sequela.signals.segments import Segments, content_of, cut, stretches
 
@@ -69,7 +68,6 @@ def from_recordings(
             "n_chans": n_chans,
             "n_times": n_times,
         },
-        looked_for=IN_SEGMENTS,
         content_of=content_of,
         batching=lambda data, reads, features, _: SignalInputs(data, reads, features),
         facts=_facts,

@@ -13,7 +13,7 @@ from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
-from sequela.runs.audit import Leaks, check_examples, in_one_line, looked_for, status_of
+from sequela.runs.audit import Leaks, check_examples, in_one_line, status_of
 from sequela.runs.data import Examples, load, load_again
 from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
@@ -31,7 +31,7 @@ class Audit:
     Attributes:
         inputs: The inputs, and what each was taken for.
         found: The findings, and their measured effects.
-        searches: The titles of the searches that fit the inputs.
+        titles: What was looked for, in words.
         unchecked: The checks that were not made, and why.
         open_points: What a user could add, and what is not checked without it.
         looked_for: Words for what was looked for in a run or folder; empty for data of others.
@@ -40,7 +40,7 @@ class Audit:
 
     inputs: tuple[Input, ...]
     found: tuple[Measured, ...]
-    searches: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
     unchecked: tuple[Unchecked, ...] = ()
     open_points: tuple[str, ...] = ()
     looked_for: str = ""
@@ -93,7 +93,7 @@ class Audit:
         """The lines after the findings."""
         lines = ["leaks by design"] if self.planned else []
         if not self.looked_for:
-            lines.append(f"{self.summary}: {', '.join(self.searches)}")
+            lines.append(f"{self.summary}: {', '.join(self.titles)}")
         elif not self.found:
             lines.append(f"nothing found; checked for: {self.looked_for}")
         return [*lines, *(f"not checked: {reason}" for reason in self.not_checked)]
@@ -115,7 +115,7 @@ class Audit:
         kinds = [finding.severity for finding, _ in self.found]
         counts = [(kinds.count(kind), kind) for kind in ("leak", "suspicion")]
         several = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n)
-        groups = f"{len(self.searches)} group{'' if len(self.searches) == 1 else 's'} of checks"
+        groups = f"{len(self.titles)} group{'' if len(self.titles) == 1 else 's'} of checks"
         return f"{several or 'nothing found'} in {groups}"
 
     def to_dict(self) -> Mapping[str, Any]:
@@ -125,7 +125,7 @@ class Audit:
             "summary": self.summary,
             "status": self.status,
             "inputs": [asdict(each) for each in self.inputs],
-            "checks": [*self.searches],
+            "checks": [*self.titles],
             "not_checked": self.not_checked,
             "unchecked": [asdict(each) for each in self.unchecked],
             "findings": self.findings,
@@ -229,7 +229,7 @@ def _audit_files(
     indices = None if "split" in (chosen | given) else splits
     data, words = read(inputs, chosen, given, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
-    if not outcome.searches:
+    if not outcome.titles:
         taken = "; ".join(each.taken_for for each in words)
         raise SettingError(
             f"nothing can be checked ({taken}; {'; '.join(points)}); name the columns of the "
@@ -241,14 +241,14 @@ def _audit_files(
 def _audited(inputs: tuple[Input, ...], outcome: Outcome, **more: Any) -> Audit:
     """Return the result of an audit, leaks first."""
     found = sorted(outcome.found, key=lambda pair: pair[0].severity != "leak")
-    return Audit(inputs, tuple(found), outcome.searches, outcome.unchecked, **more)
+    return Audit(inputs, tuple(found), outcome.titles, outcome.unchecked, **more)
 
 
 def _audited_examples(
     path: Path, data: Examples, outcome: Outcome, *, planned: bool = False
 ) -> Audit:
     origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
-    words = {"looked_for": looked_for(data), "planned": planned}
+    words = {"looked_for": ", ".join(outcome.titles), "planned": planned}
     return _audited((Input(str(path), f"data: {origin}"),), outcome, **words)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
+from sequela.analysis.foreign_inputs import NamedInput, labels_of_cohorts, read
 from sequela.audit.check import IGNORED, Measured, Outcome, Unchecked, check_named, run_checks
 from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
@@ -38,7 +38,7 @@ class Audit:
         planned: True for a run that was made to show a leak.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[NamedInput, ...]
     found: tuple[Measured, ...]
     titles: tuple[str, ...] = ()
     unchecked: tuple[Unchecked, ...] = ()
@@ -238,7 +238,7 @@ def _audit_files(
     return _audited(tuple(words), outcome, open_points=points)
 
 
-def _audited(inputs: tuple[Input, ...], outcome: Outcome, **more: Any) -> Audit:
+def _audited(inputs: tuple[NamedInput, ...], outcome: Outcome, **more: Any) -> Audit:
     """Return the result of an audit, leaks first."""
     found = sorted(outcome.found, key=lambda pair: pair[0].severity != "leak")
     return Audit(inputs, tuple(found), outcome.titles, outcome.unchecked, **more)
@@ -249,7 +249,7 @@ def _audited_examples(
 ) -> Audit:
     origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
     words = {"looked_for": ", ".join(outcome.titles), "planned": planned}
-    return _audited((Input(str(path), f"data: {origin}"),), outcome, **words)
+    return _audited((NamedInput(str(path), f"data: {origin}"),), outcome, **words)
 
 
 def audit_run(path: Path, root: Path | None = None, ignored: Sequence[str] = ()) -> Audit:

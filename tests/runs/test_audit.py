@@ -10,7 +10,7 @@ import torch
 from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
-from sequela.audit.check import Outcome
+from sequela.audit.check import AuditOutcome
 from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
@@ -72,7 +72,7 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
 ) -> None:
     audited: list[Examples] = []
 
-    def count(data: Examples) -> Outcome:
+    def count(data: Examples) -> AuditOutcome:
         audited.append(data)
         return check_examples(data)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.api.parts import LabelledExamples
-from sequela.cohort.question import ask
+from sequela.cohort.cohort_settings import cohort_of_settings
 from sequela.cohort.selection import Cohort
 from sequela.errors import SettingError
 from sequela.identity.pseudonyms import Ids
@@ -94,7 +94,7 @@ def load_visits(
         )
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
-    who = ask(name, asked, None if root is None else Path(root), folder)
+    who = cohort_of_settings(name, asked, None if root is None else Path(root), folder)
     everybody = np.zeros(len(who.labels), np.int64)  # a single part, in which every code is known
     settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
     kept = folder / "sequences" / f"{name}-{asked.task}-all"

@@ -128,7 +128,7 @@ class Unchecked:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AuditOutcome:
     """What an audit found, what it looked for, and what it did not check."""
 
     found: tuple[Measured, ...]
@@ -136,7 +136,7 @@ class Outcome:
     unchecked: tuple[Unchecked, ...]
 
 
-def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> Outcome:
+def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
     """Run all searches that an input has the data for, except for checks with ignored codes.
 
     Raises:
@@ -155,7 +155,7 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> Outcome:
             found += search.run(data)
     unit = next(iter(data.units), "row")
     titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in fitting)
-    return Outcome(
+    return AuditOutcome(
         tuple(pair for pair in found if pair[0].check in names),
         tuple(titles),
         tuple(_unchecked(data, wanted, {*fitting})),

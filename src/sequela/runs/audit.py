@@ -10,7 +10,7 @@ import joblib
 from pydantic import TypeAdapter
 
 from sequela.audit import overlaps
-from sequela.audit.check import Outcome, check_named, run_checks
+from sequela.audit.check import AuditOutcome, check_named, run_checks
 from sequela.audit.finding import Finding, without_numbers
 from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS
@@ -29,10 +29,10 @@ NOTHING, LEAK, SUSPICION = 0, 3, 4
 REVEALING_CELL = 0.99
 """The AUROC of a column alone that what is known before the outcome hardly reaches."""
 _STORED = TypeAdapter(Finding)
-_AUDITED: dict[str, Outcome] = {}
+_AUDITED: dict[str, AuditOutcome] = {}
 
 
-def audit_once(data: Examples) -> Outcome:
+def audit_once(data: Examples) -> AuditOutcome:
     """Return the outcome of :func:`check_examples`, once in a process for the same data and sets.
 
     Runs of a study differ in the model, which the audit does not read.
@@ -56,7 +56,7 @@ def audit(data: Examples) -> list[Finding]:
     return [finding for finding, _ in check_examples(data).found]
 
 
-def check_examples(data: Examples, ignored: Sequence[str] = ()) -> Outcome:
+def check_examples(data: Examples, ignored: Sequence[str] = ()) -> AuditOutcome:
     """Run the checks without ignored codes on the examples of a run."""
     parts = {name: data.rows(name) for name in PARTS}
     of_signals = isinstance(data.arrays, Segments)

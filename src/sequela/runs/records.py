@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.attributes import age_bands
+from sequela.cohort.cohort_settings import cohort_of_settings, task_of_settings
 from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
-from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
 from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
@@ -367,12 +367,18 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     asked = settings.cohort or CohortSettings()
     # Runs with the same sequences share their folder.
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    made_of = [
+        settings.data,
+        *split,
+        settings.fold,
+        asdict(task_of_settings(asked)),
+        asked.model_dump(),
+    ]
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
     folder = work / "sequences" / f"{asked.task}-{digest}"
     cut = sequence_settings(asked)
     rows = Rows(settings.signals) if settings.signals else None
-    divided = divide(ask(settings.data, asked, root, work, rows), settings)
+    divided = divide(cohort_of_settings(settings.data, asked, root, work, rows), settings)
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
@@ -421,7 +427,7 @@ def load_other(
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
     rows = rows_of_model(settings.signals, data_set, header)
-    cohort = ask(name, asked if same else all_tables, root, work, rows)
+    cohort = cohort_of_settings(name, asked if same else all_tables, root, work, rows)
     site = None
     if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sequela.analysis.foreign_inputs import NamedInput, labels_of_cohorts, read
-from sequela.audit.check import IGNORED, Measured, Outcome, Unchecked, check_named, run_checks
+from sequela.audit.check import IGNORED, AuditOutcome, Measured, Unchecked, check_named, run_checks
 from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
@@ -238,14 +238,14 @@ def _audit_files(
     return _audited(tuple(words), outcome, open_points=points)
 
 
-def _audited(inputs: tuple[NamedInput, ...], outcome: Outcome, **more: Any) -> Audit:
+def _audited(inputs: tuple[NamedInput, ...], outcome: AuditOutcome, **more: Any) -> Audit:
     """Return the result of an audit, leaks first."""
     found = sorted(outcome.found, key=lambda pair: pair[0].severity != "leak")
     return Audit(inputs, tuple(found), outcome.titles, outcome.unchecked, **more)
 
 
 def _audited_examples(
-    path: Path, data: Examples, outcome: Outcome, *, planned: bool = False
+    path: Path, data: Examples, outcome: AuditOutcome, *, planned: bool = False
 ) -> Audit:
     origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
     words = {"looked_for": ", ".join(outcome.titles), "planned": planned}

@@ -10,6 +10,8 @@ from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
 from sequela.audit import columns, small_models
+from sequela.audit.input import Labels
+from sequela.audit.small_models import model_auroc
 from sequela.cohort import event_checks
 
 CLASSES = ("survived", "died")
@@ -26,7 +28,9 @@ def drawn(n: int = 1500, share: float = 0.08, seed: int = 0) -> tuple[Any, Any, 
 
 def found_in(present: NDArray[np.bool_], label: Any, group: Any) -> list[Any]:
     names = [f"code {i}" for i in range(present.shape[1])]
-    return columns.pure_codes(csr_array(present.astype(float)), names, label, CLASSES, group)
+    return columns.pure_codes(
+        csr_array(present.astype(float)), names, Labels(label, CLASSES, group)
+    )
 
 
 def planted(dead: int, alive: int = 0, **of: Any) -> tuple[Any, Any, Any]:
@@ -43,8 +47,8 @@ def test_honest_records_are_not_accused(seed: int) -> None:
     present, label, group = drawn(seed=seed)
     assert found_in(present, label, group) == []
     table = csr_array(present.astype(float))
-    assert small_models.model_auroc(table, label, group, least=0.85) is None
-    assert small_models.model_auroc(table, label, group, least=0.9, model="logistic") is None
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.85) is None
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.9, model="logistic") is None
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.7])
@@ -96,7 +100,7 @@ def test_many_codes_that_share_the_deaths() -> None:
     present[dead, 10 + np.arange(len(dead)) % 10] = True
     assert found_in(present, label, group) == []
     table = csr_array(present.astype(float))
-    auroc = small_models.model_auroc(table, label, group, least=0.9, model="logistic")
+    auroc = model_auroc(table, Labels(label, CLASSES, group), least=0.9, model="logistic")
     assert auroc is not None
     assert auroc > 0.99
 
@@ -105,7 +109,9 @@ def test_a_number_that_tells_the_outcome() -> None:
     present, label, group = drawn()
     number = present.sum(axis=1) + 30 * label
     table = np.column_stack([number, np.full(len(label), np.nan)]).astype(float)
-    assert small_models.model_auroc(table, label, group, least=0.8) == pytest.approx(1, abs=0.01)
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.8) == pytest.approx(
+        1, abs=0.01
+    )
 
 
 def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
@@ -114,14 +120,18 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     group = np.repeat(np.arange(60), 10)
     label = np.repeat(rng.random(60) < 0.3, 10).astype(np.int64)
     number = np.repeat(rng.normal(size=60), 10)[:, None]
-    assert small_models.model_auroc(number, label, group, least=0.6) is None
-    fold = small_models.folds(label, group)
+    assert model_auroc(number, Labels(label, CLASSES, group), least=0.6) is None
+    fold = small_models.folds(Labels(label, CLASSES, group))
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
     few = np.arange(105)
     tells_all = (few > 95).astype(np.int64)  # nine
-    assert small_models.model_auroc(few[:, None].astype(float), tells_all, few, least=0.6) is None
+    assert (
+        model_auroc(few[:, None].astype(float), Labels(tells_all, CLASSES, few), least=0.6) is None
+    )
     enough = (few > 94).astype(np.int64)  # two in each fold
-    assert small_models.model_auroc(few[:, None].astype(float), enough, few, least=0.6) is not None
+    assert (
+        model_auroc(few[:, None].astype(float), Labels(enough, CLASSES, few), least=0.6) is not None
+    )
 
 
 def test_the_share_of_one_input_is_that_of_other_folds() -> None:
@@ -156,7 +166,7 @@ def numbers(n: int = 1500, seed: int = 0) -> tuple[Any, Any, Any]:
 def together(table: NDArray[np.float64], label: Any, group: Any) -> list[Any]:
     bins, column = small_models.binned(table)
     names = np.char.add("number ", column.astype(str))
-    return small_models.revealing_inputs(bins, names, names, label, CLASSES, group)
+    return small_models.revealing_inputs(bins, names, names, Labels(label, CLASSES, group))
 
 
 def with_number(shift: float, seed: int = 0) -> tuple[Any, Any, Any]:
@@ -192,7 +202,9 @@ def test_an_average_of_labels_is_found_and_a_score_is_not() -> None:
     rate = np.bincount(district, label) / np.bincount(district)
     honest = np.random.default_rng(1).integers(3, 16, len(label)) + label
     table = np.column_stack([rate[district], honest, np.full(len(label), np.nan)])
-    (found,) = columns.averaged_labels(table, ["rate", "score", "none"], label, CLASSES)
+    (found,) = columns.averaged_labels(
+        table, ["rate", "score", "none"], Labels(label, CLASSES, label)
+    )
     assert (found.where, found.severity) == ("rate", "suspicion")
 
 
@@ -242,9 +254,7 @@ def test_statistics_of_one_channel(name: str, *, told: bool) -> None:
             for kind in kinds
             for channel in ("C3", "C4")
         },
-        label,
-        ("open", "closed"),
-        group,
+        Labels(label, ("open", "closed"), group),
     )
     assert bool(found) == told
     where = {"amplitude": "amplitude of C4", "offset": "offset"}

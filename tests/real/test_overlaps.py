@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from sequela.audit import columns, overlaps
+from sequela.audit.input import Labels
 from sequela.signals.segments import Segments
 
 
@@ -53,4 +54,5 @@ def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> No
     assert overlaps.near_identical_rows(parts, groups) == []
     classes = ["alive", "died"]
     died = died.astype(np.int64)
-    assert not columns.revealing_codes(csr_array(has), names.tolist(), died, classes, person)
+    labels = Labels(died, classes, person)
+    assert not columns.revealing_codes(csr_array(has), names.tolist(), labels)

@@ -17,11 +17,11 @@ from sequela.audit.input import (
     AuditInput,
     Floats,
     Ints,
+    Labels,
     Rows,
     in_each_split,
-    too_few_groups,
 )
-from sequela.evaluation.delong import areas
+from sequela.evaluation.delong import Areas, areas
 
 STRONG = 0.88
 """The AUROC of a strong honest column; a column of few patients must exceed it by more."""
@@ -131,8 +131,8 @@ def windows_in_two_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
 
 def find_by_class(data: AuditInput) -> Iterator[Found]:
     """Find samples that reveal the class, and traces of devices and programs that do."""
-    label, group = np.asarray(data.label), data.group.astype(np.str_)
-    yield from windows.by_class(np.asarray(data.signals), label, data.classes, group, group)
+    labels = Labels(np.asarray(data.label), data.classes, data.group.astype(np.str_))
+    yield from windows.by_class(np.asarray(data.signals), labels, labels)
 
 
 @in_each_split
@@ -151,7 +151,8 @@ def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
 
 def find_columns(data: AuditInput) -> Iterator[Found]:
     """Find columns that are the label, or that give more of it than all others together."""
-    rows = columns.spaced_by_class(np.asarray(data.label), len(data.classes))
+    labels = data.labels
+    rows = columns.spaced_by_class(labels.label, len(data.classes))
     copies = _label_copies(data)
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
@@ -165,9 +166,8 @@ def find_columns(data: AuditInput) -> Iterator[Found]:
     copied = tuple(data.names[column] for column in copies) or ("\0",)
     written = {n: values[rows] for n, values in data.written.items() if not n.endswith(copied)}
     texts = {n: values[rows] for n, values in data.texts.items() if not n.endswith(copied)}
-    label, group = np.asarray(data.label)[rows], data.group[rows].astype(np.str_)
     tested = np.isin(rows, _test(data)[1])
-    yield from cells.by_class(table, names, label, data.classes, group, written, texts, tested)
+    yield from cells.by_class(table, names, labels[rows], written, texts, tested)
     yield from _irreplaceable(data, rows, copies)
 
 
@@ -197,23 +197,21 @@ def _irreplaceable(data: AuditInput, rows: Ints, copies: list[int]) -> Iterator[
 
 def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[Found]:
     """Find many rare columns of one class, and shares of the outcome in groups of rows."""
-    label, names = np.asarray(data.label)[rows], np.delete(np.array(data.names), copies)
+    labels, names = data.labels[rows], np.delete(np.array(data.names), copies)
     table = np.delete(data.table[rows], copies, axis=1)
-    rarer = int(label.mean() <= 0.5)  # noqa: PLR2004 - the rarer class
+    rarer = labels.against_rest(int(labels.label.mean() <= 0.5))  # noqa: PLR2004
     present = csr_array(np.nan_to_num(table) != 0, dtype=np.float64)
     count = present.sum(0)
     rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
-    if len(rare) >= _OTHERS and min(np.bincount(label)) > 0:
-        binary, group = (label == rarer).astype(np.int64), data.group[rows]
-        score = small_models.strongest_share(
-            csr_array(present[:, rare]), binary, small_models.folds(binary, group)
-        )
-        if small_models.top_is_pure(score, binary, group):
+    if len(rare) >= _OTHERS and min(np.bincount(labels.label)) > 0:
+        fold = small_models.folds(rarer)
+        score = small_models.strongest_share(csr_array(present[:, rare]), rarer.label, fold)
+        if small_models.top_is_pure(score, rarer):
             how = "many columns of few, each almost only in one class, together predict"
-            check, area = "inputs that tell the outcome", columns.area(binary, score)
-            yield Finding.suspected(check, "inputs", how=how, auroc=area, name=data.classes[rarer])
+            check, auroc = "inputs that tell the outcome", columns.area(rarer.label, score)
+            yield Finding.suspected(check, "inputs", how=how, auroc=auroc, name=rarer.classes[1])
     tested = np.isin(rows, _test(data)[1])
-    yield from columns.averaged_labels(table[tested], names.tolist(), label[tested], data.classes)
+    yield from columns.averaged_labels(table[tested], names.tolist(), labels[tested])
 
 
 @dataclass(frozen=True)
@@ -228,16 +226,17 @@ class _Strong:
 
 def _strong(data: AuditInput, rows: Ints, copies: Sequence[int]) -> list[_Strong]:
     """Return the columns that give a class alone, and not by chance, the strongest first."""
-    label, group, strong = np.asarray(data.label)[rows], data.group[rows], []
-    fold, tests = small_models.folds(label, group), 2 * len(data.names) * len(data.positives)
+    labels, strong = data.labels[rows], []
+    label, fold = labels.label, small_models.folds(labels)
+    tests = 2 * len(data.names) * len(labels.positives)
     for column in [column for column in range(len(data.names)) if column not in copies]:
         values = data.table[rows, column].astype(np.float64)
         score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
-        for positive in data.positives:
+        for positive in labels.positives:
             is_class = (label == positive)[filled]
             area = columns.area(is_class.astype(np.int64), score[filled, positive])
             if area >= columns.REVEALING_AUROC and area >= columns.least_area(
-                is_class, group[filled], tests, columns.REVEALING_AUROC, STRONG
+                is_class, labels.group[filled], tests, columns.REVEALING_AUROC, STRONG
             ):
                 strong.append(_Strong(area, column, positive, score[:, positive]))
     return sorted(strong, key=lambda s: -s.area)
@@ -285,10 +284,11 @@ def _effect_of_columns(
     if len(rest) < _OTHERS:
         return None
     rows = rows[:: -(-len(rows) * (len(rest) + len(chosen)) // _CELLS)]
-    label, group = (np.asarray(data.label)[rows] == positive).astype(np.int64), data.group[rows]
-    fold, table = small_models.folds(label, group), data.table[rows].astype(np.float64)
-    scores = [_baseline(table[:, read], label, fold) for read in ([*chosen, *rest], rest)]
-    return _effect(label, scores, group)
+    labels = data.labels[rows].against_rest(positive)
+    fold, table = small_models.folds(labels), data.table[rows].astype(np.float64)
+    return _effect(
+        labels, [_baseline(table[:, c], labels.label, fold) for c in ([*chosen, *rest], rest)]
+    )
 
 
 def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
@@ -299,14 +299,15 @@ def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
     order = np.random.default_rng(0).permutation(int(group.max()) + 1)[group]
     most = min(max(_CELLS // len(data.names), _MANY), _ROWS)
     rows = np.sort(np.argsort(order, kind="stable")[:most])  # whole groups
-    label, group = (data.label[rows] == positive).astype(np.int64), group[rows]
+    labels = Labels(data.label, data.classes, group)[rows].against_rest(int(positive))
     copies = _label_copies(data)
     rest = [c for c in range(len(data.names)) if c not in copies][: _CELLS // _MANY]
-    if not rest or too_few_groups(label, group):
+    if not rest or labels.few:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
-    folds = (small_models.folds(label, unit) for unit in (np.arange(len(rows)), group))
-    return _effect(label, [_baseline(table, label, fold, memory=True) for fold in folds], group)
+    by_row = replace(labels, group=np.arange(len(rows)))
+    folds = map(small_models.folds, (by_row, labels))
+    return _effect(labels, [_baseline(table, labels.label, fold, memory=True) for fold in folds])
 
 
 def _baseline(table: Floats, label: Ints, fold: Ints, *, memory: bool = False) -> Floats:
@@ -322,20 +323,25 @@ def _baseline(table: Floats, label: Ints, fold: Ints, *, memory: bool = False) -
     return small_models.cross_predictions(table, label, fold, boosting)
 
 
-def _effect(label: Ints, scores: Sequence[Floats], group: Ints) -> Effect | None:
+def _effect(labels: Labels, scores: Sequence[Floats]) -> Effect | None:
     """Compare two scores (row,), with an interval over groups (Obuchowski 1997)."""
-    if too_few_groups(label, group):
+    if labels.few:
         return None
-    both = areas(label == 1, np.column_stack(scores), _numbered(group))
-    first, second = both.area.tolist()
-    variance = max(np.array([1, -1]) @ both.covariance @ np.array([1, -1]), 0)
+    pair = _areas(labels, np.column_stack(scores))
+    first, second = pair.area.tolist()
+    variance = max(np.array([1, -1]) @ pair.covariance @ np.array([1, -1]), 0)
     error = float(stats.norm.isf(0.025) * np.sqrt(variance))
     return Effect(first, second, first - second - error, first - second + error)
 
 
+def _areas(labels: Labels, scores: Floats) -> Areas:
+    return areas(labels.label == 1, scores, np.unique(labels.group, return_inverse=True)[1])
+
+
 def identifiers(data: AuditInput) -> Iterator[Found]:
     """Find ids, file names and times whose order or value gives the label."""
-    rows = columns.spaced_by_class(np.asarray(data.label), len(data.classes))
+    rows = columns.spaced_by_class(data.labels.label, len(data.classes))
+    labels = data.labels[rows]
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
         if any(word in name.lower() for word in _OUTCOMES):  # see later_times
@@ -344,13 +350,10 @@ def identifiers(data: AuditInput) -> Iterator[Found]:
         seconds[np.isnat(times[rows])] = np.nan
         numbers |= {name: seconds, f"hour of {name}": seconds % 86400 // 60}
     for name, values in numbers.items():
-        for positive in data.positives:
-            label = (np.asarray(data.label)[rows] == positive).astype(np.int64)
-            auroc = small_models.model_auroc(
-                values[:, None], label, data.group[rows], least=_NAMING
-            )
+        for binary in map(labels.against_rest, labels.positives):
+            auroc = small_models.model_auroc(values[:, None], binary, least=_NAMING)
             if auroc is not None:
-                check, of_class = "identifiers that tell the outcome", data.classes[positive]
+                check, of_class = "identifiers that tell the outcome", binary.classes[1]
                 yield Finding.suspected(check, name, name=of_class, auroc=auroc)
                 break
 
@@ -399,21 +402,21 @@ def repeated(data: AuditInput) -> Iterator[Found]:
 def predictions(data: AuditInput) -> Iterator[Found]:
     """Find predictions that are better, or worse, than an honest model's can be."""
     part, rows = _test(data)
-    score, label = np.asarray(data.score), np.asarray(data.label)
-    if too_few_groups(label[rows], data.group[rows]):
+    score, labels = np.asarray(data.score), data.labels[rows]
+    if labels.few:
         return
-    if columns.area(label[rows], score[rows]) == 1:
+    if columns.area(labels.label, score[rows]) == 1:
         yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
-    if preprocessing.is_encoded(score[rows].astype(np.float32), label[rows]):
+    if preprocessing.is_encoded(score[rows].astype(np.float32), labels.label):
         place = "probabilities", part
         yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
-    tested = areas(label[rows] == 1, score[rows, None], _numbered(data.group[rows]))
+    tested = _areas(labels, score[rows, None])
     if 0.5 - tested.area[0] > stats.norm.isf(CHANCE) * np.sqrt(tested.covariance[0, 0]):
         auroc, check = float(tested.area[0]), "predictions the wrong way round"
         yield Finding.suspected(check, part, name=data.classes[1], auroc=auroc)
     name, train = next(iter(_scored(data).items()))
-    if name != part and not too_few_groups(label[train], data.group[train]):
-        trained = areas(label[train] == 1, score[train, None], _numbered(data.group[train]))
+    if name != part and not data.labels[train].few:
+        trained = _areas(data.labels[train], score[train, None])
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(CHANCE) * error:
             both = {"test": tested.area[0], "train": trained.area[0]}
@@ -423,18 +426,15 @@ def predictions(data: AuditInput) -> Iterator[Found]:
 
 
 def _better_than_baseline(data: AuditInput, part: str, rows: Ints) -> Iterator[Found]:
-    score, label = np.asarray(data.score), np.asarray(data.label)
-    spaced = np.arange(0, len(label), -(-len(label) * len(data.names) // _CELLS))
-    fold, in_test = small_models.folds(label[spaced], data.group[spaced]), np.isin(spaced, rows)
-    base = _baseline(data.table[spaced].astype(np.float64), label[spaced], fold)[in_test]
-    tested = spaced[in_test]
-    effect = _effect(label[tested], (score[tested], base), data.group[tested])
+    """Find predictions that are far better than a baseline model of the same rows."""
+    score, n = np.asarray(data.score), len(data.table)
+    spaced = np.arange(0, n, -(-n * len(data.names) // _CELLS))
+    labels, in_test = data.labels[spaced], np.isin(spaced, rows)
+    table, fold = data.table[spaced].astype(np.float64), small_models.folds(labels)
+    baseline = _baseline(table, labels.label, fold)[in_test]
+    effect = _effect(labels[in_test], (score[spaced[in_test]], baseline))
     if effect and effect.low > _BETTER:
         yield Finding("better than the data allow", "suspicion", (part,)), effect
-
-
-def _numbered(group: Ints) -> Ints:
-    return np.unique(group, return_inverse=True)[1]
 
 
 def stated_results(data: AuditInput) -> Iterator[Found]:

@@ -19,7 +19,7 @@ from sequela.audit.columns import (
     too_exact,
 )
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Words
+from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Labels, Words
 from sequela.audit.preprocessing import unit_of
 
 _OF_DECIMALS = "decimals of "
@@ -44,9 +44,7 @@ _MATTERS = 0.05  # weight of the test set in a share
 def by_class(
     table: Floats,
     names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    group: Words,
+    labels: Labels,
     written: Mapping[str, Floats] | None = None,
     texts: Mapping[str, Words] | None = None,
     tested: Flags | None = None,
@@ -56,21 +54,15 @@ def by_class(
     ``written`` are other numbers of each example, such as the length of a text, and ``texts``
     categories, by name; ``tested`` are the examples of the test set.
     """
-    yield from _written_by_class(table, names, label, classes, group, written or {})
-    if len(classes) == 2:  # noqa: PLR2004
-        present, value_names = frequent(table, names, texts or {})
-        yield from pure_codes(present, value_names, label, classes, group)
-        yield from _filled_in(table, names, label, classes, group)
-        yield from _shares(table, names, label, classes, tested)
+    yield from _written_by_class(table, names, labels, written or {})
+    if len(labels.classes) == 2:  # noqa: PLR2004
+        yield from pure_codes(*frequent(table, names, texts or {}), labels)
+        yield from _filled_in(table, names, labels)
+        yield from _shares(table, names, labels, tested)
 
 
 def _written_by_class(
-    table: Floats,
-    names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    group: Words,
-    written: Mapping[str, Floats],
+    table: Floats, names: Sequence[str], labels: Labels, written: Mapping[str, Floats]
 ) -> Iterator[Finding]:
     """Find the last digit, decimals, blanks and differences of cells that predict the class."""
     forms, further = decimals(table, names), {**written, **_differences(table, names)}
@@ -93,13 +85,11 @@ def _written_by_class(
         (column_of, _WRITTEN), (forms, _WRITTEN), (further, REVEALING_AUROC),
     ):  # fmt: skip
         values = np.column_stack([*columns.values(), np.zeros(len(table))])
-        for finding in revealing_columns(
-            values, [*columns, ""], label, classes, group, bound=bound
-        ):
+        for finding in revealing_columns(values, [*columns, ""], labels, bound=bound):
             by_values = finding.facts["how"] == WAYS[0]
             if by_values == (columns is column_of):
                 continue  # other checks judge values; blanks of these columns are of others
-            of_class = label == classes.index(finding.facts["name"])
+            of_class = labels.label == labels.classes.index(finding.facts["name"])
             codes = tuple(code for code in finding.codes if says_more(code, of_class))
             if codes:
                 yield replace(finding, codes=codes)
@@ -165,15 +155,10 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     return columns
 
 
-def _filled_in(
-    table: Floats,
-    names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    group: Words,
-) -> Iterator[Finding]:
+def _filled_in(table: Floats, names: Sequence[str], labels: Labels) -> Iterator[Finding]:
     """Find blanks that were filled in with the label: by the mean of a class, or by a model."""
     means, models = list[str](), list[Code]()
+    label, group, name_of_class = labels.label, labels.group, labels.classes[1]
     digits = decimals(table, names)
     for values, name in zip(table.T, names, strict=True):
         constants = [_constant(values[label == class_]) for class_ in (0, 1)]
@@ -191,10 +176,10 @@ def _filled_in(
         if strong > least and strong > weak + _GAIN:
             models.append(Code(name, auroc=float(strong)))
     if means:
-        codes, facts = tuple(map(Code, means)), {"name": classes[1]}
+        codes, facts = tuple(map(Code, means)), {"name": name_of_class}
         yield Finding("means of the class", "leak", facts=facts, codes=codes)
     if models:
-        yield Finding.suspected("cells with more decimals", codes=models, name=classes[1])
+        yield Finding.suspected("cells with more decimals", codes=models, name=name_of_class)
 
 
 def _constant(values: Floats) -> float | None:
@@ -215,11 +200,7 @@ def _constant(values: Floats) -> float | None:
 
 
 def _shares(
-    table: Floats,
-    names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    tested: Flags | None,
+    table: Floats, names: Sequence[str], labels: Labels, tested: Flags | None
 ) -> Iterator[Finding]:
     """Find columns whose means by another column are the shares of a class there, with noise.
 
@@ -229,7 +210,7 @@ def _shares(
     exact = np.isfinite(table).all(0) & (table.std(0) > 0)
     groupings = (distinct >= _GROUPS) & (distinct <= min(len(table), _ROWS) / _GROUPS)
     sides = [~tested, tested] if tested is not None and 0 < tested.mean() < 1 else []
-    codes = dict[str, Code]()
+    codes, label = dict[str, Code](), labels.label
     for grouping in np.flatnonzero(groupings):
         _, place, count = np.unique(table[:, grouping], return_inverse=True, return_counts=True)
         often = np.flatnonzero(count >= _GROUPS)
@@ -248,7 +229,7 @@ def _shares(
                 codes[names[column]] = Code(names[column], len(table))
     if codes:
         check = "numbers computed from the labels"
-        yield Finding.suspected(check, codes=[*codes.values()], name=classes[1])
+        yield Finding.suspected(check, codes=[*codes.values()], name=labels.classes[1])
 
 
 def _by_group(values: NDArray[Any], place: Ints, rows: Flags | None = None) -> Floats:

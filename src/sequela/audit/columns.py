@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Ints, Words
+from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Ints, Labels
 from sequela.audit.preprocessing import unit_of
 
 REVEALING_AUROC = 0.9
@@ -52,9 +52,7 @@ _INSIDE = 1e-6  # distance of an expected share from 0 and 1
 def revealing_columns(
     columns: Any,
     names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    group: Words,
+    labels: Labels,
     *,
     bound: float | None = None,
     measured: bool = False,
@@ -65,19 +63,20 @@ def revealing_columns(
     whether the last digit of rounded values is even. An AUROC that chance explains, with as few
     groups that have a value, is not reported. ``bound`` replaces 0.9. Of columns that are
     ``measured``, the finding states how often an honest one is as strong. Columns are (example,
-    column), with NaN for missing values; labels and groups are (example,).
+    column), with NaN for missing values.
     """
-    tests, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
+    tests, group = len(WAYS) * len(names) * len(labels.classes), labels.group
+    step = max(1, _CELLS // max(1, len(labels.label)))
     bound = REVEALING_AUROC if bound is None else bound
-    masks = class_masks(label, classes)
-    least = [least_area(is_class, group, tests, bound) for _, is_class in masks]
+    masks = [labels.label == value for value in labels.positives]
+    least = [least_area(is_class, group, tests, bound) for is_class in masks]
     areas = [np.empty((len(WAYS), 0)) for _ in masks]
     for start in range(0, len(names), step):
         block = np.asarray(columns[:, start : start + step], np.float64)
         present = ~np.isnan(block)
         rank = np.asarray(stats.rankdata(block, axis=0, nan_policy="omit"))
         even = np.stack([last_digit_is_even(column) for column in block.T], axis=1)
-        for place, (_, is_class) in enumerate(masks):
+        for place, is_class in enumerate(masks):
             of_block = _areas_by_way(rank, present, even, is_class)
             strongest = np.abs(of_block[[0, 2]] - 0.5).max(axis=0)
             for column in np.flatnonzero(strongest > least[place] - 0.5):
@@ -88,9 +87,9 @@ def revealing_columns(
                         of_block[way, column] = 0.5
             areas[place] = np.hstack([areas[place], of_block])
     findings = []
-    for (value, _), by_way, lowest in zip(masks, areas, least, strict=True):
+    for value, by_way, lowest in zip(labels.positives, areas, least, strict=True):
         for of_way, how in zip(by_way, WAYS, strict=True):
-            facts = {"how": how, "name": classes[value], "least": lowest}
+            facts = {"how": how, "name": labels.classes[value], "least": lowest}
             if measured:
                 facts["columns"] = len(names)
             findings += _revealing(of_way, names, facts)
@@ -120,26 +119,26 @@ def last_digit_is_even(values: Floats) -> Flags:
     return even
 
 
-def revealing_codes(
-    present: csr_array, names: Sequence[str], label: Ints, classes: Sequence[str], group: Words
-) -> list[Finding]:
+def revealing_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list[Finding]:
     """Find codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
 
     The rules are those of :func:`revealing_columns`. ``present`` is (example, code of ``names``),
     1 where the example has the code.
     """
-    place = np.unique(group, return_inverse=True)[1]
+    place = np.unique(labels.group, return_inverse=True)[1]
     of_group = csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
     people = np.diff((of_group @ present).tocsc().indptr).tolist()
     findings = []
-    for value, is_class in class_masks(label, classes):
+    for value in labels.positives:
+        is_class, name = labels.label == value, labels.classes[value]
         positives, negatives = (
             present[side].sum(axis=0, dtype=np.float64) / max(side.sum(), 1)
             for side in (is_class, ~is_class)
         )
-        least = least_area(is_class, group, len(names) * len(classes), REVEALING_CODE)
+        tests = len(names) * len(labels.classes)
+        least = least_area(is_class, labels.group, tests, REVEALING_CODE)
         areas = (1 + positives - negatives) / 2
-        facts = {"how": "its presence alone predicts", "name": classes[value], "least": least}
+        facts = {"how": "its presence alone predicts", "name": name, "least": least}
         findings += _revealing(areas, names, facts, people)
     return findings
 
@@ -160,13 +159,7 @@ def _revealing(
     return [Finding.suspected(check, codes=codes, **facts)] if codes else []
 
 
-def pure_codes(
-    present: csr_array,
-    names: Sequence[str],
-    label: Ints,
-    classes: Sequence[str],
-    group: NDArray[Any],
-) -> list[Finding]:
+def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list[Finding]:
     """Find codes that many of one class have and hardly anybody of the other.
 
     A code is reported where at least 90 % of those with it are of the class, at least 20 % of the
@@ -176,12 +169,12 @@ def pure_codes(
     where only half of the class has it. ``present`` is (example, code), not 0 where the example has
     the code; labels are 0 or 1.
     """
-    groups, place = np.unique(group, return_inverse=True)
+    groups, place = np.unique(labels.group, return_inverse=True)
     size = len(groups), len(place)
     member = csr_array((np.ones(len(place)), (place, np.arange(len(place)))), size)
     findings = []
-    for value, name in enumerate(classes):
-        sides = label == value, label != value
+    for value, name in enumerate(labels.classes):
+        sides = labels.label == value, labels.label != value
         having = [
             np.asarray(((member @ (present * side[:, None])) > 0).sum(axis=0)).ravel()
             for side in sides
@@ -214,7 +207,7 @@ def is_pure(of_class: Floats, of_rest: Floats, totals: Sequence[int]) -> Flags:
 
 
 def averaged_labels(
-    table: NDArray[np.floating], names: Sequence[str], label: Ints, classes: Sequence[str]
+    table: NDArray[np.floating], names: Sequence[str], labels: Labels
 ) -> list[Finding]:
     """Find numbers that were computed from the labels: the shares of a class in groups of rows.
 
@@ -224,7 +217,7 @@ def averaged_labels(
 
     ``table`` is (example, column), NaN where there is no value; labels are 0 or 1.
     """
-    codes = []
+    codes, label = [], labels.label
     for values, name in zip(table.T, names, strict=True):
         filled = np.isfinite(values)
         distinct, place, count = np.unique(values[filled], return_inverse=True, return_counts=True)
@@ -237,7 +230,7 @@ def averaged_labels(
         if too_exact(distinct[often], share, count[often]) * len(names) < STRICT_CHANCE:
             codes.append(Code(name, int(filled.sum())))
     check = "numbers computed from the labels"
-    return [Finding.suspected(check, codes=codes, name=classes[1])] if codes else []
+    return [Finding.suspected(check, codes=codes, name=labels.classes[1])] if codes else []
 
 
 def too_exact(value: Floats, share: Floats, count: Ints) -> float:
@@ -264,12 +257,6 @@ def area(label: Ints, score: NDArray[Any]) -> float:
     pairs = positives * (len(label) - positives)
     beaten = rank[label == 1].sum() - positives * (positives + 1) / 2
     return float(beaten / pairs) if pairs else 0.5
-
-
-def class_masks(label: Ints, classes: Sequence[str]) -> list[tuple[int, Flags]]:
-    """Return each class with its examples, to compare it with the rest; of two, the second."""
-    values = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
-    return [(value, label == value) for value in values]
 
 
 def least_area(

@@ -1,6 +1,6 @@
 """The input of an audit: a run, arrays, or tables and windows that others made."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,10 +35,33 @@ OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
 OfAll: TypeAlias = "Callable[[AuditInput], Iterator[Found]]"
 
 
-def too_few_groups(label: Ints, group: NDArray[Any]) -> bool:
-    """Return whether a class has too few groups to judge; labels are 0, 1 and so on."""
-    classes = range(int(label.max(initial=1)) + 1)
-    return min(len(np.unique(group[label == c])) for c in classes) < LEAST_GROUPS
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The class of each example, and its group (patient or recording): (example,)."""
+
+    label: Ints
+    classes: Sequence[str]
+    group: NDArray[Any]
+
+    def __getitem__(self, rows: NDArray[Any]) -> "Labels":
+        return Labels(self.label[rows], self.classes, self.group[rows])
+
+    @property
+    def few(self) -> bool:
+        """True if a class has too few groups to judge what predicts it."""
+        values = range(int(self.label.max(initial=1)) + 1)
+        counts = (len(np.unique(self.group[self.label == value])) for value in values)
+        return min(counts) < LEAST_GROUPS
+
+    @property
+    def positives(self) -> range:
+        """The classes to compare with the rest: of two, the second."""
+        n = len(self.classes)
+        return range(int(n == 2), n)  # noqa: PLR2004
+
+    def against_rest(self, value: int) -> "Labels":
+        """Return the labels of one class against the rest."""
+        return Labels((self.label == value).astype(np.int64), ("", self.classes[value]), self.group)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,14 +127,14 @@ class AuditInput:
         return next(iter(self.units.values()), np.arange(len(self.table)))
 
     @property
+    def labels(self) -> Labels:
+        """The labels of data of others, by patient or row."""
+        return Labels(np.asarray(self.label), self.classes, self.group)
+
+    @property
     def two_classes(self) -> bool:
         """True for two classes."""
         return self.label is not None and len(self.classes) == 2  # noqa: PLR2004
-
-    @property
-    def positives(self) -> range:
-        """The classes that are compared with the rest."""
-        return range(int(self.two_classes), len(self.classes))
 
     @property
     def rows(self) -> NDArray[np.floating]:
@@ -154,7 +177,7 @@ class AuditInput:
 
 def _has_groups(data: AuditInput) -> bool:
     """Return whether each class of others' data has enough groups to judge what predicts it."""
-    return data.of_run or data.label is None or not too_few_groups(data.label, data.group)
+    return data.of_run or data.label is None or not data.labels.few
 
 
 NEEDS: Mapping[str, tuple[Callable[[AuditInput], bool], str]] = {

@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, hstack
 
 from sequela.audit.columns import (
     REVEALING_AUROC,
     REVEALING_VALUE,
     area,
-    class_masks,
     is_pure,
     least_area,
 )
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import Floats, Ints, Words, too_few_groups
+from sequela.audit.input import Floats, Ints, Labels, Words
 
 FOLDS = 5
 """Folds in which a small model is evaluated."""
@@ -45,7 +43,6 @@ _OF_ARTEFACT = 0.95  # AUROC from which an artefact alone is reported
 _OF_SIGNAL = 0.8  # AUROC of all statistics, from which an artefact may outweigh the others
 _WEAK = 0.7  # AUROC of the strongest artefact, below which no model of all statistics is fitted
 
-Groups = NDArray[Any]
 Table = Floats | csr_array
 Model = Literal["tree", "logistic"]
 
@@ -56,7 +53,7 @@ def at_most(rows: Ints, most: int = 10_000) -> Ints:
 
 
 def model_auroc(
-    table: Table, label: Ints, group: Groups, *, least: float, model: Model = "tree"
+    table: Table, labels: Labels, *, least: float, model: Model = "tree"
 ) -> float | None:
     """Measure how well a small model separates the classes, if better than a bound.
 
@@ -65,19 +62,19 @@ def model_auroc(
     as few groups is not), or a class has fewer than ten groups.
     """
     if len(rows := at_most(np.arange(table.shape[0]))) < table.shape[0]:
-        table, label, group = table[rows], label[rows], group[rows]
-    if too_few_groups(label, group) or not table.shape[1]:
+        table, labels = table[rows], labels[rows]
+    if labels.few or not table.shape[1]:
         return None
-    score = cross_predictions(table, label, folds(label, group), _model(model))
-    auroc = area(label, score)
-    bound = least_area(label == 1, group.astype(np.str_), 1, least)
+    score = cross_predictions(table, labels.label, folds(labels), _model(model))
+    auroc = area(labels.label, score)
+    bound = least_area(labels.label == 1, labels.group, 1, least)
     return auroc if auroc > bound else None
 
 
-def folds(label: Ints, group: Groups) -> Ints:
+def folds(labels: Labels) -> Ints:
     """Assign each example to a fold: groups stay whole, and the second class is spread evenly."""
-    _, place = np.unique(group, return_inverse=True)
-    positive = np.bincount(place, label) > 0
+    _, place = np.unique(labels.group, return_inverse=True)
+    positive = np.bincount(place, labels.label) > 0
     shuffled = np.random.default_rng(0).permutation(len(positive))
     order = shuffled[np.argsort(positive[shuffled], kind="stable")]
     fold = np.empty(len(order), np.int64)
@@ -94,9 +91,9 @@ def _model(name: Model, strength: float = 1) -> Any:
     return LogisticRegression(C=strength, solver="liblinear")
 
 
-def out_of_fold(table: Table, label: Ints, group: Groups) -> Floats:
+def out_of_fold(table: Table, labels: Labels) -> Floats:
     """Return the probability of class 1 by a logistic regression, in folds by group: (example,)."""
-    return cross_predictions(table, label, folds(label, group), _model("logistic"))
+    return cross_predictions(table, labels.label, folds(labels), _model("logistic"))
 
 
 def cross_predictions(table: Table, label: Ints, fold: Ints, model: Any) -> Floats:
@@ -138,12 +135,7 @@ def binned(table: Floats) -> tuple[csr_array, Ints]:
 
 
 def revealing_inputs(
-    table: csr_array,
-    names: Words,
-    families: Words,
-    label: Ints,
-    classes: Sequence[str],
-    group: Groups,
+    table: csr_array, names: Words, families: Words, labels: Labels
 ) -> list[Finding]:
     """Find inputs that predict the outcome together, and one that outweighs all others.
 
@@ -156,40 +148,38 @@ def revealing_inputs(
     Columns are codes, and numbers as :func:`binned` codes them; ``names`` and ``families`` are of
     each column. Labels are 0 or 1.
     """
-    if not table.shape[1] or too_few_groups(label, group):
+    if not table.shape[1] or labels.few:
         return []
-    fold, model = folds(label, group), _model("logistic", 0.03)
-    score = cross_predictions(table, label, fold, model)
-    auroc, name = area(label, score), classes[1]
+    fold, label = folds(labels), labels.label
+    score = cross_predictions(table, label, fold, _model("logistic", 0.03))
+    auroc = area(label, score)
     bounds = (REVEALING_AUROC, REVEALING_VALUE)
-    together, outweighs = (least_area(label == 1, group.astype(np.str_), 1, b) for b in bounds)
+    together, outweighs = (least_area(label == 1, labels.group, 1, bound) for bound in bounds)
     findings, how = [], ""
-    if auroc > together or top_is_pure(score, label, group):
+    if auroc > together or top_is_pure(score, labels):
         how = "codes and values together predict"
-    elif top_is_pure(highest := strongest_share(table, label, fold), label, group):
+    elif top_is_pure(highest := strongest_share(table, label, fold), labels):
         how = "many codes of few, each almost only in one class, together predict"
         auroc = area(label, highest)
     if how:
-        check = "inputs that tell the outcome"
+        check, name = "inputs that tell the outcome", labels.classes[1]
         findings.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     levels = ((names, outweighs), (families, together))
-    return findings + _outweighing(table, levels, LOSS, label, name, group)
+    return findings + _outweighing(table, levels, LOSS, labels)
 
 
 def _outweighing(
     table: csr_array,
     levels: Sequence[tuple[Words, float]],
     least_loss: float,
-    label: Ints,
-    name: str,
-    group: Groups,
+    labels: Labels,
 ) -> list[Finding]:
     """Find an input or family without which a model loses much of its AUROC.
 
     Each of ``levels`` is the input, or the family, of each column, and the AUROC from which one of
     them is left out.
     """
-    fold, model = folds(label, group), _model("logistic", 0.03)
+    label, fold, model = labels.label, folds(labels), _model("logistic", 0.03)
     score = cross_predictions(table, label, fold, model)
     auroc = area(label, score)
     for of_column, least in levels:
@@ -198,12 +188,12 @@ def _outweighing(
         largest = _largest_part(table, of_column, label, model)
         rest = csr_array(table[:, np.flatnonzero(of_column != largest)])
         without = cross_predictions(rest, label, fold, model)
-        low, high = _difference(score, without, label, group)
+        low, high = _difference(score, without, labels)
         if low > least_loss:
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
-            codes = (Code(str(largest), len(np.unique(group[having]))),)
-            facts: dict[str, Any] = {"name": name, "auroc": auroc, "low": low, "high": high}
-            facts["without"] = area(label, without)
+            codes = (Code(str(largest), len(np.unique(labels.group[having]))),)
+            facts: dict[str, Any] = {"name": labels.classes[1], "auroc": auroc}
+            facts |= {"low": low, "high": high, "without": area(label, without)}
             return [Finding.suspected("an input that outweighs the others", codes=codes, **facts)]
     return []
 
@@ -219,15 +209,16 @@ def strongest_share(table: csr_array, label: Ints, fold: Ints) -> Floats:
     return score
 
 
-def top_is_pure(score: Floats, label: Ints, group: Groups) -> bool:
+def top_is_pure(score: Floats, labels: Labels) -> bool:
     """Test whether the highest scores find many of the rarer class, and hardly anybody else.
 
     Each cut of the scores is judged as a code would be: those above it have the code.
     """
+    label = labels.label
     if label.mean() > 0.5:  # noqa: PLR2004 - most of the more frequent class is easily found
         return False
     order = np.argsort(-score, kind="stable")
-    _, place = np.unique(group, return_inverse=True)
+    _, place = np.unique(labels.group, return_inverse=True)
     key = place[order] * 2 + label[order]
     first = np.zeros(len(key), np.bool_)
     first[np.unique(key, return_index=True)[1]] = True
@@ -246,12 +237,12 @@ def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -
     return str(names[np.argmax(part)])
 
 
-def _difference(score: Floats, without: Floats, label: Ints, group: Groups) -> tuple[float, float]:
+def _difference(score: Floats, without: Floats, labels: Labels) -> tuple[float, float]:
     """Return a 95 % interval of the difference of two AUROCs; groups are resampled."""
-    _, place = np.unique(group, return_inverse=True)
+    label, (_, place) = labels.label, np.unique(labels.group, return_inverse=True)
     rng, n = np.random.default_rng(0), int(place.max()) + 1
-    drawn = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(_RESAMPLES))
-    weight = np.stack([counts[place] for counts in drawn], axis=1)  # (example, resample)
+    samples = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(_RESAMPLES))
+    weight = np.stack([counts[place] for counts in samples], axis=1)  # (example, resample)
     differences = _areas(score, label, weight) - _areas(without, label, weight)
     low, high = np.nanquantile(differences, (0.025, 0.975)).tolist()
     return low, high
@@ -270,7 +261,7 @@ def _areas(score: Floats, label: Ints, weight: Ints) -> Floats:
 
 
 def revealing_statistics(
-    statistics: Mapping[tuple[str, str], Floats], label: Ints, classes: Sequence[str], group: Groups
+    statistics: Mapping[tuple[str, str], Floats], labels: Labels
 ) -> list[Finding]:
     """Find artefacts of a signal, or the amplitude of one channel, that tell the class.
 
@@ -294,15 +285,15 @@ def revealing_statistics(
     )
     judged = np.unique(kinds[(artefacts != "") | (amplitudes != "")]).tolist()
     findings = []
-    for value, is_class in class_masks(label, classes):
-        binary, name = is_class.astype(np.int64), classes[value]
-        if too_few_groups(binary, group):
+    tables_of = {kind: csr_array(table[:, np.flatnonzero(kinds == kind)]) for kind in judged}
+    for binary in map(labels.against_rest, labels.positives):
+        if binary.few:
             continue
+        label, fold, name = binary.label, folds(binary), binary.classes[1]
         least, most = (
-            least_area(is_class, group.astype(np.str_), 5, bound)
-            for bound in (_OF_SIGNAL, _OF_ARTEFACT)
+            least_area(label == 1, binary.group, 5, bound) for bound in (_OF_SIGNAL, _OF_ARTEFACT)
         )
-        areas = _areas_by_kind(table, kinds, judged, binary, folds(binary, group))
+        areas = {k: area(label, strongest_share(t, label, fold)) for k, t in tables_of.items()}
         for kind, auroc in areas.items():
             if kind in ARTEFACTS and auroc > most:
                 check, how = "inputs that tell the outcome", f"the {kind} alone predicts"
@@ -310,13 +301,5 @@ def revealing_statistics(
                 findings.append(Finding.suspected(check, "signal", **facts))
         if max(areas.values(), default=0.0) >= _WEAK:
             levels = [(artefacts, least), (amplitudes, most)]
-            findings += _outweighing(table, levels, LOSS_OF_SIGNALS, binary, name, group)
+            findings += _outweighing(table, levels, LOSS_OF_SIGNALS, binary)
     return findings
-
-
-def _areas_by_kind(
-    table: csr_array, kinds: Words, judged: Sequence[str], label: Ints, fold: Ints
-) -> dict[str, float]:
-    """Compute the out-of-fold AUROC of each kind of statistic."""
-    of_kind = {k: csr_array(table[:, np.flatnonzero(kinds == k)]) for k in judged}
-    return {k: area(label, strongest_share(t, label, fold)) for k, t in of_kind.items()}

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from sequela.audit.columns import revealing_columns, spaced_by_class
 from sequela.audit.finding import Finding
-from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Rows
+from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Labels, Rows
 from sequela.audit.overlaps import Selection, identical_rows, near_identical_rows
 from sequela.audit.small_models import revealing_statistics
 from sequela.signals.statistics import statistics
@@ -51,26 +51,26 @@ def between_parts(signal: NDArray[Any], parts: Rows, group: NDArray[Any]) -> lis
 
 def by_class(
     signal: NDArray[Any],
-    label: Ints,
-    classes: Sequence[str],
-    recording: NDArray[Any],
-    independent: NDArray[Any],
+    recordings: Labels,
+    people: Labels,
     sfreq: float | None = None,
     channels: Sequence[str] = (),
 ) -> list[Finding]:
-    """Find samples that alone reveal the class, and traces of devices and programs that do."""
+    """Find samples that alone reveal the class, and traces of devices and programs that do.
+
+    Both labels have the same classes, and recordings or people as groups.
+    """
     _, n_chans, n_times = signal.shape
-    samples = signal.reshape(len(signal), -1)
-    judged = spaced_by_class(label, len(classes))
-    selection = Selection(samples, judged)
+    samples, classes = signal.reshape(len(signal), -1), len(people.classes)
+    judged = spaced_by_class(people.label, classes)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     most = max(_FEWEST, min(_MEASURED, _SAMPLES // (n_chans * n_times)))
-    rows = spaced_by_class(label, len(classes), most)
+    rows = spaced_by_class(people.label, classes, most)
     channels = channels or [f"channel {n + 1}" for n in range(n_chans)]
     measured = statistics(signal, rows, sfreq, channels)
     return [
-        *revealing_columns(selection, names, label[judged], classes, recording[judged]),
-        *revealing_statistics(measured, label[rows], classes, independent[rows]),
+        *revealing_columns(Selection(samples, judged), names, recordings[judged]),
+        *revealing_statistics(measured, people[rows]),
     ]
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sequela.audit.check import run_checks
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import CHANCE, AuditInput, Floats, Ints
+from sequela.audit.input import CHANCE, AuditInput, Floats, Ints, Labels
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
@@ -254,7 +254,8 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         return
     from sequela.audit.small_models import model_auroc  # takes long to load, and is seldom needed
 
-    auroc = model_auroc(columns, label, rows["subject_id"], least=REVEALING_TIMES)
+    labels = Labels(label, task.outcome.classes, rows["subject_id"])
+    auroc = model_auroc(columns, labels, least=REVEALING_TIMES)
     if auroc is None:
         return
     negative, positive = task.outcome.classes

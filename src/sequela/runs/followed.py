@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.audit import small_models
 from sequela.audit.finding import Finding
-from sequela.audit.input import AuditInput
+from sequela.audit.input import AuditInput, Labels
 from sequela.evaluation.survival import TimesToEvent, concordance
 from sequela.models.reference import Times
 from sequela.sequences.flat import Sequences
@@ -67,7 +67,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     own = np.nan_to_num(np.column_stack([form_of(sequences)[rows], static_table(sequences)[rows]]))
     own = (own - own.mean(axis=0)) / np.where(own.std(axis=0) > 0, own.std(axis=0), 1)
     table = csr_array(hstack([bag_of_codes(sequences, rows, "presence"), csr_array(own)], "csr"))
-    risk = small_models.out_of_fold(table, label, subject)
+    risk = small_models.out_of_fold(table, Labels(label, (), subject))
     group = np.unique(subject, return_inverse=True)[1]
     ends = TimesToEvent(time, ended.astype(np.int64), group)
     index = float(concordance(ends, risk).estimate)

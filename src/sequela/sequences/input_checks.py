@@ -8,7 +8,7 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.audit import cells, columns, overlaps, small_models, windows
 from sequela.audit.finding import Finding
-from sequela.audit.input import AuditInput, Floats, Ints
+from sequela.audit.input import AuditInput, Floats, Ints, Labels
 from sequela.datasets.codes import family_of
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
@@ -43,15 +43,12 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
     segments, (parts,) = cast("Segments", data.segments), data.splits
     starts, beginnings = first_minutes(segments)
     if segments not in _IN_ANY_SPLIT:
-        revealing = windows.by_class(
-            segments.signal,
-            segments.label,
-            segments.classes,
-            segments.recording_id,
-            segments.independent,
-            segments.sfreq,
-            segments.channels or (),
+        recordings, people = (
+            Labels(segments.label, segments.classes, ids)
+            for ids in (segments.recording_id, segments.independent)
         )
+        form = segments.sfreq, segments.channels or ()
+        revealing = windows.by_class(segments.signal, recordings, people, *form)
         _IN_ANY_SPLIT[segments] = revealing, simultaneous.pairs(beginnings, segments.sfreq)
     revealing, pairs = _IN_ANY_SPLIT[segments]
     part = np.full(len(segments), "", dtype="<U8")
@@ -74,32 +71,31 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
 def find_in_sequences(data: AuditInput) -> list[Finding]:
     """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps."""
     sequences: Sequences = data.records
-    (parts,), classes = data.splits, data.classes
+    (parts,) = data.splits
     everybody = np.arange(len(sequences))
     in_test = np.isin(everybody, parts["held_out"])
-    label, subject = sequences.label.astype(np.int64), sequences.subject_id.astype(np.str_)
+    label = sequences.label.astype(np.int64)
+    labels = Labels(label, data.classes, sequences.subject_id)
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     in_vocabulary = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
     values, bound = summary_table(sequences, everybody), columns.REVEALING_VALUE
     judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
-    spaced = columns.spaced_by_class(label, len(classes))
+    spaced = columns.spaced_by_class(label, len(data.classes))
     return [
         *overlaps.identical_records({name: in_vocabulary[rows] for name, rows in parts.items()}),
-        *columns.revealing_codes(present, names, label, classes, subject),
+        *columns.revealing_codes(present, names, labels),
         *columns.revealing_columns(
-            values, summary_names(sequences), label, classes, subject, bound=bound, measured=True
+            values, summary_names(sequences), labels, bound=bound, measured=True
         ),
-        *columns.pure_codes(present, names, label, classes, subject),
-        *_revealing_models(sequences, present, judged, classes),
-        *_revealing_together(sequences, present, values, small_models.at_most(judged), classes),
-        *columns.averaged_labels(last, sequences.channel_names, label, classes),
+        *columns.pure_codes(present, names, labels),
+        *_revealing_models(sequences, present, labels, judged),
+        *_revealing_together(sequences, present, values, labels, small_models.at_most(judged)),
+        *columns.averaged_labels(last, sequences.channel_names, labels),
         *cells.by_class(
             np.asarray(last[spaced], np.float64),
             sequences.channel_names,
-            label[spaced],
-            classes,
-            subject[spaced],
+            labels[spaced],
             tested=in_test[spaced],
         ),
         *_foreign_codes(sequences, parts["train"]),
@@ -136,15 +132,14 @@ def models_of_records(
 
 
 def _revealing_models(
-    sequences: Sequences, present: csr_array, rows: Ints, classes: tuple[str, ...]
+    sequences: Sequences, present: csr_array, labels: Labels, rows: Ints
 ) -> list[Finding]:
     """Report small models that predict the outcome, cross-validated by subject."""
-    label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     findings = []
     for how, table, model, least in models_of_records(sequences, present, rows):
-        auroc = small_models.model_auroc(table, label, subject, least=least, model=model)
+        auroc = small_models.model_auroc(table, labels[rows], least=least, model=model)
         if auroc is not None:
-            check, name = "inputs that tell the outcome", classes[1]
+            check, name = "inputs that tell the outcome", labels.classes[1]
             findings.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
     return findings
 
@@ -153,8 +148,8 @@ def _revealing_together(
     sequences: Sequences,
     present: csr_array,
     values: SparseTable,
+    labels: Labels,
     rows: Ints,
-    classes: tuple[str, ...],
 ) -> list[Finding]:
     """Report codes and values that predict the outcome together, and one that outweighs others.
 
@@ -166,10 +161,9 @@ def _revealing_together(
     bins, column = small_models.binned(numbers[:, :, :_OF_VALUES].reshape(len(rows), -1))
     channels = np.array(sequences.channel_names, np.str_)[column // _OF_VALUES]
     names = np.concatenate([np.array(sequences.vocabulary, np.str_)[codes], channels])
-    label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
-    both = csr_array(hstack([present[:, codes], bins], format="csr"))
+    table = csr_array(hstack([present[:, codes], bins], format="csr"))
     families = np.array([family_of(name).name for name in names.tolist()], np.str_)
-    return small_models.revealing_inputs(both, names, families, label, classes, subject)
+    return small_models.revealing_inputs(table, names, families, labels[rows])
 
 
 def form_of(sequences: Sequences) -> Floats:

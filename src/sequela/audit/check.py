@@ -7,11 +7,11 @@ package declares its own in ``checks.toml`` and adds them as a plugin does.
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from sequela.errors import SettingError
 from sequela.registry import Registry
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 IGNORED = "left out with --ignore"
 """The reason why a check with an ignored code was not made."""
-Design = Literal["", "task", "rows"]
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """The AUROC of a baseline model with a problem, without it, and the difference's interval."""
 
     auroc: float
@@ -39,23 +37,20 @@ Measured: TypeAlias = "tuple[Finding, Effect | None]"
 Found: TypeAlias = "Finding | Measured"
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """A function that looks for leaks in inputs of one form.
 
-    Attributes:
-        title: What it looks for, in words; ``{unit}`` is the kind of unit of the input.
-        find: The function, from an input to findings, or its place, ``module:function``, which is
-            imported when an input has what the function needs.
-        needs: What it reads of an input: keys of :data:`sequela.audit.input.NEEDS`.
+    The ``title`` says what it looks for; ``{unit}`` is the kind of unit of the input. ``find``
+    yields findings of an input; it may be a place, ``module:function``, which is imported for an
+    input that has what the function ``needs``: keys of :data:`sequela.audit.input.NEEDS`.
     """
 
     title: str
     find: "str | Callable[[AuditInput], Iterable[Found]]"
     needs: tuple[str, ...] = ()
 
-    def run(self, data: "AuditInput") -> "Iterable[Measured]":
-        """Return the findings in an input, each with its measured effect, if it has one."""
+    def run(self, data: "AuditInput") -> Iterator[Measured]:
+        """Yield the findings in an input, each with its measured effect, if it has one."""
         find = self.find
         if isinstance(find, str):
             module, _, function = find.partition(":")
@@ -87,11 +82,11 @@ class Check:
     searches: tuple[Search, ...] = ()
     missing: str = ""
     reference: str = ""
-    by_design: Design = ""
+    by_design: Literal["", "task", "rows"] = ""
 
 
 def _check_new(code: str, check: Check) -> None:
-    if code in CHECKS or check.name in {known.name for known in CHECKS.values()}:
+    if code in CHECKS or any(check.name == registered.name for registered in CHECKS.values()):
         raise SettingError(
             f"a check '{code}' or '{check.name}' is registered already: choose another code and "
             "name"
@@ -106,10 +101,10 @@ def _check_new(code: str, check: Check) -> None:
 CHECKS: Registry[Check] = Registry("check", Check, _check_new)
 """All checks by code; :func:`sequela.register.check` adds others."""
 _UNKNOWN = Check(
-    "",
-    "",
-    "a check of a plugin that is not loaded reports something",
-    "name the plugin in SEQUELA_PLUGINS to read the sentence",
+    code="",
+    name="",
+    what="a check of a plugin that is not loaded reports something",
+    remedy="name the plugin in SEQUELA_PLUGINS to read the sentence",
 )
 
 
@@ -118,8 +113,7 @@ def check_named(name: str) -> Check:
     return next((check for check in CHECKS.values() if check.name == name), _UNKNOWN)
 
 
-@dataclass(frozen=True)
-class Unchecked:
+class Unchecked(NamedTuple):
     """A check that was not made, and the reason."""
 
     code: str
@@ -127,11 +121,10 @@ class Unchecked:
     reason: str
 
 
-@dataclass(frozen=True)
-class AuditOutcome:
-    """What an audit found, what it looked for, and what it did not check."""
+class AuditOutcome(NamedTuple):
+    """The findings of an audit, what it looked for in words, and what it did not check."""
 
-    found: tuple[Measured, ...]
+    findings: tuple[Measured, ...]
     titles: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
 
@@ -142,56 +135,43 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
     Raises:
         UnknownNameError: If no check has an ignored code.
     """
-    wanted = {*CHECKS} - {CHECKS.lookup(code).code for code in ignored}
-    names = {CHECKS[code].name for code in wanted}
-    searches = dict.fromkeys(SEARCHES.values())
-    searches |= dict.fromkeys(search for check in CHECKS.values() for search in check.searches)
-    serving = {search for code in wanted for search in CHECKS[code].searches}
-    fitting = [s for s in searches if s in serving and not data.lacking.keys() & {*s.needs}]
-    found: list[Measured] = [(finding, None) for finding in data.selected or ()]
-    for search in fitting:
+    left_out = [CHECKS.lookup(code).code for code in ignored]
+    checks = [check for code, check in CHECKS.items() if code not in left_out]
+    names, fitting = {check.name for check in checks}, list[Search]()
+    unchecked = [Unchecked(code, CHECKS[code].name, IGNORED) for code in left_out]
+    for check in checks:
+        fitting += [s for s in check.searches if data.lacking.keys().isdisjoint(s.needs)]
+        if not {*fitting} & {*check.searches}:
+            # The search of which most needs are met is the one for inputs of this form.
+            nearest = max(check.searches, key=lambda s: len({*s.needs} - data.lacking.keys()))
+            lacking = next(need for need in nearest.needs if need in data.lacking)
+            unchecked.append(Unchecked(check.code, check.name, data.lacking[lacking]))
+    searches = [s for s in SEARCHES.values() if s in fitting]
+    searches += [s for s in dict.fromkeys(fitting) if s not in searches]
+    findings: list[Measured] = [(finding, None) for finding in data.selected or ()]
+    for search in searches:
         # Events are searched when the examples of a run are selected, and everything else later.
         if ("events" in search.needs) == (data.events is not None):
-            found += search.run(data)
+            findings += search.run(data)
     unit = next(iter(data.units), "row")
-    titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in fitting)
-    return AuditOutcome(
-        tuple(pair for pair in found if pair[0].check in names),
-        tuple(titles),
-        tuple(_unchecked(data, wanted, {*fitting})),
-    )
-
-
-def _unchecked(data: "AuditInput", wanted: set[str], run: set[Search]) -> Iterable[Unchecked]:
-    """Yield the checks that no search was run for."""
-    for code, check in CHECKS.items():
-        if code not in wanted:
-            yield Unchecked(code, check.name, IGNORED)
-        elif run.isdisjoint(check.searches):
-            # The search of which most needs are met is the one for inputs of this form.
-            met = [sum(need not in data.lacking for need in s.needs) for s in check.searches]
-            nearest = check.searches[met.index(max(met))]
-            first = next(need for need in nearest.needs if need in data.lacking)
-            yield Unchecked(code, check.name, data.lacking[first])
+    titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in searches)
+    reported = tuple(pair for pair in findings if pair[0].check in names)
+    return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
 
 
 def _declared() -> dict[str, Search]:
     """Add the checks of the package, and return its searches in the order in which they run."""
-    text = Path(__file__).with_name("checks.toml").read_text("utf-8")
-    declared = tomllib.loads(text)
-    searches, codes = dict[str, Search](), dict[str, list[str]]()
-    for key, entry in declared["searches"].items():
-        codes[key] = entry.pop("reports")
-        searches[key] = Search(entry["title"], entry["find"], tuple(entry["needs"]))
-    designs = {
-        code: design for design in declared["by_design"] for code in declared["by_design"][design]
+    declared = tomllib.loads(Path(__file__).with_name("checks.toml").read_text("utf-8"))
+    codes = {key: entry.pop("reports") for key, entry in declared["searches"].items()}
+    searches = {
+        key: Search(entry["title"], entry["find"], tuple(entry["needs"]))
+        for key, entry in declared["searches"].items()
     }
     for heading, sentences in declared["checks"].items():
         code, _, name = heading.partition(" ")
         reporting = tuple(searches[key] for key in searches if code in codes[key])
-        design = designs.get(code, "")
-        check = Check(code, name, searches=reporting, by_design=design, **sentences)
-        CHECKS.add(check, code)
+        design = next((d for d, of in declared["by_design"].items() if code in of), "")
+        CHECKS.add(Check(code, name, searches=reporting, by_design=design, **sentences), code)
     return searches
 
 

@@ -32,7 +32,6 @@ Words = NDArray[np.str_]
 Rows = Mapping[str, Ints]
 """The rows of each part."""
 OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
-OfAll: TypeAlias = "Callable[[AuditInput], Iterator[Found]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,96 +143,75 @@ class AuditInput:
     @cached_property
     def lacking(self) -> dict[str, str]:
         """What searches may need and this input does not have, with the reason in words."""
-        known = "column of the patient"
-        if self.signals is not None:
-            known = "array of the patient or recording"
         unit = next(iter(self.units), "row")
+        column = "column of the patient"
+        if self.signals is not None:
+            column = "array of the patient or recording"
         return {
-            need: reason.format(known=known, unit=unit)
-            for need, (is_met, reason) in NEEDS.items()
-            if not is_met(self)
+            need: reason.format(column=column, unit=unit)
+            for need, (has, reason) in NEEDS.items()
+            if not has(self)
         }
 
     def open_points(self) -> Iterator[str]:
         """Yield what a user could add to the data of others, by what is not checked without it."""
         yield from self.open_questions
-        if self.of_run:
-            return
-        topics = {"split": "leaks from one part into another"}
-        if self.splits:
-            several = self.signals is not None
-            topics = {"units": f"patients {'or recordings ' if several else ''}in two parts"}
-        topics |= {"columns": "copies and columns", "time": "times after the prediction"}
-        labelled = {"label": "what gives the label", "groups": "what gives the label"}
-        yield from (
-            f"{topic}: {self.lacking[n]}" for n, topic in topics.items() if n in self.lacking
-        )
-        if len(self.splits) > MOST_SPLITS:
-            yield f"splits after the first {MOST_SPLITS}"
-        yield from (
-            f"{topic}: {self.lacking[n]}" for n, topic in labelled.items() if n in self.lacking
-        )
-
-
-def _has_groups(data: AuditInput) -> bool:
-    """Return whether each class of others' data has enough groups to judge what predicts it."""
-    return data.of_run or data.label is None or not data.labels.few
+        several = "patients" if self.signals is None else "patients or recordings"
+        for need, topic in (
+            ("split", "leaks from one part into another"),
+            ("units", f"{several} in two parts"),
+            ("columns", "copies and columns"),
+            ("time", "times after the prediction"),
+            ("label", "what gives the label"),
+            ("groups", "what gives the label"),
+        ):
+            if need == "label" and len(self.splits) > MOST_SPLITS:
+                yield f"splits after the first {MOST_SPLITS}"
+            if need in self.lacking and (need != "units" or self.splits):
+                yield f"{topic}: {self.lacking[need]}"
 
 
 NEEDS: Mapping[str, tuple[Callable[[AuditInput], bool], str]] = {
     "events": (
-        lambda data: data.events is not None or data.selected is not None,
+        lambda d: d.events is not None or d.selected is not None,
         "there are no hospital events with a task or label file",
     ),
-    "segments": (lambda data: data.segments is not None, "not a run or folder of recordings"),
-    "records": (lambda data: data.records is not None, "not a run or folder of hospital records"),
+    "segments": (lambda d: d.segments is not None, "not a run or folder of recordings"),
+    "records": (lambda d: d.records is not None, "not a run or folder of hospital records"),
     "times to an event": (
-        lambda data: data.times_to_event is not None,
-        "the outcome is not the time to an event",
+        lambda d: d.times_to_event is not None, "the outcome is not the time to an event"
     ),
     "content": (
-        lambda data: data.content is not None,
-        "only the units of a run or folder are recognised by their content",
+        lambda d: d.content is not None, "units are recognised by their content in runs and folders"
     ),
     "others' data": (
-        lambda data: not data.of_run and data.events is None,
-        "only looked for in data that others prepared",
+        lambda d: not d.of_run and d.events is None, "looked for in data that others prepared"
     ),
-    "split": (
-        lambda data: bool(data.splits),
-        "no split is known; name its column with --split",
-    ),
-    "no split": (lambda data: not data.splits, "a split is known, so the parts are compared"),
-    "units": (lambda data: bool(data.units), "no {known} is known, name it with --group"),
-    "columns": (
-        lambda data: bool(data.names),
-        "there are no columns but those named above",
-    ),
-    "no signals": (lambda data: data.signals is None, "the data are windows of signals"),
-    "signals": (lambda data: data.signals is not None, "the data are not windows of signals"),
+    "split": (lambda d: bool(d.splits), "no split is known; name its column with --split"),
+    "no split": (lambda d: not d.splits, "a split is known, so the parts are compared"),
+    "units": (lambda d: bool(d.units), "no {column} is known, name it with --group"),
+    "columns": (lambda d: bool(d.names), "there are no columns but those named above"),
+    "no signals": (lambda d: d.signals is None, "the data are windows of signals"),
+    "signals": (lambda d: d.signals is not None, "the data are not windows of signals"),
     "time": (
-        lambda data: data.time is not None,
-        "no time of the prediction is known, name it with --time",
+        lambda d: d.time is not None, "no time of the prediction is known, name it with --time"
     ),
-    "other times": (lambda data: len(data.times) > 1, "no other column has times"),
-    "label": (
-        lambda data: data.label is not None,
-        "no label is known; name its column with --label",
+    "other times": (lambda d: len(d.times) > 1, "no other column has times"),
+    "label": (lambda d: d.label is not None, "no label is known; name its column with --label"),
+    "groups": (
+        lambda d: d.of_run or d.label is None or not d.labels.few,
+        f"a class has fewer than {LEAST_GROUPS} {{unit}}s",
     ),
-    "groups": (_has_groups, f"a class has fewer than {LEAST_GROUPS} {{unit}}s"),
-    "two classes": (lambda data: data.two_classes, "the label does not have two classes"),
-    "ids": (lambda data: bool(data.identifiers), "no column identifies rows"),
-    "ids or times": (
-        lambda data: bool(data.identifiers or data.times),
-        "no column has ids or times",
-    ),
-    "predictions": (lambda data: data.score is not None, "there are no predictions"),
-    "results": (lambda data: bool(data.stated), "there are no stated results"),
-}
-"""What searches may need of an input: whether it has it, and the reason why it is not searched."""
+    "two classes": (lambda d: d.two_classes, "the label does not have two classes"),
+    "ids": (lambda d: bool(d.identifiers), "no column identifies rows"),
+    "ids or times": (lambda d: bool(d.identifiers or d.times), "no column has ids or times"),
+    "predictions": (lambda d: d.score is not None, "there are no predictions"),
+    "results": (lambda d: bool(d.stated), "there are no stated results"),
+}  # fmt: skip
+"""What searches may need: whether an input has it, and the reason why it is not searched."""
 
 
-def in_each_split(find: OfSplit) -> OfAll:
+def in_each_split(find: OfSplit) -> "Callable[[AuditInput], Iterator[Found]]":
     """Make a search of the first splits of a cross-validation from the search of one split.
 
     Findings that several splits share are yielded once.

@@ -167,7 +167,7 @@ class OpenEvents:
 
 def check_events(opened: OpenEvents) -> tuple[Finding, ...]:
     """Run the checks on the events from which a cohort is selected."""
-    return tuple(finding for finding, _ in run_checks(AuditInput(events=opened)).found)
+    return tuple(finding for finding, _ in run_checks(AuditInput(events=opened)).findings)
 
 
 def find_in_events(data: AuditInput) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def audit(data: Examples) -> list[Finding]:
     class. Scaling and vocabulary must come from the training set, and inputs must be available at
     prediction time.
     """
-    return [finding for finding, _ in check_examples(data).found]
+    return [finding for finding, _ in check_examples(data).findings]
 
 
 def check_examples(data: Examples, ignored: Sequence[str] = ()) -> AuditOutcome:

@@ -346,7 +346,7 @@ def _metrics(
 def looked(data: Examples) -> dict[str, object]:
     """Run the leak audit on the data of a run, and return its checks and findings."""
     outcome = audit_once(data)
-    findings = [asdict(finding) for finding, _ in outcome.found]
+    findings = [asdict(finding) for finding, _ in outcome.findings]
     return {
         "looked_for": ", ".join(outcome.titles),
         "leaks": [finding for finding in findings if finding["severity"] == "leak"],

@@ -1,7 +1,7 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Audit:
                 "code": check.code,
                 **words,
                 "evidence": {n: c for n, c in finding.counts.items() if not 0 < c < smallest},
-                "effect": None if effect is None else asdict(effect),
+                "effect": effect and effect._asdict(),
                 "reference": check.reference,
             }
         return [*findings.values()]
@@ -127,7 +127,7 @@ class Audit:
             "inputs": [asdict(each) for each in self.inputs],
             "checks": [*self.titles],
             "not_checked": self.not_checked,
-            "unchecked": [asdict(each) for each in self.unchecked],
+            "unchecked": [check._asdict() for check in self.unchecked],
             "findings": self.findings,
         }
         if self.looked_for:
@@ -240,7 +240,7 @@ def _audit_files(
 
 def _audited(inputs: tuple[NamedInput, ...], outcome: AuditOutcome, **more: Any) -> Audit:
     """Return the result of an audit, leaks first."""
-    found = sorted(outcome.found, key=lambda pair: pair[0].severity != "leak")
+    found = sorted(outcome.findings, key=lambda pair: pair[0].severity != "leak")
     return Audit(inputs, tuple(found), outcome.titles, outcome.unchecked, **more)
 
 
@@ -260,9 +260,9 @@ def audit_run(path: Path, root: Path | None = None, ignored: Sequence[str] = ())
         for folder in run.runs:
             data = load_again(folder, root, work)
             outcome = check_examples(data, ignored)
-            found += outcome.found
+            found += outcome.findings
     planned = Leaks.of(run).planned
-    return _audited_examples(path, data, replace(outcome, found=tuple(found)), planned=planned)
+    return _audited_examples(path, data, outcome._replace(findings=tuple(found)), planned=planned)
 
 
 def audit_folder(

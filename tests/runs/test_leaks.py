@@ -51,7 +51,7 @@ class Made:
 )
 def test_planned_leaks_are_not_findings(run: Made, *, planned: bool, found: list[str]) -> None:
     leaks = Leaks.of(cast("Run", run))
-    assert leaks.planned is planned
+    assert leaks.by_design is planned
     assert [each["check"] for each in leaks.unexpected] == found
 
 

@@ -71,16 +71,16 @@ def copies_across_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     train = next(iter(rows.values()))
     outside = np.bincount(train, minlength=len(data.table)) == 0
     parts = {n: r if r is train else r[outside[r]] for n, r in rows.items()}
-    parts = {name: chosen for name, chosen in parts.items() if len(chosen)}
+    parts = {name: part_rows for name, part_rows in parts.items() if len(part_rows)}
     if len(parts) < 2:  # noqa: PLR2004
         return
-    tables = {name: overlaps.Selection(data.table, chosen) for name, chosen in parts.items()}
+    tables = {name: overlaps.Selection(data.table, part_rows) for name, part_rows in parts.items()}
     for finding in overlaps.identical_rows(tables):
         alike = np.unique(overlaps.hashed(data.table)[0], return_inverse=True)[1]
         yield finding, _effect_of_groups(data, alike)
-    spaced = {name: chosen[:: -(-len(chosen) // _NEAR)] for name, chosen in parts.items()}
-    groups = {name: data.group[chosen].astype(np.str_) for name, chosen in spaced.items()}
-    tables = {name: overlaps.Selection(data.table, chosen) for name, chosen in spaced.items()}
+    spaced = {name: part_rows[:: -(-len(part_rows) // _NEAR)] for name, part_rows in parts.items()}
+    groups = {name: data.group[part_rows].astype(np.str_) for name, part_rows in spaced.items()}
+    tables = {name: overlaps.Selection(data.table, part_rows) for name, part_rows in spaced.items()}
     yield from overlaps.near_identical_rows(tables, groups)
     yield from preprocessing.mixtures(data.table, parts)
 
@@ -91,8 +91,8 @@ def _numbered_again(data: AuditInput, ids: Ints, first: Ints, second: Ints) -> b
     once = all(len(np.unique(ids[rows])) == len(rows) for rows in (first, second))
     if not once or len(shared) < _MANY:
         return False
-    both = np.stack([data.table[first[places[0]]], data.table[second[places[1]]]])
-    columns = [pair[:, ~np.isnan(pair).any(0)] for pair in np.moveaxis(both, 2, 0)]
+    values = np.stack([data.table[first[places[0]]], data.table[second[places[1]]]])
+    columns = [pair[:, ~np.isnan(pair).any(0)] for pair in np.moveaxis(values, 2, 0)]
     varying = [pair for pair in columns if pair.size and (np.ptp(pair, axis=1) > 0).all()]
     chances = [stats.spearmanr(*pair).pvalue for pair in varying]
     return len(chances) >= _OTHERS and min(chances) * len(chances) >= CHANCE
@@ -139,7 +139,7 @@ def find_by_class(data: AuditInput) -> Iterator[Found]:
 def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
     """Find a split that is by time, but not for all rows."""
     prediction_time = data.times[str(data.time)]
-    (train, before), *later = ((name, prediction_time[chosen]) for name, chosen in rows.items())
+    (train, before), *later = ((name, prediction_time[r]) for name, r in rows.items())
     for name, after in later:
         years = len(np.unique(after)) < LEAST_GROUPS  # of which none is in two parts
         late = int((before >= np.nanmin(after) if years else before > np.nanmin(after)).sum())
@@ -276,18 +276,18 @@ def _one_to_one(values: NDArray[np.floating], label: Ints) -> bool:
 
 
 def _effect_of_columns(
-    data: AuditInput, rows: Ints, positive: int, chosen: list[int], copies: Sequence[int]
+    data: AuditInput, rows: Ints, positive: int, removed: list[int], copies: Sequence[int]
 ) -> Effect | None:
     """Measure a baseline model with columns and without them, out of fold, by group."""
-    rest = [c for c in range(len(data.names)) if c not in {*chosen, *copies}]
-    rest = rest[: max(_COLUMNS - len(chosen), 0)]
+    rest = [c for c in range(len(data.names)) if c not in {*removed, *copies}]
+    rest = rest[: max(_COLUMNS - len(removed), 0)]
     if len(rest) < _OTHERS:
         return None
-    rows = rows[:: -(-len(rows) * (len(rest) + len(chosen)) // _CELLS)]
+    rows = rows[:: -(-len(rows) * (len(rest) + len(removed)) // _CELLS)]
     labels = data.labels[rows].against_rest(positive)
     fold, table = small_models.folds(labels), data.table[rows].astype(np.float64)
     return _effect(
-        labels, [_baseline(table[:, c], labels.label, fold) for c in ([*chosen, *rest], rest)]
+        labels, [_baseline(table[:, c], labels.label, fold) for c in ([*removed, *rest], rest)]
     )
 
 
@@ -419,8 +419,8 @@ def predictions(data: AuditInput) -> Iterator[Found]:
         trained = _areas(data.labels[train], score[train, None])
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(CHANCE) * error:
-            both = {"test": tested.area[0], "train": trained.area[0]}
-            yield Finding.suspected("better on the test set", name, part, **both)
+            aurocs = {"test": tested.area[0], "train": trained.area[0]}
+            yield Finding.suspected("better on the test set", name, part, **aurocs)
     if len(data.names) > 1:
         yield from _better_than_baseline(data, part, rows)
 

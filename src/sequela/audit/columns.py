@@ -182,9 +182,9 @@ def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list
         totals = [len(np.unique(place[side])) for side in sides]
         if not all(totals):
             return []
-        chosen = np.flatnonzero(is_pure(*having, totals))
+        pure = np.flatnonzero(is_pure(*having, totals))
         codes = []
-        for i in chosen[np.argsort(-having[0][chosen], kind="stable")]:
+        for i in pure[np.argsort(-having[0][pure], kind="stable")]:
             n, m = int(having[0][i]), int(having[1][i])
             codes.append(Code(names[i], n + m, shares=((n, totals[0]), (m, totals[1]))))
         if codes:

@@ -221,11 +221,11 @@ def in_each_split(find: OfSplit) -> "Callable[[AuditInput], Iterator[Found]]":
     def search(data: AuditInput) -> "Iterator[Found]":
         reported = set[tuple[str, tuple[str, ...], str]]()
         for rows in data.splits[:MOST_SPLITS]:
-            for found in find(data, rows):
-                finding = found[0] if isinstance(found, tuple) else found
+            for item in find(data, rows):
+                finding = item[0] if isinstance(item, tuple) else item
                 key = finding.check, finding.place, str(finding.facts)
                 if key not in reported:
                     reported.add(key)
-                    yield found
+                    yield item
 
     return search

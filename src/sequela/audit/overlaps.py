@@ -82,9 +82,9 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
     names = np.array(content.units, np.str_)
     findings = []
     for (first, ids), (second, second_ids) in combinations(parts.items(), 2):
-        both = np.intersect1d(ids, second_ids)
+        shared = np.intersect1d(ids, second_ids)
         in_first, in_second = (
-            np.isin(names, np.setdiff1d(members, both)) for members in (ids, second_ids)
+            np.isin(names, np.setdiff1d(members, shared)) for members in (ids, second_ids)
         )
         across = in_first[units] & in_second[alike]
         copies = np.unique(alike[across & is_copy])
@@ -123,9 +123,9 @@ def find_one_class(data: AuditInput, rows: Rows) -> list[Finding]:
     """Find parts of a split that lack a class; of times to an event, whether it was seen."""
     label, classes = np.asarray(data.label), data.classes
     if (times := data.times_to_event) is not None:
-        seen = (times.event == 1) & (times.time <= times.intervals.horizons[-1])
-        label, classes = seen.astype(np.int64), ("no event", "the event")
-    return one_class({name: label[chosen] for name, chosen in rows.items()}, classes)
+        happened = (times.event == 1) & (times.time <= times.intervals.horizons[-1])
+        label, classes = happened.astype(np.int64), ("no event", "the event")
+    return one_class({name: label[part_rows] for name, part_rows in rows.items()}, classes)
 
 
 def one_class(labels: Mapping[str, Ints], classes: Sequence[str]) -> list[Finding]:
@@ -175,8 +175,8 @@ def identical_rows(parts: Parts) -> list[Finding]:
 
 
 def _blocks(table: Table, order: Any = slice(None)) -> Iterator[Floats]:
-    chosen = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
-    for block in in_blocks(chosen.table, chosen.rows[order], size=_CELLS // 8):
+    selection = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
+    for block in in_blocks(selection.table, selection.rows[order], size=_CELLS // 8):
         yield np.asarray(block, np.float64)
 
 
@@ -323,13 +323,13 @@ def _dimension(nearest: Floats) -> float:
 def _nearest_groups(reference: Iterable[Floats], group: Words, rows: Floats) -> Floats:
     """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
-    nearest, done = np.full((len(rows), len(names)), np.inf), 0
+    nearest, start = np.full((len(rows), len(names)), np.inf), 0
     for block in reference:
-        of_block = index[done : done + len(block)]
-        done += len(block)
-        starts = np.flatnonzero(np.diff(of_block, prepend=-1))
-        squares, groups = (block**2).sum(axis=1), of_block[starts]
+        of_block = index[start : start + len(block)]
+        start += len(block)
+        firsts = np.flatnonzero(np.diff(of_block, prepend=-1))
+        squares, groups = (block**2).sum(axis=1), of_block[firsts]
         apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T
-        by_group = np.minimum.reduceat(apart, starts, axis=1)
+        by_group = np.minimum.reduceat(apart, firsts, axis=1)
         nearest[:, groups] = np.minimum(nearest[:, groups], by_group)
     return np.asarray(np.sqrt(np.maximum(np.sort(nearest, 1)[:, :_NEIGHBOURS], 0)), np.float64)

@@ -145,8 +145,8 @@ def _components(
     if len(centred) < _LEVELS:
         return []
     with np.errstate(invalid="ignore"):  # of a column that is constant in the training set
-        both = [np.corrcoef(table[rows][:, centred].T.astype(np.float64)) for rows in sides]
-    every, train = (np.abs(matrix - np.eye(len(centred))).max(1) for matrix in both)
+        matrices = [np.corrcoef(table[rows][:, centred].T.astype(np.float64)) for rows in sides]
+    every, train = (np.abs(matrix - np.eye(len(centred))).max(1) for matrix in matrices)
     only_all = (every <= error) & (train > _APART * error)
     return [names[c] for c in centred[only_all]] if only_all.sum() >= _LEVELS else []
 

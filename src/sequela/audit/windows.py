@@ -176,8 +176,8 @@ def overlapping_windows(signals: NDArray[Any], parts: Rows) -> list[Finding]:
         later, row = order[at[row, place]], row + begin
         for pair in np.flatnonzero((part[row] != part[later]) & (part[row] >= 0)).tolist():
             a, b, shift = row[pair], later[pair], place[pair] + 1
-            both = signals[a, 0, shift:], signals[b, 0, : length - shift]
-            if part[b] >= 0 and np.corrcoef(*both)[0, 1] > 1 - _SAME:
+            pieces = signals[a, 0, shift:], signals[b, 0, : length - shift]
+            if part[b] >= 0 and np.corrcoef(*pieces)[0, 1] > 1 - _SAME:
                 shared[part[a], b] = shared[part[b], a] = True
     findings = []
     for (i, first), (_, second) in combinations(enumerate(parts), 2):

@@ -60,7 +60,7 @@ def say_run(console: Console, run: "Run", count: str = "", known: set[str] | Non
     leaks = Leaks.of(run)
     name, said = headline(run, run.tuning)
     said = said if "(no " in said else said.replace("(", "(95 % interval ")
-    planned = "; leaks by design" if leaks.planned else ""
+    planned = "; leaks by design" if leaks.by_design else ""
     seconds = f"{run.facts.train_seconds:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
     known = set() if known is None else known
@@ -174,9 +174,9 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
-        yield from ["leaks by design"] * leaks.planned
+        yield from ["leaks by design"] * leaks.by_design
         yield from leaks.lines()
-        if not (leaks.planned or leaks.unexpected):
+        if not (leaks.by_design or leaks.unexpected):
             yield "leaks: none found"
     else:
         yield (

@@ -110,7 +110,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
-    planned = ": leaks by design" if Leaks.of(first).planned else ""
+    planned = ": leaks by design" if Leaks.of(first).by_design else ""
     number, _ = headline(first, first.test)
     examples = f"{first.test.examples:,}"
     judged = f"test set of {examples} examples of {groups_of(first, first.test)}"

@@ -74,8 +74,8 @@ def probability_of_seeing(
     ends = CensoredData(time[~died].astype(np.float64), right=(time[died] - 1).astype(np.float64))
     survival = ecdf(ends).sf
     to_horizon, so_far = survival.evaluate(horizon - 1.0), survival.evaluate(time - 1.0)
-    both = np.minimum(to_horizon, so_far)
-    return np.divide(both, so_far, out=np.ones(len(time)), where=so_far > 0)
+    reached = np.minimum(to_horizon, so_far)
+    return np.divide(reached, so_far, out=np.ones(len(time)), where=so_far > 0)
 
 
 def _draws(subject: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -310,18 +310,18 @@ def chosen_by_the_future(remaining: Floats, unpredicted: Floats, label: Ints) ->
     fewest = min(len(unpredicted), *np.bincount(label, minlength=2))
     if fewest < _LEAST or stats.ks_2samp(remaining, unpredicted).pvalue > CHANCE:
         return None
-    both = [remaining[label == value] for value in (0, 1)]
-    tests = [stats.mannwhitneyu(times, unpredicted) for times in both]
+    by_class = [remaining[label == value] for value in (0, 1)]
+    tests = [stats.mannwhitneyu(times, unpredicted) for times in by_class]
     sides = [
         test.statistic / len(times) / len(unpredicted) - 0.5
-        for test, times in zip(tests, both, strict=True)
+        for test, times in zip(tests, by_class, strict=True)
     ]
     # A mixture of both classes cannot last longer, or end earlier, than each of them.
     no_mixture = sides[0] * sides[1] > 0 and max(test.pvalue for test in tests) <= CHANCE
     apart = max(map(abs, sides)) + 0.5 >= (_MOSTLY_APART if no_mixture else _APART)
     if stats.ks_2samp(remaining, unpredicted).statistic <= _CHOSEN and not apart:
         return None
-    negative, positive = (np.median(times) for times in both)
+    negative, positive = (np.median(times) for times in by_class)
     return f"{negative:.0f} and {positive:.0f} hours in both classes, {np.median(unpredicted):.0f}"
 
 
@@ -337,8 +337,8 @@ def steady_before_the_end(remaining: Floats, since: Floats, label: Ints) -> floa
     """
     from scipy import stats
 
-    for chosen in (label >= 0, label == 0, label == 1):
-        hours, length = remaining[chosen], (remaining + since)[chosen]
+    for members in (label >= 0, label == 0, label == 1):
+        hours, length = remaining[members], (remaining + since)[members]
         if len(hours) < _LEAST or np.median(hours) <= 1:
             continue
         if stats.iqr(hours) < _STEADY * stats.iqr(length):

@@ -459,12 +459,12 @@ def set_aside(
     """
     stratum, inverse = _strata(group, label)
     rng = np.random.default_rng(seed)
-    drawn = np.zeros(len(stratum), np.bool_)
+    is_aside = np.zeros(len(stratum), np.bool_)
     for class_ in np.unique(stratum):
         members = rng.permutation(np.flatnonzero(stratum == class_))
         count = max(1, round(fraction * len(members)))
-        drawn[members[: min(count, len(members) - 1)]] = True
-    aside: NDArray[np.bool_] = drawn[inverse]
+        is_aside[members[: min(count, len(members) - 1)]] = True
+    aside: NDArray[np.bool_] = is_aside[inverse]
     lost = np.setdiff1d(label, label[~aside])
     if not aside.any() or len(lost):
         raise SplitError(

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
-NOTHING, LEAK, SUSPICION = 0, 3, 4
-"""Exit statuses of ``sequela audit``: nothing found, a leak, or suspicions only."""
+NOTHING = 0
+"""Exit status of ``sequela audit`` without a finding."""
+LEAK = 3
+"""Exit status for a leak, with suspicions or without."""
+SUSPICION = 4
+"""Exit status for suspicions only."""
 REVEALING_CELL = 0.99
 """The AUROC of a column alone that what is known before the outcome hardly reaches."""
 _STORED = TypeAdapter(Finding)
@@ -109,8 +113,9 @@ def _earlier(finding: Mapping[str, str], smallest: int) -> dict[str, str]:
 
 def findings_of(run: "Run", smallest: int = 1) -> list[dict[str, str]]:
     """Return the leaks and suspicions of all folds in words, leaks first, each listed once."""
-    folds = [folder.metrics for folder in run.runs]
-    stored = chain.from_iterable(metrics[kind] for kind in KINDS for metrics in folds)
+    stored: list[Any] = []
+    for kind in KINDS:
+        stored += chain.from_iterable(folder.metrics[kind] for folder in run.runs)
     return once_each(sentences(stored, smallest))
 
 
@@ -144,11 +149,11 @@ def once_each(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 class Leaks:
     """The leaks and suspicions of a run.
 
-    It is ``planned`` to show a leak if its task declares one, or it is split by rows. The
-    ``unexpected`` findings do not follow from such a plan: in words, leaks first, each once.
+    It shows a leak ``by_design`` if its task declares one, or it is split by rows. The
+    ``unexpected`` findings do not follow from this: in words, leaks first, each once.
     """
 
-    planned: bool
+    by_design: bool
     unexpected: tuple[dict[str, str], ...]
 
     @classmethod

@@ -1,6 +1,7 @@
 """Leak checks on the inputs of a run: segments or sequences that are split."""
 
-from typing import NamedTuple, cast
+from collections.abc import Iterator
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -103,45 +104,28 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
     ]
 
 
-class SmallModel(NamedTuple):
-    """The words for the inputs of a model, with a verb, their table, and the AUROC to report."""
-
-    words: str
-    table: small_models.Table
-    model: small_models.Model
-    least: float
-
-
-def models_of_records(
-    sequences: Sequences, present: csr_array, rows: Ints
-) -> tuple[SmallModel, ...]:
-    """Return the small models: of counts and times, of these and codes, and of codes.
-
-    ``present`` is (example, code), 1 where the example has the code.
-    """
-    form = form_of(sequences)[rows]
-    codes = present[rows]
-    codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
-    both = csr_array(hstack([codes, csr_array(form)], format="csr"))
-    counts = "the number of codes, steps and values, and the prediction time, predict"
-    return (
-        SmallModel(counts, form, "tree", AUROC_OF_FORM),
-        SmallModel("a small tree of codes, counts and times predicts", both, "tree", AUROC_OF_TREE),
-        SmallModel("codes together predict", codes, "logistic", AUROC_OF_CODES),
-    )
-
-
 def _revealing_models(
     sequences: Sequences, present: csr_array, labels: Labels, rows: Ints
-) -> list[Finding]:
-    """Report small models that predict the outcome, cross-validated by subject."""
-    findings = []
-    for how, table, model, least in models_of_records(sequences, present, rows):
+) -> Iterator[Finding]:
+    """Report small models that predict the outcome, cross-validated by subject.
+
+    The models are of counts and times, of these and codes, and of codes. ``present`` is (example,
+    code), 1 where the example has the code.
+    """
+    form, codes = form_of(sequences)[rows], present[rows]
+    codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
+    codes_and_form = csr_array(hstack([codes, csr_array(form)], format="csr"))
+    counts = "the number of codes, steps and values, and the prediction time, predict"
+    models: tuple[tuple[str, small_models.Table, small_models.Model, float], ...] = (
+        (counts, form, "tree", AUROC_OF_FORM),
+        ("a small tree of codes, counts and times predicts", codes_and_form, "tree", AUROC_OF_TREE),
+        ("codes together predict", codes, "logistic", AUROC_OF_CODES),
+    )
+    for how, table, model, least in models:
         auroc = small_models.model_auroc(table, labels[rows], least=least, model=model)
         if auroc is not None:
             check, name = "inputs that tell the outcome", labels.classes[1]
-            findings.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
-    return findings
+            yield Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name)
 
 
 def _revealing_together(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,21 @@ class Audit:
 
     Attributes:
         inputs: The inputs, and what each was taken for.
-        found: The findings, and their measured effects.
+        measured: The findings, and their measured effects.
         titles: What was looked for, in words.
         unchecked: The checks that were not made, and why.
         open_points: What a user could add, and what is not checked without it.
         looked_for: Words for what was looked for in a run or folder; empty for data of others.
-        planned: True for a run that was made to show a leak.
+        by_design: True for a run that was made to show a leak.
     """
 
     inputs: tuple[NamedInput, ...]
-    found: tuple[Measured, ...]
-    titles: tuple[str, ...] = ()
-    unchecked: tuple[Unchecked, ...] = ()
+    measured: tuple[Measured, ...]
+    titles: tuple[str, ...]
+    unchecked: tuple[Unchecked, ...]
     open_points: tuple[str, ...] = ()
     looked_for: str = ""
-    planned: bool = False
+    by_design: bool = False
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
@@ -54,7 +55,7 @@ class Audit:
     def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
         """Return the findings, each once; counts below ``smallest`` are hidden."""
         findings = {}
-        for finding, effect in self.found:
+        for finding, effect in self.measured:
             words, check = finding.in_words(smallest), check_named(finding.check)
             findings[str(words)] = {
                 "code": check.code,
@@ -68,12 +69,12 @@ class Audit:
     @property
     def status(self) -> int:
         """The exit status of the command: 0 for nothing, 3 for a leak, 4 for suspicions."""
-        return status_of(finding.severity for finding, _ in self.found)
+        return status_of(finding.severity for finding, _ in self.measured)
 
     @property
     def head(self) -> list[str]:
         """The lines before the findings."""
-        return [f"{each.name}: {each.taken_for}" for each in self.inputs]
+        return [f"{source.name}: {source.taken_for}" for source in self.inputs]
 
     def lines(self) -> list[str]:
         """Return a line for each finding, with its remedy and measured effect."""
@@ -91,19 +92,17 @@ class Audit:
     @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
-        lines = ["leaks by design"] if self.planned else []
+        lines = ["leaks by design"] if self.by_design else []
         if not self.looked_for:
             lines.append(f"{self.summary}: {', '.join(self.titles)}")
-        elif not self.found:
+        elif not self.measured:
             lines.append(f"nothing found; checked for: {self.looked_for}")
         return [*lines, *(f"not checked: {reason}" for reason in self.not_checked)]
 
     @property
     def not_checked(self) -> list[str]:
         """What was not looked for and could be, and why."""
-        ignored = [
-            f"{each.code} ({each.check})" for each in self.unchecked if each.reason == IGNORED
-        ]
+        ignored = [f"{c.code} ({c.check})" for c in self.unchecked if c.reason == IGNORED]
         return [*self.open_points, *(f"{check}: {IGNORED}" for check in ignored)]
 
     @property
@@ -112,7 +111,7 @@ class Audit:
         if self.looked_for:
             n = len(self.findings)
             return f"{n or 'no'} finding{'' if n == 1 else 's'}; checked for: {self.looked_for}"
-        kinds = [finding.severity for finding, _ in self.found]
+        kinds = [finding.severity for finding, _ in self.measured]
         counts = [(kinds.count(kind), kind) for kind in ("leak", "suspicion")]
         several = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n)
         groups = f"{len(self.titles)} group{'' if len(self.titles) == 1 else 's'} of checks"
@@ -124,7 +123,7 @@ class Audit:
             "schema": SCHEMA,
             "summary": self.summary,
             "status": self.status,
-            "inputs": [asdict(each) for each in self.inputs],
+            "inputs": [asdict(source) for source in self.inputs],
             "checks": [*self.titles],
             "not_checked": self.not_checked,
             "unchecked": [check._asdict() for check in self.unchecked],
@@ -133,7 +132,7 @@ class Audit:
         if self.looked_for:
             (place,) = self.inputs
             record |= {"run": place.name, "origin": place.taken_for.removeprefix("data: ")}
-            record |= {"looked_for": self.looked_for, "planned": self.planned}
+            record |= {"looked_for": self.looked_for, "planned": self.by_design}
         return record
 
     def to_pandas(self) -> Any:
@@ -191,17 +190,17 @@ def audit(
     if page is not None:
         require_file(Path(page), ".html")
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
-        if any(each is not None for each in (groups, splits, time)):
+        if any(option is not None for option in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
                 "leave out everything but labels, label, page and root"
             )
         place = Path(root) if root else None
-        result = audit_folder(Path(inputs[0]), y, label, place, ignored=ignore)
+        result = _audit_folder(Path(inputs[0]), y, label, place, ignore)
     else:
-        separate = {"label": y, "group": groups, "probability": predictions}
-        columns = {"label": label, "prediction time": time, "group": group}
-        result = _audit_files(inputs, separate, columns, splits, form, ignored=ignore)
+        sources = {"label": y, "group": groups, "probability": predictions}
+        names = {"label": label, "prediction time": time, "group": group}
+        result = _audit_files(inputs, sources, names, splits, form, ignore)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
         shown = {"audit": result, "found": words, "summary": result.summary}
@@ -211,81 +210,73 @@ def audit(
 
 def _audit_files(
     inputs: Sequence[Any],
-    separate: Mapping[str, Any],
-    columns: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    names: Mapping[str, Any],
     splits: Any,
     form: Sequence[str],
-    *,
     ignored: Sequence[str],
 ) -> Audit:
     """Audit files or arrays, with arrays or tables, or names of columns, by their role."""
-    given = {role: each for role, each in separate.items() if each is not None}
-    chosen = {r: [r] for r in given if r != "probability" and not _is_table(given[r])}
-    chosen |= {r: [n] if isinstance(n, str) else [*n] for r, n in columns.items() if n}
+    separate = {role: source for role, source in sources.items() if source is not None}
+    columns = {r: [r] for r in separate if r != "probability" and not _is_table(separate[r])}
+    columns |= {r: [n] if isinstance(n, str) else [*n] for r, n in names.items() if n}
     if isinstance(splits, str) and not Path(splits).suffix:
-        chosen["split"] = [splits]
+        columns["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
-        given["split"] = splits
-    indices = None if "split" in (chosen | given) else splits
-    data, words = read(inputs, chosen, given, indices, form)
+        separate["split"] = splits
+    indices = None if "split" in (columns | separate) else splits
+    data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
     if not outcome.titles:
-        taken = "; ".join(each.taken_for for each in words)
+        taken_for = "; ".join(source.taken_for for source in words)
         raise SettingError(
-            f"nothing can be checked ({taken}; {'; '.join(points)}); name the columns of the "
+            f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "
             "split, the label and the patient with --split, --label and --group"
         )
-    return _audited(tuple(words), outcome, open_points=points)
+    return _leaks_first(Audit(tuple(words), *outcome, open_points=points))
 
 
-def _audited(inputs: tuple[NamedInput, ...], outcome: AuditOutcome, **more: Any) -> Audit:
-    """Return the result of an audit, leaks first."""
-    found = sorted(outcome.findings, key=lambda pair: pair[0].severity != "leak")
-    return Audit(inputs, tuple(found), outcome.titles, outcome.unchecked, **more)
+def _leaks_first(audited: Audit) -> Audit:
+    pairs = sorted(audited.measured, key=lambda pair: pair[0].severity != "leak")
+    return replace(audited, measured=tuple(pairs))
 
 
-def _audited_examples(
-    path: Path, data: Examples, outcome: AuditOutcome, *, planned: bool = False
+def _audit_folder(
+    path: Path, labels: Any, cohort: str | None, root: Path | None, ignored: Sequence[str]
 ) -> Audit:
-    origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
-    words = {"looked_for": ", ".join(outcome.titles), "planned": planned}
-    return _audited((NamedInput(str(path), f"data: {origin}"),), outcome, **words)
+    """Audit a run, or each fold; or a folder of events with labels, or of recordings, and a split.
 
-
-def audit_run(path: Path, root: Path | None = None, ignored: Sequence[str] = ()) -> Audit:
-    """Audit the data of a finished run again, or of each fold of a cross-validation."""
-    (run,) = named_runs([path])
-    found: list[Measured] = []
-    with work_beside(path) as work:
-        for folder in run.runs:
-            data = load_again(folder, root, work)
-            outcome = check_examples(data, ignored)
-            found += outcome.findings
-    planned = Leaks.of(run).planned
-    return _audited_examples(path, data, outcome._replace(findings=tuple(found)), planned=planned)
-
-
-def audit_folder(
-    path: Path,
-    labels: Any = None,
-    outcome: str | None = None,
-    root: Path | None = None,
-    *,
-    ignored: Sequence[str] = (),
-) -> Audit:
-    """Audit a run; or a folder of events with their label file, or of recordings, and a split.
-
-    With ``outcome``, labels are a cohort table of OMOP, by default that of the folder.
+    With ``cohort``, labels are a cohort table of OMOP, by default that of the folder.
     """
+    outcomes, by_design = list[AuditOutcome](), False
     if is_run(path):
-        return audit_run(path, root, ignored)
-    files = {each.name.lower(): each for each in path.iterdir()}
-    if labels is None and outcome is not None:
+        (run,) = named_runs([path])
+        by_design = Leaks.of(run).by_design
+        with work_beside(path) as work:
+            for folder in run.runs:
+                data = load_again(folder, root, work)
+                outcomes.append(check_examples(data, ignored))
+    else:
+        with temporary() as work:
+            data = _examples_of(path, labels, cohort, work)
+            outcomes.append(check_examples(data, ignored))
+    measured = tuple(chain.from_iterable(outcome.findings for outcome in outcomes))
+    origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
+    sources = (NamedInput(str(path), f"data: {origin}"),)
+    outcome = outcomes[-1]._replace(findings=measured)
+    looked_for = ", ".join(outcome.titles)
+    return _leaks_first(Audit(sources, *outcome, looked_for=looked_for, by_design=by_design))
+
+
+def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:
+    """Read a folder of events with labels, or of recordings, and split it."""
+    files = {file.name.lower(): file for file in path.iterdir()}
+    if labels is None and cohort is not None:
         labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
-        name = "omop" if any(each.startswith("person") for each in files) else "meds"
+        name = "omop" if any(file.startswith("person") for file in files) else "meds"
         model = "prevalence"
         if name == "meds" and "data" not in files:
             raise SettingError(
@@ -294,18 +285,16 @@ def audit_folder(
             )
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
+    if labels is not None and cohort is not None:
+        labels = labels_of_cohorts(Path(labels), cohort, work / "labels.parquet")
+    records = {} if labels is None else {"labels": str(Path(labels).resolve())}
     signals = signals_asked(name, {}, path)
-    with temporary() as work:
-        if labels is not None and outcome is not None:
-            labels = labels_of_cohorts(Path(labels), outcome, work / "labels.parquet")
-        records = {} if labels is None else {"labels": str(Path(labels).resolve())}
-        settings = run_settings(model, name, records=records, training={}, signals=signals)
-        data = load(settings, path, work)
-        return _audited_examples(path, data, check_examples(data, ignored))
+    settings = run_settings(model, name, records=records, training={}, signals=signals)
+    return load(settings, path, work)
 
 
-def _is_table(given: Any) -> bool:
-    return isinstance(given, str | Path) or hasattr(given, "columns")
+def _is_table(source: object) -> bool:
+    return isinstance(source, str | Path) or hasattr(source, "columns")
 
 
 def _is_names(splits: Any) -> bool:

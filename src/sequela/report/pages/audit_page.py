@@ -1,7 +1,7 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any

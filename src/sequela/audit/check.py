@@ -40,7 +40,7 @@ Found: TypeAlias = "Finding | Measured"
 class Search(NamedTuple):
     """A function that looks for leaks in inputs of one form.
 
-    The ``title`` says what it looks for; ``{unit}`` is the kind of unit of the input. ``find``
+    The ``title`` is in words; ``{unit}`` in it is the kind of unit of the input. ``find``
     yields findings of an input; it may be a place, ``module:function``, which is imported for an
     input that has what the function ``needs``: keys of :data:`sequela.audit.input.NEEDS`.
     """

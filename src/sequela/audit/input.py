@@ -142,7 +142,7 @@ class AuditInput:
 
     @cached_property
     def lacking(self) -> dict[str, str]:
-        """What searches may need and this input does not have, with the reason in words."""
+        """The needs of searches that this input does not meet, with the reason in words."""
         unit = next(iter(self.units), "row")
         column = "column of the patient"
         if self.signals is not None:

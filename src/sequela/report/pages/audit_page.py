@@ -101,7 +101,7 @@ class Audit:
 
     @property
     def not_checked(self) -> list[str]:
-        """What was not looked for and could be, and why."""
+        """The points that a user could add or left out, and what is not checked without them."""
         ignored = [f"{c.code} ({c.check})" for c in self.unchecked if c.reason == IGNORED]
         return [*self.open_points, *(f"{check}: {IGNORED}" for check in ignored)]
 

@@ -25,6 +25,9 @@ from sequela.evaluation.delong import Areas, areas
 
 STRONG = 0.88
 """The AUROC of a strong honest column; a column of few patients must exceed it by more."""
+# Columns of others may be anything, so a strong one counts only if boosting of the others is much
+# weaker. A run is judged by columns.REVEALING_VALUE and small_models.LOSS instead: one bound for
+# both would miss leaks that the audit finds today, or accuse honest tables.
 GAIN = 0.05
 """The AUROC that a baseline model must lose without the column."""
 _NAMING = 0.8  # AUROC from which an identifier or a time is reported
@@ -247,6 +250,7 @@ def _bins(values: Floats) -> Ints:
     distinct, place = np.unique(values, return_inverse=True)
     if len(distinct) <= _BINS:
         return place
+    # As many rows in each bin, so that a share is of enough rows.
     edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), len(edges) + 1, bins)
@@ -258,6 +262,7 @@ def _shares(place: Ints, label: Ints, fold: Ints) -> Floats:
     counts = np.zeros((small_models.FOLDS, int(place.max()) + 1, len(prior)))
     np.add.at(counts, (fold, place, label), 1)
     rest = counts.sum(0) - counts
+    # One row of average classes more keeps a bin of few rows from being pure.
     return np.asarray(((rest + prior) / (rest.sum(2, keepdims=True) + 1))[fold, place])
 
 
@@ -456,6 +461,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     distinct = np.unique(score)
     if threshold is None or len(distinct) < _MANY or _unit(threshold) > CHANCE:
         return
+    # A threshold chosen by chance seldom is between the two scores where a rate is highest.
     rates = _rates(label, score, distinct)
     for name in ("youden", "f1", "accuracy"):
         best = np.flatnonzero(rates[name] == rates[name].max())

@@ -128,7 +128,7 @@ def frequent(
     numbers = {n: v for n, v in zip(names, table.T, strict=True) if n not in texts}
     for name, values in (numbers | {**texts}).items():
         distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
-        usual = np.median(count) if len(distinct) > _VALUES else 0
+        usual = np.median(count) if len(distinct) > _VALUES else 0  # of a category, none is usual
         picked = np.argsort(-count, kind="stable")[:_VALUES]
         least = max(_OFTEN * usual, _LEAST * len(table), _OFTEN)
         picked = picked[(count[picked] >= least) & (count[picked] < len(table))]
@@ -148,6 +148,7 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)
     columns = {}
     for first, second in np.argwhere(alike)[:_PAIRS].tolist():
+        # Regression of one column on the other: what remains is their difference in its units.
         slope = centred[:, first] @ centred[:, second] / size[first] ** 2
         first_column, second_column = usual[[first, second]]
         difference = table[:, second_column] - slope * table[:, first_column]
@@ -221,6 +222,7 @@ def _shares(
         share = _by_group(label[:, None], place)[often, 0]
         part_shares = [_by_group(label[:, None], place, side)[often, 0] for side in sides]
         for column, mean in zip(picked.tolist(), means.T, strict=True):
+            # A column that was computed from groups varies between groups, hardly within them.
             between = np.average((mean - table[:, column].mean()) ** 2, weights=count[often])
             if between < _BETWEEN * table[:, column].var():
                 continue

@@ -71,13 +71,14 @@ def revealing_columns(
     masks = [labels.label == value for value in labels.positives]
     least = [least_area(is_class, group, tests, bound) for is_class in masks]
     areas = [np.empty((len(WAYS), 0)) for _ in masks]
-    for start in range(0, len(names), step):
+    for start in range(0, len(names), step):  # some columns at once, to limit memory
         block = np.asarray(columns[:, start : start + step], np.float64)
         present = ~np.isnan(block)
         rank = np.asarray(stats.rankdata(block, axis=0, nan_policy="omit"))
         even = np.stack([last_digit_is_even(column) for column in block.T], axis=1)
         for place, is_class in enumerate(masks):
             of_block = _areas_by_way(rank, present, even, is_class)
+            # The bound above is for all groups. A column measured in few of them has a higher one.
             strongest = np.abs(of_block[[0, 2]] - 0.5).max(axis=0)
             for column in np.flatnonzero(strongest > least[place] - 0.5):
                 filled = present[:, column]
@@ -100,6 +101,7 @@ def _areas_by_way(rank: Floats, present: Flags, even: Flags, is_class: Flags) ->
     """Compute the AUROC of values, their presence and an even last digit: (way, column)."""
     positives, negatives = (present[side].sum(axis=0) for side in (is_class, ~is_class))
     pairs = positives * negatives
+    # The sum of ranks counts the pairs that the class wins, besides those within it (Mann-Whitney).
     beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
     values = np.divide(beaten, pairs, out=np.full(len(pairs), 0.5), where=pairs > 0)
     sizes = max(is_class.sum(), 1), max((~is_class).sum(), 1)
@@ -202,6 +204,7 @@ def is_pure(of_class: Floats, of_rest: Floats, totals: Sequence[int]) -> Flags:
     n = np.maximum(of_class + of_rest, 1)
     least = stats.beta.ppf(CHANCE / max(len(n), 1), np.maximum(of_class, 0.5), of_rest + 1)
     odds = (of_class + 0.5) / (of_rest + 0.5) / (share / (1 - share))
+    # Half an event more on each side keeps the odds of a code finite (Haldane 1956).
     pure = (of_class / n >= PURE) & (odds >= ODDS) | (odds >= RARE_ODDS)
     return pure & (of_class >= OF_CLASS * totals[0]) & (least > share)
 
@@ -222,7 +225,7 @@ def averaged_labels(
         filled = np.isfinite(values)
         distinct, place, count = np.unique(values[filled], return_inverse=True, return_counts=True)
         distinct = distinct.astype(np.float64)
-        often = count >= _REPEATED
+        often = count >= _REPEATED  # a share of few rows is vague
         one_class = len(np.unique(label[filled])) == 1
         if one_class or often.sum() < _SEVERAL or 2 * count[often].sum() < filled.sum():
             continue
@@ -260,11 +263,7 @@ def area(label: Ints, score: NDArray[Any]) -> float:
 
 
 def least_area(
-    is_class: Flags,
-    group: NDArray[Any],
-    tests: int,
-    least: float,
-    honest: float | None = None,
+    is_class: Flags, group: NDArray[Any], tests: int, least: float, honest: float | None = None
 ) -> float:
     """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
 

@@ -159,7 +159,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     if not sum(sizes) or not tables[0][:1].shape[1]:
         return []
     hashes, varying = zip(*map(hashed, tables), strict=True)
-    _, row_hash = np.unique(np.concatenate(hashes), return_inverse=True)
+    _, row_hash = np.unique(np.concatenate(hashes), return_inverse=True)  # equal rows, one number
     bounds = np.cumsum([0, *sizes])
     where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
     in_part = {name: np.isin(row_hash, row_hash[rows]) for name, rows in where.items()}
@@ -204,7 +204,7 @@ def _distinctive(tables: Sequence[Table], rows: Ints) -> Flags:
         blocks = [np.asarray(table[:, start : start + step], np.float64) for table in tables]
         for column in np.concatenate(blocks).T:
             _, value, count = np.unique(column, return_inverse=True, return_counts=True)
-            bits -= np.log2(count / n_rows)[value[rows]]
+            bits -= np.log2(count / n_rows)[value[rows]]  # the information of a value
     return np.asarray(bits > least, np.bool_)
 
 
@@ -218,6 +218,7 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     part = np.repeat(list(parts), [table.shape[0] for table in parts.values()])
     by_codes: dict[bytes, list[int]] = {}
     for row, (start, end) in enumerate(pairwise(rows.indptr)):
+        # Records are compared by their sorted codes, as bytes.
         by_codes.setdefault(np.sort(rows.indices[start:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
     least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
@@ -287,6 +288,7 @@ def _near(reference: Table, group: Words, rows: Floats) -> Flags:
     informative: Flags = first > _ROUNDING * length
     if not further or not informative.any():
         return np.zeros(len(rows), dtype=bool)
+    # The chance that the nearest of some groups in d dimensions is so much nearer than the last.
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
     chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, further)
     improbable = chance * len(rows) < CHANCE_OF_COPY
@@ -329,7 +331,7 @@ def _nearest_groups(reference: Iterable[Floats], group: Words, rows: Floats) -> 
         start += len(block)
         firsts = np.flatnonzero(np.diff(of_block, prepend=-1))
         squares, groups = (block**2).sum(axis=1), of_block[firsts]
-        apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T
+        apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T  # squared distances
         by_group = np.minimum.reduceat(apart, firsts, axis=1)
         nearest[:, groups] = np.minimum(nearest[:, groups], by_group)
     return np.asarray(np.sqrt(np.maximum(np.sort(nearest, 1)[:, :_NEIGHBOURS], 0)), np.float64)

@@ -80,6 +80,7 @@ def fitted_on_all(
         values, name = table[:, column], names[column]
         if abs(sample.mean()) < _CLOSE * sample.std():
             centred.append(column)
+        # Rounding to a unit u moves the mean of n values by u / sqrt(12 n).
         error = max(_EXACT, 3 * unit / np.sqrt(12 * len(sides[0])))
         standard = abs(sample.mean()) < _CLOSE and abs(sample.std() - 1) < _CLOSE
         if standard and _only_all(_from_standard, values, sides, error):
@@ -175,6 +176,7 @@ def is_encoded(values: Table, label: Ints) -> bool:
     if not _LEVELS <= len(distinct) <= filled.sum() / _LEVELS:
         return False
     means = np.bincount(place, label[filled]) / count
+    # Encoded values are the mean outcomes, perhaps shrunk to the overall mean: on one line.
     line = np.polyfit(distinct.astype(np.float64), means, 1, w=np.sqrt(count))
     error = np.abs(np.polyval(line, distinct.astype(np.float64)) - means).max()
     return bool(np.ptp(means) > _VAGUE and error <= _APART * _EXACT)
@@ -215,7 +217,7 @@ def _on_lines(scaled: Floats, rows: Ints, near: Ints, foreign: Flags) -> Flags:
     for a, b in combinations(near.T, 2):
         along, offset = scaled[b] - scaled[a], scaled[rows] - scaled[a]
         length = np.maximum((along**2).sum(1), _EXACT)
-        share = (along * offset).sum(1) / length
+        share = (along * offset).sum(1) / length  # place of the row between the two, 0 to 1
         rest = np.linalg.norm(offset - share[:, None] * along, axis=1)
         inside = (share > _VAGUE) & (share < 1 - _VAGUE) & (length > _EXACT)
         exact = rest <= _ODD * _EXACT * np.sqrt(length * scaled.shape[1])

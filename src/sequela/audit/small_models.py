@@ -10,13 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix, hstack
 
-from sequela.audit.columns import (
-    REVEALING_AUROC,
-    REVEALING_VALUE,
-    area,
-    is_pure,
-    least_area,
-)
+from sequela.audit.columns import REVEALING_AUROC, REVEALING_VALUE, area, is_pure, least_area
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import Floats, Ints, Labels, Words
 
@@ -75,6 +69,7 @@ def folds(labels: Labels) -> Ints:
     """Assign each example to a fold: groups stay whole, and the second class is spread evenly."""
     _, place = np.unique(labels.group, return_inverse=True)
     positive = np.bincount(place, labels.label) > 0
+    # Groups are shuffled, sorted by class, and dealt out in turn.
     shuffled = np.random.default_rng(0).permutation(len(positive))
     order = shuffled[np.argsort(positive[shuffled], kind="stable")]
     fold = np.empty(len(order), np.int64)
@@ -169,10 +164,7 @@ def revealing_inputs(
 
 
 def _outweighing(
-    table: csr_array,
-    levels: Sequence[tuple[Words, float]],
-    least_loss: float,
-    labels: Labels,
+    table: csr_array, levels: Sequence[tuple[Words, float]], least_loss: float, labels: Labels
 ) -> list[Finding]:
     """Find an input or family without which a model loses much of its AUROC.
 
@@ -202,6 +194,7 @@ def strongest_share(table: csr_array, label: Ints, fold: Ints) -> Floats:
     """Return the largest share of the class among those with one input, learned out of fold."""
     member = csr_array((np.ones(len(fold)), (fold, np.arange(len(fold)))), (FOLDS, len(fold)))
     having, positive = ((member @ t).toarray() for t in (table, table * label[:, None]))
+    # In the other folds: the positives among those with the input, and one average example more.
     share = positive.sum(axis=0) - positive + label.mean()
     share /= having.sum(axis=0) - having + 1
     row, score = np.repeat(np.arange(len(fold)), np.diff(table.indptr)), np.zeros(len(fold))
@@ -219,6 +212,7 @@ def top_is_pure(score: Floats, labels: Labels) -> bool:
         return False
     order = np.argsort(-score, kind="stable")
     _, place = np.unique(labels.group, return_inverse=True)
+    # A group counts once in each class, at its highest score.
     key = place[order] * 2 + label[order]
     first = np.zeros(len(key), np.bool_)
     first[np.unique(key, return_index=True)[1]] = True
@@ -232,6 +226,7 @@ def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -
     """Return the input or family whose part of the model's score varies most with the class."""
     weight = model.fit(_readable(table), label).coef_[0]
     names, place = np.unique(of_column, return_inverse=True)
+    # The covariance of each column with the class, times its weight, summed by input.
     part = np.bincount(place, (table.T @ (label - label.mean())) * weight)
     part[names == ""] = -np.inf  # inputs that are not left out
     return str(names[np.argmax(part)])

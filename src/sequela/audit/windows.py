@@ -125,7 +125,8 @@ def _copies(
     for spectra in directions:
         forms = _unit((spectra - centre) / spread)
         alike = np.abs(forms @ reference.T)
-        freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)  # of random pairs
+        # Random spectra of d independent numbers correlate with a variance of 1 / d.
+        freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)
         size = alike.size
         (likely,) = np.nonzero(alike.max(axis=1) > _CORRELATED)
         alike, forms = alike[likely], forms[likely]
@@ -140,7 +141,7 @@ def _copies(
 def _rhythm(forms: NDArray[np.float32], n_chans: int) -> NDArray[np.float32]:
     """Return the highest correlation of each window with itself at another time."""
     halves = forms.reshape(len(forms), n_chans, 2, forms.shape[1] // (2 * n_chans))
-    power = (halves**2).sum((1, 2))
+    power = (halves**2).sum((1, 2))  # its inverse transform is the autocorrelation
     lags = np.fft.irfft(power, 4 * power.shape[1], axis=1)[:, : 2 * power.shape[1]]
     return np.asarray(np.abs(lags[:, _LOBE:]).max(1) / lags[:, 0], np.float32)
 
@@ -171,6 +172,7 @@ def overlapping_windows(signals: NDArray[Any], parts: Rows) -> list[Finding]:
     order = np.argsort(heads, kind="stable")
     for begin in range(0, n, step := max(1, _CELLS // length)):
         inner = _hashes(signals[begin : begin + step, 0])[:, 1:]
+        # A head that is found within another window is where both overlap.
         at = np.searchsorted(heads[order], inner).clip(max=n - 1)
         row, place = np.nonzero((heads[order][at] == inner) & (inner != 0))
         later, row = order[at[row, place]], row + begin
@@ -220,6 +222,7 @@ def continued_groups(signals: NDArray[Any], group: NDArray[Any], parts: Rows) ->
     starts = _edge(signals[first][..., :2], end=False)
     apart = np.sqrt(ends.var(0) + starts.var(0))
     informative = (apart > inside) & (inside > 0)
+    # Log of the ratio of two normal densities: steps within a window, and between random groups.
     weight = np.sqrt((inside[informative] ** -2.0 - apart[informative] ** -2.0) / 2)
     ends, starts = ends[:, informative] * weight, starts[:, informative] * weight
     most, findings = np.log(apart[informative] / inside[informative]).sum(), list[Finding]()
@@ -227,6 +230,7 @@ def continued_groups(signals: NDArray[Any], group: NDArray[Any], parts: Rows) ->
         a, b = np.flatnonzero(of_group == i), np.flatnonzero(of_group == j)
         least = np.log(max(len(a) * len(b), 1)) / 2
         joints = ((ends, starts), (starts, ends), (ends, ends), (starts, starts))
+        # The first two pairs of ends and starts can be joints, and the last two are the control.
         fits = [(most - cdist(x[a], y[b], "sqeuclidean") > least).any(0) for x, y in joints]
         fitting, control = (int(np.sum(pairs)) for pairs in (fits[:2], fits[2:]))
         chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))

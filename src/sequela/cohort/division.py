@@ -29,6 +29,7 @@ class Division:
 
 def divide(cohort: Cohort, settings: RunSettings) -> Division:
     """Split a cohort as the settings of a run require."""
+    # The account names the data set, and so the units that its publisher allows.
     if (cohort.events.root / ACCOUNT).is_file():
         built_from = str(read_account(cohort.events.root).get("source"))
         if built_from in catalog.DATA_SETS:

@@ -406,6 +406,7 @@ def highest_auroc(columns: Floats, label: Ints) -> float:
     counts = np.stack([np.bincount(cell[label == v], minlength=cell.max() + 1) for v in (0, 1)])
     sizes = counts.sum(axis=1, keepdims=True)
     share = counts.sum(axis=0) / len(label)
+    # The expected difference of two samples of one distribution, as if each cell were normal.
     chance = np.sqrt(share * (1 - share) * (1 / sizes).sum() * 2 / np.pi).sum() / 2
     apart = np.abs(np.diff(counts / sizes, axis=0)).sum() / 2
     return float(1 - (1 - max(apart - chance, 0)) ** 2 / 2)

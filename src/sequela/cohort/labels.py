@@ -97,6 +97,7 @@ def _typed(
                 "labels have the columns of the MEDS label schema"
             )
     _check_zone(table["prediction_time"].type, path)
+    # Only these columns: ACES and MEDS write others, which differ in type.
     columns = {name: table[name] for name in KEY} | {"boolean_value": label(table, path)}
     columns |= {name: table[name] for name in further}
     for name, column in columns.items():

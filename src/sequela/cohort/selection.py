@@ -20,13 +20,7 @@ from sequela.cohort.censoring import mark_lost
 from sequela.cohort.event_checks import OpenEvents, check_events
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import (
-    SCHEMA,
-    TIMED_SCHEMA,
-    example_ids,
-    read_labels,
-    sorted_labels,
-)
+from sequela.cohort.labels import SCHEMA, TIMED_SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.outcomes import of_labels
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import CENSORED, DUPLICATES, LABEL_FILE, ON_RECORD, RULES, Rule, Task

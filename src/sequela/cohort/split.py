@@ -362,7 +362,7 @@ def periods(
     _, inverse = np.unique(subject, return_inverse=True)
     first = np.full(inverse.max() + 1, time.max())
     np.minimum.at(first, inverse, time)
-    ordered = np.sort(first)
+    ordered = np.sort(first)  # subjects by their first prediction
     before = np.cumsum(fractions)[:-1]
     begins = ordered[np.minimum(np.round(before * len(ordered)).astype(int), len(ordered) - 1)]
     if not ordered[0] < begins[0] < begins[1]:
@@ -421,7 +421,8 @@ def _drawn(
         classes = stratum[members]
         return [train_test_split(members, test_size=share, stratify=classes, random_state=state)]
 
-    # Of units with several classes and sizes, the most even of 100 deals is kept.
+    # Sessions have several classes and sizes, so strata alone do not make parts alike: the most
+    # even of 100 deals is taken, by the squared differences of the classes' shares.
     def most_even(deal: Callable[[int], _Deals], share: float, seed: int) -> _Deals:
         if counts is None:
             return deal(seed)
@@ -433,7 +434,7 @@ def _drawn(
         states = np.random.SeedSequence(seed).generate_state(_TRIES).tolist()
         return min((deal(state) for state in states), key=unevenness)
 
-    repeat, place = divmod(fold, folds) if folds else (0, 0)
+    repeat, place = divmod(fold, folds) if folds else (0, 0)  # later folds are of further repeats
     rest, held_out = most_even(deals, shares[1], seed + repeat)[place]
     ((train, tuning),) = most_even(partial(aside, rest, shares[0]), shares[0], seed + fold)
     parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))

@@ -99,7 +99,7 @@ def _of_task(
     rules: list[Rule] = [RULES[name] for name in task.exclude]
     create_candidates(connection, task, events, labelled=False)
     create_chosen(connection, rules)
-    if task.hindsight:
+    if task.hindsight:  # the stay is read to its end, as in training
         connection.execute(LOOK_BACK)
     labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]

@@ -129,11 +129,7 @@ def _revealing_models(
 
 
 def _revealing_together(
-    sequences: Sequences,
-    present: csr_array,
-    values: SparseTable,
-    labels: Labels,
-    rows: Ints,
+    sequences: Sequences, present: csr_array, values: SparseTable, labels: Labels, rows: Ints
 ) -> list[Finding]:
     """Report codes and values that predict the outcome together, and one that outweighs others.
 

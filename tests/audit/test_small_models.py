@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
 from sequela.audit import columns, small_models
-from sequela.audit.input import Labels
+from sequela.audit.input import CHANCE, Labels
 from sequela.audit.small_models import model_auroc
 from sequela.cohort import event_checks
 
@@ -74,7 +74,7 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     """Against the published test's interval, for every count of a class of 30 among 100."""
     having = np.arange(6.0, 31)
     others = np.zeros(25)
-    level = 2 * columns.CHANCE / 25
+    level = 2 * CHANCE / 25
     for k, told in zip(having, columns.is_pure(having, others, [30, 70]), strict=True):
         interval = stats.binomtest(int(k), int(k)).proportion_ci(1 - level, method="exact")
         assert told == (interval.low > 0.3)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sequela.errors import SettingError
 from sequela.registry import Registry
@@ -82,7 +82,7 @@ class Check:
     searches: tuple[Search, ...] = ()
     missing: str = ""
     reference: str = ""
-    by_design: Literal["", "task", "rows"] = ""
+    by_design: str = ""
 
 
 def _check_new(code: str, check: Check) -> None:

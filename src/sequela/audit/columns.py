@@ -177,17 +177,17 @@ def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list
     findings = []
     for value, name in enumerate(labels.classes):
         sides = labels.label == value, labels.label != value
-        having = [
+        of_class, of_rest = (
             np.asarray(((member @ (present * side[:, None])) > 0).sum(axis=0)).ravel()
             for side in sides
-        ]
+        )
         totals = [len(np.unique(place[side])) for side in sides]
         if not all(totals):
             return []
-        pure = np.flatnonzero(is_pure(*having, totals))
+        pure = np.flatnonzero(is_pure(of_class, of_rest, totals))
         codes = []
-        for i in pure[np.argsort(-having[0][pure], kind="stable")]:
-            n, m = int(having[0][i]), int(having[1][i])
+        for i in pure[np.argsort(-of_class[pure], kind="stable")]:
+            n, m = int(of_class[i]), int(of_rest[i])
             codes.append(Code(names[i], n + m, shares=((n, totals[0]), (m, totals[1]))))
         if codes:
             check = "codes that tell the outcome"

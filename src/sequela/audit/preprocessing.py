@@ -161,10 +161,14 @@ def _imputed(values: Table, sample: Floats, unit: float, sides: Sides) -> bool:
     if first < max(_VAGUE * len(sample), _ODD * second) or error > _VAGUE * sample.std():
         return False
     rest = np.where(values == np.float32(constant), np.nan, values)
-    return any(
-        _only_all(lambda v, mean=mean: abs(float(mean(v)) - float(constant)), rest, sides, error)
-        for mean in (np.mean, np.median)
-    )
+
+    def from_mean(values: Floats) -> float:
+        return abs(float(np.mean(values)) - float(constant))
+
+    def from_median(values: Floats) -> float:
+        return abs(float(np.median(values)) - float(constant))
+
+    return any(_only_all(of, rest, sides, error) for of in (from_mean, from_median))
 
 
 def is_encoded(values: Table, label: Ints) -> bool:

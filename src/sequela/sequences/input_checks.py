@@ -163,8 +163,8 @@ def form_of(sequences: Sequences) -> Floats:
 
 
 def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
-    numbers = [np.array([scaling.mean, scaling.std]) for scaling in (used, fitted)]
-    if np.allclose(*numbers, rtol=_TOLERANCE):
+    numbers, expected = (np.array([scaling.mean, scaling.std]) for scaling in (used, fitted))
+    if np.allclose(numbers, expected, rtol=_TOLERANCE):
         return []
     return [Finding("scaling of other parts", "leak", ("scaling",))]
 

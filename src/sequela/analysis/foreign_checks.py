@@ -23,13 +23,11 @@ from sequela.audit.input import (
 )
 from sequela.evaluation.delong import Areas, areas
 
-STRONG = 0.88
-"""The AUROC of a strong honest column; a column of few patients must exceed it by more."""
+STRONG = 0.88  # AUROC of a strong honest column; a column of few patients must exceed it by more
 # Columns of others may be anything, so a strong one counts only if boosting of the others is much
 # weaker. A run is judged by columns.REVEALING_VALUE and small_models.LOSS instead: one bound for
 # both would miss leaks that the audit finds today, or accuse honest tables.
-GAIN = 0.05
-"""The AUROC that a baseline model must lose without the column."""
+GAIN = 0.05  # AUROC that a baseline model must lose without the column
 _NAMING = 0.8  # AUROC from which an identifier or a time is reported
 _BETTER = 0.1  # by which the AUROC of predictions may exceed that of a baseline model
 _IN_ORDER = 0.9  # AUROC of the time, for the test set against training, of a split by time

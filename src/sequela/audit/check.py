@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from sequela.audit.finding import Finding
     from sequela.audit.input import AuditInput
 
-IGNORED = "left out with --ignore"
-"""The reason why a check with an ignored code was not made."""
+IGNORED = "left out with --ignore"  # reason why a check with an ignored code was not made
 
 
 class Effect(NamedTuple):

@@ -16,24 +16,16 @@ from sequela.audit.finding import Code, Finding
 from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Ints, Labels
 from sequela.audit.preprocessing import unit_of
 
-REVEALING_AUROC = 0.9
-"""Report a column or model that reaches this AUROC."""
+REVEALING_AUROC = 0.9  # report a column or model that reaches this AUROC
 # On the open hospital data no code passes an AUROC of 0.71 (decision 18), and no
 # measurement 0.80. In tables of others, columns may be anything, and 0.9 is for all.
-REVEALING_CODE = 0.8
-"""Report a code of a run whose presence alone reaches this AUROC."""
-REVEALING_VALUE = 0.87
-"""Report a measurement of a run that alone reaches this AUROC."""
-HONEST = 0.8
-"""The AUROC of a strong honest measurement, such as lactate or a coma score."""
-PURE = 0.9
-"""Report a code where this share of those with it are of one class."""
-OF_CLASS = 0.2
-"""The share of the class that must have the code."""
-ODDS = 10
-"""The factor by which the odds of the class must be greater among those with the code."""
-RARE_ODDS = 30
-"""The same for a rare class, where fewer than 90 % of those with it are of the class."""
+REVEALING_CODE = 0.8  # report a code of a run whose presence alone reaches this AUROC
+REVEALING_VALUE = 0.87  # report a measurement of a run that alone reaches this AUROC
+HONEST = 0.8  # AUROC of a strong honest measurement, such as lactate or a coma score
+PURE = 0.9  # report a code where this share of those with it are of one class
+OF_CLASS = 0.2  # share of the class that must have the code
+ODDS = 10  # factor by which the odds of the class must be greater among those with the code
+RARE_ODDS = 30  # same for a rare class, where fewer than 90 % of those with it are of the class
 WAYS = (
     "its values alone predict", "whether it is missing alone predicts",
     "whether its last digit is even alone predicts",

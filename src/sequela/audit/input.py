@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from sequela.identity.fingerprint import Content
     from sequela.signals.segments import Segments
 
-LEAST_GROUPS = 10
-"""Groups (patients, recordings) that each class needs, to judge what predicts it."""
-MOST_SPLITS = 10
-"""Splits of a cross-validation that are looked at."""
+LEAST_GROUPS = 10  # groups (patients, recordings) that each class needs, to judge what predicts it
+MOST_SPLITS = 10  # splits of a cross-validation that are looked at
 
-CHANCE = 1e-3
-"""The probability of a false alarm, over all columns, codes or tests of a check."""
+CHANCE = 1e-3  # probability of a false alarm, over all columns, codes or tests of a check
 STRICT_CHANCE = 1e-6
 """The same for checks that compare many pairs, or look for a number in many columns."""
 

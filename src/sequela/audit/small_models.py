@@ -14,12 +14,9 @@ from sequela.audit.columns import REVEALING_AUROC, REVEALING_VALUE, area, is_pur
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import Floats, Ints, Labels, Words
 
-FOLDS = 5
-"""Folds in which a small model is evaluated."""
-LOSS = 0.1
-"""Report an input without which a model of records loses this much of its AUROC."""
-LOSS_OF_SIGNALS = 0.05
-"""The same for signals, where few statistics share what reveals the class."""
+FOLDS = 5  # folds in which a small model is evaluated
+LOSS = 0.1  # report an input without which a model of records loses this much of its AUROC
+LOSS_OF_SIGNALS = 0.05  # same for signals, where few statistics share what reveals the class
 AMPLITUDE = "amplitude"
 ARTEFACTS = (
     "offset", "power at 50 Hz", "power at 60 Hz", "resolution", "clipping", "repeated samples",

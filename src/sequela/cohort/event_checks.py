@@ -19,8 +19,7 @@ from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
 
-REVEALING_TIMES = 0.75
-"""The AUROC from which prediction times are reported to separate the classes."""
+REVEALING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
 _MOST_NAMED = 5  # families that a finding names
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
 OUTCOME_WORDS = re.compile(

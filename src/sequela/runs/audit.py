@@ -26,10 +26,8 @@ KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
 NOTHING = 0
 """Exit status of ``sequela audit`` without a finding."""
-LEAK = 3
-"""Exit status for a leak, with suspicions or without."""
-SUSPICION = 4
-"""Exit status for suspicions only."""
+LEAK = 3  # exit status for a leak, with suspicions or without
+SUSPICION = 4  # exit status for suspicions only
 REVEALING_CELL = 0.99
 """The AUROC of a column alone that what is known before the outcome hardly reaches."""
 _STORED = TypeAdapter(Finding)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,7 +233,7 @@ def _shares(
         yield Finding.suspected(check, codes=[*codes.values()], name=labels.classes[1])
 
 
-def _by_group(values: NDArray[Any], place: Ints, rows: Flags | None = None) -> Floats:
+def _by_group(values: NDArray[np.number], place: Ints, rows: Flags | None = None) -> Floats:
     """Return the mean of each column by group, 0 where a group has no such rows."""
     weight = np.ones(len(place)) if rows is None else rows.astype(np.float64)
     member = csr_array((weight, (place, np.arange(len(place)))))

@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Ints, Labels
+from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels
 from sequela.audit.preprocessing import unit_of
 
 REVEALING_AUROC = 0.9  # report a column or model that reaches this AUROC
@@ -140,7 +140,7 @@ def revealing_codes(present: csr_array, names: Sequence[str], labels: Labels) ->
 def _revealing(
     areas: Floats,
     names: Sequence[str],
-    facts: Mapping[str, Any],
+    facts: Mapping[str, float | str],
     people: Sequence[int] | None = None,
 ) -> list[Finding]:
     strength = np.maximum(areas, 1 - areas)
@@ -246,7 +246,7 @@ def spaced_by_class(label: Ints, classes: int, most: int | None = None) -> Ints:
     return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
 
 
-def area(label: Ints, score: NDArray[Any]) -> float:
+def area(label: Ints, score: NDArray[np.generic]) -> float:
     """Compute the AUROC of scores (row,) for labels of 0 and 1; 0.5 for one class."""
     positives, rank = int(label.sum()), stats.rankdata(score)
     pairs = positives * (len(label) - positives)
@@ -255,7 +255,7 @@ def area(label: Ints, score: NDArray[Any]) -> float:
 
 
 def least_area(
-    is_class: Flags, group: NDArray[Any], tests: int, least: float, honest: float | None = None
+    is_class: Flags, group: Groups, tests: int, least: float, honest: float | None = None
 ) -> float:
     """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
 

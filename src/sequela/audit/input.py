@@ -26,6 +26,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Words = NDArray[np.str_]
+Groups = Ints | Words
+"""The patient, recording or other unit of each example."""
 Rows = Mapping[str, Ints]
 """The rows of each part."""
 OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
@@ -37,9 +39,9 @@ class Labels:
 
     label: Ints
     classes: Sequence[str]
-    group: NDArray[Any]
+    group: Groups
 
-    def __getitem__(self, rows: NDArray[Any]) -> "Labels":
+    def __getitem__(self, rows: Ints | Flags) -> "Labels":
         return Labels(self.label[rows], self.classes, self.group[rows])
 
     @property
@@ -87,9 +89,9 @@ class AuditInput:
 
     label: Ints | None = None
     classes: tuple[str, ...] = ()
-    units: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    units: Mapping[str, Groups] = field(default_factory=dict)
     splits: tuple[Rows, ...] = ()
-    signals: NDArray[Any] | None = None
+    signals: NDArray[np.floating] | None = None
     # of a run
     segments: "Segments | None" = None
     scaling: Any = None

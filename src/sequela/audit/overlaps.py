@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.audit.finding import Finding
-from sequela.audit.input import AuditInput, Flags, Floats, Ints, Rows, Words, in_each_split
+from sequela.audit.input import AuditInput, Flags, Floats, Groups, Ints, Rows, Words, in_each_split
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals.windows import in_blocks
 
@@ -50,7 +50,7 @@ Table = NDArray[Any] | Selection
 Parts = Mapping[str, Table]
 
 
-def overlapping_groups(groups: Mapping[str, NDArray[Any]], unit: str) -> list[Finding]:
+def overlapping_groups(groups: Mapping[str, Groups], unit: str) -> list[Finding]:
     """Find groups (subjects, recordings) that are in two parts.
 
     ``groups`` has for each part the group of each example, as text or number (example,).

@@ -181,9 +181,9 @@ def _outweighing(
         if low > least_loss:
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
             codes = (Code(str(largest), len(np.unique(labels.group[having]))),)
-            facts: dict[str, Any] = {"name": labels.classes[1], "auroc": auroc}
-            facts |= {"low": low, "high": high, "without": area(label, without)}
-            return [Finding.suspected("an input that outweighs the others", codes=codes, **facts)]
+            check, name = "an input that outweighs the others", labels.classes[1]
+            facts = {"auroc": auroc, "low": low, "high": high, "without": area(label, without)}
+            return [Finding.suspected(check, codes=codes, name=name, **facts)]
     return []
 
 
@@ -289,8 +289,8 @@ def revealing_statistics(
         for kind, auroc in areas.items():
             if kind in ARTEFACTS and auroc > most:
                 check, how = "inputs that tell the outcome", f"the {kind} alone predicts"
-                facts: dict[str, Any] = {"auroc": auroc, "name": name, "how": how}
-                findings.append(Finding.suspected(check, "signal", **facts))
+                finding = Finding.suspected(check, "signal", how=how, auroc=auroc, name=name)
+                findings.append(finding)
         if max(areas.values(), default=0.0) >= _WEAK:
             levels = [(artefacts, least), (amplitudes, most)]
             findings += _outweighing(table, levels, LOSS_OF_SIGNALS, binary)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from sequela.audit.columns import revealing_columns, spaced_by_class
 from sequela.audit.finding import Finding
-from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Labels, Rows
+from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, Rows
 from sequela.audit.overlaps import Selection, identical_rows, near_identical_rows
 from sequela.audit.small_models import revealing_statistics
 from sequela.signals.statistics import statistics
@@ -38,8 +37,10 @@ _FITTING = 0.1  # share of random pairs of windows whose ends fit
 _GROUPS = 1_000  # groups whose ends are compared
 _INSIDE = 5_000  # windows whose inner steps are measured
 
+Signals = NDArray[np.floating]
 
-def between_parts(signal: NDArray[Any], parts: Rows, group: NDArray[Any]) -> list[Finding]:
+
+def between_parts(signal: Signals, parts: Rows, group: Groups) -> list[Finding]:
     """Find copies in two parts, and recordings of one part that go on in another."""
     samples = signal.reshape(len(signal), -1)
     rows = {name: Selection(samples, part_rows) for name, part_rows in parts.items()}
@@ -50,7 +51,7 @@ def between_parts(signal: NDArray[Any], parts: Rows, group: NDArray[Any]) -> lis
 
 
 def by_class(
-    signal: NDArray[Any],
+    signal: Signals,
     recordings: Labels,
     people: Labels,
     sfreq: float | None = None,
@@ -74,7 +75,7 @@ def by_class(
     ]
 
 
-def copies_in_another_form(signal: NDArray[Any], parts: Rows) -> list[Finding]:
+def copies_in_another_form(signal: Signals, parts: Rows) -> list[Finding]:
     """Find windows of two parts with the same spectrum, phases included, in whatever form.
 
     Frequencies that most filters keep are compared, each in units of its deviation: neither gain,
@@ -146,7 +147,7 @@ def _rhythm(forms: NDArray[np.float32], n_chans: int) -> NDArray[np.float32]:
     return np.asarray(np.abs(lags[:, _LOBE:]).max(1) / lags[:, 0], np.float32)
 
 
-def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+def _unit(rows: Signals) -> NDArray[np.float32]:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, np.finfo(np.float32).tiny), np.float32)
 
@@ -158,7 +159,7 @@ def _part_of_each(parts: Rows, n: int) -> Ints:
     return part
 
 
-def overlapping_windows(signals: NDArray[Any], parts: Rows) -> list[Finding]:
+def overlapping_windows(signals: Signals, parts: Rows) -> list[Finding]:
     """Find windows of two parts that share samples of one signal, in any scale.
 
     The first 32 samples of a window, centred, scaled and rounded, are looked for within all
@@ -189,7 +190,7 @@ def overlapping_windows(signals: NDArray[Any], parts: Rows) -> list[Finding]:
     return findings
 
 
-def _hashes(signal: NDArray[Any]) -> NDArray[np.uint64]:
+def _hashes(signal: Signals) -> NDArray[np.uint64]:
     """Hash the form of each run of 32 samples of windows (window, time); 0 for a flat run."""
     runs = np.lib.stride_tricks.sliding_window_view(signal, _HEAD, axis=1).astype(np.float64)
     runs = runs - runs.mean(2, keepdims=True)
@@ -199,7 +200,7 @@ def _hashes(signal: NDArray[Any]) -> NDArray[np.uint64]:
     return np.where(spread[..., 0] > 0, form.view(np.uint64) @ factors, np.uint64(0))
 
 
-def continued_groups(signals: NDArray[Any], group: NDArray[Any], parts: Rows) -> list[Finding]:
+def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Finding]:
     """Find groups (recordings) that go on where a group of another part ends.
 
     The level and slope at the end of one group and at the start of another are compared in all
@@ -240,14 +241,14 @@ def continued_groups(signals: NDArray[Any], group: NDArray[Any], parts: Rows) ->
     return findings
 
 
-def _edge(samples: NDArray[Any], *, end: bool) -> Floats:
+def _edge(samples: Signals, *, end: bool) -> Floats:
     """Return level and slope between two samples and those after, or before: (row, number)."""
     rise = samples[..., 1] - samples[..., 0]
     level = samples[..., 1] + rise / 2 if end else samples[..., 0] - rise / 2
     return np.hstack([level, rise]).astype(np.float64)
 
 
-def adjacent_windows(signals: NDArray[Any], parts: Rows) -> list[Finding]:
+def adjacent_windows(signals: Signals, parts: Rows) -> list[Finding]:
     """Find windows that go on where the window before in the file, of another part, ends.
 
     The step from the last sample of one to the first of the next, in units of the steps within

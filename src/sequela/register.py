@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from sequela.audit.check import Found
+    from sequela.audit.finding import Found
     from sequela.audit.input import AuditInput
     from sequela.cohort.tasks import Task
     from sequela.datasets.catalog import DataSet
@@ -151,7 +151,7 @@ def check(
         needs: What the function reads, such as ``signals`` or ``columns``: keys of
             ``sequela.audit.input.NEEDS``. Other inputs are not searched.
     """
-    from sequela.audit.check import CHECKS, Check, Search
+    from sequela.audit.finding import CHECKS, Check, Search
     from sequela.audit.input import NEEDS
 
     for need in needs:

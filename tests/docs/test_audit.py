@@ -9,7 +9,7 @@ from tests.docs.conftest import DOCS, run
 from tests.extension.conftest import kept_registries
 from tests.test_docs import fences
 
-from sequela.audit.check import CHECKS
+from sequela.audit.finding import CHECKS
 from sequela.datasets.codes import family_of
 
 PAGE = DOCS / "audit.md"

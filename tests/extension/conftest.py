@@ -10,7 +10,7 @@ import pytest
 from tests.test_docs import fences
 
 from sequela import plugins
-from sequela.audit.check import CHECKS
+from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS
 from sequela.datasets import codes
 from sequela.datasets.catalog import DATA_SETS

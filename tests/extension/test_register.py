@@ -8,7 +8,7 @@ import pytest
 
 import sequela
 from sequela import plugins, register
-from sequela.audit.check import CHECKS
+from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS, in_hospital
 from sequela.datasets.catalog import DATA_SETS, DataSet
 from sequela.datasets.recordings import Signals

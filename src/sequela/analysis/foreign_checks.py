@@ -9,8 +9,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from sequela.audit import cells, columns, overlaps, preprocessing, small_models, windows
-from sequela.audit.check import Effect, Found
-from sequela.audit.finding import Code, Finding
+from sequela.audit.finding import Code, Effect, Finding, Found
 from sequela.audit.input import (
     CHANCE,
     LEAST_GROUPS,

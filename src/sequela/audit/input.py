@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.audit.finding import Finding
+from sequela.audit.finding import Finding, Found
 
 if TYPE_CHECKING:
-    from sequela.audit.check import Found
     from sequela.identity.fingerprint import Content
     from sequela.signals.segments import Segments
 
 LEAST_GROUPS = 10  # groups (patients, recordings) that each class needs, to judge what predicts it
 MOST_SPLITS = 10  # splits of a cross-validation that are looked at
-
 CHANCE = 1e-3  # probability of a false alarm, over all columns, codes or tests of a check
 STRICT_CHANCE = 1e-6
 """The same for checks that compare many pairs, or look for a number in many columns."""

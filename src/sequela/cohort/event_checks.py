@@ -12,8 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sequela.audit.check import run_checks
-from sequela.audit.finding import Code, Finding
+from sequela.audit.finding import Code, Finding, run_checks
 from sequela.audit.input import CHANCE, AuditInput, Floats, Ints, Labels
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task

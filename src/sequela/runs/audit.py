@@ -10,8 +10,7 @@ import joblib
 from pydantic import TypeAdapter
 
 from sequela.audit import overlaps
-from sequela.audit.check import AuditOutcome, check_named, run_checks
-from sequela.audit.finding import Finding, without_numbers
+from sequela.audit.finding import AuditOutcome, Finding, check_named, run_checks, without_numbers
 from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS
 from sequela.datasets.codes import CELL

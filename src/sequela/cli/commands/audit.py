@@ -45,7 +45,7 @@ def audit(
     """
     from json import dumps
 
-    from sequela.audit.check import CHECKS
+    from sequela.audit.finding import CHECKS
 
     for code in ignore or ():
         CHECKS.lookup(code)

@@ -140,7 +140,7 @@ def revealing_codes(present: csr_array, names: Sequence[str], labels: Labels) ->
 def _revealing(
     areas: Floats,
     names: Sequence[str],
-    facts: Mapping[str, float | str],
+    facts: Mapping[str, Any],
     people: Sequence[int] | None = None,
 ) -> list[Finding]:
     strength = np.maximum(areas, 1 - areas)

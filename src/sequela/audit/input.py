@@ -87,7 +87,7 @@ class AuditInput:
 
     label: Ints | None = None
     classes: tuple[str, ...] = ()
-    units: Mapping[str, Groups] = field(default_factory=dict)
+    units: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     splits: tuple[Rows, ...] = ()
     signals: NDArray[np.floating] | None = None
     # of a run

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.audit.finding import Finding
-from sequela.audit.input import AuditInput, Flags, Floats, Groups, Ints, Rows, Words, in_each_split
+from sequela.audit.input import AuditInput, Flags, Floats, Groups, Ints, Rows, in_each_split
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals.windows import in_blocks
 
@@ -244,7 +244,7 @@ def _copies(check: str, parts: Iterable[str], copies: Callable[[str, str], Flags
     ]
 
 
-def near_identical_rows(parts: Parts, groups: Mapping[str, Words]) -> list[Finding]:
+def near_identical_rows(parts: Parts, groups: Mapping[str, Groups]) -> list[Finding]:
     """Find rows that repeat a row of another part up to a little noise.
 
     A row is near another if their distance is below 5 % of the row's length, columns centred and
@@ -266,7 +266,7 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, Words]) -> list[Findi
     return _copies("near-identical rows", filled, copies)
 
 
-def _near(reference: Table, group: Words, rows: Floats) -> Flags:
+def _near(reference: Table, group: Groups, rows: Floats) -> Flags:
     """Return which rows are near copies of rows of a reference, whose groups are given."""
     step = -(-len(reference) * rows.shape[1] // _CELLS) or 1
     spaced = np.asarray(reference[::step], np.float64)
@@ -322,7 +322,7 @@ def _dimension(nearest: Floats) -> float:
     return np.log(typical) / np.log(ratio) if ratio < 1 else np.inf
 
 
-def _nearest_groups(reference: Iterable[Floats], group: Words, rows: Floats) -> Floats:
+def _nearest_groups(reference: Iterable[Floats], group: Groups, rows: Floats) -> Floats:
     """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
     nearest, start = np.full((len(rows), len(names)), np.inf), 0

@@ -182,7 +182,8 @@ def _outweighing(
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
             codes = (Code(str(largest), len(np.unique(labels.group[having]))),)
             check, name = "an input that outweighs the others", labels.classes[1]
-            facts = {"auroc": auroc, "low": low, "high": high, "without": area(label, without)}
+            facts: dict[str, Any] = {"auroc": auroc, "low": low, "high": high}
+            facts["without"] = area(label, without)
             return [Finding.suspected(check, codes=codes, name=name, **facts)]
     return []
 

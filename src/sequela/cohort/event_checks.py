@@ -262,7 +262,7 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    facts = {"positive": positive, "negative": negative, "medians": medians}
+    facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
     yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
 
 

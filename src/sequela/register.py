@@ -151,13 +151,13 @@ def check(
         needs: What the function reads, such as ``signals`` or ``columns``: keys of
             ``sequela.audit.input.NEEDS``. Other inputs are not searched.
     """
-    from sequela.audit.finding import CHECKS, Check, Search
+    from sequela.audit.finding import CHECKS, LeakCheck, LeakSearch
     from sequela.audit.input import NEEDS
 
     for need in needs:
         if need not in NEEDS:
             raise unknown_name("need of a check", need, NEEDS)
-    CHECKS.add(Check(code, name, what, remedy, (Search(name, find, needs),)), code)
+    CHECKS.add(LeakCheck(code, name, what, remedy, (LeakSearch(name, find, needs),)), code)
 
 
 def figure(entry: "RunFigure") -> None:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import columns as single_columns
-from sequela.audit import overlaps
-from sequela.audit.columns import (
+from sequela.audit import column_checks, overlaps
+from sequela.audit.column_checks import (
     last_digit_is_even,
     least_area,
     revealing_codes,
@@ -169,7 +168,7 @@ def test_columns_are_judged_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"sample {n}" for n in range(100)]
     labels = Labels(label, ["no", "yes"], ids(200, 1, "p"))
     looked = revealing_columns(columns, names, labels)
-    monkeypatch.setattr(single_columns, "_CELLS", 2000)
+    monkeypatch.setattr(column_checks, "_CELLS", 2000)
     assert revealing_columns(columns, names, labels) == looked
     assert [code.name for each in looked for code in each.codes] == ["sample 40"]
 

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
-from sequela.audit import columns, small_models
+from sequela.audit import column_checks, small_models
 from sequela.audit.input import CHANCE, Labels
 from sequela.audit.small_models import model_auroc
 from sequela.cohort import event_checks
@@ -28,7 +28,7 @@ def drawn(n: int = 1500, share: float = 0.08, seed: int = 0) -> tuple[Any, Any, 
 
 def found_in(present: NDArray[np.bool_], label: Any, group: Any) -> list[Any]:
     names = [f"code {i}" for i in range(present.shape[1])]
-    return columns.pure_codes(
+    return column_checks.pure_codes(
         csr_array(present.astype(float)), names, Labels(label, CLASSES, group)
     )
 
@@ -75,7 +75,7 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     having = np.arange(6.0, 31)
     others = np.zeros(25)
     level = 2 * CHANCE / 25
-    for k, told in zip(having, columns.is_pure(having, others, [30, 70]), strict=True):
+    for k, told in zip(having, column_checks.is_pure(having, others, [30, 70]), strict=True):
         interval = stats.binomtest(int(k), int(k)).proportion_ci(1 - level, method="exact")
         assert told == (interval.low > 0.3)
 
@@ -202,7 +202,7 @@ def test_an_average_of_labels_is_found_and_a_score_is_not() -> None:
     rate = np.bincount(district, label) / np.bincount(district)
     honest = np.random.default_rng(1).integers(3, 16, len(label)) + label
     table = np.column_stack([rate[district], honest, np.full(len(label), np.nan)])
-    (found,) = columns.averaged_labels(
+    (found,) = column_checks.averaged_labels(
         table, ["rate", "score", "none"], Labels(label, CLASSES, label)
     )
     assert (found.where, found.severity) == ("rate", "suspicion")

@@ -38,8 +38,8 @@ def test_a_leak_ends_with_3_and_is_printed(
 def test_suspicions_alone_end_with_4(
     run: Path, synthetic: Path, output_of: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.audit.columns.REVEALING_AUROC", 0.5)
-    monkeypatch.setattr("sequela.audit.columns.CHANCE", 1e6)
+    monkeypatch.setattr("sequela.audit.column_checks.REVEALING_AUROC", 0.5)
+    monkeypatch.setattr("sequela.audit.column_checks.CHANCE", 1e6)
     monkeypatch.setattr("sequela.runs.signals._READ", {})  # else they were audited before
     printed = output_of("audit", run, "--root", synthetic, ended=4)
     assert "SUSPICION SQ022: its values alone predict" in printed

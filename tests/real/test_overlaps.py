@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
-from sequela.audit import columns, overlaps
+from sequela.audit import column_checks, overlaps
 from sequela.audit.input import Labels
 from sequela.signals.segments import Segments
 
@@ -55,4 +55,4 @@ def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> No
     classes = ["alive", "died"]
     died = died.astype(np.int64)
     labels = Labels(died, classes, person)
-    assert not columns.revealing_codes(csr_array(has), names.tolist(), labels)
+    assert not column_checks.revealing_codes(csr_array(has), names.tolist(), labels)

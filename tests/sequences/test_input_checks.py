@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.audit import columns
+from sequela.audit import column_checks
 from sequela.audit.input import AuditInput
-from sequela.audit.windows import between_parts
+from sequela.audit.window_checks import between_parts
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.input_checks import find_in_sequences, form_of
@@ -58,11 +58,11 @@ def test_a_known_code_that_no_training_example_has(
 
 def test_of_many_segments_as_many_of_each_class_are_judged() -> None:
     label = np.repeat([0, 1, 0, 1], [500, 3, 400, 97])
-    assert columns.spaced_by_class(label, 2).tolist() == [*range(1000)]
-    rows = columns.spaced_by_class(label, 2, 200)
+    assert column_checks.spaced_by_class(label, 2).tolist() == [*range(1000)]
+    rows = column_checks.spaced_by_class(label, 2, 200)
     assert np.bincount(label[rows]).tolist() == [100, 100]
     assert (np.diff(rows) > 0).all()
-    assert columns.spaced_by_class(np.ones(1000, np.int64), 3, 200).tolist() == [
+    assert column_checks.spaced_by_class(np.ones(1000, np.int64), 3, 200).tolist() == [
         *range(0, 1000, 15)
     ]
 

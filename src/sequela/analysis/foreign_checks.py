@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import cells, columns, overlaps, preprocessing, small_models, windows
+from sequela.audit import cells, overlaps, preprocessing, small_models, window_checks
+from sequela.audit.column_checks import (
+    REVEALING_AUROC,
+    WAYS,
+    area,
+    averaged_labels,
+    least_area,
+    spaced_by_class,
+)
 from sequela.audit.finding import Code, Effect, Finding, Found
 from sequela.audit.input import (
     CHANCE,
@@ -24,7 +32,7 @@ from sequela.evaluation.delong import Areas, areas
 
 STRONG = 0.88  # AUROC of a strong honest column; a column of few patients must exceed it by more
 # Columns of others may be anything, so a strong one counts only if boosting of the others is much
-# weaker. A run is judged by columns.REVEALING_VALUE and small_models.LOSS instead: one bound for
+# weaker. A run is judged by REVEALING_VALUE and small_models.LOSS instead: one bound for
 # both would miss leaks that the audit finds today, or accuse honest tables.
 GAIN = 0.05  # AUROC that a baseline model must lose without the column
 _NAMING = 0.8  # AUROC from which an identifier or a time is reported
@@ -41,7 +49,7 @@ _ROWS = 5_000  # rows that a baseline model reads at most
 _COLUMNS = 100  # columns that a baseline model reads at most
 _RARE = 3  # rows with a value, from which a model reads the value
 _OF_FEW = 0.05  # share of rows that have a rare value
-_MANY = 50  # shared ids or distinct scores, from which chance explains little
+_ENOUGH = 50  # shared ids or distinct scores, from which chance explains little
 _PLATEAU = 0.02  # share of rows whose scores are between two best thresholds
 
 
@@ -89,7 +97,7 @@ def _numbered_again(data: AuditInput, ids: Ints, first: Ints, second: Ints) -> b
     """Return whether rows of two parts with one id are no more alike than others, as by the age."""
     shared, *places = np.intersect1d(ids[first], ids[second], return_indices=True)
     once = all(len(np.unique(ids[rows])) == len(rows) for rows in (first, second))
-    if not once or len(shared) < _MANY:
+    if not once or len(shared) < _ENOUGH:
         return False
     values = np.stack([data.table[first[places[0]]], data.table[second[places[1]]]])
     columns = [pair[:, ~np.isnan(pair).any(0)] for pair in np.moveaxis(values, 2, 0)]
@@ -125,14 +133,16 @@ def fitted_on_all(data: AuditInput, rows: Rows) -> Iterator[Found]:
 def windows_in_two_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     """Find windows of one stretch of signal, and copies, in two parts."""
     signals, group = np.asarray(data.signals), data.group.astype(np.str_)
-    findings = windows.overlapping_windows(signals, rows) or windows.adjacent_windows(signals, rows)
-    yield from findings or windows.between_parts(signals, rows, group)
+    findings = window_checks.overlapping_windows(signals, rows) or window_checks.adjacent_windows(
+        signals, rows
+    )
+    yield from findings or window_checks.between_parts(signals, rows, group)
 
 
 def find_by_class(data: AuditInput) -> Iterator[Found]:
     """Find samples that reveal the class, and traces of devices and programs that do."""
     labels = Labels(np.asarray(data.label), data.classes, data.group.astype(np.str_))
-    yield from windows.by_class(np.asarray(data.signals), labels, labels)
+    yield from window_checks.by_class(np.asarray(data.signals), labels, labels)
 
 
 @in_each_split
@@ -144,7 +154,7 @@ def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
         years = len(np.unique(after)) < LEAST_GROUPS  # of which none is in two parts
         late = int((before >= np.nanmin(after) if years else before > np.nanmin(after)).sum())
         place = np.repeat([0, 1], [len(before), len(after)])
-        if late and columns.area(place, np.concatenate([before, after])) >= _IN_ORDER:
+        if late and area(place, np.concatenate([before, after])) >= _IN_ORDER:
             counts = {"found": late, "all": len(before)}
             yield Finding("training rows of a later time", "suspicion", (train, name), counts)
 
@@ -152,7 +162,7 @@ def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
 def find_columns(data: AuditInput) -> Iterator[Found]:
     """Find columns that are the label, or that give more of it than all others together."""
     labels = data.labels
-    rows = columns.spaced_by_class(labels.label, len(data.classes))
+    rows = spaced_by_class(labels.label, len(data.classes))
     copies = _label_copies(data)
     if copies:
         codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
@@ -178,7 +188,7 @@ def _irreplaceable(data: AuditInput, rows: Ints, copies: list[int]) -> Iterator[
         if candidate.column in reported:
             continue
         alike = {
-            s.column: s.area
+            s.column: s.auroc
             for s in strong
             if s.of_class == candidate.of_class
             and np.corrcoef(s.score, candidate.score)[0, 1] >= _COPY
@@ -189,9 +199,9 @@ def _irreplaceable(data: AuditInput, rows: Ints, copies: list[int]) -> Iterator[
             reported |= {*alike}
             least = np.floor(100 * min(alike.values())) / 100
             name = data.classes[candidate.of_class]
-            facts = {"how": columns.WAYS[0], "name": name, "least": least}
+            facts = {"how": WAYS[0], "name": name, "least": least}
             facts |= {"columns": len(data.names)}
-            codes = tuple(Code(data.names[c], auroc=area) for c, area in alike.items())
+            codes = tuple(Code(data.names[c], auroc=auroc) for c, auroc in alike.items())
             yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
 
 
@@ -208,17 +218,17 @@ def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[F
         score = small_models.strongest_share(csr_array(present[:, rare]), rarer.label, fold)
         if small_models.top_is_pure(score, rarer):
             how = "many columns of few, each almost only in one class, together predict"
-            check, auroc = "inputs that tell the outcome", columns.area(rarer.label, score)
+            check, auroc = "inputs that tell the outcome", area(rarer.label, score)
             yield Finding.suspected(check, "inputs", how=how, auroc=auroc, name=rarer.classes[1])
     tested = np.isin(rows, _test(data)[1])
-    yield from columns.averaged_labels(table[tested], names.tolist(), labels[tested])
+    yield from averaged_labels(table[tested], names.tolist(), labels[tested])
 
 
 @dataclass(frozen=True)
 class _Strong:
     """A column whose values give one class alone: its AUROC and scores."""
 
-    area: float
+    auroc: float
     column: int
     of_class: int
     score: Floats
@@ -234,12 +244,12 @@ def _strong(data: AuditInput, rows: Ints, copies: Sequence[int]) -> list[_Strong
         score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
         for positive in labels.positives:
             is_class = (label == positive)[filled]
-            area = columns.area(is_class.astype(np.int64), score[filled, positive])
-            if area >= columns.REVEALING_AUROC and area >= columns.least_area(
-                is_class, labels.group[filled], tests, columns.REVEALING_AUROC, STRONG
+            auroc = area(is_class.astype(np.int64), score[filled, positive])
+            if auroc >= REVEALING_AUROC and auroc >= least_area(
+                is_class, labels.group[filled], tests, REVEALING_AUROC, STRONG
             ):
-                strong.append(_Strong(area, column, positive, score[:, positive]))
-    return sorted(strong, key=lambda s: -s.area)
+                strong.append(_Strong(auroc, column, positive, score[:, positive]))
+    return sorted(strong, key=lambda s: -s.auroc)
 
 
 def _bins(values: Floats) -> Ints:
@@ -299,11 +309,11 @@ def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
         return None
     positive = 1 if data.two_classes else np.bincount(data.label).argmax()
     order = np.random.default_rng(0).permutation(int(group.max()) + 1)[group]
-    most = min(max(_CELLS // len(data.names), _MANY), _ROWS)
+    most = min(max(_CELLS // len(data.names), _ENOUGH), _ROWS)
     rows = np.sort(np.argsort(order, kind="stable")[:most])  # whole groups
     labels = Labels(data.label, data.classes, group)[rows].against_rest(int(positive))
     copies = _label_copies(data)
-    rest = [c for c in range(len(data.names)) if c not in copies][: _CELLS // _MANY]
+    rest = [c for c in range(len(data.names)) if c not in copies][: _CELLS // _ENOUGH]
     if not rest or labels.few:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
@@ -342,7 +352,7 @@ def _areas(labels: Labels, scores: Floats) -> Areas:
 
 def identifiers(data: AuditInput) -> Iterator[Found]:
     """Find ids, file names and times whose order or value gives the label."""
-    rows = columns.spaced_by_class(data.labels.label, len(data.classes))
+    rows = spaced_by_class(data.labels.label, len(data.classes))
     labels = data.labels[rows]
     numbers = {name: ids[rows].astype(np.float64) for name, ids in data.identifiers.items()}
     for name, times in data.times.items():
@@ -407,7 +417,7 @@ def predictions(data: AuditInput) -> Iterator[Found]:
     score, labels = np.asarray(data.score), data.labels[rows]
     if labels.few:
         return
-    if columns.area(labels.label, score[rows]) == 1:
+    if area(labels.label, score[rows]) == 1:
         yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
     if preprocessing.is_encoded(score[rows].astype(np.float32), labels.label):
         place = "probabilities", part
@@ -446,7 +456,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     threshold = data.stated.get("threshold")
     cut = np.float32(0.5 if threshold is None else threshold)  # as the scores are stored
     computed = _rates(label, score, np.array([cut]))
-    computed["auroc"] = np.array([columns.area(label, score)])
+    computed["auroc"] = np.array([area(label, score)])
     computed["brier"] = np.array([np.mean((score - label) ** 2)])
     aliases = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
     for name, value in data.stated.items():
@@ -456,7 +466,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
             check = "numbers that the predictions do not give"
             yield Finding(check, "leak", (part,), facts=facts)
     distinct = np.unique(score)
-    if threshold is None or len(distinct) < _MANY or _unit(threshold) > CHANCE:
+    if threshold is None or len(distinct) < _ENOUGH or _unit(threshold) > CHANCE:
         return
     # A threshold chosen by chance seldom is between the two scores where a rate is highest.
     rates = _rates(label, score, distinct)

@@ -39,7 +39,7 @@ _BATCH = 50_000  # rows that are read at once
 _EXACT = 1 << 24  # integers that float32 keeps apart
 _PERCENT = 100
 _CLASSES = 20  # most values of a label or part, and of a text whose forms are looked at
-_FEW = 3  # most other columns of a table of predictions
+_MOST_OTHERS = 3  # most other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
 _OF_FILE = "part of the file"
 _COHORTS = """
@@ -438,7 +438,7 @@ class _Roles:
         usual = [name for name in self.table.named("probability") if name in free]
         for name in by_user or usual:
             values = self.table.numbers[name].astype(np.float64)
-            of_predictions = len({*free} - {name, *further}) <= _FEW
+            of_predictions = len({*free} - {name, *further}) <= _MOST_OTHERS
             if not (needed or of_predictions or by_user) or name in self.table.texts:
                 continue
             filled = values[~np.isnan(values)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit.columns import (
+from sequela.audit.column_checks import (
     REVEALING_AUROC,
     WAYS,
     area,

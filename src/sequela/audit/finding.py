@@ -44,7 +44,7 @@ Measured: TypeAlias = "tuple[Finding, Effect | None]"
 Found: TypeAlias = "Finding | Measured"
 
 
-class Search(NamedTuple):
+class LeakSearch(NamedTuple):
     """A function that looks for leaks in inputs of one form.
 
     The ``title`` is in words; ``{unit}`` in it is the kind of unit of the input. ``find``
@@ -67,7 +67,7 @@ class Search(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
+class LeakCheck:
     """One kind of leak.
 
     Attributes:
@@ -86,13 +86,13 @@ class Check:
     name: str
     what: str
     remedy: str
-    searches: tuple[Search, ...] = ()
+    searches: tuple[LeakSearch, ...] = ()
     missing: str = ""
     reference: str = ""
     by_design: str = ""
 
 
-def _check_new(code: str, check: Check) -> None:
+def _check_new(code: str, check: LeakCheck) -> None:
     if code in CHECKS or any(check.name == registered.name for registered in CHECKS.values()):
         raise SettingError(
             f"a check '{code}' or '{check.name}' is registered already: choose another code and "
@@ -105,9 +105,9 @@ def _check_new(code: str, check: Check) -> None:
         )
 
 
-CHECKS: Registry[Check] = Registry("check", Check, _check_new)
+CHECKS: Registry[LeakCheck] = Registry("check", LeakCheck, _check_new)
 """All checks by code; :func:`sequela.register.check` adds others."""
-_UNKNOWN = Check(
+_UNKNOWN = LeakCheck(
     code="",
     name="",
     what="a check of a plugin that is not loaded reports something",
@@ -115,7 +115,7 @@ _UNKNOWN = Check(
 )
 
 
-def check_named(name: str) -> Check:
+def check_named(name: str) -> LeakCheck:
     """Return the check whose findings have a name; one without a code for an unknown name."""
     return next((check for check in CHECKS.values() if check.name == name), _UNKNOWN)
 
@@ -287,7 +287,7 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
     """
     left_out = [CHECKS.lookup(code).code for code in ignored]
     checks = [check for code, check in CHECKS.items() if code not in left_out]
-    names, fitting = {check.name for check in checks}, list[Search]()
+    names, fitting = {check.name for check in checks}, list[LeakSearch]()
     unchecked = [Unchecked(code, CHECKS[code].name, IGNORED) for code in left_out]
     for check in checks:
         fitting += [s for s in check.searches if data.lacking.keys().isdisjoint(s.needs)]
@@ -309,19 +309,19 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
     return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
 
 
-def _declared() -> dict[str, Search]:
+def _declared() -> dict[str, LeakSearch]:
     """Add the checks of the package, and return its searches in the order in which they run."""
     declared = tomllib.loads(Path(__file__).with_name("checks.toml").read_text("utf-8"))
     codes = {key: entry.pop("reports") for key, entry in declared["searches"].items()}
     searches = {
-        key: Search(entry["title"], entry["find"], tuple(entry["needs"]))
+        key: LeakSearch(entry["title"], entry["find"], tuple(entry["needs"]))
         for key, entry in declared["searches"].items()
     }
     for heading, sentences in declared["checks"].items():
         code, _, name = heading.partition(" ")
         reporting = tuple(searches[key] for key in searches if code in codes[key])
-        design = next((d for d, of in declared["by_design"].items() if code in of), "")
-        CHECKS.add(Check(code, name, searches=reporting, by_design=design, **sentences), code)
+        design = next((d for d, leaks in declared["by_design"].items() if code in leaks), "")
+        CHECKS.add(LeakCheck(code, name, searches=reporting, by_design=design, **sentences), code)
     return searches
 
 

@@ -168,7 +168,7 @@ def _imputed(values: Table, sample: Floats, unit: float, sides: Sides) -> bool:
     def from_median(values: Floats) -> float:
         return abs(float(np.median(values)) - float(constant))
 
-    return any(_only_all(of, rest, sides, error) for of in (from_mean, from_median))
+    return any(_only_all(f, rest, sides, error) for f in (from_mean, from_median))
 
 
 def is_encoded(values: Table, label: Ints) -> bool:

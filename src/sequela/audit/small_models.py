@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix, hstack
 
-from sequela.audit.columns import REVEALING_AUROC, REVEALING_VALUE, area, is_pure, least_area
+from sequela.audit.column_checks import REVEALING_AUROC, REVEALING_VALUE, area, is_pure, least_area
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import Floats, Ints, Labels, Words
 

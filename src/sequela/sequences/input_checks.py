@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import cells, columns, overlaps, small_models, windows
+from sequela.audit import cells, column_checks, overlaps, small_models, window_checks
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput, Floats, Ints, Labels
 from sequela.datasets.codes import family_of
@@ -26,7 +26,9 @@ from sequela.signals.segments import Segments, first_minutes
 # On the open hospital data nothing passes 0.69, 0.73 and 0.81 (decision 18).
 AUROC_OF_FORM = 0.8  # report a small tree of counts and times from this AUROC on, out of fold
 AUROC_OF_TREE = 0.85  # report a small tree that also reads codes from this AUROC on
-AUROC_OF_CODES = columns.REVEALING_AUROC  # report a logistic regression of codes from this AUROC on
+AUROC_OF_CODES = (
+    column_checks.REVEALING_AUROC
+)  # report a logistic regression of codes from this AUROC on
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
 _HOUR = np.timedelta64(1, "h")
@@ -46,7 +48,7 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
             for ids in (segments.recording_id, segments.independent)
         )
         form = segments.sfreq, segments.channels or ()
-        revealing = windows.by_class(segments.signal, recordings, people, *form)
+        revealing = window_checks.by_class(segments.signal, recordings, people, *form)
         _IN_ANY_SPLIT[segments] = revealing, simultaneous.pairs(beginnings, segments.sfreq)
     revealing, pairs = _IN_ANY_SPLIT[segments]
     part = np.full(len(segments), "", dtype="<U8")
@@ -60,7 +62,7 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
     fitted = Scaling.fit(segments.signal, parts["train"], robust=data.scaling.robust)
     return [
         *overlaps.simultaneous_recordings(pairs, part_of_recording),
-        *windows.between_parts(segments.signal, parts, segments.recording_id),
+        *window_checks.between_parts(segments.signal, parts, segments.recording_id),
         *revealing,
         *_foreign_scaling(data.scaling, fitted),
     ]
@@ -77,19 +79,19 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     in_vocabulary = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values, bound = summary_table(sequences, everybody), columns.REVEALING_VALUE
+    values, bound = summary_table(sequences, everybody), column_checks.REVEALING_VALUE
     judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
-    spaced = columns.spaced_by_class(label, len(data.classes))
+    spaced = column_checks.spaced_by_class(label, len(data.classes))
     return [
         *overlaps.identical_records({name: in_vocabulary[rows] for name, rows in parts.items()}),
-        *columns.revealing_codes(present, names, labels),
-        *columns.revealing_columns(
+        *column_checks.revealing_codes(present, names, labels),
+        *column_checks.revealing_columns(
             values, summary_names(sequences), labels, bound=bound, measured=True
         ),
-        *columns.pure_codes(present, names, labels),
+        *column_checks.pure_codes(present, names, labels),
         *_revealing_models(sequences, present, labels, judged),
         *_revealing_together(sequences, present, values, labels, small_models.at_most(judged)),
-        *columns.averaged_labels(last, sequences.channel_names, labels),
+        *column_checks.averaged_labels(last, sequences.channel_names, labels),
         *cells.by_class(
             np.asarray(last[spaced], np.float64),
             sequences.channel_names,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from sequela.audit.columns import revealing_columns, spaced_by_class
+from sequela.audit.column_checks import revealing_columns, spaced_by_class
 from sequela.audit.finding import Finding
 from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, Rows
 from sequela.audit.overlaps import Selection, identical_rows, near_identical_rows

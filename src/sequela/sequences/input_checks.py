@@ -26,9 +26,7 @@ from sequela.signals.segments import Segments, first_minutes
 # On the open hospital data nothing passes 0.69, 0.73 and 0.81 (decision 18).
 AUROC_OF_FORM = 0.8  # report a small tree of counts and times from this AUROC on, out of fold
 AUROC_OF_TREE = 0.85  # report a small tree that also reads codes from this AUROC on
-AUROC_OF_CODES = (
-    column_checks.REVEALING_AUROC
-)  # report a logistic regression of codes from this AUROC on
+AUROC_OF_CODES = column_checks.REVEALING_AUROC  # the same for a logistic regression of codes
 _OF_VALUES = 5  # of the summaries: last, least, greatest, mean and count
 _RARE = 3  # examples with a code, from which a model reads it
 _HOUR = np.timedelta64(1, "h")

@@ -17,7 +17,7 @@ from sequela.audit.finding import (
     check_named,
     run_checks,
 )
-from sequela.config import SMALLEST_CELL
+from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
@@ -26,7 +26,7 @@ from sequela.runs.data import Examples, load, load_again
 from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
 from sequela.signals.declaration import is_declared
-from sequela.studies.settings import run_settings, signals_asked
+from sequela.studies.settings import own_signals, run_settings
 
 SCHEMA = "sequela-audit/1"
 """The form of the JSON."""
@@ -294,10 +294,9 @@ def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Exa
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
     if labels is not None and cohort is not None:
         labels = labels_of_cohorts(Path(labels), cohort, work / "labels.parquet")
-    records = {} if labels is None else {"labels": str(Path(labels).resolve())}
-    signals = signals_asked(name, {}, path)
-    settings = run_settings(model, name, records=records, training={}, signals=signals)
-    return load(settings, path, work)
+    options = Options() if labels is None else Options.of(labels=str(Path(labels).resolve()))
+    signals = own_signals(name, SignalSettings(), path)
+    return load(run_settings(model, name, options, signals), path, work)
 
 
 def _is_table(source: object) -> bool:

@@ -12,11 +12,9 @@ from pydantic import TypeAdapter
 from sequela.audit import overlaps
 from sequela.audit.finding import AuditOutcome, Finding, check_named, run_checks, without_numbers
 from sequela.audit.input import AuditInput
-from sequela.cohort.split import PARTS
 from sequela.datasets.codes import CELL
 from sequela.identity.pseudonyms import own
 from sequela.runs.data import Examples
-from sequela.signals.segments import Segments
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -38,7 +36,7 @@ def audit_once(data: Examples) -> AuditOutcome:
 
     Runs of a study differ in the model, which the audit does not read.
     """
-    facts = (data.digest, data.unit, data.leaks, own().name, data.scaling, data.header, data.ids)
+    facts = (data.digest, data.unit, data.leaks, own().name, data.header, data.ids)
     times = getattr(data.arrays, "step_time", data.part)  # which the digest leaves out
     key = joblib.hash((facts, data.part, times, data.groups, data.marked))
     if key not in _AUDITED:
@@ -59,26 +57,7 @@ def audit(data: Examples) -> list[Finding]:
 
 def check_examples(data: Examples, ignored: Sequence[str] = ()) -> AuditOutcome:
     """Run the checks without ignored codes on the examples of a run."""
-    parts = {name: data.rows(name) for name in PARTS}
-    of_signals = isinstance(data.arrays, Segments)
-    classes = data.classes if of_signals else data.cohort.task.outcome.classes
-    return run_checks(
-        AuditInput(
-            label=data.labels,
-            classes=classes,
-            units={data.unit: data.groups},
-            splits=(parts,),
-            signals=data.arrays.signal if of_signals else None,
-            segments=data.arrays if of_signals else None,
-            scaling=data.scaling,
-            records=None if of_signals else data.arrays,
-            times_to_event=data.times,
-            content=data.content,
-            content_ids={n: own().distinct(data.marked[rows]) for n, rows in parts.items()},
-            selected=None if of_signals else data.leaks,
-        ),
-        ignored,
-    )
+    return run_checks(data.audit_input(), ignored)
 
 
 def find_in_parts(data: AuditInput) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from sequela.config import Options
 from sequela.models.reference import Times
 from sequela.runs.audit import audit
 from sequela.runs.data import Examples, load
-from sequela.runs.followed import dependent, immortal
+from sequela.runs.follow_up import dependent, immortal
 from sequela.sequences.intervals import Intervals
 from sequela.studies.settings import run_settings
 

@@ -98,7 +98,7 @@ class Records(Examples):
         return self.cohort.leaks
 
     def audit_input(self) -> AuditInput:
-        """Return the sequences as the checks of the audit read them; classes are those of events."""
+        """Return the sequences, and the classes of the outcome, as the audit reads them."""
         classes = self.cohort.task.outcome.classes
         common = super().audit_input()
         return replace(common, classes=classes, records=self.arrays, selected=self.leaks)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sequela.sequences.content import _days_since
+from sequela.sequences.flat import _days_since
 
 
 def test_days_are_counted_from_the_step_before_at_another_time_of_the_same_subject() -> None:

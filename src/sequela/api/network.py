@@ -261,7 +261,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_is_fitted(self)
         asked = self._content(self._examples(X, reset=False))
         found = np.zeros(len(asked.units), np.bool_)
-        found[matches(self.content_, asked).asked] = True
+        found[matches(self.content_, asked).query] = True
         return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -17,7 +17,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 from sequela.audit.finding import Code, Finding
 from sequela.audit.fitted import unit_of
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
-from sequela.signals.windows import in_blocks
+from sequela.signals.cutting import in_blocks
 
 REVEALING_AUROC = 0.9
 # On the open hospital data no code passes an AUROC of 0.71 (decision 18), and no
@@ -91,7 +91,7 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
     """
     known = matches(content, content)
     sides = np.concatenate(
-        [np.stack([known.known, known.asked]), np.stack([known.asked, known.known])], axis=1
+        [np.stack([known.reference, known.query]), np.stack([known.query, known.reference])], axis=1
     )
     copy = np.tile(known.copy, 2)
     names = np.array(content.units, np.str_)

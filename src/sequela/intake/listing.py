@@ -15,10 +15,10 @@ def as_json() -> str:
     """Return the entry and place of each data set by name (null if not found)."""
     listing = {}
     for data_set in data_sets():
-        found = data_set.find()
+        located = data_set.find()
         listing[data_set.name] = {field: getattr(data_set, field) for field in SHOWN} | {
-            "path": str(found.path) if found else None,
-            "origin": found.origin if found else None,
+            "path": str(located.path) if located else None,
+            "origin": located.origin if located else None,
         }
     return json.dumps(listing, indent=2)  # ASCII, which every output takes
 
@@ -29,14 +29,14 @@ def as_table() -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for data_set in data_sets():
-        found = data_set.find()
-        how_to_get = "" if found else data_set.how_to_get
+        located = data_set.find()
+        how_to_get = "" if located else data_set.how_to_get
         facts = {
             "holds": data_set.size,
             "licence": data_set.licence,
             "cite": data_set.citation,
             "page": "" if data_set.homepage in how_to_get else data_set.homepage,
-            "here": found.origin if found else "",
+            "here": located.origin if located else "",
             "to get it": how_to_get,
         }
         text = Text(f"{data_set.title} ({data_set.kind.upper()})")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sequela.errors import DataError, SettingError
 from sequela.serving.about import Signal
 from sequela.signals.channels import Montage, to_microvolts, without
+from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import stretches_of
-from sequela.signals.windows import Rates
+from sequela.signals.stretches import stretches_of
 
 _MOST = 1_000_000
 """Largest term of the ratio of two rates, which is the length of the filter."""
@@ -46,15 +46,15 @@ class StoredRecording:
     @classmethod
     def of(cls, file: EdfFile, signal: Signal, channels: Sequence[str]) -> "StoredRecording":
         """Open a recording with the channels and rate of a model."""
-        there = [file.labels[i] for i in file.signals]
         known, n_chans = tuple(signal.channels), signal.n_chans
-        voltage = [file.labels[i] for i in file.signals if to_microvolts(file.units[i])]
+        units = zip(file.labels, file.units, strict=True)
+        voltage = [label for label, unit in units if to_microvolts(unit)]
         asked = tuple(channels) or (known if n_chans > 1 else ()) or tuple(voltage)
         if not asked:
             raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
         prepared = signal.preparation
         asked = without(prepared.reference, asked)
-        montage = Montage(asked, there, str(file.path), prepared.reference)
+        montage = Montage(asked, file.labels, str(file.path), prepared.reference)
         if len(asked) != n_chans and n_chans > 1:
             raise SettingError(
                 f"{file.path}: {len(asked)} channels are chosen, but the model reads {n_chans}: "

@@ -15,8 +15,8 @@ from sequela.errors import DataError, SettingError, unknown_name
 from sequela.evaluation.number import duration
 from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
+from sequela.signals.cutting import blocks, cut_row
 from sequela.signals.edf import EdfFile
-from sequela.signals.windows import blocks, cut_row
 
 _AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
 _FLAT = 1e-3

@@ -17,13 +17,13 @@ from sequela.serving.scored import Scored
 from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
-from sequela.signals.cutting import Cutter
+from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
+from sequela.signals.stretches import RecordingIds, Stretch
 from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
-from sequela.signals.windows import Cut, Whose, exceed
 
 _NUMBERS = 1 << 19
 """Samples over all channels that are collected before they are scored."""
@@ -39,7 +39,7 @@ TOO_SHORT = "it has fewer samples than the model reads"
 
 @dataclass
 class ScoringShelf:
-    """A shelf from which windows are scored: see :class:`sequela.signals.cutting.Shelf`.
+    """A shelf from which windows are scored while recordings are cut.
 
     Attributes:
         marked: Whether fingerprints of windows are compared here.
@@ -53,7 +53,7 @@ class ScoringShelf:
     flat: int = 0
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
-    _whose: list[Whose] = field(default_factory=list)
+    _whose: list[RecordingIds] = field(default_factory=list)
     _places: list[str] = field(default_factory=list)
     _numbers: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _size: int = 0
@@ -62,7 +62,7 @@ class ScoringShelf:
     def put(self, windows: Cut) -> None:
         """Add windows of one recording, in the order of time."""
         cut, _, _, whose, sfreq, place = windows
-        recording = whose[0]
+        recording = whose.recording
         first = self._numbers.pop(recording, 0) + 1
         self._numbers[recording] = first - 1 + len(cut)
         if len(self._numbers) > _REMEMBERED:
@@ -71,7 +71,12 @@ class ScoringShelf:
         self.put_named(cut, ids, whose, sfreq, place)
 
     def put_named(
-        self, cut: NDArray[np.float32], ids: Sequence[str], whose: Whose, sfreq: float, place: str
+        self,
+        cut: NDArray[np.float32],
+        ids: Sequence[str],
+        whose: RecordingIds,
+        sfreq: float,
+        place: str,
     ) -> None:
         """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
@@ -114,7 +119,7 @@ class ScoringShelf:
         self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
 
     def _score(
-        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[Whose]
+        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[RecordingIds]
     ) -> None:
         groups = [_group(each) for each in whose]
         at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
@@ -140,7 +145,7 @@ class ScoringShelf:
             self.scored.recognise(*self.scored.known.signals(units, joined))
 
 
-def _group(whose: Whose) -> str:
+def _group(whose: RecordingIds) -> str:
     """Return the independent unit: the subject if known, else the session or recording."""
     return whose.subject or whose.session or whose.recording
 
@@ -218,8 +223,10 @@ def _own(
         windows.flush()  # the list is in the order of the data
         windows.scored.refuse(short, place=place)
 
-    given = given.model_copy(update=changes)
-    notes = cut_unlabelled(path, given, signal.n_times, windows, refuse, done)
+    settings = own.model_copy(update=changes)
+    notes, windows.n_dropped = cut_unlabelled(
+        path, settings, signal.n_times, windows.put, refuse, done
+    )
     return [note for note in notes if not note.startswith("no recording is declared")]
 
 
@@ -234,15 +241,18 @@ def _published(
         recordings = with_sessions(read_bonn(path))
     else:
         recordings = data_set.open(path)[0]
-    cutter = Cutter(SignalSettings(), n_times, windows)
+    cutter = Cutter(SignalSettings(), n_times)
     for number, each in enumerate(recordings, 1):
         place = f"recording {each.recording_id}"
         if each.signal.shape[1] < n_times:
             windows.scored.refuse(TOO_SHORT, group=each.recording_id, place=place)
         else:
-            whose = Whose(each.recording_id, each.subject_id, session=each.session_id)
-            cutter.row(each.signal.astype(np.float64), each.sfreq, 0, whose, place, 0.0)
+            ids = RecordingIds(each.recording_id, each.subject_id, session=each.session_id)
+            stretch = Stretch.of_row(each.signal.astype(np.float64), each.sfreq, place, ids)
+            for cut in cutter.cut(stretch):
+                windows.put(cut)
         done(number / len(recordings))
+    windows.n_dropped = cutter.n_dropped
     return []
 
 
@@ -256,7 +266,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
     size = N_CHUNKS * CHUNK_TIMES
     whole = with_sessions([recording(n, each) for n, each in signals.items() if len(each) == size])
     sessions = {each.recording_id: each.session_id for each in whole}
-    whose = {name: Whose(name, session=sessions.get(name)) for name in signals}
+    whose = {name: RecordingIds(name, session=sessions.get(name)) for name in signals}
     windows.marked = False
     rows_of = [each[np.newaxis].astype(np.float32) for each in signals.values()]
     windows.scored.recognise(*windows.scored.known.signals([*map(_group, whose.values())], rows_of))

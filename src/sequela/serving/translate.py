@@ -17,8 +17,7 @@ from sequela.errors import ModelError
 from sequela.files import temporary
 from sequela.runs.model import Shape, TrainedEnsemble, TrainedModel, shapes_of
 from sequela.sequences.featurisers import CLIP, FEATURES
-from sequela.sequences.scaling import Scaling
-from sequela.sequences.scores import knots
+from sequela.sequences.scaling import Scaling, knots
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""

@@ -13,6 +13,9 @@ from sequela.signals.declaration import Classes
 
 NO_CLASS = -1
 _TOLERANCE = 1e-6
+"""The seconds by which an event may end later than computed: times are rounded."""
+_LISTED = 20
+"""The most labels that a message counts one by one."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Event:
 
 def check_inside(events: Sequence[Event], seconds: float, place: str) -> None:
     """Check that events begin within their recording."""
-    for number, each in enumerate(events, 1):
-        if not 0 <= each.onset < seconds + _TOLERANCE:
+    for number, event in enumerate(events, 1):
+        if not 0 <= event.onset < seconds + _TOLERANCE:
             raise DataError(
-                f"{place}: event {number} begins at {each.onset:g} s, and the recording has "
+                f"{place}: event {number} begins at {event.onset:g} s, and the recording has "
                 f"{seconds:g} s: expected events within it; are they of another recording, or "
                 "counted from another time?"
             )
@@ -65,21 +68,23 @@ def label_windows(
 
     Example:
         >>> from sequela.config import SignalSettings
-        >>> said = SignalSettings(classes=("seizure",), background="none")
+        >>> classes = Classes.of(SignalSettings(classes=("seizure",), background="none"))
         >>> windows = np.array([0.0, 2.0, 4.0])
         >>> event = Event(3.0, 3.0, "seizure")
-        >>> label_windows(windows, 2.0, [event], Classes.of(said), background="none").tolist()
+        >>> label_windows(windows, 2.0, [event], classes, background="none").tolist()
         [0, 1, 1]
     """
+    # covered (window, class) is the time that events of a class share with a window; the last
+    # column is that of omitted labels, and of events whose end is unknown.
     left_out = len(classes.names)
     covered = np.zeros((len(starts), left_out + 1))
-    for each in events:
-        index = left_out if each.label in classes.omitted else classes.found.get(each.label)
+    for event in events:
+        index = left_out if event.label in classes.omitted else classes.numbers.get(event.label)
         if index is None:
             continue
-        end = np.inf if each.duration is None else each.onset + each.duration
-        shared = np.minimum(starts + seconds, end) - np.maximum(starts, each.onset)
-        covered[:, left_out if each.duration is None else index] += np.maximum(shared, 0)
+        end = np.inf if event.duration is None else event.onset + event.duration
+        shared = np.minimum(starts + seconds, end) - np.maximum(starts, event.onset)
+        covered[:, left_out if event.duration is None else index] += np.maximum(shared, 0)
     most = covered.argmax(1)
     enough = covered.max(1) >= overlap * seconds - _TOLERANCE
     rest = NO_CLASS if background is None else classes.names.index(background)
@@ -95,10 +100,10 @@ def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -
         >>> of_samples(np.array([0.0, 0.5, 1.0]), 0.5, ["a", "a", "b"])
         [Event(onset=0.0, duration=1.0, label='a'), Event(onset=1.0, duration=0.5, label='b')]
     """
-    said = np.array(labels)
-    bounds = [0, *(np.flatnonzero(said[1:] != said[:-1]) + 1).tolist(), len(said)]
+    texts = np.array(labels)
+    bounds = [0, *(np.flatnonzero(texts[1:] != texts[:-1]) + 1).tolist(), len(texts)]
     return [
-        Event(float(times[a]), float(times[b - 1] - times[a]) + step, str(said[a]))
+        Event(float(times[a]), float(times[b - 1] - times[a]) + step, str(texts[a]))
         for a, b in itertools.pairwise(bounds)
     ]
 
@@ -110,7 +115,9 @@ def counted(labels: Sequence[str], fewest: int = 1) -> str:
         >>> counted(["seizure", "Mrs Vogel fell", "seizure"], fewest=2)
         "'seizure' (2), others (1)"
     """
-    found = Counter(labels).most_common()
-    named = [f"'{label}' ({count:,})" for label, count in found if count >= fewest][:20]
-    others = sum(count for _, count in found if count < fewest)
-    return ", ".join(named + [f"others ({others:,})"] * bool(others)) or "none"
+    counts = Counter(labels).most_common()
+    listed = [f"'{label}' ({count:,})" for label, count in counts if count >= fewest][:_LISTED]
+    n_rare = sum(count for _, count in counts if count < fewest)
+    if n_rare:
+        listed.append(f"others ({n_rare:,})")
+    return ", ".join(listed) or "none"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter
 
-from sequela.signals.windows import in_blocks
+from sequela.signals.cutting import in_blocks
 
 _BANDS = (0.5, 4, 8, 13, 20, 30, 45)  # Hz
 _LINES = (50, 60)  # Hz

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from sequela.errors import form_of as shape_of
 from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
-from sequela.signals.edf import Piece
+from sequela.signals.stretches import Piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
 _CHANNEL = "{channel}"
-_GAP, _HALF = 1.5, 0.5  # sample steps
-_DIGITS = 4
+_GAP = 1.5  # sample steps above which the time between two samples is a gap
+_HALF = 0.5  # sample steps by which a sample may be early or late
+_DIGITS = 4  # most decimal digits of a rate in Hz that is found from times
+_BATCH = 1024  # rows of a Parquet file that are read at once
 _FINEST = 1e-6
 """The smallest step in seconds to which times are taken to be rounded."""
-_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Rows:
 
     Attributes:
         first: Number of the first, from 1.
-        said: For each key of the declaration that names a column: its text in each row.
+        texts: For each key of the declaration that names a column: its text in each row.
         signal: For each row, (n_chans, n_times), as in the file; for a table of one row a sample,
             one array (row, n_chans).
     """
 
     first: int
-    said: Mapping[str, Sequence[str]]
+    texts: Mapping[str, Sequence[str]]
     signal: Sequence[NDArray[np.float64]] | NDArray[np.float64]
 
 
@@ -72,40 +73,53 @@ def is_table(path: Path) -> bool:
 def layout_of(path: Path, settings: SignalSettings) -> Layout:
     """Find the samples, by the names and types of the columns and the declaration."""
     if path.suffix.lower() in {".npy", ".npz"}:
-        signal = arrays_of(path, settings)["signal"]
-        n_chans = 1 if signal.ndim == _TWO else signal.shape[1]
-        called = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
-        if len(called) != n_chans:
+        n_chans = _arrays(path, settings)["signal"].shape[1]
+        names = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
+        if len(names) != n_chans:
             raise DataError(
-                f"{path}: {n_chans} channels, and {len(called)} names for them: expected one each; "
+                f"{path}: {n_chans} channels, and {len(names)} names for them: expected one each; "
                 "correct channels"
             )
-        return Layout(called, (), long=False)
-    names, lists = columns_of(path, Format.of(settings.format))
-    for key in KEYS:
-        column = getattr(settings, key)
-        if column is not None and column not in names:
-            raise missing(path, column, names, key)
-    taken = {getattr(settings, key) for key in KEYS}
+        return Layout(names, (), long=False)
+    columns, lists = columns_of(path, Format.of(settings.format))
+    keys = _keys(settings)
+    for key, column in keys.items():
+        if column not in columns:
+            raise missing(path, column, columns, key)
+    others = [column for column in columns if column not in keys.values()]
     if settings.samples:
-        return _by_pattern(path, settings, [each for each in names if each not in taken])
-    free = [name for name in names if name in lists and name not in taken]
+        return _by_pattern(path, settings, others)
+    free = [column for column in others if column in lists]
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
-            f"{path}: the columns of the samples are unknown (found: {few(names)}); name "
+            f"{path}: the columns of the samples are unknown (found: {few(columns)}); name "
             "them with --samples, such as 'X*', or with --channels"
         )
     channels = settings.channels or tuple(free)
     for channel in channels:
-        if channel not in names:
-            raise missing(path, channel, names, "channels")
+        if channel not in columns:
+            raise missing(path, channel, columns, "channels")
         if not long and channel not in lists:
             raise DataError(
                 f"{path}: column '{channel}' holds one sample a row: expected a list a row, or the "
                 "column of each sample's time with --time"
             )
     return Layout(channels, tuple((channel,) for channel in channels), long)
+
+
+def _keys(settings: SignalSettings) -> dict[str, str]:
+    """Return the columns that are not samples, by key of the declaration."""
+    return {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
+
+
+def _arrays(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an npy or npz file by key; ``signal`` is (row, n_chans, n_times)."""
+    arrays = arrays_of(path, settings)
+    signal = arrays["signal"]
+    if not signal.shape[1:-1]:  # one channel
+        arrays["signal"] = signal[:, np.newaxis]
+    return arrays
 
 
 def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
@@ -122,17 +136,16 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
         )
     columns = []
     for channel in channels:
-        wanted = pattern.replace(_CHANNEL, channel)
-        found = [name for name in names if fnmatchcase(name, wanted)]
-        numbers = [re.findall("[0-9]+", name.removeprefix(channel)) for name in found]
-        if not found:
+        own_pattern = pattern.replace(_CHANNEL, channel)
+        samples = [name for name in names if fnmatchcase(name, own_pattern)]
+        if not samples:
             raise DataError(
-                f"{path}: no column is named '{wanted}' (found: {few(names)}); correct samples"
+                f"{path}: no column is named '{own_pattern}' (found: {few(names)}); correct samples"
             )
-        if all(numbers):
-            found.sort(key=lambda name: int(re.findall("[0-9]+", name)[-1]))
-        columns.append(tuple(found))
-    lengths = {len(each) for each in columns}
+        if all(re.search("[0-9]", name.removeprefix(channel)) for name in samples):
+            samples.sort(key=lambda name: int(re.findall("[0-9]+", name)[-1]))
+        columns.append(tuple(samples))
+    lengths = {len(samples) for samples in columns}
     if len(lengths) > 1:
         raise DataError(
             f"{path}: the channels have {min(lengths)} to {max(lengths)} columns of samples: "
@@ -145,18 +158,23 @@ def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
     """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
         with rows_of(path, form) as rows:
-            names: list[str] = next(rows, [])
-        check_separator(path, names, form.separator)
-        for name in names:
-            if names.count(name) > 1:
-                raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
-        return names, set()
+            return checked_names(path, next(rows, []), form), set()
     import pyarrow as pa
 
     with _parquet(path) as file:
         schema = file.schema_arrow
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return schema.names, {each.name for each in schema if any(kind(each.type) for kind in kinds)}
+    lists = {column.name for column in schema if any(kind(column.type) for kind in kinds)}
+    return schema.names, lists
+
+
+def checked_names(path: Path, names: list[str], form: Format) -> list[str]:
+    """Return the names of the columns of a csv file, or raise a DataError if they are not."""
+    check_separator(path, names, form.separator)
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
+    return names
 
 
 @contextmanager
@@ -179,17 +197,15 @@ def _parquet(path: Path) -> Iterator[Any]:
 def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]:
     """Yield all rows of a table, some at a time."""
     if path.suffix.lower() in {".npy", ".npz"}:
-        found = arrays_of(path, settings)
-        signal = found.pop("signal").astype(np.float64, copy=False)
-        texts = {key: as_texts(array.tolist()) for key, array in found.items()}
-        yield Rows(1, texts, list(signal[:, np.newaxis] if signal.ndim == _TWO else signal))
+        arrays = _arrays(path, settings)
+        signal = arrays.pop("signal").astype(np.float64, copy=False)
+        texts = {key: as_texts(array.tolist()) for key, array in arrays.items()}
+        yield Rows(1, texts, list(signal))
         return
-    said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
-    columns = [*said.values(), *(name for each in layout.columns for name in each)]
-    first = 1
-    form = Format.of(settings.format)
-    for batch in batches(path, list(dict.fromkeys(columns)), said.values(), form):
-        texts = {key: as_texts(batch[column].to_pylist()) for key, column in said.items()}
+    keys, first, form = _keys(settings), 1, Format.of(settings.format)
+    columns = dict.fromkeys([*keys.values(), *chain.from_iterable(layout.columns)])
+    for batch in batches(path, [*columns], keys.values(), form):
+        texts = {key: as_texts(batch[column].to_pylist()) for key, column in keys.items()}
         yield Rows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
 
@@ -211,7 +227,7 @@ def batches(
 
     if path.name.lower().endswith(".parquet"):
         with _parquet(path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
+            for batch in file.iter_batches(batch_size=_BATCH, columns=[*columns]):
                 yield pa.Table.from_batches([batch])
         return
 
@@ -293,10 +309,10 @@ def _signals(
     """Return for each row (n_chans, n_times); for one row a sample, (row, n_chans)."""
     import pyarrow as pa
 
-    n_times = len(layout.columns[0])
+    # For each channel its samples of each row: (row, n_times), or a list of arrays (n_times,).
     of_channel: list[Any] = []
     for channel, columns in zip(layout.channels, layout.columns, strict=True):
-        if n_times == 1 and pa.types.is_nested(batch[columns[0]].type):
+        if len(columns) == 1 and pa.types.is_nested(batch[columns[0]].type):
             of_channel.append(_lists(path, channel, batch[columns[0]], first))
             continue
         try:
@@ -309,19 +325,22 @@ def _signals(
         of_channel.append(np.column_stack(arrays))
     if layout.long:
         return np.hstack(of_channel)
-    found = []
-    for row, each in enumerate(zip(*of_channel, strict=True)):
-        lengths = {len(one) for one in each}
+    signals = []
+    for row, channels in enumerate(zip(*of_channel, strict=True)):
+        lengths = {len(samples) for samples in channels}
         if len(lengths) > 1:
             raise DataError(
                 f"{path} row {first + row}: the channels have {min(lengths)} to {max(lengths)} "
                 f"samples; expected as many each; {REMEDY}"
             )
-        found.append(np.array(each, np.float64))
-    return found
+        signals.append(np.array(channels, np.float64))
+    return signals
 
 
-def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np.float64]]:
+def _lists(
+    path: Path, channel: str, column: "pa.ChunkedArray", first: int
+) -> list[NDArray[np.float64]]:
+    """Return the samples of a column of lists, for each row (n_times,)."""
     import pyarrow as pa
 
     array = column.combine_chunks()
@@ -349,20 +368,20 @@ def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
         yield from as_texts(batch[column].to_pylist())
 
 
-def times_of(said: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
+def times_of(texts: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
     """Parse times in seconds."""
-    found, form = [], Format.of(settings.format)
-    for row, written in enumerate(said):
+    times, form = [], Format.of(settings.format)
+    for row, text in enumerate(texts):
         try:
-            found.append(float(form.plain(written, "number")))
+            times.append(float(form.plain(text, "number")))
         except ValueError:
-            found.append(np.nan)
-        if not np.isfinite(found[-1]):
+            times.append(np.nan)
+        if not np.isfinite(times[-1]):
             raise DataError(
-                f"{path} row {first + row}: a time of the form {shape_of(written)}; expected "
+                f"{path} row {first + row}: a time of the form {shape_of(text)}; expected "
                 f"seconds, as a number with a point; {REMEDY}"
             )
-    return found
+    return times
 
 
 def pieces_of(
@@ -380,6 +399,7 @@ def pieces_of(
             f"{path} row {row}: its time is not after the time of the row before; expected rising "
             f"times; {REMEDY}"
         )
+    # The rate is that of the longest piece, where rounded times are most exact together.
     step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
     bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
     parts = [*pairwise(bounds)]

@@ -3,17 +3,20 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
 from sequela.signals.csv_recordings import FILE, small_table
-from sequela.signals.sampled import SampledFile, SignalFile
+from sequela.signals.edf import EdfFile
+from sequela.signals.stretches import SignalFile
 
 PARTICIPANTS = "participants.tsv"
-_FOLDER, _HEADER = "folder", "header"
+_FOLDER = "folder"
+"""The declaration of an attribute that is the name of the file's folder."""
+_HEADER = "header"
+"""The declaration of a subject that is the patient of the file's header."""
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 
 
@@ -31,15 +34,15 @@ def participants(root: Path) -> dict[str, dict[str, str]] | None:
     return {person["participant_id"]: person for person in people}
 
 
-def bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> str:
+def bids_subject(root: Path, path: Path, people: Mapping[str, object]) -> str:
     """Return the subject of a BIDS file, by its path."""
     name = path.relative_to(root).as_posix()
-    found = set(_SUBJECT.findall(name))
-    if len(found) != 1:
-        several = " and ".join(sorted(found)) or "no subject"
+    subjects: set[str] = {*_SUBJECT.findall(name)}
+    if len(subjects) != 1:
+        several = " and ".join(sorted(subjects)) or "no subject"
         raise DataError(f"{path}: the path names {several}; expected one, such as sub-01/...")
-    subject = str(found.pop())
-    if people is not None and subject not in people:
+    (subject,) = subjects
+    if subject not in people:
         raise DataError(
             f"{path}: {subject} is not in {PARTICIPANTS}: expected a line for each subject; add it"
         )
@@ -62,42 +65,46 @@ def listing(
             f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
             "of each file there"
         )
-    known = {each: name for name, path in files.items() for each in (name, path.name, path.stem)}
-    found: dict[str, dict[str, str]] = {}
+    recordings: dict[str, str] = {}
+    for name, path in files.items():
+        recordings |= dict.fromkeys((name, path.name, path.stem), name)
+    listed: dict[str, dict[str, str]] = {}
     for where, cells in rows:
-        name = known.get(cells[column])
-        if name is None:
+        recording = recordings.get(cells[column])
+        if recording is None:
             raise DataError(
                 f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
                 f"{next(iter(files))}; delete the line, or correct it"
             )
-        if name in found:
+        if recording in listed:
             raise DataError(
                 f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
                 "the lines"
             )
-        found[name] = dict(zip(names, cells, strict=True))
-    if missing := [name for name in files if name not in found]:
+        listed[recording] = dict(zip(names, cells, strict=True))
+    if missing := [name for name in files if name not in listed]:
         raise DataError(
             f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "
             "file to another folder"
         )
-    return found
+    return listed
 
 
-def of_path(
+def attribute_of(
     root: Path,
     file: SignalFile,
-    key: str,
-    how: str | None,
+    settings: SignalSettings,
     people: Mapping[str, Mapping[str, str]] | None,
-    row: Mapping[str, str] | None = None,
+    row: Mapping[str, str] | None,
+    key: str,
 ) -> str | None:
     """Return a declared attribute of a file: by a table, its column, folder, header or path."""
+    how = getattr(settings, key)
     if how is None:
         return None
-    if (said := _of_columns(file, key, how, row)) is not None:
-        return said
+    in_column = _of_columns(file, key, how, row)
+    if in_column is not None:
+        return in_column
     inside = file.path.relative_to(root if root.is_dir() else root.parent)
     if how == _FOLDER:
         if len(inside.parts) < 2:  # noqa: PLR2004
@@ -131,10 +138,10 @@ def _in_path(
             f"{key} is '{how}', which is not a regular expression ({error}); correct it"
         ) from error
     if match is None or not match.re.groups or not match[1]:
-        columns = [*row] if row else [*file.labels] if isinstance(file, SampledFile) else []
-        of_table = f", and there is no such column (found: {few(columns)})" if columns else ""
+        columns = [*row] if row else [] if isinstance(file, EdfFile) else [*file.labels]
+        no_column = f", and there is no such column (found: {few(columns)})" if columns else ""
         raise DataError(
-            f"{file.path}: its path has no {key} as '{how}' finds it{of_table}; expected a group "
+            f"{file.path}: its path has no {key} as '{how}' finds it{no_column}; expected a group "
             f'that matches, or {key} = "folder"'
         )
     return match[1]

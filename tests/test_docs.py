@@ -190,7 +190,7 @@ def rows(settings: type[BaseModel]) -> list[str]:
     named = options(settings)
     found = []
     for name, field in settings.model_fields.items():
-        option = f"`{named[name][0]}`" if name in named else ""
+        option = f"`{named[name]}`" if name in named else ""
         default = field.get_default(call_default_factory=True)
         shown = {None: "", (): "", "": ""}.get(default, f"`{json.dumps(default)}`")
         found.append(f"| `{name}` | {option} | {shown} | {field.description} |")

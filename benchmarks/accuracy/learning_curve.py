@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from sequela.config import Options
 from sequela.integrity.openings import open_held_out
 from sequela.runs.folds import FoldsFolder
 from sequela.runs.pool import PlannedRun
@@ -38,7 +39,7 @@ FOLDS = 5
 def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[str, Any]:
     """Test-set number of a model that learnt from so much, its interval, and how much that was."""
     unit, metric = ("sessions", "accuracy") if task == "bonn" else ("patients", "auroc")
-    settings = run_settings(model, task, records={}, training={"refit": False}).model_copy(
+    settings = run_settings(model, task, Options.of(refit=False)).model_copy(
         update={"fractions": (share, 1 - HELD_OUT - share, HELD_OUT)}
     )
     planned = PlannedRun(out / task / f"{model}-{share:g}", settings, FOLDS, repeats=repeats)

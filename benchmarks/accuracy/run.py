@@ -34,6 +34,7 @@ from sklearn.metrics import precision_recall_curve
 
 from sequela.analysis.compare import over_models
 from sequela.analysis.ensemble import make_ensemble
+from sequela.config import Options
 from sequela.integrity.openings import open_held_out
 from sequela.plugins import load_plugins
 from sequela.runs.fit import train
@@ -182,9 +183,7 @@ def planned_run(task: str, model: str, out: Path, seeds: int) -> PlannedRun:
     settings = run_settings(
         EXAMPLES.get(model, model.removesuffix(WHOLE)),
         data,
-        segment="recording" if whole else None,
-        records=SCORED.get(model, asked),
-        training={},
+        Options.of(segment="recording" if whole else None, **SCORED.get(model, asked)),
     )
     path = out / task / model.replace(" ", "-")
     return PlannedRun(path, settings, FOLDS, seeds=1 if model.startswith(UNSEEDED) else seeds)

@@ -4,6 +4,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,9 +16,8 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic.fields import FieldInfo
 
-from sequela.errors import RunError, SettingError, without_passwords
+from sequela.errors import RunError, SettingError, unknown_name, without_passwords
 
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
@@ -70,6 +70,12 @@ class _Settings(BaseModel):
             raise SettingError(
                 f"setting {name} = {first['input']!r} cannot be used: {first['msg']}"
             ) from error
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The settings that were given, by name, even if they are the defaults."""
+        fields = type(self).model_fields
+        return {name: getattr(self, name) for name in fields if name in self.model_fields_set}
 
 
 class TrainingSettings(_Settings):
@@ -321,13 +327,18 @@ def _codes(asked: CohortSettings) -> str:
     return f", ICD codes to {f'{digits} characters after ' if digits else ''}the dot"
 
 
-class RunSettings(_Settings):
-    """All settings that determine the result of a run: the run's ``config.toml``."""
+class _Inputs(_Settings):
+    """The model and the data of a run."""
 
-    model: str = Field(json_schema_extra=NO_OPTION)
+    model: str
     """Model."""
-    data: str = Field(json_schema_extra=NO_OPTION)
+    data: str
     """Data set."""
+
+
+class RunOptions(_Settings):
+    """The settings of a run on data of either kind: its split, seeds, threshold and segments."""
+
     split: SplitUnit = "recording"
     """Keep all rows of each subject, session (recordings made at the same time), recording or site
     (hospital) in one set, put the latest predictions in the test set (time), or split single rows,
@@ -355,16 +366,6 @@ class RunSettings(_Settings):
     segment: SegmentLength | None = None
     """Cut recordings into segments of this many samples; `recording` keeps each whole (default: set
     by the model, else by the data set)."""
-    model_settings: dict[str, Any] = Field(default_factory=dict, json_schema_extra=NO_OPTION)
-    """Changes to the model's config."""
-    cohort: CohortSettings | None = Field(default=None, json_schema_extra=NO_OPTION)
-    """The task on hospital records."""
-    signals: SignalSettings | None = Field(default=None, json_schema_extra=NO_OPTION)
-    """The description of custom recordings."""
-    training: TrainingSettings = Field(
-        default_factory=TrainingSettings, json_schema_extra=NO_OPTION
-    )
-    """The settings of training."""
 
     @field_validator("segment")
     @classmethod
@@ -372,11 +373,6 @@ class RunSettings(_Settings):
         if isinstance(segment, int) and segment < 1:
             raise ValueError("a segment has at least one sample")
         return segment
-
-    @field_validator("model_settings")
-    @classmethod
-    def _can_be_written(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        return {name: _as_toml(name, value) for name, value in changes.items()}
 
     @field_validator("aim_target")
     @classmethod
@@ -388,6 +384,24 @@ class RunSettings(_Settings):
         if target is not None:
             raise ValueError(f"the aim '{aim}' takes no target")
         return None
+
+
+class RunSettings(RunOptions, _Inputs):
+    """All settings that determine the result of a run: the run's ``config.toml``."""
+
+    model_settings: dict[str, Any] = {}
+    """Changes to the model's config."""
+    cohort: CohortSettings | None = None
+    """The task on hospital records."""
+    signals: SignalSettings | None = None
+    """The description of custom recordings."""
+    training: TrainingSettings = TrainingSettings()
+    """The settings of training."""
+
+    @field_validator("model_settings")
+    @classmethod
+    def _can_be_written(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        return {name: _as_toml(name, value) for name, value in changes.items()}
 
     @property
     def seed_of_split(self) -> int:
@@ -454,15 +468,39 @@ def _without_passwords(value: Any) -> Any:
     return without_passwords(value) if isinstance(value, str) else value
 
 
-def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
-    """Return the settings that have an option: by name, the option and the field."""
-    found = {}
-    for name, field in settings.model_fields.items():
-        extra = field.json_schema_extra
-        said = extra.get(OPTION, name) if isinstance(extra, dict) else name
-        if said:
-            found[name] = (f"--{str(said).replace('_', '-')}", field)
-    return found
+def options(settings: type[BaseModel]) -> dict[str, str]:
+    """Return the options of settings, by the name of the setting."""
+    words = {}
+    for name, setting in settings.model_fields.items():
+        extra = setting.json_schema_extra
+        word = extra.get(OPTION, name) if isinstance(extra, dict) else name
+        if word:
+            words[name] = f"--{str(word).replace('_', '-')}"
+    return words
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run as a user gave them; bounds are checked with the settings of the run."""
+
+    run: RunOptions = field(default_factory=RunOptions)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    records: CohortSettings = field(default_factory=CohortSettings)
+    signals: SignalSettings = field(default_factory=SignalSettings)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Sort options by the settings that they change: ``Options.of(epochs=8, folds=5)``."""
+        parts: dict[str, Any] = {part.name: part.default_factory for part in fields(cls)}
+        known: dict[str, str] = {}
+        for part, settings in parts.items():
+            known |= dict.fromkeys(options(settings), part)
+        groups: dict[str, dict[str, Any]] = {part: {} for part in parts}
+        for name, value in values.items():
+            if name not in known:
+                raise unknown_name("setting", name, known)
+            groups[known[name]][name] = value
+        return cls(**{part: parts[part].model_construct(**groups[part]) for part in parts})
 
 
 def _as_toml(where: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.real.conftest import Built
 
+from sequela.config import Options
 from sequela.runs.fit import train
 from sequela.studies.settings import run_settings
 
@@ -47,7 +48,7 @@ def test_a_default_model_is_as_good_as_it_was(
     work: Path,
     tmp_path: Path,
 ) -> None:
-    training = {"epochs": epochs, "refit": False}
-    settings = run_settings(model, data, split_seed=1, records=asked, training=training)
+    options = Options.of(split_seed=1, epochs=epochs, refit=False, **asked)
+    settings = run_settings(model, data, options)
     run = train(settings, tmp_path / "run", root=root, work=work)
     assert least < run.metrics["parts"]["tuning"]["auroc"] < 0.95

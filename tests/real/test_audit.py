@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.real.conftest import FOLDERS, Built
 
+from sequela.config import Options
 from sequela.runs.audit import audit
 from sequela.runs.data import load
 from sequela.studies.settings import run_settings
@@ -16,7 +17,7 @@ EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
 @pytest.mark.parametrize("data", ["bonn", "uci-seizure"])
 def test_recordings(data: str, real_data: Path, work: Path) -> None:
     """Those made at the same time by neighbouring electrodes may be said to resemble each other."""
-    settings = run_settings("majority-class", data, records={}, training={})
+    settings = run_settings("majority-class", data)
     found = audit(load(settings, real_data / FOLDERS[data], work))
     # Some of these recordings follow each other; see tests/real/test_fingerprints.py.
     assert {each.check for each in found} <= {"resembling content"}
@@ -41,8 +42,6 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
 def test_records(
     data: str, task: str, said: dict[str, Any], seed: int, built: Built, work: Path
 ) -> None:
-    settings = run_settings(
-        "prevalence", data, seed=seed, records={"task": task, **said}, training={}
-    )
+    settings = run_settings("prevalence", data, Options.of(seed=seed, task=task, **said))
     assert settings.cohort is not None
     assert audit(load(settings, built(data, settings.cohort.tables), work)) == []

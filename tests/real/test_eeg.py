@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sequela.config import Options
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs import fit
 from sequela.signals import bonn
@@ -92,8 +93,8 @@ def test_recording_attention_tells_whole_recordings_apart(real_data: Path, tmp_p
     One silent branch hardly shows here, since the others stand in for it: each has its own test
     against plain formulas.
     """
-    training = {"epochs": 15, "refit": False}
-    settings = run_settings("recording-attention", "bonn", seed=1, records={}, training=training)
+    options = Options.of(seed=1, epochs=15, refit=False)
+    settings = run_settings("recording-attention", "bonn", options)
     run = fit.train(settings, tmp_path / "run", root=real_data / "bonn")
     assert run.metrics["data"]["examples"] in (400, 500)
     assert run.metrics["parts"]["tuning"]["accuracy"] >= 0.88

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.real.conftest import Built
 
+from sequela.config import Options
 from sequela.identity.fingerprint import Content, matches
 from sequela.identity.pseudonyms import own
 from sequela.runs import records
@@ -87,7 +88,7 @@ def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) 
 def test_no_patient_is_a_copy(
     built: Built, work: Path, data: str, asked: dict[str, object]
 ) -> None:
-    settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
+    settings = run_settings("visits-baseline", data, Options.of(**asked))
     assert settings.cohort is not None
     sequences = records.load(settings, built(data, settings.cohort.tables), work).arrays
     content = content_of_records(sequences, own())

@@ -8,6 +8,7 @@ import pytest
 from tests.cli.calls import ran
 from tests.real.conftest import FOLDERS
 
+from sequela.config import Options
 from sequela.runs import pool
 from sequela.runs.data import load
 from sequela.runs.followed import find_in_times
@@ -40,7 +41,7 @@ def test_a_study_runs(real_data: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_nafld_has_neither_immortal_time_nor_dependent_censoring(tmp_path: Path) -> None:
-    said = {"task": "landmark", "horizons_days": (365.0, 1096.0, 1826.0)}
-    data = load(run_settings("prevalence", "nafld", records=said, training={}), None, tmp_path)
+    options = Options.of(task="landmark", horizons_days=(365.0, 1096.0, 1826.0))
+    data = load(run_settings("prevalence", "nafld", options), None, tmp_path)
     assert data.times is not None
     assert find_in_times(data.times, data.arrays, data.rows("train+tuning")) == []

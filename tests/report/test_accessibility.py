@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 from sequela.analysis.compare import compare
 from sequela.analysis.explain import explain
 from sequela.analysis.tune import tune
+from sequela.config import Options
 from sequela.datasets.catalog import EXCERPTS
 from sequela.report.pages.comparison_page import build_comparison
 from sequela.report.pages.explanation_page import build_explanation
@@ -45,7 +46,7 @@ def shown(
 
 def _searched(out: Path, root: Path) -> RunFolder:
     """A run of a search, long enough to say what mattered."""
-    asked = run_settings("mlp-baseline", "bonn", records={}, training={"epochs": 2})
+    asked = run_settings("mlp-baseline", "bonn", Options.of(epochs=2))
     return tune(asked, out, trials=20, root=root)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.records import part_of
 
 from sequela.cli.app import app
-from sequela.config import CohortSettings, RunSettings, SignalSettings
+from sequela.config import CohortSettings, Options, RunSettings, SignalSettings
 from sequela.report.commands import _is_split_so, commands
 from sequela.runs.members import Member
 from sequela.runs.pool import PlannedRun
@@ -208,7 +208,7 @@ def test_the_command_gives_the_settings_again(
     n_folds: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = run_settings(model, data, seed=11, records=said, training=training)
+    settings = run_settings(model, data, Options.of(seed=11, **said, **training))
     fold = settings.model_copy(update={"folds": n_folds})
     (line,) = given(fold)
     if line.startswith("sequela reproduce"):

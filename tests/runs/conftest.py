@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.conftest import Once
 
-from sequela.config import RunSettings
+from sequela.config import Options, RunSettings
 from sequela.runs import fit, records, signals
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -40,8 +40,7 @@ def asked() -> Ask:
         seed: int = 0,
         **said: Any,
     ) -> RunSettings:
-        training = {"epochs": epochs}
-        return run_settings(model, data, seed=seed, records=said, training=training)
+        return run_settings(model, data, Options.of(seed=seed, epochs=epochs, **said))
 
     return ask
 

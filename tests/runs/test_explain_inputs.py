@@ -9,6 +9,7 @@ import pytest
 from tests.runs.challenge import write_set
 
 from sequela.analysis.explain import explain
+from sequela.config import Options
 from sequela.runs import fit
 from sequela.studies.settings import run_settings
 
@@ -40,7 +41,7 @@ def test_all_inputs_together_make_the_difference(
         root = write_set(tmp_path / "a", "a", range(132_000, 132_120), seed=0)
     else:
         root = excerpt_events(data)
-    settings = run_settings(model, data, records=said, training={"epochs": 1, "refit": False})
+    settings = run_settings(model, data, Options.of(epochs=1, refit=False, **said))
     fit.train(settings, tmp_path / "run", root=root)
     found = explain(tmp_path / "run", root=root)
     assert len(found.examples) == 3

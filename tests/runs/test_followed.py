@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sequela.config import Options
 from sequela.models.reference import Times
 from sequela.runs.data import Examples, load
 from sequela.runs.followed import dependent, immortal
@@ -70,8 +71,8 @@ def cohorts(
             ]
         work = tmp_path_factory.mktemp("followed")
         root = write_meds(work / "meds", rows, visits=False)
-        said = {"task": "landmark", "hours": 1.0, "horizons_days": HORIZONS}
-        return load(run_settings("prevalence", "meds", records=said, training={}), root, work)
+        options = Options.of(task="landmark", hours=1.0, horizons_days=HORIZONS)
+        return load(run_settings("prevalence", "meds", options), root, work)
 
     return make
 

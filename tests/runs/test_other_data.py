@@ -15,7 +15,7 @@ from tests.runs.folders import short
 from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.analysis.explain import explain
 from sequela.cohort.labels import SCHEMA, write_labels
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, Options, RunSettings
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import reference, stored
 from sequela.models.reference import REFERENCE_MODELS
@@ -100,8 +100,7 @@ def of_sets(
             settings = run_settings(
                 net if model == "Net" else model,
                 "physionet2012",
-                records={"min_subjects": 3},
-                training={"epochs": 1},
+                Options.of(min_subjects=3, epochs=1),
             )
             folder = root / model
             made[model] = fit.train(settings, folder, root=sets["a"], work=root / "work")

@@ -26,7 +26,7 @@ from sequela.analysis import search as searches
 from sequela.analysis.search import Search, file_of
 from sequela.analysis.space import changed, defaults_of, space_of, within
 from sequela.analysis.tune import FILE, tune
-from sequela.config import RunSettings
+from sequela.config import Options, RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify
@@ -55,7 +55,7 @@ os._exit(0)
 
 
 def asked(model: str = MODEL, **training: Any) -> RunSettings:
-    return run_settings(model, "bonn", records={}, training={"epochs": 2, **training})
+    return run_settings(model, "bonn", Options.of(**{"epochs": 2, **training}))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from tests.runs.challenge import write_set
 from tests.runs.conftest import Place
 
 from sequela.analysis.evaluate import predict_other
+from sequela.config import Options
 from sequela.errors import SettingError
 from sequela.runs import fit
 from sequela.studies.settings import run_settings
@@ -15,8 +16,8 @@ from sequela.studies.settings import run_settings
 
 def test_apache_is_calibrated_and_applied_again(excerpt_events: Place, tmp_path: Path) -> None:
     root = excerpt_events("eicu")
-    asked = {"inputs": ("APACHE_PREDICTION",)}
-    settings = run_settings("apache-iva", "eicu", records=asked, training={})
+    options = Options.of(inputs=("APACHE_PREDICTION",))
+    settings = run_settings("apache-iva", "eicu", options)
     folder = fit.train(settings, tmp_path / "run", root=root)
     tuning = folder.metrics["parts"]["tuning"]
     assert tuning["auroc"] > 0.75
@@ -39,7 +40,7 @@ def test_a_score_is_only_read_where_it_is_let_in(
         root = excerpt_events(data)
     else:
         root = write_set(tmp_path / "a", "a", range(132_000, 132_060), seed=0)
-    settings = run_settings(model, data, records={}, training={})
+    settings = run_settings(model, data)
     with pytest.raises(SettingError, match=r"let it in with --inputs (SCORE|APACHE_PRED)"):
         fit.train(settings, tmp_path / "run", root=root)
     assert not (tmp_path / "run").exists()

@@ -21,6 +21,7 @@ from tests.serving.web.conftest import client
 from sequela.analysis.compare import compare
 from sequela.analysis.ensemble import make_ensemble
 from sequela.analysis.explain import explain
+from sequela.config import Options
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.data import Examples, load
 from sequela.runs.find import named_runs, open_run
@@ -110,8 +111,8 @@ def runs(people: Path, once: Once) -> Path:
 
 
 def loaded(model: str, people: Path, work: Path, horizons: tuple[float, ...] = DAYS) -> Examples:
-    said = {"task": "landmark", "hours": 0.0, "horizons_days": horizons}
-    return load(run_settings(model, "meds", records=said, training={}), people, work)
+    options = Options.of(task="landmark", hours=0.0, horizons_days=horizons)
+    return load(run_settings(model, "meds", options), people, work)
 
 
 def held_out(folder: Path) -> Predictions:

@@ -1,82 +1,115 @@
 """The options of the commands that train, made from the settings of a run."""
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import field, make_dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sequela import config
 from sequela.cli.names import known, tasks
-from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings
+from sequela.config import (
+    CohortSettings,
+    Options,
+    RunOptions,
+    SignalSettings,
+    TrainingSettings,
+    options,
+)
 
 FIRST = Group("Most used options", sort_key=0)
 RUN = Group("Run", sort_key=1)
 """The headings of options that most people need, and of options on split, seeds and folder."""
+_RECORDINGS = "Your own recordings (signals) or table of patients (table)"
+_PARTS: dict[str, tuple[Group, type[BaseModel]]] = {
+    "run": (RUN, RunOptions),
+    "training": (Group("Training", sort_key=2), TrainingSettings),
+    "records": (Group("Hospital records", sort_key=3), CohortSettings),
+    "signals": (Group(_RECORDINGS, sort_key=4), SignalSettings),
+}
 
 
-def options(
-    settings: Mapping[Group, type[BaseModel]],
-    default: Callable[[str, FieldInfo, object], str | None],
-    first: tuple[Group, Collection[str]],
-) -> type[Any]:
-    """Make a dataclass with an optional field for each setting; ``None`` means not given.
+def _reader(make: Callable[..., object], options: Mapping[str, Any]) -> Any:
+    """Return a class for cyclopts, with these options, that makes something else of them.
 
-    Bounds are checked where the settings are made, so that errors of the command line and of a
-    ``config.toml`` are the same.
+    cyclopts could read the settings themselves, but then pydantic converts their values, which
+    takes 1.0 epochs for 1.
     """
-    fields: list[Any] = []
-    for group, model in settings.items():
-        for name, (option, found) in config.options(model).items():
-            kind: Any = found.annotation
+
+    def new(_: type, **values: object) -> object:
+        return make(**{name: value for name, value in values.items() if value is not None})
+
+    arguments = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    for name, kind in options.items():
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        arguments.append(inspect.Parameter(name, keyword, default=None, annotation=kind))
+    new.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    # cyclopts searches the module for docstrings, and takes a class without one as built in.
+    return type("Options", (), {"__new__": new, "__init__": new, "__module__": __package__})
+
+
+def _options(first: Collection[str]) -> Any:
+    """Return :class:`Options` as cyclopts reads it: its parts have one option for each setting."""
+    parts = {
+        name: Annotated[_part(group, settings, first), Parameter(name="*")]
+        for name, (group, settings) in _PARTS.items()
+    }
+    return Parameter(name="*")(_reader(Options, parts))
+
+
+def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> Any:
+    """Return settings as cyclopts reads them, in the headings of the help.
+
+    Bounds are checked where the settings of a run are made, so that errors of the command line and
+    of a ``config.toml`` are the same.
+    """
+    kinds = {}
+    for name, option in options(settings).items():
+        setting = settings.model_fields[name]
+        shown = Parameter(
+            name=option,
+            help=setting.description,
+            group=FIRST if name in first else group,
             # Only a setting that is on by default needs a negative option.
-            negative = f"--no-{option[2:]}" if found.default is True else ()
-            shown = Parameter(
-                name=option,
-                help=found.description,
-                group=first[0] if name in first[1] else group,
-                negative=negative,
-                consume_multiple=found.annotation == tuple[float, ...],
-                show_default=partial(default, name, found),
-            )
-            fields.append((name, Annotated[kind | None, shown], field(default=None)))
-    # Its module lets cyclopts distinguish it from built-in types.
-    made = make_dataclass("Options", fields, frozen=True, namespace={"__module__": __name__})
-    return Parameter(name="*")(made)
+            negative=f"--no-{option[2:]}" if setting.default is True else (),
+            consume_multiple=setting.annotation == tuple[float, ...],
+            show_default=partial(default_of, name, setting),
+        )
+        kinds[name] = Annotated[setting.annotation | None, shown]  # type: ignore[operator]
+    return _reader(settings.model_construct, kinds)
 
 
-def given(asked: Any) -> dict[str, Any]:
-    """Return the settings that were given."""
-    return {name: value for name, value in vars(asked).items() if value is not None}
-
-
-def default_of(name: str, found: FieldInfo, _: object = None) -> str | None:
+def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
     """Return the default of a setting in words, with other defaults of some models or data sets.
 
     It is ``None`` where the description of the setting has it, or where there is none.
     """
+    if "(default:" in str(setting.description):
+        return None
+    text = _in_words(setting.default)
+    for owners, settings in _defaults().items():
+        others = {getattr(default, name, setting.default) for default in settings}
+        if others != {setting.default}:
+            words = map(_in_words, sorted(others - {setting.default}))
+            text += f"; {', '.join(words)} for some {owners}"
+    if name == "task":
+        return known(text, tasks)(None)
+    return None if text in ("none", "off") else text
+
+
+@cache
+def _defaults() -> dict[str, list[BaseModel]]:
+    """Return the training settings of all models, and the settings of all data sets."""
     from sequela.datasets.catalog import DATA_SETS
     from sequela.models.registry import MODELS
     from sequela.studies.registry import asked_of, training_of
 
-    if "(default:" in str(found.description):
-        return None
-    settings: list[Any] = []
-    if name in TrainingSettings.model_fields:
-        settings = [training_of(each, {}) for each in MODELS]
-    elif name in CohortSettings.model_fields:
-        settings = [asked_of(each, {}) for each in DATA_SETS]
-    others = sorted({getattr(each, name) for each in settings} - {found.default})
-    text = _in_words(found.default)
-    if others:
-        of = "models" if name in TrainingSettings.model_fields else "data sets"
-        text += f"; {', '.join(map(_in_words, others))} for some {of}"
-    if name == "task":
-        return known(text, tasks)(None)
-    return None if text in ("none", "off") else text
+    return {
+        "models": [training_of(model, {}) for model in MODELS],
+        "data sets": [asked_of(data, {}) for data in DATA_SETS],
+    }
 
 
 def _in_words(value: object) -> str:
@@ -85,16 +118,8 @@ def _in_words(value: object) -> str:
 
 
 if TYPE_CHECKING:
-    Asked = Any
-    AskedOfSearch = Any
+    OptionsOfTrain = Options
+    OptionsOfTune = Options
 else:
-    _SETTINGS = {
-        RUN: RunSettings,
-        Group("Training", sort_key=2): TrainingSettings,
-        Group("Hospital records", sort_key=3): CohortSettings,
-        Group(
-            "Your own recordings (signals) or table of patients (table)", sort_key=4
-        ): SignalSettings,
-    }
-    Asked = options(_SETTINGS, default_of, first=(FIRST, ("task", "folds", "epochs")))
-    AskedOfSearch = options(_SETTINGS, default_of, first=(FIRST, ("task",)))
+    OptionsOfTrain = _options(first=("task", "folds", "epochs"))
+    OptionsOfTune = _options(first=("task",))

@@ -4,7 +4,15 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings, options
+from sequela.config import (
+    CohortSettings,
+    Options,
+    RunOptions,
+    RunSettings,
+    SignalSettings,
+    TrainingSettings,
+    options,
+)
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.find import Run
 from sequela.runs.members import members_of
@@ -13,10 +21,12 @@ from sequela.studies.settings import run_settings
 
 _OPTIONS = {
     name: option
-    for kind in (RunSettings, CohortSettings, SignalSettings, TrainingSettings)
-    for name, (option, _) in options(kind).items()
+    for kind in (RunOptions, CohortSettings, SignalSettings, TrainingSettings)
+    for name, option in options(kind).items()
 }
 """The option of ``sequela train`` for each setting."""
+_AIMS = ("aim", "aim_target")
+"""The settings of the decision threshold."""
 
 
 def commands(folders: Sequence[Run]) -> list[str]:
@@ -94,17 +104,19 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
     if settings.cohort and settings.signals:  # these define the task
         sayable = {n: v for n, v in sayable.items() if n not in {"task", "declared"}}
-    plain = run_settings(
-        settings.model,
-        settings.data,
-        split=settings.split,
-        seed=settings.seed,
-        split_seed=settings.split_seed,
-        segment=settings.segment,
-        records=sayable,
-        training=changes,
-        signals=settings.signals,
+    aims = {name: sayable[name] for name in _AIMS if name in sayable}
+    options = Options(
+        RunOptions.model_construct(
+            split=settings.split,
+            seed=settings.seed,
+            split_seed=settings.split_seed,
+            segment=settings.segment,
+            **aims,
+        ),
+        TrainingSettings.model_construct(**changes),
+        CohortSettings.model_construct(**{n: v for n, v in sayable.items() if n not in aims}),
     )
+    plain = run_settings(settings.model, settings.data, options, settings.signals)
     if "declared" in sayable:  # the reader needs the file of the task
         sayable = {**sayable, "task": f"{sayable['task']}.toml"}
         del sayable["declared"]
@@ -124,7 +136,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     return f"{command} (with the further settings of its config.toml)"
 
 
-def _records(settings: RunSettings) -> dict[str, object]:
+def _records(settings: RunSettings) -> dict[str, Any]:
     """Return the settings of the records that differ from the study of the data."""
     asked = settings.cohort
     if not asked:
@@ -137,7 +149,7 @@ def _records(settings: RunSettings) -> dict[str, object]:
     plain = RunSettings(model=settings.model, data=settings.data)
     return said | {
         name: getattr(settings, name)
-        for name in ("aim", "aim_target")
+        for name in _AIMS
         if getattr(settings, name) != getattr(plain, name)
     }
 

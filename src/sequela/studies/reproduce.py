@@ -12,6 +12,7 @@ import joblib
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
 from sequela.cohort.task_files import task_said
+from sequela.config import SignalSettings
 from sequela.datasets import catalog
 from sequela.errors import RunError, SettingError
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
@@ -25,7 +26,7 @@ from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
-from sequela.studies.settings import signals_asked
+from sequela.studies.settings import own_signals
 from sequela.studies.study import Question, Study
 
 WORK = "work"
@@ -174,7 +175,8 @@ def _jobs(
     runs_of = {}
     for question in questions:  # a wrong root or seed is refused before events are built
         data_sets[question[0]].locate(roots.get(question[0]))
-        declared = signals_asked(question[0], study.signals, roots.get(question[0]))
+        signals = SignalSettings.of(**study.signals)
+        declared = own_signals(question[0], signals, roots.get(question[0]))
         runs_of[question] = partial(asked_of, question, declared=declared)
         runs_of[question]()
     flows = _flows(study, questions, roots, work)

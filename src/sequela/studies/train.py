@@ -1,12 +1,12 @@
 """Training of a run from a user's options, for ``sequela train`` and ``sequela.train``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings, options
-from sequela.errors import SettingError, unknown_name
+from sequela.config import Options
+from sequela.errors import SettingError
 from sequela.models.defaults import AUTO, Default
 
 if TYPE_CHECKING:
@@ -26,13 +26,15 @@ def train(
     trust_code: bool = False,
     on_default: Callable[[Default], None] = lambda _: None,
     progress: "Callable[[PlannedRun], AbstractContextManager[Any]] | None" = None,
+    options: Options | None = None,
     **settings: Any,
 ) -> "Run":
     """Train one model and write a run folder, as ``sequela train`` does: see its help.
 
-    Its other options are ``settings``, by name: ``epochs=8``, ``split="session"``, ``folds=5``.
-    ``on_default`` is called with the default model that ``auto`` selects. ``progress`` makes the
-    display from the planned run, with the methods ``epoch`` and ``fold``.
+    Its other options are ``settings``, by name: ``epochs=8``, ``split="session"``, ``folds=5``; or
+    all of them are ``options``. ``on_default`` is called with the default model that ``auto``
+    selects. ``progress`` makes the display from the planned run, with the methods ``epoch`` and
+    ``fold``.
 
     Returns:
         The run, or the folds: ``run.path`` is its folder, ``run.metrics`` has its numbers.
@@ -57,32 +59,32 @@ def train(
             "auto chooses the model of a new run, but --resume continues a run with its own "
             "model: leave auto out, and name the run with --out"
         )
-    said, changes = by_kind(settings)
-    folds = said.pop("folds", None)
+    options = options or Options.of(**settings)
+    folds = options.run.changes.get("folds")
     # Imported here: the errors above are printed at once.
     from sequela.runs.find import begun, begun_repeats, begun_seeds
     from sequela.runs.folder import work_beside
     from sequela.runs.inside import refuse_code
     from sequela.runs.pool import PlannedRun
-    from sequela.studies.settings import default_run, resumed_settings, run_settings, signals_asked
+    from sequela.studies.settings import default_run, own_signals, resumed_settings, run_settings
 
     place = None if root is None else Path(root)
     folder = Path(out or Path("runs") / str(model).rpartition(":")[2])
     if resume:
         found, begun_folds = begun(folder)
         refuse_code(folder, model or found.model, trusted=trust_code or model is not None)
-        chosen = resumed_settings(found, model=model, data=data, **said, **changes)
+        chosen = resumed_settings(found, options, model=model, data=data)
         if begun_folds and repeats is None:
             repeats = begun_repeats(folder)
         seeds = begun_seeds(folder) if seeds is None else seeds
         folds = begun_folds if folds is None else folds
     else:
-        changes["signals"] = signals_asked(str(data), changes["signals"], place)
-        chosen = run_settings(str(model), str(data), **said, **changes)
+        signals = own_signals(str(data), options.signals, place)
+        chosen = run_settings(str(model), str(data), options, signals)
     with work_beside(folder) as work:  # data are read once, also to choose the model
         if chosen.model == AUTO:
             of_folds = chosen.model_copy(update={"folds": folds or 0})
-            default, chosen = default_run(of_folds, changes["training"], root=place, work=work)
+            default, chosen = default_run(of_folds, options.training, root=place, work=work)
             on_default(default)
             chosen = chosen.model_copy(update={"folds": 0})
             folder = Path(out or Path("runs") / default.model)
@@ -91,21 +93,3 @@ def train(
         with progress(planned) if progress else nullcontext() as shown:
             calls: dict[str, Any] = {"on_epoch": shown.epoch, "on_run": shown.fold} if shown else {}
             return planned.train(root=place, work=work, resume=resume, **calls)
-
-
-def by_kind(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings: those of the run, and those of its records, training and signals by name."""
-    kinds: dict[str, Any] = {"records": CohortSettings, "signals": SignalSettings}
-    kinds["training"] = TrainingSettings
-    known = dict.fromkeys(options(RunSettings), "run")
-    known |= {name: kind for kind, model in kinds.items() for name in options(model)}
-    known |= dict.fromkeys(("aim", "aim_target"), "records")
-    groups: dict[str, dict[str, Any]] = {kind: {} for kind in ("run", *kinds)}
-    for name, value in settings.items():
-        if name not in known:
-            raise unknown_name("setting", name, known)
-        groups[known[name]][name] = value
-    records = groups["records"]
-    if "labels" in records:
-        records["labels"] = str(Path(records["labels"]).resolve())
-    return groups.pop("run"), groups

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.testclient import TestClient
 from tests.conftest import Once
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import Options, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.datasets.recordings import Recording
 from sequela.runs import fit
@@ -41,8 +41,8 @@ def eeg_run(once: Once) -> RunFolder:
 @pytest.fixture(scope="session")
 def visits_run(excerpt_events: Callable[[str], Path], once: Once) -> RunFolder:
     """A GRU on coded visits."""
-    asked = {"task": "in-hospital"}
-    settings = run_settings("visits-baseline", "mimic3", records=asked, training={"epochs": 2})
+    options = Options.of(task="in-hospital", epochs=2)
+    settings = run_settings("visits-baseline", "mimic3", options)
     fill = lambda out: fit.train(settings, out / "run", root=excerpt_events("mimic3"))  # noqa: E731
     return RunFolder(once("visits", fill) / "run")
 

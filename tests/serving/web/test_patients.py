@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from tests.serving.web.conftest import client, problem
 
 from sequela.cohort.attributes import FAMILIES
-from sequela.config import RunSettings
+from sequela.config import Options, RunSettings
 from sequela.runs import fit, records
 from sequela.sequences.flat import Sequences
 from sequela.serving.served import ServedModel, load
@@ -25,14 +25,14 @@ from sequela.web.occlusion import without_codes
 from sequela.web.patients import patients_of, patients_of_rows
 
 CASES: dict[str, Callable[[], RunSettings]] = {
-    "visits": lambda: run_settings("visits-baseline", "mimic3", records={}, training={"epochs": 2}),
+    "visits": lambda: run_settings("visits-baseline", "mimic3", Options.of(epochs=2)),
     "attention": lambda: run_settings(
-        "visits-attention", "mimic3", records={"icd_digits": 0}, training={"epochs": 2}
+        "visits-attention", "mimic3", Options.of(icd_digits=0, epochs=2)
     ),
     "values": lambda: run_settings(
-        "values-lstm", "physionet2012", records={}, training={"epochs": 1, "refit": False}
+        "values-lstm", "physionet2012", Options.of(epochs=1, refit=False)
     ),
-    "counts": lambda: run_settings("boosting", "eicu", records={}, training={}),
+    "counts": lambda: run_settings("boosting", "eicu"),
 }
 
 

@@ -129,6 +129,7 @@ def cost(
 
 
 def _default(model: str, data: str | None, root: Path | None) -> str:
+    from sequela.config import TrainingSettings
     from sequela.models.defaults import AUTO
     from sequela.runs.folder import work_beside
     from sequela.studies.settings import default_run, run_settings
@@ -138,9 +139,9 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
             "--data and --root are for auto: write `sequela cost auto --data NAME`, or "
             "leave them out"
         )
-    settings = run_settings(AUTO, data, records={}, training={})
+    settings = run_settings(AUTO, data)
     with work_beside(Path(AUTO)) as work:
-        found, _ = default_run(settings, {}, root=root, work=work)
+        found, _ = default_run(settings, TrainingSettings(), root=root, work=work)
     print(f"auto: {found.model}, the default for {found.of}", file=sys.stderr)
     return found.model
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from sequela.cli.names import Root, check_names, data_sets, known, models
-from sequela.cli.options import FIRST, RUN, Asked, given
+from sequela.cli.options import FIRST, RUN, OptionsOfTrain
+from sequela.config import Options
 
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
@@ -33,7 +34,7 @@ def train(
     *,
     data: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, data_sets))] = None,
     root: Root = None,
-    asked: Asked = Asked(),  # noqa: B008 - frozen
+    options: OptionsOfTrain = Options(),  # noqa: B008 - frozen
     out: Path | None = None,
     repeats: Annotated[int | None, Parameter(group=RUN)] = None,
     seeds: Annotated[int | None, Parameter(group=RUN)] = None,
@@ -51,7 +52,7 @@ def train(
             auto for the default model of the data (for a table with one row per patient: logistic
             regression, and boosting in the folder OUT.boosting).
         data: Data set.
-        asked: Settings of the run.
+        options: Settings of the run.
         out: Run folder (default: runs/MODEL).
         repeats: Repeat the cross-validation this many times (default: 1).
         seeds: Train each split with this many seeds, from --seed on (default: 1).
@@ -60,18 +61,25 @@ def train(
         trust_code: With --resume and without MODEL, allow the import of a model that is a class of
             a file or module.
     """
-    options = dict(locals())
     from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.cli.progress import ReadingProgress, RunProgress
     from sequela.models.defaults import Default
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
-    from sequela.studies.train import by_kind
     from sequela.studies.train import train as train_run
 
     check_names(model, data)
     console = open_console()
-    del options["asked"], options["open_"]
+    begin = partial(
+        train_run,
+        data=data,
+        root=root,
+        repeats=repeats,
+        seeds=seeds,
+        resume=resume,
+        trust_code=trust_code,
+        options=options,
+    )
 
     def progress(planned: Any) -> RunProgress:
         table = planned.settings.signals if data == "table" else None
@@ -88,17 +96,15 @@ def train(
         console.print(f"auto: {default.model}, the default for {default.of}")
         seconds.extend([default.second] if default.second else [])
 
-    settings = given(asked)
     with reported_to(ReadingProgress()):
-        run = train_run(**options, on_default=on_default, progress=progress, **settings)
-    training = by_kind(settings)[1]["training"]
-    if training and run.settings.model in REFERENCE_MODELS:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in training)
+        run = begin(model, out=out, on_default=on_default, progress=progress)
+    if options.training.changes and run.settings.model in REFERENCE_MODELS:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in options.training.changes)
         console.print(f"{names}: without effect, as {run.settings.model} is a baseline model")
     say_finished(console, run, open_=open_)
     for second in seconds:
-        options |= {"model": second, "out": run.path.with_name(f"{run.path.name}.{second}")}
-        second_run = train_run(**options, progress=partial(RunProgress, console), **settings)
+        folder = run.path.with_name(f"{run.path.name}.{second}")
+        second_run = begin(second, out=folder, progress=partial(RunProgress, console))
         say_finished(console, second_run, open_=open_)
         command = f"sequela report {quote(str(run.path))} {quote(str(second_run.path))}"
         say_path(console, "both on one page", command)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from sequela.cli.names import Root, check_names
-from sequela.cli.options import FIRST, AskedOfSearch, given
+from sequela.cli.options import FIRST, OptionsOfTune
+from sequela.config import Options
 from sequela.errors import SettingError, extra
 
 _SHARED = Group("Shared search", sort_key=1)
@@ -34,7 +35,7 @@ def tune(
     trials: int,
     search: list[str] | None = None,
     root: Root = None,
-    asked: AskedOfSearch = AskedOfSearch(),  # noqa: B008 - frozen
+    options: OptionsOfTune = Options(),  # noqa: B008 - frozen
     out: Path | None = None,
     storage: Annotated[str | None, Parameter(group=_SHARED)] = None,
     name: Annotated[str | None, Parameter(group=_SHARED)] = None,
@@ -52,7 +53,7 @@ def tune(
         trials: Total number of trials, including those of earlier calls and of other workers.
         search: Setting to search, as NAME=LOW..HIGH or NAME=A,B,C; may be repeated (default:
             learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
-        asked: Settings of the run.
+        options: Settings of the run.
         out: Run folder (default: runs/MODEL.tuned).
         storage: File of the trials (default: a file next to the run folder).
         name: Name of the search in this file (default: model and data set).
@@ -60,8 +61,7 @@ def tune(
     check_names(model, data)
     from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.models.defaults import AUTO
-    from sequela.studies.settings import run_settings, signals_asked
-    from sequela.studies.train import by_kind
+    from sequela.studies.settings import own_signals, run_settings
 
     with extra("tune", "a search for settings", "optuna"):
         from sequela.analysis.tune import tune as tune_run
@@ -72,13 +72,11 @@ def tune(
             "auto cannot be used in a search, which is for one model: name it, for example "
             "spectral-mlp or values-lstm"
         )
-    said, changes = by_kind(given(asked))
-    if said.pop("folds", 0):
+    if options.run.folds:
         raise SettingError(
             "--folds is not for a search, which uses one validation set: leave it out"
         )
-    changes["signals"] = signals_asked(data, changes["signals"], root)
-    settings = run_settings(model, data, **said, **changes)
+    settings = run_settings(model, data, options, own_signals(data, options.signals, root))
     console = open_console()
     run = tune_run(
         settings,

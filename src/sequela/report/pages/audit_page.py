@@ -10,7 +10,7 @@ import pyarrow as pa
 from sequela.analysis.foreign import Effect, find, not_checked
 from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
 from sequela.audit.finding import SENTENCES, Finding
-from sequela.config import SMALLEST_CELL
+from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
@@ -19,7 +19,7 @@ from sequela.runs.data import load
 from sequela.runs.find import is_run
 from sequela.runs.leaks import Audited, audit_run, audited, status_of
 from sequela.signals.declaration import is_declared
-from sequela.studies.settings import run_settings, signals_asked
+from sequela.studies.settings import own_signals, run_settings
 
 SCHEMA = "sequela-audit/1"
 """The form of the JSON."""
@@ -215,12 +215,12 @@ def audit_folder(
             )
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
-    signals = signals_asked(name, {}, path)
+    signals = own_signals(name, SignalSettings(), path)
     with temporary() as work:
         if labels is not None and outcome is not None:
             labels = labels_of_cohorts(Path(labels), outcome, work / "labels.parquet")
-        records = {} if labels is None else {"labels": str(Path(labels).resolve())}
-        settings = run_settings(model, name, records=records, training={}, signals=signals)
+        options = Options() if labels is None else Options.of(labels=labels)
+        settings = run_settings(model, name, options, signals)
         data = load(settings, path, work)
         return audited(path, data, audit_data(data))
 

@@ -1,8 +1,11 @@
 """Folders of csv files, one a recording, as other programs export them."""
 
 import gzip
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ from tests.cli.calls import refusal
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError
+from sequela.formats import opened
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
 from sequela.signals.csv_recordings import looks_recorded
+from sequela.signals.declaration import declared
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
 from sequela.signals.segments import Segments
@@ -124,6 +129,24 @@ def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None
     draft = propose(tmp_path)
     for name in ('listing = "labels.csv"', 'events = "events.csv"', 'subject = "who"'):
         assert f"\n{name}\n" in draft
+
+
+def test_no_file_is_opened_more_often_than_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start of a csv file is looked at, then its times and classes, then its samples."""
+    counts, open_file = Counter[str](), opened._regular
+
+    def count(path: Path, *rest: str) -> AbstractContextManager[BinaryIO]:
+        counts[path.name] += 1
+        return open_file(path, *rest)
+
+    monkeypatch.setattr(opened, "_regular", count)
+    (tmp_path / "signals.toml").write_text('label = "folder"\nwindow = 1\n', "utf-8")
+    for _ in range(2):
+        settings = declared(folders(tmp_path))
+    read(tmp_path, settings)
+    assert counts == {"signals.toml": 1, "p1.csv": 3, "p2.csv": 3, "p3.csv": 3, "p4.csv": 3}
 
 
 def test_units_of_channels(tmp_path: Path) -> None:

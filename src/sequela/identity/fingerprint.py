@@ -124,7 +124,7 @@ class Matches:
     copy: NDArray[np.bool_]
 
 
-def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content:
+def of_signals(units: Sequence[str], signals: Iterable[NDArray[np.generic]]) -> Content:
     """Compute the marks of signals.
 
     A window that a signal nearly repeats (a steady rhythm) is not a mark: it would match many
@@ -480,7 +480,7 @@ def _log2_choices(total: int, chosen: int) -> float:
     return float(ways / np.log(2))
 
 
-def bits_of_codes(together: NDArray[Any], records: int) -> float:
+def bits_of_codes(together: NDArray[np.floating], records: int) -> float:
     """Compute how improbable a set of codes is, judged by other records.
 
     Codes of one record depend on each other (a form fills in several), so each counts only for what

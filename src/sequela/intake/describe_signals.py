@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 
@@ -18,7 +17,7 @@ from sequela.files import temporary
 from sequela.formats import arrays, opened
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
-from sequela.intake.inspection import InspectedTable, inspect
+from sequela.intake.inspection import FormKeys, InspectedTable, inspect
 from sequela.signals import event_files, folders, tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import (
@@ -63,9 +62,9 @@ class Proposal:
     """The keys of a declaration: value and comment, no value where it is open; and observations."""
 
     notes: list[str] = field(default_factory=list)
-    keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    keys: dict[str, tuple[object, str]] = field(default_factory=dict)
 
-    def key(self, name: str, value: Any, why: str) -> None:
+    def key(self, name: str, value: object, why: str) -> None:
         """Propose a key, or mark an open decision."""
         self.keys[name] = (value, why)
 
@@ -177,7 +176,7 @@ def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> No
         proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
-def _form_of(path: Path, proposal: Proposal) -> tuple[dict[str, str], InspectedTable]:
+def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
     """Find the form of a csv file by its first rows, and propose its keys."""
     with temporary() as work:
         with opened.opened(path, EXPECTED) as stream:

@@ -3,11 +3,11 @@
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.formats.csv_files import PLAIN, SEPARATORS, Date, Format, utf8, utf8_copy
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Show = Callable[[str], None]
+FormKeys: TypeAlias = dict[str, Any]
+"""The keys of a :class:`Format`."""
 _LISTED = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
@@ -125,7 +127,7 @@ class InspectedTable:
     name: str
     columns: tuple[InspectedColumn, ...]
     rows: int
-    form: Mapping[str, Any] = field(default_factory=dict)
+    form: FormKeys = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
 
@@ -182,10 +184,10 @@ def _inspect(
     return InspectedTable(name, tuple(columns), rows, form, tuple(doubts), last)
 
 
-def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, Any], list[str]]:
+def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
     """Find the encoding, the separator and the quotation mark of a CSV file."""
     encoding, letters = _encoding(path)
-    form: dict[str, Any] = {} if encoding == "ascii" else {"encoding": encoding}
+    form: FormKeys = {} if encoding == "ascii" else {"encoding": encoding}
     doubts: list[str] = []
     if not encoding.startswith(("ascii", "utf")):
         doubts.append(
@@ -261,9 +263,7 @@ def _check_one_encoding(path: Path) -> None:
         )
 
 
-def _add_numbers(
-    form: dict[str, Any], columns: Sequence[InspectedColumn], doubts: list[str]
-) -> None:
+def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
     """Add to a form the decimal mark and the sign between thousands that fit its columns."""
     marked = [c for c in columns if c.fits and c.kind is not Kind.TIME]
     possible = [f for f in _NUMBERS if all(_fits(c, f) for c in marked)]
@@ -295,7 +295,7 @@ def _fits(column: InspectedColumn, form: Format) -> bool:
     return form in column.fits or Format(decimal=form.decimal) in column.fits
 
 
-def _add_dates(form: dict[str, Any], columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
+def _add_dates(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
     """Add to a form the order of day, month and year that fits its columns."""
     dated = [c for c in columns if c.fits and c.kind is Kind.TIME]
     possible = [time for time in _TIMES if all(time in c.fits for c in dated)]

@@ -85,7 +85,7 @@ SELECT
 
 def build_sequences(
     cohort: Cohort,
-    part: NDArray[np.integer[Any]],
+    part: NDArray[np.integer],
     folder: Path,
     settings: SequenceSettings | None = None,
     memory_limit: str = MEMORY_LIMIT,
@@ -274,7 +274,9 @@ def _piece(connection: Connection, examples: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _distinct(codes: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _distinct(
+    codes: Mapping[str, NDArray[np.integer]],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the distinct pairs of ``step`` and ``code``, sorted; unknown codes are one."""
     base = int(codes["code"].max(initial=0)) + 1
     pairs = np.sort(codes["step"] * base + codes["code"])  # np.unique hashes, ten times slower

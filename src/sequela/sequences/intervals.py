@@ -49,14 +49,14 @@ class Intervals:
         shares[certain] = np.eye(self.n_classes)[label[certain]]
         return shares.astype(np.float32)
 
-    def risk(self, probabilities: NDArray[Any], cause: int = 1) -> Floats:
+    def risk(self, probabilities: NDArray[np.floating], cause: int = 1) -> Floats:
         """Return the probability of an event of a kind by each horizon: (example, horizon)."""
         size = len(self.horizons)
         first = 1 + (cause - 1) * size
         of_cause = probabilities[:, first : first + size].astype(np.float64)
         return np.cumsum(of_cause, axis=1).clip(0, 1)
 
-    def risk_at(self, probabilities: NDArray[Any], times: Floats, cause: int = 1) -> Floats:
+    def risk_at(self, probabilities: NDArray[np.floating], times: Floats, cause: int = 1) -> Floats:
         """Return the probability of an event of a kind by any times: (example, time).
 
         Within an interval it rises evenly; beyond the last horizon it is not known: NaN.
@@ -66,7 +66,7 @@ class Intervals:
         days = (0.0, *self.horizons)
         return np.array([np.interp(times, days, row, right=np.nan) for row in risks])
 
-    def quantile(self, probabilities: NDArray[Any], share: float, cause: int = 1) -> Floats:
+    def quantile(self, probabilities: NDArray[np.floating], share: float, cause: int = 1) -> Floats:
         """Return the day by which the risk reaches a share, else infinity: (example,)."""
         days, quantiles = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
         for row, risk in enumerate(self.risk(probabilities, cause)):

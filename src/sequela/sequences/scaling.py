@@ -1,5 +1,6 @@
 """Scales fitted on the training set only: of signals by channel, and of columns by rank."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -62,12 +63,12 @@ class Scaling:
         std = np.asarray([s or 1.0 for s in self.std], dtype=np.float32)[:, None]
         return (signal - mean) / std
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the scaling for storage with a model."""
         return {"mean": list(self.mean), "std": list(self.std), "unit": "µV"}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Self:
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Restore the scaling stored with a model."""
         return cls(mean=tuple(record["mean"]), std=tuple(record["std"]))
 
@@ -82,7 +83,7 @@ def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def normal_scores(
-    values: NDArray[np.float32], columns: NDArray[np.integer[Any]], ends: NDArray[np.float32]
+    values: NDArray[np.float32], columns: NDArray[np.integer], ends: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Compute the normal deviate of each number's rank, from -2.6 to 2.6; NaN where missing.
 

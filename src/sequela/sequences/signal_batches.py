@@ -1,8 +1,8 @@
 """Batches of scaled signal segments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from sequela.sequences.scaling import Scaling
 from sequela.signals.cutting import release
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ class _GatheringLoader(DataLoader[SignalBatch]):
     Accelerate makes another loader from its data set, which gathers batch by batch.
     """
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[SignalBatch]:  # type: ignore[override] # torch's own iterator
         """Yield the batches of an epoch, in the order that torch's own loader draws."""
         batches: Any = self.batch_sampler
         dataset: Any = self.dataset
@@ -207,6 +209,6 @@ def signal_loader(
     )
 
 
-def as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Batch) -> Batch:
     """Return the batch: the dataset returns whole batches, so nothing is left to collate."""
     return batch

@@ -159,7 +159,7 @@ class Visits(Protocol):
         """The offsets of steps in the codes: int64 (step + 1,)."""
 
     @property
-    def codes(self) -> NDArray[np.integer[Any]]:
+    def codes(self) -> NDArray[np.integer]:
         """The codes (code,), indices into a vocabulary, those of one step distinct and rising."""
 
     @property

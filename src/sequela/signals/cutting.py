@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from sequela.errors import DataError
 from sequela.signals.events import NO_CLASS, label_windows
 from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered, part_of
 
+Number = TypeVar("Number", bound=np.generic)
 _DENOMINATOR = 100_000
 """The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22  # samples, over all channels, that are cut at once
@@ -133,8 +134,8 @@ def exceed(windows: NDArray[np.float32], most: float | None) -> NDArray[np.bool_
 
 
 def in_blocks(
-    signal: NDArray[Any], rows: NDArray[np.int64] | None = None, *, size: int | None = None
-) -> Iterator[NDArray[Any]]:
+    signal: NDArray[Number], rows: NDArray[np.int64] | None = None, *, size: int | None = None
+) -> Iterator[NDArray[Number]]:
     """Yield the rows of an array, or some of them, in blocks of at most ``size`` numbers.
 
     The array may be larger than memory, as what was read is released. No rows are one block.
@@ -146,7 +147,7 @@ def in_blocks(
         release(signal)
 
 
-def release(signal: NDArray[Any]) -> None:
+def release(signal: NDArray[np.generic]) -> None:
     """Free the memory that holds a file's array; it is read from the file again when needed."""
     mapped = getattr(signal, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows

@@ -22,6 +22,7 @@ from sequela.signals.stretches import Piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
@@ -178,7 +179,7 @@ def checked_names(path: Path, names: list[str], form: Format) -> list[str]:
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path) -> "Iterator[parquet.ParquetFile]":
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -291,7 +292,7 @@ def is_number(written: str) -> bool:
     return True
 
 
-def as_texts(values: Iterable[Any]) -> list[str]:
+def as_texts(values: Iterable[object]) -> list[str]:
     """Return values as text; whole numbers without a point; missing ones empty."""
     return [
         ""
@@ -310,7 +311,7 @@ def _signals(
     import pyarrow as pa
 
     # For each channel its samples of each row: (row, n_times), or a list of arrays (n_times,).
-    of_channel: list[Any] = []
+    of_channel: list[NDArray[np.float64] | list[NDArray[np.float64]]] = []
     for channel, columns in zip(layout.channels, layout.columns, strict=True):
         if len(columns) == 1 and pa.types.is_nested(batch[columns[0]].type):
             of_channel.append(_lists(path, channel, batch[columns[0]], first))

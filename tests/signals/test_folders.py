@@ -14,9 +14,9 @@ from sequela.signals.channels import Montage
 from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
 from sequela.signals.event_files import of_table
-from sequela.signals.events import Event
 from sequela.signals.reading import read
 from sequela.signals.segments import stretches
+from sequela.signals.window_classes import Event
 
 Edf = Callable[..., Path]
 SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background="none", window=2)

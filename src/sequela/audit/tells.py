@@ -410,8 +410,8 @@ def telling_statistics(
     of one of several channels, from 0.95 on. Amplitudes and spectra of all channels together may
     differ for good reasons.
 
-    ``statistics`` are those of :mod:`sequela.signals.statistics`; each class is tested against the
-    others.
+    ``statistics`` are those of :mod:`sequela.signals.signal_statistics`; each class is tested
+    against the others.
     """
     tables = [binned(values[:, None])[0] for values in statistics.values()]
     width = [each.shape[1] for each in tables]

@@ -11,7 +11,7 @@ from scipy import stats
 from sequela.audit import overlaps, tells
 from sequela.audit.finding import Finding
 from sequela.audit.fitted import continued_groups
-from sequela.signals.statistics import statistics
+from sequela.signals.signal_statistics import statistics
 
 _MEASURED, _FEWEST = 2_000, 500  # windows whose statistics are computed
 _SAMPLES = 20_000_000  # of all channels of these windows

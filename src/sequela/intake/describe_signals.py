@@ -18,7 +18,7 @@ from sequela.formats import arrays, opened
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.inspection import FormKeys, InspectedTable, inspect
-from sequela.signals import event_files, folders, tables
+from sequela.signals import event_files, folders, segment_tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import (
     EXPECTED,
@@ -30,10 +30,10 @@ from sequela.signals.csv_recordings import (
     time_of,
 )
 from sequela.signals.declaration import NAME
-from sequela.signals.events import counted
-from sequela.signals.file_attributes import PARTICIPANTS
-from sequela.signals.reading import table_of
+from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.segment_tables import table_of
 from sequela.signals.stretches import SignalFile
+from sequela.signals.window_classes import counted
 
 _ROLES: Mapping[str, Sequence[str]] = {
     "id": ("id", "segment", "segment_id"),
@@ -106,7 +106,7 @@ def _of_table(path: Path, proposal: Proposal) -> None:
     else:
         if is_csv(path):
             form = Format(**_form_of(path, proposal)[0])
-        names, lists = tables.columns_of(path, form)
+        names, lists = segment_tables.columns_of(path, form)
         proposal.notes.append(f"{path.name}: {len(names):,} columns")
     roles = {role: _column_of(role, names) for role in _ROLES}
     samples = _numbered([name for name in names if name not in roles.values()])
@@ -142,7 +142,7 @@ def _propose_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
 def has_samples(path: Path) -> bool:
     """Return whether the columns of a table hold samples: lists, or many of one name."""
     if path.suffix.lower() == ".parquet":
-        names, lists = tables.columns_of(path)
+        names, lists = segment_tables.columns_of(path)
         return bool(lists or _numbered(names))
     with opened.opened(path, "a table") as stream:
         first = stream.readline().decode("utf-8", "replace")
@@ -168,7 +168,7 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
 
 
 def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> None:
-    counts = Counter(tables.texts_of(path, label, form))
+    counts = Counter(segment_tables.texts_of(path, label, form))
     listed = counted(list(counts.elements()))
     if len(counts) <= _LISTED:
         proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
@@ -205,7 +205,7 @@ def _of_csv(
     first = next(filter(looks_recorded, recorded))
     keys, head = _form_of(first, proposal)
     settings = SignalSettings.of(format=keys)
-    names, _ = tables.columns_of(first, Format(**keys))
+    names, _ = segment_tables.columns_of(first, Format(**keys))
     texts = {
         canonical(parted(name)[0])
         for name, column in zip(names, head.columns, strict=True)

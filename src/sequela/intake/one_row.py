@@ -24,7 +24,7 @@ from sequela.errors import DataError, SettingError, unknown_name
 from sequela.formats.csv_files import PLAIN, Format, rows_of
 from sequela.formats.opened import DECIDE
 from sequela.intake.inspection import InspectedColumn, InspectedTable, blanked, inspect
-from sequela.signals.declaration import Classes
+from sequela.signals.window_classes import Classes
 from sequela.tables.declarations import Batches, Kind, Source
 from sequela.tables.engine import typed_text
 from sequela.tables.meds import SOURCE

@@ -21,8 +21,8 @@ from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
+from sequela.signals.segment_tables import is_table
 from sequela.signals.stretches import RecordingIds, Stretch
-from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
 
 _NUMBERS = 1 << 19

@@ -17,10 +17,10 @@ from sequela.errors import DataError, SequelaError, SettingError, form_of
 from sequela.formats.arrays import REMEDY, few
 from sequela.formats.csv_files import PLAIN, SEPARATORS, Format, check_separator, rows_of
 from sequela.formats.opened import opened
-from sequela.signals import tables
-from sequela.signals.events import Event, of_samples
+from sequela.signals import segment_tables
+from sequela.signals.segment_tables import is_number
 from sequela.signals.stretches import Piece, Reader, SampledFile
-from sequela.signals.tables import is_number
+from sequela.signals.window_classes import Event, of_samples
 
 EXPECTED = "a csv file of one recording"
 SUFFIXES = (".csv", ".csv.gz")
@@ -102,7 +102,7 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     pieces: tuple[Piece, ...] = (Piece(0, n_times, 0.0),)
     if time is not None:
         times = _seconds(path, time, texts[time], form, settings.rate)
-        sfreq, pieces = tables.pieces_of(path, times, settings.rate)
+        sfreq, pieces = segment_tables.pieces_of(path, times, settings.rate)
     label = keys.pop("label", None)
     annotations: list[Event] = []
     if label is not None:
@@ -129,7 +129,7 @@ def _reader(path: Path, columns: Sequence[str], form: Format, signals: Sequence[
 
     @cache
     def samples() -> NDArray[np.float64]:
-        batches = tables.batches(path, names, (), form)
+        batches = segment_tables.batches(path, names, (), form)
         parts = [np.stack([batch[name].to_numpy() for name in names]) for batch in batches]
         return np.concatenate(parts, axis=1)
 
@@ -140,9 +140,9 @@ def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[s
     """Read columns as text."""
     texts: dict[str, list[str]] = {column: [] for column in columns}
     if texts:
-        for batch in tables.batches(path, [*texts], texts, form):
+        for batch in segment_tables.batches(path, [*texts], texts, form):
             for column in texts:
-                texts[column] += tables.as_texts(batch[column].to_pylist())
+                texts[column] += segment_tables.as_texts(batch[column].to_pylist())
     return texts
 
 
@@ -188,8 +188,8 @@ def _columns_of(path: Path, form: Format) -> list[str]:
         line = _look(path).header.decode("utf-8-sig" if form.is_utf8 else form.encoding)
         if line and line.count(form.quote) % 2 == 0:  # else it goes on in the next line
             reader = csv.reader([line], delimiter=form.separator, quotechar=form.quote)
-            return tables.checked_names(path, next(reader), form)
-    return tables.columns_of(path, form)[0]
+            return segment_tables.checked_names(path, next(reader), form)
+    return segment_tables.columns_of(path, form)[0]
 
 
 def first_rows(path: Path) -> tuple[list[str], list[list[str]], Format]:

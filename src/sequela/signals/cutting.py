@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
-from sequela.signals.events import NO_CLASS, label_windows
 from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered, part_of
+from sequela.signals.window_classes import NO_CLASS, label_windows
 
 Number = TypeVar("Number", bound=np.generic)
 _DENOMINATOR = 100_000

@@ -1,15 +1,14 @@
 """The declaration of a user's own recordings: a ``signals.toml`` with the data, and options."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from sequela.config import SignalSettings
 from sequela.errors import SettingError
 from sequela.formats import opened
 from sequela.formats.csv_files import Format
+from sequela.signals.window_classes import Classes
 
 NAME = "signals.toml"
 _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
@@ -88,61 +87,3 @@ def _check(settings: SignalSettings, place: Path) -> None:
     if Format.of(settings.format).thousands:
         raise SettingError(f"{where}samples have no sign between thousands: leave `thousands` out")
     Classes.of(settings)
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes of data.
-
-    Attributes:
-        names: Their names, in order.
-        numbers: The class of each value in the data, as its place in ``names``.
-        omitted: Values that are left out.
-    """
-
-    names: tuple[str, ...]
-    numbers: Mapping[str, int]
-    omitted: frozenset[str]
-
-    @classmethod
-    def of(cls, settings: SignalSettings, labels: Sequence[str] = ()) -> Self:
-        """Return the declared classes, or else all labels in the data, sorted.
-
-        Example:
-            >>> settings = SignalSettings(classes=("wake=W", "sleep=N1|N2"))
-            >>> Classes.of(settings).names, Classes.of(settings).numbers["N2"]
-            (('wake', 'sleep'), 1)
-        """
-        omitted = frozenset(settings.omit)
-        entries = settings.classes or tuple(sorted(set(labels) - omitted, key=_by_number))
-        names: list[str] = []
-        numbers: dict[str, int] = {}
-        declared_names = {entry.partition("=")[0] for entry in entries}
-        if settings.background and settings.background not in declared_names:
-            names.append(settings.background)  # events are the second of two classes
-        for entry in entries:
-            name, equals, values = entry.partition("=") if settings.classes else (entry, "", "")
-            if name in names:
-                raise SettingError(f"class '{name}' is named twice: expected each class once")
-            names.append(name)
-            for value in values.split("|") if equals else (name,):
-                if value in numbers or value in omitted:
-                    raise SettingError(
-                        f"'{value}' is of two classes, or is left out as well: expected it once in "
-                        "classes and omit"
-                    )
-                numbers[value] = len(names) - 1
-        if entries and len(names) == 1:
-            raise SettingError(
-                f"there is one class, {names[0]}: expected two or more to tell apart; name them "
-                "with --classes, or windows without an event with --background"
-            )
-        return cls(tuple(names), numbers, omitted)
-
-
-def _by_number(name: str) -> tuple[bool, float, str]:
-    """Return a sort key: numbers by their size and before words."""
-    try:
-        return (False, float(name), name)
-    except ValueError:
-        return (True, 0.0, name)

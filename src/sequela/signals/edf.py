@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, form_of, without_values
 from sequela.formats import opened
-from sequela.signals.events import Event
 from sequela.signals.stretches import Piece, Reader
+from sequela.signals.window_classes import Event
 
 if TYPE_CHECKING:
     import edfio

@@ -14,8 +14,8 @@ from sequela.errors import DataError, form_of
 from sequela.formats import opened
 from sequela.signals.csv_recordings import small_table
 from sequela.signals.edf import EdfFile
-from sequela.signals.events import Event
 from sequela.signals.stretches import SignalFile
+from sequela.signals.window_classes import Event
 
 SEIZURE = "seizure"
 SUMMARY = "summary"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, extra, without_values
 from sequela.formats.opened import opened
-from sequela.signals.events import Event
 from sequela.signals.stretches import Piece, SampledFile
+from sequela.signals.window_classes import Event
 
 if TYPE_CHECKING:
     from mne import BaseEpochs

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sequela.config import SegmentLength, SignalSettings
-from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.signals import tables
+from sequela.errors import DataError, SettingError
 from sequela.signals.cutting import Cut, Cutter
 from sequela.signals.declaration import declared, no_subjects
 from sequela.signals.folders import Folder, has_recordings, is_recording
-from sequela.signals.segment_tables import SegmentTable
+from sequela.signals.segment_tables import SegmentTable, table_of
 from sequela.signals.segments import Segments, collect
 
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
@@ -83,21 +82,3 @@ def cut_unlabelled(
             refuse(stretch.place, str(error).removeprefix(f"{stretch.place}: "))
     unknown = no_subjects(settings.independent)
     return [note for note in source.notes(cutter.notes) if note != unknown], cutter.n_dropped
-
-
-def table_of(path: Path) -> Path:
-    """Return the one table at a path."""
-    if path.is_file():
-        if tables.is_table(path):
-            return path
-        raise DataError(f"{path}: expected {tables.EXPECTED}, by its name; name another --root")
-    if not path.is_dir():
-        raise DataNotFoundError(f"{path} does not exist: expected {tables.EXPECTED}")
-    files = sorted(file for file in path.iterdir() if tables.is_table(file))
-    if len(files) != 1:
-        names = ", ".join(file.name for file in files[:8]) or "none"
-        raise DataError(
-            f"{path}: found {names}; expected one table of segments; name it with --root, or give "
-            "--time or --rate if each csv file is a recording"
-        )
-    return files[0]

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SettingError
 from sequela.signals.channels import Montage, to_microvolts
-from sequela.signals.declaration import Classes
-from sequela.signals.events import Event
+from sequela.signals.window_classes import Classes, Event
 
 if TYPE_CHECKING:
     from sequela.signals.edf import EdfFile

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError
-from sequela.signals import bonn, tables
-from sequela.signals.reading import table_of
+from sequela.signals import bonn, segment_tables
+from sequela.signals.segment_tables import table_of
 
 CHUNK_TIMES = 178
 N_CHUNKS = 23
@@ -92,17 +92,17 @@ def read(path: Path) -> list[Recording]:
 def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
     """Read the rows of a csv file, of which some may be missing; a ``label`` is checked."""
     file = table_of(path)
-    names, _ = tables.columns_of(file)
+    names, _ = segment_tables.columns_of(file)
     settings = SignalSettings(label=label, samples="X*")
     settings = settings.model_copy(update={"id": names[0]})  # whose name may be empty
-    layout = tables.layout_of(file, settings)
+    layout = segment_tables.layout_of(file, settings)
     if [*layout.columns[0]] != _SAMPLES:
         missing = [name for name in _SAMPLES if name not in layout.columns[0]] or ["none"]
         raise DataError(
             f"{file}: {len(layout.columns[0])} columns of samples (missing: {missing[0]}); "
             f"expected an id, and X1 to X{CHUNK_TIMES}; {_REMEDY}"
         )
-    parts = [*tables.rows(file, settings, layout)]
+    parts = [*segment_tables.rows_of_table(file, settings, layout)]
     row_ids = [*chain.from_iterable(part.texts["id"] for part in parts)]
     if not row_ids:
         raise DataError(f"{file}: no row below the header; expected one a chunk; {_REMEDY}")

@@ -20,7 +20,7 @@ from sequela.serving.recording import StoredRecording
 from sequela.serving.served import ServedModel
 from sequela.signals.cutting import cut_row, exceed
 from sequela.signals.edf import EdfFile
-from sequela.signals.tables import is_number
+from sequela.signals.segment_tables import is_number
 from sequela.web import schemas
 from sequela.web.guards import Limits
 from sequela.web.patients import COLUMNS, NUMBER, Reader, patients_of, patients_of_rows

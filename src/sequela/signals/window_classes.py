@@ -1,21 +1,80 @@
-"""The class of a window, from the events of its recording."""
+"""The classes of windows, from the declared values, and from the events of their recordings."""
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError
-from sequela.signals.declaration import Classes
+from sequela.config import SignalSettings
+from sequela.errors import DataError, SettingError
 
 NO_CLASS = -1
 _TOLERANCE = 1e-6
 """The seconds by which an event may end later than computed: times are rounded."""
 _LISTED = 20
 """The most labels that a message counts one by one."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of data.
+
+    Attributes:
+        names: Their names, in order.
+        numbers: The class of each value in the data, as its place in ``names``.
+        omitted: Values that are left out.
+    """
+
+    names: tuple[str, ...]
+    numbers: Mapping[str, int]
+    omitted: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: SignalSettings, labels: Sequence[str] = ()) -> Self:
+        """Return the declared classes, or else all labels in the data, sorted.
+
+        Example:
+            >>> settings = SignalSettings(classes=("wake=W", "sleep=N1|N2"))
+            >>> Classes.of(settings).names, Classes.of(settings).numbers["N2"]
+            (('wake', 'sleep'), 1)
+        """
+        omitted = frozenset(settings.omit)
+        entries = settings.classes or tuple(sorted(set(labels) - omitted, key=_by_number))
+        names: list[str] = []
+        numbers: dict[str, int] = {}
+        declared_names = {entry.partition("=")[0] for entry in entries}
+        if settings.background and settings.background not in declared_names:
+            names.append(settings.background)  # events are the second of two classes
+        for entry in entries:
+            name, equals, values = entry.partition("=") if settings.classes else (entry, "", "")
+            if name in names:
+                raise SettingError(f"class '{name}' is named twice: expected each class once")
+            names.append(name)
+            for value in values.split("|") if equals else (name,):
+                if value in numbers or value in omitted:
+                    raise SettingError(
+                        f"'{value}' is of two classes, or is left out as well: expected it once in "
+                        "classes and omit"
+                    )
+                numbers[value] = len(names) - 1
+        if entries and len(names) == 1:
+            raise SettingError(
+                f"there is one class, {names[0]}: expected two or more to tell apart; name them "
+                "with --classes, or windows without an event with --background"
+            )
+        return cls(tuple(names), numbers, omitted)
+
+
+def _by_number(name: str) -> tuple[bool, float, str]:
+    """Return a sort key: numbers by their size and before words."""
+    try:
+        return (False, float(name), name)
+    except ValueError:
+        return (True, 0.0, name)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sequela.errors import DataError, SequelaError
 from sequela.formats import opened
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
-from sequela.signals.csv_recordings import looks_recorded
+from sequela.signals.csv_recordings import start_of
 from sequela.signals.declaration import declared
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
@@ -399,4 +399,4 @@ def test_numbered_columns_are_channels_if_they_are_few(
     lines += [",".join(f"{row}.{n}" for n in range(columns)) for row in range(rows)]
     path = tmp_path / "some.csv"
     path.write_text("\n".join([*lines, ""]), "utf-8")
-    assert looks_recorded(path) is recorded
+    assert start_of(path).is_recorded is recorded

@@ -77,9 +77,9 @@ class Content:
 
     def of(self, units: Sequence[str]) -> Self:
         """Return the content of some units, in the given order."""
-        chosen = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
-        marks, names = chosen[self.unit], tuple(np.array(self.units, np.str_)[chosen].tolist())
-        unit = (np.cumsum(chosen) - 1)[self.unit[marks]]
+        selected = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
+        marks, names = selected[self.unit], tuple(np.array(self.units, np.str_)[selected].tolist())
+        unit = (np.cumsum(selected) - 1)[self.unit[marks]]
         return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
 
     def to_json(self) -> dict[str, Any]:
@@ -292,8 +292,8 @@ def _marks_of(
         )
         alike.append(((differing <= _REPEATED) & filled[:, np.newaxis]).sum(axis=2))
     unique = first[np.concatenate(alike, axis=1)[filled] == 1]  # alike only to itself
-    chosen = np.sort(unique[_rank(row[unique]) < most])
-    return row[chosen], place[chosen], mark[chosen]
+    selected = np.sort(unique[_rank(row[unique]) < most])
+    return row[selected], place[selected], mark[selected]
 
 
 def _rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -348,11 +348,11 @@ def _within_one_sign(
 
 
 def _equal(
-    values: NDArray[np.uint32], others: NDArray[np.uint32]
+    values: NDArray[np.uint32], candidates: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return indices of all pairs of equal values."""
-    order = np.argsort(others, kind="stable")
-    first, end = (np.searchsorted(others[order], values, side) for side in ("left", "right"))
+    order = np.argsort(candidates, kind="stable")
+    first, end = (np.searchsorted(candidates[order], values, side) for side in ("left", "right"))
     counts = end - first
     i = np.repeat(np.arange(len(values)), counts)
     within = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -472,11 +472,11 @@ def _half_shared(
     return np.asarray(shared >= _RESEMBLING * union)
 
 
-def _log2_choices(total: int, chosen: int) -> float:
+def _log2_choices(total: int, shared: int) -> float:
     """Return the number of bits needed to state which of some marks are shared."""
     from scipy.special import gammaln
 
-    ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+    ways = gammaln(total + 1) - gammaln(shared + 1) - gammaln(total - shared + 1)
     return float(ways / np.log(2))
 
 

@@ -80,8 +80,8 @@ def named(name: str) -> Pseudonyms | None:
     if not name:
         return PLAIN
     path = key_path()
-    found = _read(path) if path.exists() else None
-    return found if found and found.name == name else None
+    pseudonyms = _read(path) if path.exists() else None
+    return pseudonyms if pseudonyms and pseudonyms.name == name else None
 
 
 def in_words(name: str) -> str:

@@ -24,9 +24,8 @@ from sequela.signals.csv_recordings import (
     EXPECTED,
     first_rows,
     is_csv,
-    lists_files,
-    looks_recorded,
     parted,
+    start_of,
     time_of,
 )
 from sequela.signals.declaration import NAME
@@ -200,9 +199,9 @@ def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
-    listings = [file for file in files if lists_files(file)]
+    listings = [file for file in files if start_of(file).lists_files]
     recorded = [file for file in files if file not in listings]
-    first = next(filter(looks_recorded, recorded))
+    first = next(file for file in recorded if start_of(file).is_recorded)
     keys, head = _form_of(first, proposal)
     settings = SignalSettings.of(format=keys)
     names, _ = segment_tables.columns_of(first, Format(**keys))

@@ -271,7 +271,7 @@ def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: lis
     names = ", ".join(c.name for c in marked)
     if not marked:
         return
-    chosen = simple[0] if simple else PLAIN
+    likely = simple[0] if simple else PLAIN
     if not simple:
         doubts.append(
             f"{names} have several decimal marks: declare one, and the columns with another one as "
@@ -280,15 +280,15 @@ def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: lis
     elif len(simple) > 1:
         doubts.append(
             f"is the mark in the numbers of {names} a decimal mark? Then decimal = "
-            f"{chosen.decimal!r}. Else it is between thousands: decimal = {simple[1].decimal!r} "
+            f"{likely.decimal!r}. Else it is between thousands: decimal = {simple[1].decimal!r} "
             f"and thousands = {simple[1].thousands!r}"
         )
-    elif chosen.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
+    elif likely.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
         doubts.append(
-            f"is {chosen.thousands!r} between thousands in some numbers of {names}? Then thousands "
-            f"= {chosen.thousands!r}"
+            f"is {likely.thousands!r} between thousands in some numbers of {names}? Then thousands "
+            f"= {likely.thousands!r}"
         )
-    form |= {"decimal": chosen.decimal, "thousands": chosen.thousands}
+    form |= {"decimal": likely.decimal, "thousands": likely.thousands}
 
 
 def _fits(column: InspectedColumn, form: Format) -> bool:

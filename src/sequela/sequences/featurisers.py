@@ -75,7 +75,7 @@ class Operations:
     per_step: str = "0"
 
 
-class Signals(Protocol):
+class SignalSegments(Protocol):
     """Segments of a signal."""
 
     @property
@@ -235,18 +235,18 @@ def _blocks(length: int, width: int) -> list[slice]:
     return [slice(first, end) for first, end in pairwise(ends)]
 
 
-def _samples_columns(source: Signals, _: State) -> tuple[Column, ...]:
+def _samples_columns(source: SignalSegments, _: State) -> tuple[Column, ...]:
     _, n_chans, n_times = source.signal.shape
     places = product(range(n_chans), range(n_times))
     return tuple(Column(f"channel {c}, sample {t}", "deviations") for c, t in places)
 
 
-def _samples_fit(source: Signals, train_rows: NDArray[np.int64]) -> State:
+def _samples_fit(source: SignalSegments, train_rows: NDArray[np.int64]) -> State:
     scaling = Scaling.fit(source.signal, train_rows)
     return {"mean": np.asarray(scaling.mean), "std": np.asarray(scaling.std)}
 
 
-def _samples(source: Signals, state: State) -> NDArray[np.float32]:
+def _samples(source: SignalSegments, state: State) -> NDArray[np.float32]:
     scaling = Scaling(tuple(state["mean"].tolist()), tuple(state["std"].tolist()))
     return scaling.apply(source.signal).reshape(len(source.signal), -1)
 
@@ -269,7 +269,7 @@ _SHAPES = (
 )
 
 
-def _spectrum_columns(source: Signals, _: State) -> tuple[Column, ...]:
+def _spectrum_columns(source: SignalSegments, _: State) -> tuple[Column, ...]:
     _, n_chans, n_times = source.signal.shape
     frequencies = np.fft.rfftfreq(n_times, 1 / source.sfreq)[1:]
     columns = []
@@ -279,7 +279,7 @@ def _spectrum_columns(source: Signals, _: State) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _spectrum(source: Signals, _: State) -> NDArray[np.float32]:
+def _spectrum(source: SignalSegments, _: State) -> NDArray[np.float32]:
     """Compute log power at each frequency above 0 (multitaper), then amplitude and shape.
 
     Four Slepian tapers of time-bandwidth 2.5, their spectra averaged (Thomson 1982, Spectrum

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -146,8 +147,15 @@ def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[s
     return texts
 
 
-class _Look(NamedTuple):
-    """What the start of a csv file shows; ``header`` is its first line, if it ends there."""
+class CsvStart(NamedTuple):
+    """What the start of a csv file shows.
+
+    Attributes:
+        header: Its first line; empty if it is longer than the start.
+        is_timed: True if a column has the name of a time.
+        is_recorded: True if the first rows are samples: in equal steps, or all numbers.
+        lists_files: True if a column has the name of a column of files, and none of a time.
+    """
 
     header: bytes
     is_timed: bool
@@ -155,19 +163,19 @@ class _Look(NamedTuple):
     lists_files: bool
 
 
-def _look(path: Path) -> _Look:
+def start_of(path: Path) -> CsvStart:
     """Look at the start of a file, once while the file stays as it is."""
     state = path.stat()
-    return _read_look(path, state.st_size, state.st_mtime_ns)
+    return _start_of(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=10_000)
-def _read_look(path: Path, _size: int, _changed: int) -> _Look:
+def _start_of(path: Path, _size: int, _changed: int) -> CsvStart:
     head = _head(path)
     names, rows, form = _rows_of(head)
     is_timed = time_of(names) is not None
     line, end, _ = head.partition(b"\n")
-    return _Look(
+    return CsvStart(
         header=line if end else b"",
         is_timed=is_timed,
         is_recorded=_are_samples(path, names, rows, form),
@@ -185,7 +193,7 @@ def _head(path: Path) -> bytes:
 def _columns_of(path: Path, form: Format) -> list[str]:
     """Return the names of the columns, from the start of the file if that was read."""
     with suppress(UnicodeError, csv.Error):
-        line = _look(path).header.decode("utf-8-sig" if form.is_utf8 else form.encoding)
+        line = start_of(path).header.decode("utf-8-sig" if form.is_utf8 else form.encoding)
         if line and line.count(form.quote) % 2 == 0:  # else it goes on in the next line
             reader = csv.reader([line], delimiter=form.separator, quotechar=form.quote)
             return segment_tables.checked_names(path, next(reader), form)
@@ -202,9 +210,9 @@ def _rows_of(head: bytes) -> tuple[list[str], list[list[str]], Format]:
     separator = max(SEPARATORS, key=lines[0].count)
     names, *rows = csv.reader((line.replace('"', "") for line in lines), delimiter=separator)
     marked = separator != "," and re.search("[0-9],[0-9]", "".join(lines[1:]))
-    whole = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
+    complete = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
     decimal = "," if marked else "."
-    return names, whole, Format.of((f"separator={separator}", f"decimal={decimal}"))
+    return names, complete, Format.of((f"separator={separator}", f"decimal={decimal}"))
 
 
 def small_table(
@@ -214,7 +222,7 @@ def small_table(
     form = replace(first_rows(place)[2], encoding=encoding)
     if ".tsv" in place.name.lower():
         form = replace(form, separator="\t")
-    found = []
+    lines = []
     with rows_of(place, form) as rows:
         names = [name.strip() for name in next(rows, [])]
         check_separator(place, names, form.separator)
@@ -227,24 +235,8 @@ def small_table(
             where = f"{place} line {rows.line_num}"
             if len(fields) != len(names):
                 raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
-            found.append((where, [cell.strip() for cell in fields]))
-    return names, found, form
-
-
-def is_timed_recording(path: Path) -> bool:
-    """Return whether a csv file is a recording whose columns include a time."""
-    look = _look(path)
-    return look.is_timed and look.is_recorded
-
-
-def looks_recorded(path: Path) -> bool:
-    """Return whether the first rows of a csv file are samples: in equal steps, or all numbers."""
-    return _look(path).is_recorded
-
-
-def lists_files(path: Path) -> bool:
-    """Return whether a csv file is a table of files, by the name of a column."""
-    return _look(path).lists_files
+            lines.append((where, [cell.strip() for cell in fields]))
+    return names, lines, form
 
 
 def _are_samples(
@@ -261,7 +253,7 @@ def _are_samples(
             return bool(steps.min() > 0 and steps.max() < 1 / _SLOWEST)
         return False
     numbered = sum(bool(_SEGMENT.fullmatch(name)) for name in names)
-    cells = (form.plain(cell, "number") for row in rows for cell in row)
+    cells = (form.plain(cell, "number") for cell in chain.from_iterable(rows))
     return numbered < _FEWEST and not any(map(_ID.search, names)) and all(map(is_number, cells))
 
 
@@ -281,34 +273,34 @@ def _seconds(
     unit = parted(column)[1].lower()
     if unit and unit not in _SECONDS:
         raise DataError(f"{path}: column '{column}' is in '{unit}'; expected s, ms or µs")
-    plain = [form.plain(each, "number") for each in texts] if form.decimal == "," else texts
+    plain = [form.plain(text, "number") for text in texts] if form.decimal == "," else texts
     if is_number(plain[0]):
-        found = _converted(plain, "float64")
+        times = _converted(plain, "float64")
     else:
         moments = _converted(
-            [form.plain(each, "time").replace(",", ".") for each in texts], "datetime64[us]"
+            [form.plain(text, "time").replace(",", ".") for text in texts], "datetime64[us]"
         )
-        found, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
-    if len(bad := np.flatnonzero(~np.isfinite(found))):
+        times, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
+    if len(bad := np.flatnonzero(~np.isfinite(times))):
         raise DataError(
             f"{path} row {bad[0] + 1}: a time of the form {form_of(texts[bad[0]])}; expected a "
             f"number with the decimal mark '{form.decimal}', or a date and time such as "
             f"2026-01-31 10:00:00.004; {REMEDY}"
         )
-    if len(found) == 1 and rate is None:
+    if len(times) == 1 and rate is None:
         raise DataError(f"{path}: one row; expected several, or the rate with --rate")
-    step = float(np.median(np.diff(found))) if len(found) > 1 else 1.0
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     if unit:
-        return found * _SECONDS[unit]
+        return times * _SECONDS[unit]
     if rate is not None:  # it states the unit
-        return found / next((s for s in _TICKS if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
+        return times / next((s for s in _TICKS if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
     if not 1 / _FASTEST <= step <= 1 / _SLOWEST:
         raise DataError(
             f"{path}: column '{column}' rises by {step:g} a row, and no unit is given; expected "
             f"seconds, at {_SLOWEST} to {_FASTEST:,} Hz; write it as in 'time [ms]', or give "
             "--rate, in Hz, which also shows minutes and hours"
         )
-    return found
+    return times
 
 
 def _converted(texts: Sequence[str], kind: Literal["float64", "datetime64[us]"]) -> NDArray[Any]:

@@ -15,14 +15,14 @@ _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
 
-def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
+def declared(path: Path, changes: SignalSettings | None = None) -> SignalSettings:
     """Return the declaration of the data at a path, changed by options."""
     place = _place(path)
     in_file = SignalSettings()
     if place.exists():
         state = place.stat()
         in_file = _read(place, state.st_size, state.st_mtime_ns)
-    options = {} if given is None else given.model_dump(exclude_defaults=True)
+    options = {} if changes is None else changes.model_dump(exclude_defaults=True)
     options["format"] = (*in_file.format, *options.get("format", ()))
     settings = SignalSettings.of(**{**in_file.model_dump(exclude_defaults=True), **options})
     _check(settings, place)

@@ -125,8 +125,8 @@ def of_siena(place: Path, files: Mapping[str, SignalFile]) -> dict[str, list[Eve
         if _SIENA_NEXT.match(line):
             start = None
         elif match := _SIENA_NAME.match(line):
-            named = files.get(_intended(match[1], files))
-            file = named if isinstance(named, EdfFile) else None
+            listed = files.get(_intended(match[1], files))
+            file = listed if isinstance(listed, EdfFile) else None
             if file is not None:
                 seizures.setdefault(file.path.name, [])
         elif (match := _SIENA_TIME.match(line)) and file is not None:

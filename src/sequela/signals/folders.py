@@ -75,7 +75,8 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
     if not binary:
         return texts if _are_recordings(texts, settings) else []
     kinds = {path.suffix.lower() in SUFFIXES: path for path in binary}
-    recorded = (path for path in texts if csv_recordings.is_timed_recording(path))
+    starts = zip(texts, map(csv_recordings.start_of, texts), strict=True)
+    recorded = (path for path, start in starts if start.is_timed and start.is_recorded)
     several = [*kinds.values(), *islice(recorded, 1)]
     if len(several) > 1:
         raise DataError(
@@ -91,9 +92,9 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
         return False
     if len(texts) > 1 and (settings.rate or settings.time or settings.listing):
         return True
-    n_recorded = sum(map(csv_recordings.looks_recorded, texts))
-    n_listings = sum(map(csv_recordings.lists_files, texts))
-    return n_recorded * 2 > len(texts) - n_listings
+    starts = [csv_recordings.start_of(path) for path in texts]
+    n_listings = sum(start.lists_files for start in starts)
+    return sum(start.is_recorded for start in starts) * 2 > len(texts) - n_listings
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class Folder:
             channels=without(settings.reference, settings.channels or common(files)),
         )
 
-    def stretches(self, done: Callable[[float | None], None]) -> Iterator[Stretch]:
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
         """Yield the signal of each file, piece by piece where it has gaps.
 
         A recording may consist of successive files.
@@ -175,7 +176,7 @@ class Folder:
                     classes=self.classes,
                 )
             seconds[ids.recording] += file.seconds
-            done(number / len(self.files))
+            report(number / len(self.files))
 
     def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """Return the names of the classes, which have their final numbers."""
@@ -238,7 +239,7 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
     if not files:
         raise DataNotFoundError(f"{root}: no recording; expected {EXPECTED}; name another --root")
     for path in files:
-        if csv_recordings.is_csv(path) and csv_recordings.lists_files(path):
+        if csv_recordings.is_csv(path) and csv_recordings.start_of(path).lists_files:
             raise SettingError(
                 f"{path}: a table of files, next to recordings; name it with --listing, or with "
                 "--events, or move it to another folder"
@@ -317,21 +318,21 @@ def _hypnogram(file: SignalFile, annotated: Sequence[SignalFile]) -> tuple[Event
     if not isinstance(file, EdfFile):
         return ()
     same = [
-        other
-        for other in annotated
-        if isinstance(other, EdfFile)
-        and other.path.parent == file.path.parent
-        and other.start == file.start
+        candidate
+        for candidate in annotated
+        if isinstance(candidate, EdfFile)
+        and candidate.path.parent == file.path.parent
+        and candidate.start == file.start
     ]
     if not same:
         return ()
-    alike = [len(commonprefix([other.path.name, file.path.name])) for other in same]  # noqa: RUF071
+    alike = [len(commonprefix([match.path.name, file.path.name])) for match in same]  # noqa: RUF071
     return same[alike.index(max(alike))].annotations
 
 
 def common(files: Sequence[SignalFile]) -> tuple[str, ...]:
     """Return the EEG channels that all files have, in the order of the first."""
-    counts = Counter(name for file in files for name in set(_eeg(file)))
+    counts = Counter(chain.from_iterable(set(_eeg(file)) for file in files))
     channels = dict.fromkeys(name for name in _eeg(files[0]) if counts[name] == len(files))
     if not channels:
         raise DataError(

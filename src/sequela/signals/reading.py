@@ -17,7 +17,7 @@ _OF_CLASSES = ("label", "classes", "omit", "events", "background")
 
 def read(
     path: Path,
-    given: SignalSettings | None = None,
+    options: SignalSettings | None = None,
     segment: SegmentLength | None = None,
     work: Path | None = None,
 ) -> Segments:
@@ -25,12 +25,12 @@ def read(
 
     Args:
         path: A table of segments, or a folder.
-        given: Options that describe the data; the rest is in their ``signals.toml``.
+        options: Description of the data; the rest is in their ``signals.toml``.
         segment: Samples of a window, or ``recording`` for one window per row; as declared by
             default.
         work: Folder for the windows; the system's temporary folder by default.
     """
-    settings = declared(path, given)
+    settings = declared(path, options)
     title = settings.title or path.resolve().name.partition(".")[0]
     if is_recording(path, settings) or has_recordings(path, settings):
         folder = Folder.open(path, settings)
@@ -47,9 +47,9 @@ def cut_unlabelled(
     path: Path,
     settings: SignalSettings,
     segment: SegmentLength,
-    put: Callable[[Cut], None],
+    collect_cut: Callable[[Cut], None],
     refuse: Callable[[str, str], None],
-    done: Callable[[float | None], None],
+    report: Callable[[float | None], None],
 ) -> tuple[list[str], int]:
     """Cut the recordings at a path while they are read; columns and events of classes are ignored.
 
@@ -57,9 +57,9 @@ def cut_unlabelled(
         path: A table of segments, or a folder.
         settings: Their whole declaration.
         segment: Samples of a window, or ``recording``.
-        put: Receives the windows in the order of the data.
+        collect_cut: Receives the windows in the order of the data.
         refuse: Receives the place of a row that cannot be cut, and the reason.
-        done: Receives the share read so far, or ``None`` where that is not known.
+        report: Receives the share read so far, or ``None`` where that is not known.
 
     Returns:
         Sentences on the processing, and the number of samples that fill no window.
@@ -72,10 +72,10 @@ def cut_unlabelled(
     else:
         source = SegmentTable(table_of(path), settings, labelled=False, refuse=refuse)
     cutter = Cutter(settings, segment)
-    for stretch in source.stretches(done):
+    for stretch in source.stretches(report):
         try:
             for cut in cutter.cut(stretch):
-                put(cut)
+                collect_cut(cut)
         except DataError as error:
             if not stretch.is_row:
                 raise

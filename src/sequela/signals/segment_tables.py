@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ _REPORTED = 1000
 
 
 @dataclass(frozen=True)
-class TableRows:
+class SegmentRows:
     """Some rows of a table.
 
     Attributes:
@@ -115,10 +115,10 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     for key, column in keys.items():
         if column not in columns:
             raise missing(path, column, columns, key)
-    others = [column for column in columns if column not in keys.values()]
+    rest = [column for column in columns if column not in keys.values()]
     if settings.samples:
-        return _by_pattern(path, settings, others)
-    free = [column for column in others if column in lists]
+        return _by_pattern(path, settings, rest)
+    free = [column for column in rest if column in lists]
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
@@ -223,19 +223,19 @@ def _parquet(path: Path) -> "Iterator[parquet.ParquetFile]":
         ) from error
 
 
-def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[TableRows]:
+def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[SegmentRows]:
     """Yield all rows of a table, some at a time."""
     if path.suffix.lower() in {".npy", ".npz"}:
         arrays = _arrays(path, settings)
         signal = arrays.pop("signal").astype(np.float64, copy=False)
         texts = {key: as_texts(array.tolist()) for key, array in arrays.items()}
-        yield TableRows(1, texts, list(signal))
+        yield SegmentRows(1, texts, list(signal))
         return
     keys, first, form = _keys(settings), 1, Format.of(settings.format)
     columns = dict.fromkeys([*keys.values(), *chain.from_iterable(layout.columns)])
     for batch in batches(path, [*columns], keys.values(), form):
         texts = {key: as_texts(batch[column].to_pylist()) for key, column in keys.items()}
-        yield TableRows(first, texts, _signals(path, batch, layout, first))
+        yield SegmentRows(first, texts, _signals(path, batch, layout, first))
         first += batch.num_rows
 
 
@@ -527,16 +527,16 @@ class SegmentTable:
         numbers = [classes.numbers[label] for label in self._numbers]
         return classes.names, np.array(numbers, np.int64)
 
-    def stretches(self, done: Callable[[float | None], None]) -> Iterator[Stretch]:
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
         """Yield the rows, or in a table of one row a sample the pieces of each id."""
         if not self._layout.long:
-            yield from self._of_rows(done)
+            yield from self._of_rows(report)
             return
         for run in _runs(self.path, self.settings, self._layout):
             yield from self._of_run(run)
-            done(None)
+            report(None)
 
-    def _of_rows(self, done: Callable[[float | None], None]) -> Iterator[Stretch]:
+    def _of_rows(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
         """Yield rows that are segments, one after the other."""
         settings = self.settings
         if settings.rate is None:
@@ -544,13 +544,13 @@ class SegmentTable:
         total = None if self.labelled else n_rows_of(self.path)
         has_id = bool(settings.id or settings.recording)
         for rows in rows_of_table(self.path, settings, self._layout):
-            starts = [0.0] * len(rows.signal)
+            starts: Iterable[float] = repeat(0.0)
             if "time" in rows.texts:
                 starts = times_of(rows.texts["time"], self.path, rows.first, settings)
-            for n, (signal, start) in enumerate(zip(rows.signal, starts, strict=True)):
+            for n, (signal, start) in enumerate(zip(rows.signal, starts, strict=False)):
                 number = rows.first + n
                 if (number - 1) % _REPORTED == 0:
-                    done((number - 1) / total if total else None)
+                    report((number - 1) / total if total else None)
                 place = f"{self.path} row {number}"
                 texts = {key: values[n] for key, values in rows.texts.items()}
                 if self.labelled and texts["label"] in settings.omit:
@@ -567,7 +567,7 @@ class SegmentTable:
                     in_microvolts, settings.rate, place, ids, label=label, offset=start
                 )
 
-    def _of_run(self, run: TableRows) -> Iterator[Stretch]:
+    def _of_run(self, run: SegmentRows) -> Iterator[Stretch]:
         """Yield consecutive rows of one id, each a sample, as stretches without a gap."""
         settings, place = self.settings, f"{self.path} row {run.first}"
         signal = np.asarray(run.signal).astype(np.float32)
@@ -637,7 +637,7 @@ def _scaled(signal: NDArray[np.floating], scale: float) -> Reader:
     return lambda first, last: signal[:, first:last].astype(np.float64) * scale
 
 
-def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[TableRows]:
+def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[SegmentRows]:
     """Yield the rows of a table of one row a sample, those of an id together."""
     if settings.id is None and settings.recording is None:
         raise SettingError(
@@ -646,7 +646,7 @@ def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Tabl
         )
     key = "id" if settings.id else "recording"
     finished: set[str] = set()
-    parts: list[TableRows] = []
+    parts: list[SegmentRows] = []
     for rows in rows_of_table(path, settings, layout):
         ids = np.array(rows.texts[key], np.str_)
         bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
@@ -663,12 +663,14 @@ def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Tabl
                     "of an id one after the other; sort the table by id and time"
                 )
             texts = {name: values[a:b] for name, values in rows.texts.items()}
-            parts.append(TableRows(rows.first + a, texts, rows.signal[a:b]))
+            parts.append(SegmentRows(rows.first + a, texts, rows.signal[a:b]))
     if parts:
         yield _joined(parts)
 
 
-def _joined(parts: Sequence[TableRows]) -> TableRows:
+def _joined(parts: Sequence[SegmentRows]) -> SegmentRows:
     """Join consecutive rows."""
-    texts = {name: [text for part in parts for text in part.texts[name]] for name in parts[0].texts}
-    return TableRows(parts[0].first, texts, np.concatenate([part.signal for part in parts]))
+    texts = {
+        name: [*chain.from_iterable(part.texts[name] for part in parts)] for name in parts[0].texts
+    }
+    return SegmentRows(parts[0].first, texts, np.concatenate([part.signal for part in parts]))

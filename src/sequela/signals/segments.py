@@ -151,7 +151,7 @@ class Segments:
                 )
 
 
-class Source(Protocol):
+class RecordingSource(Protocol):
     """Recordings at a path: a folder of files, or a table."""
 
     @property
@@ -162,7 +162,7 @@ class Source(Protocol):
     def channels(self) -> Sequence[str]:
         """The names of the channels that are read."""
 
-    def stretches(self, done: Callable[[float | None], None]) -> Iterator[Stretch]:
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
         """Yield their signal, and report the share that is read so far where that is known."""
 
     def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -173,7 +173,7 @@ class Source(Protocol):
 
 
 def collect(
-    source: Source, segment: SegmentLength | None, title: str, work: Path | None = None
+    source: RecordingSource, segment: SegmentLength | None, title: str, work: Path | None = None
 ) -> Segments:
     """Cut all recordings of a source, and return their windows by recording and time.
 

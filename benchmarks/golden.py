@@ -246,14 +246,14 @@ def not_opened(folder: Path) -> list[str]:
     """Return the run folders below a folder that this commit cannot open."""
     from sequela.errors import SequelaError
     from sequela.runs.find import open_run
-    from sequela.runs.model import trained
+    from sequela.runs.model import open_model
 
     refused = []
     for settings in sorted(folder.glob("*/*/config.toml")):
         try:
             run = open_run(settings.parent)
             _ = run.metrics, run.account, run.facts, [once.predictions for once in run.runs]
-            _ = [trained(once) for once in run.runs]
+            _ = [open_model(once) for once in run.runs]
         except SequelaError as error:
             refused.append(f"{settings.parent}: {error}")
     return refused

@@ -21,7 +21,7 @@ from scipy import stats
 
 from sequela import evaluate_survival
 from sequela.models.reference import Times
-from sequela.runs.followed import dependent
+from sequela.runs.follow_up import dependent
 from sequela.sequences.flat import Sequences
 from sequela.sequences.intervals import Intervals
 

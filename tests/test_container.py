@@ -17,7 +17,7 @@ import pytest
 from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.fit import train
-from sequela.serving.write import write_export
+from sequela.serving.export import write_export
 
 ROOT = Path(__file__).parent.parent
 LINES = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text("utf-8")).splitlines()

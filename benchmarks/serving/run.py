@@ -55,7 +55,7 @@ PACKAGES = ("onnxruntime", "torch", "fastapi", "uvicorn")
 def trained(model: str, work: Path) -> tuple[Path, Path]:
     """A run, and its file. What the weights are makes no difference to the time."""
     from sequela.runs.fit import train
-    from sequela.serving.write import write_export
+    from sequela.serving.export import write_export
 
     run, file = work / model, work / f"{model}.onnx"
     settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
@@ -76,18 +76,20 @@ def latency(run: Path, file: Path, calls: int) -> dict[str, float]:
     import torch
 
     from sequela.runs.folder import RunFolder
-    from sequela.runs.model import TrainedModel
+    from sequela.runs.model import open_network
+    from sequela.serving.served_model import OnnxModel
 
     torch.set_num_threads(1)
     one = segments(1)
     served = load(file)
+    graph = OnnxModel(str(file), file.read_bytes())
     given: dict[str, NDArray[Any]] = {"signal": one, "lengths": np.array([178], np.int64)}
     session = {name: given[name] for name in served.inputs}
-    network = TrainedModel.of(RunFolder(run)).network("a benchmark")
+    network = open_network(RunFolder(run), "a benchmark").module()
     tensor = torch.from_numpy(one)
     with torch.inference_mode():
         eager = _median(lambda: network(tensor), calls)
-    runtime = _median(lambda: served.session.run(["probabilities"], session), calls)
+    runtime = _median(lambda: graph.session.run(["probabilities"], session), calls)
     checked = _median(lambda: served.probabilities(given), calls)
     return {
         "onnx_runtime_microseconds": round(runtime, 1),

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from sequela import register as register
     from sequela.api.evaluation import evaluate as evaluate
     from sequela.api.examples import load as load
+    from sequela.api.examples import load_visits as load_visits
     from sequela.api.signal_classifier import SignalClassifier as SignalClassifier
     from sequela.api.survival import evaluate_survival as evaluate_survival
     from sequela.api.visit_classifier import VisitClassifier as VisitClassifier
-    from sequela.api.visit_examples import load_visits as load_visits
     from sequela.report.pages.audit_page import audit as audit
     from sequela.report.pages.build import report as report
     from sequela.report.pages.comparison_page import compare as compare
@@ -30,7 +30,7 @@ _PLACES = {
     "evaluate": "sequela.api.evaluation:evaluate",
     "evaluate_survival": "sequela.api.survival:evaluate_survival",
     "load": "sequela.api.examples:load",
-    "load_visits": "sequela.api.visit_examples:load_visits",
+    "load_visits": "sequela.api.examples:load_visits",
     "predict": "sequela.serving.predict:predict_data",
     "report": "sequela.report:",
     "train": "sequela.studies.train:train",

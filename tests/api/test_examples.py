@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sequela
-from sequela.api.examples import Examples
+from sequela.api.examples import SignalExamples
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.recordings import Recording
@@ -45,7 +45,7 @@ def test_channels_and_subjects() -> None:
         Recording(f"r{i}", f"s{i // 2}", np.full((2, 20), i, np.float32), 100.0, label=i // 2 % 2)
         for i in range(40)
     ]
-    data = Examples("bonn", "here", cut(recordings, 10, ("a", "b")))
+    data = SignalExamples("bonn", "here", cut(recordings, 10, ("a", "b")))
     assert data.X.shape == (80, 2, 10)
     train, held_out = data.split()
     assert held_out.groups.tolist() == [f"s{int(x[0, 0]) // 2}" for x in held_out.X]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sequela
-from sequela.api.visit_examples import VisitExamples
+from sequela.api.examples import VisitExamples
 from sequela.cohort.split import PARTS
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import SettingError

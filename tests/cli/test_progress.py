@@ -10,7 +10,7 @@ from sequela.cli import progress
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
 from sequela.progress import report, reported_to
-from sequela.runs.pool import PlannedRun, Snapshot, Training
+from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
 from sequela.training.history import EpochRecord
 
 ESCAPE = "\x1b"
@@ -46,7 +46,7 @@ RUNS = (planned("visits-improved", folds=5, weighted=True), planned("visits-base
 
 def look(console: Console) -> None:
     with StudyProgress(console) as shown:
-        training = (Training(RUNS[0], split=2, epoch=14, seconds=100.0),)
+        training = (RunInTraining(RUNS[0], split=2, epoch=14, seconds=100.0),)
         shown.look(Snapshot(RUNS, (RUNS[1],), {RUNS[1].path: 9.0}, training, 2))
 
 

@@ -16,7 +16,7 @@ from sequela.datasets.recordings import Recording
 from sequela.errors import SplitError
 from sequela.identity.fingerprint import of_signals
 from sequela.identity.pseudonyms import PLAIN, own
-from sequela.serving.known import Known
+from sequela.serving.overlap import Overlap
 from sequela.signals.bonn import CLASSES
 from sequela.signals.segments import cut
 
@@ -420,7 +420,7 @@ def test_a_recording_is_not_taken_for_a_session_of_its_name() -> None:
     ids = dict(zip(("session", "recording"), hashed, strict=True))
     split = Split("session", 0, (0.6, 0.2, 0.2), {}, ids, content=of_signals(names, signals))
     assert split.seen(of_signals(["a", "b", "c"], signals)).tolist() == [False, True, True]
-    known = Known(None, np.zeros(0, np.bool_), PLAIN).by_name(replace(split, key=own().name))
+    known = Overlap(None, np.zeros(0, np.bool_), PLAIN).by_name(replace(split, key=own().name))
     assert known.names(["1", "2"], "session") == ["2"]
     assert known.names(["1", "2", "3"], "recording") == ["1", "2"]
 

@@ -16,7 +16,7 @@ from sequela.cost.references import account_of_reference, account_of_unfitted
 from sequela.cost.several import averaging
 from sequela.errors import SettingError
 from sequela.models.reference import NUMBERS_OF_A_TREE, REFERENCE_MODELS, Examples, loaded
-from sequela.runs.model import Mean, averaged
+from sequela.runs.model import Pooling, averaged
 from sequela.sequences import minirocket
 from sequela.sequences.featurisers import SCORES, lookup
 
@@ -161,7 +161,7 @@ def test_minirocket_is_counted_as_its_paper_computes_it() -> None:
 
 
 @pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
-def test_the_mean_of_an_ensemble(mean: Mean) -> None:
+def test_the_mean_of_an_ensemble(mean: Pooling) -> None:
     said = np.array([[0.2, 0.3, 0.5], [0.6, 0.1, 0.3]], np.float32)
     plain = Plain()
     networks = [[plain.number(np.log(p)) for p in said[0]]]

@@ -23,7 +23,7 @@ from tests.fuzz.damage import Case, Files, changed_json, examples
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SequelaError
-from sequela.integrity.verified import verify_folder
+from sequela.integrity.verify import verify_folder
 from sequela.report.card import build_card
 from sequela.runs.find import named_runs
 from sequela.runs.folds import cross_validate

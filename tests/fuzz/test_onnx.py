@@ -21,7 +21,7 @@ from tests.fuzz.damage import Case, Files, changed_bytes, changed_value, example
 from tests.serving.forging import ABOUT, GRAPH, parts_of, sealed, segments
 
 from sequela.serving.scan import looked_for
-from sequela.serving.served import from_bytes
+from sequela.serving.served_model import from_bytes
 
 FILE = "model.onnx"
 OPERATIONS = ("Loop", "If", "Scan", "Exp", "Neg", "Sqrt", "Log", "Shape", "Expand", "RandomUniform")

@@ -11,7 +11,7 @@ from tests.real.conftest import FOLDERS
 from sequela.config import Options
 from sequela.runs import pool
 from sequela.runs.data import load
-from sequela.runs.followed import find_in_times
+from sequela.runs.follow_up import find_in_times
 from sequela.studies.file import read_study
 from sequela.studies.settings import run_settings
 

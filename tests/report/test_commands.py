@@ -12,7 +12,7 @@ from tests.records import part_of
 from sequela.cli.app import app
 from sequela.config import CohortSettings, Options, RunSettings, SignalSettings
 from sequela.report.commands import _is_split_so, commands
-from sequela.runs.members import Member
+from sequela.runs.model import Member
 from sequela.runs.pool import PlannedRun
 from sequela.runs.record import DataRecord
 from sequela.studies import mortality, seizure

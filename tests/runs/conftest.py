@@ -13,14 +13,15 @@ from tests.conftest import Once
 
 from sequela.config import Options, RunSettings
 from sequela.runs import fit, records, signals
-from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.records import Records
+from sequela.runs.signals import Recordings
 from sequela.studies.settings import run_settings
 
 Ask = Callable[..., RunSettings]
 """Settings of a short run."""
-Load = Callable[[RunSettings], Examples]
+Load = Callable[[RunSettings], Records]
 """What a run starts from."""
 Train = Callable[[RunSettings], RunFolder]
 """A finished run."""
@@ -100,7 +101,7 @@ def cross_validated(asked: Ask, mimic3: dict[str, Any], once: Once) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def recordings(synthetic: Path) -> Examples:
+def recordings(synthetic: Path) -> Recordings:
     return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
 
 

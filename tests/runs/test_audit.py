@@ -14,18 +14,20 @@ from sequela.audit.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
-from sequela.integrity.verified import verify_run
+from sequela.integrity.verify import verify_run
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.leaks import Audited, Leaks, sentences
 from sequela.runs.manifest import seal
+from sequela.runs.records import Records
+from sequela.runs.signals import Recordings
 from sequela.sequences.scaling import Scaling
 
 
 @pytest.fixture(scope="module")
-def stays(asked: Ask, opened: Load) -> Examples:
+def stays(asked: Ask, opened: Load) -> Records:
     """Of eICU: some two thousand records."""
     return opened(asked(data="eicu", min_subjects=1))
 
@@ -35,34 +37,33 @@ def checks(found: list[Finding]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bonn() -> Examples:
+def bonn() -> Recordings:
     """The excerpt: so many recordings that chance explains less."""
     by_session = RunSettings(model="mlp-baseline", data="bonn", split="session")
     return signals.load(by_session, EXCERPTS / "bonn.parquet")
 
 
 @pytest.fixture(scope="module")
-def half(bonn: Examples) -> Examples:
+def half(bonn: Recordings) -> Recordings:
     """Every second recording of the excerpt."""
     recording = bonn.arrays.recording_id
     kept = np.isin(recording, np.unique(recording)[::2])
-    ids = {name: values[kept] for name, values in bonn.ids.items()}
-    return replace(bonn, arrays=bonn.arrays.where(kept), part=bonn.part[kept], ids=ids)
+    return replace(bonn, arrays=bonn.arrays.where(kept), part=bonn.part[kept])
 
 
 @pytest.fixture(scope="module")
-def records(asked: Ask, opened: Load) -> Examples:
+def records(asked: Ask, opened: Load) -> Records:
     return opened(asked(task="in-hospital"))
 
 
-def with_signal(data: Examples, signal: np.ndarray[Any, Any]) -> Examples:
+def with_signal(data: Recordings, signal: np.ndarray[Any, Any]) -> Recordings:
     segments = replace(data.arrays, signal=signal.astype(np.float32))
     scaling = Scaling.fit(segments.signal[data.part == PARTS.index("train")])
     return replace(data, arrays=segments, scaling=scaling)
 
 
 def test_clean_data_are_not_accused(
-    recordings: Examples, bonn: Examples, records: Examples, stays: Examples
+    recordings: Recordings, bonn: Recordings, records: Records, stays: Records
 ) -> None:
     assert [audit(data) for data in (recordings, bonn, records, stays)] == [[], [], [], []]
 
@@ -79,19 +80,19 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
     monkeypatch.setattr("sequela.runs.audit.audit", count)
     monkeypatch.setattr("sequela.runs.audit._FOUND", {})
     first, again = (opened(asked(model)) for model in ("visits-baseline", "logistic-regression"))
-    assert fit.looked(first) == fit.looked(again)
+    assert fit.audit_record(first) == fit.audit_record(again)
     assert audited == [first]
     split_otherwise = opened(asked(seed=1))
     late = replace(first.arrays, step_time=first.arrays.step_time + 1)
     for number, other in enumerate((split_otherwise, replace(first, arrays=late)), 2):
-        fit.looked(other)
+        fit.audit_record(other)
         assert len(audited) == number
 
 
 @pytest.mark.parametrize(
     ("noise", "check"), [(0.0, "identical rows"), (0.3, "near-identical rows")]
 )
-def test_a_segment_copied_into_another_part(half: Examples, noise: float, check: str) -> None:
+def test_a_segment_copied_into_another_part(half: Recordings, noise: float, check: str) -> None:
     signal = half.arrays.signal.copy()
     to, source = half.rows("held_out")[0], half.rows("train")[5]
     drawn = np.random.default_rng(0).normal(size=signal.shape[1:])
@@ -99,7 +100,7 @@ def test_a_segment_copied_into_another_part(half: Examples, noise: float, check:
     assert checks(audit(with_signal(half, signal))) == [check]
 
 
-def test_a_sample_that_tells_the_class(half: Examples) -> None:
+def test_a_sample_that_tells_the_class(half: Recordings) -> None:
     signal = half.arrays.signal.copy()
     signal[:, 0, 3] = 1000 * (half.labels == 2) + np.arange(len(signal)) % 7
     by_check = {each.check: each for each in audit(with_signal(half, signal))}
@@ -107,19 +108,19 @@ def test_a_sample_that_tells_the_class(half: Examples) -> None:
     assert "sample 3" in found.where
 
 
-def test_a_part_that_lacks_a_class(recordings: Examples) -> None:
+def test_a_part_that_lacks_a_class(recordings: Recordings) -> None:
     held_out = recordings.part == PARTS.index("held_out")
     label = np.where(held_out, 0, recordings.labels)
     segments = replace(recordings.arrays, label=label)
     assert "labels of one class" in checks(audit(replace(recordings, arrays=segments)))
 
 
-def test_a_scaling_fitted_on_everything(recordings: Examples) -> None:
+def test_a_scaling_fitted_on_everything(recordings: Recordings) -> None:
     planted = replace(recordings, scaling=Scaling.fit(recordings.arrays.signal))
     assert checks(audit(planted)) == ["scaling of other parts"]
 
 
-def test_a_subject_in_two_parts(records: Examples) -> None:
+def test_a_subject_in_two_parts(records: Records) -> None:
     part = records.part.copy()
     subject = records.arrays.subject_id
     several = next(s for s in np.unique(subject) if (subject == s).sum() > 1)
@@ -127,7 +128,7 @@ def test_a_subject_in_two_parts(records: Examples) -> None:
     assert "overlapping groups" in checks(audit(replace(records, part=part)))
 
 
-def test_a_code_that_tells_the_outcome(records: Examples) -> None:
+def test_a_code_that_tells_the_outcome(records: Records) -> None:
     sequences = records.arrays
     place = len(sequences.vocabulary)
     counts = np.diff(sequences.code_offsets)
@@ -153,7 +154,7 @@ def test_a_code_that_tells_the_outcome(records: Examples) -> None:
     assert named == [*checks(found)[:2], "an input that outweighs the others"]
 
 
-def test_a_vocabulary_of_all_parts(records: Examples) -> None:
+def test_a_vocabulary_of_all_parts(records: Records) -> None:
     header = records.arrays.header
     known = {**header, "vocabulary": [*records.arrays.vocabulary, "ICD9CM//0000"]}
     found = audit(replace(records, arrays=replace(records.arrays, header=known)))
@@ -161,14 +162,14 @@ def test_a_vocabulary_of_all_parts(records: Examples) -> None:
     assert found[0].what == "1 known codes occur in no training example"  # of few: not named
 
 
-def test_a_step_after_the_prediction(records: Examples) -> None:
+def test_a_step_after_the_prediction(records: Records) -> None:
     late = records.arrays.step_time.copy()
     late[3] = np.datetime64("2300-01-01")
     found = audit(replace(records, arrays=replace(records.arrays, step_time=late)))
     assert checks(found) == ["events after the prediction"]
 
 
-def test_a_record_under_two_names(stays: Examples) -> None:
+def test_a_record_under_two_names(stays: Records) -> None:
     """One patient's record stands again under the name of another, in another part."""
     sequences = stays.arrays
     long = int(np.argmax(np.diff(sequences.code_offsets[sequences.step_offsets])))

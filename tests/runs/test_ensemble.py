@@ -25,8 +25,7 @@ from sequela.runs.find import find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.manifest import seal
-from sequela.runs.members import has_network, members_of, title
-from sequela.runs.model import averaged
+from sequela.runs.model import averaged, has_network, members_of, title
 
 SHORT = TrainingSettings(epochs=2, learning_rate=1e-2)
 

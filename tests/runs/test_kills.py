@@ -238,7 +238,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from sequela.config import RunSettings
-from sequela.runs.pool import Job, PlannedRun, in_processes
+from sequela.runs.pool import PoolJob, PlannedRun, in_processes
 
 class Waits(PlannedRun):
     def train(self, **_):
@@ -246,7 +246,7 @@ class Waits(PlannedRun):
 
 if __name__ == "__main__":
     run = Waits(Path("a"), RunSettings.of(model="mlp-baseline", data="bonn"))
-    for now in in_processes([Job((run,), None)], 2):
+    for now in in_processes([PoolJob((run,), None)], 2):
         print(len(now.training), flush=True)
 """
 

@@ -17,7 +17,7 @@ from sequela.analysis.explain import explain
 from sequela.config import RunSettings
 from sequela.errors import OutputError, RunError, SplitError
 from sequela.evaluation.predictions import Predictions
-from sequela.integrity.verified import verify_folder, verify_run
+from sequela.integrity.verify import verify_folder, verify_run
 from sequela.models import stored
 from sequela.report.card import build_card
 from sequela.runs import fit
@@ -25,7 +25,7 @@ from sequela.runs.find import find_runs, named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import MANIFEST, NOTICE, Manifest, adding, changes, seal, unseal
-from sequela.runs.model import TrainedModel
+from sequela.runs.model import open_model
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_an_edit_is_refused_by_all_that_reads_a_run(
         assert "was changed after the folder was finished" in said.err + said.out
     assert {path.name for path in copied.iterdir()} == {"run", "other", "folds"}
     with pytest.raises(RunError, match="was changed"):
-        TrainedModel.of(RunFolder(run))
+        open_model(RunFolder(run))
 
 
 @pytest.mark.parametrize("name", ["inflated", "perfect", "dropped", "reseeded", "quicker"])

@@ -24,7 +24,7 @@ from sequela.runs import fit
 from sequela.runs.data import load_again
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
-from sequela.runs.model import FILE, TrainedModel
+from sequela.runs.model import FILE, BaselineModel, open_model
 from sequela.sequences.featurisers import SCORES
 from sequela.studies.settings import run_settings
 
@@ -130,13 +130,14 @@ def test_as_many_deaths_are_predicted_as_happened(
 ) -> None:
     """By a network for those that it learnt from, by trees out of fold, where they overfit."""
     folder = of_sets(model)
-    fitted, data = TrainedModel.of(folder), load_again(folder, sets["a"], works("own"))
+    fitted, data = open_model(folder), load_again(folder, sets["a"], works("own"))
     known = data.rows("train+tuning")
     died = data.labels[known].sum()
     if model == "values-lstm":
         predicted = fitted.probabilities_of(data)[known, 1].sum()
         assert predicted == pytest.approx(died, rel=0.01)
         return
+    assert isinstance(fitted, BaselineModel)
     (start,) = reference.loaded(fitted.arrays["skops"].tobytes())._baseline_prediction.ravel()
     intercept = start - logit(data.labels[data.rows("train")].mean())
     assert abs(intercept) > 0.01

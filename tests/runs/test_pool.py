@@ -14,7 +14,7 @@ import pytest
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.runs import fit, folds, pool
-from sequela.runs.pool import Job, PlannedRun, Snapshot, Training, in_processes
+from sequela.runs.pool import PlannedRun, PoolJob, RunInTraining, Snapshot, in_processes
 from sequela.training.history import EpochRecord
 
 
@@ -55,7 +55,7 @@ def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "manifest.json").touch()
     runs = tuple(planned(str(tmp_path / name)) for name in ("kept", "a", "b"))
-    snapshots = list(in_processes([Job(runs, None)], 2))
+    snapshots = list(in_processes([PoolJob(runs, None)], 2))
     last = snapshots[-1]
     assert last.finished == last.planned == runs
     assert set(last.seconds) == {
@@ -79,7 +79,7 @@ def test_folds_are_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
     here.setattr(fit, "train", train)
     here.setattr(folds, "summarise_runs", lambda _: {})
     run = planned(str(tmp_path / "run"), folds=3)
-    snapshots = list(in_processes([Job((run,), None)], 1))
+    snapshots = list(in_processes([PoolJob((run,), None)], 1))
     seen = {(each.split, each.epoch) for now in snapshots for each in now.training}
     assert {(0, 2), (1, 2), (2, 2)} <= seen
 
@@ -90,7 +90,7 @@ def test_an_error_ends_it(here: pytest.MonkeyPatch) -> None:
 
     here.setattr(fit, "train", train)
     with pytest.raises(ValueError, match="no such data"):
-        list(in_processes([Job((planned("a"),), None)], 1))
+        list(in_processes([PoolJob((planned("a"),), None)], 1))
 
 
 STAND_INS = """
@@ -119,13 +119,13 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_process_that_dies_is_an_error(stand_ins: Any) -> None:
     run = planned("a")
     with pytest.raises(RunError, match="was killed, probably because memory was short"):
-        list(in_processes([Job((stand_ins.Dies(run.path, run.settings),), None)], 1))
+        list(in_processes([PoolJob((stand_ins.Dies(run.path, run.settings),), None)], 1))
 
 
 @pytest.mark.slow
 def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
     run = stand_ins.Waits(Path("a"), planned("a").settings)
-    with closing(in_processes([Job((run,), None)], 1)) as snapshots:
+    with closing(in_processes([PoolJob((run,), None)], 1)) as snapshots:
         for now in snapshots:
             if now.training:
                 break
@@ -135,19 +135,19 @@ def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
 def test_seconds_left() -> None:
     first, same, other = planned("a"), planned("b"), planned("c", model="gru-improved")
 
-    def left(finished: tuple[PlannedRun, ...], *training: Training, count: int = 1) -> Any:
+    def left(finished: tuple[PlannedRun, ...], *training: RunInTraining, count: int = 1) -> Any:
         seconds = {run.path: 10.0 for run in finished}
         return Snapshot((first, same, other), finished, seconds, training, count).seconds_left()
 
     assert left(()) is None
-    assert left((), Training(first)) is None  # no epoch yet
+    assert left((), RunInTraining(first)) is None  # no epoch yet
     assert left((first,)) == 20
-    assert left((first,), Training(same, seconds=4.0)) == 16
-    assert left((first,), Training(other, epoch=1, seconds=10.0)) == 10 + 30
-    assert left((first,), Training(other, epoch=1, seconds=10.0), count=2) == 30
+    assert left((first,), RunInTraining(same, seconds=4.0)) == 16
+    assert left((first,), RunInTraining(other, epoch=1, seconds=10.0)) == 10 + 30
+    assert left((first,), RunInTraining(other, epoch=1, seconds=10.0), count=2) == 30
     assert left((first, same, other)) == 0
 
 
 def test_the_share_of_a_run() -> None:
-    assert Training(planned("a"), epoch=1).share == 0.25
-    assert Training(planned("a", folds=2), split=1, epoch=2).share == 0.75
+    assert RunInTraining(planned("a"), epoch=1).share == 0.25
+    assert RunInTraining(planned("a", folds=2), split=1, epoch=2).share == 0.75

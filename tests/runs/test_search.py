@@ -30,7 +30,7 @@ from sequela.config import Options, RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify
-from sequela.models.registry import ModelEntry, lookup_network
+from sequela.models.registry import lookup_network
 from sequela.report.pages.search_page import build_search
 from sequela.runs import fit
 from sequela.runs.data import Examples
@@ -193,7 +193,7 @@ def test_a_trial_that_was_interrupted_does_not_count(
     whole = searched(storage=f"{tmp_path}/whole.trials").run(2)
     search = searched()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sequela.analysis.search.learn", interrupt)
+        patch.setattr("sequela.runs.learner.Learner.learn", interrupt)
         with pytest.raises(KeyboardInterrupt):
             search.run(2)
     assert losses(search.run(2)) == losses(whole)
@@ -203,14 +203,14 @@ def test_a_trial_that_was_interrupted_does_not_count(
 def test_a_trial_that_fails_is_told(
     searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = fit.built
+    learner_of = fit.learner_of
 
-    def refuse(settings: RunSettings, entry: ModelEntry, given: Any) -> Any:
+    def refuse(settings: RunSettings, *more: Any) -> Any:
         if settings.training != asked().training:
             raise SettingError("too wide\nfor this")
-        return build(settings, entry, given)
+        return learner_of(settings, *more)
 
-    monkeypatch.setattr("sequela.analysis.search.built", refuse)
+    monkeypatch.setattr("sequela.analysis.search.learner_of", refuse)
     found = searched().run(3)
     assert [each["state"] for each in found["trials"]] == ["finished", "failed", "failed"]
     assert found["trials"][1]["why"] == "too wide for this"

@@ -12,8 +12,7 @@ import torch
 
 from sequela.config import RunSettings, SignalSettings, TrainingSettings
 from sequela.runs.audit import audit
-from sequela.runs.data import Examples
-from sequela.runs.signals import SignalInputs, load
+from sequela.runs.signals import Recordings, SignalInputs, load
 from sequela.sequences.scaling import Scaling
 from sequela.signals.cutting import in_blocks, release, stored
 
@@ -58,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def used(data: Examples) -> Iterator[Any]:
+def used(data: Recordings) -> Iterator[Any]:
     """All that a run does with its windows."""
     given = data.inputs(("signal",))
     assert isinstance(given, SignalInputs)

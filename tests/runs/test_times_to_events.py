@@ -29,7 +29,7 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 from sequela.sequences.intervals import Intervals
 from sequela.serving import load as served
-from sequela.serving.write import write_export
+from sequela.serving.export import write_export
 from sequela.studies.settings import run_settings
 
 DAYS = (365.0, 730.0, 1460.0)

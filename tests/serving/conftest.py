@@ -11,18 +11,21 @@ from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.data import Examples, load
 from sequela.runs.fit import train
-from sequela.serving.write import write_export
+from sequela.runs.signals import Recordings
+from sequela.serving.export import write_export
 
 ON_BONN: Any = {"data": "bonn", "split": "session"}
 
 
 @pytest.fixture(scope="session")
-def bonn(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+def bonn(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """The segments of Bonn that ship with the package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         work = tmp_path_factory.mktemp("bonn")
-        return load(RunSettings(model="mlp-baseline", data="bonn", split="session"), None, work)
+        data = load(RunSettings(model="mlp-baseline", data="bonn", split="session"), None, work)
+        assert isinstance(data, Recordings)
+        return data
 
 
 @pytest.fixture(scope="session")

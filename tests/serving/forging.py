@@ -5,7 +5,7 @@ import onnx
 from onnx import helper
 
 from sequela.formats import sealed as seals
-from sequela.serving import about
+from sequela.serving import model_facts
 
 ABOUT, GRAPH = "about.json", "graph.onnx"
 
@@ -16,15 +16,15 @@ def parts_of(model: bytes) -> dict[str, bytes]:
     properties = {prop.key: prop.value for prop in graph.metadata_props}
     del graph.metadata_props[:]
     content = graph.SerializeToString(deterministic=True)
-    return {ABOUT: properties[about.KEY].encode(), GRAPH: content}
+    return {ABOUT: properties[model_facts.KEY].encode(), GRAPH: content}
 
 
 def sealed(metadata: bytes, graph: bytes) -> bytes:
     """Return one file of both, with the seal that a forger computes."""
     model = onnx.ModelProto()
     text = metadata.decode("utf-8", "replace")
-    helper.set_model_props(model, {about.KEY: text, about.SEAL: seals.EMPTY})
-    return seals.seal(graph + model.SerializeToString(deterministic=True), about.SEAL)
+    helper.set_model_props(model, {model_facts.KEY: text, model_facts.SEAL: seals.EMPTY})
+    return seals.seal(graph + model.SerializeToString(deterministic=True), model_facts.SEAL)
 
 
 def segments() -> np.ndarray:

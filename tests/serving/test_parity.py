@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -17,14 +16,21 @@ from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
 from sequela.models.spectral import SpectralMLP, SpectralMLPConfig
 from sequela.runs.data import Examples
-from sequela.runs.model import TrainedEnsemble, TrainedModel, as_json
+from sequela.runs.model import (
+    BaselineModel,
+    MeanModel,
+    NetworkModel,
+    Predictor,
+    TrainedModel,
+    as_json,
+)
+from sequela.runs.signals import Recordings
 from sequela.sequences.intervals import Intervals
-from sequela.serving import write
-from sequela.serving.about import About, Records
-from sequela.serving.records import inputs_of
-from sequela.serving.run_session import RunSession
-from sequela.serving.served import ServedModel
-from sequela.serving.translate import graph_of
+from sequela.serving import export
+from sequela.serving.model_facts import ModelFacts, RecordsFacts, packed
+from sequela.serving.onnx_graph import graph_of
+from sequela.serving.record_input import inputs_of
+from sequela.serving.served_model import OnnxModel, ServedModel
 
 TOLERANCE = 1e-5
 ROWS = np.arange(0, 4000, 10)
@@ -34,18 +40,18 @@ REFERENCES = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of
 OF_SIGNALS = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of("signal")]
 
 
-def served(model: TrainedModel | TrainedEnsemble, about: dict[str, Any]) -> ServedModel:
-    session: Any = RunSession(model)
-    if all(leaf.is_network for leaf in model.leaves):
-        session = onnxruntime.InferenceSession(graph_of(model).SerializeToString())
-    found = ServedModel("a graph", about, session)
-    records = Records.model_construct(**about.get("records", {}))
+def served(model: TrainedModel, about: dict[str, Any]) -> ServedModel:
+    predictor: Predictor = model
+    if all(isinstance(leaf, NetworkModel) for leaf in model.leaves):
+        predictor = OnnxModel("a graph", graph_of(model).SerializeToString())
+    found = ServedModel("a graph", about, predictor)
+    records = RecordsFacts.model_construct(**about.get("records", {}))
     rest = {"classes": model.header["classes"], "features": about.get("features")}
-    vars(found)["facts"] = About.model_construct(records=records, **rest)  # all that is needed
+    vars(found)["facts"] = ModelFacts.model_construct(records=records, **rest)  # all that is needed
     return found
 
 
-def network(name: str, data: Examples) -> tuple[TrainedModel, Any]:
+def network(name: str, data: Examples) -> tuple[NetworkModel, Any]:
     """A network with random weights, its scales learnt; and what it reads."""
     entry = MODELS[name]
     kind: Literal["signal", "records"] = "signal" if name in SIGNAL else "records"
@@ -59,12 +65,12 @@ def network(name: str, data: Examples) -> tuple[TrainedModel, Any]:
         built.fit_scales(b.inputs for b in given.loader("train", 512))  # type: ignore[operator]
     state = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
     header = {"model": name, "reads": list(reads), "config": as_json(config), **data.header}
-    return TrainedModel(name, entry, header, {**built.state_dict(), **state}), given
+    return NetworkModel(header, {**built.state_dict(), **state}), given
 
 
 def reference(
     name: str, table: NDArray[np.float32], header: dict[str, Any], *, timed: bool = False
-) -> TrainedModel:
+) -> BaselineModel:
     entry = REFERENCE_MODELS[name]
     kind: Literal["signal", "records"] = "signal" if "n_times" in header else "records"
     reads = entry.reads_of(kind)
@@ -82,16 +88,16 @@ def reference(
     arrays = {
         k: torch.from_numpy(np.array(v)) for k, v in references.fitted(entry, examples, 0).items()
     }
-    return TrainedModel(name, entry, {"model": name, "reads": list(reads), **header}, arrays)
+    return BaselineModel({"model": name, "reads": list(reads), **header}, arrays)
 
 
-def some(data: Examples) -> Examples:
+def some(data: Recordings) -> Recordings:
     """Two hundred of the segments."""
     kept = np.isin(np.arange(len(data.part)), ROWS[::2])
     return replace(data, arrays=data.arrays.where(kept), part=data.part[kept])
 
 
-def scaled(data: Examples) -> torch.Tensor:
+def scaled(data: Recordings) -> torch.Tensor:
     return torch.from_numpy(data.scaling.apply(data.arrays.signal))
 
 
@@ -102,18 +108,18 @@ def short(data: Examples) -> Any:
 
 
 @pytest.mark.parametrize("name", [each for each in SIGNAL if each != "recording-attention"])
-def test_a_network_of_a_signal(name: str, bonn: Examples) -> None:
+def test_a_network_of_a_signal(name: str, bonn: Recordings) -> None:
     model, _ = network(name, bonn)
     said = served(model, {}).probabilities({"signal": bonn.arrays.signal[ROWS]})
     with torch.inference_mode():
-        known = model.network("a test")(scaled(bonn)[ROWS]).softmax(1).numpy()
+        known = model.module()(scaled(bonn)[ROWS]).softmax(1).numpy()
     assert len(said) == 400
     assert np.abs(said - known).max() <= TOLERANCE
     assert known.std(0).min() > TOLERANCE  # it does not say the same of all
 
 
 @pytest.mark.slow
-def test_attention_to_recordings(bonn: Examples) -> None:
+def test_attention_to_recordings(bonn: Recordings) -> None:
     entry, signal = MODELS["recording-attention"], short(bonn)
     torch.manual_seed(0)
     config = entry.config(n_times=signal.shape[2])
@@ -122,7 +128,7 @@ def test_attention_to_recordings(bonn: Examples) -> None:
     header |= {"model": "recording-attention", "reads": ["signal"]}
     inputs = torch.from_numpy(bonn.scaling.apply(signal))
     built.fit_scales([(inputs,)])  # type: ignore[operator]
-    model = TrainedModel("recording-attention", entry, header, built.state_dict())
+    model = NetworkModel(header, built.state_dict())
     said = served(model, {}).probabilities({"signal": signal})
     with torch.inference_mode():
         known = built(inputs).softmax(1).numpy()
@@ -130,19 +136,19 @@ def test_attention_to_recordings(bonn: Examples) -> None:
     assert known.std(0).min() > TOLERANCE
 
 
-def test_segments_of_several_lengths(bonn: Examples) -> None:
+def test_segments_of_several_lengths(bonn: Recordings) -> None:
     model, _ = network("gru-improved", bonn)
     signal = np.array(bonn.arrays.signal[:6])
     lengths = np.array([178, 1, 60, 100, 177, 20])
     said = served(model, {}).probabilities({"signal": signal, "lengths": lengths})
-    built = model.network("a test")
+    built = model.module()
     for row, length in enumerate(lengths.tolist()):
         with torch.inference_mode():
             known = built(scaled(bonn)[[row], :, :length]).softmax(1).numpy()
         assert np.abs(said[row] - known).max() <= TOLERANCE
 
 
-def test_a_network_that_computes_something_else_has_no_translation(bonn: Examples) -> None:
+def test_a_network_that_computes_something_else_has_no_translation(bonn: Recordings) -> None:
     class Same(SpectralMLP):
         pass
 
@@ -152,16 +158,18 @@ def test_a_network_that_computes_something_else_has_no_translation(bonn: Example
 
     model, _ = network("spectral-mlp", bonn)
 
-    def changed(made: type[SpectralMLP]) -> TrainedModel:
+    def changed(made: type[SpectralMLP]) -> NetworkModel:
         entry = ModelEntry(("signal",), lambda **sizes: made(SpectralMLPConfig(**sizes)), "Changed")
-        return replace(model, entry=entry)
+        other = replace(model)
+        vars(other)["entry"] = entry
+        return other
 
     assert graph_of(changed(Same)).graph.node
     with pytest.raises(ModelError, match="its class has no translation to ONNX"):
         graph_of(changed(Other))
 
 
-def test_a_translation_prints_nothing(bonn: Examples, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_translation_prints_nothing(bonn: Recordings, capfd: pytest.CaptureFixture[str]) -> None:
     graph_of(network("gru-improved", bonn)[0])
     assert capfd.readouterr() == ("", "")
 
@@ -170,16 +178,16 @@ def test_a_file_that_differs_from_its_run_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
-    monkeypatch.setattr(write, "TOLERANCE", -1.0)
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"differs from the run by .* nothing is written"):
-        write.write_export(run, tmp_path / "model.onnx")
+        export.write_export(run, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_network_of_records(name: str, stays: Examples) -> None:
     model, given = network(name, stays)
-    known = given.probabilities(model.network("a test"))
+    known = given.probabilities(model.module())
     sequences = stays.arrays
     about = {"records": {"vocabulary": sequences.vocabulary}, "features": features(model)}
     asked = served(model, about)
@@ -189,16 +197,24 @@ def test_a_network_of_records(name: str, stays: Examples) -> None:
     assert known.std(0).min() > TOLERANCE
 
 
-def features(model: TrainedModel) -> dict[str, str]:
-    from sequela.serving.export import _features
-
-    return _features(model)
+def features(model: NetworkModel) -> dict[str, str]:
+    return {
+        read: packed(
+            {
+                name.removeprefix(f"{read}:"): array
+                for name, array in model.state.items()
+                if name.startswith(f"{read}:") and ":column " not in name
+            }
+        )
+        for read in model.reads
+        if read.startswith("features:")
+    }
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "minirocket")) for n in OF_SIGNALS]
 )
-def test_a_reference_model_of_a_signal(name: str, bonn: Examples) -> None:
+def test_a_reference_model_of_a_signal(name: str, bonn: Recordings) -> None:
     entry = REFERENCE_MODELS[name]
     reads = entry.reads_of("signal")
     assert reads is not None
@@ -209,8 +225,8 @@ def test_a_reference_model_of_a_signal(name: str, bonn: Examples) -> None:
     table = np.asarray(given.features)
     model = reference(name, table, bonn.header)
     state = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
-    model = TrainedModel(name, entry, model.header, {**model.tensors, **state})
-    known = model.probabilities(given)
+    model = BaselineModel(model.header, {**model.tensors, **state})
+    known = model.of_inputs(given)
     said = served(model, {}).probabilities({"signal": bonn.arrays.signal})
     assert np.abs(said - known).max() <= TOLERANCE
 
@@ -234,7 +250,7 @@ def test_a_reference_model_of_records(name: str, *, timed: bool) -> None:
     classes = ["no", "a", "b", "c", "d"] if timed else ["no", "yes"]
     model = reference(name, table, {"classes": classes}, timed=timed)
     only: Any = SimpleNamespace(features=table)
-    known = model.probabilities(only)
+    known = model.of_inputs(only)
     about = {"records": {"vocabulary": ["UNKNOWN", "a"]}}
     codes = np.zeros((len(table), 1, 1), np.int64)
     given = {"codes": codes} if reads == ("codes",) else {reads[0]: table}
@@ -244,17 +260,17 @@ def test_a_reference_model_of_records(name: str, *, timed: bool) -> None:
 
 @pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
 @pytest.mark.parametrize("other", ["mlp-baseline", "logistic-regression"])
-def test_an_ensemble(mean: str, other: str, bonn: Examples) -> None:
+def test_an_ensemble(mean: str, other: str, bonn: Recordings) -> None:
     models = [member(name, bonn) for name in (other, "gru-baseline")]
     header = {**models[0].header, "mean": mean}
-    model = TrainedEnsemble(header, tuple(models))
+    model = MeanModel(header, tuple(models))
     bonn = some(bonn)
     said = served(model, {}).probabilities({"signal": bonn.arrays.signal})
     known = model.probabilities_of(bonn)
     assert np.abs(said - known).max() <= TOLERANCE
 
 
-def member(name: str, bonn: Examples) -> TrainedModel:
+def member(name: str, bonn: Recordings) -> NetworkModel | BaselineModel:
     if name in SIGNAL:
         return network(name, bonn)[0]
     given = some(bonn).inputs(REFERENCE_MODELS[name].reads[:1], standardise=False)

@@ -34,8 +34,8 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.sequences.intervals import Intervals
 from sequela.serving import load
-from sequela.serving.predict import Asked, Predicted, predict
-from sequela.serving.scored import listed_path, over_time, write_mean
+from sequela.serving.predict import NewData, Predicted, predict
+from sequela.serving.prediction_table import listed_path, over_time, write_mean
 from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 
 OPTIONS = (
@@ -62,7 +62,7 @@ def without_torch(*words: str | Path) -> dict[str, Any]:
 
 
 def asked(model: Path, path: Path | None, out: Path, **how: Any) -> Predicted:
-    return predict(load(model), Asked(path, **how), out)
+    return predict(load(model), NewData(path, **how), out)
 
 
 def table_of(out: Path) -> pd.DataFrame:
@@ -296,7 +296,7 @@ def test_pieces_give_what_the_whole_gives(
     path = EXCERPTS / "bonn.parquet"
     asked(file, path, tmp_path / "whole.parquet", data="bonn")
     monkeypatch.setattr("sequela.serving.signal_input._NUMBERS", 20_000)
-    monkeypatch.setattr("sequela.serving.scored._ROWS", 1000)
+    monkeypatch.setattr("sequela.serving.prediction_table._ROWS", 1000)
     model, sizes = load(file), []
     ask = type(model).probabilities
 
@@ -305,7 +305,7 @@ def test_pieces_give_what_the_whole_gives(
         return ask(self, inputs, names)
 
     monkeypatch.setattr(type(model), "probabilities", counted)
-    predict(model, Asked(path, "bonn"), tmp_path / "pieces.parquet")
+    predict(model, NewData(path, "bonn"), tmp_path / "pieces.parquet")
     assert max(sizes) <= 20_000  # however many there are
     whole, pieces = (table_of(tmp_path / f"{each}.parquet") for each in ("whole", "pieces"))
     pd.testing.assert_frame_equal(pieces, whole, atol=1e-6)

@@ -19,7 +19,7 @@ from sequela.errors import DataError, SequelaError, SettingError
 from sequela.runs.fit import train
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
-from sequela.serving.write import write_export
+from sequela.serving.export import write_export
 
 ON_MIMIC: Any = {"data": "mimic3", "split": "subject"}
 OUTCOMES = ("MEDS_DEATH", "HOSPITAL_OUTCOME", "FOLLOW_UP_END")
@@ -161,7 +161,7 @@ def test_blocks_give_what_the_whole_gives(
     asked(stays_file, built, tmp_path / "whole.parquet", data="mimic3")
     monkeypatch.setattr("sequela.serving.record_input._NUMBERS", 500)
     monkeypatch.setattr("sequela.serving.record_input._MOST", 7)
-    monkeypatch.setattr("sequela.serving.scored._ROWS", 10)
+    monkeypatch.setattr("sequela.serving.prediction_table._ROWS", 10)
     asked(stays_file, built, tmp_path / "parts.parquet", data="mimic3")
     whole, parts = (table_of(tmp_path / f"{each}.parquet") for each in ("whole", "parts"))
     pd.testing.assert_frame_equal(whole, parts, atol=1e-6)

@@ -15,7 +15,7 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.report.commands import commands
 from sequela.runs.find import open_run
 from sequela.runs.folder import RunFolder
-from sequela.runs.model import trained
+from sequela.runs.model import open_model
 from sequela.serving import load
 from sequela.serving.scan import Scanning, scan
 from sequela.serving.signal_input import REJECTED
@@ -92,7 +92,7 @@ def test_the_record_of_a_run(
     assert notes[0] == NOTE
     left_out = "windows with more than 400 µV from peak to peak are left out"
     assert f"{left_out}: 12 of 360 of background, 0 of 120 of seizure" in notes
-    scaling, signal = trained(run).header["scaling"], read(made / "eeg").signal[:, 0]
+    scaling, signal = open_model(run).header["scaling"], read(made / "eeg").signal[:, 0]
     assert scaling["std"][0] < 0.95 * signal.std()
     ran("verify", made / "run")
     capsys.readouterr()

@@ -15,10 +15,10 @@ from tests.serving.forging import ABOUT, GRAPH, parts_of, sealed, segments
 from sequela.config import SignalSettings
 from sequela.errors import DataError
 from sequela.formats.sealed import EMPTY, seal
-from sequela.serving import about, load
-from sequela.serving.predict import Asked, predict
+from sequela.serving import load, model_facts
+from sequela.serving.predict import NewData, predict
 from sequela.serving.scan import Scanning, scan
-from sequela.serving.served import from_bytes
+from sequela.serving.served_model import from_bytes
 
 Change = Callable[[onnx.ModelProto], object]
 
@@ -86,8 +86,8 @@ def test_a_forged_graph_is_refused(
 
 def test_words_that_are_not_utf_8_are_refused(file: Path) -> None:
     model = file.read_bytes().replace(b"seizure", b"seiz\xffre", 1)
-    begin = model.rfind(about.SEAL.encode()) + len(about.SEAL) + 2
-    forgery = seal(model[:begin] + EMPTY.encode() + model[begin + len(EMPTY) :], about.SEAL)
+    begin = model.rfind(model_facts.SEAL.encode()) + len(model_facts.SEAL) + 2
+    forgery = seal(model[:begin] + EMPTY.encode() + model[begin + len(EMPTY) :], model_facts.SEAL)
     with pytest.raises(DataError, match="damaged, or not an ONNX model for this version"):
         from_bytes(forgery, "forged.onnx")
 
@@ -156,7 +156,7 @@ def test_our_own_model_and_a_finite_number_that_is_too_large(file: Path) -> None
 def test_predict_and_scan_name_the_row_and_write_nothing(file: Path, tmp_path: Path) -> None:
     model = from_bytes(forged(file, last("Neg")), "forged.onnx")
     np.savez(tmp_path / "x.npz", signal=segments()[:, 0])
-    given = Asked(
+    given = NewData(
         tmp_path / "x.npz", signals=SignalSettings(rate=173.61, samples="signal", unit="uV")
     )
     with pytest.raises(DataError, match=r"for row 0000001 \S+ it gives"):

@@ -25,7 +25,7 @@ from sequela.runs.recipe import bootstrap_of, judged
 from sequela.runs.record import DataRecord
 from sequela.runs.released import smallest_shown
 
-_TWO = 2
+_BINARY = 2
 
 
 @dataclass(frozen=True)
@@ -70,30 +70,30 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison for JSON."""
-        found = {**asdict(self), "best": self.best}
-        return {name: each for name, each in found.items() if name != "data"}
+        record = {**asdict(self), "best": self.best}
+        return {name: value for name, value in record.items() if name != "data"}
 
 
 def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     """Evaluate runs on the test set and compare their numbers; see :func:`compare_opened`."""
-    found = compare_opened(folders, metric)
+    comparison = compare_opened(folders, metric)
     for folder in folders:
         open_held_out(folder, "compare")
-    return replace(found, opened=openings(folders[0]).sentences)
+    return replace(comparison, opened=openings(folders[0]).sentences)
 
 
-def released_comparison(found: Comparison, hide_below: int | None = None) -> Comparison:
+def released_comparison(comparison: Comparison, hide_below: int | None = None) -> Comparison:
     """Return the comparison without small counts of people."""
-    smallest, runs = smallest_shown(found.data, hide_below), []
-    for run in found.runs:
+    smallest, runs = smallest_shown(comparison.data, hide_below), []
+    for run in comparison.runs:
         test = run.mcnemar
         few = test and has_small((test.only_one, test.only_other), smallest)
         runs.append(replace(run, mcnemar=HIDDEN) if few else run)
     return replace(
-        found,
+        comparison,
         runs=tuple(runs),
-        examples=shown(found.examples, smallest),
-        groups=shown(found.groups, smallest),
+        examples=shown(comparison.examples, smallest),
+        groups=shown(comparison.groups, smallest),
     )
 
 
@@ -105,30 +105,32 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     metric is one of :func:`sequela.evaluation.metrics.compared` (default: AUROC for two classes,
     accuracy for more, concordance for times).
     """
-    if len(folders) < _TWO:
+    if len(folders) < 2:  # noqa: PLR2004
         raise RunError(f"{len(folders)} run(s): expected two or more to compare")
-    first, *others = folders
+    first, *rest = folders
     check_distinct(folders)
-    for other in others:
-        check_same_split(first, other)
+    for run in rest:
+        check_same_split(first, run)
     predictions = [_held_out(folder) for folder in folders]
-    chosen = named(metric) if metric else main_metric(predictions[0])
-    if not chosen.better:
+    main = named(metric) if metric else main_metric(predictions[0])
+    if not main.better:
         raise SettingError(
-            f"{chosen.name} has no better direction: compare by one of "
+            f"{main.name} has no better direction: compare by one of "
             f"{', '.join(m.name for m in compared())}"
         )
-    rows = [_compared(first, other, chosen) for other in others]
+    rows = [_compared(first, run, main) for run in rest]
     rows = [
-        replace(row, same=np.array_equal(each.probabilities, predictions[0].probabilities))
-        for row, each in zip(rows, predictions[1:], strict=True)
+        replace(row, same=np.array_equal(held_out.probabilities, predictions[0].probabilities))
+        for row, held_out in zip(rows, predictions[1:], strict=True)
     ]
+    # All are compared with the first: with Holm's correction, the chance of any false difference
+    # stays at the level of one test.
     corrected = holm([row.difference.p_value for row in rows if row.difference]).tolist()
     rows = [replace(row, corrected_p=p) for row, p in zip(rows, corrected, strict=True)]
     difference = rows[0].difference
     return Comparison(
-        metric=chosen.name,
-        runs=(Compared(first.path.name, first.settings.model, _value(first, chosen)), *rows),
+        metric=main.name,
+        runs=(Compared(first.path.name, first.settings.model, _value(first, main)), *rows),
         method=difference.interval.method if difference else "",
         examples=predictions[0].n_examples,
         groups=len(np.unique(predictions[0].group_id)),
@@ -144,22 +146,22 @@ def check_distinct(folders: Sequence[Run]) -> None:
             raise RunError(f"{folder.path}: named twice; name another run to compare with")
 
 
-def check_same_split(first: Run, other: Run) -> None:
+def check_same_split(first: Run, second: Run) -> None:
     """Raise an error if runs differ in data, test set, or number of folds and seeds."""
     what = None
-    if first.settings.data != other.settings.data:
-        what = f"of different data ({first.settings.data} and {other.settings.data})"
-    elif first.of_many != other.of_many or bool(first.folds) != bool(other.folds):
+    if first.settings.data != second.settings.data:
+        what = f"of different data ({first.settings.data} and {second.settings.data})"
+    elif first.of_many != second.of_many or bool(first.folds) != bool(second.folds):
         what = "one of a single model and the other of folds or seeds"
-    elif _design(first) != _design(other):
-        what = f"of different designs ({_design(first)} and {_design(other)})"
-    elif first.first.split.key != other.first.split.key:
+    elif _design(first) != _design(second):
+        what = f"of different designs ({_design(first)} and {_design(second)})"
+    elif first.first.split.key != second.first.split.key:
         what = "made with different keys of subject ids, so their splits cannot be compared"
-    elif first.split_ids != other.split_ids:
+    elif first.split_ids != second.split_ids:
         what = "of different splits: one may have been trained on examples of the other's test set"
     if what:
         raise RunError(
-            f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "
+            f"{first.path} and {second.path} are {what}; train both with the same --data, --split, "
             "--split-seed (or --seed), --folds, --repeats and --seeds"
         )
 
@@ -176,41 +178,41 @@ def _value(folder: Run, metric: Metric) -> float:
     return float(np.mean([metric.value(_held_out(run)) for run in folder.runs]))
 
 
-def _compared(first: Run, other: Run, metric: Metric) -> Compared:
-    found = Compared(other.path.name, other.settings.model, _value(other, metric))
+def _compared(first: Run, run: Run, metric: Metric) -> Compared:
+    row = Compared(run.path.name, run.settings.model, _value(run, metric))
     if first.of_many:
-        apart = over_models(judged(other.runs), judged(first.runs), metric.name, first)
-        return replace(found, difference=apart)
-    one, two = _held_out(other), _held_out(first)
+        apart = over_models(judged(run.runs), judged(first.runs), metric.name, first)
+        return replace(row, difference=apart)
+    ours, theirs = _held_out(run), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
     return replace(
-        found,
-        difference=paired_difference(metric.name, one, two, rng, bootstrap_of(first.first)),
+        row,
+        difference=paired_difference(metric.name, ours, theirs, rng, bootstrap_of(first.first)),
         delong=None
-        if one.horizons or len(one.classes) != _TWO
-        else _if_defined(paired_delong, one, two),
-        mcnemar=None if one.horizons else _if_defined(_mcnemar_of_groups, one, two),
+        if ours.horizons or len(ours.classes) != _BINARY
+        else _if_defined(paired_delong, ours, theirs),
+        mcnemar=None if ours.horizons else _if_defined(_mcnemar_of_groups, ours, theirs),
     )
 
 
 def over_models(
-    one: Sequence[Judged], other: Sequence[Judged], metric: str, run: Run
+    ours: Sequence[Judged], theirs: Sequence[Judged], metric: str, run: Run
 ) -> Difference:
     """Compute the mean difference over folds, repeats and seeds, with seed and data of a run."""
     rng, how = np.random.default_rng(run.settings.seed), bootstrap_of(run.first)
-    (found,) = difference_across_folds(
-        one, other, lambda predictions: statistic_of(metric, predictions), rng, how
+    (number,) = difference_across_folds(
+        ours, theirs, lambda predictions: statistic_of(metric, predictions), rng, how
     )
-    if found.interval is None:
+    if number.interval is None:
         raise DataError(
             f"{metric} is not defined in enough folds to compare by: choose another metric"
         )
-    return Difference(found.value, found.interval, found.p_value())
+    return Difference(number.value, number.interval, number.p_value())
 
 
-def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar:
+def _mcnemar_of_groups(ours: Predictions, theirs: Predictions) -> McNemar:
     """Compare whole recordings or subjects, if all examples of each have the same class."""
-    return mcnemar(one.by_recording(), other.by_recording())
+    return mcnemar(ours.by_recording(), theirs.by_recording())
 
 
 def _if_defined(test: Callable[..., Any], first: Predictions, second: Predictions) -> Any:

@@ -25,16 +25,14 @@ from sequela.runs.find import Run, named_runs, open_run
 from sequela.runs.folder import COST, METRICS, RunFolder, places, work_beside
 from sequela.runs.folds import FOLDS
 from sequela.runs.manifest import seal
-from sequela.runs.members import Member
-from sequela.runs.model import FILE, Mean, averaged, in_one_file
+from sequela.runs.model import FILE, Member, Pooling, averaged, in_one_file
 from sequela.runs.recipe import summarise_runs
 
-_TWO = 2
 _SUMMED = ("parameters", "operations", "macs", "train_seconds")
 _SAME = ("example_id", "group_id", "subject_id", "split", "label")
 
 
-def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic") -> Run:
+def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Pooling = "arithmetic") -> Run:
     """Average the probabilities of finished runs, and write the result as a run.
 
     Runs of several folds or seeds are averaged fold by fold and seed by seed; one folder of several
@@ -44,6 +42,7 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
     """
     runs = named_runs(paths)
     groups = _together(runs)
+    # The members' predictions are averaged as they are in the files.
     for run in runs:
         verify(run)
     for group in groups:
@@ -52,12 +51,12 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
     of_folds = bool(runs[0].folds) or len(groups) > 1
     with work_beside(out) as work:
         new = work / out.name
-        made = [
+        folders = [
             _make(group, _names(runs, group), new / (_place(runs, group) if of_folds else ""), mean)
             for group in groups
         ]
         if of_folds:
-            RunFolder(new).write(FOLDS, summarise_runs(made))
+            RunFolder(new).write(FOLDS, summarise_runs(folders))
             seal(new)
         with writing(out):
             new.replace(out)
@@ -66,47 +65,47 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
 
 def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
     """Return the runs to average, for each run of the ensemble."""
-    first, *others = runs
-    if not others:
-        if first.seeds < _TWO:
+    first, *rest = runs
+    if not rest:
+        if first.seeds == 1:
             raise RunError(
                 f"{first.path}: an ensemble needs two runs or more, or one run of several seeds"
             )
         alike: dict[tuple[int, int], list[RunFolder]] = {}
-        for run, place in zip(first.runs, places(first.runs), strict=True):
-            alike.setdefault((place.repeat, place.fold), []).append(run)
+        for folder, place in zip(first.runs, places(first.runs), strict=True):
+            alike.setdefault((place.repeat, place.fold), []).append(folder)
         return list(alike.values())
     check_distinct(runs)
-    for other in others:
-        check_same_split(first, other)
+    for run in rest:
+        check_same_split(first, run)
     return [list(group) for group in zip(*(run.runs for run in runs), strict=True)]
 
 
 def _check_same_data(group: Sequence[RunFolder]) -> None:
-    first, *others = group
-    for other in others:
+    first, *rest = group
+    for run in rest:
         what = None
-        if first.data.question != other.data.question:
-            what = f"have different questions ({first.data.question}; {other.data.question})"
-        elif not _same_data(first, other):
+        if first.data.question != run.data.question:
+            what = f"have different questions ({first.data.question}; {run.data.question})"
+        elif not _same_data(first, run):
             what = "have different data: other files, or other settings of the records"
         if what:
             raise RunError(
-                f"{first.path} and {other.path} {what}; train both on the same data, with the same "
+                f"{first.path} and {run.path} {what}; train both on the same data, with the same "
                 "settings but for the model and its training"
             )
 
 
 def _same_data(*runs: RunFolder) -> bool:
-    digest, other = (run.json("split.json").get("data_sha256") for run in runs)
+    digest, second = (run.json("split.json").get("data_sha256") for run in runs)
     arrays = ([getattr(run.predictions, name) for name in _SAME] for run in runs)
-    return digest == other and all(map(np.array_equal, *arrays))
+    return digest == second and all(map(np.array_equal, *arrays))
 
 
 def _names(runs: Sequence[Run], group: Sequence[RunFolder]) -> list[str]:
     """Name the members of a group after their runs, or after the seeds of one run."""
-    named = [run.path.resolve().name for run in runs]
-    return named if len(runs) > 1 else [f"{named[0]}-seed-{n}" for n in range(len(group))]
+    names = [run.path.resolve().name for run in runs]
+    return names if len(runs) > 1 else [f"{names[0]}-seed-{n}" for n in range(len(group))]
 
 
 def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
@@ -115,14 +114,14 @@ def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
     return name if len(runs) > 1 else name.partition(".seed-")[0]
 
 
-def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mean) -> RunFolder:
+def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Pooling) -> RunFolder:
     first = group[0]
     members = [Member.of(run, name) for run, name in zip(group, names, strict=True)]
     settings = first.settings.model_copy(
         update={
             "model": ENSEMBLE,
             "split_seed": first.settings.seed_of_split,
-            "model_settings": {"mean": mean, "members": [asdict(each) for each in members]},
+            "model_settings": {"mean": mean, "members": [asdict(member) for member in members]},
             "training": TrainingSettings(),
         }
     )
@@ -132,25 +131,27 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mea
     folder.write("environment.json", environment())
     facts = _facts(group, folder, mean)
     stored.write(folder.path / FILE, *in_one_file(group, mean))
-    said = averaged([run.predictions.probabilities for run in group], mean)
-    replace(first.predictions, probabilities=said).write(folder.path / "predictions.parquet")
+    probabilities = averaged([run.predictions.probabilities for run in group], mean)
+    predictions = replace(first.predictions, probabilities=probabilities)
+    predictions.write(folder.path / "predictions.parquet")
     if first.attributes:
         folder.write_attributes(first.attributes)
-    found = first.json(METRICS)
-    kept = {n: found[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
+    metrics = first.json(METRICS)
+    of_data = {n: metrics[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
     parts = summarise_parts(folder.predictions, settings, recordings=first.data.classes_fixed)
-    folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
+    folder.write(METRICS, {"model": ENSEMBLE, **of_data, **facts, "parts": parts})
     seal(out)
     return folder
 
 
-def _facts(group: Sequence[RunFolder], folder: RunFolder, mean: Mean) -> dict[str, object]:
+def _facts(group: Sequence[RunFolder], folder: RunFolder, mean: Pooling) -> dict[str, object]:
     """Sum facts over the members, and write ``cost.json`` if one of them is counted."""
     models = [run.settings.model for run in group]
-    named = [
-        name + f" {number + 1}" * (models.count(name) > 1) for number, name in enumerate(models)
+    names = [
+        name if models.count(name) == 1 else f"{name} {number}"
+        for number, name in enumerate(models, 1)
     ]
-    pairs = list(zip(named, group, strict=True))
+    pairs = list(zip(names, group, strict=True))
     counted = {name: run.account for name, run in pairs if run.account}
     uncounted = {name: run.metrics.parameters for name, run in pairs if not run.account}
     summed = {name: sum(run.metrics[name] or 0 for run in group) for name in _SUMMED}
@@ -166,7 +167,7 @@ def _facts(group: Sequence[RunFolder], folder: RunFolder, mean: Mean) -> dict[st
     return {
         **summed,
         **dict.fromkeys(("operations", "macs") if bound else ()),
-        **{name: None if None in each else sum(each) for name, each in measured.items()},
+        **{name: None if None in numbers else sum(numbers) for name, numbers in measured.items()},
         "epochs": 0,
         "best_epoch": 0,
     }

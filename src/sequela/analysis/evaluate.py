@@ -16,11 +16,11 @@ from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
-from sequela.runs.model import averaged, trained
+from sequela.runs.model import averaged, open_model
 from sequela.runs.recipe import summarise_runs
 from sequela.runs.released import public
 
-_TWO = 2
+_BINARY = 2
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
     "hashed ids is missing"
@@ -53,12 +53,14 @@ def evaluate_run(
         return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     data = data or folder.settings.data
     with temporary() as work:
-        other, predictions = predict_other(folder, data, root, work, labels, trust_code=trust_code)
-        numbers = judge_other(folder, other, predictions)
+        new_data, predictions = predict_other(
+            folder, data, root, work, labels, trust_code=trust_code
+        )
+        numbers = judge_other(folder, new_data, predictions)
     if folder.of_many:
         numbers["models"] = len(folder.runs)
-    known = folder.first.split.whose == "subject"
-    ids = predictions.subject_id if known else predictions.group_id
+    by_subject = folder.first.split.whose == "subject"
+    ids = predictions.subject_id if by_subject else predictions.group_id
     if any(run.split.holds_out(ids) for run in folder.runs):
         numbers["openings"] = open_held_out(folder, "evaluate").to_dict()
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
@@ -93,7 +95,7 @@ def predict_other(
     """
     datasets, tables = [], []
     for number, run in enumerate(folder.runs):
-        model, place = trained(run, trust_code=trust_code), work / str(number)
+        model, place = open_model(run, trust_code=trust_code), work / str(number)
         place.mkdir(parents=True, exist_ok=True)
         data = load_other(run, model.header, name, root, place, labels)
         datasets.append(data)
@@ -112,25 +114,25 @@ def predict_other(
     return data, replace(parts[0], probabilities=mean)
 
 
-def judge_other(folder: Run, other: Examples, predictions: Predictions) -> dict[str, Any]:
+def judge_other(folder: Run, data: Examples, predictions: Predictions) -> dict[str, Any]:
     """Compute the numbers of a model's predictions for other data, and differences of the data."""
     seed = folder.settings.seed
-    marked = "subject" if other.unit == "site" else other.unit
-    found = {
-        "origin": other.origin,
-        "unit": other.unit,
-        "leaks": any(each.severity == "leak" for each in other.leaks),
-        f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
-        f"{marked}s_set_aside_under_another_name": other.renamed,
-        **other.unlike_training,
-        **summarise(predictions, seed=seed, recordings=other.classes_fixed),
+    marked = "subject" if data.unit == "site" else data.unit
+    numbers = {
+        "origin": data.origin,
+        "unit": data.unit,
+        "leaks": any(finding.severity == "leak" for finding in data.leaks),
+        f"{data.unit}s_set_aside_as_trained_or_tuned_on": data.set_aside,
+        f"{marked}s_set_aside_under_another_name": data.renamed,
+        **data.unlike_training,
+        **summarise(predictions, seed=seed, recordings=data.classes_fixed),
     }
     if calibration := calibration_in_words(predictions):
-        found["calibration"] = calibration
+        numbers["calibration"] = calibration
     if marked == "subject" and folder.first.split.pseudonyms is None:
-        found["overlap_unknown"] = NO_KEY
-    if len(predictions.classes) == _TWO and not predictions.horizons:
+        numbers["overlap_unknown"] = NO_KEY
+    if len(predictions.classes) == _BINARY and not predictions.horizons:
         point = folder.test.operating_points[1]
-        chosen = Threshold(point.threshold, point.chosen_for)
-        found["operating_points"] = points(predictions, [MORE_PROBABLE, chosen], seed=seed)
-    return found
+        stored = Threshold(point.threshold, point.chosen_for)
+        numbers["operating_points"] = points(predictions, [MORE_PROBABLE, stored], seed=seed)
+    return numbers

@@ -24,11 +24,11 @@ from sequela.models.inputs import kind_of
 from sequela.runs.data import load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder, work_beside
-from sequela.runs.model import TrainedModel
+from sequela.runs.model import open_network
 from sequela.runs.released import smallest_shown
 from sequela.sequences.flat import CodeAt
 
-_TWO = 2
+_BINARY = 2
 Attribute = Callable[[int, Tensor], Attribution]
 
 
@@ -87,15 +87,15 @@ def explain(
     differ, or without captum.
     """
     torch.set_num_threads(1)
-    (found,) = named_runs([path])
-    folder = found.first
+    (run,) = named_runs([path])
+    folder = run.first
     if folder.path != path:
         raise RunError(f"{path}: each fold has its own model: name one, for example {folder.path}")
-    trained = TrainedModel.of(folder, trust_code=trust_code)
-    model, header = trained.network("an explanation"), trained.header
-    if trained.reads != ("signal",) and kind_of(trained.reads[0]) == "signal":
+    network = open_network(folder, "an explanation", trust_code=trust_code)
+    model, header = network.module(), network.header
+    if network.reads != ("signal",) and kind_of(network.reads[0]) == "signal":
         raise SettingError(
-            f"{path}: the model reads {' and '.join(trained.reads)}, but only models that read "
+            f"{path}: the model reads {' and '.join(network.reads)}, but only models that read "
             "the signal alone can be explained"
         )
     for name in classes:
@@ -107,20 +107,20 @@ def explain(
         raise UnknownNameError(
             f"no example '{unknown[0]}' in this run: its predictions.parquet lists the ids"
         )
-    wanted = {place[name]: "named with --example" for name in examples} or informative(predictions)
+    reasons = {place[name]: "named with --example" for name in examples} or informative(predictions)
     with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
-        given = data.inputs(trained.reads, trained.state)
+        inputs = data.inputs(network.reads, network.state)
 
         def attribute(row: int, weights: Tensor) -> Any:
-            return given.attribution(model, row, weights, steps)
+            return inputs.attribution(model, row, weights, steps)
 
-        shown = []
-        for row, why in wanted.items():
-            own = _explained(predictions, row, why, classes, attribute)
-            shown.append(Explained(**own, **given.describe_example(row)))
-        ranking = given.importance(model, smallest_shown(folder.data, hide_below))
-        return Explanation(folder, data.origin, tuple(shown), ranking)
+        explained = []
+        for row, why in reasons.items():
+            facts = _explained(predictions, row, why, classes, attribute)
+            explained.append(Explained(**facts, **inputs.describe_example(row)))
+        ranking = inputs.importance(model, smallest_shown(folder.data, hide_below))
+        return Explanation(folder, data.origin, tuple(explained), ranking)
 
 
 def informative(predictions: Predictions) -> dict[int, str]:
@@ -131,35 +131,35 @@ def informative(predictions: Predictions) -> dict[int, str]:
     chance = predictions.probabilities
     if predictions.horizons:
         risk, ours = predictions.risk[:, -1], predictions.outcomes
-        happened = inside & (label > 0) & (ours.event == 1)
+        had_event = inside & (label > 0) & (ours.event == 1)
         without = inside & (ours.time > predictions.horizons[-1])
-        asked: list[tuple[Any, Any, str]] = [
-            (happened, risk, "highest predicted risk among those with the event"),
+        criteria: list[tuple[Any, Any, str]] = [
+            (had_event, risk, "highest predicted risk among those with the event"),
             (
                 without,
                 risk,
                 "highest predicted risk among those without the event by the last horizon",
             ),
-            (happened, -risk, "lowest predicted risk among those with the event"),
+            (had_event, -risk, "lowest predicted risk among those with the event"),
         ]
-    elif len(names) == _TWO:
-        happened, not_so = inside & (label == 1), inside & (label == 0)
-        asked = [
-            (happened, chance[:, 1], f"highest predicted probability of {names[1]} in this class"),
+    elif len(names) == _BINARY:
+        had_event, not_so = inside & (label == 1), inside & (label == 0)
+        criteria = [
+            (had_event, chance[:, 1], f"highest predicted probability of {names[1]} in this class"),
             (not_so, chance[:, 1], f"highest predicted probability of {names[1]} in {names[0]}"),
-            (happened, -chance[:, 1], f"lowest predicted probability of {names[1]} in this class"),
+            (had_event, -chance[:, 1], f"lowest predicted probability of {names[1]} in this class"),
         ]
     else:
         right = predictions.predicted == label
-        asked = [
+        criteria = [
             (inside & right, chance.max(1), "most confident correct prediction"),
             (inside & ~right, chance.max(1), "most confident wrong prediction"),
         ]
-    chosen: dict[int, str] = {}
-    for among, by, why in asked:
+    reasons: dict[int, str] = {}
+    for among, by, why in criteria:
         if among.any():
-            chosen.setdefault(int(np.where(among, by, -np.inf).argmax()), why)
-    return chosen
+            reasons.setdefault(int(np.where(among, by, -np.inf).argmax()), why)
+    return reasons
 
 
 def _explained(
@@ -174,7 +174,7 @@ def _explained(
         label = f"{end}, day {day:.0f}"
         weights = contrast_of_event(len(predictions.horizons), len(names))
         numbers = {} if classes else {NUMBER_OF_EVENT: attribute(row, weights)}
-    usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]
+    usual = (names[predictions.predicted[row]], label) if len(names) > _BINARY else names[1:]
     return {
         "example_id": str(predictions.example_id[row]),
         "why": why,

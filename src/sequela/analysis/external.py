@@ -27,12 +27,10 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
-AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
-    "unchanged",
-    "intercept recalibrated",
-    "intercept and slope recalibrated",
-    "recalibrated (temperature)",
-)
+AS_IT_IS = "unchanged"
+INTERCEPT = "intercept recalibrated"
+LINE = "intercept and slope recalibrated"
+TEMPERATURE = "recalibrated (temperature)"
 FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
@@ -40,8 +38,9 @@ _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
 _Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
-_TWO = 2
-_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
+_BINARY = 2
+_FOR_TUNING = 4
+"""Every fourth of the new people chooses the penalty of their own model."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,12 @@ class Side:
     @cached_property
     def numbers(self) -> Mapping[str, Estimate]:
         """The estimate of each metric that is defined."""
-        found = {}
+        numbers = {}
         for name in (*JUDGED, *CALIBRATED):
             if METRICS[name].can_be_had(self.predictions, whole_groups=False):
                 rng = np.random.default_rng(self.seed)
-                (found[name],) = estimates(statistic_of(name, self.predictions), rng)
-        return found
+                (numbers[name],) = estimates(statistic_of(name, self.predictions), rng)
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -127,11 +126,11 @@ def judge_elsewhere(
         return _held_out_sites(run, opened)
     name = data or run.settings.data
     with temporary() as work:
-        other, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
-        numbers = judge_other(run, other, predictions)
-        fresh, title = _fresh(other), other.data_set.title
-        attributes = other.attributes()
-        described = DataRecord.model_validate(other.describe())
+        new_data, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, new_data, predictions)
+        fresh, title = _fresh(new_data), new_data.data_set.title
+        attributes = new_data.attributes()
+        described = DataRecord.model_validate(new_data.describe())
         unknown = _unknown(described, "held_out")
         updated = _updated(predictions, run.settings.seed, fresh)
     seed = run.settings.seed
@@ -143,8 +142,8 @@ def judge_elsewhere(
         names, unknown = (run.data.title, "its own test set"), _unknown(run.data, "held_out")
         home = Side(*names, run.predictions, run.attributes, held_out, unknown, seed)
     origin = public(numbers["origin"])
-    said = {"run": path.name, "data": name, **numbers, "origin": origin}
-    return External(run, home, away, updated, said, (run.data, described), origin, opened)
+    evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
+    return External(run, home, away, updated, evaluation, (run.data, described), origin, opened)
 
 
 def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
@@ -155,7 +154,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
             "name other data with --data or --root, or train with --split site"
         )
     held_out = run.predictions.split == "held_out"
-    there = {name: values[held_out] for name, values in run.attributes.items()}
+    attributes = {name: values[held_out] for name, values in run.attributes.items()}
     away, title = run.predictions.where(held_out), run.data.title
     home = _tuning(
         run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
@@ -164,7 +163,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
     return External(
         run,
         home,
-        Side(f"the test sites of {title}", "all new people", away, there, away, unknown, seed),
+        Side(f"the test sites of {title}", "all new people", away, attributes, away, unknown, seed),
         _updated(away, seed, None),
         run.test,
         (run.data,),
@@ -187,23 +186,24 @@ def _unknown(data: DataRecord, part: str) -> float | None:
     return None if share is None else float(share)
 
 
-def _fresh(other: Examples) -> _Fresh:
+def _fresh(new_data: Examples) -> _Fresh:
     """Return a baseline model for the new people alone: title, and prediction after a fit."""
-    kind = other.data_set.holds
+    kind = new_data.data_set.holds
     model = REFERENCE_MODELS[FRESH[kind]]
     reads = model.reads_of(kind)
     assert reads is not None  # noqa: S101 - it is chosen by the kind of data
     # Columns are scaled by all of the new people; no label is used.
-    seen = replace(other, part=np.full(len(other.labels), PARTS.index("train")))
-    table, labels, classes = seen.inputs(reads).features, other.labels, len(other.classes)
+    part = np.full(len(new_data.labels), PARTS.index("train"))
+    table = replace(new_data, part=part).inputs(reads).features
+    labels, classes = new_data.labels, len(new_data.classes)
 
-    def fit(rows: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         tuning = rows[::_FOR_TUNING]
         train = np.setdiff1d(rows, tuning)
         if len(np.unique(labels[train])) < classes:
             return None
         arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
-        return model.predict(arrays, table[of]).astype(np.float32)
+        return model.predict(arrays, table[test_rows]).astype(np.float32)
 
     return model.title, fit
 
@@ -217,16 +217,17 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
     fits: dict[str, Callable[[Predictions], Line | Temperature]] = {
-        INTERCEPT: lambda some: fit_line(some, slope=False),
+        INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
         LINE: fit_line,
     }
-    if len(predictions.classes) != _TWO:
+    if len(predictions.classes) != _BINARY:
         fits = {TEMPERATURE: fit_temperature}
     rest = predictions.where(judge)
 
     def updates(fit: Callable[[Predictions], Line | Temperature]) -> Way:
         return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
 
+    # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
     ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
     ways |= {name: updates(fit) for name, fit in fits.items()}
     lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
@@ -235,18 +236,18 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
         title, fit_alone = fresh
 
         def alone(rows: NDArray[np.int64]) -> Predictions | None:
-            said = fit_alone(rows, judge)
-            return None if said is None else replace(rest, probabilities=said)
+            probabilities = fit_alone(rows, judge)
+            return None if probabilities is None else replace(rest, probabilities=probabilities)
 
         ways[f"{title} fitted on the new people alone"] = alone
     return Updated(
         len(np.unique(whose[learn])),
         judged,
-        {name: each for name, each in lines.items() if isinstance(each, Line)},
+        {name: line for name, line in lines.items() if isinstance(line, Line)},
         learning_curve(whose, learn, ways, rng),
     )
 
 
 def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    chosen = predictions.where(rows)
-    return replace(chosen, split=np.full(chosen.n_examples, "tuning"))
+    learned = predictions.where(rows)
+    return replace(learned, split=np.full(learned.n_examples, "tuning"))

@@ -20,6 +20,7 @@ from uuid import uuid4
 import optuna
 import torch
 from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -30,9 +31,8 @@ from sequela.analysis.space import Space, changed, defaults_of, described, drawn
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, without_passwords
 from sequela.models.registry import ModelEntry
-from sequela.runs.data import Examples
-from sequela.runs.fit import built, learn
-from sequela.runs.model import Inputs
+from sequela.runs.data import Examples, Inputs
+from sequela.runs.fit import learner_of
 from sequela.training.history import History, kept_epoch
 
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
@@ -54,7 +54,7 @@ class Search:
     settings: RunSettings
     entry: ModelEntry
     data: Examples
-    given: Inputs
+    inputs: Inputs
     space: Space
     storage: Path
     name: str
@@ -90,17 +90,17 @@ class Search:
                 if _begun(study) < trials:
                     self._begin_with_defaults(study)
                     study.optimize(judged, n_trials=1, callbacks=[on_trial])
-                elif others := self._unfinished(study):  # one may still find something better
+                elif running := self._unfinished(study):  # one may still find something better
                     if not waited:
-                        on_wait(others)
+                        on_wait(running)
                     waited = True
                     time.sleep(_LOOK)
                 elif _begun(study) >= trials:  # no trial of a dead worker failed in between
                     return self._found(study)
 
-    def best(self, found: Mapping[str, Any]) -> RunSettings:
+    def best(self, result: Mapping[str, Any]) -> RunSettings:
         """Return the best settings of a search."""
-        return changed(self.settings, found["trials"][found["best"]]["values"])
+        return changed(self.settings, result["trials"][result["best"]]["values"])
 
     def _study(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
         study = optuna.create_study(
@@ -113,11 +113,11 @@ class Search:
             ),
         )
         question = json.dumps(self.question, sort_keys=True)
-        known = study.user_attrs.get("question")
-        if known is None:
+        stored = study.user_attrs.get("question")
+        if stored is None:
             study.set_user_attr("question", question)
-        elif known != question:
-            differs = _first_difference(json.loads(known), self.question)
+        elif stored != question:
+            differs = _first_difference(json.loads(stored), self.question)
             raise SettingError(
                 f"the storage has a search '{self.name}' that differs in {differs}: continue it "
                 "with its original options, or choose another --name"
@@ -144,13 +144,13 @@ class Search:
                 raise optuna.TrialPruned
 
         try:
-            model = built(settings, self.entry, self.given)
-            history = learn(settings, self.data, self.given, model, how, on_epoch=report)
+            learner = learner_of(settings, self.entry, self.data, self.inputs)
+            history = learner.learn(learner.built(), how, on_epoch=report)
         except SequelaError as error:
             trial.set_user_attr(_WHY, " ".join(str(error).split()))
             return math.nan
-        kept = kept_epoch(history, how.keep)
-        loss = next(r.loss for r in history if r.part == "tuning" and r.epoch == kept)
+        best = kept_epoch(history, how.keep)
+        loss = next(r.loss for r in history if r.part == "tuning" and r.epoch == best)
         if not math.isfinite(loss):
             trial.set_user_attr(_WHY, "its loss is not a finite number")
         return loss if math.isfinite(loss) else math.nan
@@ -167,21 +167,21 @@ class Search:
         states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
         trials = [
             {
-                "number": each.number,
-                "state": states.get(each.state, "failed"),
-                "loss": each.value if each.state is TrialState.COMPLETE else None,
-                "values": each.params,
-                "epochs": each.user_attrs.get(_EPOCHS, 0),
-                "seconds": each.duration.total_seconds() if each.duration else None,
-                "why": each.user_attrs.get(_WHY, ""),
+                "number": trial.number,
+                "state": states.get(trial.state, "failed"),
+                "loss": trial.value if trial.state is TrialState.COMPLETE else None,
+                "values": trial.params,
+                "epochs": trial.user_attrs.get(_EPOCHS, 0),
+                "seconds": trial.duration.total_seconds() if trial.duration else None,
+                "why": trial.user_attrs.get(_WHY, ""),
             }
-            for each in study.get_trials(deepcopy=False, states=_DONE)
-            if not _interrupted(each)
+            for trial in study.get_trials(deepcopy=False, states=_DONE)
+            if not _interrupted(trial)
         ]
-        for each in trials:
-            if each["loss"] is not None:
-                self._require_within(each["number"], each["values"])
-        losses = {i: each["loss"] for i, each in enumerate(trials) if each["loss"] is not None}
+        for trial in trials:
+            if trial["loss"] is not None:
+                self._require_within(trial["number"], trial["values"])
+        losses = {i: trial["loss"] for i, trial in enumerate(trials) if trial["loss"] is not None}
         if not losses:
             raise RunError(
                 f"no trial of the search '{self.name}' has a loss: the last one failed "
@@ -222,19 +222,25 @@ class _ByNumber(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:
         return self._own(study, trial).infer_relative_search_space(study, trial)
 
-    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> Any:
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Any:
         return self._own(study, trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
-        own = self._own(study, trial, of=len(param_name) + sum(map(ord, param_name)))
-        return own.sample_independent(study, trial, param_name, param_distribution)
+        sampler = self._own(study, trial, offset=len(param_name) + sum(map(ord, param_name)))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
-    def _own(self, study: optuna.Study, trial: FrozenTrial, of: int = 0) -> TPESampler:
+    def _own(self, study: optuna.Study, trial: FrozenTrial, offset: int = 0) -> TPESampler:
         earlier = study.get_trials(deepcopy=False)[: trial.number]
         number = sum(not _interrupted(before) for before in earlier)
-        return TPESampler(seed=(self._seed * 1_000_003 + number * 10_007 + of) % 2**32)
+        return TPESampler(seed=(self._seed * 1_000_003 + number * 10_007 + offset) % 2**32)
 
 
 def file_of(storage: str | None, out: Path) -> Path:
@@ -328,7 +334,7 @@ def _quiet() -> Iterator[None]:
 def _begun(study: optuna.Study) -> int:
     """Count finished and running trials, without interrupted ones."""
     trials = study.get_trials(deepcopy=False, states=(*_DONE, TrialState.RUNNING))
-    return sum(not _interrupted(each) for each in trials)
+    return sum(not _interrupted(trial) for trial in trials)
 
 
 def _interrupted(trial: FrozenTrial) -> bool:
@@ -336,15 +342,15 @@ def _interrupted(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.FAIL and _WHY not in trial.user_attrs
 
 
-def _first_difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+def _first_difference(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
     """Describe the first difference of two searches in words."""
-    if known["data"] != asked["data"]:
+    if stored["data"] != requested["data"]:
         return "the data found"
-    ours, theirs = known["space"], asked["space"]
+    ours, theirs = stored["space"], requested["space"]
     if ours != theirs:
         names = [n for n in {**ours, **theirs} if ours.get(n) != theirs.get(n)]
         return f"the searched settings ({names[0]})"
-    before, now = known["settings"], asked["settings"]
+    before, now = stored["settings"], requested["settings"]
     names = [n for n in {**before, **now} if before.get(n) != now.get(n)]
     return f"the settings ({', '.join(names)})"
 
@@ -354,5 +360,5 @@ def _mattered(study: optuna.Study, names: list[str]) -> dict[str, float]:
     if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < _FEWEST:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
-    return {name: float(share) for name, share in found.items()}
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+    return {name: float(share) for name, share in shares.items()}

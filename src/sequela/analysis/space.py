@@ -29,27 +29,27 @@ _FORM = "expected NAME=LOW..HIGH or NAME=A,B,C, for example learning_rate=1e-4..
 
 def defaults_of(entry: ModelEntry, settings: RunSettings) -> dict[str, object]:
     """Return the value, without a search, of each setting that can be searched."""
-    own = entry.config_class
+    config = entry.config_class
     sizes = sizes_of(entry.reads)
-    network = {f.name: f.default for f in fields(own) if f.name not in sizes} if own else {}
+    network = {f.name: f.default for f in fields(config) if f.name not in sizes} if config else {}
     return {**settings.training.model_dump(), **network, **settings.model_settings}
 
 
-def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()) -> Space:
+def space_of(entry: ModelEntry, settings: RunSettings, requested: Sequence[str] = ()) -> Space:
     """Return the ranges of a search by the name of the setting; the run is within usual ranges.
 
     The settings to search are written ``NAME=LOW..HIGH`` or ``NAME=A,B,C`` (default: learning rate,
     batch size, weight decay, schedule, and the sizes and dropout of the network).
     """
     defaults = defaults_of(entry, settings)
-    if not asked:
+    if not requested:
         return _usual(defaults)
     space: dict[str, BaseDistribution] = {}
-    for each in asked:
-        name, found = _parsed(each, defaults)
+    for text in requested:
+        name, distribution = _parsed(text, defaults)
         if name in space:
             raise SettingError(f"--search names {name} twice: name it once")
-        space[name] = found
+        space[name] = distribution
     return space
 
 
@@ -73,103 +73,105 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
     return space
 
 
-def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
-    name, equals, values = said.partition("=")
+def _parsed(text: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
+    name, equals, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:
-        raise SettingError(f"--search {said} cannot be used: {_FORM}")
+        raise SettingError(f"--search {text} cannot be used: {_FORM}")
     if name not in defaults:
         raise unknown_name("setting", name, defaults)
     kind = type(defaults[name])
     if issubclass(kind, (tuple, list, dict)):
-        raise SettingError(f"--search {said} cannot be used: {name} is a list, which has no range")
+        raise SettingError(f"--search {text} cannot be used: {name} is a list, which has no range")
     ends = values.split("..")
-    found = _range(said, ends, kind) if len(ends) > 1 else _choices(said, values, kind)
+    distribution = _range(text, ends, kind) if len(ends) > 1 else _choices(text, values, kind)
     if name in TrainingSettings.model_fields:
-        for value in _extremes(found):  # raises an error before the search
+        for value in _extremes(distribution):  # raises an error before the search
             TrainingSettings.of(**{name: value})
-    return name, found
+    return name, distribution
 
 
-def _range(said: str, ends: Sequence[str], kind: type) -> BaseDistribution:
+def _range(text: str, ends: Sequence[str], kind: type) -> BaseDistribution:
     try:
         low, high = (float(end) for end in ends)
     except ValueError as error:
-        raise SettingError(f"--search {said} cannot be used: {_FORM}") from error
+        raise SettingError(f"--search {text} cannot be used: {_FORM}") from error
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise SettingError(
-            f"--search {said} cannot be used: expected a low number, two dots, a higher number"
+            f"--search {text} cannot be used: expected a low number, two dots, a higher number"
         )
     log = low > 0 and high / low >= _WIDE
     if kind in (str, bool):
-        raise SettingError(f"--search {said} cannot be used: expected values such as NAME=A,B")
+        raise SettingError(f"--search {text} cannot be used: expected values such as NAME=A,B")
     if kind is not int:
         return FloatDistribution(low, high, log=log)
     if low != int(low) or high != int(high):
-        raise SettingError(f"--search {said} cannot be used: expected whole numbers")
+        raise SettingError(f"--search {text} cannot be used: expected whole numbers")
     return IntDistribution(int(low), int(high), log=log)
 
 
-def _choices(said: str, values: str, kind: type) -> BaseDistribution:
-    words = [each.strip() for each in values.split(",") if each.strip()]
+def _choices(text: str, values: str, kind: type) -> BaseDistribution:
+    words = [word.strip() for word in values.split(",") if word.strip()]
     if kind is str:
         choices: list[Any] = list(words)
     else:
         try:
-            choices = [json.loads(each) for each in words]
+            choices = [json.loads(word) for word in words]
         except ValueError as error:
-            raise SettingError(f"--search {said} cannot be used: {_FORM}") from error
+            raise SettingError(f"--search {text} cannot be used: {_FORM}") from error
     kinds: Sequence[type] = [kind] if kind in (int, str, bool) else [int, float]
-    if len(set(choices)) < 2 or any(type(each) not in kinds for each in choices):  # noqa: PLR2004
+    if len(set(choices)) < 2 or any(type(word) not in kinds for word in choices):  # noqa: PLR2004
         raise SettingError(
-            f"--search {said} cannot be used: expected two values or more of the kind "
+            f"--search {text} cannot be used: expected two values or more of the kind "
             f"{'number' if kind in (int, float, type(None)) else kind.__name__}"
         )
     return CategoricalDistribution(choices)
 
 
-def _extremes(found: BaseDistribution) -> Sequence[Any]:
-    if isinstance(found, (IntDistribution, FloatDistribution)):
-        return (found.low, found.high)
-    return found.choices if isinstance(found, CategoricalDistribution) else ()
+def _extremes(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, (IntDistribution, FloatDistribution)):
+        return (distribution.low, distribution.high)
+    return distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
 
 
 def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, object]:
     """Return the defaults that are within their range, for the first trial."""
-    found = {}
-    for name, each in space.items():
+    values = {}
+    for name, distribution in space.items():
         value = defaults[name]
-        if isinstance(each, (IntDistribution, FloatDistribution)):
-            inside = value is not None and each.low <= value <= each.high
+        if isinstance(distribution, (IntDistribution, FloatDistribution)):
+            inside = value is not None and distribution.low <= value <= distribution.high
         else:
-            inside = value in _extremes(each)
+            inside = value in _extremes(distribution)
         if inside:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def drawn(trial: Trial, space: Space) -> dict[str, object]:
     """Draw a value of each setting."""
     values: dict[str, object] = {}
-    for name, each in space.items():
-        if isinstance(each, IntDistribution):
-            values[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
-        elif isinstance(each, FloatDistribution):
-            values[name] = trial.suggest_float(name, each.low, each.high, log=each.log)
-        elif isinstance(each, CategoricalDistribution):
-            values[name] = trial.suggest_categorical(name, each.choices)
+    for name, distribution in space.items():
+        if isinstance(distribution, IntDistribution):
+            low, high = distribution.low, distribution.high
+            values[name] = trial.suggest_int(name, low, high, log=distribution.log)
+        elif isinstance(distribution, FloatDistribution):
+            least, most = distribution.low, distribution.high
+            values[name] = trial.suggest_float(name, least, most, log=distribution.log)
+        elif isinstance(distribution, CategoricalDistribution):
+            values[name] = trial.suggest_categorical(name, distribution.choices)
     return values
 
 
 def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
     """Return the settings of a run with other values."""
     of_training = {n: v for n, v in values.items() if n in TrainingSettings.model_fields}
-    own = {n: v for n, v in values.items() if n not in of_training}
+    of_network = {n: v for n, v in values.items() if n not in of_training}
     training = TrainingSettings.of(**{**settings.training.model_dump(), **of_training})
-    model_settings = {**settings.model_settings, **own}
+    model_settings = {**settings.model_settings, **of_network}
     return settings.model_copy(update={"training": training, "model_settings": model_settings})
 
 
 def described(space: Space) -> dict[str, object]:
     """Return the ranges as JSON."""
-    return {name: json.loads(distribution_to_json(each)) for name, each in space.items()}
+    return {name: json.loads(distribution_to_json(values)) for name, values in space.items()}

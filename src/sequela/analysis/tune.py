@@ -27,7 +27,7 @@ def tune(
     out: Path,
     *,
     trials: int,
-    asked: Sequence[str] = (),
+    searched: Sequence[str] = (),
     storage: str | None = None,
     name: str | None = None,
     root: Path | None = None,
@@ -40,7 +40,7 @@ def tune(
     Several processes may call this with the same arguments: they share the trials, and one of them
     trains the run, whose ``search.json`` has the results. An interrupted search is continued.
 
-    ``trials`` is the total of all processes, and ``asked`` the settings to search: see
+    ``trials`` is the total of all processes, and ``searched`` the settings to search: see
     :func:`sequela.analysis.space.space_of`. For ``storage`` see
     :func:`sequela.analysis.search.file_of`; ``name`` is the name of the search in it (default:
     model and data set). ``on_wait`` is called once while other processes run the last trials.
@@ -53,36 +53,38 @@ def tune(
             f"{settings.model} is a baseline model, which chooses its settings on the validation "
             f"set itself: run sequela train {settings.model} --data {settings.data}"
         )
-    space = space_of(entry, settings, asked)
+    space = space_of(entry, settings, searched)
     where = file_of(storage, out)
     folder = RunFolder(out)
     if _finished(folder, settings, trials):
         return folder
     with work_beside(out) as work:
         data = load(settings, root, work)
-        given = data.inputs(reads)
+        inputs = data.inputs(reads)
         with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
-            fit.built(settings, entry, given)
-        named = name or f"{settings.model} on {settings.data}"
-        search = Search(settings, entry, data, given, space, where, named)
-        found = search.run(trials, on_trial, on_wait)
+            fit.learner_of(settings, entry, data, inputs).built()
+        title = name or f"{settings.model} on {settings.data}"
+        search = Search(settings, entry, data, inputs, space, where, title)
+        result = search.run(trials, on_trial, on_wait)
         # One process of this machine trains the run.
         lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
-        best, again = search.best(found), partial(fit.train, root=root, work=work, resume=True)
+        best, again = search.best(result), partial(fit.train, root=root, work=work, resume=True)
         with FileLock(Path(gettempdir()) / lock):
-            return again(best, out, on_epoch=on_epoch, beside={FILE: found})
+            return again(best, out, on_epoch=on_epoch, files={FILE: result})
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
     if folder.complete and (folder.path / FILE).exists():
         folder.require_complete()
-        made = len(folder.json(FILE)["trials"])
-        found = folder.settings
-        if made >= trials and (found.model, found.data) == (settings.model, settings.data):
+        trials_made = len(folder.json(FILE)["trials"])
+        trained = folder.settings
+        same = (trained.model, trained.data) == (settings.model, settings.data)
+        if same and trials_made >= trials:
             return True
         raise RunError(
-            f"{folder.path}: has the run of a search of {made} trials for {found.model} on "
-            f"{found.data}: choose another --out, and the same --storage to continue its trials"
+            f"{folder.path}: has the run of a search of {trials_made} trials for {trained.model} "
+            f"on {trained.data}: choose another --out, and the same --storage to continue its "
+            "trials"
         )
     if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
         raise RunError(f"{folder.path}: is not empty; choose another --out")

@@ -27,8 +27,9 @@ from sequela.figures.matrices import confusion_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TWO = 2
-_HALF = 0.5
+_BINARY = 2
+_DARK = 0.5
+"""Share of a cell above which its text is white."""
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
 )
@@ -89,10 +90,10 @@ class Evaluation:
         """Draw the observed share of each event against its predicted probability."""
         ax = axes(ax, "predicted probability", "observed share")
         for event, predictions in self._events():
-            found = reliability(predictions, np.random.default_rng(0), how=self.how)
-            shares = [share.value for share in found.happened]
-            (line,) = ax.plot(found.chance, shares, marker="o", label=event)
-            for chance, share in zip(found.chance, found.happened, strict=True):
+            curve = reliability(predictions, np.random.default_rng(0), how=self.how)
+            shares = [share.value for share in curve.happened]
+            (line,) = ax.plot(curve.chance, shares, marker="o", label=event)
+            for chance, share in zip(curve.chance, curve.happened, strict=True):
                 if bounds := share.interval:
                     ax.vlines(chance, bounds.low, bounds.high, color=line.get_color(), alpha=0.5)
         ax.legend()
@@ -105,7 +106,7 @@ class Evaluation:
         shares = np.reshape([row["share"] for row in self.confusion.rows], (len(classes), -1))
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (true, predicted), share in np.ndenumerate(shares):
-            colour = "white" if share > _HALF else "black"
+            colour = "white" if share > _DARK else "black"
             ax.text(predicted, true, f"{share:.0%}", ha="center", va="center", color=colour)
         ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
         ax.set_yticks(range(len(classes)), classes)
@@ -114,12 +115,12 @@ class Evaluation:
     def _events(self) -> Iterator[tuple[str, Predictions]]:
         """Yield the second of two classes, or each class that examples have against the others."""
         classes, labels = self.predictions.classes, set(self.predictions.label.tolist())
-        if len(labels) < _TWO:
+        if len(labels) < _BINARY:
             raise DataError("all examples are of one class: a curve needs examples of two or more")
         for index, name in enumerate(classes):
-            if len(classes) == _TWO and index:
+            if len(classes) == _BINARY and index:
                 yield name, self.predictions
-            elif len(classes) > _TWO and index in labels:
+            elif len(classes) > _BINARY and index in labels:
                 yield name, self.predictions.against_rest(name)
 
     @property
@@ -194,13 +195,7 @@ def evaluate(
         >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
         0.75
     """
-    if np.asarray(y).dtype.names:
-        raise DataError("y has times to an event: give it to sequela.evaluate_survival")
-    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
-        raise SettingError(
-            f"model is of the type {type(model).__name__}: expected a fitted classifier with "
-            "predict_proba and classes_, as scikit-learn's have"
-        )
+    _require_classifier(model, y)
     if groups is None and recordings is not True:
         warn_without_groups("several draws of the bootstrap: intervals are too narrow")
     if hasattr(model, "warn_if_seen"):  # ours
@@ -208,26 +203,47 @@ def evaluate(
     classes = np.asarray(model.classes_)
     labels, probabilities = _index(classes, np.asarray(y)), np.asarray(model.predict_proba(X))
     if event is not None:
-        if len(classes) != _TWO or event not in classes:
-            known = classes.tolist()
-            raise SettingError(f"event = {event!r}: expected one of two classes, not of {known}")
+        if len(classes) != _BINARY or event not in classes:
+            names = classes.tolist()
+            raise SettingError(f"event = {event!r}: expected one of two classes, not of {names}")
         if event == classes[0]:
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
+    of_recordings = bool(np.ndim(recordings) or recordings)
+    predictions = _predictions(classes, labels, probabilities, groups)
+    if np.ndim(recordings):
+        predictions = replace(predictions, recording_id=np.asarray(recordings).astype(np.str_))
+    numbers = summarise(predictions, seed=seed, recordings=of_recordings)
+    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=of_recordings))
+
+
+def _require_classifier(model: object, y: ArrayLike) -> None:
+    """Raise an error for times to an event, and for a model without probabilities of classes."""
+    if np.asarray(y).dtype.names:
+        raise DataError("y has times to an event: give it to sequela.evaluate_survival")
+    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        raise SettingError(
+            f"model is of the type {type(model).__name__}: expected a fitted classifier with "
+            "predict_proba and classes_, as scikit-learn's have"
+        )
+
+
+def _predictions(
+    classes: NDArray[Any],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[Any],
+    groups: ArrayLike | None,
+) -> Predictions:
+    """Return the predictions of a test set of rows; without groups each is a group."""
     example = np.char.mod("%d", np.arange(len(labels)))
-    group = example if groups is None else group_ids(groups).astype(np.str_)
-    whole = bool(np.ndim(recordings) or recordings)
-    predictions = Predictions(
+    return Predictions(
         example_id=example,
-        group_id=group,
+        group_id=example if groups is None else group_ids(groups).astype(np.str_),
         subject_id=np.full(len(labels), ""),
         split=np.full(len(labels), "held_out"),
         label=labels,
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
-        recording_id=np.asarray(recordings).astype(np.str_) if np.ndim(recordings) else None,
     )
-    numbers = summarise(predictions, seed=seed, recordings=whole)
-    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=whole))
 
 
 @dataclass(frozen=True)
@@ -255,20 +271,20 @@ def evaluate_predictions(
     test set is evaluated. Returns also what the columns were taken for.
     """
     names = {"label": label, "probability": score, "group": group}
-    chosen = {role: [name] for role, name in names.items() if name}
-    data, words = read([path], chosen, {}, form=form)
-    if data.label is None or data.score is None or len(data.classes) != _TWO:
+    columns = {role: [name] for role, name in names.items() if name}
+    data, words = read([path], columns, {}, form=form)
+    if data.label is None or data.score is None or len(data.classes) != _BINARY:
         raise DataError(
             f"{path}: {words[0].taken_for}; expected a label of two classes and the probability of "
             "the second: name them with --label and --score"
         )
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]
-    model = _Given(np.arange(_TWO), np.column_stack([1 - data.score, data.score]))
+    model = _Given(np.arange(_BINARY), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None
     evaluation = evaluate(model, rows, data.label[rows], groups=groups)
-    named = replace(evaluation.predictions, classes=data.classes)
-    return replace(evaluation, predictions=named), words[0].taken_for
+    predictions = replace(evaluation.predictions, classes=data.classes)
+    return replace(evaluation, predictions=predictions), words[0].taken_for
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
-from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 from textwrap import fill
@@ -45,10 +44,9 @@ from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
+from sequela.runs.learner import Batches, Learner
 from sequela.sequences.intervals import Intervals
-from sequela.training.fit import fit
-from sequela.training.history import EpochRecord, History, kept_epoch
-from sequela.training.totals import correct
+from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
 _PREDICTION_BATCH = 1024
@@ -113,21 +111,20 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     content_: Content = field(init=False)
     intervals_: Intervals | None = field(init=False)
 
-    def __init_subclass__(cls, **more: Any) -> None:
+    def __init_subclass__(cls, **more: object) -> None:
         """Describe the shared parameters and the settings, at the end of ``Args``."""
         super().__init_subclass__(**more)
         summary, attributes, rest = cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")
-        own = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
-        sentences = {
-            name: found.description
-            for kind in cls.settings
-            for name, found in kind.model_fields.items()
-            if name in own and f"\n    {name}: " not in summary
-        }
+        parameters = set[str]().union(*(vars(b).get("__annotations__", ()) for b in cls.__mro__))
+        sentences: dict[str, str | None] = {}
+        for kind in cls.settings:
+            for name, setting in kind.model_fields.items():
+                if name in parameters and f"\n    {name}: " not in summary:
+                    sentences[name] = setting.description
         if attributes:  # other packages write their own docstrings
             lines = [
-                fill(f"{name}: {said}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
-                for name, said in sentences.items()
+                fill(f"{name}: {sentence}", 100, initial_indent="    ", subsequent_indent=" " * 8)
+                for name, sentence in sentences.items()
             ]
             shared = cleandoc(NetworkClassifier.__doc__ or "").partition("Args:\n")[2]
             cls.__doc__ = "\n".join([summary, shared, *lines]) + attributes + rest
@@ -158,19 +155,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             warn_without_groups(f"{places}: scores are too high")
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
-        self.intervals_, targets = None, None
-        if getattr(getattr(y, "dtype", None), "names", None):
-            check_consistent_length(y, range(len(examples)))
-            if self.class_weight is not None:
-                raise SettingError("class_weight would bias times to an event: leave it out")
-            self.intervals_, time, event = intervals_of(y, self.horizons)
-            self.classes_ = np.arange(self.intervals_.n_classes)
-            labels = self.intervals_.label(time, event)
-            targets = self.intervals_.possible(time, event)
-        else:
-            if self.horizons is not None:
-                raise SettingError("horizons need y as a structured array: leave them out")
-            self.classes_, labels = self._labels(y, len(examples))
+        labels, shares = self._outcomes(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -182,29 +167,22 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.state_ = {}
         self._learn(examples, train, group)
 
-        given: NDArray[Any] = labels if targets is None else targets
-        loader = partial(self._loader, examples, given, weight=weight)
-
-        def fitted(
-            rows: NDArray[np.int64], aside: NDArray[np.int64] | None, how: TrainingSettings
-        ) -> tuple[nn.Module, History]:
-            with _seeded(seed), _on(self.device):
-                model = self._built()
-                order = torch.Generator().manual_seed(seed)
-                return model, fit(
-                    model,
-                    loader(rows, batch_size=how.batch_size, generator=order),
-                    None if aside is None else loader(aside, batch_size=_PREDICTION_BATCH),
-                    how,
-                    metrics={"accuracy": correct} if targets is None else {},
-                    class_weight=self._class_weight(labels[train]),
-                    on_epoch=_print_epoch if self.verbose else lambda _: None,
-                )
-
-        model, self.history_ = fitted(train, tuning, settings)
+        rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}
+        learner = Learner(
+            build=self._built,
+            batches=self._batches_of(examples, labels if shares is None else shares, rows, weight),
+            seed=seed,
+            at_once=_PREDICTION_BATCH,
+            timed=shares is not None,
+            class_weight=self._class_weight(labels[train]),
+        )
+        on_epoch = _print_epoch if self.verbose else lambda _: None
+        with _seeded(seed), _on(self.device):
+            model = learner.built()
+            self.history_ = learner.learn(model, settings, on_epoch=on_epoch)
         if settings.refit and self.tuning_fraction is not None:
-            how = settings.model_copy(update={"epochs": kept_epoch(self.history_, settings.keep)})
-            model, _ = fitted(np.union1d(train, tuning), None, how)
+            with _seeded(seed), _on(self.device):
+                model, _ = learner.refit(settings, self.history_, on_epoch=on_epoch)
         self.module_ = model.cpu()
         self.content_ = self._content(examples)
         return self
@@ -217,13 +195,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """
         check_is_fitted(self)
         examples = self._examples(X, reset=False)
+        # In float32, sums over a batch depend on its size.
         network = copy.deepcopy(self.module_).double().eval()
-        found = torch.empty(len(examples), len(self.classes_), dtype=torch.float64)
+        probabilities = torch.empty(len(examples), len(self.classes_), dtype=torch.float64)
         with torch.inference_mode(), _one_thread():
             for inputs, rows in self._batches(examples, _PREDICTION_BATCH):
                 logits = network(*(t.double() if t.is_floating_point() else t for t in inputs))
-                found[rows] = logits.softmax(1)
-        return found.numpy()
+                probabilities[rows] = logits.softmax(1)
+        return probabilities.numpy()
 
     def predict_cumulative_incidence(
         self, X: Any, times: Sequence[float] | None = None
@@ -236,7 +215,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         Raises:
             SettingError: If the classifier was fitted on classes.
         """
-        found = self.predict_proba(X)
+        probabilities = self.predict_proba(X)
         if self.intervals_ is None:
             raise SettingError(
                 f"this {type(self).__name__} was fitted on classes: fit it on times to an event, a "
@@ -244,7 +223,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             )
         at = np.asarray(self.intervals_.horizons if times is None else times, np.float64)
         causes = range(1, self.intervals_.causes + 1)
-        risks = np.stack([self.intervals_.risk_at(found, at, cause) for cause in causes], 1)
+        risks = np.stack([self.intervals_.risk_at(probabilities, at, cause) for cause in causes], 1)
         return np.concatenate([1 - risks.sum(axis=1, keepdims=True), risks], axis=1)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -259,10 +238,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         examples with too little information (short segments, few codes) are not.
         """
         check_is_fitted(self)
-        asked = self._content(self._examples(X, reset=False))
-        found = np.zeros(len(asked.units), np.bool_)
-        found[matches(self.content_, asked).query] = True
-        return found
+        content = self._content(self._examples(X, reset=False))
+        is_seen = np.zeros(len(content.units), np.bool_)
+        is_seen[matches(self.content_, content).query] = True
+        return is_seen
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
@@ -292,10 +271,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         Warns:
             SeenExamplesWarning: If so.
         """
-        seen = self.seen(X)
-        if seen.mean() > _SEEN_BY_CHANCE:
+        is_seen = self.seen(X)
+        if is_seen.mean() > _SEEN_BY_CHANCE:
             warnings.warn(
-                f"{int(seen.sum())} of {len(seen)} examples were already used to fit "
+                f"{int(is_seen.sum())} of {len(is_seen)} examples were already used to fit "
                 f"{type(self).__name__}: the score is inflated; use examples of other subjects",
                 SeenExamplesWarning,
                 stacklevel=stacklevel,
@@ -345,9 +324,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             )
         parameters = header["parameters"]
         if (parameters["model"] is None) != (model is not None):
-            wanted = "its class as load(path, model=...)" if model is None else "no model"
+            hint = "its class as load(path, model=...)" if model is None else "no model"
             name = parameters["model"] or "a model that is not registered"
-            raise SettingError(f"{path}: was saved with {name}: give {wanted}")
+            raise SettingError(f"{path}: was saved with {name}: give {hint}")
         if parameters["class_weight"] not in (None, "balanced"):
             parameters["class_weight"] = dict(parameters["class_weight"])
         loaded = cls(**{**parameters, "model": model or parameters["model"]})
@@ -359,8 +338,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
         # Qualified names have no colon.
         loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
-        of = header.get("intervals")  # earlier versions have none
-        loaded.intervals_ = of and Intervals(tuple(of["horizons"]), of["causes"])
+        intervals = header.get("intervals")  # earlier versions have none
+        loaded.intervals_ = None
+        if intervals is not None:
+            loaded.intervals_ = Intervals(tuple(intervals["horizons"]), intervals["causes"])
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
@@ -405,9 +386,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters for JSON, which has only text keys, and no code."""
-        named = self._named()
+        model = self._named()
         parameters = self.get_params(deep=False)
-        parameters["model"] = named if isinstance(named, str) else None
+        parameters["model"] = model if isinstance(model, str) else None
         if isinstance(self.class_weight, Mapping):
             pairs = self.class_weight.items()
             parameters["class_weight"] = [[_plain(key), weight] for key, weight in pairs]
@@ -421,15 +402,52 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _training_settings(self) -> TrainingSettings:
         """Return the settings of the model's own training procedure with the given parameters."""
         entry = MODELS.get(str(self._named()))
-        own = entry.training if entry else TrainingSettings()
-        given = {k: v for k, v in self._settings(TrainingSettings).items() if v is not None}
-        given |= {"crops": False, "second_target": 0.0, "distil": 0.0}  # not of arrays
-        given["mixed_precision"] = self.device is None or "cuda" in self.device
-        return TrainingSettings.of(**{**own.model_dump(), **given})
+        usual = entry.training if entry else TrainingSettings()
+        changes = {k: v for k, v in self._settings(TrainingSettings).items() if v is not None}
+        changes |= {"crops": False, "second_target": 0.0, "distil": 0.0}  # not of arrays
+        changes["mixed_precision"] = self.device is None or "cuda" in self.device
+        return TrainingSettings.of(**{**usual.model_dump(), **changes})
 
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
-        given = self.get_params(deep=False)
-        return {name: _plain(given[name]) for name in kind.model_fields if name in given}
+        parameters = self.get_params(deep=False)
+        return {name: _plain(parameters[name]) for name in kind.model_fields if name in parameters}
+
+    def _batches_of(
+        self,
+        examples: Any,
+        targets: NDArray[Any],
+        rows: Mapping[str, NDArray[np.int64]],
+        weight: NDArray[np.float32] | None,
+    ) -> Batches:
+        """Return a function that makes the batches of a set, whose ``rows`` are known by name."""
+
+        def batches(
+            part: str, batch_size: int, generator: torch.Generator | None, _: object
+        ) -> DataLoader[Any]:
+            how: dict[str, Any] = {"batch_size": batch_size, "generator": generator}
+            return self._loader(examples, targets, rows[part], weight=weight, **how)
+
+        return batches
+
+    def _outcomes(
+        self, y: Any, n_examples: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """Learn the classes, or the intervals of times to an event.
+
+        Returns the class of each example, and for times its share of each class (example, class).
+        """
+        self.intervals_ = None
+        if not getattr(getattr(y, "dtype", None), "names", None):
+            if self.horizons is not None:
+                raise SettingError("horizons need y as a structured array: leave them out")
+            self.classes_, labels = self._labels(y, n_examples)
+            return labels, None
+        check_consistent_length(y, range(n_examples))
+        if self.class_weight is not None:
+            raise SettingError("class_weight would bias times to an event: leave it out")
+        self.intervals_, time, event = intervals_of(y, self.horizons)
+        self.classes_ = np.arange(self.intervals_.n_classes)
+        return self.intervals_.label(time, event), self.intervals_.possible(time, event)
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""
@@ -474,30 +492,30 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
         sizes = {name: shape[name] for name in sizes_of(self._reads())}
-        named = self._named()
-        if not isinstance(named, str):
-            return named(**sizes, **changes)
-        entry = lookup_network(named)
+        model = self._named()
+        if not isinstance(model, str):
+            return model(**sizes, **changes)
+        entry = lookup_network(model)
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
         """Return the inputs of the model, by default the first of ``gives``, after a check."""
-        named = self._named()
-        if isinstance(named, nn.Module):
+        model = self._named()
+        if isinstance(model, nn.Module):
             raise SettingError(
-                f"model is an instance of {type(named).__name__}: give the class, or a "
+                f"model is an instance of {type(model).__name__}: give the class, or a "
                 "function, so that each fit begins with a new network"
             )
-        if isinstance(named, str):
-            name, reads = named, lookup_network(named).reads
+        if isinstance(model, str):
+            name, reads = model, lookup_network(model).reads
         else:
-            name = getattr(named, "__name__", "model")
-            reads = tuple(getattr(named, "reads", self.gives[:1]))
+            name = getattr(model, "__name__", "model")
+            reads = tuple(getattr(model, "reads", self.gives[:1]))
         check_reads(name, reads)
         for read in reads:
-            head, named, _ = read.partition(":")
-            given = (f"{head}:NAME" if named else read) in self.gives
-            if not given or kind_of(read) != kind_of(self.gives[0]):
+            head, colon, _ = read.partition(":")
+            is_given = (f"{head}:NAME" if colon else read) in self.gives
+            if not is_given or kind_of(read) != kind_of(self.gives[0]):
                 raise SettingError(
                     f"{name} reads {read}, but {type(self).__name__} gives it "
                     f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"
@@ -506,7 +524,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
 
 def _print_epoch(history: History) -> None:
-    losses = {each.part: each.loss for each in history[-2:] if each.epoch == history[-1].epoch}
+    last = [record for record in history[-2:] if record.epoch == history[-1].epoch]
+    losses = {record.part: record.loss for record in last}
     validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
     print(f"epoch {history[-1].epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - asked for by ``verbose``
 
@@ -554,11 +573,11 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _as_json(name: str, value: Any) -> Any:
+def _as_json(name: str, value: object) -> Any:
     """Return a value as JSON stores it; raise a SettingError if it is neither numbers nor text."""
     try:
         return json.loads(json.dumps(value, default=lambda number: number.item()))

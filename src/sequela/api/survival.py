@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -23,11 +24,19 @@ from sequela.sequences.intervals import Intervals
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TWO = 2
+_KINDS = [*product("biu", "fiu")]
+"""The types of numpy of an event and of a time."""
+_BINARY = 2
+"""Ends of follow-up without a competing event: none, and the event."""
 _QUARTERS = (0.25, 0.5, 0.75)
-_REVERSED = 0.4  # concordance below which risks are probably probabilities of survival
-_ROUNDING = 1e-5  # fall of a predicted risk that rounding to 32 bits explains
-_OTHER_UNIT = 6  # ratio of median times; days in a week, the smallest factor of two units, are 7
+_REVERSED = 0.4
+"""Concordance below which risks are probably probabilities of survival."""
+_ROUNDING = 1e-5
+"""Fall of a predicted risk that rounding to 32 bits explains."""
+_OTHER_UNIT = 6
+"""Ratio of median times; days in a week, the smallest factor of two units, are 7."""
+_LARGER_SHARE = 2
+"""Ratio of two shares with the event that differ."""
 Floats = NDArray[np.float64]
 
 
@@ -53,13 +62,13 @@ class SurvivalEvaluation:
         """Return each number as a function of the groups' weights."""
         ours, last = self.outcomes, self.risk[:, -1]
         until = float(self.horizons[-1])
-        found = {
+        statistics = {
             "concordance (Harrell)": survival.concordance(ours, last),
             "concordance (Uno)": survival.concordance(ours, last, self.followed, until),
         }
         for index, at in enumerate(self.horizons.tolist()):
             risk, here = self.risk[:, index], self.horizons[[index]]
-            found |= {
+            statistics |= {
                 f"AUROC at {at:g}": survival.auroc_at(ours, risk, at, self.followed),
                 f"Brier score at {at:g}": survival.brier(ours, risk[:, None], here, self.followed),
                 f"events by {at:g}": survival.incidence(ours, here),
@@ -67,8 +76,8 @@ class SurvivalEvaluation:
             }
         if len(self.horizons) > 1:
             scores = survival.brier(ours, self.risk, self.horizons, self.followed)
-            found["integrated Brier score"] = survival.integrated(scores, self.horizons)
-        return found
+            statistics["integrated Brier score"] = survival.integrated(scores, self.horizons)
+        return statistics
 
     def numbers(self) -> dict[str, Estimate]:
         """Compute each number with its 95 % interval; all are on the same resamples."""
@@ -81,11 +90,11 @@ class SurvivalEvaluation:
         rows = [
             {
                 "number": name,
-                "value": found.value,
-                "low": found.interval and found.interval.low,
-                "high": found.interval and found.interval.high,
+                "value": estimate.value,
+                "low": estimate.interval and estimate.interval.low,
+                "high": estimate.interval and estimate.interval.high,
             }
-            for name, found in self.numbers().items()
+            for name, estimate in self.numbers().items()
         ]
         numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
         return pa.Table.from_pylist(rows, pa.schema([("number", pa.string()), *numbers]))
@@ -94,7 +103,7 @@ class SurvivalEvaluation:
         """Return :meth:`frame` as a pandas frame."""
         return self.frame().to_pandas()
 
-    def difference(self, other: "SurvivalEvaluation", name: str) -> Difference:
+    def difference(self, reference: "SurvivalEvaluation", name: str) -> Difference:
         """Return a number of this model minus that of another, paired on the same examples.
 
         Raises:
@@ -102,17 +111,18 @@ class SurvivalEvaluation:
             SettingError: If no number has that name.
         """
         for field in ("time", "event", "group"):
-            if not np.array_equal(getattr(self.outcomes, field), getattr(other.outcomes, field)):
+            ours, theirs = getattr(self.outcomes, field), getattr(reference.outcomes, field)
+            if not np.array_equal(ours, theirs):
                 raise DataError(
                     f"the models were evaluated on examples with another {field}: evaluate both on "
                     "the same examples, in the same order"
                 )
-        ours, theirs = self.statistics(), other.statistics()
-        if name not in ours or name not in theirs:
-            known = ", ".join(each for each in ours if each in theirs)
-            raise SettingError(f"no number '{name}' of both models: expected one of {known}")
-        both = statistic.difference(ours[name], theirs[name])
-        return difference_of(name, both, np.random.default_rng(self.seed))
+        numbers, references = self.statistics(), reference.statistics()
+        if name not in numbers or name not in references:
+            names = ", ".join(number for number in numbers if number in references)
+            raise SettingError(f"no number '{name}' of both models: expected one of {names}")
+        difference = statistic.difference(numbers[name], references[name])
+        return difference_of(name, difference, np.random.default_rng(self.seed))
 
     def by_risk(self, parts: int = 3) -> NDArray[np.int64]:
         """Divide the examples into equal parts by their risk by the last horizon: (example,)."""
@@ -130,10 +140,10 @@ class SurvivalEvaluation:
         times = times[times <= self.horizons[-1]]
         for part in range(parts):
             among = at == part
-            found = survival.incidence(outcomes, times, among=among).estimate
-            left = [int(np.sum(outcomes.time[among] > each)) for each in self.horizons]
-            label = f"risk {part + 1} of {parts}; followed at the horizons: {left}"
-            ax.step(times, np.atleast_1d(found), where="post", label=label)
+            shares = survival.incidence(outcomes, times, among=among).estimate
+            followed = [int(np.sum(outcomes.time[among] > horizon)) for horizon in self.horizons]
+            label = f"risk {part + 1} of {parts}; followed at the horizons: {followed}"
+            ax.step(times, np.atleast_1d(shares), where="post", label=label)
         ax.legend()
         return ax
 
@@ -144,29 +154,27 @@ class SurvivalEvaluation:
         for part in range(parts):
             among = at == part
             observed = survival.incidence(self.outcomes, last, among=among)
-            (found,) = estimates(observed, np.random.default_rng(self.seed))
+            (estimate,) = estimates(observed, np.random.default_rng(self.seed))
             chance = float(self.risk[among, -1].mean())
-            (dot,) = ax.plot(chance, found.value, marker="o", color="C0")
-            if bounds := found.interval:
+            (dot,) = ax.plot(chance, estimate.value, marker="o", color="C0")
+            if bounds := estimate.interval:
                 ax.vlines(chance, bounds.low, bounds.high, color=dot.get_color(), alpha=0.5)
         return ax
 
     def _facts(self) -> dict[str, str]:
-        found = self.numbers()
-        facts = {
-            name: number(each.value)
-            + (f" {within(each.interval.low, each.interval.high)}" if each.interval else "")
-            for name, each in found.items()
-        }
-        if how := next((each.interval for each in found.values() if each.interval), None):
+        numbers = self.numbers()
+        facts = {name: _in_words(estimate) for name, estimate in numbers.items()}
+        intervals = [estimate.interval for estimate in numbers.values() if estimate.interval]
+        if intervals:
+            how = intervals[0]
             resampled = f"{DEFAULT.resamples:,} resamples of {how.n_groups:,} groups"
             facts["in brackets"] = f"{how.level:.0%} interval: {how.method}, {resampled}"
         return facts
 
     @property
     def _title(self) -> str:
-        ended = np.bincount(self.outcomes.event, minlength=_TWO)
-        competing = f", {ended[2:].sum():,} competing events" if len(ended) > _TWO else ""
+        ended = np.bincount(self.outcomes.event, minlength=_BINARY)
+        competing = f", {ended[2:].sum():,} competing events" if len(ended) > _BINARY else ""
         return (
             f"{len(self.outcomes.time):,} examples in {self.outcomes.n_groups:,} groups: "
             f"{ended[1]:,} events{competing}, {ended[0]:,} without an event by the end of follow-up"
@@ -177,6 +185,13 @@ class SurvivalEvaluation:
 
     def _repr_html_(self) -> str:
         return as_html(self._title, self._facts())
+
+
+def _in_words(estimate: Estimate) -> str:
+    """Return a value with its interval, if it has one."""
+    interval = estimate.interval
+    value = number(estimate.value)
+    return value if interval is None else f"{value} {within(interval.low, interval.high)}"
 
 
 def evaluate_survival(
@@ -226,10 +241,21 @@ def evaluate_survival(
     outcomes = times_to_event(y, groups)
     at = _horizons(outcomes, horizons)
     risk = _risk(model, X, at)
-    if risk.shape != (len(outcomes.time), len(at)):
+    _check_risk(risk, len(outcomes.time), len(at))
+    concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
+    if isinstance(model, np.ndarray) and concordance < _REVERSED:
+        hint = "if these are probabilities of survival, pass 1 minus them"
+        warn(f"the concordance is {concordance:.2f}, below 0.5: {hint}", stacklevel=2)
+    followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
+    return SurvivalEvaluation(outcomes, followed, risk, at, seed)
+
+
+def _check_risk(risk: Floats, examples: int, horizons: int) -> None:
+    """Raise a DataError unless risks (example, horizon) are shares that only rise."""
+    if risk.shape != (examples, horizons):
         raise DataError(
             f"the predicted risks have the shape {risk.shape}: expected "
-            f"({len(outcomes.time)} examples, {len(at)} horizons)"
+            f"({examples} examples, {horizons} horizons)"
         )
     if not ((risk >= 0) & (risk <= 1)).all():
         raise DataError("predicted risks are below 0, above 1 or not a number: expected shares")
@@ -239,20 +265,14 @@ def evaluate_survival(
             "the next: expected probabilities of the event by each horizon, which only rise; if "
             "these are probabilities of survival, pass 1 minus them"
         )
-    concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
-    if isinstance(model, np.ndarray) and concordance < _REVERSED:
-        meant = "if these are probabilities of survival, pass 1 minus them"
-        warn(f"the concordance is {concordance:.2f}, below 0.5: {meant}", stacklevel=2)
-    followed = outcomes if train is None else _training_set(times_to_event(train), outcomes, at)
-    return SurvivalEvaluation(outcomes, followed, risk, at, seed)
 
 
 def _horizons(outcomes: TimesToEvent, horizons: Sequence[float] | None) -> Floats:
     """Return the horizons, by default the quartiles of the events' times."""
     if not (outcomes.event == 1).any():
         raise DataError("no example had the event (1): its times cannot be used")
-    known = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
-    at = np.unique(known) if horizons is None else np.asarray(horizons, np.float64)
+    quartiles = np.quantile(outcomes.time[outcomes.event == 1], _QUARTERS)
+    at = np.unique(quartiles) if horizons is None else np.asarray(horizons, np.float64)
     if not (np.diff(at) > 0).all():
         raise DataError(
             f"horizons {at.tolist()}: expected times from the earliest to the latest, each once, "
@@ -268,7 +288,7 @@ def _training_set(train: TimesToEvent, outcomes: TimesToEvent, horizons: Floats)
     last, sets = horizons[-1:], (train, outcomes)
     medians = [float(np.median(outcome.time)) for outcome in sets]
     shares = [survival.incidence(outcome, last).estimate.item() for outcome in sets]
-    differ = last >= train.time.max() or max(shares) > _TWO * min(shares)
+    differ = last >= train.time.max() or max(shares) > _LARGER_SHARE * min(shares)
     if max(medians) > _OTHER_UNIT * min(medians) and differ:
         raise DataError(
             f"the median time is {medians[0]:g} in train and {medians[1]:g} in y, and the share "
@@ -290,14 +310,14 @@ def intervals_of(
 
 def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEvent:
     """Read a structured array as scikit-survival has it: first the event, then the time."""
-    found = np.asarray(y)
-    kinds = [found.dtype[name].kind for name in found.dtype.names or ()]
-    if len(kinds) != _TWO or kinds[0] not in "biu" or kinds[1] not in "fiu":
+    table = np.asarray(y)
+    kinds = [table.dtype[name].kind for name in table.dtype.names or ()]
+    if tuple(kinds) not in _KINDS:
         raise DataError(
-            f"times to an event have the type {found.dtype}: expected two fields, first the event "
+            f"times to an event have the type {table.dtype}: expected two fields, first the event "
             "(true, or its number), then the time (sksurv.util.Surv.from_arrays makes them)"
         )
-    event, time = (found[name] for name in found.dtype.names or ())
+    event, time = (table[name] for name in table.dtype.names or ())
     if event.min(initial=0) < 0:
         raise DataError("an event has a negative number: expected 0 for none, 1 for the event")
     ids = np.arange(len(time)) if groups is None else group_ids(groups)

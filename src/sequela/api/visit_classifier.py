@@ -130,7 +130,7 @@ class VisitClassifier(NetworkClassifier):
         self.vocabulary_ = tuple(record["vocabulary"])
         self.binning_ = None
         if record["names"] is not None:
-            edges = tuple(None if each is None else tuple(each) for each in record["edges"])
+            edges = tuple(None if ends is None else tuple(ends) for ends in record["edges"])
             self.binning_ = Binning(tuple(record["names"]), edges)
 
     def _shape(self) -> dict[str, int]:
@@ -139,10 +139,10 @@ class VisitClassifier(NetworkClassifier):
     def _loader(
         self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
-        several = labels.ndim > 1  # of times to an event
-        one = np.zeros(len(examples), np.int64) if several else labels
-        visits = self._visits(examples).under(self.vocabulary_, one)
-        weight, targets = None if weight is None else weight[rows], labels if several else None
+        is_timed = labels.ndim > 1  # of times to an event
+        classes = np.zeros(len(examples), np.int64) if is_timed else labels
+        visits = self._visits(examples).under(self.vocabulary_, classes)
+        weight, targets = None if weight is None else weight[rows], labels if is_timed else None
         return visit_loader(VisitDataset(visits, rows, weight=weight, targets=targets), **how)
 
     def _batches(

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError
 from sequela.sequences.vocabulary import UNKNOWN, bin_edges, bin_name, known
@@ -48,17 +48,17 @@ class VisitLists:
                     f"example {i} is {_shown(example)}: expected a list of one visit or more, each "
                     "a list of codes, for example [['I50', 'E11'], ['I21']]"
                 )
-        visits = [visit for example in examples for visit in example]
+        visits = [*chain.from_iterable(examples)]
         number: dict[str, int] = {}
         flat = [number.setdefault(_code(c), len(number)) for c in chain.from_iterable(visits)]
-        given = cls(
+        lists = cls(
             names=tuple(number),
             codes=np.array(flat, np.int64),
             code_offsets=_offsets([len(visit) for visit in visits]),
             step_offsets=_offsets([len(example) for example in examples]),
             label=np.zeros(len(examples), np.int64),
         )
-        return given.under(given.names, given.label)
+        return lists.under(lists.names, lists.label)
 
     def vocabulary(
         self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
@@ -72,6 +72,7 @@ class VisitLists:
         example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)
         learnt = np.isin(example, rows)
         subject = np.unique(group, return_inverse=True)[1][example[learnt]]
+        # A subject and a code become one number, so that each pair counts once.
         pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])
         subjects = np.bincount(pairs % max(1, len(self.names)), minlength=len(self.names))
         places = known(self.names, subjects, min_subjects)
@@ -88,6 +89,7 @@ class VisitLists:
         index = np.array([place.get(name, 0) for name in self.names], np.int64)
         n_visits = len(self.code_offsets) - 1
         visit = np.repeat(np.arange(n_visits), np.diff(self.code_offsets))
+        # So are a visit and a code: codes of one visit become distinct and sorted.
         pairs = np.unique(visit * max(1, len(vocabulary)) + index[self.codes])
         visit, codes = np.divmod(pairs, max(1, len(vocabulary)))
         offsets = _offsets(np.bincount(visit, minlength=n_visits))
@@ -159,25 +161,25 @@ def as_lists(X: Any) -> list[Any] | None:
         examples = X.tolist()
     if not isinstance(examples, list | tuple):
         return None
-    first = next((each for each in examples if _is_many(each) and len(each)), None)
+    first = next((example for example in examples if _is_many(example) and len(example)), None)
     nested = first is not None and (isinstance(first[0], str) or _is_many(first[0]))
     return list(examples) if nested else None
 
 
-def _is_many(value: Any) -> bool:
+def _is_many(value: object) -> bool:
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
-def _code(value: Any) -> str:
+def _code(value: object) -> str:
     if isinstance(value, str | int | np.integer):
         return str(value)
     raise DataError(f"a code is {_shown(value)}: expected text or a whole number")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
 
 
-def _offsets(counts: Any) -> NDArray[np.int64]:
+def _offsets(counts: ArrayLike) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))

@@ -15,7 +15,7 @@ from sequela.datasets.catalog import DATA_SETS
 if TYPE_CHECKING:
     from sequela.runs.find import Run
     from sequela.runs.folder import RunFolder
-    from sequela.runs.pool import PlannedRun, Snapshot, Training
+    from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
     from sequela.training.history import History
 
 _BAR = 20  # columns
@@ -146,7 +146,7 @@ class StudyProgress:
         return Group(runs, total)
 
 
-def _stage(training: "Training") -> str:
+def _stage(training: "RunInTraining") -> str:
     run = training.run
     fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
     epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""

@@ -61,19 +61,19 @@ class Opening:
     @classmethod
     def of(cls, run: Run, command: Command) -> Self:
         """Make the entry of a run."""
-        split, files = run.first.split, [each.path / "predictions.parquet" for each in run.runs]
-        parts = [each.predictions.part("held_out") for each in run.runs]
+        split, files = run.first.split, [folder.path / "predictions.parquet" for folder in run.runs]
+        parts = [folder.predictions.part("held_out") for folder in run.runs]
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
             model=run.settings.model,
             run=run.path.resolve().name,
-            predictions=_of_all(_sha256(each.read_bytes()) for each in files),
+            predictions=_of_all(_sha256(file.read_bytes()) for file in files),
             data=run.settings.data,
             population=_digest(_ids(run.first.predictions, split.whose)),
             unit=split.unit,
             seed=split.seed,
-            held_out=_of_all(_digest(_ids(each, split.whole)) for each in parts),
+            held_out=_of_all(_digest(_ids(part, split.whole)) for part in parts),
         )
 
     @property
@@ -117,11 +117,11 @@ class Openings:
         what = "These folds were" if self.folds else "This test set was"
         times = "once" if self.times == 1 else f"{self.times} times"
         models = "1 model" if self.models == 1 else f"{self.models} models"
-        said = [f"{what} evaluated {times}, with {models}."]
+        sentences = [f"{what} evaluated {times}, with {models}."]
         if self.parts > 1:
             seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-            said.append(f"Evaluations on these data used {self.parts} test sets from {seeds}.")
-        return (*said, *self.damage)
+            sentences.append(f"Evaluations on these data used {self.parts} test sets from {seeds}.")
+        return (*sentences, *self.damage)
 
     def to_dict(self) -> dict[str, object]:
         """Return the counts for JSON."""
@@ -146,29 +146,29 @@ def open_held_out(run: Run, command: Command) -> Openings:
             refused[whose] = error
     if len(refused) == len(ledgers(run)):
         raise next(iter(refused.values()))
-    found = openings(run, opening)
+    counts = openings(run, opening)
     unwritten = [f"This evaluation could not be added to the log {whose}." for whose in refused]
-    return replace(found, damage=(*found.damage, *unwritten))
+    return replace(counts, damage=(*counts.damage, *unwritten))
 
 
-def openings(run: Run, own: Opening | None = None) -> Openings:
-    """Count the logged evaluations of a run or folds on the test set, of which ``own`` is one."""
-    own = own or Opening.of(run, "evaluate")
-    found: dict[tuple[str, str, str], Opening] = {}
+def openings(run: Run, this: Opening | None = None) -> Openings:
+    """Count the logged evaluations of a run or folds on the test set, of which ``this`` is one."""
+    this = this or Opening.of(run, "evaluate")
+    logged: dict[tuple[str, str, str], Opening] = {}
     damage = []
     for whose, path in ledgers(run).items():
         entries, wrong = read(path)
-        found |= {entry.key: entry for entry in entries}
+        logged |= {entry.key: entry for entry in entries}
         if wrong:
             damage.append(f"The log {whose} {wrong}: evaluations may be missing here.")
-    same = [entry for entry in found.values() if entry.held_out == own.held_out]
-    kind = (own.population, own.unit)
-    others = [each for each in found.values() if (each.population, each.unit) == kind]
+    same = [entry for entry in logged.values() if entry.held_out == this.held_out]
+    kind = (this.population, this.unit)
+    alike = [entry for entry in logged.values() if (entry.population, entry.unit) == kind]
     return Openings(
         times=len(same),
         models=len({entry.predictions for entry in same}),
-        parts=len({entry.held_out for entry in others}),
-        seeds=len({entry.seed for entry in others}),
+        parts=len({entry.held_out for entry in alike}),
+        seeds=len({entry.seed for entry in alike}),
         folds=bool(run.folds),
         damage=tuple(damage),
         since=min((entry.date[:10] for entry in same), default=""),
@@ -177,13 +177,13 @@ def openings(run: Run, own: Opening | None = None) -> Openings:
 
 def ledgers(run: Run) -> dict[str, Path]:
     """Return the log in the parent folder of the run, and the user's log, by name."""
-    beside = run.path.resolve().parent
-    while (beside / FOLDS).exists():
-        beside = beside.parent
-    named = os.environ.get(VARIABLE)
+    parent = run.path.resolve().parent
+    while (parent / FOLDS).exists():
+        parent = parent.parent
+    variable = os.environ.get(VARIABLE)
     return {
-        "next to the runs": beside / LEDGER,
-        "of this user": Path(named) if named else user_state_path("sequela") / LEDGER,
+        "next to the runs": parent / LEDGER,
+        "of this user": Path(variable) if variable else user_state_path("sequela") / LEDGER,
     }
 
 
@@ -229,8 +229,8 @@ def _sha256(line: bytes) -> str:
 
 def _ids(predictions: Predictions, kind: str) -> list[str]:
     """Hash the ids of a kind without the key, as the log must not depend on it."""
-    named = {"row": predictions.example_id, "subject": predictions.subject_id}
-    return PLAIN.distinct(named.get(kind, predictions.group_id))
+    by_kind = {"row": predictions.example_id, "subject": predictions.subject_id}
+    return PLAIN.distinct(by_kind.get(kind, predictions.group_id))
 
 
 def _digest(ids: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Check of a run's numbers against its files, before they are shown.
+"""Verification of a finished run: its files, and its numbers before they are shown.
 
 Files are compared with the manifest first. Then all numbers are computed again from the
 predictions, which detects many forgeries with a new manifest. A forger could make all files
@@ -7,16 +7,17 @@ consistent.
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sequela.errors import RunError
+from sequela.errors import RunError, SequelaError
 from sequela.evaluation.metrics import OURS, reported
 from sequela.evaluation.summary import summarise_parts
 from sequela.models.registry import ENSEMBLE
-from sequela.runs.find import Run
+from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
+from sequela.runs.manifest import MANIFEST, changes
 from sequela.runs.recipe import summarise_runs
 from sequela.training.history import kept_epoch
 from sequela.version import __version__
@@ -35,23 +36,72 @@ def verify(run: Run, *, intervals: bool = False) -> None:
     checked: set[bool] = vars(run).setdefault("_checked", set())  # as files are hashed once
     if intervals in checked:
         return
-    for each in run.runs:
-        found = summarise_parts(
-            each.predictions, each.settings, recordings=each.data.classes_fixed, intervals=intervals
+    for folder in run.runs:
+        numbers = summarise_parts(
+            folder.predictions,
+            folder.settings,
+            recordings=folder.data.classes_fixed,
+            intervals=intervals,
         )
-        path = each.path / METRICS
-        words = same_words(each)
-        _refuse_differences(path, each.metrics.parts, found, "predictions", words=words)
-        for file, facts in _facts(each).items():
-            stated = {name: each.metrics.get(name) for name in facts}
+        path = folder.path / METRICS
+        words = same_words(folder)
+        _refuse_differences(path, folder.metrics.parts, numbers, "predictions", words=words)
+        for file, facts in _facts(folder).items():
+            stated = {name: folder.metrics.get(name) for name in facts}
             _refuse_differences(path, stated, facts, file, words=words)
     if isinstance(run, FoldsFolder):
-        said = summarise_runs(run.runs, intervals=intervals)
+        summary = summarise_runs(run.runs, intervals=intervals)
         path, words = run.path / FOLDS, same_words(run)
-        _refuse_differences(path, run.test, said.pop("test"), "folds", words=words)
-        stated = {name: run.summary.get(name) for name in said}
-        _refuse_differences(path, stated, said, "folds", words=words)
+        _refuse_differences(path, run.test, summary.pop("test"), "folds", words=words)
+        stated = {name: run.summary.get(name) for name in summary}
+        _refuse_differences(path, stated, summary, "folds", words=words)
     checked.add(intervals)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Sentences on what agrees in a run, and on what is wrong."""
+
+    path: Path
+    agrees: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+def verify_folder(path: Path) -> Iterator[Verification]:
+    """Verify a run, or the runs in a folder, one after the other; see :func:`verify_run`.
+
+    A folder of runs with its own manifest, such as a study, is compared with it too.
+    """
+    runs = find_runs([path], check=False)
+    if (path / MANIFEST).exists() and runs[0].path != path:
+        paths = tuple(run.path for run in runs)
+        wrong = [
+            str(change)
+            for change in changes(path)
+            if not any(change.path.is_relative_to(folder) for folder in paths)
+        ]
+        agrees = () if wrong else (f"all files next to the runs match {MANIFEST}",)
+        yield Verification(path, agrees, tuple(wrong))
+    for run in runs:
+        yield verify_run(run)
+
+
+def verify_run(run: Run) -> Verification:
+    """Compare each file with the manifest, then each number, intervals included, with predictions.
+
+    The second step is skipped if the first one found a difference.
+    """
+    agrees: list[str] = []
+    wrong: list[str] = []
+    try:
+        wrong += map(str, changes(run.path))
+        if not wrong:
+            agrees.append(f"all files match {MANIFEST}")
+            verify(run, intervals=True)
+            agrees.append("all numbers match the predictions")
+    except SequelaError as error:
+        wrong.append(str(error))
+    return Verification(run.path, tuple(agrees), tuple(wrong))
 
 
 def same_words(run: Run) -> bool:
@@ -61,62 +111,64 @@ def same_words(run: Run) -> bool:
 
 def _facts(run: RunFolder) -> dict[str, dict[str, object]]:
     """Return facts on cost and training from other files, by file."""
-    found: dict[str, dict[str, object]] = {}
+    facts: dict[str, dict[str, object]] = {}
     if (run.path / COST).exists():
         cost = run.json(COST)
         # The cost account of an ensemble with a baseline model is a lower bound.
         bound = run.settings.model == ENSEMBLE and run.metrics.get("operations") is None
         names = ("parameters",) if bound else ("parameters", "operations", "macs")
-        found[COST] = {name: cost.get(name) for name in names}
+        facts[COST] = {name: cost.get(name) for name in names}
     if history := run.history:
-        found["history"] = {
+        facts["history"] = {
             "epochs": max(record.epoch for record in history),
             "best_epoch": kept_epoch(history, run.settings.training.keep),
         }
         if not run.settings.training.refit:  # a refit has no history
-            found["history"]["train_seconds"] = sum(record.seconds for record in history)
-    return found
+            facts["history"]["train_seconds"] = sum(record.seconds for record in history)
+    return facts
 
 
-def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str, *, words: bool) -> None:
-    if different := next(differences(stated, found, words=words), None):
-        raise RunError(f"{path}: {in_words(different, given_by)}")
+def _refuse_differences(
+    path: Path, stated: object, computed: object, source: str, *, words: bool
+) -> None:
+    if different := next(differences(stated, computed, words=words), None):
+        raise RunError(f"{path}: {in_words(different, source)}")
 
 
-def in_words(difference: tuple[str, Any, Any], given_by: str) -> str:
+def in_words(difference: tuple[str, object, object], source: str) -> str:
     """Describe a difference: the value of a file, the computed value, and what to do."""
-    name, says, gives = difference
-    give = "give" if given_by.endswith("s") else "gives"
+    name, value, computed = difference
+    give = "give" if source.endswith("s") else "gives"
     return (
-        f"has {name or 'parts'} = {_short(says)}, but the {given_by} {give} {_short(gives)}: the "
+        f"has {name or 'parts'} = {_short(value)}, but the {source} {give} {_short(computed)}: the "
         "file was changed after the run; put the original back, or train again"
     )
 
 
 def differences(
-    stated: Any, found: Any, name: str = "", *, words: bool
-) -> Iterator[tuple[str, Any, Any]]:
+    stated: object, computed: object, name: str = "", *, words: bool
+) -> Iterator[tuple[str, object, object]]:
     """Yield name, stated and computed value of each difference; texts only if ``words``."""
-    if isinstance(found, Mapping) and isinstance(stated, Mapping):
+    if isinstance(computed, Mapping) and isinstance(stated, Mapping):
         metrics = {m.key for m in reported()}
-        for key in {**found, **dict.fromkeys(metrics & stated.keys())}:
+        for key in {**computed, **dict.fromkeys(metrics & stated.keys())}:
             # A metric of the user's own may have been registered after the run.
             if key in stated or key not in metrics - OURS:
                 path = f"{name} {key}".strip()
-                yield from differences(stated.get(key), found.get(key), path, words=words)
-    elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
-        for n, (says, gives) in enumerate(zip(stated, found, strict=True)):
-            yield from differences(says, gives, f"{name}[{n}]", words=words)
-    elif not _same(stated, found) and (words or not isinstance(stated, str)):
-        yield name, stated, found
+                yield from differences(stated.get(key), computed.get(key), path, words=words)
+    elif isinstance(computed, list) and isinstance(stated, list) and len(computed) == len(stated):
+        for n, (value, computed_value) in enumerate(zip(stated, computed, strict=True)):
+            yield from differences(value, computed_value, f"{name}[{n}]", words=words)
+    elif not _same(stated, computed) and (words or not isinstance(stated, str)):
+        yield name, stated, computed
 
 
-def _same(stated: Any, found: Any) -> bool:
+def _same(stated: object, computed: object) -> bool:
     numbers = (int, float)
-    if not isinstance(stated, numbers) or not isinstance(found, numbers):
-        return bool(stated == found)
-    return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    if not isinstance(stated, numbers) or not isinstance(computed, numbers):
+        return bool(stated == computed)
+    return math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)[:60]

@@ -15,7 +15,7 @@ from sequela.config import (
 )
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.find import Run
-from sequela.runs.members import members_of
+from sequela.runs.model import members_of
 from sequela.studies.registry import asked_of, study_of, training_of
 from sequela.studies.settings import run_settings
 

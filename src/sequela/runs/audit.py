@@ -17,7 +17,7 @@ def audit_once(data: Examples) -> list[Finding]:
 
     Runs of a study differ in the model, which the audit does not read.
     """
-    facts = (data.digest, data.unit, data.leaks, own().name, data.scaling, data.header, data.ids)
+    facts = (data.digest, data.unit, data.leaks, own().name, data.header, data.ids)
     times = getattr(data.arrays, "step_time", data.part)  # which the digest leaves out
     key = joblib.hash((facts, data.part, times, data.groups, data.marked))
     if key not in _FOUND:
@@ -46,7 +46,7 @@ def audit(data: Examples) -> list[Finding]:
             "subject" if data.unit == "site" else data.unit,
         ),
         *overlaps.one_class(in_parts(data.part, labels), classes),
-        *data.find_leaks(data),
+        *data.find_leaks(),
     ]
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,65 +25,122 @@ from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids
 from sequela.models.defaults import Default
 from sequela.models.inputs import HOLDS
-from sequela.models.reference import Times
+from sequela.models.reference import Arrays, Times
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features
 
-_OF = {"signal": "signals", "records": "records"}
-_PREDICTED, _NUMBERS = 1024, 1 << 22  # examples that are predicted at once, and their features
+if TYPE_CHECKING:
+    from sequela.runs.records import VisitInputs
+    from sequela.runs.signals import SignalInputs
+
+Inputs: TypeAlias = "SignalInputs | VisitInputs"
+"""The inputs of a model, prepared from the examples of a run."""
+
+_MODULES = {"signal": "signals", "records": "records"}
+"""The module of this package that reads the data of each kind."""
+_PREDICTED = 1024
+"""Examples that are predicted at once."""
+_NUMBERS = 1 << 22
+"""Features of the examples that are predicted at once, to limit memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examples:
+class Examples(ABC):
     """The examples of a run, in the sets of a split.
 
-    ``part`` is int64 (example,), an index into ``PARTS``; ``arrays`` are the segments of
-    recordings, or the sequences of records; ``ids`` are those of predictions, str (example,) by
-    column, and ``site`` is str (example,) if the split is by site. A signal has a fitted
-    ``scaling``, records have a ``cohort``, and a task of times to an event ``times``. ``origin``
-    and ``looked_for`` are words for the place of the data and for the checks of the audit; the
-    ``title`` of a user's own data is empty for the name in the catalogue. ``classes_fixed`` is true
-    if the publisher chose the number of recordings of each class. ``header`` is the metadata that a
-    model needs in addition to its tensors.
-
-    The functions compute the fingerprints of the arrays, find leaks in them, make the inputs of a
-    model, describe what only such data have, and read attributes of the people, str (example,) by
-    name, and typical training segments.
-
-    Other data than the model's have ``unlike_training``, their differences; ``set_aside``, the
-    number of units of its training or validation set; and ``renamed``, those of them found by
-    content: with another name, or recorded at the same time.
+    Attributes:
+        data_set: The entry of the catalogue.
+        origin: The place of the data, in words.
+        split: The split.
+        part: int64 (example,), an index into ``PARTS``.
+        arrays: The segments of recordings, or the sequences of records.
+        unlike_training: Differences of other data from those that the model was trained on.
+        set_aside: Number of units of the model's training or validation set in other data.
+        renamed: Those of them found by content: with another name, or recorded at the same time.
     """
 
     data_set: DataSet
     origin: str
-    title: str
     split: Split
     part: NDArray[np.int64]
     arrays: Any
-    scaling: Any = None
-    times: Times | None = None
-    cohort: Any = None
-    classes: tuple[str, ...]
-    classes_fixed: bool = False
-    site: Ids | None
-    ids: Mapping[str, Ids]
-    header: dict[str, object]
-    leaks: tuple[Finding, ...] = ()
-    looked_for: str
-    content_of: Callable[[Any], Content]
-    find_leaks: Callable[["Examples"], list[Finding]]
-    batching: Callable[..., Any]
-    facts: Callable[["Examples"], dict[str, Any]]
-    attributes: Callable[[], dict[str, NDArray[np.str_]]] = field(default_factory=lambda: dict)
-    traces: Callable[[], dict[str, object]] = field(default_factory=lambda: dict)
     unlike_training: Mapping[str, float | None] = field(default_factory=dict)
     set_aside: int = 0
     renamed: int = 0
 
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """Findings of the preparation of the data."""
+        return ()
+
+    @property
+    def times(self) -> Times | None:
+        """The times to an event, for a task that predicts these."""
+        return None
+
+    @property
+    def classes_fixed(self) -> bool:
+        """``True`` if the publisher chose the number of recordings of each class."""
+        return False
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    @abstractmethod
+    def site(self) -> Ids | None:
+        """Str (example,), the site of each, if the split is by site."""
+
+    @property
+    @abstractmethod
+    def ids(self) -> Mapping[str, Ids]:
+        """The ids of predictions by column, each str (example,)."""
+
+    @property
+    @abstractmethod
+    def header(self) -> dict[str, object]:
+        """The metadata that a model needs in addition to its tensors."""
+
+    @property
+    @abstractmethod
+    def looked_for(self) -> str:
+        """The checks of :meth:`find_leaks`, in words."""
+
+    @abstractmethod
+    def find_leaks(self) -> list[Finding]:
+        """Find leaks in the arrays."""
+
+    @cached_property
+    @abstractmethod
+    def content(self) -> Content:
+        """Fingerprints of the subjects, sessions or recordings, by hashed id."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Describe what only data of this kind have, and the ``title`` of a user's own data."""
+
+    @abstractmethod
+    def inputs(
+        self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
+    ) -> Inputs:
+        """Prepare the inputs of a model, ``reads``, with its fitted preprocessing for other data.
+
+        Features are standardised for networks only.
+        """
+
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Return attributes of the people by name, each str (example,)."""
+        return {}
+
+    def traces(self) -> dict[str, object]:
+        """Return typical training segments."""
+        return {}
+
     def rows(self, part: str) -> NDArray[np.int64]:
         """Return the indices of the examples of a set, or of several: ``train+tuning``."""
-        return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(name) for name in part.split("+")]))
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -111,35 +169,21 @@ class Examples:
         """SHA-256 of all inputs and labels."""
         digest = str(self.arrays.sha256())
         if self.times is not None:
-            both = self.times.time.tobytes() + self.times.event.tobytes()
-            digest = hashlib.sha256(digest.encode() + both).hexdigest()
+            outcomes = self.times.time.tobytes() + self.times.event.tobytes()
+            digest = hashlib.sha256(digest.encode() + outcomes).hexdigest()
         return digest
 
-    @cached_property
-    def content(self) -> Content:
-        """Fingerprints of the subjects, sessions or recordings, by hashed id."""
-        return self.content_of(self.arrays)
-
-    def inputs(
-        self,
-        reads: tuple[str, ...],
-        stored: Mapping[str, NDArray[Any]] | None = None,
-        *,
-        standardise: bool = True,
-    ) -> Any:
-        """Prepare the inputs of a model, ``reads``, with its fitted preprocessing for other data.
-
-        Features are standardised for networks only.
-        """
-        train = self.rows("train")
-        features = Features.of(reads, self.arrays, train, stored, standardise=standardise)
-        return self.batching(self, reads, features, stored)
+    def _features(
+        self, reads: tuple[str, ...], learnt: Arrays | None, *, standardise: bool
+    ) -> Features | None:
+        return Features.of(reads, self.arrays, self.rows("train"), learnt, standardise=standardise)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""
-        timed: Any = {}
-        if (of := self.times) is not None:
-            timed = {"time": of.time, "event": of.event, "horizons": of.intervals.horizons}
+        outcomes: dict[str, Any] = {}
+        if (times := self.times) is not None:
+            horizons = times.intervals.horizons
+            outcomes = {"time": times.time, "event": times.event, "horizons": horizons}
         return Predictions(
             **dict[str, Any](self.ids),
             group_id=self.groups,
@@ -147,7 +191,7 @@ class Examples:
             label=self.labels,
             probabilities=probabilities,
             classes=self.classes,
-            **timed,
+            **outcomes,
         )
 
     @property
@@ -162,7 +206,7 @@ class Examples:
         """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
         return {
             "name": self.data_set.name,
-            "title": self.title or self.data_set.title,
+            "title": self.data_set.title,
             "origin": self.origin,
             "licence": self.data_set.licence,
             "citation": self.data_set.citation,
@@ -171,7 +215,7 @@ class Examples:
             "counts": self.counts,
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
-            **self.facts(self),
+            **self.facts(),
         }
 
 
@@ -182,16 +226,16 @@ def prediction_batch(shape: Mapping[str, int]) -> int:
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
     """Find, read, select and split the data of a run."""
-    data: Examples = _constructors(settings.data)[1].load(settings, root, work)
+    data: Examples = _reader(catalog.lookup(settings.data)).load(settings, root, work)
     return data
 
 
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
     """Return the default model, chosen by the kind of data, not by its performance."""
-    data_set, module = _constructors(settings.data)
+    data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
-    found: Default = module.default(data_set, settings, root, work)
-    return found
+    default: Default = _reader(data_set).default(data_set, settings, root, work)
+    return default
 
 
 def load_again(
@@ -202,8 +246,8 @@ def load_again(
     With the ``header`` of its model, the data must match that too.
     """
     data = load(folder.settings, root or root_of(folder), work)
-    known = json.loads(json.dumps(data.header)) if header else {}
-    is_the_models = all((header or {}).get(name) == value for name, value in known.items())
+    header_of_data = json.loads(json.dumps(data.header)) if header else {}
+    is_the_models = all((header or {}).get(key) == value for key, value in header_of_data.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
         raise RunError(
             f"{folder.path} was trained on other data than those found now ({data.origin}): "
@@ -215,8 +259,8 @@ def load_again(
 def root_of(folder: RunFolder) -> Path | None:
     """Return the folder or file where a run found its data, if it is still there."""
     _, _, path = folder.metrics.data.origin.partition(" under ")
-    places = (Path(each) for each in (path, path.rpartition(" (")[0]) if each)  # (checksums)
-    return next((each for each in places if each.is_dir() or each.is_file()), None)
+    places = [Path(text) for text in (path, path.rpartition(" (")[0]) if text]  # (checksums)
+    return next((place for place in places if place.is_dir() or place.is_file()), None)
 
 
 def load_other(
@@ -232,19 +276,17 @@ def load_other(
     Data of the training and validation set of the run are set aside. A run that was trained with a
     label file needs one for the other data too.
     """
-    known = folder.settings.data
-    (data_set, module), (own, _) = (_constructors(each) for each in (name, known))
-    if data_set.holds != own.holds:
-        found, read = HOLDS[data_set.holds], HOLDS[own.holds]
+    training_name = folder.settings.data
+    data_set, kind = catalog.lookup(name), catalog.lookup(training_name).holds
+    if data_set.holds != kind:
         raise SettingError(
-            f"{name} holds {found}, and the model of {folder.path} reads {read}, as {known} holds: "
-            "name data of that kind with --data"
+            f"{name} holds {HOLDS[data_set.holds]}, and the model of {folder.path} reads "
+            f"{HOLDS[kind]}, as {training_name} holds: name data of that kind with --data"
         )
-    data: Examples = module.load_other(folder, header, data_set, root, work, labels)
+    data: Examples = _reader(data_set).load_other(folder, header, data_set, root, work, labels)
     return data
 
 
-def _constructors(name: str) -> tuple[DataSet, ModuleType]:
-    """Look up a data set, and import the module that makes examples of its content."""
-    data_set = catalog.lookup(name)
-    return data_set, import_module(f"sequela.runs.{_OF[data_set.holds]}")
+def _reader(data_set: DataSet) -> ModuleType:
+    """Import the module that makes examples of a data set's content."""
+    return import_module(f"sequela.runs.{_MODULES[data_set.holds]}")

@@ -15,17 +15,17 @@ _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
 def environment() -> dict[str, str | int | None]:
     """Return the software and machine of a run."""
-    commit = commit_of(Path(__file__))
-    return {
+    facts: dict[str, str | int | None] = {
         "sequela": __version__,
-        **({"commit": commit} if commit else {}),
+        "commit": commit_of(Path(__file__)),
         "python": platform.python_version(),
-        **{name: found for name in _LIBRARIES if (found := _version(name))},
+        **{name: _version(name) for name in _LIBRARIES},
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "torch_threads": 1,
     }
+    return {name: fact for name, fact in facts.items() if fact != ""}  # what is not installed
 
 
 def _version(library: str) -> str:
@@ -39,14 +39,14 @@ def _version(library: str) -> str:
 @cache
 def commit_of(file: Path) -> str:
     """Return the commit of a tracked file, marked if anything was changed since, or nothing."""
-    git = shutil.which("git")
-    if git is None:
+    program = shutil.which("git")
+    if program is None:
         return ""
 
-    def said(*words: str) -> str:
-        call = [git, "--no-optional-locks", "-C", str(file.parent), *words]
-        done = subprocess.run(call, capture_output=True, text=True, check=False)  # noqa: S603 - git
-        return "" if done.returncode else done.stdout.strip()
+    def git_output(*words: str) -> str:
+        call = [program, "--no-optional-locks", "-C", str(file.parent), *words]
+        git = subprocess.run(call, capture_output=True, text=True, check=False)  # noqa: S603
+        return "" if git.returncode else git.stdout.strip()
 
-    tracked = said("ls-files", "--error-unmatch", file.name)
-    return tracked and said("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    tracked = git_output("ls-files", "--error-unmatch", file.name)
+    return tracked and git_output("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

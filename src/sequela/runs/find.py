@@ -5,9 +5,8 @@ from pathlib import Path
 
 from sequela.config import RunSettings
 from sequela.errors import RunError
-from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.folder import CONFIG, RunFolder, refuse_links
 from sequela.runs.folds import FOLDS, FoldsFolder
-from sequela.runs.inside import refuse_links
 
 Run = RunFolder | FoldsFolder
 
@@ -19,7 +18,7 @@ def open_run(path: Path) -> Run:
 
 def paths_of(runs: Sequence[Path | str | Run]) -> list[Path]:
     """Return the folders of runs, or of their paths."""
-    return [Path(each) if isinstance(each, str | Path) else each.path for each in runs]
+    return [Path(run) if isinstance(run, str | Path) else run.path for run in runs]
 
 
 def named_runs(paths: Sequence[Path]) -> list[Run]:
@@ -38,7 +37,7 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
 
     With ``check``, each must be finished, and its files unchanged.
     """
-    found: list[Path] = []
+    folders_of_runs: list[Path] = []
     for path in paths:
         inside = [path]
         if not is_run(path):
@@ -47,13 +46,13 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
             inside = sorted(many | {run for run in single if run.parent not in many})
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
-        found += inside
-    folders = [open_run(path) for path in dict.fromkeys(found)]
+        folders_of_runs += inside
+    folders = [open_run(path) for path in dict.fromkeys(folders_of_runs)]
     if not check:
         return folders
     for folder in map(_complete, folders):
-        alone = folder.settings.folds and folder.path not in paths
-        if alone and not (folder.path / FOLDS).exists():
+        is_fold = folder.settings.folds and folder.path not in paths
+        if is_fold and not (folder.path / FOLDS).exists():
             raise RunError(
                 f"{folder.path.parent}: not all folds are finished; continue with --resume"
             )
@@ -66,7 +65,7 @@ def begun(path: Path) -> tuple[RunSettings, int]:
         folder = RunFolder(path / name)
         if (folder.path / CONFIG).exists():
             refuse_links(path)
-            return folder.settings, bool(name) * folder.settings.folds
+            return folder.settings, folder.settings.folds if name else 0
     raise RunError(
         f"{path}: has no run to continue (there is no {CONFIG}); name the folder of a run with "
         "--out, or leave --resume out to start one"

@@ -4,7 +4,6 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import RunSettings
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
@@ -25,11 +24,11 @@ from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit_once, looked_for
-from sequela.runs.data import Examples, load, prediction_batch
+from sequela.runs.data import Examples, Inputs, load, prediction_batch
 from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
-from sequela.runs.model import FILE, Inputs, TrainedModel, as_json, config_of, entry_for
+from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
 from sequela.training.history import History, kept_epoch, to_lines
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sequela.evaluation.recalibration import Line
+    from sequela.runs.learner import Learner
 
 OnEpoch = Callable[[History], None]
 _FOLDS = 3
@@ -51,12 +51,12 @@ def train(
     work: Path | None = None,
     resume: bool = False,
     on_epoch: OnEpoch = lambda _: None,
-    beside: Mapping[str, dict[str, Any]] | None = None,
+    files: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run is left unchanged.
 
     Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
-    next to the run folder). ``beside`` has other JSON files of the run by name.
+    next to the run folder). ``files`` are further JSON files of the run by name.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -70,9 +70,9 @@ def train(
         torch.set_num_threads(1)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
-    with held(out), work_beside(out, work) as made:
-        data = load(settings, root, made)
-        given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
+    with held(out), work_beside(out, work) as scratch:
+        data = load(settings, root, scratch)
+        inputs = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
         if data.times and settings.training.class_weights:
             raise SettingError(
                 "--class-weights would bias the probabilities of times to an event: leave it out"
@@ -82,7 +82,7 @@ def train(
             reference.check_fit(entry, timed=data.times is not None)
         else:
             with torch.random.fork_rng(devices=[]):
-                network = entry.build(config_of(entry, settings, given))
+                network = entry.build(config_of(entry, settings, inputs))
             if settings.training.second_target and not hasattr(network, "second"):
                 raise SettingError(
                     f"--second-target is for networks with a second output, and {settings.model} "
@@ -93,9 +93,9 @@ def train(
         if folder.complete:
             folder.require_complete()
         else:
-            for name, content in (beside or {}).items():
+            for name, content in (files or {}).items():
                 folder.write(name, content)
-            run = _Run(settings, entry, data, given, folder)
+            run = _Run(settings, entry, data, inputs, folder)
             _finish(run, resume=resume, on_epoch=on_epoch)
     return folder
 
@@ -105,7 +105,7 @@ class _Run:
     settings: RunSettings
     entry: Entry
     data: Examples
-    given: Inputs
+    inputs: Inputs
     folder: RunFolder
 
 
@@ -131,13 +131,13 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
         header = {
             "internal": INTERNAL,
             "model": settings.model,
-            "reads": list(run.given.reads),
+            "reads": list(run.inputs.reads),
             **data.header,
             **trained.header,
         }
-        tensors = {**trained.tensors, **run.given.state}
-        model = TrainedModel(settings.model, run.entry, header, tensors)
-        probabilities = model.probabilities(run.given)
+        tensors = {**trained.tensors, **run.inputs.state}
+        kind = NetworkModel if isinstance(run.entry, ModelEntry) else BaselineModel
+        probabilities = kind(header, tensors).of_inputs(run.inputs)
         if trained.tuning is not None:
             rows = data.rows("tuning")
             probabilities[rows] = trained.tuning[rows]
@@ -156,12 +156,13 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     from sequela.cost.references import account_of_reference
 
     started = time.perf_counter()
-    data, given = run.data, run.given
+    data, inputs = run.data, run.inputs
     train, tuning = data.rows("train"), data.rows("tuning")
-    sets = given.features, data.labels, train, tuning, len(data.classes)
+    sets = inputs.features, data.labels, train, tuning, len(data.classes)
     examples = reference.Examples(*sets, times=data.times, rounds=run.settings.rounds)
     arrays = reference.fitted(entry, examples, run.settings.seed_of_training)
     if _is_recalibrated(run) and "skops" in arrays:
+        # Trees fit what they were trained on too well: their mean risk is taken out of fold.
         rows = data.rows("train+tuning")
         examples = replace(examples, train=rows, tuning=rows[:0])
         seed, teacher = run.settings.seed_of_training, reference.TEACHER
@@ -169,19 +170,19 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         if out_of_fold is not None:
             arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
     seconds = time.perf_counter() - started
-    cost = account_of_reference(run.settings.model, arrays, given)
+    cost = account_of_reference(run.settings.model, arrays, inputs)
     if cost is not None:
         record_cost.save(cost, run.folder.path / COST)
 
     def predict_one() -> None:
-        alone = Features.of(given.reads, given.alone, train, given.state, standardise=False)
-        reference.predicted(entry, arrays, alone.table if alone else given.features[:1])
+        features = Features.of(inputs.reads, inputs.alone, train, inputs.state, standardise=False)
+        reference.predicted(entry, arrays, features.table if features else inputs.features[:1])
 
     facts = {
         "parameters": entry.parameters(arrays),
         "operations": cost and cost.operations,
         "macs": cost and cost.macs,
-        **of_one(predict_one, sum(np.asarray(each).nbytes for each in arrays.values())),
+        **of_one(predict_one, sum(np.asarray(array).nbytes for array in arrays.values())),
         "train_seconds": seconds,
         "epochs": 0,
         "best_epoch": 0,
@@ -190,29 +191,29 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 
 
 def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
-    settings, given, folder = run.settings, run.given, run.folder
-    config = config_of(entry, settings, given)
+    settings, inputs, folder, how = run.settings, run.inputs, run.folder, run.settings.training
+    learner = learner_of(settings, entry, run.data, inputs)
 
     def record(history: History) -> None:
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
-    model = built(settings, entry, given)
-    cost = cost_of(settings.model, model, given)
+    model = learner.built()
+    cost = cost_of(settings.model, model, inputs)
     record_cost.save(cost, folder.path / COST)
-    how = settings.training
-    learnt = partial(learn, settings, run.data, given, resume=resume)
-    history = learnt(model, how, checkpoint=folder.path / "checkpoint", on_epoch=record)
-    best, seconds, tuning = kept_epoch(history, how.keep), sum(r.seconds for r in history), None
+    history = learner.learn(
+        model, how, checkpoint=folder.path / "checkpoint", resume=resume, on_epoch=record
+    )
+    seconds, tuning = sum(epoch.seconds for epoch in history), None
     if how.refit:
-        tuning = given.probabilities(model)
-        model = built(settings, entry, given)
-        how = how.model_copy(update={"epochs": best})
-        again = learnt(model, how, again=True, checkpoint=folder.path / "checkpoint-refit")
-        seconds += sum(r.seconds for r in again)
+        # The threshold is chosen on predictions by the network that did not learn from these.
+        tuning = inputs.probabilities(model)
+        place = folder.path / "checkpoint-refit"
+        model, again = learner.refit(how, history, checkpoint=place, resume=resume)
+        seconds += sum(epoch.seconds for epoch in again)
     members: Any = getattr(model, "members", None)
     if _is_recalibrated(run) and hasattr(members, "shift"):
-        line = _line(run, given.probabilities(model))
+        line = _line(run, inputs.probabilities(model))
         members.shift(line.intercept)
         if tuning is not None:
             tuning = line.apply(run.data.predictions(tuning)).probabilities
@@ -220,18 +221,44 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
         "parameters": cost.parameters,
         "operations": cost.operations,
         "macs": cost.macs,
-        **of_network(model, given),
+        **of_network(model, inputs),
         "train_seconds": seconds,
-        "epochs": max(r.epoch for r in history),
-        "best_epoch": best,
+        "epochs": max(epoch.epoch for epoch in history),
+        "best_epoch": kept_epoch(history, how.keep),
     }
     tensors = {name: t.cpu().contiguous() for name, t in model.state_dict().items()}
-    return _Trained(tensors, {"config": as_json(config)}, facts, tuning)
+    config = as_json(config_of(entry, settings, inputs))
+    return _Trained(tensors, {"config": config}, facts, tuning)
+
+
+def learner_of(
+    settings: RunSettings, entry: ModelEntry, data: Examples, inputs: Inputs
+) -> "Learner":
+    """Return the parts of the fit of a run's network."""
+    import torch
+
+    from sequela.runs.learner import Learner
+
+    class_weight = None
+    if settings.training.class_weights:  # each class has the same share of the loss
+        labels = data.labels[data.rows("train")]
+        counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
+        class_weight = counts.sum() / (len(counts) * counts)
+    return Learner(
+        build=lambda: entry.build(config_of(entry, settings, inputs)),
+        batches=inputs.loader,
+        seed=settings.seed_of_training,
+        at_once=prediction_batch(inputs.shape),
+        timed=data.times is not None,
+        class_weight=class_weight,
+    )
 
 
 def _is_recalibrated(run: _Run) -> bool:
-    two = len(run.data.classes) == 2 and run.data.times is None  # noqa: PLR2004
-    return two and run.data.cohort is not None and not run.settings.training.class_weights
+    data, binary = run.data, 2
+    if data.data_set.holds != "records" or run.settings.training.class_weights:
+        return False
+    return data.times is None and len(data.classes) == binary
 
 
 def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":
@@ -244,15 +271,15 @@ def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":
     return fit_line(run.data.predictions(shares).where(rows), slope=False)
 
 
-def cost_of(name: str, model: "nn.Module", given: Inputs) -> Account:
+def cost_of(name: str, model: "nn.Module", inputs: Inputs) -> Account:
     """Count the cost of one example for a run's network, including its features."""
     from sequela.cost import account
 
-    cost = account(model, given.example, name=name, allow_unknown=True)
-    return with_features(cost, given.reads, given.shape, (given.steps,))
+    cost = account(model, inputs.example, name=name, allow_unknown=True)
+    return with_features(cost, inputs.reads, inputs.shape, (inputs.steps,))
 
 
-def of_network(model: "nn.Module", given: Inputs) -> dict[str, float]:
+def of_network(model: "nn.Module", inputs: Inputs) -> dict[str, float]:
     """Measure the time and memory of one prediction of a network, including its features."""
     import torch
 
@@ -260,8 +287,8 @@ def of_network(model: "nn.Module", given: Inputs) -> dict[str, float]:
     weights = (*network.parameters(), *network.buffers())
 
     def predict_one() -> None:
-        Features.of(given.reads, given.alone, none, given.state, standardise=True)
-        network(*given.example)
+        Features.of(inputs.reads, inputs.alone, none, inputs.state, standardise=True)
+        network(*inputs.example)
 
     with torch.inference_mode():
         return of_one(predict_one, sum(t.numel() * t.element_size() for t in weights), tensors=True)
@@ -271,65 +298,16 @@ def of_one(
     predict: Callable[[], object], weights: int, *, tensors: bool = False
 ) -> dict[str, float]:
     """Measure the time and memory of one prediction, on one thread."""
-    taken = round(microseconds_of_one(predict, ()), 1)
-    return {"inference_us": taken, "memory_bytes": weights + peak_of_one(predict, tensors=tensors)}
-
-
-def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> "nn.Module":
-    """Build a network with the initial weights of a run."""
-    import torch
-
-    torch.manual_seed(settings.seed_of_training)
-    return entry.build(config_of(entry, settings, given))
-
-
-def learn(
-    settings: RunSettings,
-    data: Examples,
-    given: Inputs,
-    model: "nn.Module",
-    how: TrainingSettings,
-    *,
-    again: bool = False,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    on_epoch: OnEpoch = lambda _: None,
-) -> History:
-    """Fit a network on the training set, and evaluate it on the validation set."""
-    import torch
-
-    from sequela.training import checkpoint as checkpoints
-    from sequela.training.fit import fit
-    from sequela.training.totals import correct
-
-    class_weight = None
-    if how.class_weights:  # each class has the same share of the loss
-        labels = data.labels[data.rows("train")]
-        counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
-        class_weight = counts.sum() / (len(counts) * counts)
-    order = torch.Generator().manual_seed(settings.seed_of_training)
-    at_once = prediction_batch(given.shape)
-    started = time.perf_counter()  # of a teacher
-    loader = given.loader("train+tuning" if again else "train", how.batch_size, order, how)
-    return fit(
-        model,
-        loader,
-        None if again else given.loader("tuning", at_once),
-        how,
-        metrics={} if data.times else {"accuracy": correct},
-        class_weight=class_weight,
-        checkpoint=checkpoint,
-        resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
-        prepared=time.perf_counter() - started,
-        on_epoch=on_epoch,
-    )
+    duration = round(microseconds_of_one(predict, ()), 1)
+    memory = weights + peak_of_one(predict, tensors=tensors)
+    return {"inference_us": duration, "memory_bytes": memory}
 
 
 def _metrics(
     settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, Any]
 ) -> dict[str, object]:
     started = time.perf_counter()
-    findings = looked(data)
+    findings = audit_record(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
         "internal": INTERNAL,
@@ -343,11 +321,11 @@ def _metrics(
     }
 
 
-def looked(data: Examples) -> dict[str, object]:
+def audit_record(data: Examples) -> dict[str, object]:
     """Run the leak audit on the data of a run, and return its checks and findings."""
-    found = [asdict(finding) for finding in audit_once(data)]
+    findings = [asdict(finding) for finding in audit_once(data)]
     return {
         "looked_for": looked_for(data),
-        "leaks": [finding for finding in found if finding["severity"] == "leak"],
-        "suspicions": [finding for finding in found if finding["severity"] != "leak"],
+        "leaks": [finding for finding in findings if finding["severity"] == "leak"],
+        "suspicions": [finding for finding in findings if finding["severity"] != "leak"],
     }

@@ -28,7 +28,6 @@ from sequela.formats import sealed
 from sequela.formats.opened import json_value
 from sequela.identity.pseudonyms import VARIABLE as KEY
 from sequela.identity.pseudonyms import key_path
-from sequela.runs.inside import refuse_links
 from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
 from sequela.runs.record import DataRecord, Facts, Numbers, RunRecord, SplitRecord, Traces
 from sequela.training import history
@@ -86,8 +85,8 @@ class StoredRun(ABC):
         try:
             record = json_value(path.read_bytes(), finite=False)
         except FileNotFoundError as error:
-            done = "" if self.complete else " (the run is not finished: continue it with --resume)"
-            raise RunError(f"{path}: not found; expected the folder of a run{done}") from error
+            hint = "" if self.complete else " (the run is not finished: continue it with --resume)"
+            raise RunError(f"{path}: not found; expected the folder of a run{hint}") from error
         except ValueError as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
         if not isinstance(record, dict):
@@ -114,7 +113,7 @@ class StoredRun(ABC):
     @property
     def folds(self) -> int:
         """The number of folds; 0 for one split."""
-        return self.settings.folds * self.of_many
+        return self.settings.folds if self.of_many else 0
 
     @property
     def repeats(self) -> int:
@@ -142,15 +141,15 @@ class StoredRun(ABC):
             "fractions": list(shares(settings.fractions, settings.folds)),
         }
         trained = {"model": settings.model, "data": settings.data}
-        for file, asked in (("split.json", split), (METRICS, trained)):
-            done = self.first.json(file) if (path / file).exists() else {}
-            if isinstance(data := done.get("data"), dict):
-                done = {**done, "data": data.get("name")}
-            for name, value in asked.items():
-                if name in done and value != done[name]:
+        for file, expected in (("split.json", split), (METRICS, trained)):
+            record = self.first.json(file) if (path / file).exists() else {}
+            if isinstance(data := record.get("data"), dict):
+                record = {**record, "data": data.get("name")}
+            for name, value in expected.items():
+                if name in record and value != record[name]:
                     raise RunError(
                         f"{path / CONFIG}: has {name} = {value!r}, but {file} was made "
-                        f"with {done[name]!r}: change it back, or train again"
+                        f"with {record[name]!r}: change it back, or train again"
                     )
         return settings
 
@@ -189,16 +188,14 @@ class StoredRun(ABC):
     def describe_split(self) -> SplitRecord:
         """Describe the split without ids and dates of patients; count ids in two of its sets."""
         split, shared = self.first.split, dict[str, Counter[str]]()
-        for each in self.runs:
-            for kind, pairs in each.split.shared().items():
+        for run in self.runs:
+            for kind, pairs in run.split.shared().items():
                 shared.setdefault(kind, Counter()).update(pairs)
         years = {part: (first[:4], last[:4]) for part, (first, last) in (split.times or {}).items()}
-        of_many = {"repeats": self.repeats, "seeds": self.seeds} if self.of_many else {}
-        description = {
+        description: dict[str, object] = {
             "unit": split.unit,
             "by": WORDS.get(split.unit, split.unit),
             "whole": split.whole,
-            **({"times": years} if years else {}),
             "leaks": split.leaks,
             "seed": split.seed,
             "fractions": list(split.fractions),
@@ -206,7 +203,11 @@ class StoredRun(ABC):
             "n_examples": dict(split.n_examples),
             "ids_in_two_parts": shared,
         }
-        return SplitRecord.model_validate(description | of_many)
+        if years:
+            description["times"] = years
+        if self.of_many:
+            description |= {"repeats": self.repeats, "seeds": self.seeds}
+        return SplitRecord.model_validate(description)
 
 
 class RunFolder(StoredRun):
@@ -298,13 +299,13 @@ class RunFolder(StoredRun):
         """Make sure that a run may be written here."""
         config = self.path / CONFIG
         if resume and config.exists():
-            if others := differences(self.settings, settings):
-                found = "; ".join(
-                    f"{name} is {_said(old)} in the folder and {_said(new)} in the command"
-                    for name, old, new in others
+            if changes := differences(self.settings, settings):
+                words = "; ".join(
+                    f"{name} is {_in_words(old)} in the folder and {_in_words(new)} in the command"
+                    for name, old, new in changes
                 )
                 raise RunError(
-                    f"{config}: settings differ: {found}: leave out what differs, or choose "
+                    f"{config}: settings differ: {words}: leave out what differs, or choose "
                     "another --out"
                 )
         elif is_taken(self.path):
@@ -324,8 +325,8 @@ class RunFolder(StoredRun):
         """Write ``split.json``, or check that it is unchanged when a run is resumed."""
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
-        elif (found := self.json("split.json")) != split:
-            if found.get("key", "") != split["key"]:
+        elif (written := self.json("split.json")) != split:
+            if written.get("key", "") != split["key"]:
                 raise RunError(
                     f"{self.path}: the run was started with another key of subject ids than "
                     f"{key_path()}: name the file of that key with {KEY}, or choose another --out"
@@ -333,6 +334,19 @@ class RunFolder(StoredRun):
             raise RunError(
                 f"{self.path}: the run was started on other data than those found now; name its "
                 "data with --root, or choose another --out"
+            )
+
+
+def refuse_links(path: Path) -> None:
+    """Make sure that nothing in a run folder is a link, so that nothing outside is accessed.
+
+    The folder itself may be a link.
+    """
+    for file in path.rglob("*"):
+        if file.is_symlink():
+            raise RunError(
+                f"{file}: is a link, and a run folder must contain files only: put the file itself "
+                "there, or do not trust this folder"
             )
 
 
@@ -350,7 +364,7 @@ def is_taken(path: Path) -> bool:
     return path.exists() and not (path.is_dir() and all(map(is_leftover, path.iterdir())))
 
 
-def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, Any]]:
+def differences(settings: RunSettings, requested: RunSettings) -> list[tuple[str, object, object]]:
     """Return the settings that differ: name, value in the folder and requested value.
 
     Example:
@@ -358,19 +372,22 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
         >>> differences(found, found.model_copy(update={"seed": 1}))
         [('seed', 0, 1)]
     """
-    ours, theirs = _flat(found.model_dump()), _flat(asked.model_dump())
+    ours, theirs = _flat(settings.model_dump()), _flat(requested.model_dump())
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     return [(name, ours.get(name), theirs.get(name)) for name in names]
 
 
-def _said(value: Any) -> str:
+def _in_words(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value)) or "none"
-    words = {None: "not set", True: "on", False: "off"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, object]:
+def _flat(values: Mapping[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in values.items():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}

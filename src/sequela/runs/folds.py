@@ -1,5 +1,6 @@
 """Cross-validation, or several seeds of one split: a run for each, and a summary."""
 
+import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,12 +23,12 @@ from sequela.runs.folder import (
     places,
     work_beside,
 )
-from sequela.runs.inside import folder_of_run
 from sequela.runs.manifest import NOTICE, seal, unseal
 from sequela.runs.recipe import mean_recalls, summarise_runs
 from sequela.runs.record import Facts, FoldsRecord, Numbers
 
 FOLDS = "folds.json"
+_NAME_OF_RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
 OnRun = Callable[[RunFolder, int, int], None]
 """A function of a finished fold, the number of finished folds and the number of all folds."""
 
@@ -49,7 +50,7 @@ class FoldsFolder(StoredRun):
     @cached_property
     def runs(self) -> list[RunFolder]:
         """The runs, fold by fold, and seed by seed within a fold."""
-        return [RunFolder(folder_of_run(self.path, name)) for name in self.summary.runs]
+        return [RunFolder(_folder_of_run(self.path, name)) for name in self.summary.runs]
 
     @property
     def once(self) -> list[RunFolder]:
@@ -66,10 +67,10 @@ class FoldsFolder(StoredRun):
     def tuning(self) -> Numbers:
         """The numbers of the validation sets: means over all folds, and counts of the first."""
         parts = [run.tuning for run in self.runs]
-        had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
-        means = {key: float(np.mean([each[key] for each in parts])) for key in had}
-        kept = ("examples", "groups", "confusion", "ends", "horizons")
-        of_first = {name: parts[0][name] for name in kept if name in parts[0]}
+        keys = [m.key for m in reported() if all(part.get(m.key) is not None for part in parts)]
+        means = {key: float(np.mean([part[key] for part in parts])) for key in keys}
+        names = ("examples", "groups", "confusion", "ends", "horizons")
+        of_first = {name: parts[0][name] for name in names if name in parts[0]}
         recalls = {} if "ends" in of_first else {"per_class_recall": mean_recalls(parts)}
         return Numbers.model_validate(means | of_first | recalls)
 
@@ -96,7 +97,17 @@ class FoldsFolder(StoredRun):
         The probabilities come from several models: they may be calibrated together, but must not be
         ranked together.
         """
-        return joined([each.predictions.part("held_out") for each in self.once])
+        return joined([run.predictions.part("held_out") for run in self.once])
+
+
+def _folder_of_run(path: Path, name: object) -> Path:
+    """Return the folder of one of several runs; a name in a stranger's file may lead elsewhere."""
+    if not isinstance(name, str) or not _NAME_OF_RUN.fullmatch(name):
+        raise RunError(
+            f"{path}: names a run {str(name)[:50]!r}, which cannot be one of its folders: expected "
+            "names such as fold-00 or seed-00; do not trust this folder"
+        )
+    return path / name
 
 
 def cross_validate(
@@ -125,34 +136,39 @@ def cross_validate(
         raise SettingError(
             f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
         )
-    wanted = fold_runs(settings, out, folds, repeats, seeds)
-    check_free(out, wanted, resume=resume)
-    done, found = [], FoldsFolder(out)
+    fold_settings = fold_runs(settings, out, folds, repeats, seeds)
+    check_free(out, fold_settings, resume=resume)
+    finished, folder = [], FoldsFolder(out)
     train_one = partial(fit.train, resume=resume)
     # The events are built once for all folds.
-    with held(out), work_beside(out, work) as made:
-        check_free(out, wanted, resume=resume)  # again, as another process may have been faster
+    with held(out), work_beside(out, work) as scratch:
+        check_free(
+            out, fold_settings, resume=resume
+        )  # again, as another process may have been faster
         unseal(out)
-        for path, each in wanted:
-            done.append(train_one(each, path, root=root, work=made, on_epoch=on_epoch))
-            on_run(done[-1], len(done), len(wanted))
-        found.write(NOTICE, NOTICE_TEXT)
-        found.write(FOLDS, summarise_runs(done))
+        for path, run_settings in fold_settings:
+            run = train_one(run_settings, path, root=root, work=scratch, on_epoch=on_epoch)
+            finished.append(run)
+            on_run(run, len(finished), len(fold_settings))
+        folder.write(NOTICE, NOTICE_TEXT)
+        folder.write(FOLDS, summarise_runs(finished))
         seal(out)
-    return found
+    return folder
 
 
-def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: bool) -> None:
+def check_free(out: Path, fold_settings: list[tuple[Path, RunSettings]], *, resume: bool) -> None:
     """Make sure that folds may be written to a folder: it is free, or has folds to continue."""
-    begun = (wanted[0][0] / CONFIG).exists()
-    taken, folds = is_taken(out), [path for path, _ in wanted]
+    begun = (fold_settings[0][0] / CONFIG).exists()
+    is_occupied, folds = is_taken(out), [path for path, _ in fold_settings]
     if out.is_dir():  # files of a killed process may stay
-        taken = not all(is_leftover(p) for p in out.iterdir() if p not in folds or is_taken(p))
-    if taken and not (resume and begun):
+        is_occupied = not all(
+            is_leftover(p) for p in out.iterdir() if p not in folds or is_taken(p)
+        )
+    if is_occupied and not (resume and begun):
         hint = "continue it with --resume or choose" if begun else "choose"
         raise RunError(f"{out}: is not empty; {hint} another --out")
     if begun:
-        for path, settings in wanted:
+        for path, settings in fold_settings:
             RunFolder(path).check_free(settings, resume=True)
 
 
@@ -163,9 +179,10 @@ def fold_runs(
     runs = []
     for fold in range(max(folds, 1) * repeats):
         for seed in range(seeds):
-            names = [f"fold-{fold:02d}"] * bool(folds) + [f"seed-{seed:02d}"] * (seeds > 1)
+            names = [f"fold-{fold:02d}"] if folds else []
             changes: dict[str, int] = {"folds": folds, "fold": fold}
             if seeds > 1:
+                names.append(f"seed-{seed:02d}")
                 changes |= {"seed": settings.seed + seed, "split_seed": settings.seed_of_split}
             runs.append((out / ".".join(names), settings.model_copy(update=changes)))
     return runs

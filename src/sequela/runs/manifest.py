@@ -101,13 +101,13 @@ class Change:
     harmful: bool = True
 
     def __str__(self) -> str:
-        said = {
+        words = {
             "changed": f"was changed after the folder was finished: {_REMEDY}",
             "missing": f"is missing, but listed in {MANIFEST}: {_REMEDY}",
             "added": f"was added after the folder was finished and is not listed in {MANIFEST}: "
             "remove it",
         }
-        return f"{self.path}: {said[self.what]}"
+        return f"{self.path}: {words[self.what]}"
 
 
 def seal(folder: Path) -> Manifest:
@@ -129,33 +129,35 @@ def unseal(folder: Path) -> None:
 def changes(folder: Path) -> list[Change]:
     """List files of a finished folder and its subfolders that differ from the manifest."""
     manifest = Manifest.read(folder)
-    found = []
-    there = {path.relative_to(folder).as_posix(): path for path in _walk(folder)}
+    differences = []
+    present = {path.relative_to(folder).as_posix(): path for path in _walk(folder)}
     for name, digest in {**manifest.files, **manifest.added}.items():
-        path = there.pop(name, None)
+        path = present.pop(name, None)
         if path is None:
-            found.append(Change(folder / name, "missing", name in manifest.files))
+            differences.append(Change(folder / name, "missing", name in manifest.files))
         elif not _is_plain(path) or _digest(path) != digest:
-            found.append(Change(path, "changed", name in manifest.files))
+            differences.append(Change(path, "changed", name in manifest.files))
     for name, listed in manifest.folders.items():
-        path = there.pop(name, None)
+        path = present.pop(name, None)
         if path is None or path.is_symlink() or not path.is_dir():
-            found.append(Change(folder / name, "missing"))
+            differences.append(Change(folder / name, "missing"))
             continue
-        found += changes(path)
+        differences += changes(path)
         if Manifest.read(path).seal != listed:
-            found.append(Change(path / MANIFEST, "changed"))
-    for path in there.values():
-        found.append(Change(path, "added", not _is_plain(path) or path.suffix in _DATA))
-    return found
+            differences.append(Change(path / MANIFEST, "changed"))
+    for path in present.values():
+        differences.append(Change(path, "added", not _is_plain(path) or path.suffix in _DATA))
+    return differences
 
 
 def require_unchanged(folder: Path) -> None:
     """Make sure that a finished folder matches its manifest."""
     harmful = [change for change in changes(folder) if change.harmful]
     if harmful:
-        more = f" (and {len(harmful) - 1} more: see sequela verify)" * (len(harmful) > 1)
-        raise RunError(f"{harmful[0]}{more}")
+        message = str(harmful[0])
+        if len(harmful) > 1:
+            message += f" (and {len(harmful) - 1} more: see sequela verify)"
+        raise RunError(message)
 
 
 @contextmanager
@@ -165,7 +167,9 @@ def adding(path: Path) -> Iterator[Path]:
     The file is removed from the manifest before it is written and added afterwards, so that an
     interruption leaves an unlisted file and never a wrong checksum.
     """
-    folder = next((each for each in path.absolute().parents if (each / MANIFEST).exists()), None)
+    folder = next(
+        (parent for parent in path.absolute().parents if (parent / MANIFEST).exists()), None
+    )
     if folder is None:
         with whole(path) as partial:
             yield partial
@@ -175,12 +179,12 @@ def adding(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: it is a file of {folder}; name another file")
     with held(folder):
         before = Manifest.read(folder)
-        kept = {each: digest for each, digest in before.added.items() if each != name}
+        added = {file: digest for file, digest in before.added.items() if file != name}
         if name in before.added:
-            Manifest(before.files, before.folders, kept).write(folder)
+            Manifest(before.files, before.folders, added).write(folder)
         with whole(path) as partial:
             yield partial
-        Manifest(before.files, before.folders, {**kept, name: _digest(path)}).write(folder)
+        Manifest(before.files, before.folders, {**added, name: _digest(path)}).write(folder)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

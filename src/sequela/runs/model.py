@@ -1,8 +1,18 @@
-"""The model of a run, built from ``model.safetensors``."""
+"""The model of a run, from ``model.safetensors``: a network, a baseline model, or a mean of models.
 
+All are predictors: they have named inputs, and probabilities for arrays of these. So has the file
+of an exported model (:class:`sequela.serving.served_model.OnnxModel`).
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +22,33 @@ from sequela.datasets import catalog
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
-from sequela.models.reference import ReferenceModel, loaded, predicted
-from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
-from sequela.runs.inside import refuse_code
+from sequela.models.reference import (
+    REFERENCE_MODELS,
+    Arrays,
+    ReferenceModel,
+    loaded,
+    predicted,
+)
+from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup, title_of
+from sequela.runs.folder import RunFolder
+from sequela.sequences.featurisers import Features, Table
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.runs import data as runs_data
-    from sequela.runs.folder import RunFolder
-    from sequela.runs.records import VisitInputs
-    from sequela.runs.signals import SignalInputs
+    from sequela.runs.data import Examples, Inputs
 
 Shape = tuple[int | str, ...]
-Inputs: TypeAlias = "SignalInputs | VisitInputs"
+"""The sizes of an array; a size that varies has a name: ``batch``, ``time``..."""
 FILE = "model.safetensors"
-Mean = Literal["arithmetic", "geometric"]
-_OWN = ("model", "reads", "config", "mean", "members")
+Pooling = Literal["arithmetic", "geometric"]
+_OF_MODEL = ("model", "reads", "config", "mean", "members")
 """Keys of a header on the model itself; all others describe the data, the same for all members."""
-
-_LEAST = 1e-7
-TIMES_HELD = 4
+LEAST = 1e-7
+"""Probability below which a geometric mean takes it as this."""
+MEMORY_FACTOR = 4
 """Memory that building a network may take, as a multiple of the bytes of its weights."""
-BESIDE = 64_000_000
+MEMORY_MARGIN = 64_000_000
 """Bytes that it may take in addition."""
 
 
@@ -44,11 +58,11 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
     if reads is None:
-        such = {"signal": "gru-improved", "records": "visits-improved"}[kind]
+        example = {"signal": "gru-improved", "records": "visits-improved"}[kind]
         raise SettingError(
             f"{settings.model} reads {' and '.join(entry.reads)}, but data set '{settings.data}' "
             f"has {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
-            f"{such}"
+            f"{example}"
         )
     robust = settings.signals and settings.signals.standardise
     if (settings.training.varies or robust) and reads != ("signal",):
@@ -64,45 +78,50 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     return entry, reads
 
 
-def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
+def config_of(entry: ModelEntry, settings: RunSettings, inputs: "Inputs") -> Any:
     """Make the config of a run's network, for the shape of its data, or raise a SettingError."""
-    sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
-    if none := [name for name, size in sizes.items() if not size]:
+    sizes = {name: inputs.shape[name] for name in sizes_of(inputs.reads)}
+    if missing := [name for name, size in sizes.items() if not size]:
         raise SettingError(
-            f"{settings.model} reads {' and '.join(given.reads)}, but these data have none "
-            f"({none[0]} is 0): choose other data, or a model with other inputs"
+            f"{settings.model} reads {' and '.join(inputs.reads)}, but these data have none "
+            f"({missing[0]} is 0): choose other data, or a model with other inputs"
         )
     return entry.config(**{**sizes, **settings.model_settings})
 
 
-def as_json(config: Any) -> dict[str, object]:
+def as_json(config: object) -> dict[str, object]:
     """Return a config for the header of the stored model."""
-    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
+    if is_dataclass(config) and not isinstance(config, type):
+        return asdict(config)
+    return dict(cast("Mapping[str, object]", config))
+
+
+class Predictor(Protocol):
+    """A model that predicts probabilities from arrays of its inputs."""
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The inputs by name, each with fixed sizes and names of variable sizes."""
+
+    def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """The trained model of a run; its tensors, of numpy or torch, include the preprocessing."""
+class SingleModel(ABC):
+    """A network or a baseline model with its fitted preprocessing; tensors of numpy or torch."""
 
-    name: str
-    entry: Entry
     header: Mapping[str, Any]
     tensors: Mapping[str, Any]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle header and tensors, as an entry of the registry cannot be pickled."""
-        return _trained, (self.header, self.tensors)
+        return type(self), (self.header, self.tensors)
 
-    @classmethod
-    def of(cls, folder: "RunFolder", *, trust_code: bool = False) -> "TrainedModel":
-        """Open the model of a run."""
-        found = trained(folder, trust_code=trust_code)
-        if isinstance(found, TrainedEnsemble):
-            raise SettingError(
-                f"{folder.path} is an ensemble of {len(found.members)} models, but one model is "
-                "needed here: name the run of one of them"
-            )
-        return found
+    @property
+    def name(self) -> str:
+        """The name in the registry, or the place of a class."""
+        return str(self.header["model"])
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -110,141 +129,212 @@ class TrainedModel:
         return tuple(self.header["reads"])
 
     @property
+    def leaves(self) -> "list[NetworkModel | BaselineModel]":
+        """The model, as the only one of a mean."""
+        assert isinstance(self, NetworkModel | BaselineModel)  # noqa: S101 - there are no others
+        return [self]
+
+    @cached_property
     def state(self) -> dict[str, NDArray[Any]]:
         """The fitted preprocessing: arrays whose names begin with an input and a colon."""
-        before = tuple(f"{read}:" for read in self.reads)
-        return {k: np.asarray(v) for k, v in self.tensors.items() if k.startswith(before)}
+        prefixes = tuple(f"{read}:" for read in self.reads)
+        return {k: np.asarray(v) for k, v in self.tensors.items() if k.startswith(prefixes)}
 
     @property
-    def _own(self) -> stored.Tensors:
-        learnt = self.state
-        return {name: tensor for name, tensor in self.tensors.items() if name not in learnt}
+    def learnt(self) -> stored.Tensors:
+        """The tensors of the model without its preprocessing."""
+        return {name: tensor for name, tensor in self.tensors.items() if name not in self.state}
 
-    @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays that a reference model predicts from."""
-        return {name: np.asarray(tensor) for name, tensor in self._own.items()}
+    @abstractmethod
+    def of_inputs(self, inputs: "Inputs") -> NDArray[np.float32]:
+        """Predict for all examples from prepared inputs: float32 (example, class)."""
 
-    @property
-    def is_network(self) -> bool:
-        """``True`` for a network."""
-        return isinstance(self.entry, ModelEntry)
+    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
+        """Predict for all examples of any data: float32 (example, class)."""
+        standardise = isinstance(self, NetworkModel)
+        return self.of_inputs(data.inputs(self.reads, self.state, standardise=standardise))
 
-    @property
-    def leaves(self) -> list["TrainedModel"]:
-        """The model, as the only one of an ensemble."""
-        return [self]
+
+class NetworkModel(SingleModel):
+    """A trained network."""
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The inputs by name, each with fixed sizes and names of variable sizes."""
+        header, shapes = self.header, dict[str, Shape]()
+        if "n_times" in header:
+            times = "time" if self.any_length else header["n_times"]
+            shapes["signal"] = ("batch", header["n_chans"], times)
+        for read in self.reads:
+            if read == "codes":
+                shapes[read] = ("batch", "visit", "place")
+            elif read == "gaps":
+                shapes[read] = ("batch", "visit")
+            elif read == "values":
+                shapes[read] = ("batch", "visit", header["config"]["n_channels"])
+            elif "n_times" not in header:
+                shapes[read] = ("batch", int(header["config"]["n_features"]))
+        if self.takes_lengths:
+            shapes["lengths"] = ("batch",)
+        return shapes
+
+    @cached_property
+    def entry(self) -> ModelEntry:
+        """The entry of the registry."""
+        entry = lookup(self.name)
+        assert isinstance(entry, ModelEntry)  # noqa: S101 - a baseline model is another class
+        return entry
 
     @property
     def any_length(self) -> bool:
         """``True`` for a network on a signal that takes segments of any length."""
-        recurrent = isinstance(self.entry, ModelEntry) and self.entry.recurrent
-        return recurrent and "n_times" in self.header
+        return self.entry.recurrent and "n_times" in self.header
 
     @property
     def takes_lengths(self) -> bool:
         """``True`` for a network that takes the number of samples or visits of each example."""
-        return self.any_length or (self.is_network and "n_times" not in self.header)
+        return self.any_length or "n_times" not in self.header
 
-    def shapes(self) -> Iterator[tuple[str, Shape]]:
-        """Yield its inputs, each with fixed sizes and names of variable sizes."""
-        header = self.header
-        if "n_times" in header:
-            times = "time" if self.any_length else header["n_times"]
-            yield "signal", ("batch", header["n_chans"], times)
-        for read in self.reads:
-            if read == "codes":
-                yield read, ("batch", "visit", "place")
-            elif read == "gaps":
-                yield read, ("batch", "visit")
-            elif read == "values":
-                yield read, ("batch", "visit", header["config"]["n_channels"])
-            elif "n_times" not in header:
-                yield read, ("batch", self._columns)
-        if self.takes_lengths:
-            yield "lengths", ("batch",)
-
-    @property
-    def _columns(self) -> int:
-        """The number of columns of a table of features."""
-        if self.is_network:
-            return int(self.header["config"]["n_features"])
-        added = int(self.arrays["intervals"][0]) if "intervals" in self.arrays else 0
-        if "weight" in self.arrays:
-            return int(self.arrays["weight"].shape[1]) - added
-        return int(loaded(self.arrays["skops"].tobytes()).n_features_in_) - added
-
-    def network(self, needed_for: str) -> "nn.Module":
+    def module(self) -> "nn.Module":
         """Build the network, ready to predict."""
-        if isinstance(self.entry, ReferenceModel):
-            raise SettingError(
-                f"{self.name} is a baseline model, but {needed_for} needs a network, for example "
-                "gru-improved or visits-improved"
-            )
         import torch
 
         from sequela.models.bounded import bounded
 
-        own = {name: torch.as_tensor(tensor) for name, tensor in self._own.items()}
-        held = sum(tensor.nbytes for tensor in own.values())
+        weights = {name: torch.as_tensor(tensor) for name, tensor in self.learnt.items()}
+        size = sum(tensor.nbytes for tensor in weights.values())
         try:
-            with bounded(self.name, TIMES_HELD * held + BESIDE):
-                model = self.entry.build(self.entry.config(**self.header["config"]))
+            with bounded(self.name, MEMORY_FACTOR * size + MEMORY_MARGIN):
+                module = self.entry.build(self.entry.config(**self.header["config"]))
         except ModelError as error:
-            raise RunError(f"{FILE} has {held:,} bytes of weights, but {error}") from error
+            raise RunError(f"{FILE} has {size:,} bytes of weights, but {error}") from error
         try:
-            model.load_state_dict(own)
+            module.load_state_dict(weights)
         except RuntimeError as error:
-            first = str(error).splitlines()[-1].strip()
+            reason = str(error).splitlines()[-1].strip()
             raise RunError(
-                f"the class {self.name} has changed since it was trained ({first}): train it again"
+                f"the class {self.name} has changed since it was trained ({reason}): train it again"
             ) from error
-        return model.eval()
+        return module.eval()
 
-    def probabilities(self, given: Inputs) -> NDArray[np.float32]:
-        """Predict for all examples: float32 (example, class)."""
-        if isinstance(self.entry, ReferenceModel):
-            return predicted(self.entry, self.arrays, given.features).astype(np.float32)
-        return given.probabilities(self.network("a prediction"))
+    def of_inputs(self, inputs: "Inputs") -> NDArray[np.float32]:
+        """Predict for all examples from prepared inputs: float32 (example, class)."""
+        return inputs.probabilities(self.module())
 
-    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
-        """Predict for all examples of any data: float32 (example, class)."""
-        return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
+    @cached_property
+    def _padded(self) -> "nn.Module":
+        from sequela.runs.padded import Padded
+
+        return Padded(self, tuple(self.shapes))
+
+    def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
+        import torch
+
+        with torch.inference_mode():
+            tensors = [torch.tensor(inputs[name]) for name in self.shapes]
+            probabilities: NDArray[np.float32] = self._padded(*tensors).numpy()
+        return probabilities
+
+
+class BaselineModel(SingleModel):
+    """A fitted baseline model."""
+
+    any_length = False
+
+    @cached_property
+    def entry(self) -> ReferenceModel:
+        """The entry of the registry."""
+        return REFERENCE_MODELS[self.name]
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that the model predicts from."""
+        return {name: np.asarray(tensor) for name, tensor in self.learnt.items()}
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The input by name: a signal, codes, or a table of features."""
+        (read,), header, arrays = self.reads, self.header, self.arrays
+        if "n_times" in header:
+            return {"signal": ("batch", header["n_chans"], header["n_times"])}
+        if read == "codes":
+            return {read: ("batch", "visit", "place")}
+        if "weight" in arrays:
+            columns = int(arrays["weight"].shape[1])
+        else:
+            columns = int(loaded(arrays["skops"].tobytes()).n_features_in_)
+        if "intervals" in arrays:  # a column for each interval is added to the features
+            columns -= int(arrays["intervals"][0])
+        return {read: ("batch", columns)}
+
+    def _of_table(self, table: Table) -> NDArray[np.float32]:
+        return predicted(self.entry, self.arrays, table).astype(np.float32)
+
+    def of_inputs(self, inputs: "Inputs") -> NDArray[np.float32]:
+        """Predict for all examples from prepared inputs: float32 (example, class)."""
+        return self._of_table(inputs.features)
+
+    def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
+        (read,), rows = self.reads, np.arange(len(next(iter(inputs.values()))))
+        if read in ("signal", "codes"):  # which such a model ignores
+            return self._of_table(np.empty((len(rows), 0), np.float32))
+        if "signal" not in inputs:
+            return self._of_table(inputs[read])
+        source = SimpleNamespace(signal=inputs["signal"], sfreq=self.header["sfreq"])
+        features = Features.of(self.reads, source, rows, self.state, standardise=False)
+        assert features is not None  # noqa: S101 - the model reads some
+        return self._of_table(features.table)
 
 
 @dataclass(frozen=True)
-class TrainedEnsemble:
-    """Models whose probabilities are averaged."""
+class MeanModel:
+    """An ensemble: the mean of its members."""
 
     header: Mapping[str, Any]
-    members: "tuple[TrainedModel | TrainedEnsemble, ...]"
+    members: "tuple[TrainedModel, ...]"
 
     @property
-    def leaves(self) -> list[TrainedModel]:
-        """The models of all members."""
-        return [leaf for member in self.members for leaf in member.leaves]
+    def pooling(self) -> Pooling:
+        """The kind of the mean."""
+        pooling: Pooling = self.header["mean"]
+        return pooling
 
-    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
+    @property
+    def leaves(self) -> list[NetworkModel | BaselineModel]:
+        """The networks and baseline models of all members."""
+        return [*chain.from_iterable(member.leaves for member in self.members)]
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The inputs of the members; a size is fixed if any of them needs a fixed size."""
+        shapes: dict[str, Shape] = {}
+        for name, shape in chain.from_iterable(m.shapes.items() for m in self.members):
+            before = shapes.get(name, shape)
+            sizes = list(zip(before, shape, strict=True))
+            if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in sizes):
+                raise ModelError(
+                    f"the models read {name} in two shapes, {before} and {shape}: use each alone"
+                )
+            shapes[name] = tuple(a if isinstance(a, int) else b for a, b in sizes)
+        return shapes
+
+    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
-        return averaged([each.probabilities_of(data) for each in self.members], self.header["mean"])
+        return averaged([member.probabilities_of(data) for member in self.members], self.pooling)
+
+    def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
+        return averaged([member.probabilities(inputs) for member in self.members], self.pooling)
 
 
-def shapes_of(model: TrainedModel | TrainedEnsemble) -> dict[str, Shape]:
-    """Return the inputs of a model; a size is fixed if any member needs a fixed size."""
-    shapes: dict[str, Shape] = {}
-    for name, shape in (pair for leaf in model.leaves for pair in leaf.shapes()):
-        known = shapes.get(name, shape)
-        both = list(zip(known, shape, strict=True))
-        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in both):
-            raise ModelError(
-                f"the models read {name} in two shapes, {known} and {shape}: use each alone"
-            )
-        shapes[name] = tuple(a if isinstance(a, int) else b for a, b in both)
-    return shapes
+TrainedModel: TypeAlias = NetworkModel | BaselineModel | MeanModel
+"""The model of a run."""
 
 
-def trained(folder: "RunFolder", *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
-    """Open the model of a run, or the models of an ensemble."""
+def open_model(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel:
+    """Open the model of a run."""
     folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
     if header.get("model") != folder.settings.model:
@@ -254,7 +344,32 @@ def trained(folder: "RunFolder", *, trust_code: bool = False) -> TrainedModel | 
         )
     for name in _names_in(header):
         refuse_code(folder.path, name, trusted=trust_code)
-    return _trained(header, tensors)
+    return model_of(header, tensors)
+
+
+def open_network(folder: RunFolder, needed_for: str, *, trust_code: bool = False) -> NetworkModel:
+    """Open the network of a run; any other model raises a SettingError."""
+    model = open_model(folder, trust_code=trust_code)
+    if isinstance(model, MeanModel):
+        raise SettingError(
+            f"{folder.path} is an ensemble of {len(model.members)} models, but one model is "
+            "needed here: name the run of one of them"
+        )
+    if isinstance(model, BaselineModel):
+        raise SettingError(
+            f"{model.name} is a baseline model, but {needed_for} needs a network, for example "
+            "gru-improved or visits-improved"
+        )
+    return model
+
+
+def refuse_code(where: Path, model: str, *, trusted: bool) -> None:
+    """Make sure that the model of a run is not code, unless the user trusts it."""
+    if ":" in model and not trusted:
+        raise RunError(
+            f"{where}: its model is the class {model}, which would run code: review it, and if "
+            "you trust it and the run, add --trust-code"
+        )
 
 
 def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
@@ -263,23 +378,24 @@ def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
         yield from _names_in(member)
 
 
-def _trained(
-    header: Mapping[str, Any], tensors: Mapping[str, Any]
-) -> TrainedModel | TrainedEnsemble:
+def model_of(header: Mapping[str, Any], tensors: Mapping[str, Any]) -> TrainedModel:
+    """Return the model of the content of a file."""
     name = header["model"]
     if name != ENSEMBLE:
-        return TrainedModel(name, lookup(name), header, tensors)
-    of_data = {key: value for key, value in header.items() if key not in _OWN}
+        network = isinstance(lookup(name), ModelEntry)
+        return NetworkModel(header, tensors) if network else BaselineModel(header, tensors)
+    # What describes the data is written once, for all members.
+    of_data = {key: value for key, value in header.items() if key not in _OF_MODEL}
     members = []
-    for number, own in enumerate(header["members"]):
-        before = f"{number}/"
-        theirs = {n.removeprefix(before): t for n, t in tensors.items() if n.startswith(before)}
-        members.append(_trained({**of_data, **own}, theirs))
-    return TrainedEnsemble(header, tuple(members))
+    for number, part in enumerate(header["members"]):
+        prefix = f"{number}/"
+        theirs = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        members.append(model_of({**of_data, **part}, theirs))
+    return MeanModel(header, tuple(members))
 
 
 def in_one_file(
-    folders: "Sequence[RunFolder]", mean: Mean
+    folders: Sequence[RunFolder], pooling: Pooling
 ) -> tuple[stored.Tensors, dict[str, object]]:
     """Combine the models of several runs on the same data into tensors and header of one file."""
     tensors: stored.Tensors = {}
@@ -287,16 +403,16 @@ def in_one_file(
     for number, folder in enumerate(folders):
         header, theirs = stored.read(folder.path / FILE)
         tensors |= {f"{number}/{name}": tensor for name, tensor in theirs.items()}
-        members.append({key: header[key] for key in _OWN if key in header})
-        of_data.append({key: value for key, value in header.items() if key not in _OWN})
+        members.append({key: header[key] for key in _OF_MODEL if key in header})
+        of_data.append({key: value for key, value in header.items() if key not in _OF_MODEL})
         if of_data[-1] != of_data[0]:
             raise RunError(
                 f"{folder.path / FILE}: was trained on other data than {folders[0].path / FILE}"
             )
-    return tensors, {**of_data[0], "model": ENSEMBLE, "mean": mean, "members": members}
+    return tensors, {**of_data[0], "model": ENSEMBLE, "mean": pooling, "members": members}
 
 
-def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.float32]:
+def averaged(probabilities: Sequence[NDArray[np.float32]], pooling: Pooling) -> NDArray[np.float32]:
     """Average probabilities (example, class) of several models (Genest & Zidek 1986).
 
     ``arithmetic`` is the linear pool; ``geometric`` the logarithmic pool, scaled to sum to 1, which
@@ -309,10 +425,62 @@ def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.floa
         >>> averaged([sure, unsure], "geometric").round(3).tolist()
         [[0.75, 0.25]]
     """
-    stack = np.stack(said).astype(np.float64)  # (model, example, class)
-    if mean == "geometric":
-        stack = np.log(np.maximum(stack, _LEAST))
+    stack = np.stack(probabilities).astype(np.float64)  # (model, example, class)
+    if pooling == "geometric":
+        stack = np.log(np.maximum(stack, LEAST))
         pooled = np.exp(stack.mean(0))
     else:
         pooled = stack.mean(0)
     return np.asarray((pooled / pooled.sum(1, keepdims=True)).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of an ensemble, as the ensemble's ``config.toml`` names it."""
+
+    run: str
+    sha256: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: RunFolder, run: str) -> "Member":
+        """Describe the model of a run, or of one fold."""
+        digest = hashlib.sha256((folder.path / FILE).read_bytes()).hexdigest()
+        return cls(run, digest, folder.settings.model_dump(mode="json", exclude_none=True))
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """The settings of the member's run."""
+        return RunSettings.of(**self.settings)
+
+
+def members_of(settings: RunSettings) -> list[Member]:
+    """Return the members of an ensemble; empty for any other run."""
+    if settings.model != ENSEMBLE:
+        return []
+    return [Member(**member) for member in settings.model_settings.get("members", ())]
+
+
+def has_network(settings: RunSettings) -> bool:
+    """Return whether the model of a run is a network, or an ensemble with one."""
+    members = members_of(settings)
+    if members:
+        return any(has_network(member.run_settings) for member in members)
+    return settings.model not in REFERENCE_MODELS
+
+
+def title(settings: RunSettings) -> str:
+    """Return the title of the model of a run; for an ensemble, with its members.
+
+    Example:
+        >>> title(RunSettings(model="boosting", data="eicu"))
+        'Boosting'
+    """
+    titles = [title(member.run_settings) for member in members_of(settings)]
+    if not titles:
+        return title_of(settings.model)
+    counted = []
+    for name in dict.fromkeys(titles):
+        count = titles.count(name)
+        counted.append(name if count == 1 else f"{name} ({count} times)")
+    return f"Ensemble of {' and '.join(filter(None, (', '.join(counted[:-1]), counted[-1])))}"

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -78,7 +79,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Job:
+class PoolJob:
     """Runs that one process trains, one after the other: those that read the same sequences.
 
     The folder ``within`` is not created again if it is removed.
@@ -91,7 +92,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Training:
+class RunInTraining:
     """A run in training, with the number of finished folds, and of epochs of the next fold."""
 
     run: PlannedRun
@@ -116,7 +117,7 @@ class Snapshot:
     planned: tuple[PlannedRun, ...]
     finished: tuple[PlannedRun, ...]
     seconds: Mapping[Path, float]
-    training: tuple[Training, ...]
+    training: tuple[RunInTraining, ...]
     processes: int
 
     def seconds_left(self) -> float | None:
@@ -125,32 +126,33 @@ class Snapshot:
         The estimate for a run is the time of other runs with its model and folds, else its own
         speed so far, else the mean of all runs.
         """
-        known: dict[object, list[float]] = {}
+        durations: dict[object, list[float]] = {}
         for run in self.finished:
             if run.path in self.seconds:
-                known.setdefault(_alike(run), []).append(self.seconds[run.path])
-        for each in self.training:
-            if each.share > 0:
-                known.setdefault(_alike(each.run), [each.seconds / each.share])
-        if not known:
+                durations.setdefault(_alike(run), []).append(self.seconds[run.path])
+        for training in self.training:
+            if training.share > 0:
+                durations.setdefault(_alike(training.run), [training.seconds / training.share])
+        if not durations:
             return None
-        means = {key: sum(some) / len(some) for key, some in known.items()}
+        # Runs of other models differ by orders of magnitude, so their mean is the last resort.
+        means = {key: sum(seconds) / len(seconds) for key, seconds in durations.items()}
         usual = sum(means.values()) / len(means)
-        over = {run.path for run in self.finished}
-        spent = {each.run.path: each.seconds for each in self.training}
-        left = [
+        finished = {run.path for run in self.finished}
+        spent = {training.run.path: training.seconds for training in self.training}
+        remaining = [
             max(means.get(_alike(run), usual) - spent.get(run.path, 0.0), 0.0)
             for run in self.planned
-            if run.path not in over
+            if run.path not in finished
         ]
-        return max(sum(left) / self.processes, max(left, default=0.0))
+        return max(sum(remaining) / self.processes, max(remaining, default=0.0))
 
 
 def _alike(run: PlannedRun) -> object:
     return (run.settings.model, run.settings.data, run.splits)
 
 
-def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
+def in_processes(jobs: Sequence[PoolJob], count: int) -> Generator[Snapshot]:
     """Run jobs in processes, and yield their state several times a second and at the end.
 
     An interruption, or the end of this process, ends the processes. Unfinished runs can be
@@ -162,7 +164,7 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
         ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool,
     ):
         states = [folder / f"{number}.json" for number in range(len(jobs))]
-        futures = [pool.submit(_work, *each) for each in zip(jobs, states, strict=True)]
+        futures = [pool.submit(_work, *arguments) for arguments in zip(jobs, states, strict=True)]
         try:
             yield from _snapshots(jobs, states, futures, count)
         except BrokenProcessPool as error:
@@ -182,14 +184,14 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
 
 
 def _snapshots(
-    jobs: Sequence[Job], states: Sequence[Path], futures: Sequence[Future[None]], count: int
+    jobs: Sequence[PoolJob], states: Sequence[Path], futures: Sequence[Future[None]], count: int
 ) -> Generator[Snapshot]:
-    planned = tuple(run for job in jobs for run in job.planned)
+    runs = tuple(chain.from_iterable(job.planned for job in jobs))
     finished: dict[Path, PlannedRun] = {}
     waiting = set(futures)
     while waiting:
-        done, waiting = wait(waiting, timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED")
-        for future in done:
+        ended, waiting = wait(waiting, timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED")
+        for future in ended:
             future.result()
         seconds: dict[Path, float] = {}
         training = []
@@ -201,8 +203,8 @@ def _snapshots(
             pairs = zip(job.planned, took, strict=False)
             seconds |= {run.path: spent for run, spent in pairs if spent is not None}
             if begun and len(took) < len(job.planned):
-                training.append(Training(job.planned[len(took)], *state["now"]))
-        yield Snapshot(planned, tuple(finished.values()), seconds, tuple(training), count)
+                training.append(RunInTraining(job.planned[len(took)], *state["now"]))
+        yield Snapshot(runs, tuple(finished.values()), seconds, tuple(training), count)
 
 
 def _end_with_parent() -> None:
@@ -217,21 +219,21 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _work(job: Job, path: Path) -> None:
+def _work(job: PoolJob, path: Path) -> None:
     load_plugins()
     with nullcontext() if job.within is None else staying(job.within):
-        said = _Said(path)
-        for each in job.planned:
-            kept = each.complete
-            said.begin()
-            each.train(
-                root=job.root, work=job.work, resume=True, on_epoch=said.epoch, on_run=said.split
+        state = _State(path)
+        for run in job.planned:
+            was_complete = run.complete
+            state.begin()
+            run.train(
+                root=job.root, work=job.work, resume=True, on_epoch=state.epoch, on_run=state.split
             )
-            said.end(kept=kept)
+            state.end(was_complete=was_complete)
 
 
 @dataclass
-class _Said:
+class _State:
     """The file with the state of a job: unlike a queue, it never blocks after a kill."""
 
     path: Path
@@ -246,12 +248,12 @@ class _Said:
     def epoch(self, history: History) -> None:
         self._write(history[-1].epoch)
 
-    def split(self, _: RunFolder, done: int, __: int) -> None:
-        self.splits = done
+    def split(self, _: RunFolder, finished: int, __: int) -> None:
+        self.splits = finished
         self._write(0)
 
-    def end(self, *, kept: bool) -> None:
-        self.took.append(None if kept else time.perf_counter() - self.started)
+    def end(self, *, was_complete: bool) -> None:
+        self.took.append(None if was_complete else time.perf_counter() - self.started)
         self.begin()
 
     def _write(self, epoch: int) -> None:

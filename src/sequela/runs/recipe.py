@@ -6,6 +6,7 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sequela.evaluation.decision import Operation, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
@@ -26,11 +27,11 @@ _WHY = {
 
 def judged(runs: Sequence[RunFolder]) -> list[Judged]:
     """Return the predictions of each run for its test and validation set."""
-    found = []
+    results = []
     for run, place in zip(runs, places(runs), strict=True):
         predictions = run.predictions
-        found.append(Judged(predictions.part("held_out"), place, predictions.part("tuning")))
-    return found
+        results.append(Judged(predictions.part("held_out"), place, predictions.part("tuning")))
+    return results
 
 
 def bootstrap_of(run: RunFolder) -> Bootstrap:
@@ -40,7 +41,7 @@ def bootstrap_of(run: RunFolder) -> Bootstrap:
 
 def over_runs(
     runs: Sequence[RunFolder],
-    of: Callable[[int, str], Statistic],
+    statistic_of_run: Callable[[int, str], Statistic],
     *,
     paired: bool = False,
     intervals: bool = True,
@@ -48,12 +49,12 @@ def over_runs(
     """Compute a statistic of several runs from its values for the number of a run and a set."""
     how, numbers = bootstrap_of(runs[0]), range(len(runs))
     if not intervals:
-        rows = [of(number, "held_out").estimate.tolist() for number in numbers]
+        rows = [statistic_of_run(number, "held_out").estimate.tolist() for number in numbers]
         means = [(np.nan if value is None else value, n) for value, n in _means_of(rows)]
         return [RecipeNumber(value, None, None, None, n) for value, n in means]
     design = replace(Design.of(judged(runs), classes_fixed=how.classes_fixed), paired=paired)
-    held_out = [of(number, "held_out") for number in numbers]
-    tuning = [of(number, "tuning") for number in numbers] if design.tuning else []
+    held_out = [statistic_of_run(number, "held_out") for number in numbers]
+    tuning = [statistic_of_run(number, "tuning") for number in numbers] if design.tuning else []
     return across_folds(held_out, np.random.default_rng(runs[0].settings.seed), how, design, tuning)
 
 
@@ -66,7 +67,15 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
     numbers = _numbers(runs, intervals=intervals)
     how = next((number.interval for number in numbers.values() if number.interval), None)
     counts = [name for name in ("examples", "groups", "recordings") if name in tests[0]]
-    spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
+    spread: dict[str, object] = {}
+    if intervals:
+        spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
+    by_class: dict[str, object] = {
+        "confusion": _summed([test.confusion for test in once]),
+        "per_class_recall": mean_recalls(tests),
+    }
+    if tests[0].horizons:
+        by_class = _at_horizons(runs, once, intervals=intervals)
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -76,16 +85,9 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "train_seconds": sum(run.metrics.train_seconds for run in runs),
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
-            **{each: sum(test[each] for test in once) for each in counts},
-            **(
-                _at_horizons(runs, once, intervals=intervals)
-                if tests[0].horizons
-                else {
-                    "confusion": _summed([test.confusion for test in once]),
-                    "per_class_recall": mean_recalls(tests),
-                }
-            ),
-            **(spread if intervals else {}),
+            **{name: sum(test[name] for test in once) for name in counts},
+            **by_class,
+            **spread,
             "operating_points": _operations(runs, intervals=intervals),
         },
     }
@@ -93,24 +95,28 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
 
 def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeNumber]:
     """Compute each reported metric that a run has, by its key."""
-    said = judged(runs)
+    results = judged(runs)
     fixed = bool(runs[0].data.classes_fixed)
-    found: dict[str, RecipeNumber] = {}
+    numbers: dict[str, RecipeNumber] = {}
     together: dict[tuple[Judged, ...], list[Metric]] = {}
     for metric in reported():
-        some = tuple(one for one in said if metric.can_be_had(one.held_out, whole_groups=fixed))
-        if not some:
+        evaluable = tuple(
+            result for result in results if metric.can_be_had(result.held_out, whole_groups=fixed)
+        )
+        if not evaluable:
             continue
-        groups = {group for one in some for group in one.held_out.group_id.tolist()}
-        found[metric.key] = RecipeNumber(np.nan, None, None, None, len(some))
+        groups = set[str]().union(*(result.held_out.group_id.tolist() for result in evaluable))
+        numbers[metric.key] = RecipeNumber(np.nan, None, None, None, len(evaluable))
         if intervals and metric.statistic is not None and len(groups) > 1:
-            together.setdefault(some, []).append(metric)
+            together.setdefault(evaluable, []).append(metric)
         else:  # one group has no interval
-            value = float(np.mean([metric.value(one.held_out) for one in some]))
-            found[metric.key] = replace(found[metric.key], value=value)
-    for some, metrics in together.items():
-        found |= zip([m.key for m in metrics], _resampled(metrics, some, runs[0]), strict=True)
-    return found
+            value = float(np.mean([metric.value(result.held_out) for result in evaluable]))
+            numbers[metric.key] = replace(numbers[metric.key], value=value)
+    for evaluable, metrics in together.items():
+        numbers |= zip(
+            [m.key for m in metrics], _resampled(metrics, evaluable, runs[0]), strict=True
+        )
+    return numbers
 
 
 def _resampled(
@@ -124,28 +130,30 @@ def _resampled(
     return over_models(some, all_, np.random.default_rng(first.settings.seed), bootstrap_of(first))
 
 
-def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str, Any]]:
+def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str, object]]:
     """Compute the rates at the thresholds of each run: 0.5, and the chosen threshold."""
     points = [run.metrics.parts.held_out.operating_points for run in runs]
     if not points[0]:
         return []
     once = [place.repeat == place.seed == 0 for place in places(runs)]
 
-    def of(number: int, part: str) -> Statistic:
+    def statistic_of_run(number: int, part: str) -> Statistic:
         at = [Threshold(point.threshold, point.chosen_for) for point in points[number]]
-        return stacked([operation(runs[number].predictions.part(part), each) for each in at])
+        return stacked(
+            [operation(runs[number].predictions.part(part), threshold) for threshold in at]
+        )
 
-    found = over_runs(runs, of, intervals=intervals)
+    numbers = over_runs(runs, statistic_of_run, intervals=intervals)
     names = [field.name for field in fields(Operation) if field.name != "threshold"]
     size = len(names)
     return [
         {
-            "threshold": float(np.mean([point.threshold for point in some])),
-            "chosen_for": some[0]["chosen_for"],
-            "confusion": _summed([point.confusion for point in compress(some, once)]),
-            **_written(dict(zip(names, found[n * size : (n + 1) * size], strict=True)), {}),
+            "threshold": float(np.mean([point.threshold for point in of_runs])),
+            "chosen_for": of_runs[0]["chosen_for"],
+            "confusion": _summed([point.confusion for point in compress(of_runs, once)]),
+            **_written(dict(zip(names, numbers[n * size : (n + 1) * size], strict=True)), {}),
         }
-        for n, some in enumerate(zip(*points, strict=True))
+        for n, of_runs in enumerate(zip(*points, strict=True))
     ]
 
 
@@ -157,31 +165,36 @@ def _at_horizons(
 
     days = runs[0].predictions.horizons
 
-    def of(number: int, part: str) -> Statistic:
+    def statistic_of_run(number: int, part: str) -> Statistic:
         return stacked(at_horizons(*runs[number].predictions.part(part).over_time))
 
-    pairs = zip(AT_HORIZON * len(days), over_runs(runs, of, intervals=intervals), strict=True)
+    pairs = zip(
+        AT_HORIZON * len(days), over_runs(runs, statistic_of_run, intervals=intervals), strict=True
+    )
     written = [{name: None} | _written({name: number}, {}) for name, number in pairs]
     return {"ends": _summed([test.ends for test in once]), "horizons": by_horizon(days, written)}
 
 
 def _written(
     numbers: Mapping[str, RecipeNumber], bounds: Mapping[str, tuple[float, float]]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return value and interval of each number; a number that no run has is left out."""
-    found: dict[str, Any] = {}
+    record: dict[str, object] = {}
     for name, number in numbers.items():
         if np.isnan(number.value):
             continue
-        found[name] = number.value
+        record[name] = number.value
         if number.interval:
             least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
-            found[f"{name}_ci"] = [max(number.interval.low, least), min(number.interval.high, most)]
-        found[f"{name}_folds"] = number.n_models
-    return found
+            record[f"{name}_ci"] = [
+                max(number.interval.low, least),
+                min(number.interval.high, most),
+            ]
+        record[f"{name}_folds"] = number.n_models
+    return record
 
 
-def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[str, Any]:
+def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[str, object]:
     """Return the components of the variance of each mean, and the reasons for unknown ones."""
     parts = {
         name: {"data": v.data, "split": v.split, "seed": v.seed}
@@ -199,13 +212,13 @@ def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[
 def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
     """Describe the components of the variance of a metric in sentences, if they are known."""
     parts: Mapping[str, float | None] = numbers.get("variance", {}).get(metric.key, {})
-    known = {name: part for name, part in parts.items() if part is not None}
-    total = sum(known.values())
+    components = {name: part for name, part in parts.items() if part is not None}
+    total = sum(components.values())
     if not total:
         return ""
-    shares = ", ".join(f"{name} {part / total:.0%}" for name, part in known.items())
-    why = "".join(f" {said[0].upper()}{said[1:]}." for said in numbers["variance_why"].values())
-    return f"Variance of {metric.title}: {shares}.{why}"
+    shares = ", ".join(f"{name} {part / total:.0%}" for name, part in components.items())
+    reasons = "".join(f" {why[0].upper()}{why[1:]}." for why in numbers["variance_why"].values())
+    return f"Variance of {metric.title}: {shares}.{reasons}"
 
 
 def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
@@ -215,14 +228,14 @@ def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
 
 def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
     values = np.array(rows, dtype=np.float64)  # None is NaN
-    there = ~np.isnan(values)
-    total = np.where(there, values, 0).sum(axis=0)
+    is_known = ~np.isnan(values)
+    total = np.where(is_known, values, 0).sum(axis=0)
     return [
         (float(t / n) if n else None, n)
-        for t, n in zip(total.tolist(), there.sum(axis=0).tolist(), strict=True)
+        for t, n in zip(total.tolist(), is_known.sum(axis=0).tolist(), strict=True)
     ]
 
 
-def _summed(tables: Sequence[Sequence[Any]]) -> list[Any]:
+def _summed(tables: ArrayLike) -> list[Any]:
     total: list[Any] = np.sum(tables, axis=0).tolist()
     return total

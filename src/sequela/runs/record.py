@@ -27,7 +27,7 @@ _NUMBER = TypeAdapter[Any](float | None)
 _BESIDE = {"_ci": _BOUNDS, "_folds": TypeAdapter[Any](int | None)}
 
 
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _as_written(value: object, check: ValidatorFunctionWrapHandler) -> object:
     check(value)
     return value
 
@@ -51,11 +51,13 @@ class Record(BaseModel, Mapping[str, Any]):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _in_order(cls, content: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+    def _in_order(
+        cls, content: Mapping[str, object], read: ModelWrapValidatorHandler[Self]
+    ) -> Self:
         return read(content).in_order(content)
 
     @classmethod
-    def of(cls, path: Path, content: Mapping[str, Any]) -> Self:
+    def of(cls, path: Path, content: Mapping[str, object]) -> Self:
         """Return the record of a file, or raise a RunError for a missing or wrong value."""
         try:
             return cls.model_validate(content)
@@ -81,7 +83,7 @@ class Record(BaseModel, Mapping[str, Any]):
     __eq__ = Mapping.__eq__
     __hash__ = None  # type: ignore[assignment]
 
-    def replace(self, **values: Any) -> Self:
+    def replace(self, **values: object) -> Self:
         """Return a copy with other values, which are not checked."""
         return self.model_copy(update=values).in_order([*self._names, *values])
 
@@ -91,7 +93,7 @@ class Record(BaseModel, Mapping[str, Any]):
         return self
 
 
-class Interval(Record):
+class IntervalRecord(Record):
     """The method of the intervals."""
 
     level: float
@@ -100,7 +102,7 @@ class Interval(Record):
     groups: int
 
 
-class _Measured(Record):
+class _MetricsRecord(Record):
     """Numbers by the keys of their metrics, each with its interval and its number of folds."""
 
     @model_validator(mode="after")
@@ -112,12 +114,12 @@ class _Measured(Record):
                 if kind is not None:
                     kind.validate_python(value, strict=True)
             except ValidationError as error:
-                said = error.errors(include_url=False, include_input=False)[0]["msg"]
-                raise ValueError(f"{name}: {said}") from error
+                message = error.errors(include_url=False, include_input=False)[0]["msg"]
+                raise ValueError(f"{name}: {message}") from error
         return self
 
 
-class Point(_Measured):
+class Point(_MetricsRecord):
     """The rates at a threshold; those of several models are means."""
 
     threshold: Number
@@ -125,7 +127,7 @@ class Point(_Measured):
     confusion: list[list[int]]
 
 
-class Horizon(_Measured):
+class Horizon(_MetricsRecord):
     """The numbers of times to an event by a day."""
 
     days: Number
@@ -135,7 +137,7 @@ class Horizon(_Measured):
     brier: Number | None
 
 
-class Numbers(_Measured):
+class Numbers(_MetricsRecord):
     """The numbers of one set, or their means over folds."""
 
     examples: int
@@ -145,7 +147,7 @@ class Numbers(_Measured):
     confusion: list[list[int]] = []
     ends: list[int] = []  # of times to an event, see Intervals.ends
     horizons: list[Horizon] = []
-    interval: Interval | None = None
+    interval: IntervalRecord | None = None
     variance: dict[str, dict[str, float | None]] = {}
     variance_why: dict[str, str] = {}
     operating_points: list[Point] = []
@@ -157,7 +159,7 @@ class Numbers(_Measured):
         return self
 
 
-class Outcome(Record):
+class OutcomeRecord(Record):
     """The words for the event that is predicted."""
 
     label: str
@@ -166,7 +168,7 @@ class Outcome(Record):
     rival: str = ""
 
 
-class Part(Record):
+class PartRecord(Record):
     """The counts of one set of hospital records."""
 
     examples: int
@@ -214,7 +216,7 @@ class DataRecord(Record):
     counts: list[int] = []
     notes: list[str] = []
     positives: int | None = None
-    outcome: Outcome | None = None
+    outcome: OutcomeRecord | None = None
     # of recordings
     recordings: int | None = None
     sessions: int | None = None
@@ -223,7 +225,7 @@ class DataRecord(Record):
     sfreq: Number | None = None
     # of hospital records
     sites: int | None = None
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartRecord] = {}
     task: dict[str, Any] | None = None
     horizons: list[Number] = []
     flow: dict[str, Any] | None = None
@@ -294,6 +296,6 @@ class FoldsRecord(Record):
     folds: int
     repeats: int
     seeds: int
-    runs: Annotated[list[Any], Len(1)]  # names, which folder_of_run checks
+    runs: Annotated[list[object], Len(1)]  # names, which FoldsFolder checks
     train_seconds: Number
     test: Numbers

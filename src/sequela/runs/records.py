@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,15 @@ from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
 from sequela.formats.columns import values_of
+from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models import reference
 from sequela.models.defaults import DEFAULTS, Default, default_for
-from sequela.models.reference import Times
+from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.followed import IN_TIMES, find_in_times
+from sequela.runs.follow_up import IN_TIMES, find_in_times
 from sequela.sequences.build import build_sequences
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, content_of, examples_of
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_TWO = 2
 
 
 LOOKED_FOR = (
@@ -60,109 +60,139 @@ LOOKED_FOR = (
 )
 
 
-def from_records(
-    cohort: Cohort,
-    sequences: Sequences,
-    *,
-    part: NDArray[np.int64],
-    site: Ids | None = None,
-    **fields: Any,
-) -> Examples:
-    """Make the examples of a run from a cohort and its sequences.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Records(Examples):
+    """The visit sequences of a cohort; ``site`` is known if the split is by hospital."""
 
-    ``site`` is str (example,), the hospital, if the run is split by site.
-    """
-    classes, names = cohort.task.classes, cohort.task.outcome.classes
-    bands = age_bands(sequences.age)
-    return Examples(
-        times=times_of(cohort),
-        part=part,
-        arrays=sequences,
-        cohort=cohort,
-        title=cohort.events.title,
-        classes=classes,
-        site=site,
-        ids={
-            "example_id": example_ids(sequences.subject_id, sequences.prediction_time),
-            "subject_id": sequences.independent,
-        },
-        header={
-            "classes": list(classes),
+    arrays: Sequences
+    cohort: Cohort
+    site: Ids | None = None
+
+    @cached_property
+    def times(self) -> Times | None:
+        """The times to the event of the cohort, if its task predicts these."""
+        task, labels = self.cohort.task, self.cohort.labels
+        if task.horizons_days is None:
+            return None
+        intervals = Intervals(task.horizons_days, 1 + bool(task.outcome.rival))
+        return Times(values_of(labels["time"]), values_of(labels["event"]), intervals)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; of times to an event, of their intervals."""
+        return self.cohort.task.classes
+
+    @cached_property
+    def ids(self) -> Mapping[str, Ids]:
+        """The ids of predictions by column, each str (example,)."""
+        return {
+            "example_id": example_ids(self.arrays.subject_id, self.arrays.prediction_time),
+            "subject_id": self.arrays.independent,
+        }
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The metadata that a model needs in addition to its tensors."""
+        return {
+            "classes": list(self.classes),
+            "task": self.cohort.task.to_dict(),
+            "sequences": self.arrays.header["settings"],
+            **Vocabulary.of(self.arrays.header).to_dict(),
+        }
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """Findings of the selection of the cohort."""
+        return self.cohort.leaks
+
+    @property
+    def looked_for(self) -> str:
+        """The checks of :meth:`find_leaks`, in words."""
+        return LOOKED_FOR if self.times is None else f"{LOOKED_FOR}, {IN_TIMES}"
+
+    def find_leaks(self) -> list[Finding]:
+        """Find leaks in the sequences, by whether the event comes, and in the times to it."""
+        findings = find_in_sequences(self.arrays, self.part, self.cohort.task.outcome.classes)
+        if self.times is not None:
+            findings += find_in_times(self.times, self.arrays, self.rows("train+tuning"))
+        return findings
+
+    @cached_property
+    def content(self) -> Content:
+        """Fingerprints of the subjects, by hashed id."""
+        return content_of(self.arrays, own())
+
+    def inputs(
+        self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
+    ) -> "VisitInputs":
+        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        features = self._features(reads, learnt, standardise=standardise)
+        if learnt is None:
+            learnt = learn_scales(self.arrays, self.rows("train"), reads)
+        return VisitInputs(self, reads, features, learnt)
+
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Return attributes of the people by name, each str (example,)."""
+        attributes = {**self.cohort.attributes}
+        bands = age_bands(self.arrays.age)
+        if (bands != "").any():
+            attributes["age"] = bands
+        return attributes
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the cohort and its sequences."""
+        cohort, sequences, outcome = self.cohort, self.arrays, self.cohort.task.outcome
+        facts: dict[str, Any] = {
+            "open": cohort.events.open,
+            "subjects": len(np.unique(sequences.subject_id)),
+        }
+        if cohort.events.title:
+            facts["title"] = cohort.events.title
+        if self.site is not None:
+            facts["sites"] = len(np.unique(self.site))
+        words: dict[str, Any] = {name: getattr(outcome, name) for name in ("label", "one", "many")}
+        words["classes"] = list(outcome.classes)
+        if self.times and outcome.rival:
+            words["rival"] = outcome.rival
+        facts |= {
+            "positives": int(sequences.label.sum()),
+            "example": cohort.task.example,
+            "parts": {name: self._counts(self.rows(name)) for name in PARTS},
+            "outcome": words,
             "task": cohort.task.to_dict(),
-            "sequences": sequences.header["settings"],
-            **Vocabulary.of(sequences.header).to_dict(),
-        },
-        leaks=cohort.leaks,
-        looked_for=f"{LOOKED_FOR}, {IN_TIMES}" if cohort.task.horizons_days else LOOKED_FOR,
-        content_of=lambda sequences: content_of(sequences, own()),
-        find_leaks=partial(_find_leaks, names),
-        batching=lambda data, reads, features, stored: VisitInputs(
-            data,
-            reads,
-            features,
-            learn_scales(data.arrays, data.rows("train"), reads) if stored is None else stored,
-        ),
-        facts=_facts,
-        attributes=lambda: {**cohort.attributes, **({"age": bands} if (bands != "").any() else {})},
-        **fields,
-    )
+        }
+        if self.times:
+            facts["horizons"] = [*self.times.intervals.horizons]
+        facts |= {"question": cohort.task.describe(), "flow": cohort.flow.to_dict()}
+        if cohort.notes:
+            facts["notes"] = [*cohort.notes]
+        return {**facts, "sequences": _described(sequences)}
+
+    def _counts(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        """Count the examples of a set."""
+        counts = {"examples": len(rows), "subjects": len(np.unique(self.arrays.subject_id[rows]))}
+        if self.site is not None:
+            counts["sites"] = len(np.unique(self.site[rows]))
+        return {**counts, "positives": int(self.arrays.label[rows].sum())}
 
 
-def _find_leaks(classes: tuple[str, str], data: Examples) -> list[Finding]:
-    """Find leaks in sequences, by whether the event comes, and in times to it."""
-    found = find_in_sequences(data.arrays, data.part, classes)
-    if data.times is not None:
-        found += find_in_times(data.times, data.arrays, data.rows("train+tuning"))
-    return found
-
-
-def times_of(cohort: Cohort) -> Times | None:
-    """Return the times to the event of a cohort, if its task predicts these."""
-    task = cohort.task
-    if task.horizons_days is None:
-        return None
-    time, event = (values_of(cohort.labels[name]) for name in ("time", "event"))
-    return Times(time, event, Intervals(task.horizons_days, 1 + bool(task.outcome.rival)))
-
-
-def _facts(data: Examples) -> dict[str, Any]:
-    cohort, sequences, site = data.cohort, data.arrays, data.site
-    header, lengths, outcome = sequences.header, sequences.lengths, cohort.task.outcome
+def _described(sequences: Sequences) -> dict[str, object]:
+    """Describe sequences and their vocabulary."""
+    header, lengths = sequences.header, sequences.lengths
+    quantiles = {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES}
     return {
-        "open": cohort.events.open,
-        "subjects": len(np.unique(sequences.subject_id)),
-        **({} if site is None else {"sites": len(np.unique(site))}),
-        "positives": int(sequences.label.sum()),
-        "example": cohort.task.example,
-        "parts": {name: _part(data, data.rows(name)) for name in PARTS},
-        "outcome": {
-            "label": outcome.label,
-            "one": outcome.one,
-            "many": outcome.many,
-            "classes": list(outcome.classes),
-            **({"rival": outcome.rival} if data.times and outcome.rival else {}),
+        "settings": header["settings"],
+        "codes": len(sequences.vocabulary),
+        **_measured(sequences),
+        "unknown": header["unknown"],
+        "examples_without_events": header["examples_without_events"],
+        "steps": float(lengths.mean()),
+        "steps_distribution": {
+            "share_of_one": float(np.mean(lengths == 1)),
+            "quantiles": quantiles,
+            "most": int(lengths.max()),
         },
-        "task": cohort.task.to_dict(),
-        **({"horizons": [*data.times.intervals.horizons]} if data.times else {}),
-        "question": cohort.task.describe(),
-        "flow": cohort.flow.to_dict(),
-        **({"notes": [*cohort.notes]} if cohort.notes else {}),
-        "sequences": {
-            "settings": header["settings"],
-            "codes": len(sequences.vocabulary),
-            **_measured(sequences),
-            "unknown": header["unknown"],
-            "examples_without_events": header["examples_without_events"],
-            "steps": float(lengths.mean()),
-            "steps_distribution": {
-                "share_of_one": float(np.mean(lengths == 1)),
-                "quantiles": {
-                    str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES
-                },
-                "most": int(lengths.max()),
-            },
-            "frequent": _frequent(sequences),
-        },
+        "frequent": _frequent(sequences),
     }
 
 
@@ -170,15 +200,6 @@ def _measured(sequences: Sequences) -> dict[str, float]:
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
     share = float(np.mean(values > 0))
     return {"channels": len(sequences.channel_names), "with_measurements": share}
-
-
-def _part(data: Examples, rows: NDArray[np.int64]) -> dict[str, int]:
-    return {
-        "examples": len(rows),
-        "subjects": len(np.unique(data.arrays.subject_id[rows])),
-        **({} if data.site is None else {"sites": len(np.unique(data.site[rows]))}),
-        "positives": int(data.arrays.label[rows].sum()),
-    }
 
 
 def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
@@ -195,7 +216,7 @@ def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
 class VisitInputs:
     """The inputs of a model of visits, with the scales of values and static columns it reads."""
 
-    data: Examples
+    data: Records
     reads: tuple[str, ...]
     described: Features | None
     scales: Mapping[str, NDArray[Any]]
@@ -203,7 +224,8 @@ class VisitInputs:
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """The fitted preprocessing, to be stored with the model."""
-        return {**self.scales, **(self.described.state if self.described else {})}
+        features = self.described.state if self.described else {}
+        return {**self.scales, **features}
 
     @property
     def features(self) -> Table:
@@ -229,6 +251,7 @@ class VisitInputs:
         """The training example with the median number of codes above 0."""
         sequences, rows = self.data.arrays, self.data.rows("train")
         first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
+        # Its time is measured, and many records have no codes.
         codes = sequences.code_offsets[last] - sequences.code_offsets[first]
         order = np.argsort(codes, kind="stable")
         coded = order[np.count_nonzero(codes == 0) :]
@@ -293,13 +316,13 @@ class VisitInputs:
         from sequela.sequences.visit_batches import visit_loader
 
         device = next(model.parameters()).device
-        found = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
+        probabilities = np.empty((len(self.data.arrays), len(self.data.classes)), np.float32)
         model.eval()
         with torch.inference_mode():
             for batch in visit_loader(self._dataset(), batch_size=prediction_batch(self.shape)):
                 logits = model(*batch.to(device).inputs)
-                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
-        return found
+                probabilities[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
+        return probabilities
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -307,17 +330,17 @@ class VisitInputs:
         sequences = self.data.arrays
         features: tuple[str, ...] = ()
         if self.described is not None:
-            read = next(each for each in self.reads if each.startswith(FEATURES))
+            read = next(name for name in self.reads if name.startswith(FEATURES))
             prefix, state = f"{read}:", self.described.state
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, own)
+            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, arrays)
             features = tuple(f"{column.name} (whole record)" for column in columns)
         channels = tuple(f"{name} (value)" for name in sequences.channel_names)
         return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
 
     def _moving(self, row: int, batch: "VisitBatch") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the index of the name and the visit of each input of a record."""
-        sequences, heads = self.data.arrays, {each.partition(":")[0] for each in self.reads}
+        sequences, heads = self.data.arrays, {name.partition(":")[0] for name in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
         counts = batch.offsets.diff().numpy()
         first_channel = len(sequences.vocabulary)
@@ -353,11 +376,11 @@ class VisitInputs:
         days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
         having = sequences.header["training_subjects"]
         everybody = len(self.data.rows("train"))  # other inputs than codes are in every record
-        found = (
+        codes = (
             CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
             for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
         )
-        return {"codes": tuple(found)}
+        return {"codes": tuple(codes)}
 
     def importance(self, model: "nn.Module", smallest: int) -> "Importance":
         """Rank the inputs of a model by importance over the test set."""
@@ -366,33 +389,34 @@ class VisitInputs:
 
         rows, dataset = self.data.rows("held_out"), self._dataset()
         classes, times = self.data.classes, self.data.times
-        what, weights = attribution.number_of(classes, classes[1]), attribution.contrast(_TWO, 1)
+        what, weights = attribution.number_of(classes, classes[1]), attribution.contrast(2, 1)
         if times is not None:
             what = attribution.NUMBER_OF_EVENT
             weights = attribution.contrast_of_event(len(times.intervals.horizons), len(classes))
         if self.reads == ("codes",):  # faster: many patients at once
             return importance_of_codes(model, self.data.arrays, rows, what, weights, smallest)
 
-        def found() -> "Iterator[Of]":
+        def attributions() -> "Iterator[Of]":
             for row in rows.tolist():
                 batch = dataset[[row]]
-                one = attribution.attribute_record(model, batch, weights, attribution.STEPS)
-                yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], one
+                values = attribution.attribute_record(model, batch, weights, attribution.STEPS)
+                yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], values
 
-        return ranked(self.names, found(), len(rows), what, smallest)
+        return ranked(self.names, attributions(), len(rows), what, smallest)
 
 
 def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:
     """Find or build the events of a run, apply its task, draw its split and build its sequences."""
-    asked = settings.cohort or CohortSettings()
+    cohort = settings.cohort or CohortSettings()
     # Runs with the same sequences share their folder.
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    task = asdict(task_asked(cohort))
+    made_of = [settings.data, *split, settings.fold, task, cohort.model_dump()]
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
-    folder = work / "sequences" / f"{asked.task}-{digest}"
-    cut = sequence_settings(asked)
+    folder = work / "sequences" / f"{cohort.task}-{digest}"
+    cut = sequence_settings(cohort)
     rows = Rows(settings.signals) if settings.signals else None
-    divided = divide(ask(settings.data, asked, root, work, rows), settings)
+    divided = divide(ask(settings.data, cohort, root, work, rows), settings)
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
@@ -404,14 +428,14 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     return divided, sequences
 
 
-def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
+def load(settings: RunSettings, root: Path | None, work: Path) -> Records:
     """Load the records of a run; see :func:`sequela.runs.data.load`."""
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
     divided, sequences = _read(settings, root, work)
-    return from_records(
-        divided.cohort,
-        sequences,
+    return Records(
+        arrays=sequences,
+        cohort=divided.cohort,
         data_set=data_set,
         origin=divided.cohort.origin,
         split=divided.split.holding(content_of(sequences, own())),
@@ -434,14 +458,14 @@ def load_other(
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> Examples:
+) -> Records:
     """Load other records for a run's model; see :func:`sequela.runs.data.load_other`."""
     settings, name = folder.settings, data_set.name
-    asked = _asked_of_other(settings, labels)
+    of_cohort = _asked_of_other(settings, labels)
     same = name == settings.data
-    all_tables = asked.model_copy(update={"tables": ()})
+    all_tables = of_cohort.model_copy(update={"tables": ()})
     rows = rows_of_model(settings.signals, data_set, header)
-    cohort = ask(name, asked if same else all_tables, root, work, rows)
+    cohort = ask(name, of_cohort if same else all_tables, root, work, rows)
     site = None
     if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)
@@ -453,13 +477,16 @@ def load_other(
             "in its training or validation set cannot be found: name the file of that key with "
             f"{VARIABLE}, or evaluate it on another data set"
         )
-    words, read = Vocabulary.of(header), sequence_settings(asked)
+    words, read = Vocabulary.of(header), sequence_settings(of_cohort)
+    # Sequences of everybody are made first, as copies are found by their codes; then those of the
+    # others, whose unknown codes are counted.
     everybody = np.full(len(cohort.labels), PARTS.index("held_out"))
     everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
     how = how or own()
-    named = folder.split.named(ids if same else {}, how)
-    copied = folder.split.copied(content_of(everything, how), ids["subject"], how)
-    new, renamed = ~(copied | named), len(np.unique(ids["subject"][copied & ~named]))
+    by_name = folder.split.named(ids if same else {}, how)
+    by_content = folder.split.copied(content_of(everything, how), ids["subject"], how)
+    new = ~(by_content | by_name)
+    renamed = len(np.unique(ids["subject"][by_content & ~by_name]))
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(ids['subject']))} subjects of {name} are in the training or "
@@ -471,9 +498,9 @@ def load_other(
     part = np.full(len(cohort.labels), PARTS.index("held_out"))
     sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
     codes = sequences.codes
-    return from_records(
-        cohort,
-        sequences,
+    return Records(
+        arrays=sequences,
+        cohort=cohort,
         data_set=data_set,
         origin=cohort.origin,
         split=folder.split,
@@ -487,19 +514,19 @@ def load_other(
 
 def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSettings:
     """Return a run's task, with the label file of the other records if it needs one."""
-    asked = settings.cohort or CohortSettings()
-    if asked.labels is None and labels is not None:
+    cohort = settings.cohort or CohortSettings()
+    if cohort.labels is None and labels is not None:
         raise SettingError(
-            f"the run has the task {asked.task}, which takes its labels from the records: leave "
+            f"the run has the task {cohort.task}, which takes its labels from the records: leave "
             "--labels out"
         )
-    if asked.labels is not None and labels is None:
+    if cohort.labels is not None and labels is None:
         raise SettingError(
             "the run was trained with a label file: name the label file of these data with --labels"
         )
-    return asked.model_copy(update={"labels": labels and str(labels)})
+    return cohort.model_copy(update={"labels": labels and str(labels)})
 
 
-def sequence_settings(asked: CohortSettings) -> SequenceSettings:
+def sequence_settings(cohort: CohortSettings) -> SequenceSettings:
     """Return the settings of the sequences of a run."""
-    return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
+    return SequenceSettings(**cohort.model_dump(include=set(SequenceSettings.model_fields)))

@@ -20,7 +20,7 @@ from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.find import Run
 from sequela.runs.leaks import KINDS, sentences
-from sequela.runs.record import DataRecord, Numbers, Part, Record, RunRecord, Traces
+from sequela.runs.record import DataRecord, Numbers, PartRecord, Record, RunRecord, Traces
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
@@ -66,12 +66,12 @@ class Released:
     @cached_property
     def metrics(self) -> RunRecord:
         """All numbers of the run, or of the first fold."""
-        found = self.run.metrics
-        numbers = {name: released_numbers(p, self.smallest) for name, p in found.parts.items()}
-        return found.replace(
-            data=released_data(found.data, self.smallest),
-            parts=found.parts.replace(**numbers),
-            **{kind: sentences(found[kind], self.smallest) for kind in KINDS},
+        record = self.run.metrics
+        numbers = {name: released_numbers(p, self.smallest) for name, p in record.parts.items()}
+        return record.replace(
+            data=released_data(record.data, self.smallest),
+            parts=record.parts.replace(**numbers),
+            **{kind: sentences(record[kind], self.smallest) for kind in KINDS},
         )
 
     @cached_property
@@ -83,13 +83,13 @@ class Released:
         run = self.run.first
         counts = {name: part.examples for name, part in run.metrics.parts.items()}
         totals = [
-            (each.metrics["accuracy"], counts[each.part])
-            for each in run.history
-            if "accuracy" in each.metrics and each.part in counts
+            (epoch.metrics["accuracy"], counts[epoch.part])
+            for epoch in run.history
+            if "accuracy" in epoch.metrics and epoch.part in counts
         ]
         right = [(round(share * total), total) for share, total in totals]
         few = has_small([(n, total - n) for n, total in right], self.smallest)
-        return [replace(each, metrics={}) for each in run.history] if few else run.history
+        return [replace(epoch, metrics={}) for epoch in run.history] if few else run.history
 
     @property
     def traces(self) -> Traces:
@@ -120,47 +120,46 @@ def least_named(data: DataRecord) -> int | None:
     """Return the smallest number of training subjects of a code; ``None`` without codes."""
     if not (of_people(data) and data.sequences and "frequent" in data.sequences):
         return None
-    found: int = data.sequences.settings["min_subjects"]
-    return found
+    return int(data.sequences.settings["min_subjects"])
 
 
 def released_data(data: DataRecord, smallest: int) -> DataRecord:
     """Return a run's description of its data, without small counts and paths of the machine."""
-    found: dict[str, Any] = {"origin": public(data.origin)}
+    shown_values: dict[str, Any] = {"origin": public(data.origin)}
     for name in ("subjects", "recordings", "examples"):
         if data.get(name) is not None:
-            found[name] = shown(data[name], smallest)
+            shown_values[name] = shown(data[name], smallest)
     if data.notes and smallest > 1 and data.name != "signals":  # whose notes count no people
-        found["notes"] = [without_numbers(note) for note in data.notes]
+        shown_values["notes"] = [without_numbers(note) for note in data.notes]
     if data.counts:
-        found["counts"] = apply(data.counts, hidden_cells(data.counts, smallest))
+        shown_values["counts"] = apply(data.counts, hidden_cells(data.counts, smallest))
     if data.positives is not None:
         small = has_small((data.positives, data.examples - data.positives), smallest)
-        found["positives"] = HIDDEN if small else data.positives
+        shown_values["positives"] = HIDDEN if small else data.positives
     if data.parts:
-        found["parts"] = _released_parts(data.parts, smallest)
+        shown_values["parts"] = _released_parts(data.parts, smallest)
     if data.flow:
-        found["flow"] = released_flow(data.flow, smallest)
+        shown_values["flow"] = released_flow(data.flow, smallest)
     if sequences := data.sequences:
         codes = [row for row in sequences.frequent if row["training_subjects"] >= smallest]
         without = shown(sequences.examples_without_events, smallest)
-        found["sequences"] = sequences.replace(frequent=codes, examples_without_events=without)
+        released = sequences.replace(frequent=codes, examples_without_events=without)
         if smallest > 1 and (steps := sequences.steps_distribution):  # the longest is of one person
-            steps = steps.replace(most=HIDDEN)
-            found["sequences"] = found["sequences"].replace(steps_distribution=steps)
-    return data.replace(**found)
+            released = released.replace(steps_distribution=steps.replace(most=HIDDEN))
+        shown_values["sequences"] = released
+    return data.replace(**shown_values)
 
 
-def _released_parts(parts: Mapping[str, Part], smallest: int) -> dict[str, Part]:
+def _released_parts(parts: Mapping[str, PartRecord], smallest: int) -> dict[str, PartRecord]:
     """Hide small counts of the sets, and others that would reveal them by subtraction."""
-    found = dict(parts)
+    shown_parts = dict(parts)
     for name in ("examples", "subjects", "positives"):
         counts = [part[name] for part in parts.values()]
         classes = [(part.positives, part.examples - part.positives) for part in parts.values()]
         hide = hidden_cells(np.array(classes) if name == "positives" else counts, smallest)
         for part, count in zip(parts, apply(counts, hide), strict=True):
-            found[part] = found[part].replace(**{name: count})
-    return found
+            shown_parts[part] = shown_parts[part].replace(**{name: count})
+    return shown_parts
 
 
 def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
@@ -171,6 +170,7 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
     """
     steps = [dict(step) for step in flow["steps"]]
     removed = [step["removed"] for step in steps]
+    # One hidden step alone could be computed from the counts before and after it.
     hide = hidden_cells(removed, smallest).tolist()
     unknown = is_small(sum(removed), smallest)  # hides the number of candidates too
     last = max((place for place, out in enumerate(hide) if out), default=-1)
@@ -191,42 +191,44 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
         "examples": shown(flow["examples"], smallest),
         "subjects": shown(flow["subjects"], smallest),
         "positives": HIDDEN if small else flow["positives"],
-        "notes": [
-            f"{counted(int(count), smallest)} {rest}" if count.isdigit() else note
-            for note in flow["notes"]
-            for count, _, rest in [note.partition(" ")]  # a note may begin with a count of examples
-        ],
+        "notes": [_released_note(note, smallest) for note in flow["notes"]],
     }
+
+
+def _released_note(note: str, smallest: int) -> str:
+    """Hide a small count of examples, with which a note may begin."""
+    count, _, rest = note.partition(" ")
+    return f"{counted(int(count), smallest)} {rest}" if count.isdigit() else note
 
 
 def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
     """Return the numbers of a set, without small counts and numbers computed from them."""
-    known = [name for name in ("examples", "groups", "recordings") if name in numbers]
-    found = {name: shown(numbers[name], smallest) for name in known}
+    counts = [name for name in ("examples", "groups", "recordings") if name in numbers]
+    shown_numbers = {name: shown(numbers[name], smallest) for name in counts}
     if has_small(numbers.confusion, smallest):
-        found["confusion"] = HIDDEN
-        found["per_class_recall"] = [HIDDEN for _ in numbers.per_class_recall]
+        shown_numbers["confusion"] = HIDDEN
+        shown_numbers["per_class_recall"] = [HIDDEN for _ in numbers.per_class_recall]
         safe = {metric.key for metric in METRICS.values() if not metric.reveals}
-        revealing = [name for name, of in numbers.items() if isinstance(of, float)]
-        found |= _hidden(numbers, [name for name in revealing if name not in safe])
+        revealing = [name for name, value in numbers.items() if isinstance(value, float)]
+        shown_numbers |= _hidden(numbers, [name for name in revealing if name not in safe])
         right = sum(row[place] for place, row in enumerate(numbers.confusion))
         if has_small((right, sum(map(sum, numbers.confusion)) - right), smallest):
-            found |= _hidden(numbers, ["accuracy"])
+            shown_numbers |= _hidden(numbers, ["accuracy"])
     if numbers.ends:
-        found |= _released_times(numbers, smallest)
+        shown_numbers |= _released_times(numbers, smallest)
     if numbers.get("recording_accuracy") is not None:
         recordings = numbers.get("recordings", numbers.groups)
         right = round(recordings * numbers["recording_accuracy"])
         if has_small((right, recordings - right), smallest):
-            found |= _hidden(numbers, ["recording_accuracy"])
+            shown_numbers |= _hidden(numbers, ["recording_accuracy"])
     if points := numbers.operating_points:
-        found["operating_points"] = [  # a small cell hides all, as any rate would reveal it
+        shown_numbers["operating_points"] = [  # a small cell hides all, as any rate would reveal it
             point.replace(confusion=HIDDEN, **_hidden(point, _RATES))
             if has_small(point.confusion, smallest)
             else point
             for point in points
         ]
-    return numbers.replace(**found)
+    return numbers.replace(**shown_numbers)
 
 
 def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
@@ -247,8 +249,8 @@ def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
 
 
 def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:
-    found = [name for name in names if name in numbers]
-    return {**dict.fromkeys(found, HIDDEN), **{f"{name}_ci": None for name in found}}
+    present = [name for name in names if name in numbers]
+    return {**dict.fromkeys(present, HIDDEN), **{f"{name}_ci": None for name in present}}
 
 
 def public(origin: str) -> str:

@@ -3,20 +3,23 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, draw_for
+from sequela.audit.finding import Finding
+from sequela.cohort.split import PARTS, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
-from sequela.identity.pseudonyms import own
+from sequela.identity.fingerprint import Content
+from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
+from sequela.models.reference import Arrays
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from sequela.evaluation.attribution import Attribution
     from sequela.sequences.signal_batches import SignalBatch, SignalSource
 
-_TWO = 2
+_BINARY = 2
 _NAMED = ("recording", "session", "subject")
 _LOOKED_AT = 500  # segments of a class from which a typical one is chosen
 _DRAWN = 1000  # samples
@@ -42,85 +45,114 @@ _READ: dict[object, tuple[Segments, str]] = {}
 """The published recordings that were read last: folds and models of a study read the same."""
 
 
-def from_recordings(
-    segments: Segments, scaling: Scaling, *, split: Split, part: NDArray[np.int64], **fields: Any
-) -> Examples:
-    """Make the examples of a run from the segments of recordings, and their fitted scaling."""
-    _, n_chans, n_times = segments.signal.shape
-    nobody = np.full(len(segments), "")
-    return Examples(
-        split=split,
-        part=part,
-        arrays=segments,
-        title=segments.title,
-        scaling=scaling,
-        classes=segments.classes,
-        classes_fixed=segments.subject_id is None and not segments.title,
-        site=segments.site if split.unit == "site" else None,
-        ids={
-            "example_id": segments.segment_id,
-            "subject_id": nobody if segments.subject_id is None else segments.subject_id,
-            "recording_id": segments.recording_id,
-        },
-        header={
-            "scaling": scaling.to_json(),
-            "classes": list(segments.classes),
-            "sfreq": segments.sfreq,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recordings(Examples):
+    """The segments of recordings, with the scaling of a signal that was fitted to training ones."""
+
+    arrays: Segments
+    scaling: Scaling
+    looked_for = IN_SEGMENTS
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.arrays.classes
+
+    @property
+    def classes_fixed(self) -> bool:
+        """``True`` for published recordings: their number in each class was chosen."""
+        return self.arrays.subject_id is None and not self.arrays.title
+
+    @property
+    def site(self) -> Ids | None:
+        """Str (segment,), the site of each, if the split is by site."""
+        return self.arrays.site if self.split.unit == "site" else None
+
+    @property
+    def ids(self) -> Mapping[str, Ids]:
+        """The ids of predictions by column, each str (segment,)."""
+        subject = self.arrays.subject_id
+        return {
+            "example_id": self.arrays.segment_id,
+            "subject_id": np.full(len(self.arrays), "") if subject is None else subject,
+            "recording_id": self.arrays.recording_id,
+        }
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The metadata that a model needs in addition to its tensors."""
+        _, n_chans, n_times = self.arrays.signal.shape
+        return {
+            "scaling": self.scaling.to_json(),
+            "classes": list(self.classes),
+            "sfreq": self.arrays.sfreq,
             "n_chans": n_chans,
             "n_times": n_times,
-        },
-        looked_for=IN_SEGMENTS,
-        content_of=content_of,
-        find_leaks=lambda data: find_in_segments(data.arrays, data.part, data.scaling),
-        batching=lambda data, reads, features, _: SignalInputs(data, reads, features),
-        facts=_facts,
-        traces=partial(_traces, segments, part == PARTS.index("train")),
-        **fields,
-    )
+        }
 
+    def find_leaks(self) -> list[Finding]:
+        """Find leaks in the segments."""
+        return find_in_segments(self.arrays, self.part, self.scaling)
 
-def _traces(segments: Segments, train: NDArray[np.bool_]) -> dict[str, object]:
-    """Return a training segment of median amplitude of each class, in µV: its first channel."""
-    signal, found = segments.signal, {}
-    for label, name in enumerate(segments.classes):
-        rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
-        if len(rows):
-            spread = [float(np.std(signal[row, 0])) for row in rows]
-            typical = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
-            found[name] = np.round(signal[typical, 0, :_DRAWN].astype(float), 1).tolist()
-    return {"sfreq": segments.sfreq, "classes": found}
+    @cached_property
+    def content(self) -> Content:
+        """Fingerprints of the subjects, sessions or recordings, by hashed id."""
+        return content_of(self.arrays)
 
+    def inputs(
+        self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
+    ) -> "SignalInputs":
+        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        return SignalInputs(self, reads, self._features(reads, learnt, standardise=standardise))
 
-def _facts(data: Examples) -> dict[str, Any]:
-    """Describe the recordings; the second of two classes is the outcome."""
-    segments, classes, n_times = data.arrays, data.classes, data.arrays.signal.shape[2]
-    people = segments.subject_id
-    facts = {
-        "recordings": segments.n_recordings,
-        **({"sessions": len(np.unique(data.groups))} if data.unit == "session" else {}),
-        "n_times": n_times,
-        "sfreq": segments.sfreq,
-        **({"channels": list(segments.channels)} if segments.channels else {}),
-        **({"notes": list(segments.notes)} if segments.notes else {}),
-        "example": "segment",
-        "question": (
-            f"the class of a {n_times / segments.sfreq:.2f} s segment of EEG: "
-            f"{', '.join(classes[:-1])} or {classes[-1]}"
-        ),
-        "subjects": None if people is None else len(np.unique(people)),
-    }
-    if len(classes) == _TWO:
-        words = dict.fromkeys(("label", "one", "many"), classes[1])
-        facts["positives"] = int((data.labels == 1).sum())
-        facts["outcome"] = {**words, "classes": [*classes]}
-    return facts
+    def traces(self) -> dict[str, object]:
+        """Return a training segment of median amplitude of each class, in µV: its first channel."""
+        segments, typical = self.arrays, {}
+        train = self.part == PARTS.index("train")
+        for label, name in enumerate(segments.classes):
+            rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
+            if len(rows):
+                # The median leaves out flat segments and artefacts.
+                spread = [float(np.std(segments.signal[row, 0])) for row in rows]
+                median = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
+                samples = segments.signal[median, 0, :_DRAWN].astype(float)
+                typical[name] = np.round(samples, 1).tolist()
+        return {"sfreq": segments.sfreq, "classes": typical}
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the recordings; the second of two classes is the outcome."""
+        segments, classes, n_times = self.arrays, self.classes, self.arrays.signal.shape[2]
+        people = segments.subject_id
+        facts: dict[str, Any] = {"recordings": segments.n_recordings}
+        if segments.title:
+            facts["title"] = segments.title
+        if self.unit == "session":
+            facts["sessions"] = len(np.unique(self.groups))
+        facts |= {"n_times": n_times, "sfreq": segments.sfreq}
+        if segments.channels:
+            facts["channels"] = list(segments.channels)
+        if segments.notes:
+            facts["notes"] = list(segments.notes)
+        facts |= {
+            "example": "segment",
+            "question": (
+                f"the class of a {n_times / segments.sfreq:.2f} s segment of EEG: "
+                f"{', '.join(classes[:-1])} or {classes[-1]}"
+            ),
+            "subjects": None if people is None else len(np.unique(people)),
+        }
+        if len(classes) == _BINARY:
+            words = dict.fromkeys(("label", "one", "many"), classes[1])
+            facts["positives"] = int((self.labels == 1).sum())
+            facts["outcome"] = {**words, "classes": [*classes]}
+        return facts
 
 
 @dataclass(frozen=True)
 class SignalInputs:
     """The inputs of a model of signals."""
 
-    data: Examples
+    data: Recordings
     reads: tuple[str, ...]
     described: Features | None
     steps = 1
@@ -150,8 +182,7 @@ class SignalInputs:
     @cached_property
     def alone(self) -> Segments:
         """The first segment; only its shape matters."""
-        first: Segments = self.data.arrays.where(np.array([0]))
-        return first
+        return self.data.arrays.where(np.array([0]))
 
     @property
     def example(self) -> "tuple[Tensor, ...]":
@@ -172,8 +203,8 @@ class SignalInputs:
         labels = torch.from_numpy(self.data.labels[rows])
         table = self.described.standardised if self.described else None
         features = torch.from_numpy(table.rows(rows)) if table else None
-        others = SignalBatch(torch.empty(len(rows), 0, 0), labels, features, self.reads)
-        return SignalSource(self.data.arrays.signal, self.data.scaling, rows, others)
+        labelled = SignalBatch(torch.empty(len(rows), 0, 0), labels, features, self.reads)
+        return SignalSource(self.data.arrays.signal, self.data.scaling, rows, labelled)
 
     def loader(
         self,
@@ -203,13 +234,13 @@ class SignalInputs:
 
         device = next(model.parameters()).device
         model.eval()
-        said, segments = [], self._segments(np.arange(len(self.data.labels)))
+        logits, segments = [], self._segments(np.arange(len(self.data.labels)))
         with torch.no_grad():  # in inference mode, networks take torch's own slower layers
             for first in range(0, len(self.data.labels), _PREDICTION_BATCH):
                 batch = segments.of(slice(first, first + _PREDICTION_BATCH)).to(device)
-                said.append(model(*batch.inputs))
-            found: NDArray[np.float32] = torch.cat(said).float().softmax(1).cpu().numpy()
-        return found
+                logits.append(model(*batch.inputs))
+            probabilities: NDArray[np.float32] = torch.cat(logits).float().softmax(1).cpu().numpy()
+        return probabilities
 
     def attribution(
         self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
@@ -228,25 +259,26 @@ class SignalInputs:
         return {"signal": self.data.arrays.signal[row], "sfreq": self.data.arrays.sfreq}
 
 
-def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> Examples:
+def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> Recordings:
     """Read, cut and split the data of a run."""
     data_set = catalog.lookup(settings.data)
     data_set.check_split(settings.split, settings.folds)
     entry = _entry(settings)
-    own = entry.segment if isinstance(entry, ModelEntry) else None
+    usual = entry.segment if isinstance(entry, ModelEntry) else None
     segments, origin = segments_of(
-        data_set, root, settings.signals, settings.segment, own, work=work
+        data_set, root, settings.signals, settings.segment, usual, work=work
     )
-    if settings.aim_target is not None and len(segments.classes) != _TWO:
+    if settings.aim_target is not None and len(segments.classes) != _BINARY:
         raise SettingError(
             f"--aim is an option for two classes, but {settings.data} has "
             f"{len(segments.classes)}: leave it out"
         )
     split, part = draw_for(settings, segments.label, ids_of(segments))
     robust = bool(settings.signals and settings.signals.standardise)
-    return from_recordings(
-        segments,
-        Scaling.fit(segments.signal, np.flatnonzero(part == PARTS.index("train")), robust=robust),
+    train = np.flatnonzero(part == PARTS.index("train"))
+    return Recordings(
+        arrays=segments,
+        scaling=Scaling.fit(segments.signal, train, robust=robust),
         data_set=data_set,
         origin=origin,
         split=split.holding(content_of(segments)),
@@ -271,14 +303,14 @@ def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> D
 def segments_of(
     data_set: DataSet,
     root: Path | None,
-    given: SignalSettings | None = None,
+    settings: SignalSettings | None = None,
     segment: SegmentLength | None = None,
     usual: SegmentLength | None = None,
     work: Path | None = None,
 ) -> tuple[Segments, str]:
     """Read all segments of a data set, and return them with the place of the data in words."""
     if data_set.windows:
-        windows, located = data_set.open(root, given, segment, work)
+        windows, located = data_set.open(root, settings, segment, work)
         return windows, located.origin
     signals, path = data_set.recordings, data_set.locate(root).path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -286,7 +318,7 @@ def segments_of(
     n_times = segment or usual or signals.n_times
     key = (repr(data_set), root, n_times, os.environ.get("SEQUELA_DATA"), state)
     if key not in _READ:
-        opened, located = data_set.open(root, given, segment, work)
+        opened, located = data_set.open(root, settings, segment, work)
         _READ.clear()
         _READ[key] = cut(opened, n_times, signals.classes), located.origin
     return _READ[key]
@@ -299,7 +331,7 @@ def load_other(
     root: Path | None,
     work: Path,
     labels: Path | None = None,
-) -> Examples:
+) -> Recordings:
     """Load other recordings for a run's model; see :func:`sequela.runs.data.load_other`."""
     name = data_set.name
     if labels is not None:
@@ -313,16 +345,17 @@ def load_other(
             f"{name} has the classes {', '.join(segments.classes)}, but the model has "
             f"{', '.join(header['classes'])}: choose data with the same"
         )
+    # One segment of each recording is enough, as all segments have its ids.
     split, listed = folder.split, folder.split.pseudonyms
     _, first = np.unique(segments.recording_id, return_index=True)
-    ids = {kind: each[first] for kind, each in ids_of(segments).items() if kind in _NAMED}
+    ids = {kind: kind_ids[first] for kind, kind_ids in ids_of(segments).items() if kind in _NAMED}
     units, by_kind = ids[segments.unit], {kind: ids[kind] for kind in ids if kind in split.ids}
-    named = split.named(by_kind, listed)
+    by_name = split.named(by_kind, listed)
     if split.content is not None:  # the name of a recording alone proves nothing
         by_kind.pop("recording", None)
-    copied = split.copied(content_of(segments), units, own())
+    by_content = split.copied(content_of(segments), units, own())
     people = split.named(by_kind, listed) & (name == folder.settings.data)
-    new, renamed = ~(copied | people), copied & ~named
+    new, renamed = ~(by_content | people), by_content & ~by_name
     if not new.any():
         raise SettingError(
             f"all {len(new)} recordings of {name}, or recordings of the same time, are in "
@@ -335,9 +368,9 @@ def load_other(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
             f"model reads {header['n_chans']} at {header['sfreq']} Hz"
         )
-    return from_recordings(
-        segments,
-        Scaling.from_json(header["scaling"]),
+    return Recordings(
+        arrays=segments,
+        scaling=Scaling.from_json(header["scaling"]),
         data_set=data_set,
         origin=origin,
         split=folder.split,
@@ -354,23 +387,23 @@ def _of_others(
     from sequela.signals.declaration import declared, is_declared, prepared_as
 
     path = data_set.locate(root).path
-    said = folder.settings.signals or SignalSettings()
-    given = SignalSettings() if is_declared(path) else said
-    own = declared(path, given) if data_set.windows else SignalSettings()
-    changes = prepared_as(said, own, path, fixed=not data_set.windows)
-    channels = folder.metrics.data.channels or given.channels
+    trained = folder.settings.signals or SignalSettings()
+    settings = SignalSettings() if is_declared(path) else trained
+    described = declared(path, settings) if data_set.windows else SignalSettings()
+    changes = prepared_as(trained, described, path, fixed=not data_set.windows)
+    channels = folder.metrics.data.channels or settings.channels
     changes |= {"resample": header["sfreq"], "channels": tuple(channels)}
-    given = given.model_copy(update=changes)
-    return segments_of(data_set, root, given, header["n_times"], work=work)
+    settings = settings.model_copy(update=changes)
+    return segments_of(data_set, root, settings, header["n_times"], work=work)
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     """Return the ids that segments can be split by."""
-    known = {
+    by_kind = {
         "row": segments.segment_id,
         "recording": segments.recording_id,
         "session": segments.session_id,
         "subject": segments.subject_id,
         "site": segments.site,
     }
-    return {kind: ids for kind, ids in known.items() if ids is not None}
+    return {kind: ids for kind, ids in by_kind.items() if ids is not None}

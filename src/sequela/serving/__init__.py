@@ -9,15 +9,15 @@ Nothing here loads torch, unless a run folder is given instead of a file::
     model.check_signal(unit="uV", sfreq=173.61, n_chans=1)
     model.probabilities({"signal": segments})  # float32 (example, class)
 
-``model.about`` has the metadata of the file; :class:`sequela.serving.about.About` lists them.
-``model.inputs`` has the inputs of :meth:`~sequela.serving.served.ServedModel.probabilities`.
+``model.about`` has the metadata, as in :class:`sequela.serving.model_facts.ModelFacts`, and
+``model.inputs`` the inputs of :meth:`~sequela.serving.served_model.ServedModel.probabilities`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sequela.serving.served import ServedModel as ServedModel
-    from sequela.serving.served import load as load
+    from sequela.serving.served_model import ServedModel as ServedModel
+    from sequela.serving.served_model import load as load
 
 __all__ = ["ServedModel", "load"]
 
@@ -25,6 +25,6 @@ __all__ = ["ServedModel", "load"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sequela.serving import served
+    from sequela.serving import served_model
 
-    return getattr(served, name)
+    return getattr(served_model, name)

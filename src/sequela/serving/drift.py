@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 from sequela.config import SMALLEST_CELL
 from sequela.evaluation.predictions import Predictions
 from sequela.sequences.flat import Sequences, spans
-from sequela.serving.about import About, Distribution, Records, RecordsOfTraining, Signal
+from sequela.serving.model_facts import (
+    ModelFacts,
+    ProbabilityShares,
+    RecordsFacts,
+    SignalFacts,
+    TrainingStatistics,
+)
 
 _BINS = 10
 _LEAST_SHARE = 1e-4
 _MOVED = 0.25
 """Population stability index above which a distribution has changed (Siddiqi 2006)."""
-_FEW = 100
+_FEWEST_EXAMPLES = 100
 """Number of examples below which the distribution is not compared."""
 _SPREAD = 2.0
 _CODES_APART = 0.1
@@ -29,28 +35,28 @@ _NAMED = 5
 _VALUES = 30
 
 
-def answers_of(said: Predictions) -> Distribution | None:
+def probability_shares(predictions: Predictions) -> ProbabilityShares | None:
     """Describe the distribution of probabilities.
 
     It is ``None`` for too few recordings or patients for two bins of ten.
     """
-    bins = min(_BINS, len(np.unique(said.group_id)) // SMALLEST_CELL)
+    bins = min(_BINS, len(np.unique(predictions.group_id)) // SMALLEST_CELL)
     if bins < 2:  # noqa: PLR2004 - one bin has no distribution
         return None
     places = np.linspace(0, 1, bins + 1)[1:-1]
-    ends = np.quantile(said.probabilities, places, axis=0).T.round(4)  # (class, end)
-    shares = _counts(said.probabilities, ends) / said.n_examples
-    return Distribution(ends=ends.tolist(), shares=shares.round(4).tolist())
+    ends = np.quantile(predictions.probabilities, places, axis=0).T.round(4)  # (class, end)
+    shares = _counts(predictions.probabilities, ends) / predictions.n_examples
+    return ProbabilityShares(ends=ends.tolist(), shares=shares.round(4).tolist())
 
 
-def codes_of(data: Mapping[str, Any]) -> RecordsOfTraining:
+def training_statistics(data: Mapping[str, Any]) -> TrainingStatistics:
     """Describe the training data of a run on records."""
     patients, sequences = data["parts"]["train"]["subjects"], data["sequences"]
-    return RecordsOfTraining(
+    return TrainingStatistics(
         codes={
-            each["code"]: round(each["training_subjects"] / patients, 3)
-            for each in sequences["frequent"]
-            if each["training_subjects"] >= SMALLEST_CELL
+            row["code"]: round(row["training_subjects"] / patients, 3)
+            for row in sequences["frequent"]
+            if row["training_subjects"] >= SMALLEST_CELL
         },
         with_measurements=round(sequences["with_measurements"], 3),
         steps=round(sequences["steps"], 2),
@@ -71,7 +77,7 @@ def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> N
 class Drift:
     """Statistics of new examples, to compare with those of the training data."""
 
-    about: About
+    about: ModelFacts
     examples: int = 0
     predicted: NDArray[np.int64] = field(init=False)
     sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -82,9 +88,9 @@ class Drift:
 
     def __post_init__(self) -> None:
         self.predicted = np.zeros(len(self.about.classes), np.int64)
-        known = self.about.answers
-        self._ends = np.array(known.ends, np.float64) if known else None
-        self._before = np.maximum(known.shares, _LEAST_SHARE) if known else np.empty(0)
+        answers = self.about.answers
+        self._ends = np.array(answers.ends, np.float64) if answers else None
+        self._before = np.maximum(answers.shares, _LEAST_SHARE) if answers else np.empty(0)
         self._counts = np.zeros_like(self._before)
 
     def say(self, probabilities: NDArray[np.float32]) -> None:
@@ -117,38 +123,40 @@ class Drift:
         self.patients += len(subjects)
         of_step = np.repeat(subject, sequences.lengths)
         of_code = np.repeat(of_step, np.diff(sequences.code_offsets))
-        wanted = self.about.takes.training.codes
+        frequent = self.about.takes.training.codes
         for place, name in enumerate(sequences.vocabulary):
-            if name in wanted:
+            if name in frequent:
                 having = len(np.unique(of_code[sequences.codes == place]))
                 self.having[name] = self.having.get(name, 0) + having
 
     def _add(self, **sums: NDArray[np.float64]) -> None:
-        for name, each in sums.items():
-            self.sums[name] = self.sums.get(name, np.zeros_like(each)) + each
+        for name, total in sums.items():
+            self.sums[name] = self.sums.get(name, np.zeros_like(total)) + total
 
     @property
     def stability(self) -> list[float] | None:
         """The population stability index for each class; ``None`` for few examples."""
-        if self._ends is None or self.examples < _FEW:
+        if self._ends is None or self.examples < _FEWEST_EXAMPLES:
             return None
+        # The sum over bins of the change of the share times the log ratio of both shares: 0 if
+        # nothing moved. An empty bin has a least share, as the ratio would be infinite.
         after = np.maximum(self._counts / self.examples, _LEAST_SHARE)
         moved = (after - self._before) * np.log(after / self._before)
-        return [float(each) for each in moved.sum(1)]
+        return [float(index) for index in moved.sum(1)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics for programs."""
         stability, classes = self.stability, self.about.classes
-        found: dict[str, Any] = {
+        statistics: dict[str, Any] = {
             "predicted": dict(zip(classes, self.predicted.tolist(), strict=True)),
             "stability": stability
             and dict(zip(classes, np.round(stability, 4).tolist(), strict=True)),
         }
         if self.about.kind == "signal":
-            return {**found, "channels": self._channels(self.about.takes)}
-        return {**found, "records": self._records(self.about.takes)}
+            return {**statistics, "channels": self._channels(self.about.takes)}
+        return {**statistics, "records": self._records(self.about.takes)}
 
-    def _channels(self, signal: Signal) -> list[dict[str, float]]:
+    def _channels(self, signal: SignalFacts) -> list[dict[str, float]]:
         """Return mean and deviation of each channel, here and in training, where it has these."""
         if not self.examples or signal.preparation.standardise:
             return []
@@ -159,7 +167,7 @@ class Drift:
         names = ("mean", "deviation", "training_mean", "training_deviation")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def _records(self, records: Records) -> dict[str, object]:
+    def _records(self, records: RecordsFacts) -> dict[str, object]:
         """Return lengths, shares of patients with a code, and means of measurements."""
         training, scales = records.training, records.values
         patients = max(self.patients, 1)
@@ -191,24 +199,25 @@ class Drift:
 
     def sentences(self) -> Iterator[str]:
         """Yield sentences on the drift."""
-        found = self.to_dict()
-        if found["stability"] is not None:
-            name, most = max(found["stability"].items(), key=lambda each: float(each[1]))
+        statistics = self.to_dict()
+        if statistics["stability"] is not None:
+            name, most = max(statistics["stability"].items(), key=lambda channel: float(channel[1]))
             moved = "drift" if most > _MOVED else "no drift"
             yield (
                 f"drift: {moved} in the predicted probabilities compared with the test set "
                 f"(population stability index {most:.2f} for {name}; drift is above {_MOVED})"
             )
-        for number, each in enumerate(found.get("channels", ()), 1):
-            yield _spread_of(number, each)
-        if "records" in found:
-            yield from _of_records(found["records"])
+        for number, channel in enumerate(statistics.get("channels", ()), 1):
+            yield _spread_of(number, channel)
+        if "records" in statistics:
+            yield from _of_records(statistics["records"])
 
 
 def _spread_of(number: int, channel: Mapping[str, float]) -> str:
     before = channel["training_deviation"] or 1.0
     ratio = channel["deviation"] / before
     shift = (channel["mean"] - channel["training_mean"]) / before
+    # A wrong unit multiplies the deviation, a wrong reference or filter moves the mean.
     far = not 1 / _SPREAD <= ratio <= _SPREAD or abs(shift) > 1
     return (
         f"drift: channel {number} has a deviation of {channel['deviation']:.4g} µV (training: "
@@ -218,32 +227,32 @@ def _spread_of(number: int, channel: Mapping[str, float]) -> str:
     )
 
 
-def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["training_steps"] is not None:
+def _of_records(records: Mapping[str, Any]) -> Iterator[str]:
+    if records["training_steps"] is not None:
         yield (
-            f"drift: {found['steps']:.1f} steps per example (training: "
-            f"{found['training_steps']:.1f}); {found['with_measurements']:.0%} of examples have "
-            f"a measurement (training: {found['training_with_measurements']:.0%})"
+            f"drift: {records['steps']:.1f} steps per example (training: "
+            f"{records['training_steps']:.1f}); {records['with_measurements']:.0%} of examples "
+            f"have a measurement (training: {records['training_with_measurements']:.0%})"
         )
     apart = {
-        name: each
-        for name, each in found["codes"].items()
-        if abs(each["share"] - each["training"]) >= _CODES_APART
+        name: numbers
+        for name, numbers in records["codes"].items()
+        if abs(numbers["share"] - numbers["training"]) >= _CODES_APART
     }
     furthest = sorted(apart, key=lambda n: -abs(apart[n]["share"] - apart[n]["training"]))
     for name in furthest[:_NAMED]:
         share, before = (apart[name][key] for key in ("share", "training"))
         yield f"drift: {share:.0%} of patients have {name} (training: {before:.0%})"
     moved = {
-        name: (each["mean"] - each["training_mean"]) / each["training_deviation"]
-        for name, each in found["values"].items()
+        name: (numbers["mean"] - numbers["training_mean"]) / numbers["training_deviation"]
+        for name, numbers in records["values"].items()
     }
     for name in sorted(moved, key=lambda n: -abs(moved[n]))[:_NAMED]:
         if abs(moved[name]) > 1:
-            each = found["values"][name]
+            numbers = records["values"][name]
             yield (
-                f"drift: {name} has a mean of {each['mean']:.4g} (training: "
-                f"{each['training_mean']:.4g}); check its unit"
+                f"drift: {name} has a mean of {numbers['mean']:.4g} (training: "
+                f"{numbers['training_mean']:.4g}); check its unit"
             )
 
 

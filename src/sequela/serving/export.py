@@ -1,8 +1,9 @@
-"""Export of a finished run to one ONNX file: its graph and its metadata."""
+"""Export of a finished run to one ONNX file: its graph and its model_facts."""
 
 import hashlib
 import json
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from sequela.errors import ModelError, RunError, extra
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
+from sequela.files import temporary, whole
 from sequela.formats import sealed
 from sequela.models.inputs import kind_of
+from sequela.runs.data import Examples, load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
-from sequela.runs.members import title
-from sequela.runs.model import FILE, TrainedEnsemble, TrainedModel, trained
+from sequela.runs.model import FILE, BaselineModel, TrainedModel, open_model, title
 from sequela.runs.released import least_named, public
 from sequela.sequences.featurisers import FEATURES
-from sequela.serving import about as metadata
-from sequela.serving.drift import answers_of, codes_of
+from sequela.sequences.flat import Sequences
+from sequela.serving import model_facts
+from sequela.serving.drift import probability_shares, training_statistics
+from sequela.serving.record_input import inputs_of
+from sequela.serving.served_model import ServedModel, from_bytes
 from sequela.version import __version__
 
 INTENDED = (
@@ -32,6 +37,64 @@ INTENDED = (
     "benefit. It predicts one outcome ({question}) for people and devices like those of its "
     "training data ({title}). Evaluate it before any use on other people or devices."
 )
+TOLERANCE = 1e-5
+"""Largest difference of two probabilities."""
+EXAMPLES = 1000
+"""Examples of a run on which a file is compared with it."""
+_AT_ONCE = 100
+"""Examples that are predicted at once."""
+
+
+def write_export(
+    path: Path, out: Path, *, root: Path | None = None, check: bool = True
+) -> list[str]:
+    """Write the ONNX file of a run, and return sentences on the result.
+
+    Args:
+        path: The run.
+        out: The file, written completely or not at all.
+        root: Folder or file of the data (default: the usual search path).
+        check: Whether to compare the file with the run on the run's data.
+    """
+    folder, content, sentences = run_to_export(path), exported(path), []
+    if check:
+        with temporary() as work:
+            data = load_again(folder, root, work)
+            examples, difference = _compare(from_bytes(content, str(out)), folder, data)
+        if not difference <= TOLERANCE:
+            raise RunError(
+                f"{folder.path}: the exported model differs from the run by {difference:.1e} in "
+                f"probability: expected at most {TOLERANCE:.0e}; nothing is written"
+            )
+        sentences.append(
+            f"check on {examples:,} examples of the run: probabilities differ by "
+            f"{difference:.1e} at most"
+        )
+    with whole(out) as partial:
+        partial.write_bytes(content)
+    sentences.append(f"{out}: {len(content):,} bytes")
+    if warning := names_of_few(folder):
+        sentences.append(warning)
+    return sentences
+
+
+def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int, float]:
+    """Return the number of compared examples and the largest difference of a probability.
+
+    The validation set is left out: after ``--refit`` the run keeps its predictions from before.
+    """
+    predictions = folder.predictions
+    rows = np.flatnonzero(predictions.split != "tuning")
+    rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
+    differences = []
+    for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
+        if isinstance(data.arrays, Sequences):
+            inputs = inputs_of(model, data.arrays, piece)
+        else:
+            inputs = {"signal": data.arrays.signal[piece]}
+        apart = np.abs(model.probabilities(inputs) - predictions.probabilities[piece])
+        differences.append(float(apart.max()))
+    return len(rows), max(differences)
 
 
 def run_to_export(path: Path) -> RunFolder:
@@ -48,8 +111,8 @@ def run_to_export(path: Path) -> RunFolder:
 def exported(path: Path, *, trust_code: bool = False) -> bytes:
     """Return the ONNX file of a run of networks as bytes, which are the same each time."""
     folder = run_to_export(path)
-    model = trained(folder, trust_code=trust_code)
-    if names := sorted({leaf.name for leaf in model.leaves if not leaf.is_network}):
+    model = open_model(folder, trust_code=trust_code)
+    if names := sorted({leaf.name for leaf in model.leaves if isinstance(leaf, BaselineModel)}):
         raise ModelError(
             f"{path} has the baseline model {' and '.join(names)}, but only networks are exported: "
             f"name the run folder instead of a file, as in sequela predict {path} (also in scan "
@@ -57,35 +120,35 @@ def exported(path: Path, *, trust_code: bool = False) -> bytes:
         )
     with extra("export", "an export"):
         from onnx import helper
-    from sequela.serving.translate import graph_of
+    from sequela.serving.onnx_graph import graph_of
 
-    graph, text = graph_of(model), metadata.as_text(describe(folder, model))
-    helper.set_model_props(graph, {metadata.KEY: text, metadata.SEAL: sealed.EMPTY})
-    return sealed.seal(graph.SerializeToString(deterministic=True), metadata.SEAL)
+    graph, text = graph_of(model), model_facts.as_text(describe(folder, model))
+    helper.set_model_props(graph, {model_facts.KEY: text, model_facts.SEAL: sealed.EMPTY})
+    return sealed.seal(graph.SerializeToString(deterministic=True), model_facts.SEAL)
 
 
-def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> metadata.About:
+def describe(folder: RunFolder, model: TrainedModel) -> model_facts.ModelFacts:
     """Describe a model."""
     header, data, settings = model.header, folder.data, folder.settings
     kind = kind_of(model.leaves[0].reads[0])
-    return metadata.About(
+    return model_facts.ModelFacts(
         sequela=__version__,
         internal=names_of_few(folder),
         model=settings.model,
         title=title(settings),
         kind=kind,
-        reads=list(dict.fromkeys(read for leaf in model.leaves for read in leaf.reads)),
+        reads=list(dict.fromkeys(chain.from_iterable(leaf.reads for leaf in model.leaves))),
         classes=list(header["classes"]),
         horizons=list(data.horizons),
         question=data.question,
-        **_TAKES[kind](folder, model),
-        answers=answers_of(folder.predictions.part("held_out")),
+        **_FACTS[kind](folder, model),
+        answers=probability_shares(folder.predictions.part("held_out")),
         thresholds=[
-            metadata.Threshold(value=each.threshold, chosen_for=each.chosen_for)
-            for each in folder.test.operating_points
+            model_facts.ThresholdFacts(value=point.threshold, chosen_for=point.chosen_for)
+            for point in folder.test.operating_points
         ],
         calibration=_calibration(folder.predictions.part("tuning")),
-        training=metadata.Training(
+        training=model_facts.TrainingFacts(
             **{name: data[name] for name in ("name", "title", "licence", "citation")},
             origin=public(data.origin),
             examples=dict(folder.split.n_examples),
@@ -95,7 +158,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> metada
             for name in ("parameters", "operations", "macs", "train_seconds")
         },
         intended_use=INTENDED.format(question=data.question, title=data.title),
-        run=metadata.Run(
+        run=model_facts.Run(
             sha256=Manifest.read(folder.path).seal,
             data_sha256=folder.json("split.json")["data_sha256"],
             model_sha256=hashlib.sha256((folder.path / FILE).read_bytes()).hexdigest(),
@@ -109,15 +172,16 @@ def names_of_few(folder: RunFolder) -> str | None:
     least = least_named(folder.data)
     if least is None or least >= SMALLEST_CELL:
         return None
+    subjects = "subject" if least == 1 else "subjects"
     return (
         f"internal file, do not publish: its vocabulary may have codes of only {least} training "
-        f"subject{'s' * (least > 1)}; train with --min-subjects {SMALLEST_CELL} for a publishable "
-        "file"
+        f"{subjects}; train with --min-subjects {SMALLEST_CELL} for a publishable file"
     )
 
 
-def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    signal = metadata.Signal(
+def _signal_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
+    """Describe the signals that a model reads."""
+    signal = model_facts.SignalFacts(
         unit="µV",
         **{name: model.header[name] for name in ("sfreq", "n_chans", "n_times", "scaling")},
         channels=list(folder.data.channels),
@@ -129,73 +193,63 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
     return {"signal": signal, "features": {}}
 
 
-def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
+def _record_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
+    """Describe the hospital records that a model reads, with its fitted featurisers."""
     header, cohort, table = model.header, folder.settings.cohort, folder.settings.signals
-    rows: Any = {"rows": table.model_dump(mode="json", exclude_defaults=True)} if table else {}
-    records = metadata.Records(
+    rows: dict[str, Any] = {}
+    if table:  # with one row per patient
+        rows["rows"] = table.model_dump(mode="json", exclude_defaults=True)
+    values, features = None, {}
+    for leaf in model.leaves:
+        for read in leaf.reads:
+            prefix = f"{read}:"
+            names = [name for name in leaf.state if name.startswith(prefix)]
+            state = {name.removeprefix(prefix): leaf.state[name] for name in names}
+            if read == "values" and values is None:
+                numbers = {name: state[name].tolist() for name in ("mean", "deviation")}
+                values = model_facts.ChannelStatistics(**numbers)
+            elif read.startswith(FEATURES):
+                fitted = {k: v for k, v in state.items() if not k.startswith("column ")}
+                features[read] = model_facts.packed(fitted)
+    records = model_facts.RecordsFacts(
         task=header["task"],
         settings=header["sequences"],
         **{name: header[name] for name in ("vocabulary", "channels", "edges")},
         unknown=folder.data["sequences"]["unknown"],
         tables=list(cohort.tables) if cohort else [],
-        training=codes_of(folder.data),
-        values=_values(model),
+        training=training_statistics(folder.data),
+        values=values,
         **rows,
     )
-    return {"records": records, "features": _features(model)}
+    return {"records": records, "features": features}
 
 
-_TAKES = {"signal": _signal, "records": _records}
+_FACTS = {"signal": _signal_facts, "records": _record_facts}
+"""The description of the inputs of each kind."""
 
 
-def _values(model: TrainedModel | TrainedEnsemble) -> metadata.Measured | None:
-    """Return mean and deviation of each channel in training, if a network reads values."""
-    for leaf in model.leaves:
-        if "values" in leaf.reads:
-            state = leaf.state
-            return metadata.Measured(
-                **{n: state[f"values:{n}"].tolist() for n in ("mean", "deviation")}
-            )
-    return None
-
-
-def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
-    """Return the fitted featurisers of records, by ``features:NAME``."""
-    found = {}
-    for leaf in model.leaves:
-        for read in leaf.reads:
-            if read.startswith(FEATURES):
-                own = {
-                    name.removeprefix(f"{read}:"): array
-                    for name, array in leaf.state.items()
-                    if name.startswith(f"{read}:") and ":column " not in name
-                }
-                found[read] = metadata.packed(own)
-    return found
-
-
-def _calibration(tuning: Predictions) -> metadata.Calibration:
+def _calibration(tuning: Predictions) -> model_facts.Calibration:
     if tuning.horizons:
-        return metadata.Calibration(temperature=1.0, conformal=None)
+        return model_facts.Calibration(temperature=1.0, conformal=None)
     sets = fit_conformal(tuning)
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
-    return metadata.Calibration(
+    return model_facts.Calibration(
         temperature=fit_temperature(tuning).value,
-        conformal=metadata.ConformalSets(score=SCORE, promised=sets.promised, cutoff=cutoff),
+        conformal=model_facts.ConformalSets(score=SCORE, promised=sets.promised, cutoff=cutoff),
     )
 
 
-def _fingerprint(split: Split) -> metadata.Fingerprint:
+def _fingerprint(split: Split) -> model_facts.Fingerprint:
     """Return fingerprints of the sets, under numbers instead of hashed ids."""
     if split.content is None:
-        return metadata.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
-    ids = split.ids.values()
-    told = {id_ for parts in ids for id_ in parts["train"] + parts["tuning"]}
+        return model_facts.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
+    parts = [*split.ids.values()]
+    trained = set[str]().union(*(ids["train"] + ids["tuning"] for ids in parts))
     units = split.content.units
     marks = replace(split.content, units=tuple(map(str, range(len(units))))).to_json()
-    return metadata.Fingerprint(
+    return model_facts.Fingerprint(
         sha256=hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest(),
         key=split.key,
         marks=marks,
-        seen=[number for number, unit in enumerate(units) if unit in told],
+        seen=[number for number, unit in enumerate(units) if unit in trained],
     )

@@ -11,17 +11,24 @@ from sequela.datasets.catalog import DataSet, lookup
 from sequela.errors import SettingError
 from sequela.files import temporary
 from sequela.serving import record_input, signal_input
-from sequela.serving.known import Known
-from sequela.serving.scored import Scored, listed_path, require_outputs, seen_in_words, write_mean
-from sequela.serving.served import ServedModel, load
+from sequela.serving.overlap import Overlap
+from sequela.serving.prediction_table import (
+    PredictionTable,
+    listed_path,
+    overlap_in_words,
+    require_outputs,
+    write_mean,
+)
+from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
 
+OnProgress = Callable[[int, float | None], None]
 _SCORING: dict[str, ModuleType] = {"signal": signal_input, "records": record_input}
 """The module that scores data, by their kind."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class NewData:
     """The data to predict for.
 
     Attributes:
@@ -57,18 +64,18 @@ class Predicted:
 
 def predict(
     model: ServedModel,
-    asked: Asked,
+    data: NewData,
     out: Path,
-    done: Callable[[int, float | None], None] = lambda _, __: None,
+    progress: OnProgress = lambda _, __: None,
 ) -> Predicted:
     """Predict on new data while they are read: memory does not grow with them.
 
     Args:
         model: The model.
-        asked: The data.
+        data: The data.
         out: The table, a Parquet file. The list of examples that were not scored, or are in the
             training or validation set, is written next to it as ``NAME.listed.csv``.
-        done: Called with the number of scored examples, and the finished share of the data or
+        progress: Called with the number of scored examples, and the finished share of the data or
             ``None`` if it is unknown.
 
     Raises:
@@ -76,22 +83,24 @@ def predict(
         SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
             written then.
     """
-    require_outputs(out, [asked.path, asked.times, Path(model.name)])
+    require_outputs(out, [data.path, data.times, Path(model.name)])
     scoring = _SCORING[model.facts.kind]
-    scoring.check(asked.signals, asked.times)
-    data_set = _format_of(model, asked)
-    with temporary() as work, Scored.open(model, _known(model, data_set.name), out) as scored:
-        given = (asked.path, asked.signals, asked.times, work)
+    scoring.check(data.signals, data.times)
+    data_set = _format_of(model, data)
+    overlap = _overlap(model, data_set.name)
+    with temporary() as work, PredictionTable.open(model, overlap, out) as scored:
+        source = (data.path, data.signals, data.times, work)
         notes, unknown = scoring.score(
-            scored, data_set, *given, lambda share: done(scored.examples, share)
+            scored, data_set, *source, lambda share: progress(scored.examples, share)
         )
-        report = {
+        report: dict[str, Any] = {
             "scored": scored.examples,
             "not_scored": dict(scored.unscored.most_common()),
-            "known_groups": len(scored.seen),
-            **({} if unknown is None else {"unknown_codes": unknown}),
-            "drift": scored.drift.to_dict(),
+            "known_groups": len(scored.trained),
         }
+        if unknown is not None:
+            report["unknown_codes"] = unknown
+        report["drift"] = scored.drift.to_dict()
         count = scored.write(report)
         report["not_checked"] = scored.unchecked
     sentences = (
@@ -111,8 +120,8 @@ def predict_data(
     data: str | None = None,
     times: Path | str | None = None,
     trust_code: bool = False,
-    done: Callable[[int, float | None], None] = lambda _, __: None,
-    **signals: Any,
+    done: OnProgress = lambda _, __: None,
+    **signals: object,
 ) -> Predicted:
     """Predict on new data and write the probabilities, as ``sequela predict`` does: see its help.
 
@@ -121,10 +130,15 @@ def predict_data(
     Returns:
         The path of the table, the counts, and the report in sentences.
     """
-    place, moments = (None if each is None else Path(each) for each in (path, times))
-    own = SignalSettings.of(**{key: value for key, value in signals.items() if value is not None})
-    models = [load(each, trust_code=trust_code) for each in folds_of(Path(model))]
-    return predict_mean(models, Asked(place, data, own, moments), Path(out), done)
+    settings = {name: value for name, value in signals.items() if value is not None}
+    new = NewData(
+        path=None if path is None else Path(path),
+        data=data,
+        signals=SignalSettings.of(**settings),
+        times=None if times is None else Path(times),
+    )
+    models = [load(folder, trust_code=trust_code) for folder in folds_of(Path(model))]
+    return predict_mean(models, new, Path(out), done)
 
 
 def folds_of(path: Path) -> list[Path]:
@@ -138,33 +152,36 @@ def folds_of(path: Path) -> list[Path]:
 
 def predict_mean(
     models: Sequence[ServedModel],
-    asked: Asked,
+    data: NewData,
     out: Path,
-    done: Callable[[int, float | None], None] = lambda _, __: None,
+    progress: OnProgress = lambda _, __: None,
 ) -> Predicted:
     """Predict with all models of a cross-validation, and write the mean of their probabilities.
 
     An example counts as known if it is in the training or validation set of any model. Memory grows
-    with the table of probabilities. Each model in turn calls ``done``.
+    with the table of probabilities. Each model in turn calls ``progress``.
     """
     if len(models) == 1:
-        return predict(models[0], asked, out, done)
-    require_outputs(out, [asked.path, asked.times])
+        return predict(models[0], data, out, progress)
+    require_outputs(out, [data.path, data.times])
     with temporary() as work:
-        outs = [work / f"{number}.parquet" for number in range(len(models))]
-        each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
-        count = write_mean(outs, out)
-    words = seen_in_words(models[0], of=" of a model")
-    seen = f"known: {count:,} of these examples are {words}"
-    first = f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models"
-    told = (seen if said.startswith("known:") else said for said in each[0].sentences[1:])
-    return Predicted(out, {**each[0].report, "models": len(models)}, count, (first, *told))
+        tables = [work / f"{number}.parquet" for number in range(len(models))]
+        pairs = zip(models, tables, strict=True)
+        predictions = [predict(model, data, table, progress) for model, table in pairs]
+        count = write_mean(tables, out)
+    report, sentences = predictions[0].report, [*predictions[0].sentences]
+    sentences[0] = f"{out}: {report['scored']:,} examples, the mean of {len(models)} models"
+    reason = overlap_in_words(models[0], whose=" of a model")
+    for number, sentence in enumerate(sentences):
+        if sentence.startswith("known:"):
+            sentences[number] = f"known: {count:,} of these examples are {reason}"
+    return Predicted(out, {**report, "models": len(models)}, count, tuple(sentences))
 
 
-def _format_of(model: ServedModel, asked: Asked) -> DataSet:
+def _format_of(model: ServedModel, data: NewData) -> DataSet:
     """Return the format of the data: the given one, else from the path, else as in training."""
-    path, name = asked.path, asked.data or model.facts.training.name
-    if asked.data is None and path is not None:
+    path, name = data.path, data.data or model.facts.training.name
+    if data.data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
     kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
     data_set, reads = lookup(name), model.facts.kind
@@ -176,20 +193,20 @@ def _format_of(model: ServedModel, asked: Asked) -> DataSet:
     return data_set
 
 
-def _known(model: ServedModel, name: str) -> Known:
+def _overlap(model: ServedModel, name: str) -> Overlap:
     """Return the fingerprints of a model, with ids for a run folder and the same data set."""
-    known = Known.of(model.facts)
+    overlap = Overlap.of(model.facts)
     if name != model.facts.training.name or not Path(model.name).is_dir():
-        return known
+        return overlap
     from sequela.runs.folder import RunFolder
 
-    return known.by_name(RunFolder(Path(model.name)).split)
+    return overlap.by_name(RunFolder(Path(model.name)).split)
 
 
-def _counted(scored: Scored, count: int) -> Iterator[str]:
+def _counted(scored: PredictionTable, count: int) -> Iterator[str]:
     """Yield sentences on scored examples, on others, and on known examples."""
-    known, takes = scored.known, scored.model.facts.takes
-    seen = seen_in_words(scored.model, names=known.named is not None)
+    overlap, takes = scored.overlap, scored.model.facts.takes
+    reason = overlap_in_words(scored.model, names=overlap.hash_of_ids is not None)
     yield f"{scored.out}: {scored.examples:,} examples"
     listed = listed_path(scored.out)
     if total := scored.unscored.total():
@@ -198,18 +215,19 @@ def _counted(scored: Scored, count: int) -> Iterator[str]:
     else:
         yield "not scored: none"
     if count:
-        of = takes.of_units.format(len(scored.seen))
+        patients = takes.of_units.format(len(scored.trained))
+        are = "are" if count > 1 else "is"
         yield (
-            f"known: {count:,} of these examples{of} {'are' if count > 1 else 'is'} {seen}; their "
-            f"split is train, and {listed} lists them"
+            f"known: {count:,} of these examples{patients} {are} {reason}; their split is train, "
+            f"and {listed} lists them"
         )
     elif scored.unchecked < scored.examples:
         whose = " of the others" if scored.unchecked else " here"
-        yield f"known: no {takes.units[:-1]}{whose} is {seen}"
+        yield f"known: no {takes.units[:-1]}{whose} is {reason}"
     if scored.unchecked:
         yield (
             f"overlap with the training data: not checked for {scored.unchecked:,} of "
-            f"{scored.examples:,} examples, {known.why_not}; their split is blank"
+            f"{scored.examples:,} examples, {overlap.why_not}; their split is blank"
         )
 
 

@@ -1,4 +1,4 @@
-"""Prediction on hospital records, with the task and vocabulary of a model."""
+"""Prediction on hospital records, with the task and vocabulary of a model, without torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,15 +17,20 @@ from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
 from sequela.intake.one_row import people_of, rows_of_model
 from sequela.sequences.build import build_sequences
-from sequela.sequences.flat import Sequences, examples_of
+from sequela.sequences.featurisers import FEATURES, lookup
+from sequela.sequences.flat import Sequences, examples_of, spans
+from sequela.sequences.tables import last_values, static_table
 from sequela.serving.drift import patients_of
-from sequela.serving.records import inputs_of
-from sequela.serving.scored import Scored
+from sequela.serving.model_facts import unpacked
+from sequela.serving.prediction_table import PredictionTable
+from sequela.serving.served_model import ServedModel
 from sequela.tables.events import events_of
 
+_DAY = np.timedelta64(1, "D")
 _NUMBERS = 1 << 21
 """Numbers of a batch, after padding."""
 _MOST = 1024
+"""Examples of a batch."""
 _PATIENTS = 5_000
 """Patients that are compared with the fingerprints at once."""
 
@@ -42,38 +47,38 @@ def format_of(path: Path, usual: str) -> str:
 
 
 def score(
-    scored: Scored,
+    scored: PredictionTable,
     data_set: DataSet,
     path: Path | None,
     signals: SignalSettings,
     times: Path | None,
     work: Path,
-    done: Callable[[float | None], None],
+    progress: Callable[[float | None], None],
 ) -> tuple[list[str], dict[str, float]]:
     """Score the records at a path, and return sentences on the preparation, and unknown codes.
 
-    ``times`` is a label file, for a model that was trained with one. ``done`` is called with the
-    finished share, or ``None`` if it is unknown.
+    ``times`` is a label file, for a model that was trained with one. ``progress`` is called with
+    the finished share, or ``None`` if it is unknown.
     """
-    reads, known, name = scored.model.records, scored.known, data_set.name
+    reads, overlap, name = scored.model.records, scored.overlap, data_set.name
     tables = tuple(reads.tables) if name == scored.model.facts.training.name else ()
-    done(None)
+    progress(None)
     table = rows_of_model(_described(reads.rows, signals), data_set, reads.words.to_dict())
     located = events_of(name, path, work / "events", tables, labelled=False, rows=table)
     people = people_of(path, table) if path and table else {}
     texts = {str(number): text for (number, _), text in people.items()}
 
     def called(subjects: Iterable[str]) -> list[str]:
-        return [texts.get(each, each) for each in subjects]
+        return [texts.get(subject, subject) for subject in subjects]
 
     events = open_events(located.path, located.origin)
-    asked = ask_without_labels(events, Task.from_dict(reads.task), times)
-    for each in asked.left_out:
-        _refuse(scored, each, *called([str(each.subject_id)]))
-    done(None)
+    selection = ask_without_labels(events, Task.from_dict(reads.task), times)
+    for stay in selection.left_out:
+        _refuse(scored, stay, *called([str(stay.subject_id)]))
+    progress(None)
     sequences = build_sequences(
-        asked.cohort,
-        np.full(len(asked.cohort.labels), PARTS.index("held_out")),
+        selection.cohort,
+        np.full(len(selection.cohort.labels), PARTS.index("held_out")),
         work / "sequences",
         reads.settings,
         of_model=reads.words,
@@ -81,23 +86,15 @@ def score(
     for rows in patients_of(sequences, _PATIENTS):
         some = examples_of(sequences, rows)
         scored.drift.see_records(some)
-        scored.recognise(*map(called, known.records(some)))
-        scored.recognise(called(known.names(np.unique(some.subject_id).astype(np.str_).tolist())))
-    wide = max(1, len(reads.channels))
+        scored.recognise(*map(called, overlap.records(some)))
+        scored.recognise(called(overlap.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     places = {key: place for place, key in enumerate(people)}
     keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
     order = np.argsort([places.get(key, 0) for key in keys], kind="stable")
-    for batch in _batches(sequences, wide):
-        rows = order[batch]
-        subjects = sequences.subject_id[rows]
-        names = called(subjects.astype(np.str_).tolist())
-        ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
-        ids = [
-            f"{name} at {each.rpartition(' at ')[2]}" for name, each in zip(names, ids, strict=True)
-        ]
-        scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
-        done(int(batch[-1] + 1) / len(sequences))
-    notes = [*located.notes, *([] if table else asked.notes)]  # which are of times in the future
+    _score_in_order(scored, sequences, order, called, progress)
+    notes = [*located.notes]
+    if not table:  # else these notes are of times in the future
+        notes += selection.notes
     if empty := sequences.header["examples_without_events"]:
         notes.append(
             f"examples without an event by the time of prediction: {empty:,} (they are scored too)"
@@ -105,15 +102,34 @@ def score(
     return notes, dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
 
 
-def _described(rows: Mapping[str, Any], given: SignalSettings) -> SignalSettings | None:
+def _score_in_order(
+    scored: PredictionTable,
+    sequences: Sequences,
+    order: NDArray[np.int64],
+    called: Callable[[Iterable[str]], list[str]],
+    progress: Callable[[float | None], None],
+) -> None:
+    """Score sequences in an order, batch by batch, under the names of their subjects."""
+    for batch in _batches(sequences, max(1, len(scored.model.records.channels))):
+        rows = order[batch]
+        subjects = sequences.subject_id[rows]
+        names = called(subjects.astype(np.str_).tolist())
+        ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
+        moments = [id_.rpartition(" at ")[2] for id_ in ids]
+        ids = [f"{name} at {moment}" for name, moment in zip(names, moments, strict=True)]
+        scored.score(inputs_of(scored.model, sequences, rows), ids, names, names)
+        progress(int(batch[-1] + 1) / len(sequences))
+
+
+def _described(rows: Mapping[str, Any], options: SignalSettings) -> SignalSettings | None:
     """Return the description of a model's table of one row per patient, with other columns."""
-    said = given.model_dump(exclude_defaults=True)
-    if said and not rows:
-        raise SettingError(f"--{min(said)} is not for hospital records: leave it out")
-    return SignalSettings.of(**{**rows, **said}) if rows else None
+    changes = options.model_dump(exclude_defaults=True)
+    if changes and not rows:
+        raise SettingError(f"--{min(changes)} is not for hospital records: leave it out")
+    return SignalSettings.of(**{**rows, **changes}) if rows else None
 
 
-def _refuse(scored: Scored, left_out: LeftOut, subject: str) -> None:
+def _refuse(scored: PredictionTable, left_out: LeftOut, subject: str) -> None:
     id_ = ""
     if left_out.time is not None:
         (id_,) = example_ids(
@@ -125,6 +141,7 @@ def _refuse(scored: Scored, left_out: LeftOut, subject: str) -> None:
 
 def _batches(sequences: Sequences, wide: int) -> Iterator[NDArray[np.int64]]:
     """Yield consecutive rows that fit into memory after padding."""
+    # Padded arrays have (row, longest, widest) numbers, however few of them are codes.
     widest = np.maximum(wide, np.diff(sequences.code_offsets).max(initial=1))
     lengths = sequences.lengths
     first = longest = 0
@@ -136,3 +153,41 @@ def _batches(sequences: Sequences, wide: int) -> Iterator[NDArray[np.int64]]:
             first, longest = row, int(lengths[row])
     if first < len(lengths):
         yield np.arange(first, len(lengths))
+
+
+def inputs_of(
+    model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Return the inputs of ``ServedModel.probabilities`` for some examples."""
+    source = examples_of(sequences, rows)
+    lengths = source.lengths
+    inputs: dict[str, NDArray[Any]] = {}
+    for name in model.inputs:
+        if name == "lengths":
+            inputs[name] = lengths
+        elif name == "codes":
+            counts = np.diff(source.code_offsets)
+            of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
+            inputs[name] = _padded(of_visit, lengths, -1)
+        elif name == "values":
+            values, mask = last_values(source, np.arange(len(source.step_time)))
+            inputs[name] = _padded(np.where(mask, values, np.nan), lengths, np.nan)
+        elif name == "gaps":
+            days = np.diff(source.step_time, prepend=source.step_time[:1]) / _DAY
+            days[source.step_offsets[:-1]] = 0  # the first of each example
+            inputs[name] = _padded(days.astype(np.float32), lengths, 0)
+        elif name == "static":
+            inputs[name] = static_table(source)
+        else:
+            state = unpacked(model.facts.features[name])
+            table = lookup(name.removeprefix(FEATURES)).apply(source, state)
+            inputs[name] = table if isinstance(table, np.ndarray) else table.toarray()
+    return inputs
+
+
+def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDArray[Any]:
+    """Pad concatenated rows to (row, place, ...)."""
+    shape = (len(counts), int(counts.max(initial=1)), *flat.shape[1:])
+    padded = np.full(shape, empty, flat.dtype)
+    padded[np.repeat(np.arange(len(counts)), counts), spans(np.zeros_like(counts), counts)] = flat
+    return padded

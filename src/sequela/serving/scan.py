@@ -6,6 +6,7 @@ Recordings are read piece by piece, so that memory does not grow with their leng
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError, unknown_name
 from sequela.evaluation.number import duration
-from sequela.serving.recording import StoredRecording
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
+from sequela.serving.stored_recording import StoredRecording
 from sequela.signals.cutting import blocks, cut_row
 from sequela.signals.edf import EdfFile
 
-_AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
+_AT_ONCE = 512
+"""Windows that are scored at once: more do not fit the cache of a core."""
 _FLAT = 1e-3
 """Range in µV below which a channel is flat."""
 _WEEK = 7 * 86_400
@@ -101,10 +103,10 @@ class Scan:
     @property
     def in_words(self) -> str:
         """The number of events, in a sentence."""
-        events = f"{len(self.events)} {self.event} event{'s' * (len(self.events) != 1)}"
+        events = "event" if len(self.events) == 1 else "events"
         return (
-            f"{events} in {duration(self.seconds)}, with a probability of {self.threshold:.3f} or "
-            f"more; {self.not_scored}"
+            f"{len(self.events)} {self.event} {events} in {duration(self.seconds)}, with a "
+            f"probability of {self.threshold:.3f} or more; {self.not_scored}"
         )
 
     @property
@@ -148,19 +150,19 @@ def scan(
         )
     step = max(1, round((how.step or size / rate / 2) * rate))
     raw, spread = _levels(model, recording, place, step, progress)
-    seen = ~np.isnan(raw).all(1)
-    level = np.where(seen, np.nan_to_num(raw, nan=-1).max(1), np.nan)
+    is_scored = ~np.isnan(raw).all(1)
+    level = np.where(is_scored, np.nan_to_num(raw, nan=-1).max(1), np.nan)
     smoothed = _smoothed(level, max(1, round(how.smooth * rate / step)))
     times = (np.arange(len(raw), dtype=np.float64) * step + size / 2) / rate
     names = recording.names if recording.n_asked > 1 else ("",)
     seconds = step / rate
-    found = tuple(
-        _found(each, smoothed, times, raw, names, seconds)
-        for each in _events(smoothed, times, threshold, seconds, how)
+    events = tuple(
+        _found(span, smoothed, times, raw, names, seconds)
+        for span in _events(smoothed, times, threshold, seconds, how)
     )
-    unscored = float(np.count_nonzero(~seen) * seconds)
+    unscored = float(np.count_nonzero(~is_scored) * seconds)
     return Scan(
-        path, event, file.seconds, times, smoothed, spread, threshold, found, unscored, recording
+        path, event, file.seconds, times, smoothed, spread, threshold, events, unscored, recording
     )
 
 
@@ -174,7 +176,7 @@ def _levels(
     """Compute probabilities (window, channel), NaN for flat windows, and ranges (window,)."""
     size, most = model.signal.n_times, model.signal.preparation.reject or math.inf
     windows = (recording.n_times - size) // step + 1
-    found = np.empty((windows, recording.n_asked), np.float32)
+    probabilities = np.empty((windows, recording.n_asked), np.float32)
     ranges = np.empty(windows, np.float32)
     at_once = max(1, _AT_ONCE // recording.n_asked)
     for begin, end in blocks(windows, len(recording.names), step):
@@ -182,20 +184,22 @@ def _levels(
         cut = cut_row(samples, size, step)[0]
         for first in range(begin, end, at_once):
             last = min(first + at_once, end)
-            asked = cut[first - begin : last - begin].reshape(-1, recording.n_chans, size)
-            if np.isnan(asked).any((1, 2)).all():  # a gap
-                found[first:last] = ranges[first:last] = np.nan
+            batch = cut[first - begin : last - begin].reshape(-1, recording.n_chans, size)
+            if np.isnan(batch).any((1, 2)).all():  # a gap
+                probabilities[first:last] = ranges[first:last] = np.nan
                 continue
-            starts = [f"the window at {n * step / recording.sfreq:g} s" for n in range(first, last)]
-            names = [start for start in starts for _ in range(recording.n_asked)]
-            said = model.probabilities({"signal": np.nan_to_num(asked)}, names)[:, place]
-            spread = asked.max(-1) - asked.min(-1)
+            names: list[str] = []
+            for number in range(first, last):
+                start = f"the window at {number * step / recording.sfreq:g} s"
+                names.extend(repeat(start, recording.n_asked))
+            predicted = model.probabilities({"signal": np.nan_to_num(batch)}, names)[:, place]
+            spread = batch.max(-1) - batch.min(-1)
             read = (spread > _FLAT) & (spread <= most)  # not flat, finite, not rejected
-            said[~read.all(-1)] = np.nan
-            found[first:last] = said.reshape(last - first, -1)
+            predicted[~read.all(-1)] = np.nan
+            probabilities[first:last] = predicted.reshape(last - first, -1)
             ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
             progress(last / windows)
-    return found, ranges
+    return probabilities, ranges
 
 
 def looked_for(model: ServedModel, name: str = "") -> str:
@@ -214,24 +218,25 @@ def looked_for(model: ServedModel, name: str = "") -> str:
     return name
 
 
-def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
+def _threshold(model: ServedModel, threshold: float | None, place: int) -> float:
     """Return the given threshold, else the chosen threshold of the model's second class."""
-    if asked is None:
-        known = model.facts.thresholds if place == 1 else ()
-        return known[-1].value if known else 0.5
-    return asked
+    if threshold is None:
+        stored = model.facts.thresholds if place == 1 else ()
+        return stored[-1].value if stored else 0.5
+    return threshold
 
 
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
     """Average over ``n`` windows around each, without unscored windows."""
-    known = ~np.isnan(level)
-    ends = np.pad(np.cumsum(np.where(known, level, 0), dtype=np.float64), (1, 0))
-    counts = np.pad(np.cumsum(known), (1, 0))
+    # Differences of cumulative sums, whose cost does not depend on n.
+    is_scored = ~np.isnan(level)
+    ends = np.pad(np.cumsum(np.where(is_scored, level, 0), dtype=np.float64), (1, 0))
+    counts = np.pad(np.cumsum(is_scored), (1, 0))
     first = np.clip(np.arange(len(level)) - n // 2, 0, len(level))
     last = np.clip(first + n, 0, len(level))
     total, count = ends[last] - ends[first], counts[last] - counts[first]
-    found = np.divide(total, count, out=np.full(len(level), np.nan), where=(count > 0) & known)
-    smoothed: NDArray[np.float32] = found.astype(np.float32)
+    means = np.divide(total, count, out=np.full(len(level), np.nan), where=(count > 0) & is_scored)
+    smoothed: NDArray[np.float32] = means.astype(np.float32)
     return smoothed
 
 
@@ -243,6 +248,7 @@ def _events(
     how: Scanning,
 ) -> list[tuple[int, int]]:
     """Find runs of windows at or above the threshold, joined over gaps, without short ones."""
+    # Runs begin and end where the comparison changes; pairs of changes are their bounds.
     above = np.concatenate(([False], level >= threshold, [False]))  # NaN is not
     edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
     joined: list[tuple[int, int]] = []
@@ -290,17 +296,17 @@ def table(scans: Sequence[Scan]) -> str:
     """Write an ``events.tsv``; for several recordings, with a last column ``file``."""
     several = len(scans) > 1
     lines: list[tuple[str, ...]] = [(*HEADER, "file") if several else HEADER]
-    for each in scans:
-        lines += [(*row, each.path.name) if several else row for row in rows(each)]
+    for scan in scans:
+        lines += [(*row, scan.path.name) if several else row for row in rows(scan)]
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
-def rows(found: Scan) -> Iterator[tuple[str, ...]]:
+def rows(scan: Scan) -> Iterator[tuple[str, ...]]:
     """Yield the lines of one recording; one background line if no event was detected."""
-    what = "sz" if found.event == "seizure" else found.event
-    rest = ("n/a", f"{found.seconds:.2f}")
-    for each in found.events:
-        numbers = (f"{each.onset:.2f}", f"{each.duration:.2f}", what, f"{each.confidence:.4f}")
-        yield (*numbers, each.channel or "all", *rest)
-    if not found.events:
-        yield (f"{0:.2f}", f"{found.seconds:.2f}", "bckg", "n/a", "n/a", *rest)
+    what = "sz" if scan.event == "seizure" else scan.event
+    rest = ("n/a", f"{scan.seconds:.2f}")
+    for event in scan.events:
+        numbers = (f"{event.onset:.2f}", f"{event.duration:.2f}", what, f"{event.confidence:.4f}")
+        yield (*numbers, event.channel or "all", *rest)
+    if not scan.events:
+        yield (f"{0:.2f}", f"{scan.seconds:.2f}", "bckg", "n/a", "n/a", *rest)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
-from sequela.serving.scored import Scored
+from sequela.serving.prediction_table import PredictionTable
 from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
@@ -31,6 +31,7 @@ _AT_ONCE = 1024
 """Most windows of a batch."""
 _REMEMBERED = 50_000
 """Recordings whose numbering of windows is remembered."""
+OnProgress = Callable[[float | None], None]
 MISSING = "a sample is missing or not finite"
 LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
 REJECTED = "the range of a channel is above the limit of training (reject)"
@@ -47,7 +48,7 @@ class ScoringShelf:
         flat: Number of scored windows with a flat channel.
     """
 
-    scored: Scored
+    scored: PredictionTable
     marked: bool = True
     n_dropped: int = 0
     flat: int = 0
@@ -80,13 +81,13 @@ class ScoringShelf:
     ) -> None:
         """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
-        other = self._whose and self._whose[-1] != whose
-        if self._size >= _NUMBERS and (other or self._size >= 4 * _NUMBERS):
+        is_next = self._whose and self._whose[-1] != whose
+        if self._size >= _NUMBERS and (is_next or self._size >= 4 * _NUMBERS):
             self.flush()
         self._cut.append(cut)
         self._ids += ids
-        self._whose += [whose] * len(cut)
-        self._places += [place] * len(cut)
+        self._whose.extend(repeat(whose, len(cut)))
+        self._places.extend(repeat(place, len(cut)))
         self._size += cut.size
 
     def _check(self, n_chans: int, sfreq: float, place: str) -> None:
@@ -121,28 +122,30 @@ class ScoringShelf:
     def _score(
         self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[RecordingIds]
     ) -> None:
-        groups = [_group(each) for each in whose]
+        groups = [_group(origin) for origin in whose]
         at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
         for first in range(0, len(signal), at_once):
             some = slice(first, first + at_once)
-            subjects = [each.subject for each in whose[some]]
-            recordings = [each.recording for each in whose[some]]
+            subjects = [origin.subject for origin in whose[some]]
+            recordings = [origin.recording for origin in whose[some]]
             inputs = {"signal": signal[some]}
             self.scored.score(inputs, ids[some], groups[some], subjects, recordings)
         if not len(signal):
             return
         self.scored.drift.see_signal(signal)
         self.flat += int((signal.max(2) == signal.min(2)).any(1).sum())
-        for one, group in dict(zip(whose, groups, strict=True)).items():
-            named = {"recording": one.recording, "subject": one.subject, "session": one.session}
-            if any(self.scored.known.names([id_], kind) for kind, id_ in named.items() if id_):
-                self.scored.recognise([group])
+        for origin, group in dict(zip(whose, groups, strict=True)).items():
+            for kind in ("recording", "subject", "session"):
+                id_ = getattr(origin, kind)
+                if id_ and self.scored.overlap.names([id_], kind):
+                    self.scored.recognise([group])
         if self.marked:
+            # Windows that follow each other are joined: marks need more than one second.
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
             pieces = [signal[run[0] : run[-1] + 1] for run in runs]
-            joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
+            joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
             units = [groups[run[0]] for run in runs]
-            self.scored.recognise(*self.scored.known.signals(units, joined))
+            self.scored.recognise(*self.scored.overlap.signals(units, joined))
 
 
 def _group(whose: RecordingIds) -> str:
@@ -163,29 +166,29 @@ def format_of(path: Path, usual: str) -> str:
 
 
 def score(
-    scored: Scored,
+    scored: PredictionTable,
     data_set: DataSet,
     path: Path | None,
-    given: SignalSettings,
+    settings: SignalSettings,
     _: Path | None,
     __: Path,
-    done: Callable[[float | None], None],
+    progress: OnProgress,
 ) -> tuple[list[str], None]:
     """Score the recordings at a path, and return sentences on the preparation.
 
-    ``done`` is called with the finished share, or ``None`` if it is unknown.
+    ``progress`` is called with the finished share, or ``None`` if it is unknown.
     """
     windows, name, located = ScoringShelf(scored), data_set.name, data_set.locate(path)
     if data_set.windows:
-        notes = _own(windows, located.path, given, done)
+        notes = _own(windows, located.path, settings, progress)
     else:
         prepared_as(scored.model.signal.preparation, SignalSettings(), name, fixed=True)
-        if asked := sorted(given.model_dump(exclude_defaults=True)):
+        if options := sorted(settings.model_dump(exclude_defaults=True)):
             raise SettingError(
-                f"--{asked[0]} is for custom recordings, but {name} has a fixed format: leave it "
+                f"--{options[0]} is for custom recordings, but {name} has a fixed format: leave it "
                 "out, or read them with --data signals"
             )
-        notes = _published(windows, data_set, located.path, done)
+        notes = _published(windows, data_set, located.path, progress)
     windows.flush()
     if windows.n_dropped:
         notes.append(
@@ -197,41 +200,41 @@ def score(
 
 
 def _own(
-    windows: ScoringShelf, path: Path, given: SignalSettings, done: Callable[[float | None], None]
+    windows: ScoringShelf, path: Path, settings: SignalSettings, progress: OnProgress
 ) -> list[str]:
     """Score custom recordings with the model's channels and length of windows."""
     signal = windows.scored.model.signal
-    own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
-    made = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
-    known = [] if made else list(signal.channels)
-    asked = without(own.reference, own.channels)
-    if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
+    described = declared(path, settings.model_copy(update={"window": settings.window or 1.0}))
+    unnamed = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
+    of_model = [] if unnamed else list(signal.channels)
+    selected = without(described.reference, described.channels)
+    if selected and of_model and [*map(canonical, selected)] != [*map(canonical, of_model)]:
         raise SettingError(
-            f"the channels are {', '.join(asked)}, but {windows.scored.model.name} reads "
-            f"{', '.join(known)}: choose these, in this order"
+            f"the channels are {', '.join(selected)}, but {windows.scored.model.name} reads "
+            f"{', '.join(of_model)}: choose these, in this order"
         )
-    files = is_recording(path, own) or has_recordings(path, own)
-    if not files and own.unit is None:
+    files = is_recording(path, described) or has_recordings(path, described)
+    if not files and described.unit is None:
         raise SettingError(f"{path}: the unit of the samples is unknown: add --unit, such as µV")
-    changes = prepared_as(signal.preparation, own, path)
+    changes = prepared_as(signal.preparation, described, path)
     changes["window"] = signal.n_times / signal.sfreq
-    if files and known and not asked:
-        changes["channels"] = tuple(known)
+    if files and of_model and not selected:
+        changes["channels"] = tuple(of_model)
 
     def refuse(place: str, reason: str) -> None:
         short = TOO_SHORT if "fewer than" in reason else reason
         windows.flush()  # the list is in the order of the data
         windows.scored.refuse(short, place=place)
 
-    settings = own.model_copy(update=changes)
+    described = described.model_copy(update=changes)
     notes, windows.n_dropped = cut_unlabelled(
-        path, settings, signal.n_times, windows.put, refuse, done
+        path, described, signal.n_times, windows.put, refuse, progress
     )
     return [note for note in notes if not note.startswith("no recording is declared")]
 
 
 def _published(
-    windows: ScoringShelf, data_set: DataSet, path: Path, done: Callable[[float | None], None]
+    windows: ScoringShelf, data_set: DataSet, path: Path, progress: OnProgress
 ) -> list[str]:
     """Score recordings in a published or registered format."""
     n_times = windows.scored.model.signal.n_times
@@ -242,16 +245,17 @@ def _published(
     else:
         recordings = data_set.open(path)[0]
     cutter = Cutter(SignalSettings(), n_times)
-    for number, each in enumerate(recordings, 1):
-        place = f"recording {each.recording_id}"
-        if each.signal.shape[1] < n_times:
-            windows.scored.refuse(TOO_SHORT, group=each.recording_id, place=place)
+    for number, signals in enumerate(recordings, 1):
+        place = f"recording {signals.recording_id}"
+        if signals.signal.shape[1] < n_times:
+            windows.scored.refuse(TOO_SHORT, group=signals.recording_id, place=place)
         else:
-            ids = RecordingIds(each.recording_id, each.subject_id, session=each.session_id)
-            stretch = Stretch.of_row(each.signal.astype(np.float64), each.sfreq, place, ids)
-            for cut in cutter.cut(stretch):
+            session = signals.session_id
+            ids = RecordingIds(signals.recording_id, signals.subject_id, session=session)
+            samples = signals.signal.astype(np.float64)
+            for cut in cutter.cut(Stretch.of_row(samples, signals.sfreq, place, ids)):
                 windows.put(cut)
-        done(number / len(recordings))
+        progress(number / len(recordings))
     windows.n_dropped = cutter.n_dropped
     return []
 
@@ -264,19 +268,22 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
     chunks = read_chunks(path)
     signals = chunks.joined()
     size = N_CHUNKS * CHUNK_TIMES
-    whole = with_sessions([recording(n, each) for n, each in signals.items() if len(each) == size])
-    sessions = {each.recording_id: each.session_id for each in whole}
+    lengths = {name: len(samples) for name, samples in signals.items()}
+    names = [name for name, length in lengths.items() if length == size]
+    complete = with_sessions([recording(name, signals[name]) for name in names])
+    sessions = {entry.recording_id: entry.session_id for entry in complete}
     whose = {name: RecordingIds(name, session=sessions.get(name)) for name in signals}
     windows.marked = False
-    rows_of = [each[np.newaxis].astype(np.float32) for each in signals.values()]
-    windows.scored.recognise(*windows.scored.known.signals([*map(_group, whose.values())], rows_of))
+    rows = [samples[np.newaxis].astype(np.float32) for samples in signals.values()]
+    groups = [_group(origin) for origin in whose.values()]
+    windows.scored.recognise(*windows.scored.overlap.signals(groups, rows))
     if n_times != CHUNK_TIMES:
         for name in signals:
             if name not in sessions:
                 windows.scored.refuse(LACKS_ROWS, group=name, place=f"recording {name}")
-        if not whole:
+        if not complete:
             raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
-        return whole
+        return complete
     values = chunks.values.astype(np.float32)[:, np.newaxis]
     names = chunks.recording_id.tolist()
     for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):

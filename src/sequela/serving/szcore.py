@@ -40,24 +40,26 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
     if how not in SOURCES:
         place = Path(how)
         called = {str(path): {path.name, path.stem, str(path)} for path in paths}
-        known = event_files.of_table(place, called)
-        return [_spans(place, known[str(file.path)], file) for file in files]
+        by_path = event_files.of_table(place, called)
+        return [_spans(place, by_path[str(file.path)], file) for file in files]
     root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    there = [EdfFile.open(path.absolute()) for path in paths]
-    found = events_of(root, there, (), SignalSettings(events=how))
-    named = how == event_files.ANNOTATIONS
-    return [
-        _spans(file.path, [e for e in events if not named or _is(e, event)], file)
-        for file, events in zip(there, found.values(), strict=True)
-    ]
+    files = [EdfFile.open(path.absolute()) for path in paths]
+    by_recording = events_of(root, files, (), SignalSettings(events=how))
+    spans = []
+    for file, events in zip(files, by_recording.values(), strict=True):
+        chosen_events = [
+            annotation
+            for annotation in events
+            if how != event_files.ANNOTATIONS or _is(annotation, event)
+        ]
+        spans.append(_spans(file.path, chosen_events, file))
+    return spans
 
 
-def _is(known: Event, event: str) -> bool:
+def _is(event: Event, name: str) -> bool:
     """Return ``True`` if an annotation is an event of a class."""
-    label = known.label.casefold()
-    return label == event.casefold() or (
-        event == event_files.SEIZURE and label.startswith(_SEIZURES)
-    )
+    label = event.label.casefold()
+    return label == name.casefold() or (name == event_files.SEIZURE and label.startswith(_SEIZURES))
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
@@ -112,28 +114,29 @@ class Scores:
 
     def __str__(self) -> str:
         *shares, (alarms, rate) = self.numbers.items()
-        said = [f"{name} {'n/a' if math.isnan(v) else f'{v:.3f}'}" for name, v in shares]
-        return f"by {self.by}: {', '.join(said)}, {rate:.1f} {alarms}"
+        words = [f"{name} {'n/a' if math.isnan(v) else f'{v:.3f}'}" for name, v in shares]
+        return f"by {self.by}: {', '.join(words)}, {rate:.1f} {alarms}"
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
+def _share(part: float, total: float) -> float:
+    return part / total if total else math.nan
 
 
-def scores(known: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scores]:
+def scores(truths: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scores]:
     """Compute scores by event and by sample, over all recordings."""
     from timescoring.annotations import Annotation
     from timescoring.scoring import EventScoring, SampleScoring
 
+    # Counts are summed before the rates are computed: each event weighs the same.
     counts = {"event": np.zeros(3, int), "sample": np.zeros(3, int)}
-    for spans, found in zip(known, scans, strict=True):
-        size = math.ceil(found.seconds * _RATE)
-        said = [(each.onset, each.onset + each.duration) for each in found.events]
-        both = [Annotation(list(each), _RATE, size) for each in (spans, said)]
-        for by, one in (("event", EventScoring(*both)), ("sample", SampleScoring(*both))):
-            counts[by] += np.array([one.refTrue, one.tp, one.fp], int)
-    days = sum(found.seconds - found.recording.gaps for found in scans) / _DAY
+    for spans, scan in zip(truths, scans, strict=True):
+        size = math.ceil(scan.seconds * _RATE)
+        detected = [(event.onset, event.onset + event.duration) for event in scan.events]
+        masks = [Annotation(list(events), _RATE, size) for events in (spans, detected)]
+        for by, scoring in (("event", EventScoring(*masks)), ("sample", SampleScoring(*masks))):
+            counts[by] += np.array([scoring.refTrue, scoring.tp, scoring.fp], int)
+    days = sum(scan.seconds - scan.recording.gaps for scan in scans) / _DAY
     return [
-        Scores(by, int(known_), int(met), int(false), days)
-        for by, (known_, met, false) in counts.items()
+        Scores(by, int(events), int(met), int(false), days)
+        for by, (events, met, false) in counts.items()
     ]

@@ -22,7 +22,7 @@ from sequela.runs.data import default_of
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal, unseal
-from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
+from sequela.runs.pool import PlannedRun, PoolJob, Snapshot, in_processes
 from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
@@ -63,7 +63,7 @@ def reproduce(
         raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
     if processes is not None and processes < 1:
         raise SettingError(f"--processes is {processes}; expected 1 or more")
-    jobs: list[Job] = []
+    jobs: list[PoolJob] = []
     with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             make_folder(work)
@@ -164,7 +164,7 @@ def _jobs(
     data: str | None,
     seeds: tuple[int, int | None],
     quick: bool,
-) -> list[Job]:
+) -> list[PoolJob]:
     """Return the runs of each question whose data are present; events are built here, once."""
     questions = study.questions(data)
     roots = {study.rooted or questions[0][0]: root} if root else {}
@@ -205,7 +205,7 @@ def _jobs(
             seeds_ = 1 if quick or study.shows_leak(each.split) else study.seeds
             planned.append(PlannedRun(folder / name, each, folds, repeats, seeds_))
         jobs += [
-            Job(some, roots.get(question[0]), work if flow else None, out)
+            PoolJob(some, roots.get(question[0]), work if flow else None, out)
             for some in _together(planned)
         ]
     return jobs

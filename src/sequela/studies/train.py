@@ -64,7 +64,7 @@ def train(
     # Imported here: the errors above are printed at once.
     from sequela.runs.find import begun, begun_repeats, begun_seeds
     from sequela.runs.folder import work_beside
-    from sequela.runs.inside import refuse_code
+    from sequela.runs.model import refuse_code
     from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import default_run, own_signals, resumed_settings, run_settings
 

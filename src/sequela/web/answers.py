@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from sequela.errors import SequelaError
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web import occlusion
 from sequela.web.batching import predicted
 from sequela.web.bodies import Bodies, Examples, only

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse
 
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.version import __version__
 from sequela.web import schemas
 from sequela.web.answers import Answers, Job, Reply

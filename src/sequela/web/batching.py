@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 
 Inputs = Mapping[str, NDArray[Any]]
 Found = NDArray[np.float32] | Exception

@@ -16,8 +16,8 @@ from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
 from sequela.formats.opened import json_value
 from sequela.intake.one_row import Rows, coded
-from sequela.serving.recording import StoredRecording
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
+from sequela.serving.stored_recording import StoredRecording
 from sequela.signals.cutting import cut_row, exceed
 from sequela.signals.edf import EdfFile
 from sequela.signals.segment_tables import is_number
@@ -47,7 +47,7 @@ class Examples:
     """Examples to predict for.
 
     Attributes:
-        inputs: Inputs of :meth:`sequela.serving.served.ServedModel.probabilities`.
+        inputs: Inputs of :meth:`sequela.serving.served_model.ServedModel.probabilities`.
         unknown: Codes of each patient outside the vocabulary.
         recording: Whether the examples are the consecutive segments of one recording.
     """

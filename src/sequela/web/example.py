@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sequela.datasets.catalog import EXCERPTS
-from sequela.serving.about import Records, Signal
-from sequela.serving.served import ServedModel
+from sequela.serving.model_facts import RecordsFacts, SignalFacts
+from sequela.serving.served_model import ServedModel
 from sequela.web.bodies import kinds_of
 from sequela.web.schemas import CSV, JSON
 
@@ -33,7 +33,7 @@ def example_of(model: ServedModel) -> Example | None:
     return _MADE[model.facts.kind](model.facts.takes)
 
 
-def _recording(signal: Signal) -> Example:
+def _recording(signal: SignalFacts) -> Example:
     if signal.n_chans == 1 and abs(signal.sfreq - _RATE) < 1:
         import pyarrow.parquet as pq
 
@@ -53,7 +53,7 @@ def _recording(signal: Signal) -> Example:
     return Example("made-up.csv", about, CSV, "\n".join(rows).encode())
 
 
-def _patient(records: Records) -> Example | None:
+def _patient(records: RecordsFacts) -> Example | None:
     """Make a patient of codes that many training patients have, with typical measurements."""
     visits: list[dict[str, object]] = []
     ends = dict(zip(records.channels, records.edges or (), strict=False))

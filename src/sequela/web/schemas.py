@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema, models_json_schema
 
 from sequela.errors import DataError
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web.problems import PROBLEM
 
 if TYPE_CHECKING:

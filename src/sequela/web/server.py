@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from sequela.errors import SettingError
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web.app import BATCH, Service, application
 from sequela.web.connections import Client, Few, end_idle
 from sequela.web.guards import Limits

@@ -22,8 +22,8 @@ from tests.serving.web.conftest import SAID, body, client, problem
 
 from sequela.datasets.recordings import Recording
 from sequela.runs.folder import RunFolder
-from sequela.serving.about import Signal
-from sequela.serving.served import ServedModel
+from sequela.serving.model_facts import SignalFacts
+from sequela.serving.served_model import ServedModel
 from sequela.web.example import example_of
 from sequela.web.guards import Limits
 from sequela.web.occlusion import over_neighbours
@@ -443,7 +443,7 @@ def test_the_example_can_be_predicted(asked: TestClient, asked_of_visits: TestCl
 def test_a_model_of_other_recordings_has_a_made_up_example() -> None:
     facts = {"unit": "µV", "sfreq": 100, "n_chans": 2, "n_times": 200, "any_length": False}
     scaling = {"mean": [0.0] * 2, "std": [1.0] * 2}
-    signal = Signal.model_validate({**facts, "scaling": scaling, "channels": ["C3", "C4"]})
+    signal = SignalFacts.model_validate({**facts, "scaling": scaling, "channels": ["C3", "C4"]})
     model: Any = SimpleNamespace(facts=SimpleNamespace(kind="signal", takes=signal))
     example = example_of(model)
     assert example is not None

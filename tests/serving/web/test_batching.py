@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web.answers import Answers, Job
 from sequela.web.batching import joined, predicted
 from sequela.web.guards import Limits

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.test_docs import fences
 
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web.patients import patients_of
 from sequela.web.schemas import BINARY, CSV, EDF, JSON, PARQUET
 

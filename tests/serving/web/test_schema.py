@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 
 CHECKS = [
     not_a_server_error,

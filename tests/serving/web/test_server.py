@@ -27,7 +27,7 @@ from sequela.errors import SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST
 from sequela.serving.export import exported
-from sequela.serving.served import ServedModel
+from sequela.serving.served_model import ServedModel
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits
 from sequela.web.server import Place, token_of

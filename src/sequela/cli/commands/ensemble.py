@@ -27,7 +27,7 @@ def ensemble(
     """
     from sequela.analysis.ensemble import make_ensemble
     from sequela.cli.numbers import open_console, say_finished
-    from sequela.runs.members import title
+    from sequela.runs.model import title
 
     console = open_console()
     run = make_ensemble(runs, out, mean=mean)

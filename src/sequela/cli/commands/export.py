@@ -34,7 +34,7 @@ def export(
         check: Compare the file with the run, which needs the data.
     """
     from sequela.files import require_file
-    from sequela.serving.write import write_export
+    from sequela.serving.export import write_export
 
     require_file(out, ".onnx")
     for line in write_export(run, out, root=root, check=check):

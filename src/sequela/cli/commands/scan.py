@@ -55,7 +55,7 @@ def scan(
     from sequela.files import require_file, whole
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
-    from sequela.serving.served import load
+    from sequela.serving.served_model import load
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 

@@ -82,7 +82,7 @@ def tune(
         settings,
         out or Path("runs") / f"{model.rpartition(':')[2]}.tuned",
         trials=trials,
-        asked=search or (),
+        searched=search or (),
         storage=storage,
         name=name,
         root=root,

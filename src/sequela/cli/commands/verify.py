@@ -23,7 +23,7 @@ def verify(runs: list[Path], /) -> None:
     console = open_console()
     console.print("verifying; a run is printed once all of it is checked")
     from sequela.errors import RunError
-    from sequela.integrity.verified import verify_folder
+    from sequela.integrity.verify import verify_folder
 
     wrong = 0
     for path in runs:

@@ -1,9 +1,10 @@
 """A model in use: loaded from an ONNX file or a run folder, to predict probabilities."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,25 +14,41 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, MissingExtraError, SettingError
 from sequela.formats.opened import content
-from sequela.serving import about as metadata
-from sequela.serving.about import About, Records, Signal
+from sequela.serving.model_facts import (
+    KEY,
+    ModelFacts,
+    RecordsFacts,
+    SignalFacts,
+    as_text,
+    check_seal,
+    read,
+)
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+    from sequela.models.reference import Arrays
+    from sequela.runs.model import Predictor, Shape
+
 _SAME_RATE = 1e-3
 """Largest relative difference of the rate of a signal from the rate of the model."""
 _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
-_DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+_WHOLE = ("codes", "lengths")
+"""The inputs that are whole numbers."""
+_STEPPED = ("signal", "codes", "values", "gaps")
+"""The inputs that have samples or visits."""
 _EXPECTED = "an ONNX file that sequela export wrote"
 _REMEDY = "export the run again"
 _ROUNDING = 1e-3
+"""Largest difference of a sum of probabilities from 1."""
 _SHOWN = 5
+"""Number of values in a message."""
 _LEAST = float(np.finfo(np.float32).eps)
+"""Least probability that has a logarithm here."""
 
 
 @dataclass(frozen=True)
-class Input:
+class ModelInput:
     """An input of a model.
 
     Attributes:
@@ -47,42 +64,103 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """The graph of an exported model in ONNX Runtime, which several threads may use.
+
+    Attributes:
+        name: The name of the file.
+        content: Its bytes.
+        threads: Threads of a prediction.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    threads: int = 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the file, as a session of ONNX Runtime cannot be pickled."""
+        return OnnxModel, (self.name, self.content, self.threads)
+
+    @cached_property
+    def session(self) -> "InferenceSession":
+        """The session of ONNX Runtime."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = 4  # errors are raised
+        onnxruntime.set_default_logger_severity(4)
+        return onnxruntime.InferenceSession(
+            self.content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+
+    @property
+    def shapes(self) -> "dict[str, Shape]":
+        """The inputs by name, each with fixed sizes and names of variable sizes."""
+        return {value.name: tuple(value.shape) for value in self.session.get_inputs()}
+
+    def probabilities(self, inputs: "Arrays") -> NDArray[np.float32]:
+        """Predict from arrays of the inputs: float32 (example, class)."""
+        try:
+            (probabilities,) = self.session.run(["probabilities"], inputs)
+        except Exception as error:
+            raise _unusable(self.name, error) from error
+        return np.asarray(probabilities)
+
+    def check(self, facts: ModelFacts) -> None:
+        """Check that the graph has the inputs and the output of the metadata."""
+        names = (*facts.takes.inputs, *facts.features)
+        for value in self.session.get_inputs():
+            expected = "tensor(int64)" if value.name in _WHOLE else "tensor(float)"
+            fits = value.name in names and value.type == expected
+            if fits and value.name == "signal":
+                fits = [size for size in value.shape[1:] if isinstance(size, int)] in (
+                    [facts.takes.n_chans],
+                    [facts.takes.n_chans, facts.takes.n_times],
+                )
+            if not fits:
+                raise DataError(
+                    f"{self.name}: input {value.name} does not fit its metadata; {_REMEDY}"
+                )
+        outputs = self.session.get_outputs()
+        if not self.session.get_inputs() or [value.name for value in outputs] != ["probabilities"]:
+            raise DataError(f"{self.name}: expected inputs and an output probabilities; {_REMEDY}")
+        shape = list(outputs[0].shape)
+        if outputs[0].type != "tensor(float)" or shape[1:] != [len(facts.classes)]:
+            raise DataError(
+                f"{self.name}: its output is {' x '.join(map(str, shape))}; expected batch x "
+                f"{len(facts.classes)} probabilities, one for each class; {_REMEDY}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """A model for predictions, without training data, which several threads may use.
 
     Attributes:
         name: The name of the file or folder.
         about: Its metadata; :attr:`facts` has them as a record.
-        session: The graph.
-        content: The bytes of the file; empty for baseline models of a run folder.
+        predictor: The model that predicts.
     """
 
     name: str
     about: Mapping[str, Any]
-    session: "InferenceSession"
-    content: bytes = field(default=b"", repr=False)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the file, as a session of ONNX Runtime cannot be pickled."""
-        if not self.content:
-            return ServedModel, (self.name, self.about, self.session)
-        threads = self.session.get_session_options().intra_op_num_threads
-        return partial(from_bytes, threads=threads), (self.content, self.name)
+    predictor: "Predictor"
 
     @cached_property
-    def facts(self) -> About:
+    def facts(self) -> ModelFacts:
         """The metadata as a record."""
-        return About.model_validate(self.about)
+        return ModelFacts.model_validate(self.about)
 
     @property
-    def signal(self) -> Signal:
+    def signal(self) -> SignalFacts:
         """The signals that it reads."""
         if self.facts.signal is None:
             raise SettingError(f"{self.name} reads hospital records: expected a model of a signal")
         return self.facts.signal
 
     @property
-    def records(self) -> Records:
+    def records(self) -> RecordsFacts:
         """The hospital records that it reads."""
         if self.facts.records is None:
             raise SettingError(f"{self.name} reads a signal: expected a model of hospital records")
@@ -94,37 +172,12 @@ class ServedModel:
         return tuple(self.facts.classes)
 
     @cached_property
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self) -> dict[str, ModelInput]:
         """The inputs of :meth:`probabilities`, by name."""
         return {
-            each.name: Input(each.name, _DTYPES[each.type], tuple(each.shape))
-            for each in self.session.get_inputs()
+            name: ModelInput(name, np.int64 if name in _WHOLE else np.float32, shape)
+            for name, shape in self.predictor.shapes.items()
         }
-
-    def check(self) -> None:
-        """Check that the graph has the inputs and the output of its metadata."""
-        given = {each.name: (each.type, list(each.shape)) for each in self.session.get_inputs()}
-        outputs = {each.name: (each.type, list(each.shape)) for each in self.session.get_outputs()}
-        names = (*self.facts.takes.inputs, *self.facts.features)
-        for name, (kind, shape) in given.items():
-            whole = name in ("codes", "lengths")
-            fits = name in names and kind == ("tensor(int64)" if whole else "tensor(float)")
-            if fits and name == "signal":
-                signal = self.signal
-                fits = fits and [each for each in shape[1:] if isinstance(each, int)] in (
-                    [signal.n_chans],
-                    [signal.n_chans, signal.n_times],
-                )
-            if not fits:
-                raise DataError(f"{self.name}: input {name} does not fit its metadata; {_REMEDY}")
-        if not given or [*outputs] != ["probabilities"]:
-            raise DataError(f"{self.name}: expected inputs and an output probabilities; {_REMEDY}")
-        kind, shape = outputs["probabilities"]
-        if kind != "tensor(float)" or shape[1:] != [len(self.classes)]:
-            raise DataError(
-                f"{self.name}: its output is {' x '.join(map(str, shape))}; expected batch x "
-                f"{len(self.classes)} probabilities, one for each class; {_REMEDY}"
-            )
 
     def probabilities(
         self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] = ()
@@ -144,46 +197,42 @@ class ServedModel:
             DataError: If an input is missing, or has a wrong shape or invalid values, or the
                 results are not probabilities.
         """
-        given = {name: self._checked(each, inputs) for name, each in self.inputs.items()}
-        examples = {name: len(array) for name, array in given.items()}
-        if len(set(examples.values())) > 1:
-            found = ", ".join(f"{n} of {name}" for name, n in examples.items())
-            raise DataError(f"found {found} examples: expected as many of each")
-        self._check_lengths(given)
-        if not next(iter(examples.values())):
+        arrays = {name: self._checked(expected, inputs) for name, expected in self.inputs.items()}
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            words = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise DataError(f"found {words} examples: expected as many of each")
+        self._check_lengths(arrays)
+        count = next(iter(counts.values()))
+        if not count:
             return np.empty((0, len(self.classes)), np.float32)
-        try:
-            (found_,) = self.session.run(["probabilities"], given)
-        except Exception as error:
-            raise _unusable(self.name, error) from error
-        probabilities: NDArray[np.float32] = found_
-        self._check_probabilities(probabilities, next(iter(examples.values())), names)
+        probabilities = self.predictor.probabilities(arrays)
+        self._check_probabilities(probabilities, count, names)
         return probabilities
 
     def _check_probabilities(
-        self, found: NDArray[np.float32], examples: int, names: Sequence[str]
+        self, probabilities: NDArray[np.float32], count: int, names: Sequence[str]
     ) -> None:
         """Raise a DataError unless each row has probabilities, which sum to 1."""
-        if found.shape != (examples, len(self.classes)):
+        if probabilities.shape != (count, len(self.classes)):
             raise DataError(
-                f"{self.name}: its output is {' x '.join(map(str, found.shape))}; expected "
-                f"{examples} x {len(self.classes)}; {_REMEDY}"
+                f"{self.name}: its output is {' x '.join(map(str, probabilities.shape))}; expected "
+                f"{count} x {len(self.classes)}; {_REMEDY}"
             )
-        whole = (found >= 0).all(1) & (abs(found.sum(1, dtype=np.float64) - 1) <= _ROUNDING)
-        if not whole.all():
-            row = int(whole.argmin())
-            values = ", ".join(f"{value:g}" for value in found[row][:_SHOWN])
+        total = probabilities.sum(1, dtype=np.float64)
+        valid = (probabilities >= 0).all(1) & (abs(total - 1) <= _ROUNDING)
+        if not valid.all():
+            row = int(valid.argmin())
+            values = ", ".join(f"{value:g}" for value in probabilities[row][:_SHOWN])
             which = names[row] if names else f"example {row + 1}"
             raise DataError(
                 f"{self.name}: for {which} it gives {values}; expected probabilities, which sum "
                 "to 1: leave out this example if its numbers are extreme, or export the run again"
             )
 
-    def _checked(self, expected: Input, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _checked(self, expected: ModelInput, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         if expected.name == "lengths" and "lengths" not in inputs:
-            steps = next(
-                a for n in ("signal", "codes", "values", "gaps") if (a := inputs.get(n)) is not None
-            )
+            steps = next(inputs[name] for name in _STEPPED if inputs.get(name) is not None)
             size = steps.shape[-1] if "signal" in inputs else steps.shape[1]
             return np.full(len(steps), size, np.int64)
         if expected.name not in inputs:
@@ -196,13 +245,14 @@ class ServedModel:
         ):
             raise DataError(f"{expected.name} has the type {array.dtype}: expected numbers")
         fits = array.ndim == len(expected.shape) and all(
-            isinstance(size, str) or size == found
-            for size, found in zip(expected.shape, array.shape, strict=True)
+            isinstance(size, str) or size == actual
+            for size, actual in zip(expected.shape, array.shape, strict=True)
         )
         if not fits:
-            shape = " x ".join(map(str, expected.shape))
-            found_shape = " x ".join(map(str, array.shape))
-            raise DataError(f"{expected.name} is {found_shape}: expected {shape}")
+            shape, expected_shape = (
+                " x ".join(map(str, sizes)) for sizes in (array.shape, expected.shape)
+            )
+            raise DataError(f"{expected.name} is {shape}: expected {expected_shape}")
         if expected.name in ("signal", "gaps") and not np.isfinite(array).all():
             raise DataError(
                 f"{expected.name} has a number that is not finite: expected finite ones"
@@ -211,15 +261,15 @@ class ServedModel:
             raise DataError(f"{expected.name} has an infinite number: expected finite ones, or NaN")
         return np.ascontiguousarray(array, expected.dtype)
 
-    def _check_lengths(self, given: Mapping[str, NDArray[Any]]) -> None:
-        if "lengths" in given and len(given["lengths"]):
-            stepped = next(n for n in ("signal", "codes", "values", "gaps") if n in given)
-            most = given[stepped].shape[2 if stepped == "signal" else 1]
-            low, high = int(given["lengths"].min()), int(given["lengths"].max())
+    def _check_lengths(self, arrays: "Arrays") -> None:
+        if "lengths" in arrays and len(arrays["lengths"]):
+            stepped = next(name for name in _STEPPED if name in arrays)
+            most = arrays[stepped].shape[2 if stepped == "signal" else 1]
+            low, high = int(arrays["lengths"].min()), int(arrays["lengths"].max())
             if low < 1 or high > most:
                 raise DataError(f"lengths are {low} to {high}: expected 1 to {most}")
-        if "codes" in given and given["codes"].size:
-            codes, size = given["codes"], len(self.records.vocabulary)
+        if "codes" in arrays and arrays["codes"].size:
+            codes, size = arrays["codes"], len(self.records.vocabulary)
             if codes.max() >= size or codes.min() < -1:
                 raise DataError(
                     f"codes are {codes.min()} to {codes.max()}: expected -1 to {size - 1}"
@@ -227,22 +277,20 @@ class ServedModel:
 
     def recalibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
+        # Logarithms of softmax probabilities are logits up to a constant, which softmax removes.
         logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64))
         logits /= self.facts.calibration.temperature
         chance = np.exp(logits - logits.max(1, keepdims=True))
-        found: NDArray[np.float32] = (chance / chance.sum(1, keepdims=True)).astype(np.float32)
-        return found
+        return np.asarray((chance / chance.sum(1, keepdims=True)).astype(np.float32))
 
     def sets(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Compute the conformal set of each example: bool (example, class); without one empty."""
         conformal = self.facts.calibration.conformal
         if conformal is None:
             return np.zeros(probabilities.shape, np.bool_)
-        cutoff = conformal.cutoff
-        found: NDArray[np.bool_] = 1 - probabilities.astype(np.float64) <= (
-            math.inf if cutoff is None else cutoff
-        )
-        return found
+        # A class is in the set if its score, 1 minus its probability, is at most the cutoff.
+        cutoff = math.inf if conformal.cutoff is None else conformal.cutoff
+        return np.asarray(1 - probabilities.astype(np.float64) <= cutoff)
 
     def check_signal(
         self, *, unit: str, sfreq: float, n_chans: int, channels: Sequence[str] = ()
@@ -291,41 +339,41 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
     """
     path = Path(path)
     if path.is_dir():
-        from sequela.serving.run_session import load_run
-
-        return load_run(path, threads=threads, trust_code=trust_code)
+        return _load_run(path, threads=threads, trust_code=trust_code)
     return from_bytes(content(path, _EXPECTED, _REMEDY), str(path), threads=threads)
+
+
+def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
+    """Load the model of a run; networks are exported in memory."""
+    from sequela.runs.model import BaselineModel, open_model
+    from sequela.serving.export import describe, exported, run_to_export
+
+    folder = run_to_export(path)
+    model = open_model(folder, trust_code=trust_code)
+    if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
+        return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
+    import sklearn.linear_model  # noqa: F401 - a second, before a server's first request
+
+    return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
 
 
 def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
     """Load a model from the bytes of an exported file; see :func:`load`."""
     if not find_spec("onnxruntime"):
         raise MissingExtraError.of("serve", "an exported model")
-    metadata.check_seal(model, name)
+    check_seal(model, name)
+    graph = OnnxModel(name, model, threads)
     try:
-        session: Any = _session_of(model, threads)
-        texts = session.get_modelmeta().custom_metadata_map
+        texts = graph.session.get_modelmeta().custom_metadata_map
     except Exception as error:
         raise _unusable(name, error) from error
-    about = metadata.read(texts, name)
-    if b"location" in model.replace(texts[metadata.KEY].encode(), b""):  # the key of external data
+    about = read(texts, name)
+    # ONNX Runtime would read such a tensor from any file that a stranger names.
+    if b"location" in model.replace(texts[KEY].encode(), b""):  # the key of external data
         raise DataError(f"{name}: has a tensor in another file; expected {_EXPECTED}; {_REMEDY}")
-    served = ServedModel(name, about, session, model)
-    served.check()
+    served = ServedModel(name, about, graph)
+    graph.check(served.facts)
     return served
-
-
-def _session_of(model: bytes, threads: int) -> "InferenceSession":
-    """Open a graph in ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4  # errors are raised
-    onnxruntime.set_default_logger_severity(4)
-    return onnxruntime.InferenceSession(
-        model, options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )
 
 
 def _unusable(name: str, error: Exception) -> DataError:

@@ -28,13 +28,13 @@ Positive = Annotated[Number, Field(gt=0)]
 Shares = list[list[Annotated[float, Field(ge=0, le=1)]]]
 
 
-class _Part(BaseModel):
+class _Facts(BaseModel):
     """A part of the metadata; entries of other versions are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class Scaled(_Part):
+class Scaled(_Facts):
     """Mean and standard deviation of each channel in training."""
 
     mean: list[FiniteFloat]
@@ -42,7 +42,7 @@ class Scaled(_Part):
     unit: str = "µV"
 
 
-class Signal(_Part):
+class SignalFacts(_Facts):
     """The input of a model of signals, after the preparation; ``sfreq`` is in Hz."""
 
     units: ClassVar = "recordings"
@@ -69,7 +69,7 @@ class Signal(_Part):
         return self
 
 
-class RecordsOfTraining(_Part):
+class TrainingStatistics(_Facts):
     """Shares of training patients with the most frequent codes, and means of the examples."""
 
     codes: dict[str, Number] = {}
@@ -77,14 +77,14 @@ class RecordsOfTraining(_Part):
     steps: Number | None = None
 
 
-class Measured(_Part):
+class ChannelStatistics(_Facts):
     """Mean and standard deviation of each measurement in training."""
 
     mean: list[FiniteFloat]
     deviation: list[FiniteFloat]
 
 
-class Records(_Part):
+class RecordsFacts(_Facts):
     """The input of a model of records.
 
     It has the settings of sequences, the edges of the bins of measurements, the number of unknown
@@ -106,8 +106,8 @@ class Records(_Part):
     edges: list[list[Number]] | None
     unknown: dict[str, dict[str, Number]]
     tables: list[str]
-    training: RecordsOfTraining
-    values: Measured | None
+    training: TrainingStatistics
+    values: ChannelStatistics | None
     rows: Mapping[str, Any] = {}
 
     @property
@@ -116,14 +116,14 @@ class Records(_Part):
         return Vocabulary.of(self.model_dump())
 
 
-class Threshold(_Part):
+class ThresholdFacts(_Facts):
     """A threshold of the second of two classes, with its criterion."""
 
     value: Number
     chosen_for: str
 
 
-class ConformalSets(_Part):
+class ConformalSets(_Facts):
     """The rule of conformal sets: the promised share holds up to the cutoff of the score."""
 
     score: str
@@ -131,7 +131,7 @@ class ConformalSets(_Part):
     cutoff: Number | None
 
 
-class Calibration(_Part):
+class Calibration(_Facts):
     """The calibration on the validation set; the probabilities themselves are not recalibrated.
 
     Logarithms of the probabilities are divided by the temperature. Times to an event have neither.
@@ -141,14 +141,14 @@ class Calibration(_Part):
     conformal: ConformalSets | None
 
 
-class Distribution(_Part):
+class ProbabilityShares(_Facts):
     """Probabilities predicted on the test set: for each class ends of bins and shares in them."""
 
     ends: Shares
     shares: Shares
 
 
-class Fingerprint(_Part):
+class Fingerprint(_Facts):
     """The marks of the training and validation set, by which copies are recognised.
 
     ``key`` is the name of the key of their codes.
@@ -160,7 +160,7 @@ class Fingerprint(_Part):
     seen: list[Annotated[int, Field(ge=0)]]
 
 
-class Training(_Part):
+class TrainingFacts(_Facts):
     """The data of the training, and the number of examples of each set."""
 
     name: str
@@ -171,7 +171,7 @@ class Training(_Part):
     examples: dict[str, int]
 
 
-class Run(_Part):
+class Run(_Facts):
     """The SHA-256 of the run (the seal of its manifest), of its data, and of its model."""
 
     sha256: str
@@ -179,7 +179,7 @@ class Run(_Part):
     model_sha256: str
 
 
-class About(_Part):
+class ModelFacts(_Facts):
     """The metadata, in the order of the file.
 
     Attributes:
@@ -206,13 +206,13 @@ class About(_Part):
     classes: Annotated[list[str], Field(min_length=2)]
     horizons: list[Positive] = []
     question: str
-    signal: Signal | None = None
-    records: Records | None = None
+    signal: SignalFacts | None = None
+    records: RecordsFacts | None = None
     features: dict[str, str]
-    answers: Distribution | None
-    thresholds: list[Threshold]
+    answers: ProbabilityShares | None
+    thresholds: list[ThresholdFacts]
     calibration: Calibration
-    training: Training
+    training: TrainingFacts
     cost: dict[str, Number | None]
     intended_use: str
     run: Run
@@ -225,7 +225,7 @@ class About(_Part):
         if self.takes is None:
             raise ValueError("the kind of input is not described")
         sides = (self.answers.ends, self.answers.shares) if self.answers else ()
-        if any(len(each) != len(self.classes) for each in sides):
+        if any(len(side) != len(self.classes) for side in sides):
             raise ValueError("the distribution of probabilities is of other classes")
         return self
 
@@ -242,12 +242,12 @@ class About(_Part):
         return getattr(self, self.kind)
 
 
-def as_text(about: About) -> str:
+def as_text(about: ModelFacts) -> str:
     """Return the metadata as JSON."""
     optional = ("internal", "signal", "records", "horizons")
-    other = {name for name in optional if not getattr(about, name)}
-    given = about.model_dump(exclude=other, exclude_unset=True)
-    return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+    empty = {name for name in optional if not getattr(about, name)}
+    content = about.model_dump(exclude=empty, exclude_unset=True)
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def check_seal(model: bytes, name: str) -> None:
@@ -269,7 +269,7 @@ def read(metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
     """Read the metadata of a sealed model."""
     try:
         about = json_value(metadata[KEY])
-        facts = About.model_validate(about)
+        facts = ModelFacts.model_validate(about)
         if facts.records:
             Task.from_dict(facts.records.task)
             for text in facts.features.values():
@@ -279,20 +279,20 @@ def read(metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
             f"{name}: its metadata are damaged or of another version ({without_values(error)}); "
             "export the run again"
         ) from error
-    found: Mapping[str, Any] = about
-    return found
+    content: Mapping[str, Any] = about
+    return content
 
 
 def packed(state: Mapping[str, NDArray[Any]]) -> str:
     """Write arrays as text."""
-    whole = {name: np.ascontiguousarray(array) for name, array in state.items()}
-    return b64encode(safetensors.save(whole)).decode()
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
+    return b64encode(safetensors.save(arrays)).decode()
 
 
 def unpacked(text: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of a text."""
     try:
-        found: dict[str, NDArray[Any]] = safetensors.load(b64decode(text, validate=True))
+        arrays: dict[str, NDArray[Any]] = safetensors.load(b64decode(text, validate=True))
     except (ValueError, SafetensorError) as error:
         raise DataError(f"the fitted featurisers are damaged ({error})") from error
-    return found
+    return arrays

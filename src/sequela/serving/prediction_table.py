@@ -28,22 +28,23 @@ from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
 from sequela.sequences.intervals import Intervals
 from sequela.serving.drift import Drift
-from sequela.serving.known import Known
-from sequela.serving.served import ServedModel
+from sequela.serving.overlap import Overlap
+from sequela.serving.served_model import ServedModel
 
 LISTED = ".listed.csv"
 _FORMULA = r"^([=@\t\r]|[+-](?:[\d.]*[^\d.]|$))"
 """A text that a spreadsheet would run as a formula; -5 is a number."""
 HEADER = ("what", "id", "group", "subject", "place", "reason")
-NOT_SCORED, KNOWN = "not scored", "known"
+NOT_SCORED = "not scored"
+KNOWN = "known"
 _ROWS = 1 << 14
 """Number of rows that are written at once."""
 
 
-def seen_in_words(model: ServedModel, *, names: bool = True, of: str = "") -> str:
-    """Return the reason why an example is known, as part of a sentence."""
+def overlap_in_words(model: ServedModel, *, names: bool = True, whose: str = "") -> str:
+    """Return the reason why an example is listed as known, as part of a sentence."""
     same_time, how = model.facts.takes.same_time, "content or name" if names else "content"
-    return f"in the training or validation set{of}, by {how}{same_time}"
+    return f"in the training or validation set{whose}, by {how}{same_time}"
 
 
 def listed_path(out: Path) -> Path:
@@ -53,10 +54,11 @@ def listed_path(out: Path) -> Path:
 
 def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
     """Make sure, before any work, that both files can be written."""
-    for each in (out, listed_path(out)):
-        require_file(each, ".parquet", ".csv")
-        if any(given and given.exists() and given.resolve() == each.resolve() for given in inputs):
-            raise SettingError(f"--out {out}: would replace the input {each}: name another file")
+    for path in (out, listed_path(out)):
+        require_file(path, ".parquet", ".csv")
+        sources = [source.resolve() for source in inputs if source and source.exists()]
+        if path.resolve() in sources:
+            raise SettingError(f"--out {out}: would replace the input {path}: name another file")
 
 
 class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
@@ -66,8 +68,8 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         classes = json.loads(schema.metadata[CLASSES_KEY])
         probabilities = {f"p_{number}": f"p_{name}" for number, name in enumerate(classes)}
         self.columns = [probabilities.get(name, name) for name in schema.names]
-        named = [field.with_name(name) for field, name in zip(schema, self.columns, strict=True)]
-        super().__init__(out, pa.schema(named))
+        renamed = [field.with_name(name) for field, name in zip(schema, self.columns, strict=True)]
+        super().__init__(out, pa.schema(renamed))
 
     def write_table(self, table: pa.Table) -> None:
         for place, column in enumerate(table.schema):
@@ -86,15 +88,15 @@ def over_time(intervals: Intervals | None, probabilities: NDArray[Any]) -> dict[
     """
     if intervals is None:
         return {}
-    found: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {}
     for cause, name in enumerate(("risk", "rival_risk")[: intervals.causes], 1):
         risks = intervals.risk(probabilities, cause).T.astype(np.float32)
         days = [f"{name}_{day:g}" for day in intervals.horizons]
-        found |= dict(zip(days, map(pa.array, risks), strict=True))
+        columns |= dict(zip(days, map(pa.array, risks), strict=True))
     for percent in (25, 50, 75):
         day = intervals.quantile(probabilities, percent / 100).astype(np.float32)
-        found[f"days_{percent}"] = pa.array(day, mask=np.isinf(day))
-    return found
+        columns[f"days_{percent}"] = pa.array(day, mask=np.isinf(day))
+    return columns
 
 
 def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
@@ -105,30 +107,30 @@ def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
 
 
 @dataclass
-class Scored:
+class PredictionTable:
     """The predictions of a model for new data: the table and the list while they are made.
 
     Attributes:
         examples: Number of scored examples.
         unscored: Number of other examples by reason.
-        seen: Groups of the training or validation set.
-        checked: Groups that would have been recognised by their content.
+        trained: Groups of the training or validation set.
+        comparable: Groups that would have been recognised by their content.
         unchecked: Number of written examples that could not be recognised.
     """
 
     model: ServedModel
-    known: Known
+    overlap: Overlap
     out: Path
     work: Path
     examples: int = 0
     unscored: Counter[str] = field(default_factory=Counter)
-    seen: set[str] = field(default_factory=set)
-    checked: set[str] = field(default_factory=set)
+    trained: set[str] = field(default_factory=set)
+    comparable: set[str] = field(default_factory=set)
     unchecked: int = 0
 
     def __post_init__(self) -> None:
-        self.drift, self._own = Drift(self.model.facts), self.model.facts.takes.columns
-        names = ("id", "group", "subject", "split", *self._own)
+        self.drift, self._columns = Drift(self.model.facts), self.model.facts.takes.columns
+        names = ("id", "group", "subject", "split", *self._columns)
         fields = [(name, pa.string()) for name in names]
         answers = [(f"p_{k}", pa.float32()) for k in range(len(self.model.classes))]
         self._intervals = self.model.facts.intervals
@@ -147,10 +149,10 @@ class Scored:
 
     @classmethod
     @contextmanager
-    def open(cls, model: ServedModel, known: Known, out: Path) -> Iterator[Self]:
+    def open(cls, model: ServedModel, overlap: Overlap, out: Path) -> Iterator[Self]:
         """Open a table and a list, which are deleted unless :meth:`write` is called."""
         with writing(out), scratch_beside(out) as work:
-            scored = cls(model, known, out, work)
+            scored = cls(model, overlap, out, work)
             with scored._open:
                 yield scored
 
@@ -165,12 +167,13 @@ class Scored:
         """Predict for examples, and for segments name their recordings."""
         probabilities = self.model.probabilities(inputs, ids)
         nothing = pa.nulls(len(ids), pa.int64())
-        columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
-        split = pa.array(["held_out"] * len(ids), pa.string())
-        said = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-        said += over_time(self._intervals, probabilities).values()
-        of = [pa.array(recordings, pa.string())] * len(self._own)
-        batch = pa.record_batch([*columns, split, *of, nothing, *said], schema=self.schema)
+        columns = [pa.array(values, pa.string()) for values in (ids, groups, subjects)]
+        columns.append(pa.repeat(pa.scalar("held_out", pa.string()), len(ids)))
+        columns += [pa.array(recordings, pa.string()) for _ in self._columns]
+        columns.append(nothing)
+        columns += [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        columns += over_time(self._intervals, probabilities).values()
+        batch = pa.record_batch(columns, schema=self.schema)
         self._rows.append(batch)
         self.examples += len(ids)
         if sum(batch.num_rows for batch in self._rows) >= _ROWS:
@@ -192,12 +195,12 @@ class Scored:
     def _list_row(self, *cells: str) -> None:
         self._list.writerow([re.sub(_FORMULA, r"'\1", cell) for cell in cells])
 
-    def recognise(self, groups: Iterable[str], checked: Iterable[str] = ()) -> None:
+    def recognise(self, groups: Iterable[str], comparable: Iterable[str] = ()) -> None:
         """Mark groups of the model's training or validation set, and those that were compared."""
-        self.seen.update(groups)
-        self.checked.update(checked)
+        self.trained.update(groups)
+        self.comparable.update(comparable)
 
-    def write(self, report: Mapping[str, Any]) -> int:
+    def write(self, report: Mapping[str, object]) -> int:
         """Write table and list, completely or not at all, and count the known examples."""
         if not self.examples:
             reasons = "; ".join(f"{n:,}: {why}" for why, n in self.unscored.most_common(3))
@@ -205,79 +208,87 @@ class Scored:
                 f"nothing could be scored ({reasons or 'there is no example'}): nothing is "
                 "written; check the data"
             )
+        # A group may be recognised after some of its rows were written, so the column of the split
+        # is filled in a second pass, a row group at a time.
         self._flush()
         self._table.close()
-        schema, known = self.schema.with_metadata(self._metadata(report)), 0
-        seen, checked = (pa.array(sorted(s), pa.string()) for s in (self.seen, self.checked))
+        schema, count = self.schema.with_metadata(self._metadata(report)), 0
+        trained, comparable = (
+            pa.array(sorted(groups), pa.string()) for groups in (self.trained, self.comparable)
+        )
         with whole(self.out) as partial, whole(listed_path(self.out)) as listed:
             with pq.ParquetFile(self._path) as file, table_file(partial, schema, self.out) as final:
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number).cast(schema)
-                    which = pc.is_in(table["group"], seen)
-                    known += self._list_known(table.filter(which))
-                    split = pc.if_else(which, "train", "held_out")
-                    if not self.known.named:
-                        which = pc.or_(which, pc.is_in(table["group"], checked))
-                        split = pc.if_else(which, split, pa.scalar(None, pa.string()))
+                    is_trained = pc.is_in(table["group"], trained)
+                    count += self._list_trained(table.filter(is_trained))
+                    split = pc.if_else(is_trained, "train", "held_out")
+                    if not self.overlap.hash_of_ids:
+                        is_compared = pc.is_in(table["group"], comparable)
+                        is_certain = pc.or_(is_trained, is_compared)
+                        split = pc.if_else(is_certain, split, pa.scalar(None, pa.string()))
                         self.unchecked += split.null_count
-                    place = schema.get_field_index("split")
-                    final.write_table(table.set_column(place, schema.field(place), split))
+                    final.write_table(_with_columns(table, {"split": split}))
             self._file.flush()
             shutil.copyfile(self._list_path, listed)
-        return known
+        return count
 
-    def _metadata(self, report: Mapping[str, Any]) -> dict[bytes, bytes]:
-        timed = self._intervals is not None
+    def _metadata(self, report: Mapping[str, object]) -> dict[bytes, bytes]:
+        classes = json.dumps(self.model.classes, ensure_ascii=False)
+        metadata = {CLASSES_KEY: classes.encode()}
+        if self._intervals is not None:
+            metadata[HORIZONS_KEY] = json.dumps(self.model.facts.horizons).encode()
         return {
-            CLASSES_KEY: json.dumps(self.model.classes, ensure_ascii=False).encode(),
-            **({HORIZONS_KEY: json.dumps(self.model.facts.horizons).encode()} if timed else {}),
+            **metadata,
             b"sequela.internal": INTERNAL.encode(),
             b"sequela.model": json.dumps(self.model.facts.run.sha256).encode(),
             b"sequela.report": json.dumps(report).encode(),
         }
 
-    def _list_known(self, table: pa.Table) -> int:
-        """List the examples of a table, all known, and return their number."""
-        why = seen_in_words(self.model, names=self.known.named is not None)
+    def _list_trained(self, table: pa.Table) -> int:
+        """List the examples of a table, all of the model's data, and return their number."""
+        reason = overlap_in_words(self.model, names=self.overlap.hash_of_ids is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
-            self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", why)
+            self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", reason)
         return int(table.num_rows)
 
 
-def write_mean(tables: Sequence[Path], out: Path) -> int:
+def _with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """Return a table with other values in some columns."""
+    for name, column in columns.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.schema.field(place), column)
+    return table
+
+
+def write_mean(paths: Sequence[Path], out: Path) -> int:
     """Write the mean of tables of the same examples, and one list; count the known examples."""
-    read = [pq.read_table(each) for each in tables]
-    first = read[0]
-    if any(not each["id"].equals(first["id"]) for each in read):
+    tables = [pq.read_table(path) for path in paths]
+    first = tables[0]
+    if any(not table["id"].equals(first["id"]) for table in tables):
         raise DataError(
             "the models of the folds score different examples, so their probabilities have no "
             "mean: predict with one of them"
         )
     metadata = first.schema.metadata
-    classes = range(len(json.loads(metadata[CLASSES_KEY])))
+    names = [f"p_{number}" for number in range(len(json.loads(metadata[CLASSES_KEY])))]
     horizons = tuple(json.loads(metadata.get(HORIZONS_KEY, b"[]")))
-    intervals = Intervals(horizons, (len(classes) - 1) // len(horizons)) if horizons else None
-    for place, name in enumerate(first.column_names):
-        if name.startswith("p_"):
-            mean = np.mean([each[name].to_numpy() for each in read], axis=0, dtype=np.float64)
-            first = first.set_column(place, first.field(place), pa.array(mean.astype(np.float32)))
-    for name, column in over_time(
-        intervals, np.stack([first[f"p_{k}"] for k in classes], 1)
-    ).items():
-        place = first.column_names.index(name)
-        first = first.set_column(place, first.field(place), column)
-    seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)
-    place = first.column_names.index("split")
-    sure = np.all([table["split"].is_valid() for table in read], axis=0)
-    split = pa.array(np.where(seen, "train", "held_out"), pa.string(), mask=~(seen | sure))
-    first = first.set_column(place, first.field(place), split)
-    lines = dict.fromkeys(
-        line
-        for each in tables
-        for line in listed_path(each).read_text("utf-8").splitlines(keepends=True)
-    )
-    with writing(out), whole(out) as table, whole(listed_path(out)) as listed:
-        with table_file(table, first.schema, out) as final:
-            final.write_table(first)
+    intervals = Intervals(horizons, (len(names) - 1) // len(horizons)) if horizons else None
+    means = {}
+    for name in names:
+        mean = np.mean([table[name].to_numpy() for table in tables], axis=0, dtype=np.float64)
+        means[name] = mean.astype(np.float32)
+    trained = np.any([table["split"].to_numpy() == "train" for table in tables], axis=0)
+    is_certain = trained | np.all([table["split"].is_valid() for table in tables], axis=0)
+    split = pa.array(np.where(trained, "train", "held_out"), pa.string(), mask=~is_certain)
+    columns = {name: pa.array(mean) for name, mean in means.items()}
+    columns |= over_time(intervals, np.stack([*means.values()], 1)) | {"split": split}
+    lines: dict[str, None] = {}
+    for path in paths:
+        text = listed_path(path).read_text("utf-8")
+        lines |= dict.fromkeys(text.splitlines(keepends=True))
+    with writing(out), whole(out) as partial, whole(listed_path(out)) as listed:
+        with table_file(partial, first.schema, out) as final:
+            final.write_table(_with_columns(first, columns))
         listed.write_text("".join(lines), encoding="utf-8")
-    return int(seen.sum())
+    return int(trained.sum())

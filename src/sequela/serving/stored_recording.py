@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError
-from sequela.serving.about import Signal
+from sequela.serving.model_facts import SignalFacts
 from sequela.signals.channels import Montage, to_microvolts, without
 from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
@@ -44,20 +44,20 @@ class StoredRecording:
         return len(self.names) // self.n_chans
 
     @classmethod
-    def of(cls, file: EdfFile, signal: Signal, channels: Sequence[str]) -> "StoredRecording":
+    def of(cls, file: EdfFile, signal: SignalFacts, channels: Sequence[str]) -> "StoredRecording":
         """Open a recording with the channels and rate of a model."""
-        known, n_chans = tuple(signal.channels), signal.n_chans
+        in_training, n_chans = tuple(signal.channels), signal.n_chans
         units = zip(file.labels, file.units, strict=True)
         voltage = [label for label, unit in units if to_microvolts(unit)]
-        asked = tuple(channels) or (known if n_chans > 1 else ()) or tuple(voltage)
-        if not asked:
+        names = tuple(channels) or (in_training if n_chans > 1 else ()) or tuple(voltage)
+        if not names:
             raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
         prepared = signal.preparation
-        asked = without(prepared.reference, asked)
-        montage = Montage(asked, file.labels, str(file.path), prepared.reference)
-        if len(asked) != n_chans and n_chans > 1:
+        names = without(prepared.reference, names)
+        montage = Montage(names, file.labels, str(file.path), prepared.reference)
+        if len(names) != n_chans and n_chans > 1:
             raise SettingError(
-                f"{file.path}: {len(asked)} channels are chosen, but the model reads {n_chans}: "
+                f"{file.path}: {len(names)} channels are chosen, but the model reads {n_chans}: "
                 "name them with --channels, in its order"
             )
         pieces = stretches_of(file, montage, prepared, "name other channels with --channels")
@@ -68,17 +68,18 @@ class StoredRecording:
                 f"{file.path}: has {before:g} Hz, which cannot be resampled to {after:g} Hz here: "
                 "resample it first"
             )
-        begins = [round(each.offset * after) for each in pieces]
+        begins = [round(piece.offset * after) for piece in pieces]
         n_times = begins[-1] + rates.n_after(pieces[-1].n_times)
 
         def read(first: int, last: int) -> NDArray[np.float64]:
-            found = np.full((len(montage.names), last - first), np.nan)
-            for begin, each in zip(begins, pieces, strict=True):
-                a, b = max(first, begin), min(last, begin + rates.n_after(each.n_times))
+            samples = np.full((len(montage.names), last - first), np.nan)
+            # Pieces are resampled each for itself, so that no filter reaches over a gap.
+            for begin, piece in zip(begins, pieces, strict=True):
+                a, b = max(first, begin), min(last, begin + rates.n_after(piece.n_times))
                 if a < b:
-                    part = rates.part(each.read, each.n_times, a - begin, b - begin)
-                    found[:, a - first : b - first] = part
-            return found
+                    part = rates.part(piece.read, piece.n_times, a - begin, b - begin)
+                    samples[:, a - first : b - first] = part
+            return samples
 
         notes = (*prepared.in_words, *montage.notes)
         if len(pieces) > 1:

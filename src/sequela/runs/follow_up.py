@@ -18,14 +18,18 @@ from sequela.sequences.leaks import form_of
 from sequela.sequences.tables import bag_of_codes, static_table
 
 IN_TIMES = "time in which nobody can have the event, and follow-up that ends by the risk"
-_EXPECTED = 10.0  # events in a time without any: chance has a probability of e^-10
-_FAR, _FEW = 0.1, 50  # of a concordance from 0.5, and examples whose follow-up ended
+_EXPECTED = 10.0
+"""Events to expect in a time without any: chance has a probability of e^-10."""
+_FAR = 0.1
+"""Least difference of a concordance from 0.5 that is reported."""
+_FEWEST_ENDS = 50
+"""Least number of examples whose follow-up ended."""
 
 
 def find_in_times(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> list[Finding]:
     """Find immortal time in all examples, and dependent censoring in some ``rows``."""
-    found = [immortal(times), dependent(times, sequences, rows)]
-    return [each for each in found if each is not None]
+    findings = [immortal(times), dependent(times, sequences, rows)]
+    return [finding for finding in findings if finding is not None]
 
 
 def immortal(times: Times) -> Finding | None:
@@ -36,6 +40,9 @@ def immortal(times: Times) -> Finding | None:
     first, unit = float(events[0]), float(np.diff(events).min())
     if first < 2 * unit:  # dates have no time of day
         return None
+    # If events came as often before the first of them as in the equally long time after it, so
+    # many would be expected there. Dozens of expected events and none mean that whoever had one
+    # early was not included.
     rate = np.sum((times.event == 1) & (times.time <= 2 * first)) / _person_time(
         times.time, first, 2 * first
     )
@@ -60,11 +67,16 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     label = sequences.label[rows].astype(np.int64)
     ended = (event == 0) & (time < times.intervals.horizons[-1])
     subject = sequences.subject_id[rows]
-    if min(ended.sum(), label.sum()) < _FEW:
+    if min(ended.sum(), label.sum()) < _FEWEST_ENDS:
         return None
-    own = np.nan_to_num(np.column_stack([form_of(sequences)[rows], static_table(sequences)[rows]]))
-    own = (own - own.mean(axis=0)) / np.where(own.std(axis=0) > 0, own.std(axis=0), 1)
-    table = csr_array(hstack([bag_of_codes(sequences, rows, "presence"), csr_array(own)], "csr"))
+    columns = np.column_stack([form_of(sequences)[rows], static_table(sequences)[rows]])
+    columns = np.nan_to_num(columns)
+    deviation = columns.std(axis=0)
+    columns = (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    codes = bag_of_codes(sequences, rows, "presence")
+    table = csr_array(hstack([codes, csr_array(columns)], "csr"))
+    # The end of follow-up is taken for the event: its concordance with the risk is 0.5 if it does
+    # not depend on the risk.
     risk = tells.out_of_fold(table, label, subject)
     group = np.unique(subject, return_inverse=True)[1]
     ends = TimesToEvent(time, ended.astype(np.int64), group)

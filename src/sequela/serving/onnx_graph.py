@@ -1,0 +1,98 @@
+"""Translation of a trained model to a graph, from its inputs to probabilities.
+
+The model is one torch module, which torch's exporter traces (decision 25).
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from sequela.files import temporary
+from sequela.runs.model import TrainedModel
+from sequela.runs.padded import Padded
+
+OPSET = 20
+"""Version of the operators, for ONNX Runtime 1.17 or later."""
+_TRACED = 3
+"""Examples, steps and codes of the inputs that are traced."""
+
+
+def graph_of(model: TrainedModel) -> onnx.ModelProto:
+    """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
+    shapes = model.shapes
+    inputs = [
+        torch.full(
+            tuple(_TRACED if isinstance(size, str) else size for size in shape),
+            _TRACED if name == "lengths" else 1,
+            dtype=torch.int64 if name in ("codes", "lengths") else torch.float32,
+        )
+        for name, shape in shapes.items()
+    ]
+    axes = {
+        name: {place: size for place, size in enumerate(shape) if isinstance(size, str)}
+        for name, shape in {**shapes, "probabilities": ("batch", 0)}.items()
+    }
+    for name, symbolic in _OPERATIONS.items():
+        torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
+    with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
+        torch.onnx.export(
+            Padded(model, tuple(shapes)),
+            tuple(inputs),
+            folder / "model.onnx",
+            input_names=[*shapes],
+            output_names=["probabilities"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        graph = onnx.load(folder / "model.onnx")
+    graph.producer_name, graph.producer_version = "sequela", ""
+    return graph
+
+
+def _last_size(g: Any) -> int:
+    """Return the size of the last axis of an operation's first input, as traced."""
+    return int(next(g.original_node.inputs()).type().sizes()[-1])
+
+
+def _product(g: Any, x: Any, matrix: NDArray[np.float64]) -> Any:
+    """Add the product of (..., time) and a matrix, in double precision."""
+    wide = g.op("Cast", x, to_i=onnx.TensorProto.DOUBLE)
+    product = g.op("MatMul", wide, g.op("Constant", value_t=torch.from_numpy(matrix.copy())))
+    return g.op("Cast", product, to_i=getattr(onnx.TensorProto, x.type().scalarType().upper()))
+
+
+def _rfft(g: Any, x: Any, *_: Any) -> Any:
+    """Add a Fourier transform of real numbers: (..., frequency, 2)."""
+    turn = np.fft.rfft(np.eye(_last_size(g)))  # (time, frequency)
+    last = g.op("Constant", value_t=torch.tensor([-1]))
+    parts = [g.op("Unsqueeze", _product(g, x, part), last) for part in (turn.real, turn.imag)]
+    return g.op("Concat", *parts, axis_i=-1)
+
+
+def _irfft(g: Any, x: Any, n: Any, *_: Any) -> Any:
+    """Add the inverse transform of a real spectrum to ``n`` samples."""
+    n_times = int(n.node().t("value"))
+    return _product(g, x, np.fft.irfft(np.eye(n_times // 2 + 1), n=n_times))
+
+
+def _unfold(g: Any, x: Any, _: Any, *window: Any) -> Any:
+    """Add windows of the last axis: (..., time) to (..., window, size)."""
+    size, step = (int(number.node().t("value")) for number in window)
+    places = torch.arange(_last_size(g)).unfold(0, size, step)
+    return g.op("Gather", x, g.op("Constant", value_t=places.contiguous()), axis_i=-1)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "aten::unfold": _unfold,
+    "aten::fft_rfft": _rfft,
+    "aten::fft_irfft": _irfft,
+    "aten::view_as_real": lambda _, x: x,
+}
+"""Operations that the exporter lacks. Segments are short, so matrices are fast."""

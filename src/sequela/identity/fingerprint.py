@@ -82,7 +82,7 @@ class Content:
         unit = (np.cumsum(selected) - 1)[self.unit[marks]]
         return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
         place_bytes, mark_type = _LAYOUT[self.kind]
         marks, units = self.mark.astype(mark_type), {}

@@ -31,7 +31,7 @@ from sequela.tables.meds import SOURCE
 from sequela.tables.stored_tables import ROWS, connection_for, is_csv, paths_of, quoted, text_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ROLES = ("label", "id", "time", "site")
 _KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
@@ -155,7 +155,7 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
     return settings.model_copy(update={"classes": _classes(settings, values), "format": form})
 
 
-def with_task(records: Mapping[str, Any], settings: SignalSettings) -> dict[str, Any]:
+def with_task(records: Mapping[str, object], settings: SignalSettings) -> dict[str, Any]:
     """Add to settings of records the task: to predict the label of a row from its other cells."""
     classes = _two(settings).names
     name = re.sub("[^a-z0-9]+", "-", str(settings.label).lower()).strip("-")
@@ -205,7 +205,7 @@ def people_of(path: Path, rows: Rows) -> dict[tuple[int, datetime], str]:
         return {(number, at): text for number, at, text in connection.execute(query).fetchall()}
 
 
-def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
+def coded(path: Path, rows: Rows) -> list[dict[str, object]]:
     """Read the rows of other data as coded events, each row as another patient, with its age."""
     table = _EventTable(path, rows)
     is_input = f"code = '{AGE}' OR starts_with(code, '{CELL}//')"
@@ -269,7 +269,7 @@ def _by_option(doubt: str) -> str:
 
 def typed(
     connection: "DuckDBPyConnection", path: Path, declared: Sequence[str] = ()
-) -> tuple[Any, list[str]]:
+) -> "tuple[DuckDBPyRelation, list[str]]":
     """Read a file with each column in its kind, and return open questions on its form."""
     table, missing = inspected(path, declared), ", ".join(map(_text, _codes(declared)))
     keys = [key for key in declared if not key.startswith(_KEY)]

@@ -8,7 +8,7 @@ codes is two equal offsets; nothing is inferred from zeros.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -97,7 +97,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.subject_id)
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> "tuple[Callable[[Path], Sequences], tuple[Path]]":
         """Pickle as the folder's name, not as the arrays."""
         return open_sequences, (self.folder,)
 

@@ -11,10 +11,8 @@ from sequela.signals.cutting import in_blocks
 
 LEVELS = 101
 """The number of quantiles kept of a column."""
-_EDGE = 0.005
-"""The share of the training values in each tail whose scores are equal."""
-_STEPS = (64, 32, 16, 8, 4, 2, 1)
-"""The steps of a bisection of the quantiles."""
+_EDGE = 0.005  # share of the training values in each tail whose scores are equal
+_STEPS = (64, 32, 16, 8, 4, 2, 1)  # steps of a bisection of the quantiles
 _AT_ONCE = 1 << 16  # numbers that are ranked at once, to limit memory
 _IQR = 1.349  # interquartile range of a normal distribution in standard deviations
 _SAMPLES = 1 << 24  # most samples from which medians are computed

@@ -26,8 +26,7 @@ TENSORS = {
     "features": ("features",),
 }
 """The tensors of each input."""
-_MOST_VALUES = 1 << 25
-"""Values that are scaled once and kept: 160 MiB with their mask."""
+_MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
 STEPPED = {"codes", "values", "gaps"}
 """The inputs that have steps."""
 

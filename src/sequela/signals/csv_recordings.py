@@ -37,8 +37,7 @@ _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
 _SECONDS: Mapping[str, float] = {
     "s": 1, "sec": 1, "seconds": 1, "sek": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 }  # fmt: skip
-_SLOWEST = 10
-"""Hz below which times without a unit are not taken for seconds."""
+_SLOWEST = 10  # Hz below which times without a unit are not taken for seconds
 _FASTEST = 5000  # Hz above which times without a unit are not taken for seconds
 _TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # ms, µs, minutes and hours in a second
 _HEAD = 1 << 16  # bytes of a file's start by which a recording is recognised

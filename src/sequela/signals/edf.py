@@ -44,8 +44,7 @@ _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
-_AT_ONCE = 1 << 24
-"""The number of bytes of annotations' records that are read at once."""
+_AT_ONCE = 1 << 24  # number of bytes of annotations' records that are read at once
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )

@@ -47,8 +47,7 @@ _SIENA_NAME = re.compile(r"^\s*File name:\s*(\S+)", re.IGNORECASE)
 _SIENA_NEXT = re.compile(r"^\s*Seizure n", re.IGNORECASE)
 _SIENA_TIME = re.compile(r"^\s*(?:Seizure )?(start|end) time:(.*)$", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2})[.:](\d{2})[.:](\d{2})\s*(\([^)]*\))?")
-_DAY = 86_400
-"""The seconds of a day: a seizure after midnight is on the next."""
+_DAY = 86_400  # seconds of a day: a seizure after midnight is on the next
 _LATE = 1.0
 """The seconds by which a seizure of Siena may end after its recording: lists have whole seconds."""
 

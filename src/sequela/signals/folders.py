@@ -24,10 +24,8 @@ from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, stretch
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
 PARTICIPANTS = "participants.tsv"
-_FOLDER = "folder"
-"""The declaration of an attribute that is the name of the file's folder."""
-_HEADER = "header"
-"""The declaration of a subject that is the patient of the file's header."""
+_FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
+_HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _BACKGROUND = "background"
 NAMED = 10

@@ -25,8 +25,7 @@ SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
 _EXPECTED = "a recording or epochs that MNE reads"
 _VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
 """The kinds of channels that MNE gives in V."""
-_BOUNDARY = "boundary"
-"""The word in an annotation of EEGLAB or MNE where recordings were joined."""
+_BOUNDARY = "boundary"  # word in an annotation of EEGLAB or MNE where recordings were joined
 
 
 def is_mne(path: Path) -> bool:

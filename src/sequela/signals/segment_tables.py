@@ -39,10 +39,8 @@ _GAP = 1.5  # sample steps above which the time between two samples is a gap
 _HALF = 0.5  # sample steps by which a sample may be early or late
 _DIGITS = 4  # most decimal digits of a rate in Hz that is found from times
 _BATCH = 1024  # rows of a Parquet file that are read at once
-_FINEST = 1e-6
-"""The smallest step in seconds to which times are taken to be rounded."""
-_REPORTED = 1000
-"""The number of rows between reports of progress."""
+_FINEST = 1e-6  # smallest step in seconds to which times are taken to be rounded
+_REPORTED = 1000  # number of rows between reports of progress
 
 
 @dataclass(frozen=True)

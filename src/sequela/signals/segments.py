@@ -22,8 +22,7 @@ from sequela.signals.cutting import Cut, Cutter, cut_row, exceed, in_blocks, rel
 from sequela.signals.simultaneous import LONGEST
 from sequela.signals.stretches import Stretch
 
-_GROUPINGS = ("subject_id", "site", "session_id")
-"""The groupings of recordings, which may be unknown."""
+_GROUPINGS = ("subject_id", "site", "session_id")  # groupings of recordings, which may be unknown
 _HALF = 0.5  # samples by which a segment may begin earlier or later than the one before it ends
 _SAME_RATE = 1e-5  # share by which the rates of recordings may differ: headers round them
 _LEAST_UV = 0.2  # smallest standard deviation of EEG; the noise of an amplifier is below

@@ -13,10 +13,8 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SettingError
 
 NO_CLASS = -1
-_TOLERANCE = 1e-6
-"""The seconds by which an event may end later than computed: times are rounded."""
-_LISTED = 20
-"""The most labels that a message counts one by one."""
+_TOLERANCE = 1e-6  # seconds by which an event may end later than computed: times are rounded
+_LISTED = 20  # most labels that a message counts one by one
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ class SparseTable:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(
-        self, key: slice | NDArray[np.int64] | tuple[slice, slice]
-    ) -> NDArray[np.float32]:
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
         """Return rows ``[rows]``, or all rows of a range of columns ``[:, first:end]``, dense."""
         if isinstance(key, tuple):
             rows, columns, data = _cells_of(self._by_column, np.arange(self.shape[1])[key[1]])

@@ -45,7 +45,7 @@ def statistics(
     n_chans, n_times) in µV, and ``sfreq`` in Hz; without it, no frequency in Hz is looked at.
     """
     blocks = [_of(np.asarray(block, np.float64), sfreq) for block in in_blocks(signal, rows)]
-    columns = {}
+    columns: dict[tuple[str, str], Signal] = {}
     for name in blocks[0]:
         joined = np.concatenate([block[name] for block in blocks])  # (row, channel)
         columns |= {(name, channel): joined[:, n] for n, channel in enumerate(channels)}

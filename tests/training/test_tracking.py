@@ -29,7 +29,7 @@ class Recorded:
     """A library of which each call is recorded."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, Any]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
         return lambda *values, **named: self.calls.append((name, *values, *named.values()))
@@ -47,7 +47,7 @@ def run(name: str, data: str, *, finished: bool = True) -> None:
 @pytest.mark.parametrize(("finished", "state"), [(True, "FINISHED"), (False, "FAILED")])
 def test_mlflow(monkeypatch: pytest.MonkeyPatch, finished: bool, state: str) -> None:  # noqa: FBT001
     mlflow = Recorded()
-    monkeypatch.setitem(sys.modules, "mlflow", mlflow)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     run("mlflow", "bonn", finished=finished)
     begin, settings, numbers, end = mlflow.calls
     assert begin[:2] == ("start_run", "mlp")
@@ -58,8 +58,14 @@ def test_mlflow(monkeypatch: pytest.MonkeyPatch, finished: bool, state: str) -> 
 
 
 def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    writer, module, folders = Recorded(), ModuleType("torch.utils.tensorboard"), []
-    module.SummaryWriter = lambda folder: folders.append(folder) or writer  # type: ignore[attr-defined]
+    writer, module = Recorded(), ModuleType("torch.utils.tensorboard")
+    folders: list[str] = []
+
+    def new_writer(folder: str) -> Recorded:
+        folders.append(folder)
+        return writer
+
+    module.SummaryWriter = new_writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     run("tensorboard", "bonn")
     assert folders == [str(Path("tensorboard", "runs", "mlp"))]
@@ -71,7 +77,7 @@ def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_count_of_patients_is_not_tracked(monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = Recorded()
-    monkeypatch.setitem(sys.modules, "mlflow", mlflow)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     run("mlflow", "mimic4")
     assert mlflow.calls[2] == ("log_metrics", LOSSES, 2)
 

@@ -112,7 +112,10 @@ class Heard(Listener):
         self.events.append(finished)
 
 
-def test_a_run_is_heard_without_its_refit(synthetic: Path, tmp_path: Path) -> None:
+def test_a_run_is_heard_without_its_refit(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sequela.training.fit.CHECKPOINT_SECONDS", 0.0)
     heard, training = Heard(), {"epochs": 2, "refit": True}
     settings = RunSettings.of(model="mlp-baseline", data="bonn", training=training)
     with listening(heard):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.runs.conftest import Ask
 
-from sequela.cohort import question
+from sequela.cohort import cohort_settings
 from sequela.cohort.events import Events
 from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.tasks import Task
@@ -242,8 +242,8 @@ def test_a_cohort_is_selected_once_for_all_folds(
         selected.append(task.name)
         return select_cohort(events, task)
 
-    monkeypatch.setattr(question, "select_cohort", counted)
-    question._selected.cache_clear()
+    monkeypatch.setattr(cohort_settings, "select_cohort", counted)
+    cohort_settings._selected.cache_clear()
     settings = asked("prevalence", task="in-hospital", min_subjects=3)
     cross_validate(settings, tmp_path / "run", folds=2, **mimic3)
     assert selected == ["in-hospital"]

@@ -23,7 +23,7 @@ from sequela.files import held
 from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
-from sequela.runs.audit import audit_once, looked_for
+from sequela.runs.audit import audit_once
 from sequela.runs.data import Examples, Inputs, load, prediction_batch
 from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
@@ -335,9 +335,10 @@ def _metrics(
 
 def audit_record(data: Examples) -> dict[str, object]:
     """Run the leak audit on the data of a run, and return its checks and findings."""
-    findings = [asdict(finding) for finding in audit_once(data)]
+    outcome = audit_once(data)
+    findings = [asdict(finding) for finding, _ in outcome.findings]
     return {
-        "looked_for": looked_for(data),
+        "looked_for": ", ".join(outcome.titles),
         "leaks": [finding for finding in findings if finding["severity"] == "leak"],
         "suspicions": [finding for finding in findings if finding["severity"] != "leak"],
     }

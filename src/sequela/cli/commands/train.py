@@ -14,8 +14,9 @@ from sequela.config import Options
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
 
-train_app = App(
+train = App(
     name="train",
+    help="Train one model and write a run folder.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
@@ -27,8 +28,8 @@ Example: `sequela train auto --data bonn`, or
 )
 
 
-@train_app.default
-def train(
+@train.default
+def train_one(
     model: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, models))] = None,
     /,
     *,

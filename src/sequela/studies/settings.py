@@ -95,12 +95,13 @@ def own_signals(data: str, given: SignalSettings, root: Path | None) -> SignalSe
         from sequela.intake.one_row import described
 
         return described(path, settings)
-    from sequela.signals import folders, tables
     from sequela.signals.declaration import declared
+    from sequela.signals.folders import is_recording
+    from sequela.signals.segment_tables import is_table, layout_of
 
     settings = declared(path, settings)
-    if path.is_file() and tables.is_table(path) and not folders.is_recording(path, settings):
-        tables.layout_of(path, settings)  # a misspelt column is found before torch is imported
+    if path.is_file() and is_table(path) and not is_recording(path, settings):
+        layout_of(path, settings)  # a misspelt column is found before torch is imported
     return settings
 
 

@@ -19,9 +19,9 @@ from sequela.formats.opened import json_value
 from sequela.intake.one_row import Rows, coded
 from sequela.serving.served_model import ServedModel
 from sequela.serving.stored_recording import StoredRecording
+from sequela.signals.cutting import cut_row, exceed
 from sequela.signals.edf import EdfFile
-from sequela.signals.tables import is_number
-from sequela.signals.windows import cut_row, exceed
+from sequela.signals.segment_tables import is_number
 from sequela.web import schemas
 from sequela.web.guards import Limits
 from sequela.web.patients import COLUMNS, NUMBER, Reader, patients_of, patients_of_rows

@@ -21,7 +21,7 @@ def list_(*, json: bool = False) -> None:
     Args:
         json: Print JSON instead of a table.
     """
-    from sequela.intake.listing import as_json, as_table
+    from sequela.intake.describe import as_json, as_table
 
     if json:
         print(as_json())

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -40,6 +40,7 @@ def train_one(
     repeats: Annotated[int | None, Parameter(group=RUN)] = None,
     seeds: Annotated[int | None, Parameter(group=RUN)] = None,
     resume: Flag = False,
+    track: Annotated[Literal["mlflow", "tensorboard"] | None, Parameter(group=RUN)] = None,
     open_: Annotated[Flag, Parameter(name="--open")] = False,
     trust_code: Flag = False,
 ) -> None:
@@ -58,6 +59,8 @@ def train_one(
         repeats: Repeat the cross-validation this many times (default: 1).
         seeds: Train each split with this many seeds, from --seed on (default: 1).
         resume: Continue the run in the folder, with its own settings.
+        track: Write settings and the losses of each epoch to MLflow or TensorBoard, and for
+            published data the accuracy.
         open_: Evaluate on the test set and print the numbers.
         trust_code: With --resume and without MODEL, allow the import of a model that is a class of
             a file or module.
@@ -68,6 +71,8 @@ def train_one(
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
     from sequela.studies.train import train as train_run
+    from sequela.training.events import listening
+    from sequela.training.tracking import tracker
 
     check_names(model, data)
     console = open_console()
@@ -97,7 +102,8 @@ def train_one(
         console.print(f"auto: {default.model}, the default for {default.of}")
         seconds.extend([default.second] if default.second else [])
 
-    with reported_to(ReadingProgress()):
+    trackers = [tracker(track)] if track else []
+    with reported_to(ReadingProgress()), listening(*trackers):
         run = begin(model, out=out, on_default=on_default, progress=progress)
     if options.training.changes and run.settings.model in REFERENCE_MODELS:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in options.training.changes)
@@ -105,7 +111,8 @@ def train_one(
     say_finished(console, run, open_=open_)
     for second in seconds:
         folder = run.path.with_name(f"{run.path.name}.{second}")
-        second_run = begin(second, out=folder, progress=partial(RunProgress, console))
+        with listening(*trackers):
+            second_run = begin(second, out=folder, progress=partial(RunProgress, console))
         say_finished(console, second_run, open_=open_)
         command = f"sequela report {quote(str(run.path))} {quote(str(second_run.path))}"
         say_path(console, "both on one page", command)

@@ -39,8 +39,7 @@ JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *
 CALIBRATED = ("observed_minus_expected",)
 _Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
 _BINARY = 2
-_FOR_TUNING = 4
-"""Every fourth of the new people chooses the penalty of their own model."""
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 
 
 @dataclass(frozen=True)

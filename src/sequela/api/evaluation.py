@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BINARY = 2
-_DARK = 0.5
-"""Share of a cell above which its text is white."""
+_DARK = 0.5  # share of a cell above which its text is white
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
 )

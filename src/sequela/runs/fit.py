@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from sequela.runs.learner import Learner
 
 OnEpoch = Callable[[History], None]
-_FOLDS = 3
-"""Models whose predictions fit the intercept of boosting; five give the same sum to 2 %."""
+_FOLDS = 3  # models whose predictions fit the intercept of boosting; five give the same sum to 2 %
 
 
 def train(

@@ -220,7 +220,7 @@ class VisitInputs:
     data: Records
     reads: tuple[str, ...]
     described: Features | None
-    scales: Mapping[str, NDArray[Any]]
+    scales: Arrays
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:

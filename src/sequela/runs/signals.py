@@ -20,9 +20,10 @@ from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
 from sequela.models.reference import Arrays
-from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
+from sequela.models.registry import Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
+from sequela.runs.model import members_of
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
@@ -288,9 +289,8 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
 
 def _entry(settings: RunSettings) -> Entry:
     """Look up the model of a run; for an ensemble, its first member, which reads the same data."""
-    if settings.model == ENSEMBLE:
-        return _entry(RunSettings.of(**settings.model_settings["members"][0]["settings"]))
-    return lookup(settings.model, "signal")
+    members = members_of(settings)
+    return _entry(members[0].run_settings) if members else lookup(settings.model, "signal")
 
 
 def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> Default:

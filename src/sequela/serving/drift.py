@@ -25,10 +25,8 @@ from sequela.serving.model_facts import (
 
 _BINS = 10
 _LEAST_SHARE = 1e-4
-_MOVED = 0.25
-"""Population stability index above which a distribution has changed (Siddiqi 2006)."""
-_FEWEST_EXAMPLES = 100
-"""Number of examples below which the distribution is not compared."""
+_MOVED = 0.25  # population stability index above which a distribution has changed (Siddiqi 2006)
+_FEWEST_EXAMPLES = 100  # number of examples below which the distribution is not compared
 _SPREAD = 2.0
 _CODES_APART = 0.1
 _NAMED = 5

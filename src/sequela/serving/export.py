@@ -41,8 +41,7 @@ TOLERANCE = 1e-5
 """Largest difference of two probabilities."""
 EXAMPLES = 1000
 """Examples of a run on which a file is compared with it."""
-_AT_ONCE = 100
-"""Examples that are predicted at once."""
+_AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(

@@ -27,12 +27,9 @@ from sequela.serving.served_model import ServedModel
 from sequela.tables.events import events_of
 
 _DAY = np.timedelta64(1, "D")
-_NUMBERS = 1 << 21
-"""Numbers of a batch, after padding."""
-_MOST = 1024
-"""Examples of a batch."""
-_PATIENTS = 5_000
-"""Patients that are compared with the fingerprints at once."""
+_NUMBERS = 1 << 21  # numbers of a batch, after padding
+_MOST = 1024  # examples of a batch
+_PATIENTS = 5_000  # patients that are compared with the fingerprints at once
 
 
 def check(signals: SignalSettings, _: Path | None) -> None:

@@ -19,10 +19,8 @@ from sequela.serving.stored_recording import StoredRecording
 from sequela.signals.edf import EdfFile
 from sequela.signals.windows import blocks, cut_row
 
-_AT_ONCE = 512
-"""Windows that are scored at once: more do not fit the cache of a core."""
-_FLAT = 1e-3
-"""Range in µV below which a channel is flat."""
+_AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
+_FLAT = 1e-3  # range in µV below which a channel is flat
 _WEEK = 7 * 86_400
 
 

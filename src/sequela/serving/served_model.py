@@ -30,21 +30,15 @@ if TYPE_CHECKING:
     from sequela.models.reference import Arrays
     from sequela.runs.model import Predictor, Shape
 
-_SAME_RATE = 1e-3
-"""Largest relative difference of the rate of a signal from the rate of the model."""
+_SAME_RATE = 1e-3  # largest relative difference of the rate of a signal from the rate of the model
 _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
-_WHOLE = ("codes", "lengths")
-"""The inputs that are whole numbers."""
-_STEPPED = ("signal", "codes", "values", "gaps")
-"""The inputs that have samples or visits."""
+_WHOLE = ("codes", "lengths")  # the inputs that are whole numbers
+_STEPPED = ("signal", "codes", "values", "gaps")  # the inputs that have samples or visits
 _EXPECTED = "an ONNX file that sequela export wrote"
 _REMEDY = "export the run again"
-_ROUNDING = 1e-3
-"""Largest difference of a sum of probabilities from 1."""
-_SHOWN = 5
-"""Number of values in a message."""
-_LEAST = float(np.finfo(np.float32).eps)
-"""Least probability that has a logarithm here."""
+_ROUNDING = 1e-3  # largest difference of a sum of probabilities from 1
+_SHOWN = 5  # number of values in a message
+_LEAST = float(np.finfo(np.float32).eps)  # least probability that has a logarithm here
 
 
 @dataclass(frozen=True)
@@ -179,9 +173,7 @@ class ServedModel:
             for name, shape in self.predictor.shapes.items()
         }
 
-    def probabilities(
-        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] = ()
-    ) -> NDArray[np.float32]:
+    def probabilities(self, inputs: "Arrays", names: Sequence[str] = ()) -> NDArray[np.float32]:
         """Predict probabilities: float32 (example, class); each row sums to 1.
 
         Args:
@@ -230,7 +222,7 @@ class ServedModel:
                 "to 1: leave out this example if its numbers are extreme, or export the run again"
             )
 
-    def _checked(self, expected: ModelInput, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _checked(self, expected: ModelInput, inputs: "Arrays") -> NDArray[Any]:
         if expected.name == "lengths" and "lengths" not in inputs:
             steps = next(inputs[name] for name in _STEPPED if inputs.get(name) is not None)
             size = steps.shape[-1] if "signal" in inputs else steps.shape[1]

@@ -25,12 +25,9 @@ from sequela.signals.tables import is_table
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
 from sequela.signals.windows import Cut, Whose, exceed
 
-_NUMBERS = 1 << 19
-"""Samples over all channels that are collected before they are scored."""
-_AT_ONCE = 1024
-"""Most windows of a batch."""
-_REMEMBERED = 50_000
-"""Recordings whose numbering of windows is remembered."""
+_NUMBERS = 1 << 19  # samples over all channels that are collected before they are scored
+_AT_ONCE = 1024  # most windows of a batch
+_REMEMBERED = 50_000  # recordings whose numbering of windows is remembered
 OnProgress = Callable[[float | None], None]
 MISSING = "a sample is missing or not finite"
 LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"

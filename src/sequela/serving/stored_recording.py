@@ -14,8 +14,7 @@ from sequela.signals.edf import EdfFile
 from sequela.signals.folders import stretches_of
 from sequela.signals.windows import Rates
 
-_MOST = 1_000_000
-"""Largest term of the ratio of two rates, which is the length of the filter."""
+_MOST = 1_000_000  # largest term of the ratio of two rates, which is the length of the filter
 
 
 @dataclass(frozen=True)

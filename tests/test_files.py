@@ -68,7 +68,7 @@ def test_a_folder_whose_owner_ends_just_now_is_not_taken_for_a_leftover(
             return lock(handle)
 
         monkeypatch.setattr(files, "_lock", owner_ends_first)
-        assert list(files._of_the_dead(tmp_path / "run")) == []
+        assert list(files._leftovers(tmp_path / "run")) == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,7 +23,9 @@ LOCK = ".lock"
 PATIENCE = 5.0
 """The seconds to wait for a locked folder: the workers of a killed process end within them."""
 _LOOK = 0.1
+"""The seconds between two looks at a locked folder."""
 _WORK = ".work"
+"""The end of the name of a temporary folder."""
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}(\.partial|{_WORK})")  # .partial until version 0.2
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
 """The folders that must stay: the place of each when links are followed, and its identity."""
@@ -45,11 +47,11 @@ def writing(path: Path) -> Iterator[None]:
     except SequelaError:
         raise
     except OSError as error:
-        named = Path(path if error.filename is None else error.filename)
-        made_for_it = named.parent == path.parent or named.is_relative_to(path)
-        if made_for_it or is_leftover(named.parent):
-            named = path
-        raise OutputError(system_words(error, named)) from error
+        at_fault = Path(path if error.filename is None else error.filename)
+        made_for_path = at_fault.parent == path.parent or at_fault.is_relative_to(path)
+        if made_for_path or is_leftover(at_fault.parent):
+            at_fault = path
+        raise OutputError(system_words(error, at_fault)) from error
 
 
 @contextmanager
@@ -104,18 +106,18 @@ def staying(folder: Path) -> Iterator[None]:
 
     Nothing is made again in its place, and a link within the folder is not followed out of it.
     """
-    named = folder.absolute()
-    before = _staying.get(named)
+    absolute = folder.absolute()
+    before = _staying.get(absolute)
     with writing(folder):
         # As long as it is open, no other folder gets its number.
         handle = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
-        _staying[named] = named.resolve(), named.stat()
+        _staying[absolute] = absolute.resolve(), absolute.stat()
     try:
         yield
     finally:
-        _staying.pop(named)
+        _staying.pop(absolute)
         if before is not None:
-            _staying[named] = before
+            _staying[absolute] = before
         if handle is not None:
             os.close(handle)
 
@@ -170,13 +172,13 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     with scratch_beside(Path(folder) / "run") as work:
-        ...         found = work.is_dir(), work.parent.name == Path(folder).name
-        ...     found, list(Path(folder).iterdir())
+        ...         is_next_to_it = work.is_dir(), work.parent.name == Path(folder).name
+        ...     is_next_to_it, list(Path(folder).iterdir())
         ((True, True), [])
     """
-    for left in _of_the_dead(path):
-        _empty(left)
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in _leftovers(path):
+        _empty(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
     with scratch(path.with_name(f".{path.name}.{token_hex(8)}{_WORK}")) as work:
         with writing(path):
             make_folder(work.parent)
@@ -191,15 +193,15 @@ def scratch_beside(path: Path) -> Iterator[Path]:
 def _empty(work: Path) -> None:
     """Remove all but the lock, which marks the folder as a leftover until it is empty."""
     try:
-        left = list(work.iterdir())
+        entries = list(work.iterdir())
     except FileNotFoundError:  # another process removed the folder
         return
-    for each in left:
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each, ignore_errors=True)
-        elif each.name != LOCK:
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != LOCK:
             with suppress(OSError):
-                each.unlink()
+                entry.unlink()
 
 
 @contextmanager
@@ -216,19 +218,19 @@ def temporary() -> Iterator[Path]:
 @contextmanager
 def _empty_ones_go(path: Path) -> Iterator[None]:
     """Remove the folders above ``path`` that were made meanwhile and are empty at the end."""
-    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    missing = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         yield
     finally:
-        for folder in made:
+        for folder in missing:
             with suppress(OSError):  # it holds something, or another process removed it
                 folder.rmdir()
 
 
-def _of_the_dead(path: Path) -> Iterator[Path]:
+def _leftovers(path: Path) -> Iterator[Path]:
     """Yield each folder that killed processes left next to ``path``, locked while it is in use."""
-    for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{_WORK}"):
-        lock = left / LOCK
+    for leftover in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{_WORK}"):
+        lock = leftover / LOCK
         try:
             handle = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         except OSError:  # gone, or not ours
@@ -239,7 +241,7 @@ def _of_the_dead(path: Path) -> Iterator[Path]:
             if _lock(handle) is True and _is_still(handle, lock):
                 if os.name == "nt":  # open files cannot be removed there
                     unlock.close()
-                yield left
+                yield leftover
 
 
 def _locked(lock: Path) -> int | None:
@@ -297,7 +299,8 @@ def _release(lock: Path, handle: int) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    _BEHIND = 2**30  # a locked byte could not be written
+    _BEHIND = 2**30
+    """The byte that is locked, far behind the content: a locked byte could not be written."""
 
     def _lock(handle: int) -> bool | None:
         """Lock an open file; false if another process has, nothing if files cannot be locked."""

@@ -13,7 +13,7 @@ _listening: list[OnRows] = []
 
 @contextmanager
 def reported_to(listener: OnRows) -> Iterator[None]:
-    """Call ``listener`` with the work in words, the rows done, and all rows."""
+    """Call ``listener`` with the work in words, the rows read, and all rows."""
     _listening.append(listener)
     try:
         yield
@@ -21,7 +21,7 @@ def reported_to(listener: OnRows) -> Iterator[None]:
         _listening.remove(listener)
 
 
-def report(work: str, done: int, total: int) -> None:
-    """Report that so many rows of some work are done."""
+def report(work: str, rows: int, total: int) -> None:
+    """Report that so many rows of some work are read."""
     for listener in _listening:
-        listener(work, done, total)
+        listener(work, rows, total)

@@ -14,8 +14,8 @@ from torch import nn
 from sequela.cost import account
 from sequela.cost.network import count, loaded, network, parse_lengths, registered
 from sequela.cost.record import load, save, to_json
-from sequela.cost.sizes import parse_settings
 from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError
+from sequela.models.inputs import parse_settings
 
 X = torch.zeros(1, 4)
 

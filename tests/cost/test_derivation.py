@@ -12,8 +12,7 @@ from tests.cost.tally import Made
 from torch import nn
 
 from sequela.cost import account
-from sequela.cost.derivation import derive
-from sequela.cost.mathml import math, render_mathml
+from sequela.cost.derivation import derive, math, render_mathml
 from sequela.cost.network import count, registered
 from sequela.cost.rules.formula import Formula, Number, Symbol, merged, parse
 from sequela.cost.text import render

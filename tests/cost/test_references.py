@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from tests.cost.tally import Number, Plain, Vector, dense, sigmoid, total
 
 from sequela.cost import record
+from sequela.cost.combination import averaging
 from sequela.cost.derivation import derive
 from sequela.cost.ledger import Account
 from sequela.cost.references import account_of_reference, account_of_unfitted
-from sequela.cost.several import averaging
 from sequela.errors import SettingError
 from sequela.models.reference import NUMBERS_OF_A_TREE, REFERENCE_MODELS, Examples, loaded
 from sequela.runs.model import Pooling, averaged

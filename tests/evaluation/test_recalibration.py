@@ -66,7 +66,7 @@ def test_curves_of_several_classes_sum_to_one(make_predictions: Make) -> None:
 
 
 def test_where_no_class_has_a_chance_all_are_alike(make_predictions: Make) -> None:
-    never = recalibration.Isotonic(given=((0, 1),) * 3, recalibrated=((0, 0),) * 3)
+    never = recalibration.Isotonic(predicted=((0, 1),) * 3, recalibrated=((0, 0),) * 3)
     recalibrated = never.apply(make_predictions(classes=3))
     assert recalibrated.probabilities == pytest.approx(1 / 3)
     with pytest.raises(DataError, match="3 classes, the predictions have 2"):

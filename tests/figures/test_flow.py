@@ -10,7 +10,7 @@ import pytest
 from sequela.cohort.flow import Flow
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.flow import Part, cohort_flow, css
+from sequela.figures.flow import SplitSet, cohort_flow, css
 
 FLOW = Flow.of(
     "hospital stays",
@@ -22,9 +22,9 @@ FLOW = Flow.of(
     notes=("Ages above 89 count as 90.",),
 )
 PARTS = (
-    Part("train", 240, 120, 48),
-    Part("tuning", 80, 40, 16),
-    Part("held_out", 80, 40, 16),
+    SplitSet("train", 240, 120, 48),
+    SplitSet("tuning", 80, 40, 16),
+    SplitSet("held_out", 80, 40, 16),
 )
 
 
@@ -59,12 +59,16 @@ def test_parts_are_counted_from_predictions(make_predictions: Callable[..., Pred
     predictions = make_predictions(n_examples=10)
     part = np.array(["train"] * 4 + ["tuning"] * 2 + ["held_out"] * 4)
     predictions = replace(predictions, split=part, label=np.array([1, 0, 0, 1, 0, 0, 1, 0, 0, 0]))
-    expected = [Part("train", 4, 2, 2), Part("tuning", 2, 1, 0), Part("held_out", 4, 2, 1)]
-    assert Part.of(predictions) == expected
+    expected = [
+        SplitSet("train", 4, 2, 2),
+        SplitSet("tuning", 2, 1, 0),
+        SplitSet("held_out", 4, 2, 1),
+    ]
+    assert SplitSet.of(predictions) == expected
     nobody = replace(predictions, subject_id=np.full(10, ""))
-    assert Part.of(nobody) == expected
+    assert SplitSet.of(nobody) == expected
     with pytest.raises(DataError, match="3 classes"):
-        Part.of(
+        SplitSet.of(
             replace(predictions, classes=("a", "b", "c"), probabilities=np.full((10, 3), 1 / 3))
         )
 
@@ -72,7 +76,7 @@ def test_parts_are_counted_from_predictions(make_predictions: Callable[..., Pred
 @pytest.mark.parametrize("count", ["examples", "positives"])
 def test_parts_of_another_cohort_are_refused(count: str) -> None:
     counts = {**asdict(PARTS[0]), count: 30}
-    other = Part(**counts)
+    other = SplitSet(**counts)
     with pytest.raises(SettingError, match=f"{count}, the cohort's flow leaves"):
         cohort_flow(FLOW, (other, *PARTS[1:]), event="died")
 

@@ -8,7 +8,7 @@ import pytest
 from altair.utils import schemapi
 
 from sequela.figures.chart.figure import Figure
-from sequela.figures.recording import Scored, near, whole
+from sequela.figures.recording import ScoredRecording, near, whole
 
 Checked = Callable[[Figure], list[str]]
 HOURS = 8
@@ -16,17 +16,19 @@ FLAT = (10_000, 10_300)
 
 
 @pytest.fixture
-def scored() -> Scored:
+def scored() -> ScoredRecording:
     """A night with one event of 12 s, and five minutes that were not scored."""
     times = np.arange(0.5, HOURS * 3600, 0.5)
     chance = np.full(len(times), 0.02, np.float32)
     chance[(times >= 7000) & (times < 7012)] = 0.9
     chance[(times >= FLAT[0]) & (times < FLAT[1])] = np.nan
     ranges = np.full(len(times), 80, np.float32)
-    return Scored(times, chance, ranges, 0.5, "seizure", [(7000, 7012)], [(7001, 7015)])
+    return ScoredRecording(times, chance, ranges, 0.5, "seizure", [(7000, 7012)], [(7001, 7015)])
 
 
-def test_no_event_of_a_night_is_too_short_to_be_seen(scored: Scored, checked: Checked) -> None:
+def test_no_event_of_a_night_is_too_short_to_be_seen(
+    scored: ScoredRecording, checked: Checked
+) -> None:
     figure = whole(scored, HOURS * 3600)
     assert {"hours from the start", "found", "known"} <= set(checked(figure))
     assert max(row["probability"] or 0 for row in figure.rows) == pytest.approx(0.9)
@@ -38,7 +40,7 @@ def test_no_event_of_a_night_is_too_short_to_be_seen(scored: Scored, checked: Ch
 
 
 def test_no_row_of_a_picture_is_checked_alone(
-    scored: Scored, monkeypatch: pytest.MonkeyPatch
+    scored: ScoredRecording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Altair would take longer for that than for the drawing."""
     checked: list[object] = []
@@ -55,7 +57,7 @@ def test_no_row_of_a_picture_is_checked_alone(
 def test_the_range_of_a_short_recording_is_seen(windows: int, checked: Checked) -> None:
     """It is drawn from zero, also where a span of time has one window."""
     times, ranges = np.arange(windows) + np.float64(0.5), np.full(windows, 80, np.float32)
-    short = Scored(times, np.full(windows, 0.1, np.float32), ranges, 0.5, "seizure", [])
+    short = ScoredRecording(times, np.full(windows, 0.1, np.float32), ranges, 0.5, "seizure", [])
     figure = whole(short, windows + 0.5)
     assert "seconds from the start" in checked(figure)
     (area,) = re.findall(r'd="([^"]*)" fill="var\(--ink\)"', figure.svg("a"))
@@ -65,14 +67,16 @@ def test_the_range_of_a_short_recording_is_seen(windows: int, checked: Checked) 
     assert max(down) - min(down) > 20
 
 
-def test_without_known_events_there_is_no_strip_of_them(scored: Scored, checked: Checked) -> None:
-    alone = Scored(**{**vars(scored), "known": None, "found": []})
+def test_without_known_events_there_is_no_strip_of_them(
+    scored: ScoredRecording, checked: Checked
+) -> None:
+    alone = ScoredRecording(**{**vars(scored), "reference": None, "detected": []})
     texts = checked(whole(alone, HOURS * 3600))
     assert "known" not in texts
     assert "events found: none" in whole(alone, HOURS * 3600).alt
 
 
-def test_a_spike_is_seen_from_near(scored: Scored, checked: Checked) -> None:
+def test_a_spike_is_seen_from_near(scored: ScoredRecording, checked: Checked) -> None:
     signal = np.random.default_rng(0).normal(scale=20, size=(2, 32 * 256))
     signal[1, 3000] = 700  # one sample of thousands
     figure = near(scored, signal, ("Fp1-F7", "it's"), (6990, 7022))
@@ -84,7 +88,7 @@ def test_a_spike_is_seen_from_near(scored: Scored, checked: Checked) -> None:
     assert "from 1:56:30 to 1:57:02, 2 channels" in figure.alt
 
 
-def test_a_gap_is_drawn_as_nothing(scored: Scored, checked: Checked) -> None:
+def test_a_gap_is_drawn_as_nothing(scored: ScoredRecording, checked: Checked) -> None:
     scored.range[(scored.times >= FLAT[0]) & (scored.times < FLAT[1])] = np.nan
     rows = whole(scored, HOURS * 3600).rows
     empty = [row["time"] * 3600 for row in rows if row["high"] is None]

@@ -21,7 +21,7 @@ from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
 from sequela.figures.chart.figure import FAINT, FIRST, INK, SECOND, Figure
-from sequela.figures.chart.words import with_interval
+from sequela.figures.chart.marks import with_interval
 from sequela.figures.matrices import confusion_matrix
 
 if TYPE_CHECKING:

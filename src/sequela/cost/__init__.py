@@ -4,7 +4,7 @@
 printed without torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sequela.cost.counting import account
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["account"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the counting function on first use."""
     if name != "account":
         raise AttributeError(f"module 'sequela.cost' has no attribute '{name}'")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -11,7 +11,6 @@ from sequela.cost.ledger import (
     Account,
     LayerCost,
     Noted,
-    Omission,
     ReportCount,
     ReportPart,
     Shared,
@@ -21,17 +20,21 @@ from sequela.cost.meta import describe
 from sequela.cost.rules import conventions
 from sequela.cost.rules.conventions import Convention
 from sequela.cost.rules.formula import Formula, add, formula, multiply
-from sequela.cost.trace import Row, Trace, trace
+from sequela.cost.trace import CallsOfLayer, Trace, trace
 from sequela.errors import ModelError
 
+if TYPE_CHECKING:
+    from sequela.cost.work import Omission
+
 UNKNOWN_SHOWN = 5
+"""Operations without a rule that an error names."""
 COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
 """The models that the report of 2019 counts."""
 
 
 def account(
     model: nn.Module,
-    inputs: Any,
+    inputs: object,
     *,
     convention: str = "exact",
     name: str | None = None,
@@ -64,34 +67,38 @@ def account(
     """
     rules = conventions.convention(convention)
     args, kwargs = arguments(inputs)
-    given = (*args, *kwargs.values())
-    if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
+    values = (*args, *kwargs.values())
+    if any(isinstance(value, Tensor) and value.numel() == 0 for value in values):
         raise ModelError("an input tensor is empty: give a shape without a 0")
-    seen = trace(model, args, kwargs, padded_rows=padded_rows)
+    traced = trace(model, args, kwargs, padded_rows=padded_rows)
     title = name or type(model).__name__
-    if seen.unknown and not allow_unknown:
-        named = [str(noted) for noted in _noted(seen.unknown)]
-        more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
-        raise ModelError(
-            f"{title} has operations without a counting rule: "
-            f"{'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave them out and get a lower bound with "
-            "--allow-unknown"
-        )
+    if traced.unknown and not allow_unknown:
+        raise _without_a_rule(title, _noted(traced.unknown))
     shapes = [*map(describe, args), *(f"{key}={describe(v)}" for key, v in kwargs.items())]
     compare = convention == "report-2019" or title in COUNTED
     return Account(
         model=title,
         convention=convention,
         inputs=", ".join(shapes),
-        layers=_layers(seen, rules),
+        layers=_layers(traced, rules),
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        free=_noted(seen.free),
-        unknown=_noted(seen.unknown),
-        report=_report(seen) if compare else None,
+        free=_noted(traced.free),
+        unknown=_noted(traced.unknown),
+        report=_report(traced) if compare else None,
     )
 
 
-def arguments(inputs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def _without_a_rule(title: str, operations: Sequence[Noted]) -> ModelError:
+    names = "; ".join(map(str, operations[:UNKNOWN_SHOWN]))
+    hidden = len(operations) - UNKNOWN_SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return ModelError(
+        f"{title} has operations without a counting rule: {names}{more}. Leave them out and get a "
+        "lower bound with --allow-unknown"
+    )
+
+
+def arguments(inputs: object) -> tuple[Sequence[object], Mapping[str, object]]:
     """Split the inputs into positional and keyword arguments."""
     if isinstance(inputs, Mapping):
         return (), inputs
@@ -99,18 +106,19 @@ def arguments(inputs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
     return (inputs if type(inputs) is tuple else (inputs,)), {}
 
 
-def _layers(seen: Trace, rules: Convention) -> tuple[LayerCost, ...]:
+def _layers(traced: Trace, rules: Convention) -> tuple[LayerCost, ...]:
     owners: dict[str, str] = {}
-    return tuple(_layer(row, rules, owners) for row in seen.rows.values())
+    return tuple(_layer(row, rules, owners) for row in traced.rows.values())
 
 
-def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
+def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> LayerCost:
     """Count one row; ``owners`` maps parameters counted before to the layer that counts them."""
     shared = tuple(
         Shared(name, owners[name], parameter.numel())
         for name, parameter in row.parameters.items()
         if name in owners
     )
+    # The first layer that holds a parameter counts it: tied weights exist once.
     for name in row.parameters:
         owners.setdefault(name, row.name)
     parameters = _parameters(row, rules)
@@ -135,26 +143,24 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
     )
 
 
-def _parameters(row: Row, rules: Convention) -> Formula:
+def _parameters(row: CallsOfLayer, rules: Convention) -> Formula:
     """Return the formula of a row's parameters: the layer's own, else the product of each shape."""
-    held = sum(parameter.numel() for parameter in row.parameters.values())
-    if len(row.layers) and held:
+    size = sum(parameter.numel() for parameter in row.parameters.values())
+    if len(row.layers) and size:
         layer = next(iter(row.layers))
-        if layer.parameters.value == held:
+        # A layer with other parameters, such as a subclass with a gain, is counted by its shapes.
+        if layer.parameters.value == size:
             return rules(layer).parameters
     return add(multiply(map(formula, p.shape)) for p in row.parameters.values())
 
 
-def _report(seen: Trace) -> ReportCount:
-    layers = _layers(seen, conventions.convention("report-2019"))
-    omissions = [
-        Omission(row.name, *omission)
-        for row in seen.rows.values()
-        for layer, times in row.layers.items()
-        if layer.report is not None
-        for omission in layer.report.omissions
-        for _ in range(times)
-    ]
+def _report(traced: Trace) -> ReportCount:
+    layers = _layers(traced, conventions.convention("report-2019"))
+    omissions: list[Omission] = []
+    for row in traced.rows.values():
+        for layer in row.layers.elements():
+            if layer.report is not None:
+                omissions.extend(replace(o, layer=row.name) for o in layer.report.omissions)
     parts = (ReportPart(layer.name, layer.parameters, layer.operations) for layer in layers)
     return ReportCount(tuple(parts), tuple(omissions))
 

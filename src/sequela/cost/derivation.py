@@ -1,15 +1,17 @@
-"""The derivation of each layer's count, line by line: formula, substitution, value."""
+"""The derivation of each layer's count: formula, substitution and value, as text or MathML."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
+from itertools import chain
 
-from sequela.cost.layers.work import Work
-from sequela.cost.ledger import LayerCost, Omission
-from sequela.cost.rules.formula import Formula, Number, Symbol, add, formula, merged
+from sequela.cost.ledger import Account, LayerCost
+from sequela.cost.rules.formula import Form, Formula, Number, Symbol, add, formula, merged
+from sequela.cost.work import Omission, Work
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DerivedLine:
     """One line of a derivation with its formula; a ``part`` is included in a line further down."""
 
     label: str
@@ -22,61 +24,127 @@ class Line:
 
         Example:
             >>> n = Symbol("n", 178, "inputs")
-            >>> Line("parameters", (n + 1) * 16).steps
+            >>> DerivedLine("parameters", (n + 1) * 16).steps
             ('(n + 1)·16', '(178 + 1)·16', '2,864')
         """
-        value, given = f"{self.formula.value:,}", self.formula.substitution()
-        written = dict.fromkeys((self.formula.text(), given))
-        return (*(text for text in written if text != str(self.formula.value)), value)
+        steps = dict.fromkeys((self.formula.text(), self.formula.substitution()))
+        steps.pop(str(self.formula.value), None)
+        return (*steps, f"{self.formula.value:,}")
 
 
-def derive(layer: LayerCost) -> list[Line]:
+def derive(layer: LayerCost) -> list[DerivedLine]:
     """Derive the lines of a layer: its parameters, the parts of its work, its operations."""
-    lines = [Line("parameters", layer.parameter_formula)]
+    lines = [DerivedLine("parameters", layer.parameter_formula)]
     lines += [
-        Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
+        DerivedLine(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
         for part in layer.shared
     ]
     for work in layer.work:
         lines += _operations(work, "operations")
     if len(layer.work) > 1:
-        lines.append(Line("operations in all", Number(layer.operations)))
+        lines.append(DerivedLine("operations in all", Number(layer.operations)))
     for work in layer.embedding_sum:
         lines += _operations(work, "operations as a sum of rows")
     return lines
 
 
-def _operations(work: Work, label: str) -> Iterator[Line]:
+def _operations(work: Work, label: str) -> Iterator[DerivedLine]:
     """Yield the parts of one repetition, their sum, and all repetitions."""
     often = formula(work.calls) * work.times
     if len(work.parts) == 1:
         part = work.parts[0]
-        yield Line(f"{label} ({part.label})", often * part.cost.operations)
+        yield DerivedLine(f"{label} ({part.label})", often * part.cost.operations)
         return
+    # Each part is a line, then their sum, then the sum times its repetitions.
     for part in work.parts:
-        yield Line(part.label, part.cost.operations, part=True)
+        yield DerivedLine(part.label, part.cost.operations, part=True)
     once = add(part.cost.operations for part in work.parts)
     if work.parts and often != Number(1):
-        yield Line(f"one {work.unit}", Number(once.value), part=True)
-    yield Line(label, often * once.value)
+        yield DerivedLine(f"one {work.unit}", Number(once.value), part=True)
+    yield DerivedLine(label, often * once.value)
 
 
 def legend(layer: LayerCost) -> dict[str, Symbol]:
     """Return the symbols of a layer that have one value in all of its lines."""
     lines = derive(layer)
-    found = merged(line.formula for line in lines)
+    symbols = merged(line.formula for line in lines)
     return {
         name: symbol
-        for name, symbol in found.items()
+        for name, symbol in symbols.items()
         if all(merged([line.formula]).get(name, symbol) == symbol for line in lines)
     }
 
 
-def explain(omission: Omission) -> list[Line]:
+def explain(omission: Omission) -> list[DerivedLine]:
     """Derive the lines of an omission of the report of 2019."""
-    wanted = (("parameters", omission.parameters), ("operations", omission.operations))
+    missing = {"parameters": omission.parameters, "operations": omission.operations}
     return [
-        Line(f"{omission.layer}: {omission.reason}; {what}", count)
-        for what, count in wanted
+        DerivedLine(f"{omission.layer}: {omission.reason}; {unit}", count)
+        for unit, count in missing.items()
         if count != Number(0)
     ]
+
+
+def render_mathml(account: Account) -> str:
+    """Render the derivation: a ``<section>`` for each layer, a ``<math>`` element for each line.
+
+    The fragment has no style and no script; classes are ``derivation``, ``part`` and ``symbols``.
+    """
+    sections = [_section(layer) for layer in account.layers]
+    if account.report is not None and account.report.omissions:
+        terms = list(chain.from_iterable(map(explain, account.report.omissions)))
+        sections.append(
+            '<section class="derivation"><h4>What the report of 2019 leaves out</h4>'
+            f"{_lines(terms)}</section>"
+        )
+    return "\n".join(sections)
+
+
+def math(formula: Formula) -> str:
+    """Render a formula, its substitution and its value as one ``<math>`` element.
+
+    Example:
+        >>> math(Symbol("n", 3, "inputs") + 1)[:50]
+        '<math><mrow><mrow><mi>n</mi><mo>+</mo><mn>1</mn></'
+    """
+    value = f"<mn>{formula.value:,}</mn>"
+    if isinstance(formula, Number):
+        return f"<math>{value}</math>"
+    substituted = formula.write(MATHML.substituted)
+    if substituted == f"<mn>{formula.value}</mn>":
+        substituted = value
+    steps = dict.fromkeys((formula.write(MATHML), substituted, value))
+    return f"<math><mrow>{'<mo>=</mo>'.join(steps)}</mrow></math>"
+
+
+def _section(layer: LayerCost) -> str:
+    where = ", ".join(
+        f"<math><mrow>{_symbol(s)}<mo>=</mo><mn>{s.number:,}</mn></mrow></math> {escape(s.meaning)}"
+        for s in legend(layer).values()
+    )
+    title = f"<h4>{escape(layer.name)}: {escape(layer.kind)}</h4>"
+    symbols = f'<p class="symbols">{where}</p>' if where else ""
+    return f'<section class="derivation">{title}{_lines(derive(layer))}{symbols}</section>'
+
+
+def _lines(lines: list[DerivedLine]) -> str:
+    items = []
+    for line in lines:
+        tag = '<li class="part">' if line.part else "<li>"
+        items.append(f"{tag}{escape(line.label)}: {math(line.formula)}</li>")
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _symbol(symbol: Symbol) -> str:
+    base, _, subscript = symbol.name.partition("_")
+    letter = f"<mi>{escape(base)}</mi>"
+    return f"<msub>{letter}<mi>{escape(subscript)}</mi></msub>" if subscript else letter
+
+
+MATHML = Form(
+    "<mn>{}</mn>",
+    _symbol,
+    {"+": "<mo>+</mo>", "-": "<mo>&#x2212;</mo>", "·": "<mo>&#x22C5;</mo>"},
+    "<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
+    "<mrow>{}</mrow>",
+)

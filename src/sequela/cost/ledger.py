@@ -9,9 +9,8 @@ from typing import Self
 
 from pydantic import ConfigDict, with_config
 
-from sequela.cost.layers.work import Work
 from sequela.cost.rules.formula import Formula, add, formula
-from sequela.cost.rules.primitives import NONE
+from sequela.cost.work import NONE, Omission, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +20,8 @@ class Amount:
     operations: int
     macs: int
 
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.operations + other.operations, self.macs + other.macs)
+    def __add__(self, amount: "Amount") -> "Amount":
+        return Amount(self.operations + amount.operations, self.macs + amount.macs)
 
 
 def amount(works: Iterable[Work]) -> Amount:
@@ -72,8 +71,8 @@ class LayerCost:
     ) -> Self:
         """Return the cost of a layer that is called once, or so many times."""
         works = (replace(work, calls=times),)
-        done, size = amount(works), parameters.value
-        return cls(name, kind, size, parameters, works, done, done, (), ())
+        executed = amount(works)
+        return cls(name, kind, parameters.value, parameters, works, executed, executed, (), ())
 
     @property
     def total(self) -> Formula:
@@ -112,16 +111,6 @@ class Noted:
     def __str__(self) -> str:
         often = f" ({self.times} times)" if self.times > 1 else ""
         return f"{self.operation}{f' in {self.place}' if self.place else ''}{often}"
-
-
-@dataclass(frozen=True, slots=True)
-class Omission:
-    """The omission of one rule of the report of 2019 in one layer: ``exact`` less the report."""
-
-    layer: str
-    reason: str
-    parameters: Formula
-    operations: Formula
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from sequela.cost.network import Network
 
 SECONDS = 0.5
+"""The shortest time to measure a statement for, in seconds."""
 MATRIX = 1024
-CALLS, FEWEST, ENOUGH = 31, 8, 0.1  # the fewest calls, if they take more than so many seconds
+"""The rows and columns of the matrices whose product shows the speed of the machine."""
+CALLS = 31
+"""The calls of a model that takes less than ``ENOUGH`` for all of them."""
+FEWEST = 8
+"""The calls of a slower model."""
+ENOUGH = 0.1
+"""Seconds of calls after which ``FEWEST`` calls are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +74,26 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
         inputs = tuple(map(_random, network.inputs(lengths)))
         account = count(replace(network, lengths=lengths, slots=max(lengths)), allow_unknown=True)
         sums = account.embedding_sum
-        done = account.operations if sums is None else sums.operations
+        operations = account.operations if sums is None else sums.operations
         with torch.inference_mode():
             model(*inputs)
             peak = peak_bytes(model, inputs)
             seconds = _median_seconds("model(*inputs)", model=model, inputs=inputs)
-        measured.append(Measurement(batch, seconds * 1e6, peak, weights, done, peak_rate))
+        measured.append(Measurement(batch, seconds * 1e6, peak, weights, operations, peak_rate))
     return measured
 
 
-def microseconds_of_one(model: Callable[..., Any], example: Sequence[Any]) -> float:
+def microseconds_of_one(model: Callable[..., object], example: Sequence[object]) -> float:
     """Measure the median time of one example in microseconds, with torch as it is set."""
-    taken: list[float] = []
-    while len(taken) < (CALLS if sum(taken) < ENOUGH else FEWEST):
+    seconds: list[float] = []
+    while len(seconds) < (CALLS if sum(seconds) < ENOUGH else FEWEST):
         started = time.perf_counter()
         model(*example)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken[1:]) * 1e6  # the first call fills the caches
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:]) * 1e6  # the first call fills the caches
 
 
-def peak_of_one(predict: Callable[[], Any], *, tensors: bool) -> int:
+def peak_of_one(predict: Callable[[], object], *, tensors: bool) -> int:
     """Measure the most memory that one prediction holds at once, of numpy and torch, in bytes."""
     tracemalloc.start()
     try:
@@ -110,19 +117,19 @@ def matmul_rate() -> float:
     """Measure the operations a second of a product of two large matrices in float32, one thread."""
     import torch
 
-    left, right = (_random(torch.empty(MATRIX, MATRIX)) for _ in range(2))
-    seconds = _median_seconds("left @ right", left=left, right=right)
+    a, b = (_random(torch.empty(MATRIX, MATRIX)) for _ in range(2))
+    seconds = _median_seconds("a @ b", a=a, b=b)
     return MATRIX * MATRIX * (2 * MATRIX - 1) / seconds
 
 
-def _median_seconds(statement: str, **names: Any) -> float:
+def _median_seconds(statement: str, **names: object) -> float:
     """Measure the median time of a statement; torch's timer loads slowly, so it loads here."""
     from torch.utils.benchmark import Timer
 
     return float(Timer(statement, globals=names).blocked_autorange(min_run_time=SECONDS).median)
 
 
-def peak_bytes(model: Callable[..., Any], inputs: Sequence[Any]) -> int:
+def peak_bytes(model: Callable[..., object], inputs: Sequence[object]) -> int:
     """Measure the most memory that one forward pass holds at once, by torch's own allocator."""
     from torch.profiler import ProfilerActivity, profile
 
@@ -132,15 +139,17 @@ def peak_bytes(model: Callable[..., Any], inputs: Sequence[Any]) -> int:
         model(*inputs)
     results = recorded.profiler.kineto_results if recorded.profiler is not None else None
     events = [] if results is None else results.events()
+    # The allocator reports each block that it hands out or takes back: their running sum is what
+    # the pass holds, and the peak its maximum.
     changes = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
-    held = peak = 0
+    current = peak = 0
     for change in changes:
-        held += change.nbytes()
-        peak = max(peak, held)
+        current += change.nbytes()
+        peak = max(peak, current)
     return peak
 
 
-def to_json(measurement: Measurement) -> dict[str, Any]:
+def to_json(measurement: Measurement) -> dict[str, object]:
     """Return the measurement as plain values."""
     return {
         **asdict(measurement),

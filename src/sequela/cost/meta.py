@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from sequela.cost.layers.rows import FUNCTIONS
+from sequela.cost.layers.elementwise import FUNCTIONS
 from sequela.errors import ModelError
 
 
@@ -35,8 +36,8 @@ def on_meta(model: nn.Module) -> nn.Module:
     """Copy a module for inference, its tensors without values; no weight is copied."""
     memo: dict[int, Any] = {}
     for module in model.modules():
-        held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
-        for value in [value for values in held for value in values.values()]:
+        attributes = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
+        for value in chain.from_iterable(list(values.values()) for values in attributes):
             if isinstance(value, nn.Parameter):
                 memo[id(value)] = nn.Parameter(value.detach().to("meta"), value.requires_grad)
             elif isinstance(value, Tensor):
@@ -59,12 +60,12 @@ def shape_only(value: Any) -> Any:
     return value
 
 
-def is_packed(value: Any) -> bool:
+def is_packed(value: object) -> bool:
     """Return whether a value is a packed sequence, which is a tuple too."""
     return isinstance(value, PackedSequence)
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """Describe the shape of a tensor, or the type of another value.
 
     Example:
@@ -100,10 +101,10 @@ def elementwise(args: Sequence[Any]) -> Tensor | None:
 
 def product_and_bias(args: Sequence[Any]) -> Tensor | None:
     """Return the shape of ``addmm``: (m,) + (rows, n) (n, m)."""
-    bias, left, right = args[:3]
-    if not (bias.is_meta and left.is_meta and right.is_meta) or bias.shape[-1] != right.shape[-1]:
+    bias, rows, matrix = args[:3]
+    if not (bias.is_meta and rows.is_meta and matrix.is_meta) or bias.shape[-1] != matrix.shape[-1]:
         return None
-    result: Tensor = torch.mm(left, right)
+    result: Tensor = torch.mm(rows, matrix)
     return result
 
 

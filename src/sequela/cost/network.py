@@ -6,17 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
-from sequela.cost.features import with_features
+from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account, Amount, together
-from sequela.cost.sizes import SIZES, VISITS, at_most, positive
 from sequela.errors import SettingError
-from sequela.models.inputs import kind_of, sizes_of
+from sequela.models.inputs import SIZES, VISITS, at_most, kind_of, positive, sizes_of
 from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, ModelEntry, lookup_network
 from sequela.sequences.signal_batches import SignalBatch
@@ -58,23 +58,23 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
     """Count a network, with useful and executed work counted separately."""
     counted = partial(account, network.model, convention=convention, allow_unknown=allow_unknown)
     rows = len(network.lengths) * network.slots if network.packed else None
-    whole = counted(network.inputs(network.lengths), name=network.name, padded_rows=rows)
-    whole = with_features(whole, network.reads, network.sizes, network.lengths)
-    whole = replace(whole, inputs=network.described or whole.inputs)
+    batch = counted(network.inputs(network.lengths), name=network.name, padded_rows=rows)
+    batch = with_features(batch, network.reads, network.sizes, network.lengths)
+    batch = replace(batch, inputs=network.described or batch.inputs)
     if network.packed or set(network.lengths) == {network.slots}:
-        return whole
-    # The useful work of a padded batch is that of each sample alone.
+        return batch
+    # The useful work of a padded batch is the sum over its samples, each counted without padding.
     useful: defaultdict[str, Amount] = defaultdict(lambda: Amount(0, 0))
     for length, times in Counter(network.lengths).items():
         for layer in counted(network.inputs([length])).layers:
-            useful[layer.name] += together([layer.useful] * times)
-    layers = (replace(layer, useful=useful[layer.name]) for layer in whole.layers)
-    return replace(whole, layers=tuple(layers))
+            useful[layer.name] += together(repeat(layer.useful, times))
+    layers = (replace(layer, useful=useful[layer.name]) for layer in batch.layers)
+    return replace(batch, layers=tuple(layers))
 
 
 def registered(
     name: str,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     *,
     steps: int | None = None,
     lengths: Sequence[int] | None = None,
@@ -95,36 +95,37 @@ def registered(
             settings["n_times"] = positive("steps", steps)
         config, sizes = _sized(entry, settings)
         model = built(name, lambda: entry.build(config), REMEDY)
-        made = partial(_segments, entry.reads, sizes)
-        return Network(name, model, made, (1,), 1, reads=entry.reads, sizes=sizes)
+        inputs = partial(_segments, entry.reads, sizes)
+        return Network(name, model, inputs, (1,), 1, reads=entry.reads, sizes=sizes)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
     config, sizes = _sized(entry, settings)
-    known = sizes["n_codes"]
-    each = min(CODES_PER_VISIT, known) if codes is None else positive("codes", codes)
-    at_most("the codes of all visits", sum(batch) * each)
+    vocabulary = sizes["n_codes"]
+    per_visit = min(CODES_PER_VISIT, vocabulary) if codes is None else positive("codes", codes)
+    at_most("the codes of all visits", sum(batch) * per_visit)
     of_visits = max(sizes["n_channels"], 1) * sum(batch), len(batch) * sizes["n_features"]
     at_most("the numbers of an input", max(of_visits))
-    if each > known:
-        raise SettingError(f"a visit cannot have {each} codes, since {name} knows only {known}")
+    if per_visit > vocabulary:
+        raise SettingError(
+            f"a visit cannot have {per_visit} codes, since {name} knows only {vocabulary}"
+        )
     model = built(name, lambda: entry.build(config), REMEDY)
     words = (
-        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {each} "
+        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {per_visit} "
         f"codes, {filled} at most"
     )
-    made = partial(_patients, entry.reads, sizes, each)
+    inputs = partial(_patients, entry.reads, sizes, per_visit)
     return Network(
-        name, model, made, batch, filled, words, packed=True, reads=entry.reads, sizes=sizes
+        name, model, inputs, batch, filled, words, packed=True, reads=entry.reads, sizes=sizes
     )
 
 
 def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
-    asked = settings
     if entry.config_class is None:
-        asked = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
-    config = entry.config(**asked)
-    said = asked if entry.config_class is None else vars(config)
-    return config, {n: positive(n, said.get(n, size)) for n, size in SIZES.items()}
+        settings = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
+    config = entry.config(**settings)
+    values = settings if entry.config_class is None else vars(config)
+    return config, {name: positive(name, values.get(name, size)) for name, size in SIZES.items()}
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:
@@ -166,6 +167,7 @@ def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
         (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
     """
     total = sum(lengths)
+    # The size of a step is the number of patients less those whose visits have ended before it.
     return (
         torch.arange(codes).repeat(total),
         torch.arange(total + 1) * codes,
@@ -199,16 +201,16 @@ def parse_lengths(text: str) -> tuple[int, ...]:
             f"lengths are whole numbers with commas or a range, 3,1,4 or 1..20, not '{text[:60]}'"
         )
     first, dots, last = text.partition("..")
-    found = range(int(first), int(last) + 1) if dots else list(map(int, text.split(",")))
-    if (n := int(last) - int(first) + 1 if dots else len(found)) > MOST_SEQUENCES:
+    lengths = range(int(first), int(last) + 1) if dots else list(map(int, text.split(",")))
+    if (n := int(last) - int(first) + 1 if dots else len(lengths)) > MOST_SEQUENCES:
         raise SettingError(f"there are {n:,} lengths: expected {MOST_SEQUENCES:,} at most")
-    return tuple(found)
+    return tuple(lengths)
 
 
 def loaded(
     where: str,
     shapes: Sequence[str],
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     *,
     steps: int | None = None,
     lengths: Sequence[int] | None = None,
@@ -236,18 +238,18 @@ def loaded(
         )
     batch = _lengths(lengths, 1 if steps is None else positive("steps", steps))
     filled = _slots(slots, batch)
-    made = built(
+    model = built(
         where,
         lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
         REMEDY,
     )
     name = where.rpartition(":")[2]
 
-    def inputs(wanted: Sequence[int]) -> Inputs:
-        whole = filled if tuple(wanted) == batch else max(wanted)
-        return tuple(maker(wanted, whole) for maker in makers)
+    def inputs(lengths: Sequence[int]) -> Inputs:
+        steps = filled if tuple(lengths) == batch else max(lengths)
+        return tuple(maker(lengths, steps) for maker in makers)
 
-    return Network(name, made, inputs, batch, filled, sized="B" in text)
+    return Network(name, model, inputs, batch, filled, sized="B" in text)
 
 
 DIMENSION = re.compile(r"([1-9]\d*|B|T)(x([1-9]\d*|B|T))*")
@@ -288,7 +290,7 @@ def network(
     model: str,
     *,
     shapes: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     steps: int | None = None,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,

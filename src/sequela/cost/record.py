@@ -7,14 +7,15 @@ be printed from the file alone.
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sequela.cost.layers.work import Part, Work
 from sequela.cost.ledger import Account, LayerCost, ReportCount
 from sequela.cost.rules.formula import Formula, Symbol, merged, parse
+from sequela.cost.work import Part, Work
 from sequela.errors import RunError
 from sequela.files import whole
 from sequela.formats.opened import json_value
@@ -44,7 +45,7 @@ def to_json(account: Account) -> Json:
     return dict(_written(account))
 
 
-def from_json(values: Any) -> Account:
+def from_json(values: object) -> Account:
     """Restore the account that ``to_json`` wrote; raise a RunError for other values."""
     try:
         return ACCOUNT.validate_python(_read(values, {}))
@@ -90,7 +91,7 @@ def _written(part: Any) -> Any:
             values = {"formula": part.text(), "substitution": part.substitution()}
             return values | {"value": part.value, "symbols": _symbols(part)}
         case Work(parts=parts, times=times):
-            costs = [cost for line in parts for cost in (line.cost.operations, line.cost.macs)]
+            costs = chain.from_iterable((p.cost.operations, p.cost.macs) for p in parts)
             return {
                 "calls": part.calls,
                 "times": times.text(),
@@ -101,9 +102,9 @@ def _written(part: Any) -> Any:
         case Part(label=label, cost=cost):
             return {"label": label, "operations": cost.operations.text(), "macs": cost.macs.text()}
         case dict():
-            return {name: _written(each) for name, each in part.items()}
+            return {name: _written(value) for name, value in part.items()}
     if not is_dataclass(part):
-        return [_written(each) for each in part] if isinstance(part, tuple) else part
+        return [_written(item) for item in part] if isinstance(part, tuple) else part
     keys = KEYS[type(part)].split() if type(part) in KEYS else [f.name for f in fields(part)]
     return _written({key: getattr(part, FIELDS.get(key, key)) for key in keys})
 
@@ -115,11 +116,11 @@ def _symbols(*formulas: Formula) -> Json:
 def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
     """Convert plain values to records, each formula parsed with its symbols."""
     if isinstance(value, list):
-        return [_read(each, symbols) for each in value]
+        return [_read(item, symbols) for item in value]
     match value:
-        case {"symbols": dict(given), **rest}:
-            named = {name: {"name": name, **_read(each, {})} for name, each in given.items()}
-            return _read(rest, SYMBOLS.validate_python(named))
+        case {"symbols": dict(meanings), **rest}:
+            by_name = {name: {"name": name, **_read(s, {})} for name, s in meanings.items()}
+            return _read(rest, SYMBOLS.validate_python(by_name))
         case {"formula": str(text), "value": _}:
             return parse(text, symbols)
         case {"label": label, "operations": str(operations), "macs": str(macs)}:
@@ -128,5 +129,5 @@ def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
         case {"times": str(times), "parts": parts, **rest}:
             value = {**rest, "times": parse(times, symbols), "parts": _read(parts, symbols)}
         case dict():
-            value = {FIELDS.get(key, key): _read(each, symbols) for key, each in value.items()}
+            value = {FIELDS.get(key, key): _read(item, symbols) for key, item in value.items()}
     return value

@@ -1,22 +1,21 @@
 """Count a baseline model from the arrays that it learnt."""
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
 
 import numpy as np
 
-from sequela.cost.features import with_features
-from sequela.cost.layers.dense import dense, embedding
-from sequela.cost.layers.rows import elementwise, reduction
-from sequela.cost.layers.work import Layer
+from sequela.cost.combination import with_features
+from sequela.cost.layers.elementwise import elementwise, reduction
+from sequela.cost.layers.products import dense, embedding
 from sequela.cost.ledger import Account, LayerCost
 from sequela.cost.rules import conventions
-from sequela.cost.rules.primitives import Primitive
-from sequela.cost.sizes import SIZES, VISITS, positive
+from sequela.cost.work import Layer, Primitive
 from sequela.errors import SettingError
 from sequela.models import reference
-from sequela.models.inputs import kind_of
+from sequela.models.inputs import SIZES, VISITS, kind_of, positive
 from sequela.models.reference import REFERENCE_MODELS, Arrays
 from sequela.models.signal import SignalConfig
 from sequela.sequences.featurisers import FEATURES, SCORES
@@ -33,20 +32,39 @@ SURVIVAL = Primitive("survival", 5, "two exponentials, two subtractions, multipl
 Layers = dict[str, Layer]
 
 
-def account_of_reference(name: str, arrays: Arrays, given: Any) -> Account | None:
-    """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule.
+class ExampleInputs(Protocol):
+    """The inputs of one example: their names, their sizes by name, and its steps.
 
-    ``given`` are the inputs of a run: their names ``reads``, their sizes ``shape`` by name, and the
-    ``steps`` of one example, 1 for a segment.
+    A segment has one step.
     """
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def shape(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    reads: tuple[str, ...]
+    shape: Mapping[str, int]
+    steps: int
+
+
+def account_of_reference(name: str, arrays: Arrays, inputs: ExampleInputs) -> Account | None:
+    """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule."""
     layers = LAYERS.get(REFERENCE_MODELS[name].predict)
     if layers is None:
         return None
     if "intervals" not in arrays:
-        return _account(name, layers(arrays), given, "exact")
+        return _account(name, layers(arrays), inputs, "exact")
     size, causes = arrays["intervals"].tolist()
     after = {"hazards to probabilities": elementwise(HAZARD, size * (1 + causes))}
-    return _account(name, layers(arrays), given, "exact", times=size, after=after)
+    return _account(name, layers(arrays), inputs, "exact", times=size, after=after)
 
 
 def account_of_unfitted(
@@ -65,41 +83,46 @@ def account_of_unfitted(
         )
     reads = (entry.reads_of("records") if "n_codes" in settings else None) or entry.reads[:1]
     signal = kind_of(reads[0]) == "signal"
-    asked = {**settings, "n_times": steps} if signal and steps is not None else settings
-    sizes = {**SIZES, **(vars(SignalConfig()) if signal else {}), **asked}
+    sizes = dict(SIZES)
+    if signal:
+        sizes |= vars(SignalConfig())
+    sizes |= settings
+    if signal and steps is not None:
+        sizes["n_times"] = steps
     if unknown := sizes.keys() - SIZES.keys():
         raise SettingError(f"{name} has no setting {min(unknown)}: choose {', '.join(SIZES)}")
-    sizes = {each: positive(each, size) for each, size in sizes.items()}
+    sizes = {size: positive(size, value) for size, value in sizes.items()}
     c, t, k = sizes["n_chans"], sizes["n_times"], sizes["n_outputs"]
     columns = {"samples": c * t, "spectrum": c * (t // 2 + 6), "minirocket": NUMBERS}
     columns |= {"presence": sizes["n_codes"], **dict.fromkeys(SCORES, 2)}
     n = positive("columns", columns.get(reads[0].removeprefix(FEATURES), sizes["n_features"]))
+    # One row of weights ranks two classes; an array of one zero needs no memory for its shape.
     weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
     visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
-    given = SimpleNamespace(reads=reads, shape=sizes, steps=visits)
-    return _account(name, layers({"share": np.zeros(k), "weight": weight}), given, convention)
+    inputs = _Inputs(reads, sizes, visits)
+    return _account(name, layers({"share": np.zeros(k), "weight": weight}), inputs, convention)
 
 
 def _account(
     name: str,
     layers: Layers,
-    given: Any,
+    inputs: ExampleInputs,
     convention: str,
     times: int = 1,
     after: Layers | None = None,
 ) -> Account:
     """Return the account of layers that are called ``times``, and of those called once after."""
     rules = conventions.convention(convention)
-    rows = tuple(
-        LayerCost.once(each, layer.kind, rules(layer).work, rules(layer).parameters, often)
-        for some, often in ((layers, times), (after or {}, 1))
-        for each, layer in some.items()
-    )
-    words = {"signal": "one segment", "records": f"one example of {given.steps} steps"}
-    inputs = words[kind_of(given.reads[0])]
+    rows = []
+    for path, layer in {**layers, **(after or {})}.items():
+        counted = rules(layer)
+        calls = times if path in layers else 1
+        rows.append(LayerCost.once(path, layer.kind, counted.work, counted.parameters, calls))
+    words = {"signal": "one segment", "records": f"one example of {inputs.steps} steps"}
+    example = words[kind_of(inputs.reads[0])]
     trainable = sum(row.parameters for row in rows)
-    alone = Account(name, convention, inputs, rows, trainable, (), (), None)
-    return with_features(alone, given.reads, given.shape, (given.steps,))
+    account = Account(name, convention, example, tuple(rows), trainable, (), (), None)
+    return with_features(account, inputs.reads, inputs.shape, (inputs.steps,))
 
 
 def _shares(arrays: Arrays) -> Layers:
@@ -108,7 +131,7 @@ def _shares(arrays: Arrays) -> Layers:
 
 def _linear(arrays: Arrays) -> Layers:
     m, n = arrays["weight"].shape
-    return {"linear": dense(1, n, m, bias=True), "probabilities": _answer(m)}
+    return {"linear": dense(1, n, m, bias=True), "probabilities": _probabilities(m)}
 
 
 def _standardised(arrays: Arrays) -> Layers:
@@ -131,16 +154,17 @@ def _cox(arrays: Arrays) -> Layers:
 def _boosting(arrays: Arrays) -> Layers:
     """Longest paths are an upper bound: most leaves are nearer."""
     model = reference.loaded(arrays["skops"].tobytes())
-    depths = [tree.get_max_depth() for step in model._predictors for tree in step]  # noqa: SLF001
+    trees = chain.from_iterable(model._predictors)  # noqa: SLF001
+    depths = [tree.get_max_depth() for tree in trees]
     return {
         "trees": embedding(len(depths), reference.NUMBERS_OF_A_TREE, "boosted trees"),
         "forks": elementwise(FORK, sum(depths)),
         "leaves": elementwise("add", len(depths)),
-        "probabilities": _answer(model.n_trees_per_iteration_),
+        "probabilities": _probabilities(model.n_trees_per_iteration_),
     }
 
 
-def _answer(scores: int) -> Layer:
+def _probabilities(scores: int) -> Layer:
     """Probabilities of two classes from one score, or of more from one each."""
     return elementwise(TWO_CLASSES, 1) if scores == 1 else reduction("softmax", 1, scores)
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
-from sequela.cost.derivation import derive, explain, legend
+from sequela.cost.derivation import derive, explain, legend, render_mathml
 from sequela.cost.ledger import Account, LayerCost, Noted, ReportCount
-from sequela.cost.mathml import render_mathml
 
 WORDS = {
     "useful": "useful: real steps, by the formulas",
@@ -58,12 +58,12 @@ def render(account: Account, form: str, *, derivation: bool = False) -> str:
 
 def _table(account: Account) -> list[Sequence[str]]:
     total = "at least" if account.lower_bound else "total"
-    counted: list[tuple[str, str, LayerCost | Account]]
-    counted = [*((each.name, each.kind, each) for each in account.layers), (total, "", account)]
-    rows: list[Sequence[str]] = [HEADER]
-    for name, kind, of in counted:
-        rows.append((name, kind, f"{of.parameters:,}", f"{of.operations:,}", f"{of.macs:,}"))
-    return rows
+
+    def row(name: str, kind: str, cost: LayerCost | Account) -> Sequence[str]:
+        return (name, kind, f"{cost.parameters:,}", f"{cost.operations:,}", f"{cost.macs:,}")
+
+    layers = [row(layer.name, layer.kind, layer) for layer in account.layers]
+    return [HEADER, *layers, row(total, "", account)]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
@@ -87,8 +87,8 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _kinds(noted: Iterable[Noted]) -> str:
     times: Counter[str] = Counter()
-    for each in noted:
-        times[each.operation] += each.times
+    for operation in noted:
+        times[operation.operation] += operation.times
     return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in times.items())
 
 
@@ -105,10 +105,10 @@ def _report(report: ReportCount) -> str:
         ("exact", parameters + more[0], operations + more[1]),
     ]
     rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
-    rows += [(name, f"{one:,}", f"{other:,}") for name, one, other in counts]
+    rows += [(name, f"{size:,}", f"{work:,}") for name, size, work in counts]
     if not report.omissions:
         return f"{_columns(rows)}\nthe report leaves out nothing"
-    terms = [line for omission in report.omissions for line in explain(omission)]
+    terms = chain.from_iterable(map(explain, report.omissions))
     missing = f"the report leaves out {more[0]:,} parameters and {more[1]:,} operations:"
     return "\n".join(
         [_columns(rows), missing, *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms)]
@@ -116,12 +116,15 @@ def _report(report: ReportCount) -> str:
 
 
 def _derivation(layer: LayerCost, *, markdown: bool) -> str:
-    code, item, gap = ("`{}`", "- ", [""]) if markdown else ("{}", "  ", [])
-    lines = [f"{'#### ' * markdown}{layer.name}: {layer.kind}", *gap]
+    code, item, where = ("`{}`", "- ", "where") if markdown else ("{}", "  ", "  where")
+    gap = [""] if markdown else []
+    title = f"{layer.name}: {layer.kind}"
+    lines = [f"#### {title}" if markdown else title, *gap]
     for line in derive(layer):
         steps = " = ".join(map(code.format, line.steps))
-        lines.append(f"{'  ' * line.part}{item}{line.label}: {steps}")
+        indent = "  " if line.part else ""
+        lines.append(f"{indent}{item}{line.label}: {steps}")
     if symbols := legend(layer):
         meanings = (f"{code.format(s.name)} = {s.number:,} {s.meaning}" for s in symbols.values())
-        lines += [*gap, f"{'' if markdown else '  '}where {', '.join(meanings)}"]
+        lines += [*gap, f"{where} {', '.join(meanings)}"]
     return "\n".join(lines)

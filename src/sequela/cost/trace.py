@@ -23,9 +23,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-from sequela.cost.layers.work import Layer
 from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
 from sequela.cost.rules import modules, operators
+from sequela.cost.work import Layer
 from sequela.errors import ModelError
 
 Source = Literal["data", "weight"]
@@ -40,7 +40,7 @@ OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __
 
 
 @dataclass
-class Row:
+class CallsOfLayer:
     """The calls under one name, with their facts and the parameters by their name in the model.
 
     The name is the path of the module, or of the operation between layers.
@@ -54,8 +54,8 @@ class Row:
 
 def trace(
     model: nn.Module,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
     *,
     padded_rows: int | None = None,
 ) -> "Trace":
@@ -65,13 +65,13 @@ def trace(
     """
     refuse_opaque(model)
     copied = on_meta(model)
-    seen = Trace(copied, padded_rows)
+    traced = Trace(copied, padded_rows)
     inputs = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
-    seen.mark(_tensors(inputs), "data")
+    traced.mark(_tensors(inputs), "data")
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
-        _run(type(model).__name__, copied, inputs, seen)
-    seen.unused()
-    return seen
+        _run(type(model).__name__, copied, inputs, traced)
+    traced.unused()
+    return traced
 
 
 @contextmanager
@@ -85,9 +85,9 @@ def _layers_as_written() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _run(name: str, copied: nn.Module, inputs: Any, seen: "Trace") -> None:
+def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:
     try:
-        with seen, _Functions(seen):
+        with traced, _Functions(traced):
             copied(*inputs[0], **inputs[1])
     except ModelError:
         raise
@@ -99,8 +99,8 @@ def _run(name: str, copied: nn.Module, inputs: Any, seen: "Trace") -> None:
             f"{name}'s forward failed on input {shapes or 'of nothing'} at {_line(error)}: "
             f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
         ) from error
-    if seen.asked:
-        raise _depends_on_data(name, seen.asked)
+    if traced.place_of_values:
+        raise _depends_on_data(name, traced.place_of_values)
 
 
 def _depends_on_data(name: str, where: str) -> ModelError:
@@ -124,34 +124,34 @@ def _line(error: Exception) -> str:
 class _Functions(TorchFunctionMode):
     """A torch mode that records functions whose parts would be less clear than their formula."""
 
-    def __init__(self, seen: "Trace") -> None:
+    def __init__(self, trace: "Trace") -> None:
         super().__init__()
-        self.seen = seen
+        self.trace = trace
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+        self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
     ) -> Any:
-        seen, kwargs = self.seen, dict(kwargs or {})
+        trace, kwargs = self.trace, dict(kwargs or {})
         attends = func is nn.functional.scaled_dot_product_attention
-        if seen.hidden or not (attends or _transformed()):
+        if trace.hidden or not (attends or _transformed()):
             try:
                 return func(*args, **kwargs)
             except Exception as error:
-                seen.note(error)
+                trace.note(error)
                 raise
-        with seen.hiding():
+        with trace.hiding():
             result = func(*args, **kwargs)
-        name = seen.stack[-1][0]
+        name = trace.stack[-1][0]
         if _transformed():
-            seen.miss(TRANSFORM, name)
+            trace.miss(TRANSFORM, name)
             return result
         arguments = dict(zip(ATTENDED, args, strict=False)) | kwargs
         query, key, value = (arguments[argument] for argument in ATTENDED[:3])
-        if any(map(seen.is_weight, (query, key, value))):
-            seen.miss("scaled_dot_product_attention of weights", name)
+        if any(map(trace.is_weight, (query, key, value))):
+            trace.miss("scaled_dot_product_attention of weights", name)
         else:
             layer = operators.attention(result, query, key, arguments.get("attn_mask"))
-            seen.add("attention", [layer])
+            trace.add("attention", [layer])
         return result
 
 
@@ -168,7 +168,7 @@ class Trace(TorchDispatchMode):
 
     def __init__(self, copied: nn.Module, padded_rows: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, CallsOfLayer] = {}
         self.free: Counter[tuple[str, str]] = Counter()
         self.unknown: Counter[tuple[str, str]] = Counter()
         self.copied = copied
@@ -179,16 +179,17 @@ class Trace(TorchDispatchMode):
         self.covered: set[int] = set()
         self.names = {id(p): name for name, p in copied.named_parameters()}
         # The storages are kept, so that none of their addresses is given to another tensor.
-        self.sources: dict[int, tuple[Any, Source]] = {}
+        self.sources: dict[int, tuple[torch.UntypedStorage, Source]] = {}
         self.mark(copied.parameters(), "weight")
-        self.asked = ""
+        self.place_of_values = ""
+        # Forwards are replaced instead of hooked: a hook cannot skip the inside of a module.
         for name, module in list(copied.named_modules()):
             rule = modules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
 
-    def row(self, name: str, kind: str) -> Row:
+    def row(self, name: str, kind: str) -> CallsOfLayer:
         """Return the row of a name, a new one the first time."""
-        return self.rows.setdefault(name, Row(name, kind))
+        return self.rows.setdefault(name, CallsOfLayer(name, kind))
 
     def miss(self, operation: str, module: str) -> None:
         """Record an operation without a rule."""
@@ -208,11 +209,11 @@ class Trace(TorchDispatchMode):
         self,
         name: str,
         module: nn.Module,
-        forward: Callable[..., Any],
+        forward: Callable[..., object],
         rule: modules.Rule | None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+        *args: object,
+        **kwargs: object,
+    ) -> object:
         """Run a module's forward, and report it by its rule or by its operations."""
         if self.hidden:
             return forward(*args, **kwargs)
@@ -228,6 +229,7 @@ class Trace(TorchDispatchMode):
             else:
                 self.add_module(name, module, layers)
             return result
+        # A module that reported nothing and has no parameters is listed as free.
         self.stack.append((name, module))
         before = self.reports
         try:
@@ -249,24 +251,25 @@ class Trace(TorchDispatchMode):
             parameters = dict(module.named_parameters())
             names = [key for key in parameters if key.removesuffix("_reverse").endswith(ending)]
             self.own(row, [parameters[key] for key in names])
-        if all(id(each) in self.names for each in module.parameters()):
+        if all(id(parameter) in self.names for parameter in module.parameters()):
             self.covered.update(map(id, module.modules()))
 
-    def own(self, row: Row, parameters: Iterable[nn.Parameter]) -> None:
+    def own(self, row: CallsOfLayer, parameters: Iterable[nn.Parameter]) -> None:
         """Record which of the model's parameters belong to a row, by their names in the model."""
-        held = [parameter for parameter in parameters if id(parameter) in self.names]
-        row.parameters.update((self.names[id(parameter)], parameter) for parameter in held)
+        of_model = [parameter for parameter in parameters if id(parameter) in self.names]
+        row.parameters.update((self.names[id(parameter)], parameter) for parameter in of_model)
 
     def add(self, operation: str, layers: list[Layer]) -> None:
         """Report an operation at the module that is running."""
         self.reports += 1
         name, module = self.stack[-1]
+        # An operation between layers has a row of its own; the only one of a layer is the layer.
         if any(True for _ in module.children()):
             row = self.row(f"{name}.{operation}" if name else operation, operation)
         else:
             row = self.row(name or type(module).__name__, type(module).__name__)
             weights = tuple(module.parameters(recurse=False))
-            if all(id(each) in self.names for each in weights):  # else computed for this call
+            if all(id(weight) in self.names for weight in weights):  # else computed for this call
                 self.own(row, weights)
                 self.covered.add(id(module))
         row.layers.update(layers)
@@ -276,12 +279,12 @@ class Trace(TorchDispatchMode):
         for name, module in self.copied.named_modules():
             if id(module) in self.covered:
                 continue
-            for own, parameter in module.named_parameters(recurse=False):
-                path = f"{name}.{own}" if name else own
+            for attribute, parameter in module.named_parameters(recurse=False):
+                path = f"{name}.{attribute}" if name else attribute
                 self.row(path, "Parameter").parameters[path] = parameter
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+        self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = func.name().partition("::")[2].partition(".")[0]
@@ -292,9 +295,9 @@ class Trace(TorchDispatchMode):
             self.note(error)
             raise
         declared = func._schema.arguments  # noqa: SLF001
-        named = {argument.name: argument.default_value for argument in declared}
-        named.update(zip((argument.name for argument in declared), args, strict=False))
-        op = operators.Operation(base, named | dict(kwargs), result, self.is_weight)
+        arguments = {argument.name: argument.default_value for argument in declared}
+        arguments.update(zip(arguments, args, strict=False))
+        op = operators.OperatorCall(base, arguments | kwargs, result, self.is_weight)
         if not self.hidden:
             self.report(func, base, op)
         if not func.is_view:
@@ -303,8 +306,8 @@ class Trace(TorchDispatchMode):
 
     def note(self, error: Exception) -> None:
         """Record the place where values were needed: a forward may catch the error."""
-        if not self.asked and _asks_for_values(error):
-            self.asked = _caller() or "its call"
+        if not self.place_of_values and _asks_for_values(error):
+            self.place_of_values = _caller() or "its call"
 
     def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run an operation on shapes; integers that are numbers stay numbers."""
@@ -315,19 +318,20 @@ class Trace(TorchDispatchMode):
         if base in LENGTHS:
             return func(*args, **kwargs)
         if base in KNOWN_SHAPES:
-            known = KNOWN_SHAPES[base](args)
-            if known is not None:
-                return args[0] if name.endswith("_") else known
+            result = KNOWN_SHAPES[base](args)
+            if result is not None:
+                return args[0] if name.endswith("_") else result
+        # A number beside a shape becomes a shape: torch refuses to mix devices.
         tensors = _tensors((args, kwargs))
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
             args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
         return func(*args, **kwargs)
 
-    def report(self, func: Any, base: str, op: operators.Operation) -> None:
+    def report(self, func: Any, base: str, op: operators.OperatorCall) -> None:
         """Count an operation, or note that it is free or unknown."""
         name, module = self.stack[-1]
-        own = func.namespace == "aten"
-        integers = own and base not in operators.PRODUCTS
+        of_torch = func.namespace == "aten"
+        integers = of_torch and base not in operators.PRODUCTS
         integers = integers and all(map(_is_number, (*op.tensors(), *op.results())))
         of_nothing = any(tensor.numel() == 0 for tensor in op.tensors())  # which adds nothing
         if func.is_view or base in operators.FREE or integers or of_nothing:
@@ -335,7 +339,7 @@ class Trace(TorchDispatchMode):
                 self.reports += 1
                 self.free[base.strip("_"), name] += 1
             return
-        rule = operators.RULES.get(base) if own else None
+        rule = operators.RULES.get(base) if of_torch else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
         if complex_numbers and rule is not operators.fourier:
             rule = None
@@ -354,7 +358,7 @@ class Trace(TorchDispatchMode):
         for tensor in tensors:
             self.sources[_storage(tensor)] = (tensor.untyped_storage(), source)
 
-    def follow(self, op: operators.Operation) -> None:
+    def follow(self, op: operators.OperatorCall) -> None:
         """Track whether a result is data or a weight: moves, cuts and casts do not change that.
 
         A tensor that is written into counts as a source of its new values.
@@ -395,7 +399,7 @@ def _transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _tensors(values: object) -> list[Tensor]:
     """Return the tensors in nested arguments, those of packed sequences too."""
     return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 

@@ -12,10 +12,9 @@ loss and the masks of dropout are left out: a few operations for each value.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from sequela.cost.ledger import Account
-from sequela.cost.rules.primitives import Primitive
+from sequela.cost.work import Primitive
 from sequela.errors import unknown_name
 
 SOURCE = "Kaplan et al. 2020 (arXiv:2001.08361); Hobbhahn and Sevilla 2021 (Epoch AI)"
@@ -66,6 +65,8 @@ def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
     update = OPTIMISERS[optimiser]
     factors, backward, first = {}, 0, True
     for layer in account.layers:
+        # A layer passes a gradient to its input and computes one of its weights, each about as
+        # much work as the forward pass; nothing is before the first layer to pass a gradient to.
         learns = layer.parameter_formula.value > 0 and layer.operations > 0
         recurrent = layer.kind.startswith(("GRU", "LSTM", "RNN"))
         factor = 2 if learns and (recurrent or not first) else 1
@@ -81,7 +82,7 @@ def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
     )
 
 
-def to_json(step: TrainingStep) -> dict[str, Any]:
+def to_json(step: TrainingStep) -> dict[str, object]:
     """Return the step as plain values."""
     return {
         "optimiser": step.optimiser.name,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -20,7 +21,10 @@ from sequela.errors import ModelError, extra
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import STEPPED, TENSORS, VisitBatch
 
-STEPS, MOST_STEPS = 64, 4096
+STEPS = 64
+"""Steps of the integral at first."""
+MOST_STEPS = 4096
+"""Steps of the integral at most."""
 TOLERANCE = 0.01
 """Completeness error, as a share of the difference, above which the steps are doubled."""
 _SLOW = 6  # power of the path from a flat segment: logarithms change most where it is nearly flat
@@ -102,14 +106,14 @@ def attribute_signal(
         weights: float (class,), see :func:`contrast`.
         steps: Steps of the integral; by default doubled from 64 until the error is below 1 %.
     """
-    exact, whole = _exact(model), signal.double()
+    exact, end = _exact(model), signal.double()
 
-    def said(shares: Tensor) -> Tensor:
-        logits: Tensor = exact(whole * shares**_SLOW)  # (step, class)
+    def number(shares: Tensor) -> Tensor:
+        logits: Tensor = exact(end * shares**_SLOW)  # (step, class)
         return (logits @ weights)[:, None]
 
-    (found,) = _refined(said, torch.ones_like(whole)[None], lambda values: [values], steps)
-    return found
+    (attribution,) = _refined(number, torch.ones_like(end)[None], lambda values: [values], steps)
+    return attribution
 
 
 def attribute_visits(
@@ -130,7 +134,7 @@ def attribute_visits(
     visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
     patient = torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])[visit].numpy()
 
-    def said(present: Tensor) -> Tensor:
+    def numbers(present: Tensor) -> Tensor:
         """Return the number of each patient: (step, patient), from code weights (step, code)."""
         n_steps = len(present)
         with _present(exact, batch, present):
@@ -138,7 +142,7 @@ def attribute_visits(
         return (logits @ weights).view(len(batch), n_steps).T
 
     return _refined(
-        said,
+        numbers,
         torch.ones(1, len(batch.codes), dtype=torch.float64),
         lambda values: [values[patient == index] for index in range(len(batch))],
         steps,
@@ -159,35 +163,36 @@ def attribute_record(
     parts = dict(_of_path(batch))
     sizes = [part.numel() for part in parts.values()]
 
-    def said(shares: Tensor) -> Tensor:
+    def number(shares: Tensor) -> Tensor:
         """Return the number of the patient: (step, 1), from shares (step, input)."""
         n_steps = len(shares)
-        given: dict[str, Tensor] = {"batch_sizes": batch.batch_sizes * n_steps}
+        arguments: dict[str, Tensor] = {"batch_sizes": batch.batch_sizes * n_steps}
         for name, moved in zip(parts, shares.split(sizes, 1), strict=True):
             if name == "values":
                 cells = torch.zeros(n_steps, *batch.mask.shape, dtype=torch.float64)  # type: ignore[union-attr]
                 cells[:, batch.mask] = moved * parts[name]
-                given[name] = cells.transpose(0, 1).flatten(0, 1)  # in packed order
+                arguments[name] = cells.transpose(0, 1).flatten(0, 1)  # in packed order
             elif name != "codes":
-                given[name] = moved * parts[name]
-        for name in ("mask", "gaps"):
-            tensor = getattr(batch, name)
-            if tensor is not None:
-                whole = tensor.double() if name == "gaps" else tensor
-                given[name] = whole.repeat_interleave(n_steps, 0)
-        given |= {"codes": batch.codes, "offsets": batch.offsets}
+                arguments[name] = moved * parts[name]
+        if batch.mask is not None:
+            arguments["mask"] = batch.mask.repeat_interleave(n_steps, 0)
+        if batch.gaps is not None:
+            arguments["gaps"] = batch.gaps.double().repeat_interleave(n_steps, 0)
+        arguments |= {"codes": batch.codes, "offsets": batch.offsets}
         heads = [read.partition(":")[0] for read in batch.reads]
-        taken = [given[name] for head in heads for name in TENSORS[head]]
+        names = list(chain.from_iterable(TENSORS[head] for head in heads))
+        if STEPPED & {*heads}:
+            names.append("batch_sizes")
         with ExitStack() as hooks:
             if "codes" in parts:
                 present = shares.split(sizes, 1)[[*parts].index("codes")]
                 hooks.enter_context(_present(exact, batch, present))
-            logits: Tensor = exact(*taken, *([given["batch_sizes"]] if STEPPED & {*heads} else []))
+            logits: Tensor = exact(*(arguments[name] for name in names))
         return (logits @ weights)[:, None]
 
     ones = torch.ones(1, sum(sizes), dtype=torch.float64)
-    (found,) = _refined(said, ones, lambda values: [values], steps)
-    return found
+    (attribution,) = _refined(number, ones, lambda values: [values], steps)
+    return attribution
 
 
 def _of_path(batch: VisitBatch) -> Iterator[tuple[str, Tensor]]:
@@ -212,8 +217,8 @@ def _present(model: nn.Module, batch: VisitBatch, present: Tensor) -> Iterator[N
     summed = rows.new_zeros(len(batch.offsets) - 1, n_steps, rows.shape[1])
     summed = summed.index_add(0, visit, present.T[:, :, None] * rows[:, None, :])
     # Each visit is repeated for each step of the integral, which keeps the packed order.
-    given = summed.flatten(0, 1) + layer.bias
-    hook = layer.register_forward_hook(lambda *_: given)
+    sums = summed.flatten(0, 1) + layer.bias
+    hook = layer.register_forward_hook(lambda *_: sums)
     try:
         yield
     finally:
@@ -233,33 +238,42 @@ def _exact(model: nn.Module) -> nn.Module:
 
 
 def _refined(
-    said: Callable[[Tensor], Tensor],  # from inputs (step, ...) to numbers (step, example)
+    numbers: Callable[[Tensor], Tensor],
     inputs: Tensor,
-    apart: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
-    steps: int | None,  # none: doubled until the error is small
+    split: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
+    steps: int | None,
 ) -> list[Attribution]:
-    """Compute integrated gradients from zeros to ``inputs`` (1, ...) for each example."""
+    """Compute integrated gradients from zeros to ``inputs`` (1, ...) for each example.
+
+    ``numbers`` takes inputs (step, ...) and returns the explained numbers (step, example);
+    ``split`` divides values for the inputs by example. Without ``steps``, they are doubled until
+    the error is small.
+    """
     with torch.inference_mode():
-        ends = (said(torch.zeros_like(inputs))[0].tolist(), said(inputs)[0].tolist())
-    taken = steps or STEPS
+        baseline, reached = numbers(torch.zeros_like(inputs))[0], numbers(inputs)[0]
+    n_steps = steps or STEPS
     while True:
-        values = apart(_integrated(said, inputs, taken))
-        found = [Attribution(*one, taken) for one in zip(values, *ends, strict=True)]
-        good = all(one.relative_error <= TOLERANCE for one in found)
-        if good or steps is not None or taken >= MOST_STEPS:
-            return found
-        taken *= 2
+        values = split(_integrated(numbers, inputs, n_steps))
+        attributions = [
+            Attribution(*example, n_steps)
+            for example in zip(values, baseline.tolist(), reached.tolist(), strict=True)
+        ]
+        good = all(attribution.relative_error <= TOLERANCE for attribution in attributions)
+        if good or steps is not None or n_steps >= MOST_STEPS:
+            return attributions
+        n_steps *= 2
 
 
 def _integrated(
-    said: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
+    numbers: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
 ) -> NDArray[np.float64]:
     """Return captum's integral of the sum over examples: float64, in the shape of one input."""
     with extra("explain", "an explanation"):
         from captum.attr import IntegratedGradients
     if not inputs.numel():
         return np.zeros(inputs.shape[1:])
-    values: Tensor = IntegratedGradients(lambda given: said(given).sum(1)).attribute(
+    gradients = IntegratedGradients(lambda steps_inputs: numbers(steps_inputs).sum(1))
+    values: Tensor = gradients.attribute(
         inputs,
         baselines=torch.zeros_like(inputs),
         n_steps=steps,

@@ -104,6 +104,7 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
             "each bin holds one group, so the error that chance adds cannot be "
             "estimated: use fewer bins, or more groups"
         )
+    # The variance of a bin's mean over its groups, unbiased by n / (n - 1).
     noise = (deviation**2).sum(axis=0)[several] * groups[several] / (groups[several] - 1)
     return float(np.average(mean[several] ** 2 - noise, weights=count[several]))
 
@@ -149,9 +150,11 @@ def brier_score(predictions: Predictions) -> BrierScore:
 def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDArray[np.float64]:
     chance, outcome = chance.astype(np.float64), happened.astype(np.float64)
     recalibrated = IsotonicRegression().fit_transform(chance, outcome)
-    score, best, frequency = (
-        np.mean((some - outcome) ** 2) for some in (chance, recalibrated, outcome.mean())
-    )
+    # Recalibration on the same data gives the best score of the model's ranking, the frequency of
+    # the event that of no information.
+    score = np.mean((chance - outcome) ** 2)
+    best = np.mean((recalibrated - outcome) ** 2)
+    frequency = np.mean((outcome.mean() - outcome) ** 2)
     return np.array([score, score - best, frequency - best, frequency])
 
 
@@ -180,6 +183,7 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         raise DataError(
             "the event happened in all examples or in none: a calibration line needs both"
         )
+    # Without a penalty, so that the line is the maximum of the likelihood.
     logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))[:, None]
     line = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(logits, judged.happened)
     return CalibrationLine(

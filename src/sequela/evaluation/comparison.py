@@ -26,8 +26,8 @@ class Difference:
 
 def paired_difference(
     name: str,
-    one: Predictions,
-    other: Predictions,
+    first: Predictions,
+    second: Predictions,
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> Difference:
@@ -38,32 +38,35 @@ def paired_difference(
         UnknownNameError: If no metric has that name.
         DataError: If the metric or its interval is not defined.
     """
-    other = aligned(one, other)
-    both = statistic.difference(statistic_of(name, one), statistic_of(name, other))
-    stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
-    return difference_of(name, both, rng, how, stratum)
+    second = aligned(first, second)
+    paired = statistic.difference(statistic_of(name, first), statistic_of(name, second))
+    stratum = class_strata(first.label, first.group_index) if how.classes_fixed else None
+    return difference_of(name, paired, rng, how, stratum)
 
 
 def difference_of(
     name: str,
-    both: Statistic,
+    paired: Statistic,
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> Difference:
     """Compute the difference of one number, from the statistic of one model minus the other's."""
-    found = distributions(both, rng, how, stratum)
-    if len(found) != 1 or (only := found[0]) is None:
+    by_number = distributions(paired, rng, how, stratum)
+    if len(by_number) != 1 or (only := by_number[0]) is None:
         raise DataError(
             f"{name} is not defined on these predictions, so it has no difference: "
             "choose another metric"
         )
-    method = f"paired {how.method} bootstrap over groups{' within strata' * how.classes_fixed}"
-    interval = Interval(*only.bounds(how.level), how.level, method, len(only.values), both.n_groups)
+    method = f"paired {how.method} bootstrap over groups"
+    if how.classes_fixed:
+        method += " within strata"
+    low, high = only.bounds(how.level)
+    interval = Interval(low, high, how.level, method, len(only.values), paired.n_groups)
     return Difference(only.estimate, interval, only.p_value())
 
 
-def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> Difference:
+def paired_delong(first: Predictions, second: Predictions, level: float = 0.95) -> Difference:
     """Compute the difference of two AUROCs by DeLong's covariance.
 
     Raises:
@@ -72,14 +75,14 @@ def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> 
     """
     from sequela.evaluation import delong
 
-    other = aligned(one, other)
-    scores = np.stack([one.score, other.score], axis=1)
-    found = delong.areas(one.label == 1, scores, one.group_index)
+    second = aligned(first, second)
+    scores = np.stack([first.score, second.score], axis=1)
+    areas = delong.areas(first.label == 1, scores, first.group_index)
     contrast = np.array([1.0, -1.0])
-    value = float(contrast @ found.area)
-    error = float(np.sqrt(max(contrast @ found.covariance @ contrast, 0.0)))
+    value = float(contrast @ areas.area)
+    error = float(np.sqrt(max(contrast @ areas.covariance @ contrast, 0.0)))
     reach = stats.norm.isf((1 - level) / 2) * error
-    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, found.n_groups)
+    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, areas.n_groups)
     p_value = 2 * stats.norm.sf(abs(value) / error) if error > 0 else float(value == 0)
     return Difference(value, interval, float(p_value))
 
@@ -99,26 +102,26 @@ class McNemar:
     mid_p: float
 
 
-def mcnemar(one: Predictions, other: Predictions) -> McNemar:
+def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     """Test equal accuracy by McNemar's test, exact and mid-p.
 
     Raises:
         SplitError: If the two are not predictions of the same examples.
         DataError: If a group has several examples: the test assumes independent examples.
     """
-    other = aligned(one, other)
-    if len(np.unique(one.group_id)) < one.n_examples:
+    second = aligned(first, second)
+    if len(np.unique(first.group_id)) < first.n_examples:
         raise DataError(
             "McNemar's test needs independent examples, and here groups hold several: compare "
             "whole groups, or use the paired bootstrap"
         )
-    right, other_right = (some.predicted == some.label for some in (one, other))
-    only_one = int(np.sum(right & ~other_right))
-    only_other = int(np.sum(other_right & ~right))
-    fewer, by_chance = min(only_one, only_other), stats.binom(only_one + only_other, 0.5)
-    both = 2 * by_chance.cdf(fewer)
-    exact, mid = min(1.0, both), min(1.0, both - by_chance.pmf(fewer))
-    return McNemar(only_one, only_other, float(exact), float(mid))
+    first_right, second_right = first.predicted == first.label, second.predicted == second.label
+    only_first = int(np.sum(first_right & ~second_right))
+    only_second = int(np.sum(second_right & ~first_right))
+    fewer, by_chance = min(only_first, only_second), stats.binom(only_first + only_second, 0.5)
+    two_tails = 2 * by_chance.cdf(fewer)
+    exact, mid = min(1.0, two_tails), min(1.0, two_tails - by_chance.pmf(fewer))
+    return McNemar(only_first, only_second, float(exact), float(mid))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -131,36 +134,39 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
         >>> holm([0.04, 0.01, 0.03]).tolist()
         [0.06, 0.03, 0.06]
     """
-    given = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(given, kind="stable")
-    stepped = given[order] * np.arange(len(given), 0, -1)
-    corrected = np.empty_like(given)
+    uncorrected = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(uncorrected, kind="stable")
+    # The smallest of n p-values is multiplied by n, the next by n - 1..., and none may be below
+    # the one before it.
+    stepped = uncorrected[order] * np.arange(len(uncorrected), 0, -1)
+    corrected = np.empty_like(uncorrected)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
 
 
-def aligned(one: Predictions, other: Predictions) -> Predictions:
-    """Return ``other`` in the order of ``one``, if they are predictions of the same examples."""
-    if one.classes != other.classes:
+def aligned(first: Predictions, second: Predictions) -> Predictions:
+    """Return ``second`` in the order of ``first``, if they are predictions of the same examples."""
+    if first.classes != second.classes:
         raise SplitError(
-            f"the classes differ ({', '.join(one.classes)} and {', '.join(other.classes)}): "
+            f"the classes differ ({', '.join(first.classes)} and {', '.join(second.classes)}): "
             "only models of the same task can be compared"
         )
-    ours, theirs = np.argsort(one.example_id), np.argsort(other.example_id)
-    if not np.array_equal(one.example_id[ours], other.example_id[theirs]):
-        shared = len(np.intersect1d(one.example_id, other.example_id))
+    ours, theirs = np.argsort(first.example_id), np.argsort(second.example_id)
+    if not np.array_equal(first.example_id[ours], second.example_id[theirs]):
+        shared = len(np.intersect1d(first.example_id, second.example_id))
         raise SplitError(
-            f"the models were judged on different examples ({one.n_examples} and "
-            f"{other.n_examples}, {shared} of them the same): train both on the same split"
+            f"the models were judged on different examples ({first.n_examples} and "
+            f"{second.n_examples}, {shared} of them the same): train both on the same split"
         )
+    # ``order`` takes each position in the first to that of the same example in the second.
     order = np.empty_like(theirs)
     order[ours] = theirs
-    other = other.where(order)
+    second = second.where(order)
     for name in ("label", "group_id", "split"):
-        differs = getattr(one, name) != getattr(other, name)
+        differs = getattr(first, name) != getattr(second, name)
         if differs.any():
             raise SplitError(
                 f"example {np.argmax(differs) + 1} has another {name} in each run: "
                 "train both on the same split"
             )
-    return other
+    return second

@@ -52,6 +52,7 @@ def fit_conformal(tuning: Predictions, promised: float = 0.9) -> Conformal:
     size = np.bincount(group)
     weight = 1 / (size[group] * (len(size) + 1))
     order = np.argsort(of_label, kind="stable")
+    # The quantile of the scores at the promised level, where the new group has an infinite score.
     reached = np.cumsum(weight[order]) >= promised - 1e-12
     cutoff = float(of_label[order][np.argmax(reached)]) if reached.any() else np.inf
     return Conformal(promised, cutoff)
@@ -98,6 +99,6 @@ def check_coverage(
     covered = statistic.Statistic(covered.value, covered.n_groups, (covered.n_groups,))
     empties = statistic.share(size == 0, np.ones_like(holds), group)
     by_class = statistic.share(holds[:, None], is_class, group)
-    both = statistic.stacked([covered, statistic.mean(size, group), empties, by_class])
-    coverage, mean_size, empty, *of_class = estimates(both, rng, how)
+    numbers = statistic.stacked([covered, statistic.mean(size, group), empties, by_class])
+    coverage, mean_size, empty, *of_class = estimates(numbers, rng, how)
     return Coverage(rule.promised, coverage, tuple(of_class), mean_size, empty)

@@ -28,12 +28,13 @@ Values = NDArray[np.float64]
 
 _AREAS: dict[Kind, str] = {"roc": "auroc", "precision-recall": "average_precision"}
 
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # distance of a share from a bound that counts as none
 _FALSE_POSITIVE_RATES = np.unique(
     np.concatenate([np.arange(0, 51) / 500, np.arange(0, 101) / 100]).round(3)
 )
-_FEWEST = 3  # groups with events: with fewer there is no band
-_RECALLS = np.arange(1, 100) / 100  # all events are found at one example's threshold: no band
+_FEWEST = 3  # the fewest groups with events for a band
+_RECALLS = np.arange(1, 100) / 100
+"""The places of a band of precision: a recall of 1 depends on the threshold of one example."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Curve:
         ``y`` is NaN where precision is undefined because there are no alarms.
         """
         if self.parts:
-            given = np.broadcast_to(threshold, len(self.parts)).tolist()
-            x, y = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)]).T
+            thresholds = np.broadcast_to(threshold, len(self.parts)).tolist()
+            x, y = np.array([p.at(t) for p, t in zip(self.parts, thresholds, strict=True)]).T
             return float(x.mean()), float(np.nanmean(y)) if not np.isnan(y).all() else np.nan
         # Scores are float32; a threshold between two of them means the higher.
         only = np.float32(np.ravel(threshold)[0])
@@ -95,14 +96,14 @@ def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
     At each threshold the points of a curve reveal the numbers of true and false alarms; only points
     where each of the four counts is 0, or ``smallest`` or more, are left.
     """
-    kept = counts_no_few(predictions, curve.threshold, smallest)
-    return replace(curve, x=curve.x[kept], y=curve.y[kept], threshold=curve.threshold[kept])
+    safe = counts_no_few(predictions, curve.threshold, smallest)
+    return replace(curve, x=curve.x[safe], y=curve.y[safe], threshold=curve.threshold[safe])
 
 
 def counts_no_few(predictions: Predictions, threshold: Values, smallest: int) -> NDArray[np.bool_]:
     """Find thresholds whose four counts are each 0, or ``smallest`` or more: bool (threshold,)."""
     alarm = predictions.score >= threshold[:, np.newaxis]
-    alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
+    alarmed = np.stack([(alarm & (predictions.label == label)).sum(axis=1) for label in (0, 1)])
     silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
     cells = np.concatenate([alarmed, silent])
     return np.asarray(((cells == 0) | (cells >= smallest)).all(axis=0))
@@ -159,8 +160,9 @@ def roc_over_models(
     :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
     """
     places = _FALSE_POSITIVE_RATES
-    parts = tuple(_bare("roc", one.held_out) for one in judged)
-    y, low, high = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
+    parts = tuple(_bare("roc", model.held_out) for model in judged)
+    y, low, high = _mean_at(judged, lambda p: sensitivity_at(p, places), rng, how)
+    # The mean of the sensitivities at a rate of 0 is above 0: the curve rises there.
     points = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
     return _mean_curve(parts, points, (places, *_rising(low, high)), judged, rng, how)
 
@@ -174,9 +176,9 @@ def precision_recall_over_models(
     interpolated between thresholds (:func:`precision_between`). There is no band where a fold has
     found no event yet, or misses none.
     """
-    parts = tuple(_bare("precision-recall", one.held_out) for one in judged)
-    y, low, high = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
-    fewest = min(len(_with_event(one.held_out)) for one in judged)
+    parts = tuple(_bare("precision-recall", model.held_out) for model in judged)
+    y, low, high = _mean_at(judged, lambda p: precision_between(p, _RECALLS), rng, how)
+    fewest = min(len(_with_event(model.held_out)) for model in judged)
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
     low[beyond] = high[beyond] = np.nan
     return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
@@ -189,20 +191,21 @@ def _rising(low: Values, high: Values) -> tuple[Values, Values]:
 
 def _mean_at(
     judged: Sequence[Judged],
-    of: Callable[[Predictions], Statistic],
+    at_places: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> tuple[Values, Values, Values]:
     """Compute the mean curve and its band place by place: y, low and high (place,)."""
     degrees = max(_scarcest(judged) - 1.0, 1.0)
-    found = over_models(judged, of, rng, replace(how, method="percentile"), degrees)
-    n_events = len(set().union(*(_with_event(one.held_out) for one in judged)))
-    low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
-    for place, one in enumerate(found):
-        if one.interval is not None:
-            low[place], high[place] = max(one.interval.low, 0.0), min(one.interval.high, 1.0)
-            _widen_at_end(low, high, place, one.value, n_events, how.level)
-    return np.array([one.value for one in found]), low, high
+    numbers = over_models(judged, at_places, rng, replace(how, method="percentile"), degrees)
+    n_events = len(set().union(*(_with_event(model.held_out) for model in judged)))
+    low, high = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
+    for place, number in enumerate(numbers):
+        interval = number.interval
+        if interval is not None:
+            low[place], high[place] = max(interval.low, 0.0), min(interval.high, 1.0)
+            _widen_at_end(low, high, place, number.value, n_events, how.level)
+    return np.array([number.value for number in numbers]), low, high
 
 
 def _widen_at_end(
@@ -217,9 +220,10 @@ def _widen_at_end(
 def _scarcest(judged: Sequence[Judged]) -> int:
     """Count the groups that hold the scarcer class, over all folds."""
     holds: list[set[str]] = [set(), set()]
-    for one in judged:
+    for model in judged:
+        test = model.held_out
         for label, groups in enumerate(holds):
-            groups.update(one.held_out.group_id[one.held_out.label == label].tolist())
+            groups.update(test.group_id[test.label == label].tolist())
     return min(map(len, holds))
 
 
@@ -237,16 +241,16 @@ def _mean_curve(
 ) -> Curve:
     first = parts[0]
     area = metric_across_folds(_AREAS[first.kind], judged, rng, how)
-    once = [one.held_out for one in judged if one.place.repeat == one.place.seed == 0]
+    tests = [model.held_out for model in judged if model.place.repeat == model.place.seed == 0]
     return Curve(
         first.kind,
         *points,
         np.full(len(points[0]), np.nan),
         *band,
         area=Estimate(area.value, area.interval),
-        frequency=float(np.mean(np.concatenate([each.label for each in once]) == 1)),
-        n_examples=sum(each.n_examples for each in once),
-        n_groups=len({group for each in once for group in each.group_id.tolist()}),
+        frequency=float(np.mean(np.concatenate([test.label for test in tests]) == 1)),
+        n_examples=sum(test.n_examples for test in tests),
+        n_groups=len(np.unique(np.concatenate([test.group_id for test in tests]))),
         level=how.level,
         parts=parts,
     )
@@ -255,13 +259,13 @@ def _mean_curve(
 def _bare(kind: Kind, predictions: Predictions) -> Curve:
     """Compute a curve without its band, beginning with no alarm."""
     metrics.refuse_one_class(predictions)
-    both = predictions.label, predictions.score
+    label, score = predictions.label, predictions.score
     if kind == "roc":
-        points = sklearn_metrics.roc_curve(*both, drop_intermediate=False)
+        points = sklearn_metrics.roc_curve(label, score, drop_intermediate=False)
     else:
-        y, x, thresholds = (each[::-1] for each in sklearn_metrics.precision_recall_curve(*both))
-        points = (x, y, np.concatenate([[np.inf], thresholds]))
-    x, y, thresholds = (np.asarray(one, dtype=np.float64) for one in points)
+        precision, recall, cuts = sklearn_metrics.precision_recall_curve(label, score)
+        points = recall[::-1], precision[::-1], np.concatenate([[np.inf], cuts[::-1]])
+    x, y, thresholds = (np.asarray(column, dtype=np.float64) for column in points)
     nothing = np.zeros(0)
     return Curve(
         kind,
@@ -278,11 +282,11 @@ def _bare(kind: Kind, predictions: Predictions) -> Curve:
 def sensitivity_at(predictions: Predictions, rates: Values) -> Statistic:
     """Return sensitivity at fixed rates of false positives (rate,), linear between thresholds."""
 
-    def value(found: Values, false: Values) -> Values:
+    def value(true: Values, false: Values) -> Values:
         with np.errstate(invalid="ignore"):
-            found /= found[:, -1:]
+            true /= true[:, -1:]
             false /= false[:, -1:]
-        return np.stack([np.interp(rates, x, y) for x, y in zip(false, found, strict=True)])
+        return np.stack([np.interp(rates, x, y) for x, y in zip(false, true, strict=True)])
 
     return _over_thresholds(predictions, np.where(rates < 1, 1, 0), value)
 
@@ -290,15 +294,16 @@ def sensitivity_at(predictions: Predictions, rates: Values) -> Statistic:
 def precision_at(predictions: Predictions, recalls: Values) -> Statistic:
     """Return precision at the highest threshold that reaches each recall (recall,), above 0."""
 
-    def value(found: Values, false: Values) -> Values:
-        last = found.shape[1] - 1
-        precision = np.empty((len(found), len(recalls)))
-        for row, (hits, alarms) in enumerate(zip(found, found + false, strict=True)):
-            wanted = (recalls - _ROUNDING) * hits[-1]
-            first = np.minimum(np.searchsorted(hits, wanted, side="left"), last)
+    # ``true`` and ``false`` are alarms at or above each score: (resample, 1 + score).
+    def value(true: Values, false: Values) -> Values:
+        last = true.shape[1] - 1
+        precision = np.empty((len(true), len(recalls)))
+        for row, (hits, alarms) in enumerate(zip(true, true + false, strict=True)):
+            required = (recalls - _ROUNDING) * hits[-1]
+            first = np.minimum(np.searchsorted(hits, required, side="left"), last)
             with np.errstate(invalid="ignore"):
                 precision[row] = hits[first] / alarms[first]
-        precision[found[:, -1] == 0] = np.nan
+        precision[true[:, -1] == 0] = np.nan
         return precision
 
     return _over_thresholds(predictions, recalls, value)
@@ -310,11 +315,12 @@ def precision_between(predictions: Predictions, recalls: Values) -> Statistic:
     The k-th of m events, in the order of their scores, is at the recall k / (m + 1), its expected
     position (Weibull 1939): without that the curve of few events would be too low.
     """
+    # Recalls are stretched so that the k-th of m events is at k / (m + 1).
     stretched = recalls * (1 + 1 / max(int((predictions.label == 1).sum()), 1))
 
-    def value(found: Values, false: Values) -> Values:
-        precision = np.full((len(found), len(recalls)), np.nan)
-        for row, (hits, alarms) in enumerate(zip(found, false, strict=True)):
+    def value(true: Values, false: Values) -> Values:
+        precision = np.full((len(true), len(recalls)), np.nan)
+        for row, (hits, alarms) in enumerate(zip(true, false, strict=True)):
             if not hits[-1]:
                 continue
             at = np.flatnonzero(np.diff(hits, prepend=-1.0) > 0)  # no alarm, then each event
@@ -357,13 +363,13 @@ def _with_band(
     """Add the band of a statistic at some places to a curve, and the area with its interval."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
-    (found,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)
+    (area,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
-    scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))
+    scarcest = min(len(np.unique(group[predictions.label == label])) for label in (0, 1))
     low, high = _band(at, stratum, rng, how, degrees=max(scarcest - 1, 1))
     low, high = _rising(low, high) if bare.kind == "roc" else (low, high)
-    return replace(bare, band_x=places, low=low, high=high, area=found, level=how.level)
+    return replace(bare, band_x=places, low=low, high=high, area=area, level=how.level)
 
 
 def _band(
@@ -382,6 +388,7 @@ def _band(
     values = values[~np.isnan(values).any(axis=1)]  # resamples without one of the classes
     if 2 * len(values) < how.resamples:
         return none, none
+    # The percentile of Student's t with the degrees, as a level of the normal distribution.
     tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
     low, high = np.quantile(values, [1 - tail, tail], axis=0)
     for place, value in enumerate(at.estimate.tolist()):

@@ -41,30 +41,31 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     """
     refuse_held_out(tuning, "a threshold is chosen")
     events = int(np.sum(tuning.label == 1))
+    # From the highest score down, each distinct score is a threshold with its hits and alarms.
     distinct, rank = np.unique(-tuning.score, return_inverse=True)
-    others = tuning.n_examples - events
-    if not events or (aim == "youden" and not others):
+    non_events = tuning.n_examples - events
+    if not events or (aim == "youden" and not non_events):
         which = "each" if events else "no"
         raise DataError(
             f"{which} example of the validation set is an event: a threshold needs both"
         )
     counts = np.bincount(rank, minlength=len(distinct))
-    found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
+    hits = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
     alarms = np.cumsum(counts)
     match aim:
         case "sensitivity":
-            wanted = check_target(aim, target)
-            merit = -np.where(found >= wanted * events - 1e-9, alarms, np.inf)
-            reason = f"sensitivity of at least {wanted:g} on tuning data"
+            sensitivity = check_target(aim, target)
+            merit = -np.where(hits >= sensitivity * events - 1e-9, alarms, np.inf)
+            reason = f"sensitivity of at least {sensitivity:g} on tuning data"
         case "f1":
-            merit = 2 * found / (alarms + events)
+            merit = 2 * hits / (alarms + events)
             reason = "largest F1 on tuning data"
         case "cost_ratio":
             ratio = check_target(aim, target)
-            merit = -(ratio * (events - found) + alarms - found)
+            merit = -(ratio * (events - hits) + alarms - hits)
             reason = f"least cost on tuning data, a missed event costing {ratio:g} false alarms"
         case "youden":
-            merit = found * others - (alarms - found) * events  # whole numbers: ties are ties
+            merit = hits * non_events - (alarms - hits) * events  # whole numbers: ties are ties
             reason = "largest sensitivity plus specificity on tuning data"
         case _:
             raise SettingError(
@@ -143,6 +144,7 @@ def net_benefit(
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
     if not ((at > 0) & (at < 1)).all():
         raise SettingError("thresholds of a decision curve must be between 0 and 1")
+    # A false alarm costs the odds of the threshold in true positives.
     alarm = predictions.score[:, None] >= at
     is_event = (predictions.label == 1)[:, None]
     price = at / (1 - at)

@@ -30,8 +30,8 @@ def areas(
     variance is over sums of groups (Obuchowski 1997); with one example a group the two are the
     same. At least two groups must hold positives, and two negatives.
     """
-    groups = [np.unique(group[chosen]) for chosen in (positive, ~positive)]
-    fewest = min(len(one) for one in groups)
+    groups = [np.unique(group[of_class]) for of_class in (positive, ~positive)]
+    fewest = min(map(len, groups))
     if fewest < 2:  # noqa: PLR2004
         raise DataError(f"{fewest} groups hold one of the classes: a variance needs two of each")
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
@@ -48,10 +48,11 @@ def areas(
     of_negatives /= n_negative
     cross = of_positives.T @ of_negatives
     everyone = len(np.union1d(*groups))
-    first, second, both = (n / (n - 1) for n in (*map(len, groups), everyone))  # unbiased
+    # Each sum of products is made unbiased by n / (n - 1) of the groups that it is over.
+    n_with_positives, n_with_negatives = map(len, groups)
     covariance = (
-        first * of_positives.T @ of_positives
-        + second * of_negatives.T @ of_negatives
-        + both * (cross + cross.T)
+        n_with_positives / (n_with_positives - 1) * of_positives.T @ of_positives
+        + n_with_negatives / (n_with_negatives - 1) * of_negatives.T @ of_negatives
+        + everyone / (everyone - 1) * (cross + cross.T)
     )
     return Areas(area, covariance, everyone)

@@ -13,15 +13,16 @@ from sequela.evaluation.predictions import Predictions
 SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 """The numbers of new people in a learning curve."""
 DRAWS = 10
-_MIDDLE = (0.1, 0.9)
+"""Orders of the new people, over which a learning curve is a mean."""
+_MIDDLE = (0.1, 0.9)  # quantiles of the losses of the draws that bound a learning curve
 
 Way = Callable[[NDArray[np.int64]], Predictions | None]
 """A function from the rows of new people to predictions for the evaluated rows, after learning from
 the new rows; ``None`` where they are too few to learn from."""
 
 
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Compute ``one`` minus ``other``, of different people, with an interval from both intervals.
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """Compute ``first`` minus ``second`` of different people, with an interval from both.
 
     The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27, 1693):
     it needs no resampling, and keeps intervals that are not symmetric.
@@ -29,16 +30,17 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
     Example:
         >>> def within(value, low, high):
         ...     return Estimate(value, Interval(low, high, 0.95, "", 0, 0))
-        >>> found = difference(within(0.7, 0.6, 0.8), within(0.8, 0.77, 0.84))
-        >>> [round(each, 3) for each in (found.value, found.interval.low, found.interval.high)]
-        [-0.1, -0.208, 0.004]
+        >>> estimate = difference(within(0.7, 0.6, 0.8), within(0.8, 0.77, 0.84))
+        >>> interval = estimate.interval
+        >>> round(estimate.value, 3), round(interval.low, 3), round(interval.high, 3)
+        (-0.1, -0.208, 0.004)
     """
-    value = one.value - other.value
-    if one.interval is None or other.interval is None:
+    value = first.value - second.value
+    if first.interval is None or second.interval is None:
         return Estimate(value, None)
-    a, b = one.interval, other.interval
-    low = value - np.hypot(one.value - a.low, b.high - other.value)
-    high = value + np.hypot(a.high - one.value, other.value - b.low)
+    a, b = first.interval, second.interval
+    low = value - np.hypot(first.value - a.low, b.high - second.value)
+    high = value + np.hypot(a.high - first.value, second.value - b.low)
     method = "from both intervals (Zou and Donner 2008)"
     return Estimate(value, Interval(float(low), float(high), a.level, method, 0, a.n_groups))
 
@@ -55,8 +57,8 @@ class Learnt:
 
 def person(predictions: Predictions) -> NDArray[np.str_]:
     """Return the person of each example, or the recording where unknown: str (example,)."""
-    known = (predictions.subject_id != "").all()
-    return predictions.subject_id if known else predictions.group_id
+    identified = (predictions.subject_id != "").all()
+    return predictions.subject_id if identified else predictions.group_id
 
 
 def half_of_people(whose: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -85,11 +87,12 @@ def learning_curve(
     curves: dict[str, list[Learnt]] = {name: [] for name in ways}
     for size in sizes:
         # All of them are the same people in each draw.
-        drawn = [order[:size] for order in (orders[:1] if size == len(everybody) else orders)]
-        taken = [rows[np.isin(whose[rows], people)] for people in drawn]
+        different = orders[:1] if size == len(everybody) else orders
+        samples = [rows[np.isin(whose[rows], order[:size])] for order in different]
         for name, way in ways.items():
-            losses = [log_loss(said) for each in taken if (said := way(each)) is not None]
-            if 2 * len(losses) > len(taken):
+            learnt = [way(sample) for sample in samples]
+            losses = [log_loss(predictions) for predictions in learnt if predictions is not None]
+            if 2 * len(losses) > len(samples):
                 low, high = np.quantile(losses, _MIDDLE).tolist()
                 curves[name].append(Learnt(size, float(np.mean(losses)), low, high))
     return curves

@@ -13,7 +13,7 @@ from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
 _BATCH = 64
-Of = tuple[int, NDArray[np.integer], Attribution]
+Explained = tuple[int, NDArray[np.integer], Attribution]
 """Subject, places of the inputs among their names, and attributions."""
 
 
@@ -59,40 +59,46 @@ def importance_of_codes(
     fewer subjects are counted, not named.
     """
 
-    def found() -> Iterator[Of]:
+    def explained() -> Iterator[Explained]:
         for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
             attributions = attribute_visits(model, batch, weights, STEPS)
-            for example, one in zip(rows[batch.order.numpy()].tolist(), attributions, strict=True):
+            examples = rows[batch.order.numpy()].tolist()
+            for example, attribution in zip(examples, attributions, strict=True):
                 first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]
                 places = np.asarray(sequences.codes[first:last])
-                yield int(sequences.subject_id[example]), places, one
+                yield int(sequences.subject_id[example]), places, attribution
 
-    return ranked(sequences.vocabulary, found(), len(rows), what, smallest)
+    return ranked(sequences.vocabulary, explained(), len(rows), what, smallest)
 
 
 def ranked(
-    names: Sequence[str], found: Iterable[Of], examples: int, what: str, smallest: int
+    names: Sequence[str],
+    explained: Iterable[Explained],
+    examples: int,
+    what: str,
+    smallest: int,
 ) -> Importance:
     """Rank names of codes or inputs by their mean absolute attribution over ``examples`` examples.
 
-    ``found`` has for each example its subject, the places (input,) of its inputs among the names,
-    and the attribution of each. Inputs of fewer subjects are counted, not named.
+    ``explained`` has for each example its subject, the places (input,) of its inputs among the
+    names, and the attribution of each. Inputs of fewer subjects are counted, not named.
     """
     size = len(names)
     absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)
-    whose: set[tuple[int, int]] = set()
+    subject_places: set[tuple[int, int]] = set()
     errors = []
-    for subject, places, one in found:
-        at = np.bincount(places, one.values, size)  # a code in several visits counts together
-        there = np.unique(places)
-        absolute[there] += np.abs(at[there])
-        summed[there] += at[there]
-        present[there] += 1
-        whose.update((subject, place) for place in there.tolist())
-        errors.append(one.relative_error)
-    subjects = np.bincount([place for _, place in whose], minlength=size)
-    shown = np.flatnonzero(subjects >= smallest)
-    order = shown[np.argsort(-absolute[shown], kind="stable")]
+    for subject, places, attribution in explained:
+        # A code in several visits counts together.
+        at = np.bincount(places, attribution.values, size)
+        distinct = np.unique(places)
+        absolute[distinct] += np.abs(at[distinct])
+        summed[distinct] += at[distinct]
+        present[distinct] += 1
+        subject_places.update((subject, place) for place in distinct.tolist())
+        errors.append(attribution.relative_error)
+    subjects = np.bincount([place for _, place in subject_places], minlength=size)
+    frequent = np.flatnonzero(subjects >= smallest)
+    order = frequent[np.argsort(-absolute[frequent], kind="stable")]
     codes = []
     for i in order:
         means = float(absolute[i] / examples), float(summed[i] / present[i])

@@ -116,6 +116,7 @@ class Distribution:
         values, left_out = values[defined], left_out[~np.isnan(left_out)]
         if len(left_out) < 2:  # noqa: PLR2004
             return None
+        # The influence of a group is the change of the number without it.
         influence = left_out.mean() - left_out
         square = np.sum(influence**2)
         shift, acceleration = 0.0, 0.0
@@ -128,6 +129,7 @@ class Distribution:
     def bounds(self, level: float) -> tuple[float, float]:
         """Return the interval (Efron 1987, equation 6.8, with t for the normal quantiles)."""
         tail = stats.t.isf((1 - level) / 2, self.degrees)
+        # BCa moves both quantiles by twice the bias and stretches the tail of the skewed side.
         moved = self.shift + np.array([-tail, tail])
         room = 1 - self.acceleration * moved
         beyond = np.copysign(np.inf, moved)
@@ -143,6 +145,7 @@ class Distribution:
         side = np.where(np.abs(self.values - null) < _ROUNDING, 0, np.sign(self.values - null))
         if not side.any():
             return 1.0
+        # The inverse of ``bounds``: the level whose bound is ``null``.
         moved = _quantile_of(side, len(side)) - self.shift
         room = 1 + self.acceleration * moved
         tail = moved / room - self.shift if room > 0 else np.inf
@@ -170,13 +173,18 @@ def distributions(
         stratum = np.zeros(statistic.n_groups, dtype=np.int64)
     if np.bincount(stratum).min() < 2:  # noqa: PLR2004
         raise DataError("a stratum has one group, which cannot vary: join it with another")
-    weights = (resampled_weights(stratum, how.resamples, rng), jackknife_weights(stratum))
-    rows = (np.concatenate([statistic(some) for some in each]) for each in weights)
-    values, left_out = (each.reshape(len(each), -1).T for each in rows)  # (number, row)
+    resampled = resampled_weights(stratum, how.resamples, rng)
+    values = np.concatenate([statistic(weights) for weights in resampled])
+    left_out = np.concatenate([statistic(weights) for weights in jackknife_weights(stratum)])
     point = np.atleast_1d(statistic.estimate).tolist()
     return [
         Distribution.of(*numbers, how.method)
-        for numbers in zip(point, values, left_out, strict=True)
+        for numbers in zip(
+            point,
+            values.reshape(len(values), -1).T,
+            left_out.reshape(len(left_out), -1).T,
+            strict=True,
+        )
     ]
 
 
@@ -192,12 +200,12 @@ def intervals(
     is undefined on more than half of the resamples. Where all resamples are 0, or all are 1, a
     bootstrap is uninformative: a probability then has the exact binomial bound over its groups.
     """
-    found = distributions(statistic, rng, how, stratum)
-    trials = statistic.trials or (0,) * len(found)
+    by_number = distributions(statistic, rng, how, stratum)
+    trials = statistic.trials or [0 for _ in by_number]
     method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within strata'}"
     return [
-        None if one is None else _interval(one, tried, statistic.n_groups, how.level, method)
-        for one, tried in zip(found, trials, strict=True)
+        None if number is None else _interval(number, n, statistic.n_groups, how.level, method)
+        for number, n in zip(by_number, trials, strict=True)
     ]
 
 
@@ -211,8 +219,8 @@ def estimates(
     values = np.atleast_1d(statistic.estimate).tolist()
     if statistic.n_groups < 2:  # noqa: PLR2004
         return [Estimate(value, None) for value in values]
-    found = intervals(statistic, rng, how, stratum)
-    return [Estimate(value, one) for value, one in zip(values, found, strict=True)]
+    bounds = intervals(statistic, rng, how, stratum)
+    return [Estimate(*number) for number in zip(values, bounds, strict=True)]
 
 
 def interval(
@@ -246,13 +254,13 @@ def metric_interval(
 
 
 def _interval(
-    found: Distribution, trials: int, n_groups: int, level: float, method: str
+    number: Distribution, trials: int, n_groups: int, level: float, method: str
 ) -> Interval:
-    at_bound = min(abs(found.estimate), abs(1 - found.estimate)) < _ROUNDING
-    if trials and at_bound and np.ptp(found.values) < _ROUNDING:
-        return exact_interval(round(found.estimate) * trials, trials, level)
-    low, high = found.bounds(level)
-    return Interval(low, high, level, method, len(found.values), n_groups)
+    at_bound = min(abs(number.estimate), abs(1 - number.estimate)) < _ROUNDING
+    if trials and at_bound and np.ptp(number.values) < _ROUNDING:
+        return exact_interval(round(number.estimate) * trials, trials, level)
+    low, high = number.bounds(level)
+    return Interval(low, high, level, method, len(number.values), n_groups)
 
 
 def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
@@ -274,7 +282,6 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
 @lru_cache(maxsize=1 << 12)  # the points of a curve have few different counts
 def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Compute the interval of Clopper & Pearson (1934), with each group as one trial."""
-    found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
-    return Interval(
-        float(found.low), float(found.high), level, "exact binomial over groups", 0, trials
-    )
+    bounds = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
+    method = "exact binomial over groups"
+    return Interval(float(bounds.low), float(bounds.high), level, method, 0, trials)

@@ -21,7 +21,7 @@ from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
 from sequela.registry import Registry
 
-_TWO = 2
+_BINARY = 2  # the number of classes that ranking and thresholds need
 Needs = Literal["anything", "any classes", "two classes", "whole groups", "times"]
 
 
@@ -87,11 +87,11 @@ class Metric:
         ``whole_groups`` is true if all examples of a group have one class by design.
         """
         if predictions.horizons or self.needs == "times":
-            seen = predictions.horizons and bool((predictions.outcomes.event == 1).any())
-            return bool(seen) and self.needs in ("times", "anything")
+            has_events = predictions.horizons and (predictions.outcomes.event == 1).any()
+            return bool(has_events) and self.needs in ("times", "anything")
         if self.needs == "two classes":
-            both = len(np.unique(predictions.label)) == _TWO
-            return len(predictions.classes) == _TWO and both
+            n_present = len(np.unique(predictions.label))
+            return len(predictions.classes) == n_present == _BINARY
         return whole_groups or self.needs != "whole groups"
 
     def of(self, numbers: Mapping[str, Any], form: str = "") -> str:
@@ -187,7 +187,7 @@ def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
     """Return squared errors; two classes have the same errors, so by convention one is counted."""
     happened = predictions.label[:, None] == np.arange(len(predictions.classes))
     squares = (predictions.probabilities.astype(np.float64) - happened) ** 2
-    share = 0.5 if len(predictions.classes) == _TWO else 1.0
+    share = 0.5 if len(predictions.classes) == _BINARY else 1.0
     return np.asarray(share * squares.sum(axis=1))
 
 
@@ -207,7 +207,7 @@ def refuse_one_class(predictions: Predictions) -> None:
     """Refuse other than two classes, or no examples of one, with a DataError."""
     predictions.score  # noqa: B018 - refuses more than two classes
     present = np.unique(predictions.label)
-    if len(present) < _TWO:
+    if len(present) < _BINARY:
         what = f"all of class '{predictions.classes[present[0]]}'" if len(present) else "none"
         raise DataError(f"the examples are {what}: a ranking needs both classes")
 
@@ -225,9 +225,9 @@ def _accuracy(predictions: Predictions) -> Statistic:
     return statistic.share(right, np.ones_like(right), predictions.group_index)
 
 
-def _ranked(of: Callable[..., Statistic]) -> Callable[[Predictions], Statistic]:
+def _ranked(area: Callable[..., Statistic]) -> Callable[[Predictions], Statistic]:
     """Return a statistic of scores as one of predictions."""
-    return lambda given: of(given.label == 1, given.score, given.group_index)
+    return lambda p: area(p.label == 1, p.score, p.group_index)
 
 
 def _balanced_accuracy(predictions: Predictions) -> Statistic:
@@ -269,23 +269,31 @@ def _of_times(name: str) -> dict[str, Any]:
     return {"name": name, "value": value, "statistic": of, "needs": "times"}
 
 
-_SHARE: dict[str, Any] = {"form": ".0%", "axis": ".0%", "points": True}
-_REPORTED: dict[str, Any] = {"reported": True, "reveals": False}
-_RANKED: dict[str, Any] = {"needs": "two classes", **_REPORTED}
+_Fields = dict[str, Any]  # fields of a metric, by name
+_SHARE: _Fields = {"form": ".0%", "axis": ".0%", "points": True}
+_REPORTED: _Fields = {"reported": True, "reveals": False}
+_RANKED: _Fields = {"needs": "two classes", **_REPORTED}
 
-_TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
+_OTHER_KEYS = (
+    "examples",
+    "groups",
+    "per_class_recall",
+    "confusion",
+    "interval",
+    "operating_points",
+)
 """The other keys among a run's numbers."""
 
 
 def _check(_: str, metric: Metric) -> None:
-    taken = {*_TAKEN, *METRICS, *(other.key for other in METRICS.values())}
+    existing = {*_OTHER_KEYS, *METRICS, *(registered.key for registered in METRICS.values())}
     for name in (metric.name, metric.key):
         if not (name.isidentifier() and name == name.lower()) or name.endswith(("_ci", "_folds")):
             raise SettingError(
                 f"a metric cannot be named '{name}': expected lower-case letters, digits and "
                 "underscores, not ending in _ci or _folds, which mark its interval and folds"
             )
-        if name in taken:
+        if name in existing:
             raise SettingError(f"a metric named '{name}' exists: choose another name")
 
 
@@ -484,5 +492,5 @@ def headline(classes: Sequence[str], numbers: Container[str] | None = None) -> M
     """
     if numbers is not None and "concordance" in numbers:
         return METRICS["concordance"]
-    two = len(classes) == _TWO and (numbers is None or METRICS["auroc"].key in numbers)
+    two = len(classes) == _BINARY and (numbers is None or METRICS["auroc"].key in numbers)
     return METRICS["auroc" if two else "accuracy"]

@@ -4,7 +4,8 @@ import math
 
 from sequela.disclosure.disclosure import Hidden
 
-_MINUTE, _HOUR = 60, 3600  # seconds
+_MINUTE = 60  # seconds of a minute
+_HOUR = 3600  # seconds of an hour
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from sequela.evaluation.survival import TimesToEvent
     from sequela.sequences.intervals import Intervals
 
-_SUM_TOLERANCE = 1e-4
-CLASSES_KEY, HORIZONS_KEY = b"sequela.classes", b"sequela.horizons"
+_SUM_TOLERANCE = 1e-4  # the largest distance of the sum of probabilities from 1
+CLASSES_KEY = b"sequela.classes"
+"""The name of the classes in the metadata of a file, as are the horizons below."""
+HORIZONS_KEY = b"sequela.horizons"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
 _RECORDING = {"recording": "recording_id"}
 
@@ -220,12 +222,12 @@ class Predictions:
         if name not in self.classes:
             raise unknown_name("class", name, self.classes)
         index = self.classes.index(name)
-        chosen = self.probabilities[:, index]
+        chance = self.probabilities[:, index]
         rest = np.delete(self.probabilities, index, axis=1).sum(axis=1)
         return replace(
             self,
             label=(self.label == index).astype(np.int64),
-            probabilities=np.stack([rest, chosen], axis=1),
+            probabilities=np.stack([rest, chance], axis=1),
             classes=(f"not {name}", name),
         )
 
@@ -263,8 +265,8 @@ class Predictions:
             column: pa.array(getattr(self, name).tolist(), pa.string())
             for column, name in self._columns.items()
         }
-        named = [name or None for name in self.subject_id.tolist()]
-        columns["subject"] = pa.array(named, pa.string())
+        subjects = [subject or None for subject in self.subject_id.tolist()]
+        columns["subject"] = pa.array(subjects, pa.string())
         columns["label"] = pa.array(self.label)
         columns |= {name: pa.array(getattr(self, name)) for name in self._timed}
         for index in range(len(self.classes)):
@@ -272,8 +274,9 @@ class Predictions:
         metadata = {
             CLASSES_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
             b"sequela.internal": INTERNAL.encode(),
-            **({HORIZONS_KEY: json.dumps(self.horizons).encode()} if self.horizons else {}),
         }
+        if self.horizons:
+            metadata[HORIZONS_KEY] = json.dumps(self.horizons).encode()
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
             pq.write_table(table, partial, compression="zstd", write_page_checksum=True)

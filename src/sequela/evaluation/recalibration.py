@@ -12,7 +12,7 @@ from sequela.errors import DataError, SplitError
 from sequela.evaluation.predictions import Predictions
 
 _EPSILON = float(np.finfo(np.float32).eps)
-_SPREADS = (2.0, 0.5)  # prior deviations of changes of intercept and slope
+_SPREADS = (2.0, 0.5)  # prior standard deviations of the changes of intercept and slope
 _LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a perfect model
 
 
@@ -35,17 +35,18 @@ class Isotonic:
     The results are divided by their sum, which with two classes is 1 already.
     """
 
-    given: tuple[tuple[float, ...], ...]
+    predicted: tuple[tuple[float, ...], ...]
     recalibrated: tuple[tuple[float, ...], ...]
 
     def apply(self, predictions: Predictions) -> Predictions:
         """Return the predictions with recalibrated probabilities."""
         n_classes = len(predictions.classes)
-        if len(self.given) != n_classes:
+        if len(self.predicted) != n_classes:
             raise DataError(
-                f"the curves are for {len(self.given)} classes, the predictions have {n_classes}"
+                f"the curves are for {len(self.predicted)} classes, the predictions have "
+                f"{n_classes}"
             )
-        curves = enumerate(zip(self.given, self.recalibrated, strict=True))
+        curves = enumerate(zip(self.predicted, self.recalibrated, strict=True))
         recalibrated = np.stack(
             [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
         )
@@ -91,8 +92,8 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
         slopes = columns.T @ (expit(reached) - happened) + change / variance
         return float(lost + (change**2 / variance).sum() / 2), slopes
 
-    found = minimize(loss, np.zeros(columns.shape[1]), jac=True).x.tolist()
-    return Line(found[0], 1 + found[1] if slope else 1.0)
+    change = minimize(loss, np.zeros(columns.shape[1]), jac=True).x.tolist()
+    return Line(change[0], 1 + change[1] if slope else 1.0)
 
 
 def fit_temperature(tuning: Predictions) -> Temperature:
@@ -106,8 +107,8 @@ def fit_temperature(tuning: Predictions) -> Temperature:
         return -float(log_chance[rows, tuning.label].mean())
 
     reach = np.log(_LARGEST)
-    found = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
-    return Temperature(float(np.exp(found.x)))
+    least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
+    return Temperature(float(np.exp(least.x)))
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:
@@ -118,7 +119,7 @@ def fit_isotonic(tuning: Predictions) -> Isotonic:
         for index, chance in enumerate(tuning.probabilities.T)
     ]
     return Isotonic(
-        given=tuple(tuple(curve.X_thresholds_.tolist()) for curve in curves),
+        predicted=tuple(tuple(curve.X_thresholds_.tolist()) for curve in curves),
         recalibrated=tuple(tuple(curve.y_thresholds_.tolist()) for curve in curves),
     )
 

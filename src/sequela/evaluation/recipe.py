@@ -32,16 +32,19 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, difference
 
-COUPLED, COUPLED_APART = 1.5, 0.6
-"""The coupled part of the variance of a number, and of the difference of two models on the same
-examples, as a share of the group variance that lasts. Half of it comes from the assignment to
-folds, which repeats average out."""
+COUPLED = 1.5
+"""The coupled part of the variance of a number, as a share of the group variance that lasts.
+
+Half of it comes from the assignment to folds, which repeats average out.
+"""
+COUPLED_APART = 0.6
+"""The same for the difference of two models on the same examples."""
 COUPLED_SWING = 8.0
 """The upper limit of the coupled part, as a multiple of the group variance that changes: models
 that other training data hardly change are hardly coupled."""
 
 _ROUNDING = 1e-12
-_TWO = 2
+_FEWEST_GROUPS = 2  # the fewest groups of which one can be drawn, or left out
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -94,11 +97,11 @@ class RecipeNumber:
         """
         if self.distribution is None:
             raise DataError("the number has no interval, and so no p-value")
-        found, values = self.distribution.p_value(null), self.distribution.values
+        p_value, values = self.distribution.p_value(null), self.distribution.values
         if values.min() <= null <= values.max() or not np.ptp(values):
-            return found
+            return p_value
         away = abs(self.value - null) / float(values.std())
-        return min(found, float(2 * stats.t.sf(away, self.distribution.degrees)))
+        return min(p_value, float(2 * stats.t.sf(away, self.distribution.degrees)))
 
 
 @dataclass(frozen=True)
@@ -132,35 +135,36 @@ class Design:
     @classmethod
     def disjoint(cls, statistics: Sequence[Statistic]) -> "Design":
         """Build the design of one cross-validation's folds, in order, with disjoint groups."""
-        ends = np.cumsum([one.n_groups for one in statistics])
+        ends = np.cumsum([fold.n_groups for fold in statistics])
         members = tuple(
-            np.arange(end - one.n_groups, end)
-            for one, end in zip(statistics, ends.tolist(), strict=True)
+            np.arange(end - fold.n_groups, end)
+            for fold, end in zip(statistics, ends.tolist(), strict=True)
         )
         return cls(members, tuple(Place(0, fold, 0) for fold in range(len(statistics))))
 
     @classmethod
     def of(cls, judged: Sequence[Judged], *, classes_fixed: bool = False) -> "Design":
         """Build the design from the predictions of all models, within classes if they are fixed."""
-        everything = [one.held_out for one in judged]
-        ids = np.unique(np.concatenate([each.group_id for each in everything]))
+        tests = [model.held_out for model in judged]
+        ids = np.unique(np.concatenate([test.group_id for test in tests]))
 
         def members(predictions: Predictions) -> Index:
             return np.searchsorted(ids, np.unique(predictions.group_id))
 
         stratum = None
         if classes_fixed:
-            group = np.concatenate([np.searchsorted(ids, each.group_id) for each in everything])
-            stratum = class_strata(np.concatenate([each.label for each in everything]), group)
-        looks = [one.tuning for one in judged if one.tuning is not None]
-        known = len(looks) == len(judged) and all(np.isin(e.group_id, ids).all() for e in looks)
-        places, inside = tuple(one.place for one in judged), tuple(map(members, everything))
-        return cls(inside, places, stratum, tuple(map(members, looks)) if known else ())
+            group = np.concatenate([np.searchsorted(ids, test.group_id) for test in tests])
+            stratum = class_strata(np.concatenate([test.label for test in tests]), group)
+        tuning = [model.tuning for model in judged if model.tuning is not None]
+        if len(tuning) < len(judged) or not all(np.isin(t.group_id, ids).all() for t in tuning):
+            tuning = []
+        places = tuple(model.place for model in judged)
+        return cls(tuple(map(members, tests)), places, stratum, tuple(map(members, tuning)))
 
     @property
     def n_groups(self) -> int:
         """The number of groups."""
-        return int(max(each.max() for each in self.members)) + 1
+        return int(max(groups.max() for groups in self.members)) + 1
 
     def count(self, what: int) -> int:
         """Count the repeats (0), folds (1) or seeds (2)."""
@@ -179,12 +183,13 @@ class Design:
         variance then lacks one degree of freedom a fold.
         """
         base, folds = self.base, self.count(1)
+        # With one repeat each group has one fold, so that drawing within folds keeps their sizes.
         if self.count(0) == 1:
             fold = np.zeros(self.n_groups, np.int64)
             for groups, place in zip(self.members, self.places, strict=True):
                 fold[groups] = place.fold
             cell = np.unique(base * (fold.max() + 1) + fold, return_inverse=True)[1]
-            if np.bincount(cell).min() >= _TWO:
+            if np.bincount(cell).min() >= _FEWEST_GROUPS:
                 return cell, 1.0
         n_groups, strata = self.n_groups, len(np.unique(base))
         return base, (n_groups - strata) / max(n_groups - strata * folds, n_groups / 2)
@@ -209,23 +214,24 @@ def across_folds(
     if not statistics:
         raise DataError("there are no models to average over: expected one or more")
     design = design or Design.disjoint(statistics)
-    if design.n_groups < _TWO:
+    if design.n_groups < _FEWEST_GROUPS:
         raise DataError(
             f"there are {design.n_groups} groups: an interval needs two subjects or more"
         )
+    # All models are evaluated on the same draws of groups, so that what they share stays shared.
     cell, correction = design.cells()
-    point = np.stack([np.atleast_1d(one.estimate) for one in statistics])  # (model, number)
+    point = np.stack([np.atleast_1d(model.estimate) for model in statistics])  # (model, number)
     weights = list(resampled_weights(cell, how.resamples, rng))
-    drawn = _values(statistics, design.members, weights)
+    resampled = _values(statistics, design.members, weights)
     without = list(jackknife_weights(design.base)) if degrees is None else weights[:1]
     left_out = _values(statistics, design.members, without)
-    swing = _swing(statistics, tuning, design, weights, drawn)
+    swing = _swing(statistics, tuning, design, weights, resampled)
     trials = _trials(statistics, design)
     numbers = []
     for i in range(point.shape[1]):
         means, spread = _mean(left_out[..., i]), float(swing[i]) * correction
-        found = _Found(point[:, i], drawn[..., i], means, spread, trials[i], degrees)
-        numbers.append(_number(found, design, correction, how))
+        values = _ModelValues(point[:, i], resampled[..., i], means, spread, trials[i], degrees)
+        numbers.append(_number(values, design, correction, how))
     return numbers
 
 
@@ -233,31 +239,34 @@ def metric_across_folds(
     name: str, judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> RecipeNumber:
     """Compute a metric of a training procedure by its name."""
-    (found,) = over_models(judged, lambda each: statistic_of(name, each), rng, how)
-    return found
+    (number,) = over_models(judged, lambda p: statistic_of(name, p), rng, how)
+    return number
 
 
 def over_models(
     judged: Sequence[Judged],
-    of: Callable[[Predictions], Statistic],
+    statistic: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
     degrees: float | None = None,
 ) -> list[RecipeNumber]:
     """Compute a statistic of a procedure from its models' predictions; as :func:`across_folds`."""
     design = Design.of(judged, classes_fixed=how.classes_fixed)
-    tuning = [of(one.tuning) for one in judged if one.tuning is not None] if design.tuning else []
-    return across_folds([of(one.held_out) for one in judged], rng, how, design, tuning, degrees)
+    tuning = []
+    if design.tuning:
+        tuning = [statistic(model.tuning) for model in judged if model.tuning is not None]
+    tests = [statistic(model.held_out) for model in judged]
+    return across_folds(tests, rng, how, design, tuning, degrees)
 
 
 def difference_across_folds(
-    one: Sequence[Judged],
-    other: Sequence[Judged],
-    of: Callable[[Predictions], Statistic],
+    first: Sequence[Judged],
+    second: Sequence[Judged],
+    statistic: Callable[[Predictions], Statistic],
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> list[RecipeNumber]:
-    """Compute ``one`` minus ``other``, paired: models with the same place have the same examples.
+    """Compute ``first`` minus ``second``, paired: models of one place have the same examples.
 
     Seeds of a fold that only one of the two procedures has are left out.
 
@@ -265,24 +274,23 @@ def difference_across_folds(
         SplitError: If two models of one place have different test examples.
         DataError: If no place is in both.
     """
-    theirs = {each.place: each for each in other}
-    pairs = [(each, theirs[each.place]) for each in one if each.place in theirs]
+    by_place = {model.place: model for model in second}
+    pairs = [(model, by_place[model.place]) for model in first if model.place in by_place]
     if not pairs:
         raise DataError("the two recipes share no fold: expected models of the same splits")
-    design = Design.of([each for each, _ in pairs], classes_fixed=how.classes_fixed)
+    design = Design.of([model for model, _ in pairs], classes_fixed=how.classes_fixed)
     design = replace(design, paired=True)
-    statistics = [_apart(a.held_out, b.held_out, of) for a, b in pairs]
-    looks = [(a.tuning, b.tuning) for a, b in pairs]
-    tuning = [_apart(a, b, of) for a, b in looks if design.tuning and a and b]
+
+    def paired(a: Predictions, b: Predictions) -> Statistic:
+        return difference(statistic(a), statistic(aligned(a, b)))
+
+    statistics = [paired(a.held_out, b.held_out) for a, b in pairs]
+    tuning = []
+    if design.tuning:
+        tuning = [paired(a.tuning, b.tuning) for a, b in pairs if a.tuning and b.tuning]
     if len(tuning) < len(pairs):
         design, tuning = replace(design, tuning=()), []
     return across_folds(statistics, rng, how, design, tuning)
-
-
-def _apart(
-    one: Predictions, other: Predictions, of: Callable[[Predictions], Statistic]
-) -> Statistic:
-    return difference(of(one), of(aligned(one, other)))
 
 
 def _values(
@@ -290,18 +298,18 @@ def _values(
 ) -> Values:
     """Compute each model's numbers under weights of all groups: (model, resample, number)."""
     numbers = []
-    for one, groups in zip(statistics, members, strict=True):
-        rows = [one(chunk[:, groups]).reshape(len(chunk), -1) for chunk in weights]
+    for model, groups in zip(statistics, members, strict=True):
+        rows = [model(chunk[:, groups]).reshape(len(chunk), -1) for chunk in weights]
         numbers.append(np.concatenate(rows))
     return np.stack(numbers)
 
 
 def _mean(values: Values) -> Values:
     """Average over the models (model, ...) that have the number; NaN where none has."""
-    there = ~np.isnan(values)
-    total = np.where(there, values, 0).sum(axis=0)
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        mean: Values = total / there.sum(axis=0)
+        mean: Values = total / defined.sum(axis=0)
     return mean
 
 
@@ -312,9 +320,9 @@ def _spread(values: Values) -> Values:
 
 def _trials(statistics: Sequence[Statistic], design: Design) -> list[int]:
     """Count the groups behind each number, over all folds of a repeat; 0 if not a probability."""
-    given = np.array([one.trials or [0] * one.estimate.size for one in statistics])
-    each = given.sum(axis=0) * design.count(1) // len(statistics)
-    return [*np.where((given > 0).all(axis=0), each, 0).tolist()]
+    trials = np.array([m.trials or np.zeros(m.estimate.size, np.int64) for m in statistics])
+    of_repeat = trials.sum(axis=0) * design.count(1) // len(statistics)
+    return [*np.where((trials > 0).all(axis=0), of_repeat, 0).tolist()]
 
 
 def _swing(
@@ -322,65 +330,68 @@ def _swing(
     tuning: Sequence[Statistic],
     design: Design,
     weights: Sequence[Values],
-    drawn: Values,
+    resampled: Values,
 ) -> Values:
     """Estimate the part of each number's group variance that changes with the model: (number,)."""
     if design.count(0) > 1:  # half the variance of the difference of two on the same draws
         repeat = np.array([place.repeat for place in design.places])
-        means = np.stack([_mean(drawn[repeat == one]) for one in np.unique(repeat)])
+        means = np.stack([_mean(resampled[repeat == index]) for index in np.unique(repeat)])
         apart = means - _mean(np.swapaxes(means, 0, 1))[:, None]
         return _mean(apart.var(axis=0, ddof=1))
-    if not tuning:  # which otherwise replace a second repeat
-        return np.full(drawn.shape[2], np.nan)
-    looks = np.zeros(design.n_groups)
+    # Without a second repeat, a group's number in a validation set replaces it.
+    if not tuning:
+        return np.full(resampled.shape[2], np.nan)
+    times = np.zeros(design.n_groups)
     for groups, place in zip(design.tuning, design.places, strict=True):
-        looks[groups] += place.seed == design.places[0].seed
-    seen = looks > 0
-    shares = np.divide(1, looks, out=np.zeros(len(looks)), where=seen)
-    ours = _mean(_values(statistics, design.members, [chunk * seen for chunk in weights]))
-    theirs = _mean(_values(tuning, design.tuning, [chunk * shares for chunk in weights]))
-    share = seen.sum() / design.n_groups / (1 + shares[seen].mean())
-    return np.asarray(_spread(ours - theirs) * share)
+        times[groups] += place.seed == design.places[0].seed
+    validated = times > 0
+    shares = np.divide(1, times, out=np.zeros(len(times)), where=validated)
+    in_test = _mean(_values(statistics, design.members, [chunk * validated for chunk in weights]))
+    in_tuning = _mean(_values(tuning, design.tuning, [chunk * shares for chunk in weights]))
+    share = validated.sum() / design.n_groups / (1 + shares[validated].mean())
+    return np.asarray(_spread(in_test - in_tuning) * share)
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _ModelValues:
     """One number of all models: (model,), (model, resample), and with groups left out."""
 
     point: Values
-    drawn: Values
+    resampled: Values
     left_out: Values
     swing: float
     trials: int
     degrees: float | None
 
 
-def _number(found: _Found, design: Design, correction: float, how: Bootstrap) -> RecipeNumber:
-    value, values = float(_mean(found.point)), _mean(found.drawn)
-    n_models = int((~np.isnan(found.point)).sum())
-    spread = Distribution.of(value, values, found.left_out, how.method)
+def _number(
+    models: _ModelValues, design: Design, correction: float, how: Bootstrap
+) -> RecipeNumber:
+    value, values = float(_mean(models.point)), _mean(models.resampled)
+    n_models = int((~np.isnan(models.point)).sum())
+    spread = Distribution.of(value, values, models.left_out, how.method)
     if spread is None:
         return RecipeNumber(value, None, None, None, n_models)
     group = float(spread.values.var()) * correction
-    seed, between = _training(found, design)
-    coupled = group + (_coupled(group, found.swing, design) if design.count(1) > 1 else 0.0)
+    seed, between = _training(models, design)
+    coupled = group + (_coupled(group, models.swing, design) if design.count(1) > 1 else 0.0)
     training = max(seed or 0.0, group + between - coupled)
     total = coupled + training
-    if total < _ROUNDING**2 and found.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
-        exact = exact_interval(round(value) * found.trials, found.trials, how.level)
+    if total < _ROUNDING**2 and models.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
+        exact = exact_interval(round(value) * models.trials, models.trials, how.level)
         return RecipeNumber(value, exact, spread, Variance(0.0, None, None), n_models)
-    of_group = spread.degrees if found.degrees is None else found.degrees
+    of_group = spread.degrees if models.degrees is None else models.degrees
     splits = len({place[:2] for place in design.places})
     of_training = (splits if splits > 1 else len(design.places)) - 1
     degrees = _degrees(coupled, of_group, training, of_training)
     wide = replace(
         spread,
-        values=_widened(spread, total, is_chance=found.trials > 0),
+        values=_widened(spread, total, is_chance=models.trials > 0),
         degrees=min(degrees, _most_degrees(design)),
     )
     low, high = wide.bounds(how.level)
     interval = Interval(low, high, how.level, _method(design, how), len(values), design.n_groups)
-    return RecipeNumber(value, interval, wide, _split_up(found, design, total, seed), n_models)
+    return RecipeNumber(value, interval, wide, _split_up(models, design, total, seed), n_models)
 
 
 def _coupled(group: float, swing: float, design: Design) -> float:
@@ -392,48 +403,48 @@ def _coupled(group: float, swing: float, design: Design) -> float:
     return min(share * max(0.0, group - swing / repeats), COUPLED_SWING * swing)
 
 
-def _training(found: _Found, design: Design) -> tuple[float | None, float]:
+def _training(models: _ModelValues, design: Design) -> tuple[float | None, float]:
     """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold."""
     cells: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
-        if not np.isnan(found.point[model]):
+        if not np.isnan(models.point[model]):
             cells.setdefault(place[:2], []).append(model)
-    point = [found.point[models] for models in cells.values()]
-    drawn = [found.drawn[models] for models in cells.values()]
+    point = [models.point[rows] for rows in cells.values()]
+    resampled = [models.resampled[rows] for rows in cells.values()]
     seed, between = None, 0.0
-    several = [(p, d) for p, d in zip(point, drawn, strict=True) if len(p) > 1]
+    several = [(p, d) for p, d in zip(point, resampled, strict=True) if len(p) > 1]
     if several:
         # Less the mean variance between seeds of the effect of each draw.
         beyond = [
             p.var(ddof=1) - float(_mean((d - p[:, None]).var(axis=0, ddof=1))) for p, d in several
         ]
-        seed = max(0.0, float(np.mean(beyond))) / len(found.point)
+        seed = max(0.0, float(np.mean(beyond))) / len(models.point)
     repeat = np.array([repeat for repeat, _ in cells])
-    means = np.array([each.mean() for each in point])
-    sampling = np.array([float(_spread(_mean(each))) for each in drawn])
+    means = np.array([values.mean() for values in point])
+    sampling = np.array([float(_spread(_mean(values))) for values in resampled])
     beyond = [
-        means[repeat == one].var(ddof=1) - sampling[repeat == one].mean()
-        for one in np.unique(repeat)
-        if np.sum(repeat == one) > 1
+        means[repeat == index].var(ddof=1) - sampling[repeat == index].mean()
+        for index in np.unique(repeat)
+        if np.sum(repeat == index) > 1
     ]
     if beyond:
         between = max(0.0, float(np.mean(beyond))) / len(means)
     return seed, between
 
 
-def _split_up(found: _Found, design: Design, total: float, seed: float | None) -> Variance:
+def _split_up(models: _ModelValues, design: Design, total: float, seed: float | None) -> Variance:
     """Divide the total variance by its cause, as far as the design can separate them."""
     repeat = np.array([place.repeat for place in design.places])
     if seed is not None:
         cells: dict[tuple[int, int], list[float]] = {}
-        for place, value in zip(design.places, found.point.tolist(), strict=True):
+        for place, value in zip(design.places, models.point.tolist(), strict=True):
             if not np.isnan(value):
                 cells.setdefault(place[:2], []).append(value)
         spread = [np.var(some, ddof=1) for some in cells.values() if len(some) > 1]
-        seed = min(total, float(np.mean(spread)) / len(found.point))
+        seed = min(total, float(np.mean(spread)) / len(models.point))
     split = None
     if design.count(0) > 1:
-        means = [float(_mean(found.point[repeat == one])) for one in np.unique(repeat)]
+        means = [float(_mean(models.point[repeat == index])) for index in np.unique(repeat)]
         means = [mean for mean in means if not np.isnan(mean)]
         again = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
         split = min(max(0.0, again - (seed or 0.0)), total - (seed or 0.0))
@@ -442,6 +453,7 @@ def _split_up(found: _Found, design: Design, total: float, seed: float | None) -
 
 def _degrees(group: float, of_group: float, training: float, of_training: int) -> float:
     """Compute degrees of freedom of a sum of two variances (Satterthwaite 1946)."""
+    # The variance of a sum of independent estimates, in terms of their degrees of freedom.
     if not training:
         return of_group
     return (group + training) ** 2 / (group**2 / of_group + training**2 / max(of_training, 1))
@@ -457,9 +469,11 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
     """Widen the resamples to a variance; a probability on the logit scale, to keep it in range."""
     value, values = spread.estimate, spread.values
     variance = float(values.var())
+    # Resamples that do not vary become quantiles of a normal distribution.
     if variance < _ROUNDING**2:
         place = (np.arange(len(values)) + 0.5) / len(values)
         return np.asarray(value + np.sqrt(total) * stats.norm.ppf(place))
+    # All deviations from the estimate grow by one factor, which keeps the skewness.
     wider = np.sqrt(total / variance)
     if not (is_chance and 0 < value < 1):
         return np.asarray(value + wider * (values - value))
@@ -469,6 +483,6 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
 
 def _method(design: Design, how: Bootstrap) -> str:
     counts = [(design.count(what), name) for what, name in enumerate(("repeat", "fold", "seed"))]
-    said = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"
-    within = " within classes" * (design.stratum is not None)
-    return f"{how.method} bootstrap over groups{within} with training variance ({said})"
+    varied = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"
+    within = "" if design.stratum is None else " within classes"
+    return f"{how.method} bootstrap over groups{within} with training variance ({varied})"

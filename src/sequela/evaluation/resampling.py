@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 100  # resamples drawn at once: they fit a processor's cache
-_JACKKNIFE_BLOCKS = 500
+_CHUNK = 100  # resamples that are drawn at once: they fit a processor's cache
+_JACKKNIFE_BLOCKS = 500  # blocks of groups that are left out one after the other, at most
 _last_drawn: dict[object, tuple[NDArray[np.uint8], Mapping[str, Any]]] = {}
+"""The last counts, and the state of the generator after them, by what they were drawn from."""
 
 
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -33,6 +34,7 @@ def resampled_weights(
     For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each. The last
     draws are kept: all metrics and models of a study are evaluated on the same resamples.
     """
+    # The same strata, number and state of the generator give the same draws, so they are reused.
     key = (stratum.tobytes(), resamples, repr(rng.bit_generator.state))
     counts, state = _last_drawn.get(key, (None, {}))
     if counts is None:
@@ -50,14 +52,15 @@ def _counts(
 ) -> NDArray[np.uint8]:
     """Draw how often each group is in each resample: (resample, group), never above 255."""
     counts = np.empty((resamples, len(stratum)), np.uint8)
-    members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
+    members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
         for groups in members:
             size = len(groups)
-            drawn = rng.integers(size, size=(rows, size - 1))
-            drawn += np.arange(rows)[:, None] * size
-            times = np.bincount(drawn.ravel(), minlength=rows * size)
+            draws = rng.integers(size, size=(rows, size - 1))
+            # Each resample counts in its own range of numbers, so that one bincount does for all.
+            draws += np.arange(rows)[:, None] * size
+            times = np.bincount(draws.ravel(), minlength=rows * size)
             counts[start : start + rows, groups] = times.reshape(rows, size)
     return counts
 
@@ -77,5 +80,5 @@ def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64
     size = belongs.sum(axis=0)
     for start in range(0, n_blocks, _CHUNK):
         left_out = np.arange(start, min(start + _CHUNK, n_blocks))
-        kept = (block != left_out[:, None]).astype(np.float64)
-        yield kept * (size / (kept @ belongs))[:, stratum]
+        remaining = (block != left_out[:, None]).astype(np.float64)
+        yield remaining * (size / (remaining @ belongs))[:, stratum]

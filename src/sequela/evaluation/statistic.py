@@ -90,6 +90,7 @@ def auroc(
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), ascending
+        # A positive outranks the negatives at lower scores, and half of those at its own.
         below = np.cumsum(negatives, axis=0)
         pairs = positives.sum(axis=0) * below[-1]
         below -= negatives / 2
@@ -111,12 +112,12 @@ def average_precision(
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), descending
-        found = np.cumsum(positives, axis=0)
+        hits = np.cumsum(positives, axis=0)
         flagged = np.cumsum(negatives, axis=0)
-        flagged += found
-        precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
+        flagged += hits
+        precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0)
         with np.errstate(invalid="ignore"):
-            area: NDArray[np.float64] = np.einsum("sr,sr->r", positives, precision) / found[-1]
+            area: NDArray[np.float64] = np.einsum("sr,sr->r", positives, precision) / hits[-1]
         return area
 
     return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
@@ -148,9 +149,9 @@ def sums_at_scores(
     distinct, rank = np.unique(score, return_inverse=True)
     shape = (len(distinct), int(group.max()) + 1)
 
-    def counts(chosen: NDArray[np.bool_]) -> csr_array:
-        ones = np.ones(int(chosen.sum())) if weight is None else weight[chosen]
-        return csr_array((ones, (rank[chosen], group[chosen])), shape=shape)
+    def counts(examples: NDArray[np.bool_]) -> csr_array:
+        ones = np.ones(int(examples.sum())) if weight is None else weight[examples]
+        return csr_array((ones, (rank[examples], group[examples])), shape=shape)
 
     of_positives, of_negatives = counts(positive), counts(~positive)
 
@@ -161,9 +162,9 @@ def sums_at_scores(
     return sums
 
 
-def difference(one: Statistic, other: Statistic) -> Statistic:
-    """Subtract ``other`` from ``one`` on the same resamples, for a paired bootstrap."""
-    return Statistic(lambda weights: one(weights) - other(weights), one.n_groups)
+def difference(first: Statistic, second: Statistic) -> Statistic:
+    """Subtract ``second`` from ``first`` on the same resamples, for a paired bootstrap."""
+    return Statistic(lambda weights: first(weights) - second(weights), first.n_groups)
 
 
 def stacked(statistics: Sequence[Statistic]) -> Statistic:
@@ -171,9 +172,9 @@ def stacked(statistics: Sequence[Statistic]) -> Statistic:
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = len(weights)
-        return np.concatenate([one(weights).reshape(rows, -1) for one in statistics], axis=1)
+        return np.concatenate([number(weights).reshape(rows, -1) for number in statistics], axis=1)
 
     trials: list[int] = []
-    for one in statistics:
-        trials += one.trials or [0] * one.estimate.size
+    for number in statistics:
+        trials += number.trials or np.zeros(number.estimate.size, np.int64).tolist()
     return Statistic(value, statistics[0].n_groups, tuple(trials))

@@ -88,29 +88,29 @@ def subgroups(
         UnknownNameError: If no metric has a name.
         DataError: If an attribute does not have a value for each example.
     """
-    found = []
-    for attribute, given in attributes.items():
-        if given.shape != (predictions.n_examples,):
+    results = []
+    for attribute, column in attributes.items():
+        if column.shape != (predictions.n_examples,):
             raise DataError(
-                f"attribute '{attribute}' has shape {given.shape}, expected one value for each of "
+                f"attribute '{attribute}' has shape {column.shape}, expected one value for each of "
                 f"{predictions.n_examples} examples"
             )
-        named = np.where(given == "", UNKNOWN, given)
-        members = {value: named == value for value in np.unique(named).tolist()}
+        values = np.where(column == "", UNKNOWN, column)
+        members = {value: values == value for value in np.unique(values).tolist()}
         small, uncounted = _hidden(predictions, members, smallest)
         for value, rows in members.items():
             if value in small:
                 continue
-            chosen = predictions.where(rows)
+            members_only = predictions.where(rows)
             by = None if model is None else model[rows]
-            one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
-            if one.alarm_rate and threshold:  # the rate would reveal a small count
-                alarms = int((chosen.score >= threshold.value).sum())
-                if has_small((alarms, chosen.n_examples - alarms), smallest):
-                    one = replace(one, alarm_rate=None)
-            found.append(replace(one, cell=None) if value in uncounted else one)
-        found += [Subgroup(attribute, "", None, {}, None, None) for _ in small]
-    return found
+            subgroup = _subgroup((attribute, value), members_only, names, rng, threshold, how, by)
+            if subgroup.alarm_rate and threshold:  # the rate would reveal a small count
+                alarms = int((members_only.score >= threshold.value).sum())
+                if has_small((alarms, members_only.n_examples - alarms), smallest):
+                    subgroup = replace(subgroup, alarm_rate=None)
+            results.append(replace(subgroup, cell=None) if value in uncounted else subgroup)
+        results += [Subgroup(attribute, "", None, {}, None, None) for _ in small]
+    return results
 
 
 def _hidden(
@@ -141,7 +141,7 @@ def _subgroup(
     how: Bootstrap,
     model: NDArray[np.int64] | None,
 ) -> Subgroup:
-    found = {}
+    numbers = {}
     for name in names:
         only = (
             _of_models(name, predictions, model, rng, how)
@@ -149,12 +149,12 @@ def _subgroup(
             else estimates(statistic_of(name, predictions), rng, how)[0]
         )
         if not np.isnan(only.value):
-            found[name] = only
+            numbers[name] = only
     (apart,) = estimates(statistic_of("observed_minus_expected", predictions), rng, how)
     alarm_rate = None
     if threshold is not None:
         (alarm_rate,) = estimates(alarms_at(threshold.value)(predictions), rng, how)
-    return Subgroup(*key, _cell(predictions), found, apart, alarm_rate)
+    return Subgroup(*key, _cell(predictions), numbers, apart, alarm_rate)
 
 
 def _of_models(
@@ -166,15 +166,16 @@ def _of_models(
 ) -> Estimate:
     """Average a metric over the models that have it; with one group, without interval."""
     judged = [
-        Judged(predictions.where(model == one), Place(0, place, 0))
-        for place, one in enumerate(np.unique(model).tolist())
+        Judged(predictions.where(model == index), Place(0, place, 0))
+        for place, index in enumerate(np.unique(model).tolist())
     ]
     metric = named(name)
-    some = [one for one in judged if metric.can_be_had(one.held_out, whole_groups=False)]
-    if not some:
+    defined = [fold for fold in judged if metric.can_be_had(fold.held_out, whole_groups=False)]
+    if not defined:
         return Estimate(np.nan, None)
-    if len(np.unique(np.concatenate([one.held_out.group_id for one in some]))) < 2:  # noqa: PLR2004
-        values = [statistic_of(name, one.held_out).estimate for one in some]
+    groups = np.unique(np.concatenate([fold.held_out.group_id for fold in defined]))
+    if len(groups) < 2:  # noqa: PLR2004
+        values = [statistic_of(name, fold.held_out).estimate for fold in defined]
         return Estimate(float(np.mean(values)), None)
-    found = metric_across_folds(name, some, rng, how)
-    return Estimate(found.value, found.interval)
+    number = metric_across_folds(name, defined, rng, how)
+    return Estimate(number.value, number.interval)

@@ -16,10 +16,11 @@ from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval,
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import stacked
+from sequela.evaluation.statistic import Statistic, stacked
 
-_TWO = 2
 _NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
+Numbers = dict[str, Any]
+"""Numbers, intervals and counts by name, as they are written to a run folder."""
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
@@ -30,14 +31,14 @@ def summarise_parts(
     recordings: bool,
     intervals: bool = True,
     parts: Sequence[str] = PARTS,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Numbers]:
     """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap."""
     seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
     numbers = {
         name: summarise(predictions.part(name), seed=seed, recordings=recordings, how=how)
         for name in parts
     }
-    if len(predictions.classes) == _TWO and not predictions.horizons:
+    if len(predictions.classes) == 2 and not predictions.horizons:  # noqa: PLR2004
         numbers["held_out"]["operating_points"] = operating_points(
             predictions, seed=seed, aim=settings.aim, target=settings.aim_target, how=how
         )
@@ -46,7 +47,7 @@ def summarise_parts(
 
 def summarise(
     predictions: Predictions, *, seed: int | None, recordings: bool, how: Bootstrap = DEFAULT
-) -> dict[str, Any]:
+) -> Numbers:
     """Compute recall, confusion, and each reported metric that is defined on one part.
 
     Args:
@@ -64,27 +65,31 @@ def summarise(
     """
     possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
     ids = predictions.recording_id  # where groups are not recordings
-    numbers: dict[str, Any] = {
+    numbers: Numbers = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
-        **({} if ids is None else {"recordings": len(np.unique(ids))}),
-        **{m.key: _or_none(m.value(predictions)) for m in possible},
-        **(_ends(predictions, seed, how) if predictions.horizons else _classified(predictions)),
     }
+    if ids is not None:
+        numbers["recordings"] = len(np.unique(ids))
+    numbers |= {m.key: _or_none(m.value(predictions)) for m in possible}
+    if predictions.horizons:
+        numbers |= _ends(predictions, seed, how)
+    else:
+        numbers |= _classified(predictions)
     uncertain = {m.key: m.statistic(predictions) for m in possible if m.interval and m.statistic}
     if seed is None or not uncertain:
         return numbers
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     # All on the same resamples, so that another metric changes none.
     all_ = estimates(stacked([*uncertain.values()]), np.random.default_rng(seed), how, stratum)
-    for key, found in zip(uncertain, all_, strict=True):
-        numbers.update(_number(key, found))
+    for key, estimate in zip(uncertain, all_, strict=True):
+        numbers |= _number(key, estimate)
         if key == next(iter(uncertain)):
-            numbers["interval"] = found.interval and found.interval.method_record()
+            numbers["interval"] = estimate.interval and estimate.interval.method_record()
     return numbers
 
 
-def _classified(predictions: Predictions) -> dict[str, Any]:
+def _classified(predictions: Predictions) -> Numbers:
     return {
         "per_class_recall": [
             _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
@@ -93,34 +98,29 @@ def _classified(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> dict[str, Any]:
+def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers:
     """Return what ended first, counted, and the numbers at each horizon."""
     from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
-    ours = predictions.outcomes
-    found: dict[str, Any] = {"ends": predictions.intervals.ends(ours.time, ours.event)}
-    rows, names = (
-        stacked(at_horizons(*predictions.over_time)),
-        AT_HORIZON * len(predictions.horizons),
-    )
-    written: list[dict[str, Any]]
-    if seed is None or rows.n_groups < _TWO:
-        written = [{n: _or_none(v)} for n, v in zip(names, rows.estimate.tolist(), strict=True)]
-    else:
-        written = [*map(_number, names, estimates(rows, np.random.default_rng(seed), how))]
-    return found | {"horizons": by_horizon(predictions.horizons, written)}
+    outcomes = predictions.outcomes
+    rates = stacked(at_horizons(*predictions.over_time))
+    if rates.n_groups < 2:  # noqa: PLR2004 - one group has no interval
+        seed = None
+    numbers = _numbers(AT_HORIZON * len(predictions.horizons), rates, seed, how)
+    return {
+        "ends": predictions.intervals.ends(outcomes.time, outcomes.event),
+        "horizons": by_horizon(predictions.horizons, numbers),
+    }
 
 
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
 
 
-def by_horizon(
-    horizons: Sequence[float], written: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def by_horizon(horizons: Sequence[float], numbers: Sequence[Mapping[str, Any]]) -> list[Numbers]:
     """Return the record of each horizon, from its numbers in the order of ``AT_HORIZON``."""
     size = len(AT_HORIZON)
     return [
-        {"days": day, **ChainMap(*map(dict, written[size * n : size * (n + 1)]))}
+        {"days": day, **ChainMap(*map(dict, numbers[size * n : size * (n + 1)]))}
         for n, day in enumerate(horizons)
     ]
 
@@ -132,15 +132,15 @@ def operating_points(
     aim: Aim,
     target: float | None = None,
     how: Bootstrap = DEFAULT,
-) -> list[dict[str, Any]]:
+) -> list[Numbers]:
     """Compute the test performance at 0.5, and at the threshold chosen on the validation set.
 
     For each threshold there is its ``value``, the reason for it, the confusion matrix (class,
     class), and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with
     its 95 % interval ``<name>_ci``. A ``seed`` of ``None`` leaves the intervals out.
     """
-    chosen = choose_threshold(predictions.part("tuning"), aim, target)
-    return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed, how=how)
+    by_aim = choose_threshold(predictions.part("tuning"), aim, target)
+    return points(predictions.part("held_out"), [MORE_PROBABLE, by_aim], seed=seed, how=how)
 
 
 def points(
@@ -149,26 +149,33 @@ def points(
     *,
     seed: int | None,
     how: Bootstrap = DEFAULT,
-) -> list[dict[str, Any]]:
+) -> list[Numbers]:
     """Compute the performance at given thresholds; as :func:`operating_points`."""
-    rates, names = stacked([operation(held_out, t) for t in thresholds]), _NAMES * len(thresholds)
-    found: list[dict[str, Any]]
-    if seed is None:
-        found = [{n: _or_none(v)} for n, v in zip(names, rates.estimate.tolist(), strict=True)]
-    else:
-        found = [*map(_number, names, estimates(rates, np.random.default_rng(seed), how))]
-    made: list[dict[str, Any]] = []
+    rates = stacked([operation(held_out, threshold) for threshold in thresholds])
+    numbers = _numbers(_NAMES * len(thresholds), rates, seed, how)
+    records: list[Numbers] = []
     for place, threshold in enumerate(thresholds):
-        point = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
+        point: Numbers = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
         cell = 2 * held_out.label + (held_out.score >= threshold.value)  # true class, then alarm
         counts = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
-        made.append(point | {"confusion": counts})
-        for rate in found[place * len(_NAMES) : (place + 1) * len(_NAMES)]:
-            made[-1] |= rate
-    return made
+        point["confusion"] = counts
+        for rate in numbers[place * len(_NAMES) : (place + 1) * len(_NAMES)]:
+            point |= rate
+        records.append(point)
+    return records
 
 
-def _number(name: str, estimate: Estimate) -> dict[str, Any]:
+def _numbers(
+    names: Sequence[str], statistic: Statistic, seed: int | None, how: Bootstrap
+) -> list[Numbers]:
+    """Return the numbers of a statistic by name, with intervals where there is a seed."""
+    if seed is None:
+        values = zip(names, statistic.estimate.tolist(), strict=True)
+        return [{name: _or_none(value)} for name, value in values]
+    return [*map(_number, names, estimates(statistic, np.random.default_rng(seed), how))]
+
+
+def _number(name: str, estimate: Estimate) -> Numbers:
     """Return a number and its interval, each ``None`` where it is not defined."""
     interval = estimate.interval
     return {

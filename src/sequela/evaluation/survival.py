@@ -59,6 +59,7 @@ class TimesToEvent:
         Events come before an end of follow-up at the same time, so they are not at risk of it.
         """
         times, at = np.unique(self.time, return_inverse=True)
+        # An end of follow-up is the event of this curve, and events are its censoring.
         ends = np.bincount(at, self.event == 0)
         all_ = np.bincount(at)
         at_risk = np.cumsum(all_[::-1])[::-1] - (all_ - ends)
@@ -93,26 +94,25 @@ def incidence(
     shape = (len(times), outcomes.n_groups)
     index = np.searchsorted(times, horizons, side="right")
 
-    def counts(chosen: NDArray[np.bool_]) -> csr_array:
-        rows = np.flatnonzero(chosen & among)
+    def counts(examples: NDArray[np.bool_]) -> csr_array:
+        rows = np.flatnonzero(examples & among)
         return csr_array((np.ones(len(rows)), (at[rows], outcomes.group[rows])), shape=shape)
 
-    every, any_event, of_cause = (
-        counts(outcomes.event >= 0),
-        counts(outcomes.event > 0),
-        counts(outcomes.event == cause),
-    )
+    any_end = counts(outcomes.event >= 0)
+    any_event = counts(outcomes.event > 0)
+    of_cause = counts(outcomes.event == cause)
 
     def value(weights: Floats) -> Floats:
         columns = np.ascontiguousarray(weights.T)
-        leaving = every @ columns  # (time, resample)
+        leaving = any_end @ columns  # (time, resample)
         at_risk = np.cumsum(leaving[::-1], axis=0)[::-1]
-        some = np.where(at_risk > 0, at_risk, 1.0)
-        free = np.cumprod(1 - (any_event @ columns) / some, axis=0)
+        divisor = np.where(at_risk > 0, at_risk, 1.0)
+        free = np.cumprod(1 - (any_event @ columns) / divisor, axis=0)
+        # The event at a time happens to those who were free of any event until then.
         before = np.concatenate([np.ones((1, len(weights))), free[:-1]])
-        share = np.cumsum(before * (of_cause @ columns) / some, axis=0)
-        found = np.concatenate([np.zeros((1, len(weights))), share])[index].T
-        return np.where(at_risk[:1].T > 0, found, np.nan)
+        share = np.cumsum(before * (of_cause @ columns) / divisor, axis=0)
+        by_horizon = np.concatenate([np.zeros((1, len(weights))), share])[index].T
+        return np.where(at_risk[:1].T > 0, by_horizon, np.nan)
 
     return Statistic(value, outcomes.n_groups)
 
@@ -162,9 +162,10 @@ def _weights(
     """
     time, event = outcomes.time[:, None], outcomes.event[:, None]
     ended = (time <= horizons) & (event > 0)
-    seen = np.where(ended, followed.followed(time), followed.followed(horizons))
-    known = (ended | (time > horizons)) & (seen > 0)
-    return np.divide(1.0, seen, np.zeros_like(seen), where=known), ended & (event == 1)
+    chance = np.where(ended, followed.followed(time), followed.followed(horizons))
+    is_known = (ended | (time > horizons)) & (chance > 0)
+    weight = np.divide(1.0, chance, np.zeros_like(chance), where=is_known)
+    return weight, ended & (event == 1)
 
 
 def concordance(
@@ -189,10 +190,13 @@ def concordance(
     first = (outcomes.event == 1) & (outcomes.time < until)
     price = np.ones(len(risk))
     if followed is not None:
-        seen = followed.followed(outcomes.time)
-        price = np.divide(1.0, seen**2, np.zeros_like(seen), where=seen > 0)
+        chance = followed.followed(outcomes.time)
+        price = np.divide(1.0, chance**2, np.zeros_like(chance), where=chance > 0)
+    # After a competing event the event never happens: its time is infinite.
     ends = np.where(outcomes.event > 1, np.inf, outcomes.time)
     later = (ends, outcomes.event != 1)  # an end of follow-up comes after an event at its time
+    # Two ranks differ first in one bit, and the one with the bit set is later: pairs are counted
+    # bit by bit, in O(n log n) for each, instead of one by one.
     rank = np.unique(np.rec.fromarrays(later), return_inverse=True)[1]
     levels = [
         _Level.of(rank >> bit, first, risk) for bit in range(int(rank.max(initial=0)).bit_length())
@@ -238,16 +242,16 @@ class _Level:
         block, by_risk = rank >> 1, np.unique(risk, return_inverse=True)[1]
         key = block * (int(by_risk.max()) + 1) + by_risk
         order = np.argsort(key, kind="stable")
-        chosen = np.flatnonzero(first & (rank & 1 == 0))
+        begins = np.flatnonzero(first & (rank & 1 == 0))
         at_block, at_key = block[order], key[order]
         return cls(
             order,
             (rank & 1 == 1)[order],
-            chosen,
-            np.searchsorted(at_block, block[chosen], side="left"),
-            np.searchsorted(at_key, key[chosen], side="left"),
-            np.searchsorted(at_key, key[chosen], side="right"),
-            np.searchsorted(at_block, block[chosen], side="right"),
+            begins,
+            np.searchsorted(at_block, block[begins], side="left"),
+            np.searchsorted(at_key, key[begins], side="left"),
+            np.searchsorted(at_key, key[begins], side="right"),
+            np.searchsorted(at_block, block[begins], side="right"),
         )
 
     def sums(self, early: Floats, of_each: Floats) -> tuple[Floats, Floats]:
@@ -313,13 +317,13 @@ STATISTICS: Mapping[str, Callable[[TimesToEvent, Floats, Floats], Statistic]] = 
 
 def at_horizons(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> list[Statistic]:
     """Return the observed and predicted share with the event, AUROC and Brier score by horizon."""
-    found = []
+    statistics = []
     for place, day in enumerate(horizons.tolist()):
         at = np.array([day])
-        found += [
+        statistics += [
             incidence(outcomes, at),
             statistic.mean(risk[:, place], outcomes.group),
             auroc_at(outcomes, risk[:, place], day, outcomes),
             brier(outcomes, risk[:, [place]], at, outcomes),
         ]
-    return found
+    return statistics

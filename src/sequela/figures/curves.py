@@ -1,11 +1,11 @@
 """Learning curves: one number over the epochs, on the training and the validation set."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure, chart_of
+from sequela.figures.chart.figure import FIRST, INK, SECOND, Channels, Figure, chart_of
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
@@ -21,7 +21,7 @@ def learning_curve(
     The training set is a dashed line and the validation set a full one. A vertical line marks the
     epoch that was kept, by the setting ``keep`` of the run.
     """
-    kept = kept_epoch(history, keep)
+    final = kept_epoch(history, keep)
     values = [r.loss if number == "loss" else r.metrics[number] for r in history]
     rows = [
         {"epoch": r.epoch, "part": r.part, number: value}
@@ -44,10 +44,10 @@ def learning_curve(
         for r, row in zip(history, rows, strict=True)
         if r.epoch % step == 0
     ]
-    axes: dict[str, Any] = {"x": alt.X("epoch:Q"), "y": alt.Y(f"{number}:Q")}
+    axes: Channels = {"x": alt.X("epoch:Q"), "y": alt.Y(f"{number}:Q")}
     points = chart_of(marked).encode(**axes, description=alt.Description("hover:N"))
     points = points.mark_point(size=80, opacity=0, filled=True, aria=True)
-    rule = chart_of([{"epoch": kept}]).encode(x=alt.X("epoch:Q"))
+    rule = chart_of([{"epoch": final}]).encode(x=alt.X("epoch:Q"))
     rule = rule.mark_rule(color=INK, strokeDash=[1, 3])
     names = (
         base.transform_filter(alt.datum.epoch == last)
@@ -57,5 +57,5 @@ def learning_curve(
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
-    text = f"{number} over {last} epochs: {described}; epoch {kept} was kept."
+    text = f"{number} over {last} epochs: {described}; epoch {final} was kept."
     return Figure.of([lines, rule, names, points], (215, 140), text, rows, title=number)

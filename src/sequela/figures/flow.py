@@ -21,11 +21,11 @@ from sequela.disclosure.disclosure import Hidden, as_json
 from sequela.errors import SettingError
 from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart import table
+from sequela.figures.chart.figure import Row, as_table, write
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitSet:
     """The content of one set of the split.
 
     Subjects are recordings where subjects are not identified; there are sites where whole sites are
@@ -48,12 +48,12 @@ class Part:
     def of(cls, predictions: Predictions) -> list[Self]:
         """Return the sets of a run's predictions, which have two classes."""
         predictions.score  # noqa: B018 - refuses more than two classes
-        found = []
+        sets = []
         for name in PARTS:
             part = predictions.part(name)
             people = len(np.unique(person(part)))
-            found.append(cls(name, part.n_examples, people, int((part.label == 1).sum())))
-        return found
+            sets.append(cls(name, part.n_examples, people, int((part.label == 1).sum())))
+        return sets
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FlowDiagram:
     """A flow diagram from candidates to examples with the event, and to the sets of the split."""
 
     flow: Flow
-    parts: tuple[Part, ...]
+    parts: tuple[SplitSet, ...]
     event: str
 
     @property
@@ -80,10 +80,10 @@ class FlowDiagram:
         return "; ".join(lines) + "."
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """One row for the candidates, each rule, the remaining examples and each set."""
         flow = self.flow
-        rows: list[dict[str, Any]] = [{"box": flow.unit, "left": flow.candidates}]
+        rows: list[Row] = [{"box": flow.unit, "left": flow.candidates}]
         rows += [
             {
                 "box": s.rule,
@@ -109,7 +109,7 @@ class FlowDiagram:
 
     def frame(self) -> pa.Table:
         """Return the rows as a table."""
-        return table.as_table(as_json(self.rows))
+        return as_table(as_json(self.rows))
 
     def to_pandas(self) -> Any:
         """Return :meth:`frame` as a pandas frame."""
@@ -117,7 +117,7 @@ class FlowDiagram:
 
     def html(self) -> str:
         """Return the diagram as a ``<figure>`` with escaped text; :func:`css` has its style."""
-        drawn: str = _template().render(
+        html: str = _template().render(
             flow=self.flow,
             parts=self.parts,
             positive=self.event,
@@ -126,12 +126,12 @@ class FlowDiagram:
             share=_share,
             sets=SETS,
         )
-        return drawn
+        return html
 
     def save(self, path: Path | str) -> Path:
         """Write the diagram as a page (.html) or its rows (.csv, .parquet)."""
         pages = {".html": lambda: self._page().encode()}
-        return table.write(Path(path), pages, as_json(self.rows))
+        return write(Path(path), pages, as_json(self.rows))
 
     def _page(self) -> str:
         return (
@@ -145,12 +145,12 @@ class FlowDiagram:
         return f"<style>{css()}{style}</style>{self.html()}"
 
 
-def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDiagram:
+def cohort_flow(flow: Flow, parts: Sequence[SplitSet] = (), *, event: str) -> FlowDiagram:
     """Make the flow diagram of a cohort and its split.
 
     Args:
         flow: The flow of :mod:`sequela.cohort.selection`.
-        parts: See :meth:`Part.of`.
+        parts: See :meth:`SplitSet.of`.
         event: The event of a positive example, for example ``died in this stay``.
 
     Raises:
@@ -158,12 +158,12 @@ def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDi
     """
     for name in ("examples", "positives"):
         total = sum(getattr(part, name) for part in parts)
-        left = getattr(flow, name)
-        hidden = isinstance(total, Hidden) or isinstance(left, Hidden)
-        if parts and not hidden and total != left:
+        remaining = getattr(flow, name)
+        hidden = isinstance(total, Hidden) or isinstance(remaining, Hidden)
+        if parts and not hidden and total != remaining:
             raise SettingError(
-                f"the parts of the split have {total} {name}, the cohort's flow leaves {left}: "
-                "they belong to different cohorts"
+                f"the parts of the split have {total} {name}, the cohort's flow leaves "
+                f"{remaining}: they belong to different cohorts"
             )
     return FlowDiagram(flow, tuple(parts), event)
 
@@ -173,10 +173,10 @@ def css() -> str:
     return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
 
 
-def _share(part: Any, whole: Any) -> str:
-    if not whole or isinstance(part / whole, Hidden):
+def _share(part: Any, total: Any) -> str:
+    if not total or isinstance(part / total, Hidden):
         return ""
-    return f" ({part / whole:.1%})".replace("%", " %")
+    return f" ({part / total:.1%})".replace("%", " %")
 
 
 @cache

@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, chart_of
-from sequela.figures.chart.words import haloed
+from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
+from sequela.figures.chart.marks import haloed
 
-_WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
-_HEADING, _WORDS, _BAR = 28, 20, 38
-_LETTER = 5.7  # pixels: a picture is as wide as its longest text
+_WIDTH = 340  # least width of a picture in pixels, as are the other lengths
+_HEADING = 28  # height of a heading
+_WORDS = 20  # height of words without a bar
+_BAR = 38  # height of words with a bar below
+_LETTER = 5.7  # mean width of a letter: a picture is as wide as its longest text
 
 
 @dataclass(frozen=True)
-class Line:
+class ForestLine:
     """One line of the plot: words above the bar of a number, or alone, as a heading or not.
 
     A ``hollow`` point shows an inconclusive difference; a ``second`` one is a diamond in the second
@@ -38,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ForestScale:
     """The axis of the number: lines of title, d3 format, place of a reference line, limits."""
 
     title: Sequence[str]
@@ -47,8 +48,11 @@ class Scale:
     bounds: tuple[float, float] | None = None
 
 
-def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[str, Any]]) -> Figure:
+def forest(
+    lines: Sequence[ForestLine], scale: ForestScale, *, text: str, rows: list[Row]
+) -> Figure:
     """Draw the lines from top to bottom, with the text alternative and the table of the figure."""
+    # Rows are at pixels from the top, not at categories, because their heights differ.
     data, bottom = [], 0
     for line in lines:
         bottom += line.height
@@ -74,13 +78,13 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
     return Figure.of(layers, (width, bottom + 8), text, rows)
 
 
-def _row(line: Line, bottom: int) -> dict[str, Any]:
-    found = line.estimate
-    interval = found.interval if found else None
-    value = found.value if found else None
+def _row(line: ForestLine, bottom: int) -> Row:
+    estimate = line.estimate
+    interval = estimate.interval if estimate else None
+    value = estimate.value if estimate else None
     return {
-        "y": bottom - (8 if found else 6),
-        "words": bottom - (24 if found else 6),
+        "y": bottom - (8 if estimate else 6),
+        "words": bottom - (24 if estimate else 6),
         "text": line.words,
         "value": value,
         "low": interval.low if interval else value,
@@ -91,9 +95,11 @@ def _row(line: Line, bottom: int) -> dict[str, Any]:
     }
 
 
-def _x(data: Sequence[dict[str, Any]], scale: Scale) -> alt.X:
-    numbers = [r[name] for r in data for name in ("low", "high") if r[name] is not None]
-    numbers += [] if scale.reference is None else [scale.reference]
+def _x(data: Sequence[Row], scale: ForestScale) -> alt.X:
+    numbers = [r["low"] for r in data if r["low"] is not None]
+    numbers += [r["high"] for r in data if r["high"] is not None]
+    if scale.reference is not None:
+        numbers.append(scale.reference)
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     room = 0.04 * ((high - low) or 1.0)
     least, most = scale.bounds or (float("-inf"), float("inf"))
@@ -106,17 +112,17 @@ def _x(data: Sequence[dict[str, Any]], scale: Scale) -> alt.X:
     )
 
 
-def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
+def _words(data: Sequence[Row], y: alt.Y) -> list[alt.LayerChart]:
     """Draw the texts, headings in bold."""
-    found = []
+    layers = []
     for heading, weight in ((True, "bold"), (False, "normal")):
         texts = [{"y": r["words"], "text": r["text"]} for r in data if r["heading"] == heading]
         encoding = {"x": alt.XValue(0), "y": y}
-        found.append(haloed(texts, encoding, align="left", fontWeight=weight))
-    return found
+        layers.append(haloed(texts, encoding, align="left", fontWeight=weight))
+    return layers
 
 
-def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[alt.Chart]:
+def _reference(data: Sequence[Row], scale: ForestScale, y: alt.Y) -> list[alt.Chart]:
     if scale.reference is None:
         return []
     places = [r["y"] for r in data if r["value"] is not None]

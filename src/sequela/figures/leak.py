@@ -1,19 +1,20 @@
 """Inflation of the score by leakage: the same models with a leak minus without it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
 from sequela.evaluation.metrics import named
-from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, chart_of
+from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
-_ROW, _MORE = 24, 8  # pixels, of one leak and of each other
-_LETTER = 6.6  # pixels, at the most
-_COLOURS, _SHAPES = (THIRD, SECOND), ("square", "diamond")
+_ROW = 24  # height of a model with one leak, in pixels
+_SECOND_LEAK = 8  # height that another leak adds to each model, in pixels
+_LETTER = 6.6  # width of a letter, in pixels, at most
+_COLOURS = (THIRD, SECOND)
+_SHAPES = ("square", "diamond")
 
 
-def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int = 300) -> Figure:
+def leak(rows: Sequence[Row], *, metric: str = "accuracy", width: int = 300) -> Figure:
     """Draw the paired difference of each model with one or two leaks, with 95 % intervals.
 
     Args:
@@ -43,7 +44,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
         title=f"difference in {how.title} on the test set{unit}",
         axis=alt.Axis(format="+~f" if how.points else "+.2f", tickCount=6),
     )
-    ends = {name: f"{factor} * datum.{end}" for name, end in (("from", "low"), ("to", "high"))}
+    ends = {"from": f"{factor} * datum.low", "to": f"{factor} * datum.high"}
     base = base.transform_calculate(**ends, at=f"{factor} * datum.difference")
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("to:Q"))
     points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
@@ -51,8 +52,9 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
         description=alt.Description("hover:N"),
         shape=alt.Shape("leak:N", sort=names, scale=shapes),
     )
+    # Without an effect of the leak, the differences would be about this line.
     zero = chart_of([{"x": 0}]).mark_rule(color=INK, strokeDash=[2, 3])
-    height = (_ROW + _MORE * (len(names) - 1)) * len(order)
+    height = (_ROW + _SECOND_LEAK * (len(names) - 1)) * len(order)
     text = (
         f"{how.heading} with the leak minus without, on the same examples, with 95 % "
         f"intervals. {'; '.join(r['hover'] for r in data)}."
@@ -60,7 +62,7 @@ def leak(rows: Sequence[dict[str, Any]], *, metric: str = "accuracy", width: int
     return Figure.of([zero.encode(x=alt.X("x:Q")), bars, points], (width, height), text, list(rows))
 
 
-def _hover(row: dict[str, Any], metric: str) -> str:
+def _hover(row: Row, metric: str) -> str:
     how = named(metric)
     value, low, high = (how.apart(row[name]) for name in ("difference", "low", "high"))
     return f"{row['model']}, {row['leak']}: {value} ({low} to {high})"

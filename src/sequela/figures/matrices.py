@@ -1,11 +1,12 @@
 """Confusion matrices."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, Figure, chart_of
+from sequela.figures.chart.figure import FIRST, INK, Figure, Row, chart_of
+
+_CELL = 42  # width of a cell of a matrix, in pixels
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
@@ -13,7 +14,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
 
     ``counts`` are (class, class), true class first.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for true, line in zip(classes, counts, strict=True):
         total = sum(line)
         rows += [
@@ -21,10 +22,10 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             for name, n in zip(classes, line, strict=True)
         ]
     order = list(classes)
-    drawn = [{**r, "hover": f"{r['true']} as {r['predicted']}: {r['share']:.1%}"} for r in rows]
+    cell_rows = [{**r, "hover": f"{r['true']} as {r['predicted']}: {r['share']:.1%}"} for r in rows]
     across = alt.Axis(labelAngle=-35, grid=False, domain=False, ticks=False)
     down = alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20)
-    base = chart_of(drawn).encode(
+    base = chart_of(cell_rows).encode(
         x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
         y=alt.Y("true:N", sort=order, title="true", axis=down),
     )
@@ -34,7 +35,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         fillOpacity=alt.FillOpacity("share:Q", scale=shade, legend=None),
     )
     text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
-    size = 42 * len(order)
+    size = _CELL * len(order)
     described = "; ".join(
         f"{true}: "
         + ", ".join(

@@ -2,23 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from itertools import product
 
 import altair as alt
 import numpy as np
 
 from sequela.evaluation.number import number as written
 from sequela.evaluation.number import within
-from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, chart_of
-from sequela.figures.chart.words import haloed
+from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
+from sequela.figures.chart.marks import haloed
 
-_HEIGHT = 260  # pixels, if the names do not need more
-_LINE, _LETTER, _GAP = 14.0, 6.3, 12.0  # pixels of a name: height, width of a letter, from the plot
-_LEAST_WIDTH = 150  # pixels of the plot without the names
-_STRIP = 1.0  # decades of operations: width of the strip for models that are not counted
+_HEIGHT = 260  # least height of the picture in pixels, as are the other lengths
+_LINE = 14.0  # height of a name
+_LETTER = 6.3  # mean width of a letter of a name
+_GAP = 12.0  # distance of the names from the plot
+_LEAST_WIDTH = 150  # least width of the plot without the names
+_STRIP = 1.0  # width of the strip for models that are not counted, in decades of operations
 
 
-def front(rows: Sequence[dict[str, Any]]) -> list[str]:
+def front(rows: Sequence[Row]) -> list[str]:
     """Return models that no other beats in accuracy with as few operations, cheapest first.
 
     Example:
@@ -28,6 +30,7 @@ def front(rows: Sequence[dict[str, Any]]) -> list[str]:
         ['a', 'c']
     """
     best, names = float("-inf"), []
+    # From cheap to expensive, a model is on the front if it beats all before it.
     for row in sorted(rows, key=lambda r: (r["operations"], -r["accuracy"])):
         if row["accuracy"] > best:
             best = row["accuracy"]
@@ -36,7 +39,7 @@ def front(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def accuracy_against_operations(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     *,
     number: str = "accuracy",
     example: str = "segment",
@@ -57,28 +60,19 @@ def accuracy_against_operations(
     """
     share = "accuracy" in number
     form = ".1%" if share else ".2f"
-    others = [r for r in rows if r["operations"] is None]
-    counted = sorted((r for r in rows if r not in others), key=lambda row: row["operations"])
+    uncounted = [r for r in rows if r["operations"] is None]
+    counted = sorted((r for r in rows if r not in uncounted), key=lambda row: row["operations"])
     names = front(counted)
-    ordered = [*others, *counted]
+    ordered = [*uncounted, *counted]
     data = [
         {**r, "at": at, "front": r["model"] in names, "hover": _hover(r, form)}
-        for r, at in zip(ordered, _places(len(others), counted), strict=True)
+        for r, at in zip(ordered, _places(len(uncounted), counted), strict=True)
     ]
     zero = [r["at"] for r in data if r["operations"] == 0][:1]
     scales = _scales(data)
     longest = max(len(row["model"]) for row in data)
     size = max(width - _GAP - _LETTER * longest, _LEAST_WIDTH), max(_HEIGHT, _LINE * len(data))
-    x = alt.X(
-        "at:Q",
-        title=f"operations for one {example} (logarithmic)",
-        scale=alt.Scale(type="log", domain=list(scales["at"]), nice=False),
-        axis=alt.Axis(
-            format=".2~s",
-            values=[*zero, *_decades([r for r in counted if r["operations"]])],
-            labelExpr=f"indexof({zero}, datum.value) < 0 ? datum.label : '0'",
-        ),
-    )
+    x = _operations(zero, counted, scales["at"], example)
     y = alt.Y(
         "low:Q",
         title=f"test-set {number}",
@@ -100,34 +94,50 @@ def accuracy_against_operations(
     )
     leaders, margin = _names(data, scales, x, size)
     layers: list[alt.Chart | alt.LayerChart] = [bars, leaders, line, points, margin]
-    if others:
+    if uncounted:
         at = {"x": alt.XValue(4), "y": alt.YValue(size[1] - 8)}
         layers.append(haloed([{"text": "operations not counted"}], at, align="left"))
-    said = "; ".join(r["hover"] for r in data)
+    numbers = "; ".join(r["hover"] for r in data)
     best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
-    text = f"Test-set {number} against operations. {said}.{best}"
+    text = f"Test-set {number} against operations. {numbers}.{best}"
     columns = ("model", "operations", "accuracy", "low", "high", "front")
     table = [{name: row[name] for name in columns} for row in data]
     return Figure.of(layers, size, text, table)
 
 
-def _hover(row: dict[str, Any], form: str) -> str:
-    found = f"{row['model']}: {written(row['accuracy'], form)} "
-    found += within(row["low"], row["high"], form)
-    many = row["operations"]
-    return f"{found}, " + ("operations not counted" if many is None else f"{many:,} operations")
+def _operations(
+    zero: Sequence[float], counted: Sequence[Row], ends: tuple[float, float], example: str
+) -> alt.X:
+    """Return the logarithmic axis, on which ``zero`` is the place of models without operations."""
+    return alt.X(
+        "at:Q",
+        title=f"operations for one {example} (logarithmic)",
+        scale=alt.Scale(type="log", domain=list(ends), nice=False),
+        axis=alt.Axis(
+            format=".2~s",
+            values=[*zero, *_decades([r for r in counted if r["operations"]])],
+            labelExpr=f"indexof({zero}, datum.value) < 0 ? datum.label : '0'",
+        ),
+    )
 
 
-def _places(others: int, counted: Sequence[dict[str, Any]]) -> list[float]:
+def _hover(row: Row, form: str) -> str:
+    score = f"{written(row['accuracy'], form)} {within(row['low'], row['high'], form)}"
+    count = row["operations"]
+    cost = "operations not counted" if count is None else f"{count:,} operations"
+    return f"{row['model']}: {score}, {cost}"
+
+
+def _places(uncounted: int, counted: Sequence[Row]) -> list[float]:
     """Return the position of each model on the axis; models that are not counted share a strip."""
     fewest = min((r["operations"] for r in counted if r["operations"]), default=10)
     at = [float(r["operations"] or fewest / 4) for r in counted]
     least = math.log10(min(at, default=10.0))
-    strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / others) for i in range(others)]
+    strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / uncounted) for i in range(uncounted)]
     return [*(10**place for place in strip), *at]
 
 
-def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+def _scales(data: Sequence[Row]) -> dict[str, tuple[float, float]]:
     at = [math.log10(r["at"]) for r in data]
     ends = min(r["low"] for r in data), max(r["high"] for r in data)
     margin = 0.08 * (ends[1] - ends[0] or 1)
@@ -137,7 +147,7 @@ def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
     }
 
 
-def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
+def _decades(counted: Sequence[Row]) -> list[float]:
     """Return round numbers about the counted operations: powers of ten, or also 2 and 5 times."""
     if not counted:
         return []
@@ -145,15 +155,15 @@ def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
     powers = range(math.floor(least), math.ceil(most) + 1)
     ends = least - 0.1, most + 0.1
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
-        found = [s * 10.0**p for p in powers for s in steps]
-        found = [n for n in found if ends[0] <= math.log10(n) <= ends[1]]
-        if len(found) > 1:
+        numbers = [step * 10.0**power for power, step in product(powers, steps)]
+        numbers = [n for n in numbers if ends[0] <= math.log10(n) <= ends[1]]
+        if len(numbers) > 1:
             break
-    return found
+    return numbers
 
 
 def _names(
-    data: Sequence[dict[str, Any]],
+    data: Sequence[Row],
     scales: dict[str, tuple[float, float]],
     x: alt.X,
     size: tuple[float, float],
@@ -162,21 +172,23 @@ def _names(
 
     A name is as high as its point, or as near as the other names let it.
     """
-    (left, right), (low, high) = scales["at"], scales["accuracy"]
+    (first, last), (low, high) = scales["at"], scales["accuracy"]
     width, height = size
     ordered = sorted(data, key=lambda row: -row["accuracy"])
     pixels = [height * (high - row["accuracy"]) / (high - low) for row in ordered]
+    # A name is as high as its point but below the name before it, then the last ones move up into
+    # the picture: in coordinates less the heights of the names above, both are running extremes.
     above = _LINE * np.arange(len(ordered))
     spaced = np.maximum.accumulate(pixels - above)
     spaced = np.minimum(spaced, height - above[-1]) + above
-    margin = right * (right / left) ** (_GAP / width)
+    margin = last * (last / first) ** (_GAP / width)
     rows = [
         {**row, "margin": margin, "height": high - pixel * (high - low) / height}
         for row, pixel in zip(ordered, spaced.tolist(), strict=True)
     ]
-    base, beside = chart_of(rows), {"x": alt.X("margin:Q"), "y": alt.Y("height:Q")}
+    base, at_name = chart_of(rows), {"x": alt.X("margin:Q"), "y": alt.Y("height:Q")}
     lines = base.mark_rule(color=FAINT, strokeWidth=1).encode(
         x=x, y=alt.Y("accuracy:Q"), x2=alt.X2("margin:Q"), y2=alt.Y2("height:Q")
     )
     names = base.mark_text(color=INK, fontSize=11, align="left", dx=3)
-    return [lines, names.encode(**beside, text=alt.Text("model:N"))]
+    return [lines, names.encode(**at_name, text=alt.Text("model:N"))]

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import INK, Figure, chart_of
-from sequela.figures.chart.polyline import thinned
-from sequela.figures.chart.series import Series
-from sequela.figures.chart.words import haloed, named_line, with_interval
+from sequela.figures.chart.figure import INK, Channels, Figure, Row, chart_of
+from sequela.figures.chart.marks import Series, haloed, named_line, thinned, with_interval
 
-_SIDE = 240  # pixels
+_SIDE = 240  # width and height of the picture in pixels
 _TOLERANCE = 0.3 / _SIDE
-_HALF = 0.5
+"""Greatest distance of a thinned curve from the whole one, as a share of a side."""
+_HALF = 0.5  # the threshold of the first mark
 _MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
-_TITLE = 40  # letters of a line
+_TITLE = 40  # letters of a line of the legend's title
 _LINE = 0.06  # height of a label, as a share of a side
 _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -95,32 +94,31 @@ def ranking(
     percent = f"{first.level:.0%}".replace("%", " %")
     areas = {name: curve.area for name, curve in curves.items()} | dict(areas or {})
     labels = {name: f"{name}: {with_interval(areas[name])}" for name in curves}
-    said = f"{look.area}{', ' * bool(areas_are)}{areas_are}"
-    title = [event, *wrap(f"{said} ({percent} interval)", _TITLE)]
+    area_name = f"{look.area}, {areas_are}" if areas_are else look.area
+    title = [event, *wrap(f"{area_name} ({percent} interval)", _TITLE)]
     series = Series(list(labels.values()), "label", title)
-    rows = [
-        {"model": name, **row}
-        for name, curve in curves.items()
-        for row in _rows(curve, look, (chosen or {}).get(name))
-    ]
-    drawn = [{"label": labels[row["model"]], **row} for row in rows]
+    rows: list[Row] = []
+    for name, curve in curves.items():
+        of_curve = _rows(curve, look, (chosen or {}).get(name))
+        rows += [{"model": name, **row} for row in of_curve]
+    labelled = [{"label": labels[row["model"]], **row} for row in rows]
     layers = [
         _chance(first),
-        *series.bands(drawn, _axes(look, "low")),
-        series.lines([row for row in drawn if row["what"] == "curve"], _axes(look)),
-        *_points(drawn, look, series),
+        *series.bands(labelled, _axes(look, "low")),
+        series.lines([row for row in labelled if row["what"] == "curve"], _axes(look)),
+        *_points(labelled, look, series),
     ]
-    text = _alt(areas, rows, look, said, f"for {event}, with {percent} bands")
+    kind = "ROC" if first.kind == "roc" else "Precision-recall"
+    points = _points_in_words(areas, rows, look, area_name)
+    text = f"{kind} curve for {event}, with {percent} bands. {points}"
     return Figure.of(layers, (_SIDE, _SIDE), text, rows)
 
 
-def _rows(
-    curve: Curve, look: _Look, chosen: float | Sequence[float] | None
-) -> list[dict[str, Any]]:
+def _rows(curve: Curve, look: _Look, by_aim: float | Sequence[float] | None) -> list[Row]:
     """Return the thinned curve, the band, and the points at thresholds."""
     steps = curve.kind == "precision-recall" and not curve.parts
     x, y, threshold = _stepped(curve) if steps else (curve.x, curve.y, curve.threshold)
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {
             "what": "curve",
             look.x: float(x[i]),
@@ -136,7 +134,7 @@ def _rows(
         )
         if not np.isnan(low)
     ]
-    for what, value in zip(_MARKS, (_HALF, chosen), strict=True):
+    for what, value in zip(_MARKS, (_HALF, by_aim), strict=True):
         if value is not None:
             at_x, at_y = curve.at(value)
             rows.append({"what": what, look.x: at_x, look.y: None if np.isnan(at_y) else at_y})
@@ -151,12 +149,12 @@ def _stepped(curve: Curve) -> _Points:
     2006). Without an alarm, precision is undefined: scikit-learn's first point is a convention and
     left out. The corners between points belong to no threshold.
     """
-    x, y, threshold = (np.repeat(one, 2)[1:-1] for one in (curve.x, curve.y, curve.threshold))
+    x, y, threshold = (np.repeat(v, 2)[1:-1] for v in (curve.x, curve.y, curve.threshold))
     y[::2], threshold[::2] = curve.y[1:], np.nan
     return x, y, threshold
 
 
-def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
+def _axes(look: _Look, y: str | None = None) -> Channels:
     """Return both axes; ``y`` names another column than the curve's."""
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(format=".1f", tickCount=6)
@@ -174,9 +172,7 @@ def _chance(curve: Curve) -> alt.LayerChart:
     return named_line((0, level), (1, level), name, (0, level), align="left", dx=4, dy=8)
 
 
-def _points(
-    drawn: list[dict[str, Any]], look: _Look, series: Series
-) -> list[alt.Chart | alt.LayerChart]:
+def _points(rows: list[Row], look: _Look, series: Series) -> list[alt.Chart | alt.LayerChart]:
     """Draw points at the thresholds, with labels for one model, else with a legend."""
     marks = [
         {
@@ -184,11 +180,11 @@ def _points(
             "colour": series.colour_of(row["label"]),
             "hover": f"{row['label']}; {row['what']}: {_rates(row, look)}",
         }
-        for row in drawn
+        for row in rows
         if row["what"] in _MARKS and row[look.y] is not None
     ]
     present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
-    alone = len(series.names) == 1
+    one_model = len(series.names) == 1
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
     base = chart_of(marks).encode(**_axes(look))
     points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
@@ -198,21 +194,21 @@ def _points(
             "what:N",
             sort=present,
             scale=alt.Scale(domain=present, range=[_MARKS[what] for what in present]),
-            legend=None if alone else legend,
+            legend=None if one_model else legend,
         ),
     )
-    if not alone:
+    if not one_model:
         return [points]
     return [points, *_labels(marks, look)]
 
 
-def _rates(row: dict[str, Any], look: _Look) -> str:
+def _rates(row: Row, look: _Look) -> str:
     return f"{look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
 
 
-def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
+def _labels(marks: list[Row], look: _Look) -> list[alt.LayerChart]:
     """Draw the thresholds next to their points, where the curve leaves room, without overlap."""
-    labels, taken = [], -1.0
+    labels, highest = [], -1.0
     style: dict[str, Any]
     for row in sorted(marks, key=lambda row: float(row[look.y])):
         height = float(row[look.y])
@@ -223,19 +219,21 @@ def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
         else:
             style = {"align": "left", "dx": 9, "dy": 2 if height < 0.1 else 12}  # noqa: PLR2004
         at = height - style["dy"] / _SIDE
-        moved = max(0.0, taken + _LINE - at)
+        # A label moves up until it is above the one before.
+        moved = max(0.0, highest + _LINE - at)
         style["dy"] -= moved * _SIDE
-        taken = at + moved
-        named = f"at {row['threshold']:.2g}{' (chosen)' * (row['what'] == 'chosen threshold')}"
-        labels.append(haloed([{**row, "text": named}], _axes(look), **style))
+        highest = at + moved
+        text = f"at {row['threshold']:.2g}"
+        if row["what"] == "chosen threshold":
+            text += " (chosen)"
+        labels.append(haloed([{**row, "text": text}], _axes(look), **style))
     return labels
 
 
-def _alt(
-    areas: Mapping[str, Estimate], rows: list[dict[str, Any]], look: _Look, said: str, of: str
+def _points_in_words(
+    areas: Mapping[str, Estimate], rows: list[Row], look: _Look, area_name: str
 ) -> str:
-    kind = "ROC" if look.area == "AUROC" else "Precision-recall"
-    found = []
+    sentences = []
     for name, area in areas.items():
         points = [
             f"at {row['threshold']:.2g} "
@@ -243,5 +241,5 @@ def _alt(
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]
-        found.append(f"{name}: {said} {with_interval(area)}; {'; '.join(points)}.")
-    return f"{kind} curve {of}. {' '.join(found)}"
+        sentences.append(f"{name}: {area_name} {with_interval(area)}; {'; '.join(points)}.")
+    return " ".join(sentences)

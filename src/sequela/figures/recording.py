@@ -1,28 +1,28 @@
 """A long recording and the events in it: an overview, and an enlarged piece."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure, chart_of
+from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure, Row, chart_of
 
 Span = tuple[float, float]
-_WIDTH = 940
-_BINS = 620
-"""Number of spans of time in the picture of a whole recording."""
+"""Onset and end in seconds."""
+TimeAxis = Callable[..., alt.X]
+_WIDTH = 940  # width of the picture in pixels
+_BINS = 620  # number of spans of time in the picture of a whole recording
 _COLUMNS = 470
 """Number of spans of time of an enlarged signal: the lowest and highest value is drawn."""
-_HOUR, _MINUTE = 3600, 60
-_NAMED = 12
-"""Number of events that the text of a picture lists."""
+_HOUR = 3600  # seconds of an hour
+_MINUTE = 60  # seconds of a minute
+_MOST_EVENTS = 12  # number of events that the text of a picture lists
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRecording:
     """The prediction of a model for a recording over time, all arrays (window,).
 
     Times are in seconds, probabilities NaN for windows that were not scored, the range is from
@@ -35,27 +35,27 @@ class Scored:
     range: NDArray[np.float32]
     threshold: float
     event: str
-    found: Sequence[Span]
-    known: Sequence[Span] | None = None
+    detected: Sequence[Span]
+    reference: Sequence[Span] | None = None
 
 
-def whole(scored: Scored, seconds: float) -> Figure:
+def whole(scored: ScoredRecording, seconds: float) -> Figure:
     """Draw the range of a recording, the probability of the event, and the events.
 
     A bin of time shows its highest probability, so that no event is too short to be seen.
     """
     units = ("hours", _HOUR), ("minutes", _MINUTE), ("seconds", 1)
-    unit, size = next(each for each in units if seconds > 2 * each[1] or each[1] == 1)
+    unit, size = next((u, size) for u, size in units if seconds > 2 * size or size == 1)
     bins = np.minimum(scored.times / seconds * _BINS, _BINS - 1).astype(int)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for place in np.unique(bins).tolist():
         inside = bins == place
         chances, ranges = scored.probability[inside], scored.range[inside]
-        known, ranges = (each[~np.isnan(each)] for each in (chances, ranges))
+        chances, ranges = chances[~np.isnan(chances)], ranges[~np.isnan(ranges)]
         rows.append(
             {
                 "time": round((place + 0.5) * seconds / _BINS / size, 4),
-                "probability": round(float(known.max()), 4) if len(known) else None,
+                "probability": round(float(chances.max()), 4) if len(chances) else None,
                 "low": round(float(ranges.min()), 1) if len(ranges) else None,
                 "high": round(float(ranges.max()), 1) if len(ranges) else None,
             }
@@ -74,7 +74,7 @@ def whole(scored: Scored, seconds: float) -> Figure:
 
 
 def near(
-    scored: Scored, signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
+    scored: ScoredRecording, signal: NDArray[np.floating], names: Sequence[str], span: Span
 ) -> Figure:
     """Draw a piece of a recording: its channels, the probability of the event, and the events.
 
@@ -84,31 +84,28 @@ def near(
     first, last = span
     rows = _traces(signal, names, span)
     inside = (scored.times >= first) & (scored.times < last)
-    chances: list[dict[str, Any]] = [
+    chances: list[Row] = [
         {"time": round(time, 2), "probability": None if np.isnan(chance) else round(chance, 4)}
         for time, chance in zip(
             scored.times[inside].tolist(), scored.probability[inside].tolist(), strict=True
         )
     ]
     x = _time(first, last, "seconds")
+    # One scale for all channels, so that their amplitudes can be compared.
     low, high = np.nanpercentile(signal, [1, 99], axis=1)
     scale = max(float(np.median(high - low)), 1.0)  # µV, into which most of the signal fits
     places = {name: -place for place, name in enumerate(names)}
-    drawn = [
-        {
-            "time": row["time"],
-            "y": None if value is None else places[row["channel"]] + value / scale,
-            "of": row["channel"],
-        }
-        for row in rows
-        for value in (row["low"], row["high"])
-    ]
+    points: list[Row] = []
+    for row in rows:
+        for value in (row["low"], row["high"]):
+            y = None if value is None else places[row["channel"]] + value / scale
+            points.append({"time": row["time"], "y": y, "of": row["channel"]})
     labels = " : ".join(f"datum.value == {-place} ? {name!r}" for place, name in enumerate(names))
     lanes = alt.Scale(domain=[-len(names), 1], nice=False)
     axis = alt.Axis(values=[*places.values()], labelExpr=f"{labels} : ''", grid=False)
     title = f"Signal; the distance between channels is {scale:.0f} µV"
     height = max(90, 26 * len(names))
-    traces = chart_of(drawn, title=title, width=_WIDTH, height=height)
+    traces = chart_of(points, title=title, width=_WIDTH, height=height)
     traces = traces.mark_line(color=INK, strokeWidth=0.7, clip=True).encode(
         x=x(), y=alt.Y("y:Q", title=None, scale=lanes, axis=axis), detail=alt.Detail("of:N")
     )
@@ -132,31 +129,36 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-def _traces(
-    signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
-) -> list[dict[str, Any]]:
+def _traces(signal: NDArray[np.floating], names: Sequence[str], span: Span) -> list[Row]:
     """Return the lowest and highest value of each span and channel, minus its median.
 
     They are ``None`` in gaps.
     """
     size = signal.shape[1]
+    # A column of pixels shows lowest and highest value, so that no spike is thinned out.
     edges = np.unique(np.linspace(0, size, min(_COLUMNS, size) + 1).astype(int))[:-1]
     middles = span[0] + (edges + 0.5) * (span[1] - span[0]) / size
     centred = signal - np.nanmedian(signal, axis=1, keepdims=True)
     low, high = (cut.reduceat(centred, edges, axis=1) for cut in (np.fmin, np.fmax))
-    return [
-        {
-            "channel": name,
-            "time": round(float(time), 2),
-            "low": None if np.isnan(low[row, place]) else round(float(low[row, place]), 1),
-            "high": None if np.isnan(high[row, place]) else round(float(high[row, place]), 1),
-        }
-        for row, name in enumerate(names)
-        for place, time in enumerate(middles)
-    ]
+
+    def rounded(value: float) -> float | None:
+        return None if np.isnan(value) else round(float(value), 1)
+
+    rows = []
+    for channel, name in enumerate(names):
+        for place, time in enumerate(middles):
+            rows.append(
+                {
+                    "channel": name,
+                    "time": round(float(time), 2),
+                    "low": rounded(low[channel, place]),
+                    "high": rounded(high[channel, place]),
+                }
+            )
+    return rows
 
 
-def _time(first: float, last: float, unit: str) -> Any:
+def _time(first: float, last: float, unit: str) -> TimeAxis:
     """Return a function that makes the time axis; only the last chart has its title."""
 
     def x(*, title: bool = False) -> alt.X:
@@ -166,7 +168,7 @@ def _time(first: float, last: float, unit: str) -> Any:
     return x
 
 
-def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerChart:
+def _chances(rows: list[Row], scored: ScoredRecording, x: TimeAxis) -> alt.LayerChart:
     percent = alt.Axis(tickCount=2, format=".0%")
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=percent)
     line = chart_of(rows).encode(x=x(), y=y)
@@ -177,18 +179,21 @@ def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerCha
     return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
 
 
-def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> alt.Chart:
+def _spans(
+    scored: ScoredRecording, x: TimeAxis, size: float, within: Span | None = None
+) -> alt.Chart:
     strips = _strips(scored)
     first, last = within or (0.0, float("inf"))
-    rows = [
-        {"which": name, "time": max(a, first) / size, "end": min(b, last) / size}
-        for name, spans in strips
-        for a, b in spans
-        if b > first and a < last
-    ]
+    rows: list[Row] = []
+    for name, spans in strips:
+        rows += [
+            {"which": name, "time": max(onset, first) / size, "end": min(end, last) / size}
+            for onset, end in spans
+            if end > first and onset < last
+        ]
     names = [name for name, _ in strips]
     scale = alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)])
-    drawn: alt.Chart = (
+    chart: alt.Chart = (
         chart_of(rows, width=_WIDTH, height=18 * len(names), title="Events")
         .mark_bar(strokeWidth=1.5, clip=True, height=11)
         .encode(
@@ -199,10 +204,10 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
             stroke=alt.Stroke("which:N", scale=scale, legend=None),
         )
     )
-    return drawn
+    return chart
 
 
-def _whole_in_words(scored: Scored, seconds: float) -> str:
+def _whole_in_words(scored: ScoredRecording, seconds: float) -> str:
     chances = scored.probability[~np.isnan(scored.probability)]
     most = f"at most {chances.max():.1%}" if len(chances) else "unknown everywhere"
     return (
@@ -211,16 +216,18 @@ def _whole_in_words(scored: Scored, seconds: float) -> str:
     )
 
 
-def _events(scored: Scored) -> str:
+def _events(scored: ScoredRecording) -> str:
     parts = []
-    for what, spans in _strips(scored):
-        said = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_NAMED])
-        more = f" and {len(spans) - _NAMED} more" if len(spans) > _NAMED else ""
-        parts.append(f"events {what}: {said or 'none'}{more}")
+    for kind, spans in _strips(scored):
+        times = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_MOST_EVENTS])
+        more = f" and {len(spans) - _MOST_EVENTS} more" if len(spans) > _MOST_EVENTS else ""
+        parts.append(f"events {kind}: {times or 'none'}{more}")
     return "; ".join(parts)
 
 
-def _strips(scored: Scored) -> list[tuple[str, Sequence[Span]]]:
+def _strips(scored: ScoredRecording) -> list[tuple[str, Sequence[Span]]]:
     """Return the detected events, and the known ones where there is a reference."""
-    known = [] if scored.known is None else [("known", scored.known)]
-    return [("found", scored.found), *known]
+    strips = [("found", scored.detected)]
+    if scored.reference is not None:
+        strips.append(("known", scored.reference))
+    return strips

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from sequela.figures.chart.figure import Figure
 
-_TWO = 2
+_BINARY = 2  # classes of a model whose matrix is in its own section
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
 
     history = run.history
     keep = run.settings.training.keep
-    known = history and (number == "loss" or number in history[0].metrics)
-    return learning_curve(history, number, keep) if known else None
+    recorded = history and (number == "loss" or number in history[0].metrics)
+    return learning_curve(history, number, keep) if recorded else None
 
 
 def _confusion_matrix(run: Any) -> "Figure | None":
@@ -50,8 +50,9 @@ def _confusion_matrix(run: Any) -> "Figure | None":
     from sequela.figures.matrices import confusion_matrix
 
     classes, counts = run.data.classes, run.test.confusion
-    drawn = len(classes) > _TWO and counts and not isinstance(counts, Hidden)
-    return confusion_matrix(counts, classes) if drawn else None
+    if len(classes) <= _BINARY or not counts or isinstance(counts, Hidden):
+        return None
+    return confusion_matrix(counts, classes)
 
 
 _CURVES = (

@@ -1,7 +1,6 @@
 """Calibration: reliability curves above histograms of the predicted probabilities."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -10,13 +9,12 @@ from numpy.typing import NDArray
 from sequela.disclosure.disclosure import is_small, merged_bins
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
-from sequela.figures.chart.figure import Figure, chart_of
-from sequela.figures.chart.series import Series
-from sequela.figures.chart.words import as_row, named_line, with_interval
+from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
+from sequela.figures.chart.marks import Series, as_row, named_line, with_interval
 
-_SIDE = 240  # pixels
-_BINS = 20
-_NEARLY_ALL = 0.8
+_SIDE = 240  # width and height of the curves in pixels
+_BINS = 20  # bars of the histogram, if none is merged
+_NEARLY_ALL = 0.8  # the end of the axes from which on they go to 1
 
 
 def reliability_curves(
@@ -45,13 +43,12 @@ def reliability_curves(
             "names, at least one"
         )
     series = Series(list(curves), "model", event)
-    rows = [
-        row
-        for name in curves
-        for row in (*_points(name, curves[name], smallest), *_histogram(name, chances, smallest))
-    ]
-    reliable = [r for r in rows if r["what"] == "reliability"]
-    counted = [r for r in rows if r["what"] == "histogram"]
+    reliable, counted, rows = [], [], []
+    for name, curve in curves.items():
+        points, bars = _points(name, curve, smallest), _histogram(name, chances, smallest)
+        reliable += points
+        counted += bars
+        rows += [*points, *bars]
     end = _end(reliable)
     layers = [
         named_line((0, 0), (end, end), "perfect", (0.85 * end, 0.85 * end), angle=315, dy=12),
@@ -67,7 +64,7 @@ def reliability_curves(
     return Figure(chart=chart, alt=_alt(curves, event), rows=rows)
 
 
-def _points(name: str, curve: Reliability, smallest: int) -> list[dict[str, Any]]:
+def _points(name: str, curve: Reliability, smallest: int) -> list[Row]:
     return [
         {
             "model": name,
@@ -87,11 +84,10 @@ def _points(name: str, curve: Reliability, smallest: int) -> list[dict[str, Any]
     ]
 
 
-def _histogram(
-    name: str, chances: Mapping[str, NDArray[np.floating]], smallest: int
-) -> list[dict[str, Any]]:
+def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]], smallest: int) -> list[Row]:
     """Count examples in twenty bins of the probability, or in fewer and wider ones."""
     counts, edges = np.histogram(chances[name], bins=_BINS, range=(0, 1))
+    # A bar of few people would reveal them, so it is merged with its neighbour.
     wider = merged_bins(counts[:, np.newaxis], smallest)
     edges = edges[[*np.unique(wider, return_index=True)[1], _BINS]]
     counts = np.bincount(wider, weights=counts).astype(np.int64)
@@ -103,14 +99,14 @@ def _histogram(
     ]
 
 
-def _end(rows: list[dict[str, Any]]) -> float:
+def _end(rows: list[Row]) -> float:
     """Return the end of the axes: predictions of rare events are small."""
-    largest = max(value for r in rows for value in (r["chance"], r["happened"], r["high"] or 0))
+    largest = max(max(r["chance"], r["happened"], r["high"] or 0) for r in rows)
     end = float(np.ceil(10 * largest - 1e-9)) / 10
     return end if end < _NEARLY_ALL else 1.0
 
 
-def _axis(column: str, title: str, end: float) -> dict[str, Any]:
+def _axis(column: str, title: str, end: float) -> Channels:
     return {
         "shorthand": f"{column}:Q",
         "title": title,
@@ -119,29 +115,35 @@ def _axis(column: str, title: str, end: float) -> dict[str, Any]:
     }
 
 
-def _axes(end: float, y: str = "happened") -> dict[str, Any]:
+def _axes(end: float, y: str = "happened") -> Channels:
     return {
         "x": alt.X(**_axis("chance", "predicted probability", end)),
         "y": alt.Y(**_axis(y, "observed share of events", end)),
     }
 
 
-def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
+def _points_of(rows: list[Row], series: Series, end: float) -> list[alt.Chart]:
     words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
-    drawn = [{**r, "hover": words.format(**r)} for r in rows]
-    base = chart_of(drawn).encode(**_axes(end), description=alt.Description("hover:N"))
-    look: dict[str, Any] = {"filled": True, "aria": True, "size": 45, "opacity": 1}
+    points = [{**r, "hover": words.format(**r)} for r in rows]
+    base = chart_of(points).encode(**_axes(end), description=alt.Description("hover:N"))
     return [
         base.transform_filter(alt.datum.model == name).mark_point(
-            **look, color=series.colour_of(name), shape=series.shape_of(name)
+            filled=True,
+            aria=True,
+            size=45,
+            opacity=1,
+            color=series.colour_of(name),
+            shape=series.shape_of(name),
         )
         for name in series.names
     ]
 
 
-def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:
+def _counts(rows: list[Row], series: Series) -> alt.Chart:
     """Draw outlines of the histograms on a logarithmic scale, so that small counts are visible."""
-    corners = [{**row, "chance": row[edge]} for row in rows for edge in ("chance", "chance_to")]
+    corners: list[Row] = []
+    for row in rows:
+        corners += [row, {**row, "chance": row["chance_to"]}]
     axes = {
         "x": alt.X(**_axis("chance", "predicted probability, all examples", 1)),
         "y": alt.Y(
@@ -155,7 +157,7 @@ def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:
 
 
 def _alt(curves: Mapping[str, Reliability], event: str) -> str:
-    found = [
+    sentences = [
         f"{name}: "
         + ", ".join(
             f"{chance:.1%} predicted, {with_interval(share, '.1%')} observed"
@@ -163,4 +165,5 @@ def _alt(curves: Mapping[str, Reliability], event: str) -> str:
         )
         for name, curve in curves.items()
     ]
-    return f"Reliability of the predicted probabilities; the event: {event}. {'; '.join(found)}."
+    title = f"Reliability of the predicted probabilities; the event: {event}."
+    return f"{title} {'; '.join(sentences)}."

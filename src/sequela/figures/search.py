@@ -5,21 +5,22 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, SECOND, Figure, chart_of
+from sequela.figures.chart.figure import FIRST, SECOND, Figure, Row, chart_of
 
-_WIDTH = 300  # pixels, as are those below
-_SMALL = (215, 140)
-_BAR = 26
+_WIDTH = 300  # width of the course in pixels, as are the other lengths
+_SMALL = (215, 140)  # width and height of the picture of one setting
+_BAR = 26  # height of the bar of one setting
 _LOSS = "validation loss"
 
 
 def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw the loss of each finished trial of ``search.json``, and the lowest so far."""
-    rows: list[dict[str, Any]] = []
-    for each in trials:
-        if each["loss"] is not None:
-            best = min(each["loss"], rows[-1]["lowest so far"]) if rows else each["loss"]
-            rows.append({"trial": each["number"], "loss": each["loss"], "lowest so far": best})
+    rows: list[Row] = []
+    for trial in trials:
+        loss = trial["loss"]
+        if loss is not None:
+            best = min(loss, rows[-1]["lowest so far"]) if rows else loss
+            rows.append({"trial": trial["number"], "loss": loss, "lowest so far": best})
     x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
     scale = alt.Scale(type="log", nice=False)
     base = chart_of(rows).encode(x=x)
@@ -45,24 +46,24 @@ def mattered(shares: Mapping[str, float]) -> Figure:
     bars = base.mark_bar(color=FIRST).encode(
         x=alt.X("share:Q", title="share of the variation of the loss", axis=alt.Axis(format="%"))
     )
-    said = ", ".join(f"{row['setting']} {row['share']:.0%}" for row in rows)
-    text = f"Share of the variation of the loss that each setting explains: {said}."
+    percentages = ", ".join(f"{row['setting']} {row['share']:.0%}" for row in rows)
+    text = f"Share of the variation of the loss that each setting explains: {percentages}."
     return Figure.of([bars], (200, _BAR * len(rows)), text, rows)
 
 
 def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
     """Draw the loss of each finished trial at its value of one setting."""
-    rows = [
-        {"value": str(value).lower() if isinstance(value, bool) else value, "loss": each["loss"]}
-        for each in trials
-        if each["loss"] is not None
-        for value in [each["values"][name]]
-    ]
-    named = range_["name"] == "CategoricalDistribution"
+    rows: list[Row] = []
+    for trial in trials:
+        if trial["loss"] is not None:
+            value = trial["values"][name]
+            position = str(value).lower() if isinstance(value, bool) else value
+            rows.append({"value": position, "loss": trial["loss"]})
+    categorical = range_["name"] == "CategoricalDistribution"
     scale = alt.Scale(type="log" if range_["attributes"].get("log") else "linear", nice=False)
-    x: Any = (
+    x = (
         alt.X("value:N", title=None, axis=alt.Axis(labelAngle=0))
-        if named
+        if categorical
         else alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
     )
     points = (

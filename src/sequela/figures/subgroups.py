@@ -2,19 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import Subgroup
-from sequela.figures.chart.figure import Figure
-from sequela.figures.chart.words import as_row, with_interval
-from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.chart.figure import Figure, Row
+from sequela.figures.chart.marks import as_row, with_interval
+from sequela.figures.forest import ForestLine, ForestScale, forest
 
 
 def subgroup_forest(
-    found: Sequence[Subgroup],
+    subgroups: Sequence[Subgroup],
     metric: str,
     *,
     overall: Estimate | None = None,
@@ -24,61 +23,68 @@ def subgroup_forest(
     """Draw a number of each subgroup with its interval and counts, and count hidden subgroups.
 
     Args:
-        found: The result of :func:`sequela.evaluation.subgroups.subgroups`.
+        subgroups: The result of :func:`sequela.evaluation.subgroups.subgroups`.
         metric: A metric that was computed there, ``observed_minus_expected`` or ``alarm_rate``.
         overall: The number of all examples; a line marks it.
         event: The word for examples of class 1 after a count: ``deaths``.
         unit: The word for groups: ``subjects`` or ``recordings``.
     """
-    if not found:
+    if not subgroups:
         raise SettingError("there is no subgroup to draw: name an attribute that the data have")
     how = named(metric)
     lines = (
-        [Line(f"all: {with_interval(overall, how.form)}", overall, second=True)] if overall else []
+        [ForestLine(f"all: {with_interval(overall, how.form)}", overall, second=True)]
+        if overall
+        else []
     )
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     sentences = [line.words for line in lines]
     attribute = None
-    for one in [each for each in found if each.value]:
-        if one.attribute != attribute:
-            attribute = one.attribute
-            lines.append(Line(attribute, heading=True))
-        of_threshold = metric in ("alarm_rate", "observed_minus_expected")
-        estimate = getattr(one, metric) if of_threshold else one.metrics.get(metric)
-        words = _words(one, estimate, how.form, event, unit)
-        lines.append(Line(words, estimate))
+    of_threshold = metric in ("alarm_rate", "observed_minus_expected")
+    for subgroup in subgroups:
+        if not subgroup.value:
+            continue
+        if subgroup.attribute != attribute:
+            attribute = subgroup.attribute
+            lines.append(ForestLine(attribute, heading=True))
+        estimate = getattr(subgroup, metric) if of_threshold else subgroup.metrics.get(metric)
+        words = _words(subgroup, estimate, how.form, event, unit)
+        lines.append(ForestLine(words, estimate))
         sentences.append(f"{attribute} {words}")
-        rows.append(_row(one, metric, estimate))
-    for attribute, number in Counter(each.attribute for each in found if not each.value).items():
-        words = f"{number} hidden: too few {unit} or {event}"
-        lines.append(Line(f"{attribute}: {words}"))
+        rows.append(_row(subgroup, metric, estimate))
+    hidden = Counter(subgroup.attribute for subgroup in subgroups if not subgroup.value)
+    for attribute, count in hidden.items():
+        words = f"{count} hidden: too few {unit} or {event}"
+        lines.append(ForestLine(f"{attribute}: {words}"))
         sentences.append(f"{attribute} {words}")
         rows.append({"attribute": attribute, "suppressed": True})
     reference = overall.value if overall else 0.0 if metric == "observed_minus_expected" else None
-    scale = Scale([how.title], how.axis, reference, how.bounds)
+    scale = ForestScale([how.title], how.axis, reference, how.bounds)
     text = f"{how.title} by subgroup, with intervals. {'; '.join(sentences)}."
     return forest(lines, scale, text=text, rows=rows)
 
 
-def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
+def _words(subgroup: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
     value = with_interval(estimate, form) if estimate else "not defined"
-    if one.cell is None:
-        return f"{one.value}: {value}; counts hidden"
-    counts = f"{one.cell.n_groups:,} {unit}"
-    if len(one.cell.n_of_class) == 2:  # noqa: PLR2004
-        counts += f", {one.cell.n_of_class[1]:,} {event}"
-    return f"{one.value}: {value}; {counts}"
+    cell = subgroup.cell
+    if cell is None:
+        return f"{subgroup.value}: {value}; counts hidden"
+    counts = f"{cell.n_groups:,} {unit}"
+    if len(cell.n_of_class) == 2:  # noqa: PLR2004
+        counts += f", {cell.n_of_class[1]:,} {event}"
+    return f"{subgroup.value}: {value}; {counts}"
 
 
-def _row(one: Subgroup, metric: str, estimate: Estimate | None) -> dict[str, Any]:
-    cell = one.cell
+def _row(subgroup: Subgroup, metric: str, estimate: Estimate | None) -> Row:
+    cell = subgroup.cell
+    numbers = as_row(estimate, metric) if estimate else dict.fromkeys((metric, "low", "high"))
     two = cell is not None and len(cell.n_of_class) == 2  # noqa: PLR2004
     return {
-        "attribute": one.attribute,
-        "value": one.value,
+        "attribute": subgroup.attribute,
+        "value": subgroup.value,
         "suppressed": cell is None,
         "groups": cell.n_groups if cell else None,
         "examples": cell.n_examples if cell else None,
         "events": cell.n_of_class[1] if cell and two else None,
-        **(as_row(estimate, metric) if estimate else dict.fromkeys((metric, "low", "high"))),
+        **numbers,
     }

@@ -1,16 +1,15 @@
 """The share of examples with an event over time, by predicted risk."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import Figure, chart_of
-from sequela.figures.chart.series import Series
-from sequela.figures.chart.words import as_row, with_interval
+from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
+from sequela.figures.chart.marks import Series, as_row, with_interval
 
-_WIDTH, _HEIGHT = 250, 240  # pixels
+_WIDTH = 250  # width of the picture in pixels
+_HEIGHT = 240  # height of the picture in pixels
 
 
 def risk_over_time(
@@ -27,16 +26,17 @@ def risk_over_time(
         event: The predicted event.
     """
     series = Series(list(observed), "group", event)
-    rows: list[dict[str, Any]] = [
-        {"group": name, "what": "observed", "day": day, **as_row(share, "share")}
-        for name, points in observed.items()
-        for day, share in points
-    ]
-    points: list[dict[str, Any]] = [
-        {"group": name, "what": "predicted", "day": day, "share": risk}
-        for name, some in predicted.items()
-        for day, risk in some
-    ]
+    rows: list[Row] = []
+    for name, shares in observed.items():
+        rows += [
+            {"group": name, "what": "observed", "day": day, **as_row(share, "share")}
+            for day, share in shares
+        ]
+    points: list[Row] = []
+    for name, risks in predicted.items():
+        points += [
+            {"group": name, "what": "predicted", "day": day, "share": risk} for day, risk in risks
+        ]
     most = max([row["high"] or row["share"] for row in rows] + [row["share"] for row in points])
     axes = _axes(1.05 * most)
     layers = [
@@ -52,7 +52,7 @@ def risk_over_time(
     return Figure.of(layers, (_WIDTH, _HEIGHT), _alt(observed, predicted, event), [*rows, *points])
 
 
-def _axes(most: float, y: str = "share") -> dict[str, Any]:
+def _axes(most: float, y: str = "share") -> Channels:
     return {
         "x": alt.X("day:Q", title="days from the prediction", axis=alt.Axis(tickCount=6)),
         "y": alt.Y(
@@ -64,13 +64,17 @@ def _axes(most: float, y: str = "share") -> dict[str, Any]:
     }
 
 
-def _alt(observed: Mapping[str, Any], predicted: Mapping[str, Any], event: str) -> str:
-    found = []
+def _alt(
+    observed: Mapping[str, Sequence[tuple[float, Estimate]]],
+    predicted: Mapping[str, Sequence[tuple[float, float]]],
+    event: str,
+) -> str:
+    sentences = []
     for name, points in observed.items():
         (day, share), (_, risk) = points[-1], predicted[name][-1]
-        found.append(
+        sentences.append(
             f"{name}: {with_interval(share, '.1%')} observed and {risk:.1%} predicted by day "
             f"{day:g}"
         )
-    what = f"Share of examples with the event over time, by predicted risk; {event}."
-    return f"{what} {'; '.join(found)}."
+    title = f"Share of examples with the event over time, by predicted risk; {event}."
+    return f"{title} {'; '.join(sentences)}."

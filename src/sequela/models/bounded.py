@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,12 +31,12 @@ class _Bounded(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = dict(kwargs or {})
-        if given.get("device", torch.device("cpu")) != torch.device("meta"):
-            size = next((each for each in args if _is_size(each)), [args[0]] if args else [])
-            if not any(isinstance(each, torch.Tensor) for each in args) and _is_size(size):
-                self._add(prod(size), given.get("dtype") or torch.get_default_dtype())
-        return func(*args, **given)
+        options = dict(kwargs or {})
+        if options.get("device", torch.device("cpu")) != torch.device("meta"):
+            size = next((value for value in args if _is_size(value)), [args[0]] if args else [])
+            if not any(isinstance(value, torch.Tensor) for value in args) and _is_size(size):
+                self._add(prod(size), options.get("dtype") or torch.get_default_dtype())
+        return func(*args, **options)
 
     def _add(self, numbers: int, dtype: torch.dtype) -> None:
         self._bytes += numbers * dtype.itemsize
@@ -48,9 +48,9 @@ class _Bounded(TorchDispatchMode):
             )
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> TypeGuard[Sequence[int]]:
     return isinstance(value, (list, tuple, torch.Size)) and all(
-        isinstance(each, int) and each >= 0 for each in value
+        isinstance(number, int) and number >= 0 for number in value
     )
 
 

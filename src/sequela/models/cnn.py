@@ -9,8 +9,11 @@ from sequela.models.cpu_training import Dropout, pooled_convolutions
 from sequela.models.signal import SignalConfig
 
 KERNEL = 5
+"""Samples that a convolution reads at once."""
 POOL = 2
+"""Samples of which a pooling keeps the greatest."""
 CHANNELS = (6, 16)
+"""Output channels of the two convolutions."""
 
 
 def flat_features(n_times: int) -> int:
@@ -20,15 +23,15 @@ def flat_features(n_times: int) -> int:
         >>> flat_features(178)  # 178 -> 174 -> 87 -> 83 -> 41, 16 channels
         656
     """
-    left, least = n_times, 1
+    steps, least = n_times, 1
     for _ in CHANNELS:
-        left, least = (left - KERNEL + 1) // POOL, POOL * least + KERNEL - 1
+        steps, least = (steps - KERNEL + 1) // POOL, POOL * least + KERNEL - 1
     if n_times < least:
         raise ModelError(
             f"a segment has n_times={n_times}, but the convolutions need at least {least} samples: "
             "give longer segments, or choose a model without convolutions (mlp-improved)"
         )
-    return CHANNELS[-1] * left
+    return CHANNELS[-1] * steps
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_VALUES = 1 << 16
-"""Values of the 16 random bits that decide on a number."""
-_BLOCK = 16
-"""Slots of which the factors of the gradients are computed together."""
-_KEPT = 8
-"""Shapes whose memory is kept for further batches."""
+_VALUES = 1 << 16  # values of the 16 random bits that decide on a number
+_BLOCK = 16  # slots of which the factors of the gradients are computed together
+_KEPT = 8  # shapes whose memory is kept for further batches
+MOST_STEPS = 2
+"""The padded steps of a batch for each real one, up to which an LSTM is run on padding."""
 _sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
 
 
@@ -43,10 +42,11 @@ class Dropout(nn.Dropout):
 
     def mask(self, like: Tensor) -> Tensor:
         """Draw the factors of numbers in the form of ``like``: 0, or 1 / (1 - p)."""
-        kept_values, count = round((1 - self.p) * _VALUES), like.numel()
+        n_passing, count = round((1 - self.p) * _VALUES), like.numel()
+        # Four random numbers of 16 bits are drawn at once, as one of 64.
         words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
-        kept = words.view(torch.int16)[:count].view(like.shape) < kept_values - _VALUES // 2
-        return kept * (like.new_ones(()) * (_VALUES / max(1, kept_values)))
+        passes = words.view(torch.int16)[:count].view(like.shape) < n_passing - _VALUES // 2
+        return passes * (like.new_ones(()) * (_VALUES / max(1, n_passing)))
 
 
 def _is_for(layer: nn.Module, signal: Tensor) -> bool:
@@ -280,3 +280,18 @@ def last_state(gru: nn.GRU, signal: Tensor) -> Tensor | None:
     tables = [_table(layer, reads_states=number > 0) for number, layer in enumerate(layers)]
     state: Tensor = _LastState.apply(signal, *tables)  # type: ignore[no-untyped-call]
     return 2 * state - 1
+
+
+def last_real(states: Tensor, lengths: Tensor) -> Tensor:
+    """Select the state (example, size) after the last real step of (step, example, size)."""
+    return states[lengths - 1, torch.arange(states.shape[1], device=states.device)]
+
+
+def padding_is_faster(steps: Tensor, batch_sizes: Tensor) -> bool:
+    """Return whether an LSTM is faster on padded than on packed steps: the states are the same.
+
+    On a CPU, torch runs a packed sequence of several lengths step by step, and gives a padded one
+    to oneDNN: 2 to 5 times faster for 2 to 48 steps of 64 patients with 8 to 86 % of padding.
+    """
+    real, padded = int(batch_sizes.sum()), len(batch_sizes) * int(batch_sizes[0])
+    return steps.device.type == "cpu" and real < padded <= MOST_STEPS * real

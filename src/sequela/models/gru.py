@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from sequela.models.cpu_training import last_state
+from sequela.models.cpu_training import last_real, last_state
 from sequela.models.signal import SignalConfig
-from sequela.models.steps import last_real
 
 
 @dataclass(frozen=True)

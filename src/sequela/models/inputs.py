@@ -1,7 +1,11 @@
-"""The inputs of models, and the data that hold them."""
+"""The inputs of models, the data that hold them, and their sizes."""
+
+from itertools import chain
+from typing import Any
 
 from sequela.datasets.catalog import DataKind
 from sequela.errors import SettingError, unknown_name
+from sequela.formats.opened import json_value
 from sequela.sequences import featurisers
 from sequela.sequences.featurisers import FEATURES, FEATURISERS
 
@@ -18,22 +22,36 @@ DEFAULT_READS: dict[DataKind, tuple[str, ...]] = {"signal": ("signal",), "record
 """The inputs of a class that declares none."""
 HOLDS: dict[DataKind, str] = {"signal": "recordings", "records": "hospital records"}
 """The kinds of data in words."""
+VISITS = 20
+"""Visits of a patient, for counting without data."""
+MOST_NUMBERS = 50_000_000
+"""The limit for the numbers of an input whose values count, such as the codes of all visits."""
+SIZES = {
+    "n_chans": 1,
+    "n_times": 178,
+    "n_codes": 911,
+    "n_channels": 10,
+    "n_static": 3,
+    "n_features": 100,
+    "n_outputs": 2,
+}
+"""Sizes for models whose config does not set them, for counting without data."""
 
 
 def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
     """Return the kind of data that holds all inputs of a model."""
-    for each in reads:
-        if each.startswith(FEATURES):
-            featurisers.lookup(each.removeprefix(FEATURES))
-        elif each not in INPUTS:
-            raise unknown_name("input", each, [*INPUTS, *(f"{FEATURES}{f}" for f in FEATURISERS)])
-    heads = [each.partition(":")[0] for each in reads]
+    for read in reads:
+        if read.startswith(FEATURES):
+            featurisers.lookup(read.removeprefix(FEATURES))
+        elif read not in INPUTS:
+            raise unknown_name("input", read, [*INPUTS, *(f"{FEATURES}{f}" for f in FEATURISERS)])
+    heads = [read.partition(":")[0] for read in reads]
     if not heads or len(heads) != len(set(heads)):
         raise SettingError(
             f"{name} reads {', '.join(reads) or 'nothing'}: expected one input or more, each "
             "once, and at most one table of features"
         )
-    kinds = {kind_of(each): each for each in reads}
+    kinds = {kind_of(read): read for read in reads}
     if len(kinds) > 1:
         raise SettingError(
             f"{name} reads {' and '.join(kinds.values())}, which are of different kinds of data: "
@@ -56,5 +74,30 @@ def sizes_of(reads: tuple[str, ...]) -> tuple[str, ...]:
         >>> sizes_of(("codes", "static"))
         ('n_codes', 'n_static', 'n_outputs')
     """
-    of = [("n_features",) if r.startswith(FEATURES) else INPUTS[r][1] for r in reads]
-    return (*(name for names in of for name in names), "n_outputs")
+    sizes = [("n_features",) if r.startswith(FEATURES) else INPUTS[r][1] for r in reads]
+    return (*chain.from_iterable(sizes), "n_outputs")
+
+
+def positive(name: str, number: int) -> int:
+    """Return the number; raise a SettingError if it is below one, or not a whole number."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise SettingError(f"{name} must be a whole number of at least 1, not {number!r}")
+    return at_most(name, number)
+
+
+def at_most(name: str, number: int) -> int:
+    """Return the number; raise a SettingError if it is above ``MOST_NUMBERS``."""
+    if number > MOST_NUMBERS:
+        raise SettingError(f"{name} must be at most {MOST_NUMBERS:,}, not {number:,}")
+    return number
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs."""
+    try:
+        values = json_value(text)
+    except ValueError as error:
+        raise SettingError(f"--kwargs is not JSON ({error}): write '{{\"hidden\": 64}}'") from error
+    if not isinstance(values, dict):
+        raise SettingError(f'--kwargs must be a JSON object like {{"hidden": 64}}, not {text}')
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

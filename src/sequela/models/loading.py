@@ -18,7 +18,7 @@ from sequela.models.bounded import bounded
 FAILURES = (Exception, SystemExit)
 
 
-def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
+def built(name: str, build: Callable[[], object], remedy: str = "") -> nn.Module:
     """Return the module that ``build`` makes, without changing torch's random state.
 
     ``remedy`` is the way to change its arguments, for an error.

@@ -4,6 +4,8 @@ Each has its own output, loss and dropout in training; afterwards their probabil
 (Gorishniy et al. 2024, arXiv 2410.24210).
 """
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
@@ -18,21 +20,21 @@ def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:
 
     A linear layer on them is piecewise linear (Gorishniy et al. 2022, arXiv 2203.05556).
     """
-    beyond = [torch.relu(side * features - knot) for knot in knots for side in (1, -1)]
+    beyond = [torch.relu(side * features - knot) for knot, side in product(knots, (1, -1))]
     return torch.cat([features, *beyond], 1)
 
 
 class Members(nn.Module):
     """Members on summaries, and on the hidden features of a network before them.
 
-    All members read the ``n_found`` hidden features. With ``linear``, linear logits of summaries
+    All members read the ``n_hidden`` features. With ``linear``, linear logits of summaries
     are added to those of each member. :func:`hinges` describes ``knots``.
     """
 
     def __init__(
         self,
         n_features: int,
-        n_found: int,
+        n_hidden: int,
         n_outputs: int,
         *,
         members: int,
@@ -49,30 +51,30 @@ class Members(nn.Module):
         self.summarise = nn.Linear(width, members * hidden)
         self.dropout = Dropout(dropout)
         self.answer = nn.Conv1d(
-            members * (hidden + n_found), members * n_outputs, kernel_size=1, groups=members
+            members * (hidden + n_hidden), members * n_outputs, kernel_size=1, groups=members
         )
         self.linear = nn.Linear(width, n_outputs, bias=False) if linear else None
-        self.n_read = members * hidden + n_found
+        self.n_read = members * hidden + n_hidden
 
     def shift(self, intercept: float) -> None:
         """Add a number to the logit of the second of two classes, in each member."""
         with torch.no_grad():
             self.answer.get_parameter("bias").view(-1, 2)[:, 1] += intercept
 
-    def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (patient, n_outputs), in training (member, patient, n_outputs), and more.
 
-        Features are (patient, n_features), standardised; ``found`` is (patient, n_found).
+        Features are (patient, n_features), standardised; ``hidden`` is (patient, n_hidden).
         """
-        given = self.drop_features(hinges(features, self.knots))
-        hidden = nn.functional.gelu(self.summarise(given))  # (patient, member * hidden)
-        apart = hidden.unflatten(1, (self.members, -1))
-        shared = found[:, None].expand(-1, self.members, -1)
-        each = self.dropout(torch.cat([apart, shared], 2)).flatten(1)[..., None]
-        logits = self.answer(each).view(-1, self.members, self.n_outputs)
+        summaries = self.drop_features(hinges(features, self.knots))
+        of_members = nn.functional.gelu(self.summarise(summaries))  # (patient, member * hidden)
+        apart = of_members.unflatten(1, (self.members, -1))
+        shared = hidden[:, None].expand(-1, self.members, -1)
+        inputs = self.dropout(torch.cat([apart, shared], 2)).flatten(1)[..., None]
+        logits = self.answer(inputs).view(-1, self.members, self.n_outputs)
         if self.linear is not None:
-            logits = logits + self.linear(given)[:, None]
-        read = torch.cat([hidden, found], 1)  # (patient, n_read)
+            logits = logits + self.linear(summaries)[:, None]
+        read = torch.cat([of_members, hidden], 1)  # (patient, n_read)
         if self.training:
             return logits.transpose(0, 1), read
         return logits.log_softmax(2).logsumexp(1), read  # of the mean probability

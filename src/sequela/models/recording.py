@@ -66,7 +66,7 @@ class BandStatistics(nn.Module):
         scaled = (level - mean) / deviation
         squares = scaled * scaled
         together = scaled.transpose(2, 3) @ scaled / scaled.shape[2]  # (batch, n_chans, band, band)
-        found = [
+        statistics = [
             mean[:, :, 0],
             deviation[:, :, 0].log(),
             (squares * scaled).mean(2),
@@ -74,7 +74,7 @@ class BandStatistics(nn.Module):
             *((scaled[:, :, lag:] * scaled[:, :, :-lag]).mean(2) for lag in _APART),
             together.flatten(2)[..., self.pairs],
         ]
-        return torch.cat(found, -1)
+        return torch.cat(statistics, -1)
 
 
 class Autocorrelation(nn.Module):
@@ -88,10 +88,10 @@ class Autocorrelation(nn.Module):
         """Compute (batch, n_chans, n_out) of signals (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
         scaled = centred / (centred.square().mean(-1, keepdim=True) + QUIET).sqrt()
-        found = [
+        by_lag = [
             (scaled[..., lag:] * scaled[..., :-lag]).mean(-1) for lag in range(1, self.n_out + 1)
         ]
-        return torch.stack(found, -1)
+        return torch.stack(by_lag, -1)
 
 
 class TimeScales(nn.Module):
@@ -110,15 +110,15 @@ class TimeScales(nn.Module):
             LagMoments(tuple(range(1, (lags // 2 if scale else lags) + 1)))
             for scale in range(scales)
         )
-        self.n_out = sum(int(each.n_out) for each in (*self.correlations, *self.moments))
+        self.n_out = sum(int(layer.n_out) for layer in (*self.correlations, *self.moments))
 
     def forward(self, signal: Tensor) -> Tensor:
         """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
-        found = []
+        by_scale = []
         for correlation, moments in zip(self.correlations, self.moments, strict=True):
-            found += [correlation(signal), moments(signal)]
+            by_scale += [correlation(signal), moments(signal)]
             signal = nn.functional.avg_pool1d(signal, 2)
-        return torch.cat(found, -1)
+        return torch.cat(by_scale, -1)
 
 
 class Attention(nn.Module):
@@ -187,9 +187,9 @@ class RecordingAttention(nn.Module):
 
     def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Learn mean and deviation of each feature from the inputs of the training set."""
-        seen = [(self.spectra(each).flatten(0, 2), self.statistics(each)) for (each,) in batches]
-        self.segment_scale.learn(spectra for spectra, _ in seen)
-        self.standardise.learn(statistics for _, statistics in seen)
+        features = [(self.spectra(x).flatten(0, 2), self.statistics(x)) for (x,) in batches]
+        self.segment_scale.learn(spectra for spectra, _ in features)
+        self.standardise.learn(statistics for _, statistics in features)
 
     def _stretches(self, signal: Tensor) -> Tensor:
         """Cut a random stretch of each recording, all of one length: (batch, n_chans, time)."""

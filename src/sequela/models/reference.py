@@ -27,16 +27,19 @@ if TYPE_CHECKING:
     from sequela.sequences.intervals import Intervals
 
 Arrays = Mapping[str, NDArray[Any]]
-Probabilities = NDArray[np.floating[Any]]
+Probabilities = NDArray[np.floating]
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 """The penalties of logistic regression on codes, which outnumber patients."""
 SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
+"""The penalties of logistic regression on spectra and scores."""
 MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 """The penalties on 9,996 columns, which outnumber the examples of most data."""
 COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+"""The penalties of Cox regression."""
 _AT_ONCE = 512  # examples whose hazards at all times are in memory
 MOST_LEAVES = 8
+"""The leaves of a boosted tree, at most."""
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
 
@@ -104,7 +107,7 @@ class ReferenceModel:
 
     def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
         """Return its inputs for such data; ``None`` if it cannot be fitted on them."""
-        return next(((each,) for each in self.reads if kind_of(each) == kind), None)
+        return next(((read,) for read in self.reads if kind_of(read) == kind), None)
 
 
 def check_fit(entry: ReferenceModel, *, timed: bool) -> None:
@@ -126,18 +129,18 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
     check_fit(entry, timed=times is not None)
     if times is None or entry.of_times:
         return entry.fit(examples, seed)
-    example, interval, seen, weight = times.intervals.at_risk(times.time, times.event)
+    example, interval, ends, weight = times.intervals.at_risk(times.time, times.event)
     size, causes = len(times.intervals.horizons), times.intervals.causes
-    train, tuning = (
-        np.flatnonzero(np.isin(example, each)) for each in (examples.train, examples.tuning)
-    )
-    if lacks := set(range(1, causes + 1)) - {*seen[train].tolist()}:
+    train = np.flatnonzero(np.isin(example, examples.train))
+    tuning = np.flatnonzero(np.isin(example, examples.tuning))
+    if lacks := set(range(1, causes + 1)) - {*ends[train].tolist()}:
+        event = "event" if min(lacks) == 1 else "competing event"
         raise DataError(
-            f"the training set has no example with the {'competing ' * (min(lacks) > 1)}event by "
-            "the last horizon: expected some; give it more examples, or later horizons"
+            f"the training set has no example with the {event} by the last horizon: expected "
+            "some; give it more examples, or later horizons"
         )
     table = _beside_interval(examples.features[example], interval, size)
-    by_interval = Examples(table, seen, train, tuning, 1 + causes, weight, rounds=examples.rounds)
+    by_interval = Examples(table, ends, train, tuning, 1 + causes, weight, rounds=examples.rounds)
     return {**entry.fit(by_interval, seed), "intervals": np.array([size, causes])}
 
 
@@ -164,13 +167,13 @@ def cross_fitted(
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
     part = np.empty(len(names), np.int64)
     part[order] = np.arange(len(names)) % parts
-    found = np.zeros((len(examples.labels), examples.n_classes), np.float32)
-    for each in range(parts):
-        inside, others = rows[part[group] == each], rows[part[group] != each]
+    probabilities = np.zeros((len(examples.labels), examples.n_classes), np.float32)
+    for index in range(parts):
+        inside, outside = rows[part[group] == index], rows[part[group] != index]
         if len(inside):
-            arrays = fitted(entry, replace(examples, train=others, tuning=inside), seed)
-            found[inside] = predicted(entry, arrays, examples.features[inside])
-    return found
+            arrays = fitted(entry, replace(examples, train=outside, tuning=inside), seed)
+            probabilities[inside] = predicted(entry, arrays, examples.features[inside])
+    return probabilities
 
 
 def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabilities:
@@ -183,12 +186,12 @@ def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabi
     count = features.shape[0]
     table = features[np.arange(count)]
     hazards = [
-        entry.predict(arrays, _beside_interval(table, np.full(count, each), size))
-        for each in range(size)
+        entry.predict(arrays, _beside_interval(table, np.full(count, interval), size))
+        for interval in range(size)
     ]
     intervals = Intervals(tuple(range(1, size + 1)), causes)
-    found: Probabilities = intervals.from_hazards(np.stack(hazards, 1).astype(np.float64))
-    return found
+    probabilities: Probabilities = intervals.from_hazards(np.stack(hazards, 1).astype(np.float64))
+    return probabilities
 
 
 def _beside_interval(table: Any, interval: NDArray[np.int64], size: int) -> Any:
@@ -209,9 +212,9 @@ def _shares(examples: Examples, _: int) -> Arrays:
     """
     if (times := examples.times) is not None:
         rows, intervals = examples.train, times.intervals
-        at, seen, weight = intervals.at_risk(times.time[rows], times.event[rows])[1:]
+        at, ends, weight = intervals.at_risk(times.time[rows], times.event[rows])[1:]
         counts = np.zeros((len(intervals.horizons), 1 + intervals.causes))
-        np.add.at(counts, (at, seen), weight)
+        np.add.at(counts, (at, ends), weight)
         counts[counts.sum(axis=1) == 0, 0] = 1  # nobody was followed so long
         hazards = counts / counts.sum(axis=1, keepdims=True)
         return {"share": intervals.from_hazards(hazards[None])[0].astype(np.float32)}
@@ -235,9 +238,9 @@ def _logistic_regression(
     weigh = examples.weights
 
     def tuning_loss(model: LogisticRegression) -> float:
-        said, classes = model.predict_proba(features[tuning]), range(examples.n_classes)
+        chances, classes = model.predict_proba(features[tuning]), range(examples.n_classes)
         weight = weigh(tuning)
-        return float(log_loss(labels[tuning], said, labels=classes, sample_weight=weight))
+        return float(log_loss(labels[tuning], chances, labels=classes, sample_weight=weight))
 
     models = [
         LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows], weigh(rows))
@@ -261,8 +264,8 @@ def _predict_linear(arrays: Arrays, features: Table) -> Probabilities:
     model = LogisticRegression()
     model.coef_, model.intercept_ = weight, arrays["bias"]
     model.classes_ = np.arange(max(len(weight), 2))
-    said: Probabilities = model.predict_proba(features)
-    return said
+    probabilities: Probabilities = model.predict_proba(features)
+    return probabilities
 
 
 def _standardised_linear(
@@ -304,11 +307,12 @@ def _boosted(
         n_iter_no_change=20,
         random_state=seed,
     )
-    seen: Any = table[rows]
-    empty = np.isnan(seen).all(axis=0)  # such as the age of records without one, which has no bins
-    seen = np.where(empty, 0, seen) if empty.any() else seen
+    inputs: Any = table[rows]
+    # A column without numbers, such as the age of records without one, would have no bins.
+    empty = np.isnan(inputs).all(axis=0)
+    inputs = np.where(empty, 0, inputs) if empty.any() else inputs
     model.fit(
-        seen,
+        inputs,
         labels[rows],
         examples.weights(rows),
         X_val=table[tuning],
@@ -326,8 +330,8 @@ def _boosting(examples: Examples, seed: int) -> Arrays:
 
 def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
     model = loaded(arrays["skops"].tobytes())
-    said: Probabilities = model.predict_proba(features)
-    return said
+    probabilities: Probabilities = model.predict_proba(features)
+    return probabilities
 
 
 def shifted(arrays: Arrays, intercept: float) -> Arrays:
@@ -368,8 +372,8 @@ def _cox(examples: Examples, _: int) -> Arrays:
         }
 
     def loss(arrays: Arrays) -> float:
-        said = (_predict_cox(arrays, features[tuning]) * possible).sum(axis=1)
-        return float(-np.log(np.maximum(said, np.finfo(np.float32).eps)).mean())
+        chances = (_predict_cox(arrays, features[tuning]) * possible).sum(axis=1)
+        return float(-np.log(np.maximum(chances, np.finfo(np.float32).eps)).mean())
 
     return min(map(fit, COX_PENALTIES), key=loss)
 
@@ -379,18 +383,19 @@ def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
     scaled = np.nan_to_num((table - arrays["mean"]) / arrays["deviation"])
     rates = np.exp(scaled @ arrays["weight"].T)  # (example, cause)
     place = np.searchsorted(arrays["at"], arrays["horizons"], side="right")
-    found = np.ones((len(table), 1 + arrays["weight"].shape[0] * len(place)))
+    probabilities = np.ones((len(table), 1 + arrays["weight"].shape[0] * len(place)))
     for first in range(0, len(table), _AT_ONCE):
-        some = slice(first, first + _AT_ONCE)
-        hazards = rates[some, :, None] * arrays["hazard"]  # (example, cause, time)
+        rows = slice(first, first + _AT_ONCE)
+        hazards = rates[rows, :, None] * arrays["hazard"]  # (example, cause, time)
         together = hazards.sum(axis=1)
         before = np.exp(together - np.cumsum(together, axis=1))
         share = np.divide(hazards, together[:, None], np.zeros_like(hazards), where=hazards > 0)
         by_then = np.cumsum(share * (before * -np.expm1(-together))[:, None], axis=2)
         by_then = np.concatenate([np.zeros_like(by_then[:, :, :1]), by_then], axis=2)[:, :, place]
-        found[some, 1:] = np.diff(by_then, axis=2, prepend=0).reshape(len(by_then), -1)
-    found[:, 0] = (1 - found[:, 1:].sum(axis=1)).clip(0)
-    return found
+        of_intervals = np.diff(by_then, axis=2, prepend=0)
+        probabilities[rows, 1:] = of_intervals.reshape(len(by_then), -1)
+    probabilities[:, 0] = (1 - probabilities[:, 1:].sum(axis=1)).clip(0)
+    return probabilities
 
 
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -425,7 +430,7 @@ def dumped(model: "HistGradientBoostingClassifier") -> bytes:
 def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
     """Rename the objects of a schema by their first appearance, and likewise its files."""
     if isinstance(node, list):
-        return [_numbered(each, numbers, files) for each in node]
+        return [_numbered(item, numbers, files) for item in node]
     if not isinstance(node, dict):
         return node
     renamed: dict[str, Any] = {}
@@ -462,11 +467,11 @@ def loaded(content: bytes) -> "HistGradientBoostingClassifier":
 _CLASS_SHARES = (_shares, _predict_shares, lambda arrays: arrays["share"].size, True)
 _LINEAR = (_linear, _predict_linear, _linear_parameters)
 # An upper limit: trees may have fewer leaves than they are allowed.
-_TREES = (_boosting, _predict_boosting, lambda of: int(of["trees"][0]) * NUMBERS_OF_A_TREE)
-_COX = (_cox, _predict_cox, lambda of: of["weight"].size + of["hazard"].size, True)
+_TREES = (_boosting, _predict_boosting, lambda arrays: int(arrays["trees"][0]) * NUMBERS_OF_A_TREE)
+_COX = (_cox, _predict_cox, lambda arrays: arrays["weight"].size + arrays["hazard"].size, True)
 _SPECTRAL, _WIDE, _SUMMARIES = (
-    (partial(_standardised_linear, penalties=each), _predict_standardised, _linear_parameters)
-    for each in (SPECTRAL_PENALTIES, MINIROCKET_PENALTIES, INVERSE_PENALTIES)
+    (partial(_standardised_linear, penalties=penalties), _predict_standardised, _linear_parameters)
+    for penalties in (SPECTRAL_PENALTIES, MINIROCKET_PENALTIES, INVERSE_PENALTIES)
 )
 
 REFERENCE_MODELS = Registry("reference model", ReferenceModel)

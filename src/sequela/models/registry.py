@@ -54,16 +54,16 @@ class ModelEntry:
             return self.made_by
         from sequela.models.loading import attribute
 
-        found: Callable[..., nn.Module] = attribute(self.made_by)
-        return found
+        builder: Callable[..., nn.Module] = attribute(self.made_by)
+        return builder
 
     @property
     def config_class(self) -> type | None:
         """The frozen config that the class takes, if it takes one."""
         name = getattr(self.builder, "__name__", "")
         module = sys.modules.get(getattr(self.builder, "__module__", ""))
-        found = getattr(module, f"{name}Config", None)
-        return found if isinstance(found, type) and is_dataclass(found) else None
+        config = getattr(module, f"{name}Config", None)
+        return config if isinstance(config, type) and is_dataclass(config) else None
 
     def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
         """Return its inputs for such data; ``None`` if it cannot be trained on them."""
@@ -74,11 +74,13 @@ class ModelEntry:
         config_class = self.config_class
         if config_class is None:
             return changes
-        for each in fields(config_class):
-            value = changes.get(each.name, 0)
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if each.type in (int, "int") and not whole:
-                raise SettingError(f"{each.name} is {value!r}; expected a whole number, such as 8")
+        for setting in fields(config_class):
+            value = changes.get(setting.name, 0)
+            is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+            if setting.type in (int, "int") and not is_integer:
+                raise SettingError(
+                    f"{setting.name} is {value!r}; expected a whole number, such as 8"
+                )
         try:
             return config_class(**changes)
         except TypeError as error:
@@ -104,7 +106,7 @@ Entry = ModelEntry | ReferenceModel
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
-    + "; ".join(f"{each.model} for {each.of}" for each in DEFAULTS.values()),
+    + "; ".join(f"{default.model} for {default.of}" for default in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
 }
 """The names that a model cannot have, and their meaning."""
@@ -112,7 +114,7 @@ NOT_TRAINED: Mapping[str, str] = {
 
 def _check(name: str, entry: Entry) -> None:
     MODELS.check_new(name, taken=[*REFERENCE_MODELS, *NOT_TRAINED])
-    one_by_one = ((each,) for each in entry.reads)
+    one_by_one = ((read,) for read in entry.reads)
     for reads in (entry.reads,) if isinstance(entry, ModelEntry) else one_by_one:
         check_reads(name, reads)
 

@@ -29,15 +29,15 @@ class Reflections(nn.Module):
     def forward(self, centred: Tensor) -> Tensor:
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         ahead = behind = centred  # errors of the forward and of the backward prediction
-        left, found = centred.square().mean(-1) + QUIET, []
+        residual, coefficients = centred.square().mean(-1) + QUIET, []
         for _ in range(self.order):
             ahead, behind = ahead[..., 1:], behind[..., :-1]
             size = (ahead * ahead + behind * behind).sum(-1) + QUIET
             k = (-2 * (ahead * behind).sum(-1) / size).clamp(-self._MOST, self._MOST)
-            found.append(torch.log((1 + k) / (1 - k)) / 2)
-            left = left * (1 - k * k)
+            coefficients.append(torch.log((1 + k) / (1 - k)) / 2)
+            residual = residual * (1 - k * k)
             ahead, behind = ahead + k[..., None] * behind, behind + k[..., None] * ahead
-        return torch.stack([*found, torch.log(left + QUIET)], -1)
+        return torch.stack([*coefficients, torch.log(residual + QUIET)], -1)
 
 
 class Envelopes(nn.Module):
@@ -49,9 +49,11 @@ class Envelopes(nn.Module):
 
     pairs: Tensor
 
-    _LOWEST, _HIGHEST = 0.0086, 0.3
-    """The lowest and highest frequency in cycles a sample: 1.5 and 52 Hz at 173.61 Hz."""
-    _CYCLES, _WIDTH, _STRIDE = 3.5, 3.0, 3
+    _LOWEST = 0.0086  # the lowest frequency in cycles a sample: 1.5 Hz at 173.61 Hz
+    _HIGHEST = 0.3  # the highest frequency in cycles a sample: 52 Hz at 173.61 Hz
+    _CYCLES = 3.5  # cycles of a wavelet within its width
+    _WIDTH = 3.0  # widths of a wavelet on each side of its middle, where it is cut off
+    _STRIDE = 3  # samples between two times at which power is computed
 
     def __init__(self, n_times: int, bands: int) -> None:
         super().__init__()
@@ -85,8 +87,8 @@ class Envelopes(nn.Module):
         size = (away.square().mean(-1, keepdim=True) + QUIET).sqrt()
         scaled = away / size
         together = (scaled @ scaled.transpose(1, 2) / power.shape[-1]).flatten(1)[:, self.pairs]
-        found = [mean[..., 0], size[..., 0], power.amax(-1), power.amin(-1), together]
-        return torch.cat(found, -1).view(*centred.shape[:2], self.n_out)
+        features = [mean[..., 0], size[..., 0], power.amax(-1), power.amin(-1), together]
+        return torch.cat(features, -1).view(*centred.shape[:2], self.n_out)
 
 
 class Quantiles(nn.Module):
@@ -104,7 +106,7 @@ class Quantiles(nn.Module):
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         steps = centred[..., 1:] - centred[..., :-1]
         bends = steps[..., 1:] - steps[..., :-1]
-        return torch.cat([self._of(each) for each in (centred, steps, bends)], -1)
+        return torch.cat([self._of(numbers) for numbers in (centred, steps, bends)], -1)
 
     def _of(self, numbers: Tensor) -> Tensor:
         size = (numbers.square().mean(-1, keepdim=True) + QUIET).sqrt()

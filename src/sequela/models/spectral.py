@@ -18,7 +18,7 @@ from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflections
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
 
-_FEWEST = 32  # fewest samples of a segment for spectra and lags
+_FEWEST = 32  # the fewest samples of a segment for spectra and lags
 
 
 class LogSpectrum(nn.Module):
@@ -75,14 +75,14 @@ class LogSpectrum(nn.Module):
         squares = torch.view_as_real(spectra).square()  # (batch, n_chans, window, taper, n, 2)
         power = (squares[..., 0] + squares[..., 1]).mean((2, 3))  # sum(-1) takes ten times as long
         level = torch.log(self._banded(power) + QUIET)
-        found = [level]
+        features = [level]
         if self.cosines.shape[1]:
-            found.append(level @ self.cosines)
+            features.append(level @ self.cosines)
         if self.autocorrelation:
-            whole = torch.fft.irfft(nn.functional.pad(power, (1, 0)), n=self.window)
-            lags = whole[..., 1 : self.autocorrelation + 1]
-            found.append(lags / (whole[..., :1] + QUIET))
-        return torch.cat(found, -1)
+            products = torch.fft.irfft(nn.functional.pad(power, (1, 0)), n=self.window)
+            lags = products[..., 1 : self.autocorrelation + 1]
+            features.append(lags / (products[..., :1] + QUIET))
+        return torch.cat(features, -1)
 
     def _banded(self, power: Tensor) -> Tensor:
         if len(self.edges) == power.shape[-1] + 1:
@@ -219,14 +219,14 @@ class SpectralMLP(nn.Module):
         if config.quantiles:
             described["quantiles"] = Quantiles(config.quantiles)
         self.described = nn.ModuleDict(described)
-        size = config.n_chans * sum(each.n_out for each in described.values())
+        size = config.n_chans * sum(layer.n_out for layer in described.values())
         self.standardise = Standardise(size)
         self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 
     def features(self, signal: Tensor) -> Tensor:
         """Compute the fixed features (batch, feature) of scaled (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
-        return torch.cat([each(centred) for each in self.described.values()], -1).flatten(1)
+        return torch.cat([layer(centred) for layer in self.described.values()], -1).flatten(1)
 
     def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Learn mean and deviation of each feature from the inputs of the training set."""
@@ -238,10 +238,10 @@ class SpectralMLP(nn.Module):
         In training, several members return their own: (member, batch, n_outputs).
         """
         scaled = self.standardise(self.features(signal))
-        said = [member(scaled) for member in self.members]
-        if len(said) == 1:
-            return said[0]  # type: ignore[no-any-return]
-        logits = torch.stack(said)
+        of_members = [member(scaled) for member in self.members]
+        if len(of_members) == 1:
+            return of_members[0]  # type: ignore[no-any-return]
+        logits = torch.stack(of_members)
         return logits if self.training else logits.log_softmax(-1).logsumexp(0)
 
 
@@ -271,8 +271,10 @@ def _member(size: int, index: int, config: SpectralMLPConfig) -> nn.Sequential:
 
 def hidden_layers(sizes: tuple[int, ...], dropout: float, shape: SignalConfig) -> list[nn.Module]:
     """Build hidden layers between numbers of these sizes, with dropout, and logits."""
-    pairs = [(nn.Linear(a, b), nn.GELU(), Dropout(dropout)) for a, b in pairwise(sizes)]
-    return [*(each for layer in pairs for each in layer), nn.Linear(sizes[-1], shape.n_outputs)]
+    layers: list[nn.Module] = []
+    for n_inputs, n_outputs in pairwise(sizes):
+        layers += [nn.Linear(n_inputs, n_outputs), nn.GELU(), Dropout(dropout)]
+    return [*layers, nn.Linear(sizes[-1], shape.n_outputs)]
 
 
 @dataclass(frozen=True)

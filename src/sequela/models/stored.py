@@ -22,7 +22,7 @@ _SEAL = "sha256"
 _SIZE = 8  # bytes that hold the length of the header
 
 
-def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, object]) -> None:
     """Write a model with its SHA-256; the file holds no code, so reading it runs none.
 
     Tensors are of torch or numpy; the bytes are the same.
@@ -44,12 +44,12 @@ def read(
     The tensors are numpy arrays, or of torch if numpy lacks a type, such as bfloat16.
     """
     try:
-        given = content(path, expected, remedy)
-        described, data = _parts(given)
+        saved = content(path, expected, remedy)
+        described, data = _parts(saved)
         metadata = described["__metadata__"]
         if metadata.get(_SEAL) not in (None, _seal(described, data)):
             raise ValueError("it was changed: its SHA-256 differs")
-        return {**json_value(metadata[_KEY], finite=False)}, _loaded(given)
+        return {**json_value(metadata[_KEY], finite=False)}, _loaded(saved)
     except DataNotFoundError as error:
         raise RunError(f"{path}: not found; expected {expected}") from error
     except _DAMAGE as error:
@@ -64,33 +64,33 @@ def _saved(tensors: Mapping[str, Any], metadata: dict[str, str]) -> bytes:
     import torch
     from safetensors.torch import save
 
-    given = {**tensors, **{name: torch.tensor(array) for name, array in arrays.items()}}
-    return save({n: t.detach().cpu().contiguous() for n, t in given.items()}, metadata)
+    as_torch = {**tensors, **{name: torch.tensor(array) for name, array in arrays.items()}}
+    return save({n: t.detach().cpu().contiguous() for n, t in as_torch.items()}, metadata)
 
 
-def _loaded(given: bytes) -> Tensors:
+def _loaded(saved: bytes) -> Tensors:
     try:
-        return dict(arrays_file.load(given))
-    except KeyError:  # of a type
+        return dict(arrays_file.load(saved))
+    except KeyError:  # numpy lacks a type
         from safetensors.torch import load
 
-        return dict(load(given))
+        return dict(load(saved))
 
 
-def _parts(given: bytes) -> tuple[dict[str, Any], memoryview]:
+def _parts(saved: bytes) -> tuple[dict[str, Any], memoryview]:
     """Split a file into header and tensor bytes, and check both before using them."""
-    length = int.from_bytes(given[:_SIZE], "little")
-    if len(given) < _SIZE or length > len(given) - _SIZE:
-        raise ValueError(f"its header has {length:,} bytes, and the file {len(given):,}")
-    described = json_value(given[_SIZE : _SIZE + length])
+    length = int.from_bytes(saved[:_SIZE], "little")
+    if len(saved) < _SIZE or length > len(saved) - _SIZE:
+        raise ValueError(f"its header has {length:,} bytes, and the file {len(saved):,}")
+    described = json_value(saved[_SIZE : _SIZE + length])
     if not isinstance(described, dict):
         raise TypeError("it does not begin with a JSON object")
-    return described, memoryview(given)[_SIZE + length :]  # a copy would double the memory
+    return described, memoryview(saved)[_SIZE + length :]  # a copy would double the memory
 
 
 def _seal(described: Mapping[str, Any], data: memoryview) -> str:
     """Compute the SHA-256 of a file's contents without the seal itself."""
-    metadata = {name: each for name, each in described["__metadata__"].items() if name != _SEAL}
+    metadata = {key: value for key, value in described["__metadata__"].items() if key != _SEAL}
     # The place of the tensors may move with the length of the header, their order may not.
     text = json.dumps({**described, "__metadata__": metadata}, sort_keys=True)
     digest = hashlib.sha256(text.encode() + b"\0")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from sequela.models.cpu_training import last_real, padding_is_faster
 from sequela.models.members import KNOTS, Members
-from sequela.models.steps import last_real, padding_is_faster
 from sequela.sequences.featurisers import CLIP
 
 
@@ -61,8 +61,8 @@ class ValuesLSTM(nn.Module):
         clipped = values.clamp(-CLIP, CLIP)
         inputs = torch.cat([clipped, mask.to(values.dtype), gaps[:, None]], 1)
         padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
-        clipped, there = padded[..., :-1].chunk(2, -1)  # (step, patient, channel)
-        steps = self._steps(clipped, there, padded[..., -1])
+        clipped, measured = padded[..., :-1].chunk(2, -1)  # (step, patient, channel)
+        steps = self._steps(clipped, measured, padded[..., -1])
         if padding_is_faster(steps, batch_sizes):
             states, _ = self.lstm(steps)  # (step, patient, hidden)
         else:
@@ -73,14 +73,14 @@ class ValuesLSTM(nn.Module):
         self, values: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits of values (step, patient, channel), NaN for none; gaps (step, patient)."""
-        there = (~values.isnan()).to(values.dtype)
-        states, _ = self.lstm(self._steps(values.clamp(-CLIP, CLIP), there, gaps))
+        measured = (~values.isnan()).to(values.dtype)
+        states, _ = self.lstm(self._steps(values.clamp(-CLIP, CLIP), measured, gaps))
         return self._head(states, features, lengths)
 
-    def _steps(self, values: Tensor, there: Tensor, gaps: Tensor) -> Tensor:
-        kept, age = _carried(values, there > 0, gaps)
+    def _steps(self, values: Tensor, measured: Tensor, gaps: Tensor) -> Tensor:
+        carried, age = _carried(values, measured > 0, gaps)
         steps: Tensor = self.project(
-            torch.cat([kept, there, torch.exp(-age / self.memory_days)], -1)
+            torch.cat([carried, measured, torch.exp(-age / self.memory_days)], -1)
         )
         return steps
 
@@ -91,15 +91,15 @@ class ValuesLSTM(nn.Module):
         return (logits, self.second(read)[:, 0]) if self.training else logits
 
 
-def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
+def _carried(values: Tensor, measured: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's last value and its age in days, both (step, patient, channel)."""
-    count = there.long().cumsum(0)
-    place = torch.where(there, count, 0)  # a channel's nth value is in row n, row 0 has none
+    count = measured.long().cumsum(0)
+    place = torch.where(measured, count, 0)  # a channel's nth value is in row n, row 0 has none
     time = gaps.cumsum(0)[..., None].expand_as(values)
 
     def last(numbers: Tensor, before: float) -> Tensor:
-        known = torch.where(there, numbers, before)
-        return torch.cat([known[:1], known]).scatter(0, place, known).gather(0, count)
+        filled = torch.where(measured, numbers, before)
+        return torch.cat([filled[:1], filled]).scatter(0, place, filled).gather(0, count)
 
     return last(values, 0.0), time - last(time, -torch.inf)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from sequela.models.steps import last_real, padding_is_faster
+from sequela.models.cpu_training import last_real, padding_is_faster
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from sequela.models.cpu_training import Dropout
+from sequela.models.cpu_training import Dropout, last_real
 from sequela.models.members import Members
-from sequela.models.steps import last_real
 from sequela.models.visits import MultiHotLinear
 
 
@@ -75,8 +74,8 @@ class VisitsAttention(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         ago = gaps.flip(0).cumsum(0).flip(0) - gaps  # days, (step, patient, 1)
         visits = self.dropout(torch.tanh(summed + self.time(torch.log1p(ago))))
-        found = _attended(visits, self.score(visits), lengths)
-        logits, read = self.members(features, found)
+        hidden = _attended(visits, self.score(visits), lengths)
+        logits, read = self.members(features, hidden)
         return (logits, self.second(read)[:, 0]) if self.training else logits
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sequela.config import RunSettings
 from sequela.cost import record as record_cost
-from sequela.cost.features import with_features
+from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
 from sequela.disclosure.disclosure import INTERNAL

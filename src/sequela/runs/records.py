@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from sequela.evaluation.attribution import Attribution
-    from sequela.evaluation.importance import Importance, Of
+    from sequela.evaluation.importance import Explained, Importance
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -397,7 +397,7 @@ class VisitInputs:
         if self.reads == ("codes",):  # faster: many patients at once
             return importance_of_codes(model, self.data.arrays, rows, what, weights, smallest)
 
-        def attributions() -> "Iterator[Of]":
+        def attributions() -> "Iterator[Explained]":
             for row in rows.tolist():
                 batch = dataset[[row]]
                 values = attribution.attribute_record(model, batch, weights, attribution.STEPS)

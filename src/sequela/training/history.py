@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     ConfigDict,
@@ -71,7 +71,7 @@ def read(path: Path) -> History:
     return records
 
 
-def record(values: Any) -> EpochRecord:
+def record(values: object) -> EpochRecord:
     """Make a record from plain values; a loss that is not finite means that training failed."""
     try:
         return _RECORD.validate_json(json.dumps(values))

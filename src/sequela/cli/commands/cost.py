@@ -81,8 +81,8 @@ def cost(
     from sequela.cost import training as steps_of_training
     from sequela.cost.record import to_json
     from sequela.cost.references import account_of_unfitted
-    from sequela.cost.sizes import parse_settings
     from sequela.cost.text import render
+    from sequela.models.inputs import parse_settings
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
 

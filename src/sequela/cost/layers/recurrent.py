@@ -4,16 +4,18 @@ The products with an initial state of zeros are counted. PyTorch's layers hold t
 for the input and one for the state; both are added.
 """
 
+from dataclasses import replace
 from typing import Literal
 
-from sequela.cost.layers.work import Layer, Part, Report, Work
 from sequela.cost.rules.formula import Number, Symbol, add
-from sequela.cost.rules.primitives import RELU, SIGMOID, TANH, Cost, dot, each
+from sequela.cost.work import RELU, SIGMOID, TANH, Cost, Layer, Omission, Part, Work, dot
 
 Cell = Literal["GRU", "LSTM", "RNN (tanh)", "RNN (ReLU)"]
 GATES: dict[Cell, int] = {"GRU": 3, "LSTM": 4, "RNN (tanh)": 1, "RNN (ReLU)": 1}
 GATE_WORDS = {1: "", 3: " to the three gates", 4: " to the four gates"}
-_SIGMOID, _TANH, _RELU = SIGMOID.operations, TANH.operations, RELU.operations
+_SIGMOID = SIGMOID.operations
+_TANH = TANH.operations
+_RELU = RELU.operations
 CELLS: dict[Cell, tuple[tuple[str, tuple[int, ...], int], ...]] = {
     "GRU": (
         ("reset gate: sum of the two, sigmoid", (1, _SIGMOID), 1),
@@ -49,11 +51,12 @@ def recurrence(
         Part(f"input{GATE_WORDS[gates]}", dot(w, bias=bias).times(gates * h)),
         Part(f"state{GATE_WORDS[gates]}", dot(h, bias=bias).times(gates * h)),
         *(
-            Part(label, Cost(add(map(Number, operations))).times(vectors * h))
-            for label, operations, vectors in CELLS[cell]
+            Part(label, Cost(add(map(Number, counts))).times(vectors * h))
+            for label, counts, vectors in CELLS[cell]
         ),
     ]
-    held = gates * h * (w + h + 2 * int(bias))
+    kind = cell if directions == 1 else f"{cell}, bidirectional"
+    parameters = gates * h * (w + h + 2 * int(bias))
     report = None
     if cell == "GRU":
         sums = dot(w + h, bias=bias)
@@ -61,12 +64,13 @@ def recurrence(
         reported = (
             Part("update gate z: products, sigmoid", gate),
             Part("reset gate r: products, sigmoid", gate),
-            Part("candidate: products, reset, tanh", (sums + each(1) + TANH.cost).times(h)),
-            Part("new state (1 - z)·h + z·candidate", each(4).times(h)),
+            Part("candidate: products, reset, tanh", (sums + Cost.of(1) + TANH.cost).times(h)),
+            Part("new state (1 - z)·h + z·candidate", Cost.of(4).times(h)),
         )
-        reason = f"one bias vector a gate, PyTorch has two ({3 * units} additions a step)"
-        omission = (reason, 3 * h * directions, repeated * 3 * h)
-        parameters = 3 * h * (w + h + int(bias)) * directions
-        report = Report(parameters, Work(reported, repeated, "step"), (omission,) * bias)
-    kind = cell if directions == 1 else f"{cell}, bidirectional"
-    return Layer(kind, Work(tuple(parts), repeated, "step"), held * directions, report)
+        one_bias = 3 * h * (w + h + int(bias)) * directions
+        report = Layer(kind, Work(reported, repeated, "step"), one_bias)
+        if bias:
+            reason = f"one bias vector a gate, PyTorch has two ({3 * units} additions a step)"
+            omission = Omission("", reason, 3 * h * directions, repeated * 3 * h)
+            report = replace(report, omissions=(omission,))
+    return Layer(kind, Work(tuple(parts), repeated, "step"), parameters * directions, report)

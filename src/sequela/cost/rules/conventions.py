@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from sequela.cost.layers.work import Layer, Part, Work
 from sequela.cost.rules.formula import Number
-from sequela.cost.rules.primitives import Cost
+from sequela.cost.work import Cost, Layer, Part, Work
 from sequela.errors import unknown_name
 
 Convention = Callable[[Layer], Layer]
@@ -57,8 +56,7 @@ def report_2019(layer: Layer) -> Layer:
     - A GRU has one bias vector for each gate, where PyTorch has two.
     - Other layers have no rule in the report; the exact rule is used.
     """
-    rule = layer.report
-    return layer if rule is None else replace(layer, parameters=rule.parameters, work=rule.work)
+    return layer.report or layer
 
 
 CONVENTIONS: dict[str, Convention] = {"exact": exact, "macs": macs, "report-2019": report_2019}

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add as plus
 from operator import mul, sub
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,18 @@ class Formula(ABC):
         """Format the formula with the symbols' values: ``(178 + 1)·16``."""
         return self.write(TEXT.substituted)
 
-    def __add__(self, other: "Formula | int") -> "Formula":
-        return add([self, formula(other)])
+    def __add__(self, term: "Formula | int") -> "Formula":
+        return add([self, formula(term)])
 
-    def __sub__(self, other: "Formula | int") -> "Formula":
-        right = formula(other)
-        return self if _is(right, 0) else Joined("-", (self, right))
+    def __sub__(self, term: "Formula | int") -> "Formula":
+        subtracted = formula(term)
+        return self if _is(subtracted, 0) else Joined("-", (self, subtracted))
 
-    def __mul__(self, other: "Formula | int") -> "Formula":
-        return multiply([self, formula(other)])
+    def __mul__(self, factor: "Formula | int") -> "Formula":
+        return multiply([self, formula(factor)])
 
-    def __rmul__(self, other: int) -> "Formula":
-        return multiply([formula(other), self])
+    def __rmul__(self, factor: int) -> "Formula":
+        return multiply([formula(factor), self])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,7 @@ class Joined(Formula):
 
     def write(self, form: Form) -> str:
         """Write the terms; sums and differences are bracketed in products and after a minus."""
+        # Brackets are needed where a sum is a factor, or is subtracted.
         written = []
         for place, term in enumerate(self.terms):
             inner = isinstance(term, Joined) and term.operator != "·"
@@ -164,9 +164,10 @@ def add(terms: Iterable[Formula]) -> Formula:
 
 def multiply(factors: Iterable[Formula]) -> Formula:
     """Multiply factors; ones are left out, and a zero makes the product zero."""
+    # A zero factor may only show after joining, as the factor of a product among the factors.
     product = _joined("·", factors, 1)
     factored = isinstance(product, Joined) and product.operator == "·"
-    zero = factored and any(_is(each, 0) for each in product.terms)  # type: ignore[attr-defined]
+    zero = factored and any(_is(term, 0) for term in product.terms)  # type: ignore[attr-defined]
     return Number(0) if zero else product
 
 
@@ -176,18 +177,18 @@ def _joined(operator: str, parts: Iterable[Formula], neutral: int) -> Formula:
     for part in parts:
         same = isinstance(part, Joined) and part.operator == operator
         flat.extend(part.terms if same else [part])  # type: ignore[attr-defined]
-    kept = tuple(part for part in flat if not _is(part, neutral))
-    if not kept:
+    terms = tuple(part for part in flat if not _is(part, neutral))
+    if not terms:
         return Number(neutral)
-    return kept[0] if len(kept) == 1 else Joined(operator, kept)
+    return terms[0] if len(terms) == 1 else Joined(operator, terms)
 
 
 def merged(parts: Iterable[Formula]) -> dict[str, Symbol]:
     """Merge the symbols of several formulas, each name once."""
-    found: dict[str, Symbol] = {}
+    symbols: dict[str, Symbol] = {}
     for part in parts:
-        found |= part.symbols()
-    return found
+        symbols |= part.symbols()
+    return symbols
 
 
 def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
@@ -204,7 +205,11 @@ def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
     return _from_tree(tree, symbols, text)
 
 
-JOINS: dict[type, Callable[[Any, Any], Formula]] = {ast.Add: plus, ast.Sub: sub, ast.Mult: mul}
+JOINS: dict[type, Callable[[Formula, Formula], Formula]] = {
+    ast.Add: plus,
+    ast.Sub: sub,
+    ast.Mult: mul,
+}
 
 
 def _from_tree(node: ast.expr, symbols: Mapping[str, Symbol], text: str) -> Formula:
@@ -214,8 +219,8 @@ def _from_tree(node: ast.expr, symbols: Mapping[str, Symbol], text: str) -> Form
         case ast.Name(id=name) if name in symbols:
             return symbols[name]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in JOINS:
-            one, other = (_from_tree(each, symbols, text) for each in (left, right))
-            return JOINS[type(op)](one, other)
+            terms = [_from_tree(side, symbols, text) for side in (left, right)]
+            return JOINS[type(op)](*terms)
     raise ValueError(f"'{text}' is not a formula of the symbols {', '.join(symbols) or 'none'}")
 
 

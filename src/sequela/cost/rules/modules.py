@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from sequela.cost.layers import attention, dense
+from sequela.cost.layers import products
+from sequela.cost.layers.elementwise import root_mean_square_norm
 from sequela.cost.layers.recurrent import Cell, recurrence
-from sequela.cost.layers.rows import root_mean_square_norm
-from sequela.cost.layers.work import Layer
+from sequela.cost.work import Layer
 from sequela.errors import ModelError
 from sequela.models.visits import MultiHotLinear
 
@@ -43,7 +43,7 @@ def multi_hot_linear(call: Call) -> dict[str, Layer]:
     rows, filled = len(counts), sum(count > 0 for count in counts)
     slots = rows if call.padded_rows is None else call.padded_rows
     sizes = (layer.n_codes, layer.out_features, sum(counts), filled, slots)
-    return {"": dense.multi_hot(rows, *sizes)}
+    return {"": products.multi_hot(rows, *sizes)}
 
 
 def recurrent(call: Call) -> dict[str, Layer] | None:
@@ -53,13 +53,14 @@ def recurrent(call: Call) -> dict[str, Layer] | None:
         return None
     data = sequences.data if isinstance(sequences, PackedSequence) else sequences
     steps, directions = data.numel() // rnn.input_size, 2 if rnn.bidirectional else 1
-    widths = [rnn.input_size, *[directions * rnn.hidden_size] * (rnn.num_layers - 1)]
-    return {
-        f".l{index}" if rnn.num_layers > 1 else "": recurrence(
+    layers = {}
+    for index in range(rnn.num_layers):
+        width = rnn.input_size if index == 0 else directions * rnn.hidden_size
+        suffix = f".l{index}" if rnn.num_layers > 1 else ""
+        layers[suffix] = recurrence(
             cell_of(rnn), width, rnn.hidden_size, steps, directions, bias=rnn.bias
         )
-        for index, width in enumerate(widths)
-    }
+    return layers
 
 
 def recurrent_cell(call: Call) -> dict[str, Layer]:
@@ -87,7 +88,7 @@ def multihead_attention(call: Call) -> dict[str, Layer] | None:
     step = 1 if layer.batch_first and query.dim() == 3 else 0  # noqa: PLR2004
     masks = (arguments.get("key_padding_mask"), arguments.get("attn_mask"))
     averaged = arguments.get("need_weights", True) and arguments.get("average_attn_weights", True)
-    facts = attention.multihead_attention(
+    facts = products.multihead_attention(
         rows=query.numel() // (query.shape[step] * layer.embed_dim),
         queries=query.shape[step],
         keys=arguments["key"].shape[step],

@@ -12,18 +12,16 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from sequela.cost.layers import attention as of_heads
-from sequela.cost.layers import rows as of_rows
-from sequela.cost.layers import windows as of_windows
-from sequela.cost.layers.dense import dense
-from sequela.cost.layers.dense import embedding_bag as bags
-from sequela.cost.layers.rows import FUNCTIONS, elementwise, powers
-from sequela.cost.layers.work import Layer
+from sequela.cost.layers import convolution as of_windows
+from sequela.cost.layers import elementwise as of_rows
+from sequela.cost.layers import products
+from sequela.cost.layers.elementwise import FUNCTIONS, elementwise, powers
 from sequela.cost.rules.modules import values
+from sequela.cost.work import Layer
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperatorCall:
     """One call of an operator, without namespace, overload and the mark of an in-place operation.
 
     Arguments are by name, defaults included; ``weights`` returns whether a tensor holds weights.
@@ -48,34 +46,34 @@ class Operation:
         several = self.result if isinstance(self.result, list | tuple) else [self.result]
         return [result for result in several if isinstance(result, Tensor)]
 
-    def held(self, name: str) -> bool:
+    def holds_weights(self, name: str) -> bool:
         """Return whether an argument holds weights."""
-        given = self.arguments.get(name)
-        return isinstance(given, Tensor) and self.weights(given)
+        argument = self.arguments.get(name)
+        return isinstance(argument, Tensor) and self.weights(argument)
 
     def weighted(self, *names: str) -> bool:
         """Return whether one of the arguments holds weights, and another does not."""
-        held = [self.held(name) for name in names]
-        return any(held) and not all(held)
+        are_weights = [self.holds_weights(name) for name in names]
+        return any(are_weights) and not all(are_weights)
 
     def tensors(self) -> list[Tensor]:
         """Return all tensors of the arguments, including those in lists."""
-        found: list[Tensor] = []
+        tensors: list[Tensor] = []
         for argument in self.arguments.values():
             several = argument if isinstance(argument, list | tuple) else [argument]
-            found += [tensor for tensor in several if isinstance(tensor, Tensor)]
-        return found
+            tensors += [tensor for tensor in several if isinstance(tensor, Tensor)]
+        return tensors
 
 
 # The facts of a call, or None where the rule does not support this form of it.
-Rule = Callable[[Operation], list[Layer] | None]
+Rule = Callable[[OperatorCall], list[Layer] | None]
 
 
 # The factors of the functions that may multiply a value by a weight.
 FACTORS = {"mul": ("self", "other"), "_prelu_kernel": ("self", "weight")}
 
 
-def function(op: Operation) -> list[Layer] | None:
+def function(op: OperatorCall) -> list[Layer] | None:
     """Read a function of each value; sums that also scale a tensor have no rule."""
     if op.name == "mul" and not isinstance(op["other"], Tensor) and op["other"] == 1:
         return []  # the hinges of a network's summaries have a sign of 1 or -1
@@ -85,28 +83,28 @@ def function(op: Operation) -> list[Layer] | None:
     return [elementwise(op.name, op.output.numel(), weighted=weighted)]
 
 
-def named(name: str) -> Rule:
+def as_function(name: str) -> Rule:
     """Read a function with another name in ``FUNCTIONS``."""
     return lambda op: [elementwise(name, op.output.numel())]
 
 
-def division(op: Operation) -> list[Layer] | None:
+def division(op: OperatorCall) -> list[Layer] | None:
     """Read a division, and a rounding where there is one."""
     rounded = op.arguments.get("rounding_mode") is not None
     layer = elementwise("div", op.output.numel())
     return [layer, *([elementwise("round", op.output.numel())] if rounded else [])]
 
 
-def power(op: Operation) -> list[Layer] | None:
+def power(op: OperatorCall) -> list[Layer] | None:
     """Read x^y: products for a whole y, roots, or the logarithm."""
     exponent = op["exponent"]
     if isinstance(exponent, Tensor) or not isinstance(op["self"], Tensor):
-        return named("power")(op)
+        return as_function("power")(op)
     how = powers(float(exponent))
     return [] if how is None else [elementwise(how, op.output.numel())]
 
 
-def clamp(op: Operation) -> list[Layer] | None:
+def clamp(op: OperatorCall) -> list[Layer] | None:
     """Read a clamp: one comparison for each bound."""
     bounds = [bound for bound in ("min", "max") if op[bound] is not None]
     return [elementwise(f"clamp_{bound}", op.output.numel()) for bound in bounds]
@@ -115,7 +113,7 @@ def clamp(op: Operation) -> list[Layer] | None:
 def reduction(name: str) -> Rule:
     """Read rows reduced to one value each, by a function of ``REDUCTIONS``."""
 
-    def rule(op: Operation) -> list[Layer] | None:
+    def rule(op: OperatorCall) -> list[Layer] | None:
         rows = op.output.numel()
         return [of_rows.reduction(name, rows, op["self"].numel() // max(rows, 1))]
 
@@ -125,41 +123,42 @@ def reduction(name: str) -> Rule:
 def running(name: str) -> Rule:
     """Read rows accumulated along ``dim``."""
 
-    def rule(op: Operation) -> list[Layer] | None:
+    def rule(op: OperatorCall) -> list[Layer] | None:
         n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
         return [of_rows.reduction(name, op.output.numel() // n, n)]
 
     return rule
 
 
-def extremum(op: Operation) -> list[Layer] | None:
+def extremum(op: OperatorCall) -> list[Layer] | None:
     """Read the largest or smallest of a row, or of two tensors at each place."""
     if isinstance(op.arguments.get("other"), Tensor):
-        return named("maximum")(op)
+        return as_function("maximum")(op)
     return reduction("max")(op)
 
 
-def norm(op: Operation) -> list[Layer] | None:
+def norm(op: OperatorCall) -> list[Layer] | None:
     """Read the 2-norm of rows."""
     order = op.arguments.get("ord", op.arguments.get("p"))
     return reduction("norm")(op) if order in (None, 2) else None
 
 
-def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
+def matrix_product(first: str, second: str, bias: str | None = None) -> Rule:
     """Read (..., rows, n) times (..., n, m), plus a bias or another matrix."""
 
-    def rule(op: Operation) -> list[Layer] | None:
+    def rule(op: OperatorCall) -> list[Layer] | None:
         if not op.arguments.get("alpha", 1) == op.arguments.get("beta", 1) == 1:
             return None
-        n = op[left].shape[-1]
-        m = op[right].shape[-1] if op[right].dim() > 1 else 1
-        rows, weighted = op.output.numel() // m, op.weighted(left, right)
-        return [dense(rows, n, m, bias=bias is not None, weighted=weighted, kind="matrix product")]
+        n = op[first].shape[-1]
+        m = op[second].shape[-1] if op[second].dim() > 1 else 1
+        rows, weighted = op.output.numel() // m, op.weighted(first, second)
+        has_bias = bias is not None
+        return [products.dense(rows, n, m, bias=has_bias, weighted=weighted, kind="matrix product")]
 
     return rule
 
 
-def convolution(op: Operation) -> list[Layer] | None:
+def convolution(op: OperatorCall) -> list[Layer] | None:
     """Read a convolution of one to three dimensions."""
     if op["transposed"]:
         return None
@@ -170,18 +169,20 @@ def convolution(op: Operation) -> list[Layer] | None:
     return [of_windows.convolution(*sizes, bias=bias, weighted=weighted)]
 
 
-def pooling(op: Operation) -> list[Layer] | None:
+def pooling(op: OperatorCall) -> list[Layer] | None:
     """Read a pooling with windows of one size."""
     dimensions = int(op.name[op.name.index("d") - 1])
     stride, dilation = op["stride"] or op["kernel_size"], op.arguments.get("dilation", 1)
     sizes = (op["kernel_size"], stride, op["padding"], dilation)
-    windows = list(zip(*(of_windows.per_dimension(s, dimensions) for s in sizes), strict=True))
-    return [of_windows.sliding_pooling(op["self"], op.output, windows, op.name)]
+    per_dimension = zip(*(of_windows.per_dimension(s, dimensions) for s in sizes), strict=True)
+    return [of_windows.sliding_pooling(op["self"], op.output, list(per_dimension), op.name)]
 
 
-def adaptive_pooling(op: Operation) -> list[Layer] | None:
+def adaptive_pooling(op: OperatorCall) -> list[Layer] | None:
     """Read a pooling with windows cut to fit."""
     dimensions = int(op.name[op.name.index("d", op.name.index("pool")) - 1])
+    # Window i of o begins at floor(i·size / o) and ends before ceil((i + 1)·size / o): they overlap
+    # where o does not divide the size.
     taps = prod(
         sum(-(-(i + 1) * size // o) - i * size // o for i in range(o))
         for size, o in zip(
@@ -191,7 +192,7 @@ def adaptive_pooling(op: Operation) -> list[Layer] | None:
     return [of_windows.pooling(op.output, taps, dimensions, op.name.strip("_"))]
 
 
-def batch_norm(op: Operation) -> list[Layer] | None:
+def batch_norm(op: OperatorCall) -> list[Layer] | None:
     """Read a batch norm with stored statistics, or with statistics of the batch."""
     x, affine, weighted = op["input"], op["weight"] is not None, _scaled_by_weight(op)
     channels = x.shape[1]
@@ -203,30 +204,30 @@ def batch_norm(op: Operation) -> list[Layer] | None:
     return [of_rows.own_norm("batch norm", *sizes, scales, scales, weighted=weighted)]
 
 
-def _scaled_by_weight(op: Operation) -> bool:
+def _scaled_by_weight(op: OperatorCall) -> bool:
     """Return whether the scales of a normalisation are weights, not computed from the data."""
-    return op["weight"] is None or op.held("weight")
+    return op["weight"] is None or op.holds_weights("weight")
 
 
-def layer_norm(op: Operation) -> list[Layer] | None:
+def layer_norm(op: OperatorCall) -> list[Layer] | None:
     """Read a norm over rows of the normalised shape."""
     n = prod(op["normalized_shape"])
     return _own_norm(op, "layer norm", op["input"].numel() // n, n)
 
 
-def group_norm(op: Operation) -> list[Layer] | None:
+def group_norm(op: OperatorCall) -> list[Layer] | None:
     """Read a norm over groups of channels."""
     return _own_norm(op, "group norm", op["N"] * op["group"], op["C"])
 
 
-def _own_norm(op: Operation, kind: str, groups: int, learnt: int) -> list[Layer]:
+def _own_norm(op: OperatorCall, kind: str, groups: int, learnt: int) -> list[Layer]:
     """Return a norm of groups of the input, with ``learnt`` scales and shifts where they exist."""
     learnt_of = (0 if op[name] is None else learnt for name in ("weight", "bias"))
     n = op["input"].numel() // groups
     return [of_rows.own_norm(kind, groups, n, *learnt_of, weighted=_scaled_by_weight(op))]
 
 
-def embedding_bag(op: Operation) -> list[Layer] | None:
+def embedding_bag(op: OperatorCall) -> list[Layer] | None:
     """Read the sum (mode 0), mean (1) or maximum (2) of rows of a table."""
     if op["per_sample_weights"] is not None or op["padding_idx"] >= 0 or op["include_last_offset"]:
         return None
@@ -235,24 +236,27 @@ def embedding_bag(op: Operation) -> list[Layer] | None:
     modes: tuple[Literal["sum", "mean", "max"], ...] = ("sum", "mean", "max")
     counts = (sum(sizes), sum(size > 0 for size in sizes))
     rows, width = op["weight"].shape
-    return [bags(rows, width, *counts, modes[op["mode"]])]
+    return [products.embedding_bag(rows, width, *counts, modes[op["mode"]])]
 
 
-def fourier(op: Operation) -> list[Layer] | None:
+def fourier(op: OperatorCall) -> list[Layer] | None:
     """Read a transform along each dimension in ``dim``, of real samples or to real ones."""
+    # The real side has all samples; the other has half of the frequencies.
     full = op["self"] if op.name == "_fft_r2c" else op.output
     sizes = [full.shape[dim] for dim in op["dim"]]
     layers = [of_rows.fourier(full.numel() // n, n) for n in sizes]
-    return layers + [elementwise("mul", op.output.numel())] * bool(op["normalization"])
+    if op["normalization"]:
+        layers.append(elementwise("mul", op.output.numel()))
+    return layers
 
 
-def sorting(op: Operation) -> list[Layer] | None:
+def sorting(op: OperatorCall) -> list[Layer] | None:
     """Read a sorting of rows along ``dim``."""
     n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
     return [of_rows.sorting(op["self"].numel() // max(n, 1), n)]
 
 
-def weight_norm(op: Operation) -> list[Layer] | None:
+def weight_norm(op: OperatorCall) -> list[Layer] | None:
     """Read rows ``v`` of a weight times ``g / |v|``."""
     rows, n = op["g"].numel(), op["v"].numel()
     return [
@@ -262,7 +266,7 @@ def weight_norm(op: Operation) -> list[Layer] | None:
     ]
 
 
-def renorm(op: Operation) -> list[Layer] | None:
+def renorm(op: OperatorCall) -> list[Layer] | None:
     """Read the scaling of weight slices to a largest norm: norm, compare, add, divide, multiply."""
     rows = op["self"].shape[op["dim"]]
     if op["p"] != 2:  # noqa: PLR2004
@@ -279,7 +283,7 @@ def attention(out: Tensor, query: Tensor, key: Tensor, mask: Tensor | None) -> L
     rows = out.numel() // (out.shape[-2] * out.shape[-1])
     masks = int(mask is not None and mask.is_floating_point())
     sizes = (query.shape[-2], key.shape[-2], query.shape[-1], out.shape[-1])
-    return of_heads.attention(rows, *sizes, masks)
+    return products.attention(rows, *sizes, masks)
 
 
 PRODUCTS: dict[str, Rule] = {
@@ -299,8 +303,8 @@ RULES: dict[str, Rule] = {
     "div": division,
     "pow": power,
     "clamp": clamp,
-    "gelu": lambda op: named("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op),
-    "softplus": lambda op: named("softplus" if op["beta"] == 1 else "softplus (beta)")(op),
+    "gelu": lambda op: as_function("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op),
+    "softplus": lambda op: as_function("softplus" if op["beta"] == 1 else "softplus (beta)")(op),
     "sum": reduction("sum"),
     "mean": reduction("mean"),
     "prod": reduction("prod"),
@@ -313,7 +317,7 @@ RULES: dict[str, Rule] = {
     "cumsum": running("cumsum"),
     **dict.fromkeys(("_softmax", "_safe_softmax"), running("softmax")),
     "_log_softmax": running("log_softmax"),
-    "elu": lambda op: named("elu" if op["scale"] == 1 else "selu")(op),
+    "elu": lambda op: as_function("elu" if op["scale"] == 1 else "selu")(op),
     **PRODUCTS,
     **{
         f"{kind}{dimensions}": pooling
@@ -323,8 +327,9 @@ RULES: dict[str, Rule] = {
     },
     **{
         f"{kind}{dimensions}d": adaptive_pooling
-        for kind in ("adaptive_avg_pool", "_adaptive_avg_pool", "adaptive_max_pool")
-        for dimensions in (1, 2, 3)
+        for kind, dimensions in product(
+            ("adaptive_avg_pool", "_adaptive_avg_pool", "adaptive_max_pool"), (1, 2, 3)
+        )
     },
     **dict.fromkeys(
         ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),

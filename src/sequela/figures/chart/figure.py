@@ -5,23 +5,34 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import vl_convert
 
-from sequela.figures.chart import table
+from sequela.errors import SettingError
+from sequela.files import whole
 
-INK, FAINT, PAPER = "#1b1b1f", "#b9bac4", "#ffffff"
-FIRST, SECOND, THIRD = "#1f5fbf", "#b3450a", "#1f8a68"
-"""Colours of text and lines, grid, background and data; a page may change them by variables.
-
-``THIRD`` has a contrast of 3 : 1 on white and on black, so a page needs no variable for it.
-"""
+# A page may change these colours by variables.
+INK = "#1b1b1f"
+"""The colour of text and lines."""
+FAINT = "#b9bac4"
+"""The colour of grids."""
+PAPER = "#ffffff"
+"""The colour of the background."""
+FIRST = "#1f5fbf"
+"""The first colour of data."""
+SECOND = "#b3450a"
+"""The second colour of data."""
+THIRD = "#1f8a68"
+"""The third colour of data: its contrast is 3 : 1 on white and on black, without a variable."""
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -40,6 +51,10 @@ _HALOED = re.compile(
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
 Layers = Sequence[alt.Chart | alt.LayerChart]
+Row = dict[str, Any]
+"""The data of one point, bar or text of a picture, by column."""
+Channels = dict[str, Any]
+"""The arguments of altair's ``encode``, by channel: axes, colours, texts."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Figure:
 
     chart: alt.LayerChart | alt.VConcatChart
     alt: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     @classmethod
     def of(
@@ -62,17 +77,19 @@ class Figure:
         layers: Layers,
         size: tuple[float, float],
         text: str,
-        rows: list[dict[str, Any]],
-        **properties: Any,
+        rows: list[Row],
+        title: str = "",
     ) -> "Figure":
         """Draw layers on each other, in pixels of width and height, with the text alternative."""
         width, height = size
-        chart = alt.LayerChart(layer=list(layers), width=width, height=height, **properties)
+        chart = alt.LayerChart(
+            layer=list(layers), width=width, height=height, title=title or alt.Undefined
+        )
         return cls(chart, text, rows)
 
     def frame(self) -> pa.Table:
         """Return the data of the picture."""
-        return table.as_table(self.rows)
+        return as_table(self.rows)
 
     def to_pandas(self) -> Any:
         """Return :meth:`frame` as a pandas frame."""
@@ -84,8 +101,8 @@ class Figure:
 
     def png(self, scale: float = 2) -> bytes:
         """Return the picture on white as PNG, with ``scale`` pixels for each pixel of the SVG."""
-        drawn: bytes = vl_convert.vegalite_to_png(self.vega_lite(), scale=scale)
-        return drawn
+        image: bytes = vl_convert.vegalite_to_png(self.vega_lite(), scale=scale)
+        return image
 
     def svg(self, name: str) -> str:
         """Return an ``<svg>`` element for a page, its colours as variables of the page.
@@ -93,15 +110,15 @@ class Figure:
         The page must define ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``, and
         may define ``--third``. Ids of the picture begin with the name, which is unique on the page.
         """
-        drawn = _drawn(self.chart, "transparent", name, self.alt)
+        svg = _as_svg(self.chart, "transparent", name, self.alt)
         for colour, variable in _VARIABLES.items():
-            drawn = drawn.replace(f'"{colour}"', f'"{variable}"')
-        return drawn
+            svg = svg.replace(f'"{colour}"', f'"{variable}"')
+        return svg
 
     def save(self, path: Path | str) -> Path:
         """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet."""
         forms = {".svg": lambda: self._standalone().encode(), ".png": self.png, ".json": self._json}
-        return table.write(Path(path), forms, self.rows)
+        return write(Path(path), forms, self.rows)
 
     def _json(self) -> bytes:
         return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
@@ -109,7 +126,7 @@ class Figure:
     def _standalone(self) -> str:
         """Return the picture as SVG with a white background and fixed colours."""
         name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
-        return _drawn(self.chart, PAPER, f"figure-{name}", self.alt)
+        return _as_svg(self.chart, PAPER, f"figure-{name}", self.alt)
 
     def _repr_html_(self) -> str:
         return f"<figure>{self._standalone()}</figure>"
@@ -122,33 +139,71 @@ class Figure:
         }
 
 
-def chart_of(rows: Iterable[dict[str, Any]], **properties: Any) -> alt.Chart:
+def as_table(rows: Sequence[Row]) -> pa.Table:
+    """Make a table with each column that any row has, null where a row lacks it.
+
+    Example:
+        >>> as_table([{"epoch": 1}, {"epoch": 2, "loss": 0.5}]).to_pydict()
+        {'epoch': [1, 2], 'loss': [None, 0.5]}
+    """
+    # Columns are in the order of their first appearance in any row.
+    names = list(dict.fromkeys(chain.from_iterable(rows)))
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def write(path: Path, forms: Mapping[str, Callable[[], bytes]], rows: Sequence[Row]) -> Path:
+    """Write a picture or its rows in the format of the suffix, completely or not at all.
+
+    The suffix is one of ``forms``, whose functions return the content, or for the rows ``.csv`` or
+    ``.parquet``.
+    """
+    suffix = path.suffix.lower()
+    suffixes = [*forms, ".csv", ".parquet"]
+    if suffix not in suffixes:
+        wrong = f"'{suffix}'" if suffix else "no suffix"
+        raise SettingError(
+            f"a figure cannot be saved as '{path.name}': it has {wrong}, expected one of "
+            f"{', '.join(suffixes)}"
+        )
+    content = forms[suffix]() if suffix in forms else b""
+    with whole(path) as partial:
+        match suffix:
+            case ".csv":
+                pa_csv.write_csv(as_table(rows), partial)
+            case ".parquet":
+                pq.write_table(as_table(rows), partial)
+            case _:
+                partial.write_bytes(content)
+    return path
+
+
+def chart_of(rows: Iterable[Row], **properties: Any) -> alt.Chart:
     """Return a chart of rows, in a tuple: altair copies a list with each layer, row by row."""
     return alt.Chart({"values": tuple(rows)}, **properties)
 
 
-def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:
+def _as_svg(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:
     """Return an ``<svg>`` element with unique ids and one text for the whole picture."""
-    drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
-    drawn = _renamed(drawn, name)
-    # A text and the ground behind it are one: it is read, found and copied once.
-    drawn = _HALOED.sub(
+    svg: str = vl_convert.vegalite_to_svg(_themed(chart, background))
+    svg = _renamed(svg, name)
+    # A text and the ground behind it become one text, which is read, found and copied once.
+    svg = _HALOED.sub(
         rf'<text \1 fill="{INK}" stroke="{PAPER}" stroke-width="\2" paint-order="stroke">\3</text>',
-        drawn,
+        svg,
     )
-    # Its parts are not announced one by one; a hover describes each.
-    drawn = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", drawn)
-    drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
-    drawn = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(_hundredths, found[0]), drawn)
-    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
+    # A screen reader does not announce the parts one by one; a hover describes each.
+    svg = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", svg)
+    svg = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", svg)
+    svg = _GEOMETRY.sub(lambda match: _LONG_NUMBER.sub(_hundredths, match[0]), svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
 
 
-def _renamed(drawn: str, name: str) -> str:
-    """Rename ids to begin with ``name``; the given ids count on from picture to picture."""
-    given = re.findall(r' id="(\w+)"', drawn)
-    new = {old: f"{name}-{place}" for place, old in enumerate(given)}
-    drawn = re.sub(r' id="(\w+)"', lambda found: f' id="{new[found[1]]}"', drawn)
-    return re.sub(r"url\(#(\w+)\)", lambda found: f"url(#{new[found[1]]})", drawn)
+def _renamed(svg: str, name: str) -> str:
+    """Rename ids to begin with ``name``; vl-convert's ids count on from picture to picture."""
+    ids = re.findall(r' id="(\w+)"', svg)
+    new = {old: f"{name}-{place}" for place, old in enumerate(ids)}
+    svg = re.sub(r' id="(\w+)"', lambda match: f' id="{new[match[1]]}"', svg)
+    return re.sub(r"url\(#(\w+)\)", lambda match: f"url(#{new[match[1]]})", svg)
 
 
 def _hundredths(number: re.Match[str]) -> str:
@@ -189,6 +244,6 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     return specification
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> object:
     """Return a scalar of numpy as one of Python, and a date as a text."""
     return value.item() if hasattr(value, "item") else str(value)

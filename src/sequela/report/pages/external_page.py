@@ -16,7 +16,7 @@ from sequela.evaluation.metrics import METRICS, Metric, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
-from sequela.figures.chart.words import with_interval
+from sequela.figures.chart.marks import with_interval
 from sequela.figures.external import curves_of_people
 from sequela.figures.reliability import reliability_curves
 from sequela.report.entry import Entry

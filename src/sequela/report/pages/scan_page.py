@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sequela.evaluation.number import duration
-from sequela.figures.recording import Scored, Span, clock, near, whole
+from sequela.figures.recording import ScoredRecording, Span, clock, near, whole
 from sequela.report.page import write_page
 from sequela.report.picture import Picture, picture
 
@@ -71,7 +71,7 @@ def _section(
 ) -> Section:
     spans = [(each.onset, each.onset + each.duration) for each in scan.events]
     arrays = scan.times, scan.probability, scan.range
-    scored = Scored(*arrays, scan.threshold, scan.event, spans, known)
+    scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known)
     overview = picture(
         whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."
     )
@@ -83,7 +83,7 @@ def _section(
     return Section(scan.path.name, scan, overview, events)
 
 
-def _near(scan: "Scan", scored: Scored, event: "Found", name: str) -> Picture:
+def _near(scan: "Scan", scored: ScoredRecording, event: "Found", name: str) -> Picture:
     read, rate = scan.recording.read, scan.recording.sfreq
     first = max(0.0, event.onset - _BESIDE)
     last = min(scan.seconds, event.onset + min(event.duration, _LONGEST) + _BESIDE)

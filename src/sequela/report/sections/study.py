@@ -7,10 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
+from sequela.cost.derivation import render_mathml
 from sequela.cost.ledger import Account
-from sequela.cost.mathml import render_mathml
 from sequela.disclosure.disclosure import Hidden
-from sequela.figures.flow import Part, cohort_flow
+from sequela.figures.flow import SplitSet, cohort_flow
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.traces import traces
 from sequela.report import sentences
@@ -159,7 +159,7 @@ def _flow(main: Group) -> Markup | None:
     data = main.data
     if not data.flow:
         return None
-    parts = [Part(name, **counts) for name, counts in data.parts.items()]
+    parts = [SplitSet(name, **counts) for name, counts in data.parts.items()]
     timed = (
         f"{data.outcome.one} by day {data.horizons[-1]:g}" if data.horizons and data.outcome else ""
     )

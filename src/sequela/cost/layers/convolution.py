@@ -1,13 +1,13 @@
 """Windows that slide over an input: convolutions of any number of dimensions, and poolings."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import prod
 
 from torch import Tensor
 
-from sequela.cost.layers.work import Layer, Part, Report, Work, samples, single
 from sequela.cost.rules.formula import Formula, Number, Symbol
-from sequela.cost.rules.primitives import NONE, Cost, dot, each
+from sequela.cost.work import NONE, Cost, Layer, Omission, Part, Work, dot, samples
 
 Sizes = tuple[int, ...]
 
@@ -21,23 +21,25 @@ def convolution(
     multiplied like any other input: they belong to the definition. The report of 2019 counts one
     input channel, and no bias.
     """
-    out, inner = (
-        Symbol("C_out", c_out, "output channels"),
-        Symbol("C_in", c_in, "input channels of a group"),
-    )
+    out = Symbol("C_out", c_out, "output channels")
+    inner = Symbol("C_in", c_in, "input channels of a group")
     k = Symbol("K", prod(kernel), f"taps of the kernel ({'x'.join(map(str, kernel))})")
     o = Symbol("O", prod(positions), f"output positions ({'x'.join(map(str, positions))})")
     outputs, missing = samples(rows) * out * o, (inner - 1) * k
-    omissions: list[tuple[str, Formula, Formula]] = [("no bias", out, outputs)] * bias
+    omissions = []
+    if bias:
+        omissions.append(Omission("", "no bias", out, outputs))
     if c_in > 1:
         reason = f"1 input channel counted instead of {c_in}"
-        omissions.append((reason, out * missing, outputs * 2 * missing))
-    reported = single("dot product", dot(k, bias=False), outputs, unit="output")
+        omissions.append(Omission("", reason, out * missing, outputs * 2 * missing))
+    reported = Work.single("dot product", dot(k, bias=False), outputs, unit="output")
     return Layer(
         "convolution",
-        single("dot product", dot(inner * k, bias=bias, weighted=weighted), outputs, unit="output"),
+        Work.single(
+            "dot product", dot(inner * k, bias=bias, weighted=weighted), outputs, unit="output"
+        ),
         out * (inner * k + int(bias)),
-        Report(out * k, reported, tuple(omissions)),
+        Layer("convolution", reported, out * k, omissions=tuple(omissions)),
     )
 
 
@@ -91,9 +93,11 @@ def pooling(out: Tensor, taps: int, dimensions: int, kind: str) -> Layer:
     work, report = Work(parts, times, unit), None
     if largest:
         missing = work.operations - channels * o
-        omission = ("1 comparison counted for each window", NONE, missing)
-        reported = single("one comparison", each(1), channels * o, unit="window")
-        report = Report(NONE, reported, (omission,) * (taps != 2 * windows))
+        reported = Work.single("one comparison", Cost.of(1), channels * o, unit="window")
+        report = Layer(kind, reported)
+        if taps != 2 * windows:
+            omission = Omission("", "1 comparison counted for each window", NONE, missing)
+            report = replace(report, omissions=(omission,))
     return Layer(kind, work, report=report)
 
 

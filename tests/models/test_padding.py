@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from sequela.cost import account
-from sequela.models import steps
-from sequela.models.cpu_training import Dropout
+from sequela.models import cpu_training
+from sequela.models.cpu_training import Dropout, padding_is_faster
 from sequela.models.registry import lookup_network
-from sequela.models.steps import padding_is_faster
 
 GIVEN = {
     "visits-improved": ({"n_codes": 10}, packed(PATIENTS)),
@@ -38,7 +37,7 @@ def test_padded_steps_give_the_logits_and_gradients_of_packed_steps(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, padded = results(name)
-    monkeypatch.setattr(steps, "MOST_STEPS", 0)
+    monkeypatch.setattr(cpu_training, "MOST_STEPS", 0)
     before, expected = results(name)
     assert (entered, before) == ([Tensor], [PackedSequence])
     assert len(padded) > 10

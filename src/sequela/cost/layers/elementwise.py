@@ -2,29 +2,46 @@
 
 import math
 
-from sequela.cost.layers.work import Layer, Part, Work, samples, single
 from sequela.cost.rules.formula import Formula, Number, Symbol
-from sequela.cost.rules.primitives import NONE, RELU, SIGMOID, TANH, Cost, Primitive, each, mean
+from sequela.cost.work import (
+    NONE,
+    RELU,
+    SIGMOID,
+    TANH,
+    Cost,
+    Layer,
+    Part,
+    Primitive,
+    Work,
+    mean,
+    samples,
+)
 from sequela.sequences.featurisers import fourier_operations
 
-_ALONE = {
-    "one addition, subtraction, multiplication or division": (
-        "add sub rsub mul div reciprocal square"
-    ),
-    "one elementary function": (
-        "exp exp2 log log2 log10 sqrt erf sin cos tan neg abs sign sgn floor ceil round trunc atan"
-    ),
-    "one comparison": (
-        "eq ne lt le gt ge maximum minimum threshold isnan isinf clamp_min clamp_max fmax fmin"
-    ),
-}
+
+def _of_one_operation(how: str, names: str) -> list[Primitive]:
+    return [Primitive(name, 1, how) for name in names.split()]
+
+
 FUNCTIONS: dict[str, Primitive] = {
     primitive.name: primitive
     for primitive in (
         SIGMOID,
         TANH,
         RELU,
-        *(Primitive(name, 1, how) for how, names in _ALONE.items() for name in names.split()),
+        *_of_one_operation(
+            "one addition, subtraction, multiplication or division",
+            "add sub rsub mul div reciprocal square",
+        ),
+        *_of_one_operation(
+            "one elementary function",
+            "exp exp2 log log2 log10 sqrt erf sin cos tan neg abs sign sgn floor ceil round trunc "
+            "atan",
+        ),
+        *_of_one_operation(
+            "one comparison",
+            "eq ne lt le gt ge maximum minimum threshold isnan isinf clamp_min clamp_max fmax fmin",
+        ),
         Primitive("rsqrt", 2, "1 / sqrt(x): root, divide"),
         Primitive("log1p", 2, "log(1 + x): add, logarithm"),
         Primitive("expm1", 2, "e^x - 1: exponential, subtract"),
@@ -72,7 +89,7 @@ def elementwise(function: str | Primitive, values: int, *, weighted: bool = Fals
     """Count a function of each value, which may be a product with a weight."""
     primitive = FUNCTIONS[function] if isinstance(function, str) else function
     cost, n = Cost(primitive.cost.operations, Number(int(weighted))), Symbol("n", values, "values")
-    return Layer(primitive.name, single(primitive.how, cost, n, unit="value"))
+    return Layer(primitive.name, Work.single(primitive.how, cost, n, unit="value"))
 
 
 def reduction(function: str, rows: int, n: int) -> Layer:
@@ -80,7 +97,7 @@ def reduction(function: str, rows: int, n: int) -> Layer:
     factor, constant, how = REDUCTIONS[function]
     row = factor * Symbol("n", n, "values of a row")
     row = row - -constant if constant < 0 else row + constant
-    return Layer(function, single(how, Cost(row), samples(rows), unit="row"))
+    return Layer(function, Work.single(how, Cost(row), samples(rows), unit="row"))
 
 
 def sorting(rows: int, n: int) -> Layer:
@@ -89,10 +106,11 @@ def sorting(rows: int, n: int) -> Layer:
     The count is n·⌈log2(n)⌉, an upper bound of merge sort's (Knuth 1998, The art of computer
     programming, volume 3, section 5.2.4).
     """
+    # Each round merges sorted pieces into pieces of twice the length.
     rounds = math.ceil(math.log2(n)) if n > 1 else 0
     cost = Cost(rounds * Symbol("n", n, "values of a row"))
     return Layer(
-        "sort", single(f"{rounds} rounds of n comparisons", cost, samples(rows), unit="row")
+        "sort", Work.single(f"{rounds} rounds of n comparisons", cost, samples(rows), unit="row")
     )
 
 
@@ -100,7 +118,7 @@ def fourier(rows: int, n: int) -> Layer:
     """Count a fast Fourier transform of each row, where samples or result are real."""
     how = f"5·n·log2(n) / 2 of n = {n} samples"
     row = Symbol("d", fourier_operations(n), f"operations, {how}")
-    return Layer("Fourier transform", single(how, Cost(row), samples(rows), unit="row"))
+    return Layer("Fourier transform", Work.single(how, Cost(row), samples(rows), unit="row"))
 
 
 def powers(exponent: float) -> Primitive | None:
@@ -115,8 +133,8 @@ def powers(exponent: float) -> Primitive | None:
     if exponent == int(exponent) and exponent > 0:
         times = int(exponent) - 1
         return Primitive("pow", times, f"x^{int(exponent)}: {times} multiplications")
-    known = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
-    return FUNCTIONS[known.get(exponent, "power")]
+    functions = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+    return FUNCTIONS[functions.get(exponent, "power")]
 
 
 def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> Layer:
@@ -126,8 +144,8 @@ def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> 
     """
     n, c = Symbol("n", values, "values of a channel"), Symbol("C", channels, "channels")
     parts = (
-        Part("sqrt(variance + eps): add, root", each(2)),
-        Part("subtract, divide", each(2).times(n)),
+        Part("sqrt(variance + eps): add, root", Cost.of(2)),
+        Part("subtract, divide", Cost.of(2).times(n)),
         *_affine(n, weighted=weighted, scale=affine, shift=affine),
     )
     return Layer("batch norm", Work(parts, c, "channel"), 2 * int(affine) * c)
@@ -142,7 +160,7 @@ def own_norm(
         Part("mean", mean(n)),
         Part("differences from it", Cost(n)),
         Part("variance: squares and their mean", Cost(n) + mean(n)),
-        Part("sqrt(variance + eps): add, root", each(2)),
+        Part("sqrt(variance + eps): add, root", Cost.of(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=weighted, scale=gammas > 0, shift=betas > 0),
     )
@@ -158,7 +176,7 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
     parts = (
         Part("squares", Cost(n)),
         Part("their mean", mean(n)),
-        Part("sqrt(mean + eps): add, root", each(2)),
+        Part("sqrt(mean + eps): add, root", Cost.of(2)),
         Part("divide", Cost(n)),
         *_affine(n, weighted=True, scale=learnt, shift=False),
     )
@@ -168,5 +186,9 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
 
 def _affine(n: Formula, *, weighted: bool, scale: bool, shift: bool) -> list[Part]:
     """Count gamma · x (usually a multiplication by a weight) and + beta, for each value."""
-    gamma = [Part("times gamma", Cost(n, n if weighted else NONE))] * scale
-    return gamma + [Part("plus beta", Cost(n))] * shift
+    parts = []
+    if scale:
+        parts.append(Part("times gamma", Cost(n, n if weighted else NONE)))
+    if shift:
+        parts.append(Part("plus beta", Cost(n)))
+    return parts

@@ -283,8 +283,8 @@ class VisitInputs:
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
-        others = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
-        return VisitDataset(self.data.arrays, rows, others, targets=targets, teacher=teacher)
+        further = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
+        return VisitDataset(self.data.arrays, rows, further, targets=targets, teacher=teacher)
 
     def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
         """Predict some examples with boosting on the table, fitted on others of them."""

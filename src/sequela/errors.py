@@ -104,14 +104,14 @@ def install(extra: str) -> str:
     return f"{shlex.quote(sys.executable)} -m pip install 'sequela[{extra}]'"
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     """Return an error for a name that does not exist, with the nearest one that does.
 
     Example:
         >>> print(unknown_name("model", "gru-basline", ["mlp", "gru-baseline"]))
         unknown model 'gru-basline': did you mean 'gru-baseline'? (known: gru-baseline, mlp)
     """
-    names = sorted(known)
+    names = sorted(choices)
     words: dict[str, str] = {}  # parts of names, and the names themselves
     for known_name in names:
         words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
@@ -134,8 +134,8 @@ def form_of(value: str) -> str:
         >>> form_of("01/31/2131 10:00"), form_of("Mrs Vogel fell")
         ("'99/99/9999 99:99'", "'aaa aaaaa aaaa'")
     """
-    shown = value if len(value) <= FORM else value[:FORM] + "..."
-    plain = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", shown))
+    start = value if len(value) <= FORM else value[:FORM] + "..."
+    plain = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", start))
     return repr(plain.encode("ascii", "replace").decode())
 
 
@@ -213,8 +213,8 @@ def is_memory(error: BaseException) -> bool:
         ... )
         (True, True, False)
     """
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in _SHORT)
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in message for words in _SHORT)
 
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:

@@ -33,11 +33,12 @@ from sequela.tables.sources.physionet2012 import read
 from sequela.tables.tables import typed_blanks
 
 # SHA-256 of the events of the excerpts as the readers in Python wrote them, before both were
-# declared in files (commit 1a9bcce); see ``digest``.
+# declared in files (commit 1a9bcce, eICU a408ab20); see ``digest``.
 # Of PhysioNet 2012, of its first stays.
 STAYS = 200
 BY_PYTHON = {
     "mimic3": "19457b6a163f7018d05f0e869f500bbde1c9c352defb8d5cb310030f6a0065e9",
+    "eicu": "05dbb0cef3b23f7bac64adde7fbf3535d2388bbfe20531df8261638710a80cba",
     "physionet2012": "7abc05ee7884e017c6dc0764db50ce428795ccf65a7f092406ad4dcee31caa75",
 }
 
@@ -67,13 +68,14 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(folder / "events", build(beside(own), own, folder / "events"))
 
 
-def test_mimic3_by_a_file_beside_its_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mimic3", "eicu"])
+def test_a_published_declaration_beside_the_tables(name: str, tmp_path: Path) -> None:
     """The declaration that ``sequela data describe mimic3`` shows."""
     folder = tmp_path / "own"
-    shutil.copytree(EXCERPTS / "mimic3", folder)
-    (folder / "tables.toml").write_text(describe(Path("mimic3"))[0], "utf-8")
+    shutil.copytree(EXCERPTS / name, folder)
+    (folder / "tables.toml").write_text(describe(Path(name))[0], "utf-8")
     build(beside(folder), folder, tmp_path / "out")
-    assert digest(tmp_path / "out") == BY_PYTHON["mimic3"]
+    assert digest(tmp_path / "out") == BY_PYTHON[name]
 
 
 def test_physionet2012_by_a_file_beside_its_tables(tmp_path: Path) -> None:
@@ -182,10 +184,15 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ('time = "born"', 'time = "bron"', "unknown column 'bron': did you mean 'born'?"),
         ("outcome == 'died'", "outcome = 'died'", "write == for 'equals'"),
         ("outcome == 'died'", "open('x')", "unknown function 'open'"),
+        ("outcome == 'died'", "rank(left) == 1", "expected a value, and the column whose rows"),
         ("outcome == 'died'", "outcome.upper()", "is not allowed; expected columns"),
         ("outcome == 'died'", "outcme == 'died'", "'outcme': did you mean 'outcome'?"),
         ('id = "stay"', 'id = "sty"', "key 'stays.id': unknown column of stays 'sty'"),
         ('patient = "text", sex', 'patient = "integer", sex', "of kind text, expected integer"),
+        ('subject = "patient"', 'subject = "ptient"', "key 'stays.subject': unknown column of"),
+        ('subject = "patient"', 'subject = "patient"\nvisit = "sty"', "key 'stays.visit': unknown"),
+        ('subject = "patient"', 'subject = "patient"\nvisit = "ward"',
+         "'ward' is of kind text, expected integer"),
         ("[stays]", "# DECIDE: which?\n[stays]", "line 7: a person must still decide: which?"),
         ("[stays]", "[stays", "not TOML"),
         ('table = "patients"', 'table = "patient"', "did you mean 'patients'?"),
@@ -224,6 +231,8 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ("[[tables.stays.checks]]", "[[tables.stays.checks]]\namong = 'left'",
          "unknown key 'among' (known: problem"),
         ("[[tables.labs.facts]]", "[tables.labs.facts]", "key 'tables.labs.facts' is {"),
+        ('value = "result"', 'values = "result"', "codes and values are tables of codes"),
+        ('value = "result"', 'values.result = "LAB//{tst}"', "unknown column 'tst'"),
         ('value = "result"', 'value = "result +"', "labs.facts.0.value' is 'result +': 'result +'"),
         (LABS, f"[tables.labs.derived]\nq = 'min(result)'\n{LABS}",
          "key 'tables.labs.derived.q' is 'min(result)'"),
@@ -406,6 +415,7 @@ COMPUTED: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "g": ("text(whole(x))", "number", {"45000000": "45000000", "0.0001": "0"}),
+    "h": ("rank(x, g)", "integer", {"7": 1, "3": 1, "9": 2, "8": 1, "": None}),
 }
 
 

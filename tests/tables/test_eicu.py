@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 
 from sequela.errors import DataError
-from sequela.tables.sources.eicu import APACHE, APACHE_CONTEXT
+from sequela.tables.hospitals import source_of
 
 MINUTE = timedelta(minutes=1)
 ADMITTED = datetime(2000, 1, 1, 10)
+APACHE, APACHE_CONTEXT = (
+    {str(fact.value): fact.code.removeprefix("APACHE//") for fact in table.facts}
+    for name in ("apacheApsVar", "apachePredVar")
+    for table in source_of("eicu").tables
+    if table.name == name
+)
 
 
 def test_order_inside_a_stay_is_as_published_and_stays_are_kept_apart(

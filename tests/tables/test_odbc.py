@@ -140,7 +140,9 @@ def test_values_are_exact(load: Any, postgres: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(odbc_process.PASSWORD, PASSWORD)
     with closing(OdbcDatabase(f"{postgres};UID=reader")) as database:
         labs = database.head("labs", 5)
-        place, rows, _ = database._find("labs") or ("", None, ())
+        source = database._find("labs")
+        assert source is not None
+        place, rows, _ = source
         kinds = {"f": Kind.NUMBER, "dec": Kind.NUMBER, "at": Kind.TIME}
         selected = database._selected(rows, place, kinds).fetchall()
         with pytest.raises(DataError, match="read-only transaction"):

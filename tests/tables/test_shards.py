@@ -92,6 +92,6 @@ def test_rows_reach_the_disk_in_groups(tmp_path: Path, monkeypatch: pytest.Monke
     assert file.num_row_groups == 3
     assert file.schema_arrow.equals(SCHEMA)
     assert file.read().column_names == list(EVENT_COLUMNS)
-    assert written.made == {(0, code): 3 for code in CODES}
-    assert written.kept == {(0, code): 2 for code in CODES}
+    assert written.made_counts == {(0, code): 3 for code in CODES}
+    assert written.kept_counts == {(0, code): 2 for code in CODES}
     assert written.of_codes() == [(code, 2) for code in CODES]

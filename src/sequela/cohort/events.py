@@ -16,7 +16,7 @@ from sequela.files import temporary
 from sequela.formats.columns import text_column_of
 from sequela.progress import report
 from sequela.tables.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.tables.meds_events import EVENT_COLUMNS, stored_events
+from sequela.tables.meds_events import EVENT_COLUMNS, StoredEvents, stored_events
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,39 +29,15 @@ TYPES = {"subject_id": "BIGINT", "time": "TIMESTAMP", "code": "VARCHAR", "visit_
 DISTINCT_CODES = "SELECT DISTINCT code FROM events WHERE code IS NOT NULL ORDER BY code"
 
 
-@dataclass(frozen=True)
-class Events:
-    """A MEDS 0.4 data set on disk.
+@dataclass(frozen=True, kw_only=True)
+class Events(StoredEvents):
+    """A MEDS 0.4 data set on disk, to be read by SQL.
 
     Attributes:
-        root: The data set; its events are in ``data/**/*.parquet``.
-        files: The shards, sorted by name.
-        columns: The columns of ``COLUMNS`` that the shards have. Without ``visit_id`` a stay
-            reaches from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
-        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
-        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
-        mixed: Whether shards have different types.
         origin: Where the data were found, in words.
-        dated_by_row: Whether each row carries the time it became available, so that its family of
-            codes need not (OMOP).
-        leaks: How the data leak the outcome, where the tables were read so on purpose.
-        earlier: The rows that were dated by the earlier of two times.
-        title: Name of the data, where it differs from the catalogue's.
-        open: Whether their licence is open.
     """
 
-    root: Path
-    files: tuple[Path, ...]
-    columns: tuple[str, ...]
-    stays_in_order: bool
-    numbers: str = "FLOAT"
-    mixed: bool = False
     origin: str = ""
-    dated_by_row: bool = False
-    leaks: str = ""
-    earlier: str = ""
-    title: str = ""
-    open: bool = False
     _codes: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -103,8 +79,7 @@ class Events:
 
 def open_events(root: Path, origin: str = "") -> Events:
     """Find the events of a MEDS data set and check their columns, or raise a SequelaError."""
-    stored = {**vars(stored_events(root))}
-    return Events(root, stays_in_order=stored.pop("in_order"), origin=origin, **stored)
+    return Events(**vars(stored_events(root)), origin=origin)
 
 
 def one_row(

@@ -41,7 +41,8 @@ class DataSet:
         reads: Function that reads it from a path, itself or as ``module:function``; empty for
             tables.
         signals: Declaration of its recordings, itself or as ``module:name``; empty for tables.
-        source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
+        source: The declaration of its tables, itself, as ``module:name``, or as a file in
+            ``sequela.tables.declared``; empty for recordings.
         declares: Function from the path of the tables to their declaration, as ``module:function``,
             in place of ``source``; empty where that is used.
         rows: Function from the path of a table with one row per patient, and its description by
@@ -85,18 +86,18 @@ class DataSet:
     def recordings(self) -> Signals:
         """The declaration of its recordings; raises a SettingError if it holds tables."""
         self._check_recordings()
-        found: Signals = loaded(self.signals)
-        return found
+        signals: Signals = loaded(self.signals)
+        return signals
 
     def _check_recordings(self) -> None:
         if self.reads or self.windows:
             return
-        known = ", ".join(sorted(each.name for each in data_sets() if each.reads))
+        names = ", ".join(sorted(entry.name for entry in data_sets() if entry.reads))
         remedy = f"turn it into events with `sequela build {self.name}`"
         if self.rows:
             remedy = f"read it with `sequela train auto --data {self.name}`, or sequela.train"
         raise SettingError(
-            f"{self.name} holds hospital tables, expected recordings (one of {known}): {remedy}"
+            f"{self.name} holds hospital tables, expected recordings (one of {names}): {remedy}"
         )
 
     def check_split(self, unit: "SplitUnit", folds: int = 0) -> None:
@@ -104,7 +105,7 @@ class DataSet:
         if unit not in self.units:
             reasons = {**_NOT_OF[self.holds], **self.not_units}
             reason = reasons.get(unit, f"its entry in the catalogue names no {unit}s")
-            allowed = " or ".join(f"--split {each}" for each in self.units)
+            allowed = " or ".join(f"--split {name}" for name in self.units)
             raise SettingError(f"{self.name} cannot be split by {unit}: {reason}; use {allowed}")
         if unit == "time" and folds:
             raise SettingError(
@@ -119,19 +120,19 @@ class DataSet:
     def open(
         self,
         root: Path | None = None,
-        given: "SignalSettings | None" = None,
+        settings: "SignalSettings | None" = None,
         segment: "SegmentLength | None" = None,
         work: Path | None = None,
     ) -> "tuple[Any, Located]":
         """Read all recordings, sorted by id, or windows of a user's own, and return their place.
 
-        ``given`` describes a user's own recordings, of which a window has ``segment`` samples; the
-        windows are stored in ``work``.
+        ``settings`` describe a user's own recordings. A window of these has ``segment`` samples;
+        the windows are stored in ``work``.
         """
         self._check_recordings()
         located = self.locate(root)
         if self.windows:
-            return loaded(self.windows)(located.path, given, segment, work), located
+            return loaded(self.windows)(located.path, settings, segment, work), located
         folder = located.path if located.path.is_dir() else located.path.parent
         if sums := Sums.beside(folder):
             located = replace(located, origin=f"{located.origin} ({sums.check_all()})")
@@ -144,13 +145,13 @@ class DataSet:
     def locate(self, root: Path | None = None) -> "Located":
         """Return the given root, else the first of the usual places that has it."""
         if root is None:
-            if (found := self.find()) is None:
+            if (place := self.find()) is None:
                 looked_at = ", ".join(str(place.path) for place in self._places())
                 raise DataNotFoundError(
                     f"{self.name} was not found, expected it at one of {looked_at}: "
                     f"{self.how_to_get}"
                 )
-            return found
+            return place
         if not root.exists():
             raise DataNotFoundError(
                 f"{root} does not exist: expected the data set {self.name} there; name another "
@@ -204,12 +205,17 @@ def _check(name: str, data_set: DataSet) -> None:
     needed = {"eeg": ("reads", "signals"), "ehr": ("source",)}
     if data_set.kind not in needed:
         raise unknown_name(f"kind of the data set {name}:", data_set.kind, needed)
-    if lacking := [each for each in needed[data_set.kind] if not getattr(data_set, each)]:
+    if lacking := [part for part in needed[data_set.kind] if not getattr(data_set, part)]:
         raise SettingError(
             f"data set '{name}' of kind '{data_set.kind}' lacks {' and '.join(lacking)}: say how "
             "its data are read"
         )
-    if data_set.source and (declared := loaded(data_set.source).name) != name:
+    source = data_set.source
+    if not source:
+        return
+    in_file = isinstance(source, str) and source.endswith(".toml")
+    declared = source.removesuffix(".toml") if in_file else loaded(source).name
+    if declared != name:
         raise SettingError(
             f"data set '{name}' has the declaration of '{declared}': give both the same name"
         )

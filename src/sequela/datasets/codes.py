@@ -113,7 +113,8 @@ def _check(_: str, family: Family) -> None:
 
 
 NAMED = Registry("family of codes", Family, _check)
-NAMED |= {name: family for family in FAMILIES for name in (family.name, *family.aliases)}
+for _family in FAMILIES:
+    NAMED |= dict.fromkeys((_family.name, *_family.aliases), _family)
 """The declared families by each of their names: those of the list, and registered ones."""
 
 
@@ -166,8 +167,8 @@ def families_named(names: Iterable[str]) -> frozenset[str]:
         >>> sorted(families_named(["DIAGNOSIS//ICD//9", "LAB", "CHART//220045"]))
         ['ICD9CM', 'LAB']
     """
-    found = {name: family_of(name) for name in names}
-    return frozenset(f.name for name, f in found.items() if name in {f.name, *f.aliases})
+    families = {name: family_of(name) for name in names}
+    return frozenset(f.name for name, f in families.items() if name in {f.name, *f.aliases})
 
 
 def families_where(trait: str) -> tuple[str, ...]:

@@ -71,15 +71,16 @@ def hidden_cells(counts: Sequence[int] | NDArray[np.int64], smallest: int) -> ND
         [True, True, False]
     """
     table = np.asarray(counts, np.int64).reshape(len(counts), -1)
-    found: NDArray[np.bool_] = _any_small(table, smallest)
-    if not found.any():
-        return found
+    hidden: NDArray[np.bool_] = _any_small(table, smallest)
+    if not hidden.any():
+        return hidden
+    # One hidden row is the total minus the others. So the next smallest are hidden with it.
     for row in np.argsort(table.sum(axis=1), kind="stable"):
-        enough = not _any_small(table[found].sum(axis=0), smallest)
-        if found.sum() > 1 and enough:
+        enough = not _any_small(table[hidden].sum(axis=0), smallest)
+        if hidden.sum() > 1 and enough:
             break
-        found[row] |= bool(table[row].any())
-    return found
+        hidden[row] |= bool(table[row].any())
+    return hidden
 
 
 def _any_small(counts: NDArray[np.int64], smallest: int) -> Any:
@@ -119,7 +120,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Hidden):
         return None
     if isinstance(value, Mapping):
-        return {name: as_json(each) for name, each in value.items()}
+        return {name: as_json(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [as_json(each) for each in value]
+        return [as_json(member) for member in value]
     return value

@@ -4,9 +4,10 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
@@ -18,50 +19,54 @@ REMEDY = "correct the file, or its declaration"
 _ARRAYS = ("X", "signal", "signals", "data", "x")
 """The usual names of arrays of signals, where none is named."""
 _DIMENSIONS = (2, 3)
+"""The numbers of dimensions that an array of signals may have."""
+DOZEN = 12
+"""The number of names that a message lists."""
+Array: TypeAlias = NDArray[Any]
 
 
-def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+def arrays_of(path: Path, settings: SignalSettings) -> dict[str, Array]:
     """Read the arrays of an npz file, or of an npy file and its neighbours, by declared key."""
-    keys = {key: name for key in KEYS if (name := getattr(settings, key)) is not None}
+    names = {key: name for key in KEYS if (name := getattr(settings, key)) is not None}
+    arrays = {}
     if path.suffix.lower() == ".npz":
         with _loaded(path) as archive:
-            name = settings.samples or next((n for n in _ARRAYS if n in archive.files), "")
-            wanted = {"signal": name, **keys}
-            for key, each in wanted.items():
-                if each not in archive.files:
-                    asked = "samples" if key == "signal" else key
-                    raise missing(path, each or _ARRAYS[0], archive.files, asked)
-            found = {key: _array(path, each, archive) for key, each in wanted.items()}
+            usual = next((name for name in _ARRAYS if name in archive.files), "")
+            names = {"signal": settings.samples or usual, **names}
+            for key, name in names.items():
+                if name not in archive.files:
+                    setting = "samples" if key == "signal" else key
+                    raise missing(path, name or _ARRAYS[0], archive.files, setting)
+                arrays[key] = _array(path, name, archive)
     else:
-        places = {"signal": path, **{key: path.parent / name for key, name in keys.items()}}
-        found = {}
+        places = {"signal": path, **{key: path.parent / name for key, name in names.items()}}
         for key, place in places.items():
             with _loaded(place) as array:
-                found[key] = array
-    signal = found["signal"]
+                arrays[key] = array
+    signal = arrays["signal"]
     if signal.ndim not in _DIMENSIONS or not np.issubdtype(signal.dtype, np.number):
         raise DataError(
             f"{path}: signals of shape {signal.shape} and type {signal.dtype}; expected numbers "
             "(segment, n_times) or (segment, n_chans, n_times)"
         )
-    for key, array in found.items():
+    for key, array in arrays.items():
         if key != "signal" and array.shape != signal.shape[:1]:
             raise DataError(
                 f"{path}: {getattr(settings, key)} ({key}) has shape {array.shape}; expected "
                 f"({len(signal)},), one for each segment"
             )
-    return found
+    return arrays
 
 
-def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
+def _array(path: Path, name: str, archive: NpzFile) -> Array:
     try:
-        found: NDArray[Any] = archive[name]
+        array: Array = archive[name]
     except (ValueError, OSError, EOFError) as error:
         raise DataError(
             f"{path}: array {name} cannot be read ({error}); expected numbers or text, without "
             f"Python objects; {REMEDY}"
         ) from error
-    return found
+    return array
 
 
 @contextmanager
@@ -69,9 +74,9 @@ def _loaded(path: Path) -> Iterator[Any]:
     """Load an npy or npz file; Python objects are refused, because they may run code."""
     import zipfile
 
-    given = opened.content(path, "an npy or npz file of arrays", REMEDY)
+    content = opened.content(path, "an npy or npz file of arrays", REMEDY)
     try:
-        yield np.load(io.BytesIO(given), allow_pickle=False)
+        yield np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
@@ -96,18 +101,19 @@ def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataErro
     return DataError(f"{path}: no column '{column}' (found: {few(names)}){hint}; correct {key}")
 
 
-def of_epochs(given: Any) -> Any:
+def of_epochs(signals: Any) -> Any:
     """Return MNE's Epochs as an array (epoch, n_chans, n_times) in µV; anything else unchanged."""
-    if not hasattr(given, "get_data") or not hasattr(given, "ch_names"):
-        return given
-    if not hasattr(given, "events"):
+    if not hasattr(signals, "get_data") or not hasattr(signals, "ch_names"):
+        return signals
+    if not hasattr(signals, "events"):
         raise SettingError(
-            f"{type(given).__name__} is one recording; expected examples: cut it by "
+            f"{type(signals).__name__} is one recording; expected examples: cut it by "
             "mne.make_fixed_length_epochs, or save it as .fif and train on its folder"
         )
-    return given.get_data(copy=False) * 1e6
+    return signals.get_data(copy=False) * 1e6
 
 
 def few(names: Sequence[str]) -> str:
-    """List some names of many."""
-    return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)  # noqa: PLR2004
+    """List the first dozen of many names."""
+    rest = f" and {len(names) - DOZEN} more" if len(names) > DOZEN else ""
+    return ", ".join(names[:DOZEN]) + rest

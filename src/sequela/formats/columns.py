@@ -32,11 +32,11 @@ def values_of(column: Column) -> NDArray[Any]:
     return np.frombuffer(data or b"", kind, len(array), array.offset * kind.itemsize)
 
 
-def _kind(of: pa.DataType) -> np.dtype[Any]:
+def _kind(kind: pa.DataType) -> np.dtype[Any]:
     """Return NumPy's type; older pyarrow imports pandas for this."""
-    if pa.types.is_timestamp(of):
-        return np.dtype(f"datetime64[{of.unit}]")
-    return np.dtype(_FLOATS.get(str(of), str(of)))
+    if pa.types.is_timestamp(kind):
+        return np.dtype(f"datetime64[{kind.unit}]")
+    return np.dtype(_FLOATS.get(str(kind), str(kind)))
 
 
 def nulls_of(column: Column) -> NDArray[np.bool_]:
@@ -81,8 +81,8 @@ def text_column_of(texts: Sequence[str | None]) -> pa.StringArray:
     """
     written = [b"" if text is None else text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, written)]).astype(np.int32)
-    known = np.array([text is not None for text in texts], np.bool_)
-    valid = np.packbits(known, bitorder="little")
+    filled = np.array([text is not None for text in texts], np.bool_)
+    valid = np.packbits(filled, bitorder="little")
     return pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(written)), pa.py_buffer(valid)
     )

@@ -60,14 +60,14 @@ class Format:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}: expected two marks")
 
     @classmethod
-    def of(cls, declared: Iterable[str], found: Mapping[str, Any] | None = None) -> Self:
-        """Return the form declared as KEY=VALUE; other keys as found, or by default."""
-        parts = [each.partition("=") for each in declared]
-        said = {key: value.replace("\\t", "\t") for key, _, value in parts}
+    def of(cls, declared: Iterable[str], usual: Mapping[str, str] | None = None) -> Self:
+        """Return the form declared as KEY=VALUE; other keys are as usual, or by default."""
+        pairs = (text.partition("=") for text in declared)
+        keys = {key: value.replace("\\t", "\t") for key, _, value in pairs}
         try:
-            return TypeAdapter(cls).validate_python({**(found or {}), **said})
+            return TypeAdapter(cls).validate_python({**(usual or {}), **keys})
         except ValidationError as error:
-            words = problem(error, cls, said, "a form")
+            words = problem(error, cls, keys, "a form")
             raise SettingError(f"--format: {words}") from error
 
     @property
@@ -110,8 +110,8 @@ class Format:
     def words(self, kind: str) -> str:
         """Return what the form adds to the description of a kind; empty for the usual form."""
         keys = ("date",) if kind == "time" else ("decimal", "thousands")
-        said = ", ".join(f"{key} {getattr(self, key)!r}" for key in keys)
-        return f", with {said}, as declared" if self.replaced(kind) else ""
+        form = ", ".join(f"{key} {getattr(self, key)!r}" for key in keys)
+        return f", with {form}, as declared" if self.replaced(kind) else ""
 
 
 PLAIN = Format()
@@ -213,10 +213,10 @@ def line_of(path: Path | None, values: Mapping[str, object], form: Format = PLAI
     names = header(path, form) if path else []
     if path is None or not values or any(n not in names or values[n] is None for n in values):
         return None
-    wanted = {names.index(name): str(value) for name, value in values.items()}
+    cells = {names.index(name): str(value) for name, value in values.items()}
     with rows_of(path, form) as rows:
         for row in rows:
-            if len(row) > max(wanted) and all(_same(row[i], wanted[i], form) for i in wanted):
+            if len(row) > max(cells) and all(_same(row[i], cells[i], form) for i in cells):
                 return int(rows.line_num)
     return None
 
@@ -224,6 +224,7 @@ def line_of(path: Path | None, values: Mapping[str, object], form: Format = PLAI
 def _same(written: str, value: str, form: Format) -> bool:
     if written.strip() == value.strip():
         return True
+    # The kind of the column is not known here, so each kind is tried.
     reads = ((int, "integer"), (float, "number"), (datetime.fromisoformat, "time"))
     for read, kind in reads:
         with suppress(ValueError):

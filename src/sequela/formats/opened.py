@@ -121,12 +121,10 @@ def span(path: Path, first: int, last: int, expected: str, remedy: str = REMEDY)
         _translated(str(path), f"expected {expected}; {remedy}"),
     ):
         file.seek(first)
-        found = file.read(last - first)
-    if len(found) < last - first:
-        raise DataError(
-            f"{path} ends at byte {first + len(found):,}: expected {expected}; {remedy}"
-        )
-    return found
+        part = file.read(last - first)
+    if len(part) < last - first:
+        raise DataError(f"{path} ends at byte {first + len(part):,}: expected {expected}; {remedy}")
+    return part
 
 
 def text(path: Path, expected: str, remedy: str = REMEDY) -> str:
@@ -136,7 +134,7 @@ def text(path: Path, expected: str, remedy: str = REMEDY) -> str:
 
 def declaration(
     path: Path,
-    of: type[Model],
+    model: type[Model],
     expected: str,
     remedy: str = "correct it",
     *,
@@ -147,33 +145,38 @@ def declaration(
 
     If ``keyed``, a key set below a mark decides that line. ``hidden`` fields are not keys.
     """
-    said = text(path, expected, remedy)
-    lines = said.splitlines()
+    toml = text(path, expected, remedy)
+    lines = toml.splitlines()
     for number, line in enumerate(lines, start=1):
-        below = next((each for each in lines[number:] if not each.startswith("#")), "")
+        below = next((later for later in lines[number:] if not later.startswith("#")), "")
         settled = keyed and ("=" in below or OPTIONAL in line)
         if DECIDE in line and not settled:
-            asked = line.strip().lstrip("#").strip().removeprefix(DECIDE).strip(" :")
+            question = line.strip().lstrip("#").strip().removeprefix(DECIDE).strip(" :")
             how = "set the key below it, or" if keyed else "decide it, and"
             raise DataError(
-                f"{path}, line {number}: a person must still decide: {asked}; {how} delete the "
+                f"{path}, line {number}: a person must still decide: {question}; {how} delete the "
                 f"mark {DECIDE}"
             )
     try:
-        keys = tomllib.loads(said)
-        return TypeAdapter(of).validate_python(keys)
+        keys = tomllib.loads(toml)
+        return TypeAdapter(model).validate_python(keys)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML ({error}); expected {expected}; {remedy}") from error
     except ValidationError as error:
-        raise DataError(f"{path}: {problem(error, of, keys, expected, hidden)}") from error
+        raise DataError(f"{path}: {problem(error, model, keys, expected, hidden)}") from error
 
 
 def problem(
-    error: ValidationError, of: type[Any], value: Any, expected: str, hidden: Collection[str] = ()
+    error: ValidationError,
+    model: type[Any],
+    value: Any,
+    expected: str,
+    hidden: Collection[str] = (),
 ) -> str:
     """Describe an error in one line: a misspelt key, else the innermost value that does not fit."""
-    first = min(error.errors(), key=lambda each: (each["type"] not in _MISSPELT, -len(each["loc"])))
-    at: type[Any] = of
+    # One problem a message: a misspelt key explains the errors below it.
+    first = min(error.errors(), key=lambda part: (part["type"] not in _MISSPELT, -len(part["loc"])))
+    at: type[Any] = model
     path: list[str] = []
     for part in first["loc"]:
         with suppress(LookupError, TypeError):  # the type of one form of a value is not a key
@@ -187,18 +190,18 @@ def problem(
         return f"{key}: {unknown_name('key', path[-1], _keys(at).keys() - hidden)}"
     if not path:
         return message
-    meaning = None if is_dataclass(of) else of.model_fields[path[0]].description
+    meaning = None if is_dataclass(model) else model.model_fields[path[0]].description
     ending = f"; it is: {meaning[:1].lower()}{meaning[1:].rstrip('.')}" if meaning else ""
     return f"{key} is {repr(first['input'])[:_SHOWN]}: {message}{ending}"
 
 
-def _keys(of: type[Any]) -> dict[str, Any]:
-    if is_dataclass(of):
-        return {each.name: each.type for each in fields(of)}
-    return {name: each.annotation for name, each in of.model_fields.items()}
+def _keys(model: type[Any]) -> dict[str, object]:
+    if is_dataclass(model):
+        return {field.name: field.type for field in fields(model)}
+    return {name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _model_in(annotation: Any) -> type[Any] | None:
+def _model_in(annotation: object) -> type[Any] | None:
     """Return the first model or dataclass of a type such as ``tuple[Model, ...]``."""
     if isinstance(annotation, type) and (
         is_dataclass(annotation) or issubclass(annotation, BaseModel)
@@ -208,7 +211,7 @@ def _model_in(annotation: Any) -> type[Any] | None:
 
 
 def as_text(
-    given: bytes, place: str, expected: str, remedy: str = REMEDY, *, ended: bool = False
+    data: bytes, place: str, expected: str, remedy: str = REMEDY, *, ended: bool = False
 ) -> str:
     """Decode bytes as UTF-8 text, without a byte order mark.
 
@@ -216,14 +219,14 @@ def as_text(
     before it may be cut.
     """
 
-    def fault(line: int, found: str) -> DataError:
-        return DataError(f"{place} line {line}: found {found}; expected {expected}; {remedy}")
+    def fault(line: int, content: str) -> DataError:
+        return DataError(f"{place} line {line}: found {content}; expected {expected}; {remedy}")
 
     try:
-        read = given.decode("utf-8-sig")
+        read = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"byte {given[error.start]:#04x}, which is not UTF-8"
-        raise fault(given.count(b"\n", 0, error.start) + 1, found) from error
+        byte = f"byte {data[error.start]:#04x}, which is not UTF-8"
+        raise fault(data.count(b"\n", 0, error.start) + 1, byte) from error
     if (nul := read.find("\0")) >= 0:
         raise fault(read.count("\n", 0, nul) + 1, "a NUL byte")
     if ended and read and not read.endswith(("\n", "\r")):
@@ -232,21 +235,24 @@ def as_text(
 
 
 def members(
-    path: Path, expected: str, remedy: str = REMEDY, wanted: Callable[[str], bool] = lambda _: True
+    path: Path,
+    expected: str,
+    remedy: str = REMEDY,
+    is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file in a folder, zip or tar file, sorted in the first two.
 
     Of a folder these are the files directly in it. A tar file is named ``.tar`` or ``.tar.gz``.
-    Members of an archive that are not ``wanted``, by their name, are verified and left out.
+    Members of an archive that are not wanted, by their name, are verified and left out.
     """
     if path.is_dir():
-        for each in sorted(path.iterdir()):
-            if wanted(each.name):
-                yield each.name, content(each, expected, remedy)
+        for file in sorted(path.iterdir()):
+            if is_wanted(file.name):
+                yield file.name, content(file, expected, remedy)
         return
     tarred = path.name.lower().endswith((".tar", ".tar.gz"))
     read = _tar_members if tarred else _zip_members
-    yield from ((name, given) for name, given in read(path, expected, remedy) if wanted(name))
+    yield from ((name, data) for name, data in read(path, expected, remedy) if is_wanted(name))
 
 
 def sha256(path: Path, expected: str, remedy: str = REMEDY) -> str:
@@ -261,11 +267,11 @@ class Sums:
 
     Attributes:
         place: The list itself.
-        of: Path of each file relative to the list's folder, to its SHA-256.
+        sha256_of: Path of each file relative to the list's folder, to its SHA-256.
     """
 
     place: Path
-    of: Mapping[str, str]
+    sha256_of: Mapping[str, str]
 
     @classmethod
     def beside(cls, folder: Path) -> "Sums | None":
@@ -281,22 +287,22 @@ class Sums:
             match = _SUM.fullmatch(line.rstrip())
             name = match[2].removeprefix("./") if match else ""
             if not match or stated.get(name, match[1].lower()) != match[1].lower():
-                found = f"'{line[:80]}'" if not match else f"another checksum of {name}"
+                fault = f"'{line[:80]}'" if not match else f"another checksum of {name}"
                 raise DataError(
-                    f"{place} line {number}: found {found}; expected {expected}; {REMEDY}"
+                    f"{place} line {number}: found {fault}; expected {expected}; {REMEDY}"
                 )
             stated[name] = match[1].lower()
         return cls(place, stated)
 
-    def check(self, path: Path, expected: str, found: str | None = None) -> bool:
-        """Compare a file with the list; return whether it is listed."""
-        stated = self.of.get(path.relative_to(self.place.parent).as_posix())
+    def check(self, path: Path, expected: str, digest: str | None = None) -> bool:
+        """Compare a file, or its SHA-256, with the list; return whether it is listed."""
+        stated = self.sha256_of.get(path.relative_to(self.place.parent).as_posix())
         if stated is None:
             return False
-        found = found or sha256(path, expected)
-        if found != stated:
+        digest = digest or sha256(path, expected)
+        if digest != stated:
             raise DataError(
-                f"{path}: found SHA-256 {found}; expected {stated}, as {self.place.name} next to "
+                f"{path}: found SHA-256 {digest}; expected {stated}, as {self.place.name} next to "
                 f"it states: the file was changed or cut; {REMEDY}"
             )
         return True
@@ -304,7 +310,7 @@ class Sums:
     def check_all(self) -> str:
         """Compare each listed file that is present, and return their number in words."""
         folder = self.place.parent
-        here = [path for name in self.of if (path := folder / name).exists()]
+        here = [path for name in self.sha256_of if (path := folder / name).exists()]
         for path in here:
             self.check(path, "a file as published")
         files = "file" if len(here) == 1 else "files"
@@ -324,11 +330,11 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
         text = text.decode("utf-8")
 
     def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        members = dict(pairs)
+        if len(members) < len(pairs):
             names = [name for name, _ in pairs]
             raise ValueError(f"it names '{next(n for n in names if names.count(n) > 1)}' twice")
-        return found
+        return members
 
     def number(written: str) -> float:
         value = float(written)
@@ -348,7 +354,7 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
             parse_int=whole,
             parse_constant=number,
         )
-        if _SURROGATE.search(text):
+        if _SURROGATE.search(text):  # half of a pair is not a character, and cannot be written
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it nests too deeply") from error
@@ -406,10 +412,10 @@ def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedRead
 
 def _check_regular(path: Path, mode: int, rest: str) -> None:
     if not stat.S_ISREG(mode):
-        found = next((words for is_kind, words in _KINDS if is_kind(mode)), "not a regular file")
+        kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "not a regular file")
         if stat.S_ISDIR(mode):
             rest = f"{rest.partition(';')[0]}; name a file in it"
-        raise DataError(f"{path} is {found}: {rest}")
+        raise DataError(f"{path} is {kind}: {rest}")
 
 
 @contextmanager
@@ -431,8 +437,8 @@ def _translated(place: str, rest: str) -> Iterator[None]:
         raise DataError(f"{place} is damaged ({why[:200]}): {rest}") from error
 
 
-def _too_much(place: str, found: str, rest: str) -> DataError:
-    return DataError(f"{place} holds {found}, which no published file does: {rest}")
+def _too_much(place: str, excess: str, rest: str) -> DataError:
+    return DataError(f"{place} holds {excess}, which no published file does: {rest}")
 
 
 def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, bytes]]:
@@ -462,9 +468,9 @@ def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:
     file.seek(-min(os.fstat(file.fileno()).st_size, _ZIP_END_BYTES + 0xFFFF), os.SEEK_END)
     tail = file.read()
     (stated,) = struct.unpack_from("<H", tail, tail.rindex(_ZIP_END) + 10)
-    found = len(archive.infolist())
-    if stated not in (_ZIP_COUNT_UNKNOWN, found):
-        raise zipfile.BadZipFile(f"{found} entries, and {stated} according to its end")
+    count = len(archive.infolist())
+    if stated not in (_ZIP_COUNT_UNKNOWN, count):
+        raise zipfile.BadZipFile(f"{count} entries, and {stated} according to its end")
 
 
 class _Header(tarfile.TarInfo):

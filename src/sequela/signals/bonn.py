@@ -160,7 +160,7 @@ def _read_any(place: Path) -> list[Recording]:
     """Read the text files of a folder or zip file, each a recording with the file's name."""
     found = sorted(
         (PurePosixPath(name).stem, parse_signal(content, f"{place / name}"))
-        for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown)
+        for name, content in members(place, EXPECTED, REMEDY, is_wanted=_is_shown)
     )
     return [recording(name, values) for name, values in found]
 
@@ -189,7 +189,7 @@ def _places(root: Path) -> list[tuple[str, Path]]:
 def read_set(place: Path, letter: str) -> list[Recording]:
     """Read the recordings of a set, from its folder or its zip file."""
     found: dict[str, Recording] = {}
-    for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown):
+    for name, content in members(place, EXPECTED, REMEDY, is_wanted=_is_shown):
         where = f"{place / name}"
         match = _FILE_NAME.fullmatch(PurePosixPath(name).name)
         if match is None or match[1].upper() != letter:

@@ -114,22 +114,22 @@ def leaks_of(account: dict[str, Any]) -> str:
     """Return the leaks that the log of a data set declares, if it was read so on purpose."""
     if not account.get("leaks"):
         return ""
-    said = [str(account["leaks"])]
+    sentences = [str(account["leaks"])]
     for table in account["tables"]:
         early = {rule: n for rule, n in table["notes"].items() if rule.startswith(LEAKS)}
         rules = (f"{rows:,} rows {rule.removeprefix(LEAKS)}" for rule, rows in early.items())
-        said += [f"{table['table']}: {'; '.join(rules)}"] if early else []
-    return ". ".join(said)
+        if early:
+            sentences.append(f"{table['table']}: {'; '.join(rules)}")
+    return ". ".join(sentences)
 
 
 def earlier_of(account: dict[str, Any]) -> str:
     """Return the rows that were dated by the earlier of two times, in words."""
-    counts = (
-        f"{rows:,} rows of {table['table']}: {rule.removeprefix(EARLIER)}"
-        for table in account.get("tables", ())
-        for rule, rows in table["notes"].items()
-        if rule.startswith(EARLIER)
-    )
+    counts = []
+    for table in account.get("tables", ()):
+        early = {rule: n for rule, n in table["notes"].items() if rule.startswith(EARLIER)}
+        for rule, rows in early.items():
+            counts.append(f"{rows:,} rows of {table['table']}: {rule.removeprefix(EARLIER)}")
     return "; ".join(counts)
 
 

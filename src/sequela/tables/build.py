@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from sequela.tables.published import is_open
 from sequela.tables.rows import prepared
 from sequela.tables.shards import write_shards
 from sequela.tables.tables import Tables, check_names, read_tables, shown
+
+DEMO = "the demo of "
+"""The start of the name of a release that is part of another one (``published.toml``)."""
 
 
 def build(
@@ -55,9 +59,9 @@ def build(
             check_names(source, allow_set_aside)
             with opened.translated(shown(root)):
                 read = read_tables(source, root, opened, tables, changed)
-                given = root if isinstance(root, Path) else None
+                folder = root if isinstance(root, Path) else None
                 allowed = frozenset(map(str.lower, allow_set_aside))
-                account = _write(source, read, opened, new, seed, given, allowed)
+                account = _write(source, read, opened, new, seed, folder, allowed)
         finally:
             opened.close()
         account.write(new / ACCOUNT)
@@ -81,29 +85,30 @@ def _write(
     for table, count in zip(rows, counts, strict=True):
         table.check_share(count, allowed)
     release = ""
-    found = {count.table: count.rows for count in counts}
+    rows_read = {count.table: count.rows for count in counts}
     if tables.publication:
-        release = tables.publication.check_rows(tables.places, found)
-    words = {code: text for _, said in surveys for code, text in said.items()}
-    events = [of_fact for i, table in enumerate(rows) for of_fact in table.events(i)]
+        release = tables.publication.check_rows(tables.places, rows_read)
+    words = dict[str, str]()
+    for _, descriptions in surveys:
+        words |= descriptions
+    events = list(chain.from_iterable(table.events(i) for i, table in enumerate(rows)))
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
-    given = read_splits(root) if root else None
-    shards = write_shards(events, expected, engine, out, partial(_split, seed=seed, given=given))
+    existing = read_splits(root) if root else None
+    split = partial(_split, seed=seed, existing=existing)
+    shards = write_shards(events, expected, engine, out, split)
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
     built = read_account(root) if root and (root / ACCOUNT).is_file() else {}
-    demo = release.removeprefix("the demo of ")  # named, so that nobody takes it for the whole
-    of_demo = f"{demo} demo, {len(shards.ids):,} patients" if demo != release else ""
-    title = source.title or str(built.get("title", "")) or of_demo
+    title = source.title or str(built.get("title", ""))
+    if not title and release.startswith(DEMO):  # so that nobody takes it for the whole
+        title = f"{release.removeprefix(DEMO)} demo, {len(shards.ids):,} patients"
     write_dataset(out, source.data_set, title)
-    kept = [shards.of_table(number) for number in range(len(rows))]
-    why = {name.lower(): reason for name, reason in source.not_read.items()}
-    names, reasons = {table.name for table in source.tables}, {}
-    for place in tables.not_read:
-        name = Path(place).name.split(".")[0].lower()
-        absent, other = "declared, but not there", "not declared by this source, or not selected"
-        reasons[place] = why.get(name, absent if place in names else other)
+    table_accounts = []
+    for number, count in enumerate(counts):
+        made, on_disk = shards.of_table(number)
+        proof = tables.proofs.get(count.table, "")
+        table_accounts.append(replace(count, events=made, duplicates=made - on_disk, proof=proof))
     account = Account(
         source=source.name,
         engine=engine.name,
@@ -112,28 +117,36 @@ def _write(
         dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
         leaks=source.leaks or leaks_of(built),
         title=title,
-        open=is_open(source.name, found) or bool(built.get("open")),
+        open=is_open(source.name, rows_read) or bool(built.get("open")),
         subjects=len(shards.ids),
-        events=shards.kept.total(),
-        tables=tuple(
-            replace(
-                count, events=made, duplicates=made - left, proof=tables.proofs.get(count.table, "")
-            )
-            for count, (made, left) in zip(counts, kept, strict=True)
-        ),
-        not_read=reasons,
+        events=shards.kept_counts.total(),
+        tables=tuple(table_accounts),
+        not_read=_reasons(source, tables.not_read),
     )
     account.check()
     return account
 
 
-def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> NDArray[np.int8]:
+def _reasons(source: Source, places: Collection[str]) -> dict[str, str]:
+    """Map the tables that were not read to the reason."""
+    declared = {table.name for table in source.tables}
+    published = {name.lower(): reason for name, reason in source.not_read.items()}
+    reasons = {}
+    for place in places:
+        usual = "not declared by this source, or not selected"
+        if place in declared:
+            usual = "declared, but not there"
+        reasons[place] = published.get(Path(place).name.split(".")[0].lower(), usual)
+    return reasons
+
+
+def _split(ids: NDArray[np.int64], seed: int, existing: dict[int, int] | None) -> NDArray[np.int8]:
     """Return the existing split of a data set, and one by hash for other subjects."""
     split = split_of(ids, seed)
-    if given is None:
+    if existing is None:
         return split
     pairs = zip(ids.tolist(), split.tolist(), strict=True)
-    return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
+    return np.array([existing.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
 
 
 @contextmanager

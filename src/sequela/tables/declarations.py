@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import narwhals as nw
 import pyarrow as pa
@@ -23,8 +23,10 @@ from sequela.tables.declared.expressions import expression, total
 
 PLACEHOLDER = re.compile(r"\{(?P<column>\w+)(?:\|(?P<blank>[^}]*))?\}")
 
-Frames = Mapping[str, nw.LazyFrame[Any]]
-Prepare = Callable[[nw.LazyFrame[Any], Frames], nw.LazyFrame[Any]]
+Frame: TypeAlias = nw.LazyFrame[Any]
+"""The rows of a table, in any engine."""
+Frames = Mapping[str, Frame]
+Prepare = Callable[[Frame, Frames], Frame]
 Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
 
 
@@ -39,6 +41,8 @@ def _alike(take: Mapping[str, str]) -> Mapping[str, str]:
     return take
 
 
+Bound = int | float
+"""A bound of a column: a whole number stays one, also in a message."""
 Filled = Annotated[str, Field(min_length=1)]
 Expression = Annotated[str, AfterValidator(_checked)]
 if TYPE_CHECKING:
@@ -106,7 +110,7 @@ class Fact:
 
     def computed(self) -> list[str]:
         """Return the time and the value, where they are expressions and not columns."""
-        return [each for each in (self.time, self.value) if each and not each.isidentifier()]
+        return [text for text in (self.time, self.value) if text and not text.isidentifier()]
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class Check:
     among: Condition | None = None
 
 
-MOST_BLANK = 0.5  # share of the rows
+MOST_BLANK = 0.5
+"""The share of the rows in which a column that is never blank may be so."""
 
 
 def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
@@ -220,7 +225,7 @@ class Table:
     aside: Mapping[str, Condition] = field(default_factory=dict)
     notes: Mapping[str, Condition] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[Bound, Bound]] = field(default_factory=dict)
     usual: frozenset[str] = frozenset()
     describes: Mapping[str, str] = field(default_factory=dict)
     unused: str = "describes codes"
@@ -249,18 +254,20 @@ class People:
 
 @dataclass(frozen=True)
 class Stays:
-    """The table with one row a hospital stay.
+    """The table with one row a hospital stay, or a stay in a unit.
 
     Attributes:
         id: Column that identifies a stay.
         subject: Column of its subject.
-        gives: Column that each row of another table gets from its stay, to an expression over the
-            columns of this one.
+        visit: Column of the hospital stay, as an integer, if this is a table of stays in a unit.
+        gives: Column that each row of another table gets from its stay, in order, to an expression
+            over the columns of this one and over earlier ones, such as those of ``subject``.
     """
 
     table: Filled
     id: Filled
     subject: Filled
+    visit: Filled | None = None
     gives: Mapping[str, Expression] = field(default_factory=dict)
 
 
@@ -296,7 +303,7 @@ class Source:
     dated_by_row: bool = False
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
-    shared: "tuple[Callable[[Frames], nw.LazyFrame[Any] | None], ...]" = ()
+    shared: "tuple[Callable[[Frames], Frame | None], ...]" = ()
     title: str = ""
     notes: tuple[str, ...] = ()
 

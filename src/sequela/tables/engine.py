@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
@@ -37,7 +38,7 @@ from sequela.errors import (
 )
 from sequela.files import staying
 from sequela.formats.csv_files import PLAIN, Format, line_of, utf8_copy
-from sequela.tables.declarations import FIRST_TIME, LAST_TIME, Kind
+from sequela.tables.declarations import FIRST_TIME, LAST_TIME, Frame, Kind
 from sequela.tables.declared.expressions import MOST_NUMBER
 
 if TYPE_CHECKING:
@@ -46,17 +47,27 @@ if TYPE_CHECKING:
 Check = Callable[[BinaryIO | None], str]
 
 ENGINES = ("duckdb", "spark")
-MEMORY_LIMIT = "3GB"  # memory limit of DuckDB; more goes to the work folder
-# Memory limits of a build: of files that are read and events that are spread; of joined tables, and
-# of events whose joins need more; the most. What is beyond is compressed in the work folder.
+MEMORY_LIMIT = "3GB"
+"""DuckDB's memory limit outside of builds; more goes to the work folder."""
 LIMITS = ("800MB", "1500MB", "3GB")
-SPREAD_ROWS, SPREAD_OF_EACH = 1 << 18, 1 << 14  # in memory while parts are written: all, of each
-FORGOTTEN_LIMIT = "100MB"  # when they are dropped
-CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
+"""DuckDB's memory limit by stage of a build: reading files and spreading events; joining tables,
+and spreading again; the last retry. More is compressed in the work folder."""
+LIMIT_AFTER_DROP = "100MB"
+"""DuckDB's memory limit once the tables are dropped: it shrinks the cache."""
+SPREAD_ROWS = 1 << 18
+"""The least number of rows in memory while parts are written."""
+SPREAD_ROWS_OF_PART = 1 << 14
+"""The number of rows of each part in memory while many parts are written."""
+CSV_BUFFER = 4_000_000
+"""Bytes that DuckDB reads at once; its 32 MB leave the processor's cache and cost a third."""
 TOO_LONG = "The Parallel CSV Reader currently does not support a full read"
-PIPES = Path("/dev/fd")  # where a pipe has a name that DuckDB can open
-PIPE_BYTES = 1 << 20  # in a pipe; the default of 64 KB wakes the other end at every turn
-NO_NULL = "\x01\x02"  # for DuckDB, the text of a NULL cell: a value that does not occur
+"""DuckDB's message about a row that is longer than the buffer."""
+PIPES = Path("/dev/fd")
+"""The folder in which a pipe has a name that DuckDB can open."""
+PIPE_BYTES = 1 << 20
+"""Size of a pipe; the usual 64 KB wake the other end at every turn."""
+NO_NULL = "\x01\x02"
+"""The text of a NULL cell for DuckDB: a value that does not occur."""
 # Text is converted only where it is exactly that value: casts of DuckDB round 1.5, take
 # 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
 FORMS = {
@@ -90,7 +101,9 @@ SPARK_SQL = {
     "spark.sql.parquet.mergeSchema": "true",
 }
 TASKS_A_CORE = 4
-AT_ONCE = 4  # parts in memory, of some 250 MB each; fewer where there are fewer cores
+"""Tasks of Spark for each core."""
+AT_ONCE = 4
+"""Parts that are sorted at once, of some 250 MB of memory each; fewer on fewer cores."""
 WRONG_KIND = "sequela: a value of another kind in"
 NO_FOLDER = "a worker of Spark does not see {}; name one in --out that all do"
 SPARK_FAULTS = {
@@ -114,7 +127,6 @@ NO_JAVA = f"Spark needs Java {JAVA} or newer: install it (Debian: default-jre-he
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[int, pa.Table], T]
-Frames: TypeAlias = Sequence[nw.LazyFrame[Any]]
 
 
 def open_engine(name: str, work: Path, master: str | None = None, session: Any = None) -> "Engine":
@@ -175,7 +187,7 @@ class DuckDBEngine:
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind], form: Format = PLAIN
-    ) -> nw.LazyFrame[Any]:
+    ) -> Frame:
         """Read the columns of ``kinds``, typed, text without outer spaces.
 
         ``header`` names all columns of the file. A value of another kind is found when the frame is
@@ -198,7 +210,7 @@ class DuckDBEngine:
         columns = [typed_text(name, kind, str(path), form) for name, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
-    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
+    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> Frame:
         """Keep a table that comes in batches, under ``name``."""
         self._connection.register("batches", batches)
         with self._translated():
@@ -207,18 +219,18 @@ class DuckDBEngine:
         self._connection.unregister("batches")
         return nw.from_native(self._connection.table(f'"{name}"'))
 
-    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
+    def read_parquet(self, paths: Sequence[Path]) -> Frame:
         """Read Parquet files as one table; a column that one of them lacks is null there."""
         with self._translated():
             names = [str(path) for path in paths]
             return nw.from_native(self._connection.read_parquet(names, union_by_name=True))
 
-    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
+    def keep(self, frame: Frame, name: str) -> Frame:
         """Compute the frame once and keep it under ``name``, on disk where memory is short."""
         self._create(name, frame)
         return nw.from_native(self._connection.table(f'"{name}"'))
 
-    def _create(self, name: str, frame: nw.LazyFrame[Any]) -> None:
+    def _create(self, name: str, frame: Frame) -> None:
         self._kept.append(name)
         try:
             with self._translated():
@@ -233,10 +245,10 @@ class DuckDBEngine:
 
     def keep_all(
         self,
-        frames: Mapping[str, nw.LazyFrame[Any]],
+        frames: Mapping[str, Frame],
         files: Mapping[str, Path],
         checks: Mapping[str, Check],
-    ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
+    ) -> tuple[dict[str, Frame], dict[str, str]]:
         """Keep frames of CSV files under these names, and check the files at the same time.
 
         A check reads its file; it copies the content into the stream that it is given, and its
@@ -267,21 +279,23 @@ class DuckDBEngine:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             proofs = dict(zip(frames, pool.map(keep, frames), strict=True))
         self._limit(LIMITS[1])
-        kept = {name: nw.from_native(self._connection.table(f'"{name}"')) for name in frames}
-        return kept, proofs
+        tables = {name: nw.from_native(self._connection.table(f'"{name}"')) for name in frames}
+        return tables, proofs
 
-    def map_parts(self, frames: Frames, part: nw.Expr, count: int, work: Work[T]) -> list[T]:
+    def map_parts(
+        self, frames: Sequence[Frame], part: nw.Expr, count: int, work: Work[T]
+    ) -> list[T]:
         """Call ``work`` with the rows whose part is 0, 1, ..., ``count`` - 1; skip empty parts.
 
         The frames are parts of one table, which are passed in one chunk a column, text as a
         dictionary. The kept tables are dropped.
         """
-        if count == 1:
+        if count == 1:  # no detour over the disk
             with self._translated():
                 table = nw.concat(frames).collect("pyarrow").to_native()
             self._forget()
             return [work(0, in_one_piece(table))]
-        in_memory = max(SPREAD_ROWS, SPREAD_OF_EACH * count) // (os.cpu_count() or 1)
+        in_memory = max(SPREAD_ROWS, SPREAD_ROWS_OF_PART * count) // (os.cpu_count() or 1)
         self._connection.execute(f"SET partitioned_write_flush_threshold = {in_memory}")
         self._connection.execute(f"SET partitioned_write_max_open_files = {count}")
         for number, frame in enumerate(frames):  # one at a time has fewer joins in memory
@@ -289,7 +303,7 @@ class DuckDBEngine:
         self._forget()
         return list(side_by_side(work, read_parts(self._work / "parts", count)))
 
-    def _spread(self, frame: nw.LazyFrame[Any], folder: Path) -> None:
+    def _spread(self, frame: Frame, folder: Path) -> None:
         """Write rows partitioned by their part, with more memory if the hash tables need it."""
         folder.parent.mkdir(exist_ok=True)
         for limit in LIMITS:
@@ -317,7 +331,7 @@ class DuckDBEngine:
 
     def close(self) -> None:
         """Release all resources."""
-        for end in (end for ends in self._pipes.values() for end in ends):
+        for end in chain.from_iterable(self._pipes.values()):
             os.close(end)
         self._connection.close()
 
@@ -325,7 +339,7 @@ class DuckDBEngine:
         for name in self._kept:
             self._connection.execute(f'DROP TABLE "{name}"')
         self._kept.clear()
-        self._limit(FORGOTTEN_LIMIT)
+        self._limit(LIMIT_AFTER_DROP)
 
     def _limit(self, memory: str) -> None:
         """Set the memory limit; only a lower one gives freed memory back to the system."""
@@ -344,8 +358,8 @@ class DuckDBEngine:
 
     def _problem(self, message: str) -> str | None:
         """Return a report of a bad CSV file in one line; ``None`` if it is about something else."""
-        if found := re.search(r"(\w+) of (.*?) holds: (.*)", message, re.DOTALL):
-            column, path, value = found.groups()
+        if match := re.search(r"(\w+) of (.*?) holds: (.*)", message, re.DOTALL):
+            column, path, value = match.groups()
             if path in self._read:
                 kinds, form = self._read[path]
                 return wrong_kind(Path(path), column, value, kinds[column], form)
@@ -413,18 +427,19 @@ class SparkEngine:
         header: Sequence[str],
         kinds: Mapping[str, Kind],
         form: Format = PLAIN,
-    ) -> nw.LazyFrame[Any]:
+    ) -> Frame:
         """See ``DuckDBEngine``; the path may be an address such as ``s3a://bucket/file.csv``."""
         schema = ", ".join(f"`{name}` STRING" for name in header)
         reader = self.session.read.schema(schema).option("mode", "FAILFAST")
         for option in ("escape", "quote"):
             reader = reader.option(option, form.quote)
         copy = utf8_copy(path, form, self._work) if isinstance(path, Path) else path
-        whole = str(copy).lower().endswith(".gz") or self._has_long_rows(copy, form.quote)
-        texts = reader.csv(str(copy), sep=form.separator, header=True, multiLine=whole)
+        in_one_task = str(copy).lower().endswith(".gz") or self._has_long_rows(copy, form.quote)
+        texts = reader.csv(str(copy), sep=form.separator, header=True, multiLine=in_one_task)
         texts = texts.select(*kinds)
-        # One task reads a whole file; what follows is done by all.
-        return self._typed(texts.repartition(*kinds) if whole else texts, path, kinds, form)
+        if in_one_task:  # what follows is done by all
+            texts = texts.repartition(*kinds)
+        return self._typed(texts, path, kinds, form)
 
     def _has_long_rows(self, path: Path | str, quote: str) -> bool:
         """Return whether a row of a CSV file may be on two lines: a line has an open quote."""
@@ -436,27 +451,27 @@ class SparkEngine:
 
     def _typed(
         self, texts: Any, place: Path | str, kinds: Mapping[str, Kind], form: Format = PLAIN
-    ) -> nw.LazyFrame[Any]:
+    ) -> Frame:
         """Convert columns of text; a value of another kind stops the pass that meets it."""
         from pyspark.sql import functions as f
 
         columns, wrong = [], []
         for name, kind in kinds.items():
-            given = f.when(f.trim(f.col(name)) != "", f.col(name))
+            text = f.when(f.trim(f.col(name)) != "", f.col(name))
             if kind is Kind.TEXT:
                 columns.append(f.trim(f.col(name)).alias(name))
                 continue
-            value = _spark_value(given, kind, form)
+            value = _spark_value(text, kind, form)
             # The message holds no value: Spark writes it to its logs.
             stop = f.raise_error(f.lit(f"{WRONG_KIND} {place}")).cast(SPARK_TYPES[kind])
-            columns.append(f.coalesce(value, f.when(given.isNotNull(), stop)).alias(name))
-            first = f.first(f.when(value.isNull(), given), ignorenulls=True)
+            columns.append(f.coalesce(value, f.when(text.isNotNull(), stop)).alias(name))
+            first = f.first(f.when(value.isNull(), text), ignorenulls=True)
             wrong.append(first.alias(name))
         self._wrong[str(place)] = texts.select(*wrong) if wrong else None, kinds, place, form
-        frame: nw.LazyFrame[Any] = nw.from_native(texts.select(*columns))
+        frame: Frame = nw.from_native(texts.select(*columns))
         return frame
 
-    def read_table(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> nw.LazyFrame[Any]:
+    def read_table(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Frame:
         """Read a table of the session like a CSV file: times as the caller's session shows them."""
         from pyspark.sql import functions as f
 
@@ -469,7 +484,7 @@ class SparkEngine:
             texts.append(column.cast("string").alias(name.lower()))
         return self._typed(rows.select(*texts), place, kinds)
 
-    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
+    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> Frame:
         """See ``DuckDBEngine``."""
         path = self._work / f"{name}.parquet"
         with pq.ParquetWriter(path, batches.schema) as writer:
@@ -477,38 +492,38 @@ class SparkEngine:
                 writer.write_batch(batch)
         return self.read_parquet([path])
 
-    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
+    def read_parquet(self, paths: Sequence[Path]) -> Frame:
         """See ``DuckDBEngine``."""
         names = [str(path) for path in paths]
-        frame: nw.LazyFrame[Any] = nw.from_native(self.session.read.parquet(*names))
+        frame: Frame = nw.from_native(self.session.read.parquet(*names))
         return frame
 
-    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
+    def keep(self, frame: Frame, name: str) -> Frame:
         """See ``DuckDBEngine``."""
         rows = self._kept[name] = frame.to_native().persist()
         try:
             rows.count()
         except Exception as error:
             message = str(error)
-            if found := re.search(rf"{WRONG_KIND} (.*?)(?: SQLSTATE|$)", message, re.MULTILINE):
-                search, kinds, place, form = self._wrong[found[1]]
+            if match := re.search(rf"{WRONG_KIND} (.*?)(?: SQLSTATE|$)", message, re.MULTILINE):
+                search, kinds, place, form = self._wrong[match[1]]
                 row = search.first().asDict()
-                column, value = next(each for each in row.items() if each[1] is not None)
+                column, value = next(pair for pair in row.items() if pair[1] is not None)
                 raise DataError(wrong_kind(place, column, value, kinds[column], form)) from None
             if re.search("GZIP|ZipException|EOFException|Unexpected end of input", message):
                 raise DataError(f"{name}: not a readable gzip file; fetch it again") from error
             if "MALFORMED_RECORD" in message:
                 raise DataError(f"{name}: a row has not the columns of the header") from error
             raise
-        kept: nw.LazyFrame[Any] = nw.from_native(rows)
-        return kept
+        table: Frame = nw.from_native(rows)
+        return table
 
     def keep_all(
         self,
-        frames: Mapping[str, nw.LazyFrame[Any]],
+        frames: Mapping[str, Frame],
         files: Mapping[str, Path],
         checks: Mapping[str, Check],
-    ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
+    ) -> tuple[dict[str, Frame], dict[str, str]]:
         """See ``DuckDBEngine``; Spark's tasks read the files themselves, several side by side."""
         del files
 
@@ -519,7 +534,9 @@ class SparkEngine:
             proofs = dict(zip(frames, pool.map(keep, frames), strict=True))
         return {name: nw.from_native(self._kept[name]) for name in frames}, proofs
 
-    def map_parts(self, frames: Frames, part: nw.Expr, count: int, work: Work[T]) -> list[T]:
+    def map_parts(
+        self, frames: Sequence[Frame], part: nw.Expr, count: int, work: Work[T]
+    ) -> list[T]:
         """See ``DuckDBEngine``; each part is one group of a task, on any machine of the cluster.
 
         Nothing but a result's pickle leaves that machine.
@@ -541,11 +558,11 @@ class SparkEngine:
         groups = rows.repartitionById(count, rows["part"].cast("int")).groupBy("part")
         parts = groups.applyInArrow(in_task, "part bigint, done binary").collect()
         self._forget()
-        done = [pickle.loads(row["done"]) for row in sorted(parts)]  # noqa: S301 # of our own tasks
-        for result in done:
+        results = [pickle.loads(row["done"]) for row in sorted(parts)]  # noqa: S301 # from our tasks
+        for result in results:
             if isinstance(result, Exception):
                 raise result
-        return done
+        return results
 
     @contextmanager
     def translated(self, place: str) -> Iterator[None]:
@@ -582,8 +599,8 @@ Engine: TypeAlias = DuckDBEngine | SparkEngine
 
 def checked(keep: Callable[[], object], check: Callable[[], str]) -> str:
     """Keep the table of a file while the file is checked, and return the result of the check."""
-    with ThreadPoolExecutor(1) as other:
-        proof = other.submit(check)
+    with ThreadPoolExecutor(1) as thread:
+        proof = thread.submit(check)
         try:
             keep()
         except Exception:
@@ -599,8 +616,8 @@ def _spark_value(text: Any, kind: Kind, form: Format) -> Any:
     trimmed = f.trim(text)
     for pattern, replacement in form.replaced(kind):
         trimmed = f.regexp_replace(trimmed, pattern, replacement.replace("\\", "$"))
-    whole = f.split(trimmed, "[.]")[0] if kind is Kind.INTEGER else trimmed
-    value = f.when(trimmed.rlike(f"^{FORMS[kind]}$"), whole).try_cast(SPARK_TYPES[kind])
+    number = f.split(trimmed, "[.]")[0] if kind is Kind.INTEGER else trimmed
+    value = f.when(trimmed.rlike(f"^{FORMS[kind]}$"), number).try_cast(SPARK_TYPES[kind])
     if kind is Kind.NUMBER:
         return f.when(f.abs(value) <= MOST_NUMBER, value)
     if kind is Kind.TIME:
@@ -655,13 +672,15 @@ def typed_text(name: str, kind: Kind, place: str | None, form: Format = PLAIN) -
     column = text = f'"{name}"'
     if kind is Kind.TEXT:
         return f"trim({text}) AS {text}"
+    # Three attempts, the cheapest first: the cast, where it gives the same text again; the cast of
+    # a text that has the form of the kind, such as 1.0 for an integer; the error.
     if form.replaced(kind):
         text = usual_text(text, kind, form)
     of_type = DUCKDB_TYPES[kind]
     value = f"try_cast({text} AS {of_type})"
     sure = f"{BOUNDS[kind].format(value)} AND {SURE[kind].format(value, text)}"
-    whole = f"split_part(trim({text}), '.', 1)" if kind is Kind.INTEGER else f"trim({text})"
-    cut = f"try_cast({whole} AS {of_type})"
+    number = f"split_part(trim({text}), '.', 1)" if kind is Kind.INTEGER else f"trim({text})"
+    cut = f"try_cast({number} AS {of_type})"
     fits = f"regexp_full_match(trim({text}), '{FORMS[kind]}')"
     wrong = "NULL"
     if place is not None:
@@ -693,8 +712,8 @@ def csv_problem(message: str) -> str | None:
     place = f"{file[1]}, line {line[1]}" if line else file[1]
     if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
         return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
-    known = (words for sign, words in CSV_FAULTS.items() if sign in message)
-    return f"{place}: {next(known, 'not a CSV file; fetch it again')}"
+    faults = (words for sign, words in CSV_FAULTS.items() if sign in message)
+    return f"{place}: {next(faults, 'not a CSV file; fetch it again')}"
 
 
 def _unfit(place: str, error: Exception) -> str:
@@ -727,13 +746,13 @@ def side_by_side(work: Work[T], parts: Iterator[tuple[int, pa.Table]]) -> Iterat
     """Process parts in threads (NumPy and Arrow use no lock of Python); yield results in order."""
     at_once = min(os.cpu_count() or 1, AT_ONCE)
     with ThreadPoolExecutor(at_once) as pool:
-        begun: deque[Future[T]] = deque()
+        begun: deque[Future[T]] = deque()  # at most ``at_once``: each holds a part in memory
         for part in parts:
             begun.append(pool.submit(work, *part))
             del part  # or it would stay in memory while the next one is read
             if len(begun) == at_once:
                 yield begun.popleft().result()
-        yield from (each.result() for each in begun)
+        yield from (future.result() for future in begun)
 
 
 def in_one_piece(table: pa.Table) -> pa.Table:

@@ -99,10 +99,9 @@ def _code_digest(source: Source) -> str:
     ]
     total = hashlib.sha256(repr(declared).encode())
     functions = [source.reads, *(table.prepare for table in source.tables)]
-    codes = [getattr(each, "__code__", None) for each in functions]
-    own = {Path(code.co_filename) for code in codes if code}
+    codes = [getattr(function, "__code__", None) for function in functions]
+    files = {Path(code.co_filename) for code in codes if code}
     here = Path(__file__).parent
-    declared_here = (here / "declared").glob("*.[pt]*")
-    for file in sorted({*here.glob("*.[pt]*"), *declared_here, *own}):
+    for file in sorted({*here.glob("*.[pt]*"), *(here / "declared").glob("*.[pt]*"), *files}):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()

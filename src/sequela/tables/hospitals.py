@@ -40,8 +40,14 @@ def source_of(name: str, place: Path | str | None = None, rows: Any = None) -> S
         declared: Source = loaded(entry.declares)(place)
         return declared
     if not entry.source:
-        known = ", ".join(sorted(each.name for each in data_sets() if each.source or each.declares))
-        raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
+        hospital = [entry.name for entry in data_sets() if entry.source or entry.declares]
+        names = ", ".join(sorted(hospital))
+        raise SettingError(f"{name} holds recordings, expected hospital tables (one of {names})")
+    if str(entry.source).endswith(".toml"):
+        # Imported here: the names of hospitals are needed without the engines.
+        from sequela.tables.declared.source import published
+
+        return published(name)
     source: Source = loaded(entry.source)
     return source
 
@@ -49,15 +55,15 @@ def source_of(name: str, place: Path | str | None = None, rows: Any = None) -> S
 def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None = None) -> Source:
     """Return the declarations of a hospital data set, read in the selected ways."""
     source = source_of(name, place)
-    asked = {option: value for option, value in ways.items() if value}
-    if not asked:
+    options = {option: value for option, value in ways.items() if value}
+    if not options:
         return source
-    for option in asked:
+    for option in options:
         if WAYS[option] != name:
             written = f"--{option.replace('_', '-')}"
             raise SettingError(f"{written} is for {WAYS[option]}: leave it out for {name}")
     assert source.ways is not None  # noqa: S101 # the data sets that are named above have them
-    return source.ways(**asked)
+    return source.ways(**options)
 
 
 def place_of(
@@ -97,7 +103,6 @@ def build(
     Raises:
         SequelaError: If a setting is unknown or not allowed, or the tables are missing or damaged.
     """
-    # Imported here: the names of hospitals are needed without the engines.
     from sequela.tables.build import build as build_source
 
     spark = options.get("engine") == "spark" or options.get("spark") is not None
@@ -109,5 +114,5 @@ def build(
     if title is not None:
         source = replace(source, title=title)
     on_place(origin)
-    given = {option: value for option, value in options.items() if value is not None}
-    return build_source(source, place, Path(out), **given)
+    settings = {option: value for option, value in options.items() if value is not None}
+    return build_source(source, place, Path(out), **settings)

@@ -8,7 +8,6 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -19,7 +18,7 @@ from meds import schema as standard
 
 from sequela.errors import DataError
 from sequela.formats.opened import text
-from sequela.tables.declarations import Batches, Fact, Frames, Kind, Source, Table
+from sequela.tables.declarations import Batches, Fact, Frame, Frames, Kind, Source, Table
 from sequela.tables.meds_events import VERSION, data_files, lossless, parquet_of, validate
 
 VISITS = ("visit_id", "hadm_id")
@@ -73,9 +72,10 @@ def _check_version(root: Path) -> None:
 
 def _check_subjects(files: list[Path]) -> None:
     """Check that each subject is in one shard, as the standard requires."""
-    found = [pc.unique(pq.read_table(path, columns=["subject_id"])["subject_id"]) for path in files]
-    ids = np.concatenate([each.to_numpy(zero_copy_only=False) for each in found])
-    shard = np.repeat(np.arange(len(files)), [len(each) for each in found])
+    columns = [pq.read_table(path, columns=["subject_id"])["subject_id"] for path in files]
+    subjects = [pc.unique(column).to_numpy(zero_copy_only=False) for column in columns]
+    ids = np.concatenate(subjects)
+    shard = np.repeat(np.arange(len(files)), list(map(len, subjects)))
     order = np.argsort(ids, kind="stable")
     twice = np.flatnonzero(np.diff(ids[order]) == 0)
     if len(twice):
@@ -86,7 +86,7 @@ def _check_subjects(files: list[Path]) -> None:
         )
 
 
-def events(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
+def events(frame: Frame, _: Frames) -> Frame:
     """Return events in the standard's types, with ``visit_id`` under either name."""
     return frame.with_columns(
         nw.col("subject_id").cast(nw.Int64()),

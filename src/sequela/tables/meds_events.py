@@ -47,7 +47,10 @@ WIDER = {
     pa.float32(): (pa.float64(), pa.int32(), pa.int64(), pa.uint32(), pa.uint64()),
 }
 SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
-TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
+TRAIN_SHARE = 0.8
+"""The share of the subjects in the training set."""
+TUNING_SHARE = 0.1
+"""The share of the subjects in the validation set; the others are in the test set."""
 
 
 def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
@@ -55,7 +58,7 @@ def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
     It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # the products are meant modulo 2^64
         state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -97,28 +100,32 @@ def data_files(root: Path) -> list[Path]:
     return files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredEvents:
-    """The shards of a data set, and the facts needed to read them.
+    """A MEDS 0.4 data set on disk, and the facts needed to read it.
 
     Attributes:
+        root: The data set; its events are in ``data/**/*.parquet``.
         files: The shards, sorted by name.
-        columns: The ``EVENT_COLUMNS`` that all of them have.
-        in_order: Whether the order of one subject's stays is known.
-        dated_by_row: Whether each row carries the time it became available.
-        leaks: The leaks made on purpose, from the log of the build.
-        earlier: The rows that were dated by the earlier of two times.
-        title: Name of the data, where the log has one.
-        open: Whether their licence is open, by the log.
+        columns: The ``EVENT_COLUMNS`` that all of them have. Without ``visit_id`` a stay reaches
+            from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
+        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
+        dated_by_row: Whether each row carries the time it became available, so that its family of
+            codes need not (OMOP).
+        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        earlier: The rows that were dated by the earlier of two times.
+        title: Name of the data, where it differs from the catalogue's.
+        open: Whether their licence is open.
     """
 
+    root: Path
     files: tuple[Path, ...]
     columns: tuple[str, ...]
-    in_order: bool
-    numbers: str
-    mixed: bool
+    stays_in_order: bool
+    numbers: str = "FLOAT"
+    mixed: bool = False
     dated_by_row: bool = False
     leaks: str = ""
     earlier: str = ""
@@ -164,7 +171,6 @@ def stored_events(root: Path) -> StoredEvents:
     assumed to be.
     """
     account = read_account(root) if (root / ACCOUNT).is_file() else {}
-    in_order = bool(account.get("stays_in_order", True))
     files = tuple(data_files(root))
     if sums := Sums.beside(root):
         for file in files:
@@ -174,18 +180,19 @@ def stored_events(root: Path) -> StoredEvents:
     columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
     types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
     place = columns.index("numeric_value") if "numeric_value" in columns else None
-    narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
+    narrow = place is None or {shard[place] for shard in types} <= {"float", "halffloat"}
     return StoredEvents(
-        files,
-        columns,
-        in_order,
-        "FLOAT" if narrow else "DOUBLE",
-        len(types) > 1,
-        bool(account.get("dated_by_row")),
-        leaks_of(account),
-        earlier_of(account),
-        str(account.get("title", "")),
-        bool(account.get("open")),
+        root=root,
+        files=files,
+        columns=columns,
+        stays_in_order=bool(account.get("stays_in_order", True)),
+        numbers="FLOAT" if narrow else "DOUBLE",
+        mixed=len(types) > 1,
+        dated_by_row=bool(account.get("dated_by_row")),
+        leaks=leaks_of(account),
+        earlier=earlier_of(account),
+        title=str(account.get("title", "")),
+        open=bool(account.get("open")),
     )
 
 
@@ -202,10 +209,10 @@ def _schema(file: Path) -> pa.Schema:
                     "events have the columns of the MEDS 0.4 data schema"
                 )
             continue
-        found, wanted = read.field(name).type, READ[name]
-        if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
+        kind, required = read.field(name).type, READ[name]
+        if kind != required and not (kind == pa.float64() and required == pa.float32()):
             raise DataError(
-                f"{file}: column '{name}' is {found}; MEDS 0.4 requires {wanted}, which cannot "
+                f"{file}: column '{name}' is {kind}; MEDS 0.4 requires {required}, which cannot "
                 "hold all its values: cast it"
             )
     return schema
@@ -257,37 +264,37 @@ def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
 
     Other writers (polars, pandas) use other types of text, narrower integers or wider numbers.
     """
-    for name, wanted in READ.items():
+    for name, required in READ.items():
         index = schema.get_field_index(name)
-        if index < 0 or (found := schema.field(index).type) == wanted:
+        if index < 0 or (kind := schema.field(index).type) == required:
             continue
-        wider = found in WIDER.get(wanted, ())
-        if _holds(path, name, wanted) if wider else _is_narrower(name, found, wanted):
-            schema = schema.set(index, schema.field(index).with_type(wanted))
+        wider = kind in WIDER.get(required, ())
+        if _holds(path, name, required) if wider else _is_narrower(name, kind, required):
+            schema = schema.set(index, schema.field(index).with_type(required))
     return schema
 
 
-def _is_narrower(name: str, found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Return whether all values of one type are values of the other."""
-    if pa.types.is_null(found):
+def _is_narrower(name: str, kind: pa.DataType, required: pa.DataType) -> bool:
+    """Return whether all values of one type are values of the required one."""
+    if pa.types.is_null(kind):
         return name not in {"subject_id", "code"}
-    if wanted == pa.string():
-        text = found.value_type if pa.types.is_dictionary(found) else found
+    if required == pa.string():
+        text = kind.value_type if pa.types.is_dictionary(kind) else kind
         kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
         return any(is_kind(text) for is_kind in kinds)
-    if wanted == pa.int64():
-        return bool(pa.types.is_integer(found))
-    if wanted == pa.float32():
-        return found in (pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16())
-    return found in (pa.timestamp("s"), pa.timestamp("ms"))
+    if required == pa.int64():
+        return bool(pa.types.is_integer(kind))
+    if required == pa.float32():
+        return kind in (pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16())
+    return kind in (pa.timestamp("s"), pa.timestamp("ms"))
 
 
-def _holds(path: Path, name: str, wanted: pa.DataType) -> bool:
+def _holds(path: Path, name: str, required: pa.DataType) -> bool:
     """Return whether the values of a column stay the same in a narrower type."""
     for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
         column = batch.column(0).drop_null()
         try:
-            back = column.cast(wanted).cast(column.type)
+            back = column.cast(required).cast(column.type)
         except pa.ArrowInvalid:
             return False
         same = pc.equal(column, back)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -27,17 +27,21 @@ from sequela.errors import (
     extra,
     without_values,
 )
-from sequela.tables.declarations import Kind
+from sequela.tables.declarations import Frame, Kind
 from sequela.tables.engine import Engine
 from sequela.tables.odbc_process import MOST_TEXT, PASSWORD
-from sequela.tables.stored_tables import DuckDBFile, Frame, Stored
+from sequela.tables.stored_tables import DuckDBFile, Stored
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
 
 PREFIX = "odbc:"
 SCHEMA = "schema"  # our own key of a connection string
 HARMLESS = ("dsn", "driver", "server", "servername", "host", "port", "database", "dbq", SCHEMA)
 _PAIR = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{]*)\s*(?:;|$)")
 _SECRET = re.compile("pw|pass|secret|token|key|cred")
-_LEAST = 4  # characters of the value of another key that is hidden in messages
+_LEAST = 4
+"""The characters from which the value of an unknown key is hidden in messages."""
 _ERROR = re.compile(r"State: (\w*), Native error: -?\d+, Message: (.*)", re.DOTALL)
 _OF_VALUES = "22"  # SQL states about a value, which the server quotes
 _TOO_LONG = "too large to be written into the allocated buffer"
@@ -71,8 +75,8 @@ def harmless(address: str) -> str:
         >>> harmless("odbc:DSN=hospital;UID=reader;PWD={a;b}")
         'the database DSN=hospital'
     """
-    known = [f"{key}={value}" for key, value in _pairs(address) if key.lower() in HARMLESS]
-    return f"the database {';'.join(known)}"
+    parts = [f"{key}={value}" for key, value in _pairs(address) if key.lower() in HARMLESS]
+    return f"the database {';'.join(parts)}"
 
 
 def _pairs(address: str) -> list[tuple[str, str]]:
@@ -90,8 +94,8 @@ def _secrets(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Return the values that no message may hold, longest first."""
     values = {os.environ.get(PASSWORD, "")}
     for key, value in pairs:
-        known = key.lower() in HARMLESS or key.lower() == "uid"
-        if _SECRET.search(key.lower()) or (not known and len(value) >= _LEAST):
+        is_harmless = key.lower() in HARMLESS or key.lower() == "uid"
+        if _SECRET.search(key.lower()) or (not is_harmless and len(value) >= _LEAST):
             values |= {value, value.strip("{}").replace("}}", "}")}
     return sorted(filter(None, values), key=len, reverse=True)
 
@@ -139,18 +143,18 @@ class OdbcDatabase(DuckDBFile):
             DataNotFoundError: If no table is in the named schema.
         """
         columns = self._first_of(_LISTS)[1].read_all().to_pydict().values()
-        found = [(schema or "", name) for schema, name in zip(*columns, strict=True)]
-        found = [each for each in found if each[0].lower() not in _SYSTEM]
+        tables = [(schema or "", name) for schema, name in zip(*columns, strict=True)]
+        tables = [(schema, name) for schema, name in tables if schema.lower() not in _SYSTEM]
         if self._schema is None:
-            return found
-        chosen = [each for each in found if each[0].lower() == self._schema.lower()]
-        if not chosen:
-            others = ", ".join(sorted({schema for schema, _ in found})) or "none"
+            return tables
+        in_schema = [table for table in tables if table[0].lower() == self._schema.lower()]
+        if not in_schema:
+            schemas = ", ".join(sorted({schema for schema, _ in tables})) or "none"
             raise DataNotFoundError(
-                f"{self.place} shows no table in this schema (found: {others}): correct its name, "
+                f"{self.place} shows no table in this schema (found: {schemas}): correct its name, "
                 "or give the user the right to read it"
             )
-        return chosen
+        return in_schema
 
     def table(self, name: str) -> Stored | None:
         """See ``Store``."""
@@ -177,7 +181,7 @@ class OdbcDatabase(DuckDBFile):
         self._process.communicate()
         super().close()
 
-    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+    def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
         try:
             place, columns = self._opened(name)
         except DataError as error:
@@ -189,23 +193,26 @@ class OdbcDatabase(DuckDBFile):
 
     def _opened(self, name: str) -> tuple[str, pa.Table]:
         """Return a table's quoted name, and its columns without rows."""
-        found = [each for each in self.tables if each[1].lower() == name.lower()]
-        if len(found) > 1:
+        tables = [table for table in self.tables if table[1].lower() == name.lower()]
+        schemas = [schema for schema, _ in tables]
+        if len(tables) > 1:
             raise DataError(
-                f"{self.place} has {name} in several schemas ({', '.join(s for s, _ in found)}): "
-                f"choose one with --schema {found[0][0]}, or with Schema={found[0][0]} in --root"
+                f"{self.place} has {name} in several schemas ({', '.join(schemas)}): "
+                f"choose one with --schema {schemas[0]}, or with Schema={schemas[0]} in --root"
             )
-        names = found[0] if found else (self._schema or "", name)
+        names = tables[0] if tables else (self._schema or "", name)
         places = [".".join(_quoted(n, marks) for n in names if n) for marks in self._marks]
-        number, rows = self._first_of([f"SELECT * FROM {each} WHERE 1 = 0" for each in places])  # noqa: S608
+        number, rows = self._first_of([f"SELECT * FROM {place} WHERE 1 = 0" for place in places])  # noqa: S608
         self._marks = [self._marks[number]]
         return places[number], rows.read_all()
 
-    def _selected(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Any:
+    def _selected(
+        self, rows: "DuckDBPyRelation", place: str, kinds: Mapping[str, Kind]
+    ) -> "DuckDBPyRelation":
         names = {name: kinds[name.lower()] for name in rows.columns if name.lower() in kinds}
-        wanted = ", ".join(_quoted(name, *self._marks) for name in names)
+        columns = ", ".join(_quoted(name, *self._marks) for name in names)
         numbers = [name for name, kind in names.items() if kind is Kind.NUMBER]
-        batches = self._rows(f"SELECT {wanted} FROM {place}", numbers)  # noqa: S608 (is quoted)
+        batches = self._rows(f"SELECT {columns} FROM {place}", numbers)  # noqa: S608 (is quoted)
         # SQL Server and Oracle write times with more digits than those of microseconds.
         cut = r"regexp_replace({0}, '([.]\d{{6}})\d+$', '\1') AS {0}"
         texts = [(cut if kind is Kind.TIME else "{0}", name) for name, kind in names.items()]
@@ -256,7 +263,7 @@ class OdbcDatabase(DuckDBFile):
                 f"a value is longer than its column's type, or than {MOST_TEXT} bytes; give the "
                 "column a longer type in a view (SQLite: add BigInt=1), or do not declare it"
             )
-        state, words = found.groups() if (found := _ERROR.search(error)) else ("", error)
+        state, words = match.groups() if (match := _ERROR.search(error)) else ("", error)
         words = " ".join(words.split())
         for secret in self._secrets:
             words = words.replace(secret, "***")

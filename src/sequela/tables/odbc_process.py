@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 PASSWORD = "SEQUELA_ODBC_PASSWORD"  # noqa: S105 (is the name of a variable)
-MOST_TEXT = 8192  # bytes of a value, where a driver knows no limit; a longer one is an error
+MOST_TEXT = 8192
+"""Bytes of a value, where a driver knows no limit; a longer one is an error."""
 # A database refuses what it does not know.
 SESSION = (
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # standard SQL
@@ -41,8 +42,8 @@ def work() -> None:
             if connection is None:
                 connection = _connected(request)
             else:
-                for each in _rows(connection, *request):
-                    pickle.dump(each, results)
+                for part in _rows(connection, *request):
+                    pickle.dump(part, results)
             pickle.dump(None, results)
         except Exception as error:  # noqa: BLE001 (the main process raises it)
             pickle.dump(str(error), results)
@@ -69,9 +70,11 @@ def _rows(
     """
 
     def exact(schema: pa.Schema) -> pa.Schema:
-        floats = [f.name in numbers and pa.types.is_floating(f.type) for f in schema]
-        kinds = [pa.float64() if each else pa.string() for each in floats]
-        return pa.schema(list(zip(schema.names, kinds, strict=True)))
+        fields = []
+        for field in schema:
+            is_number = field.name in numbers and pa.types.is_floating(field.type)
+            fields.append((field.name, pa.float64() if is_number else pa.string()))
+        return pa.schema(fields)
 
     batches = connection.read_arrow_batches(
         query,

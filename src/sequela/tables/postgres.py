@@ -7,13 +7,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import narwhals as nw
-
 from sequela.errors import DataError, DataNotFoundError, SettingError, extra, without_values
-from sequela.tables.declarations import Kind
+from sequela.tables.declarations import Frame, Kind
 from sequela.tables.engine import Engine
 from sequela.tables.odbc import SCHEMA, is_odbc
 from sequela.tables.published import stem_of
@@ -123,13 +120,13 @@ class Database:
         place = ".".join(map(quoted, places[0]))
         columns = {row[2].lower(): row[2] for row in preferred if (row[0], row[1]) == places[0]}
 
-        def scan(kinds: Mapping[str, Kind], engine: Engine) -> nw.LazyFrame[Any]:
-            wanted = ", ".join(
+        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
+            typed = ", ".join(
                 f"{TYPES[kind].format(quoted(columns[column]))} AS {quoted(column)}"
                 for column, kind in kinds.items()
             )
             with self._translated(f"does not give {place}"):
-                self._cursor.execute(f"SELECT {wanted} FROM {place}")  # noqa: S608 (are quoted)
+                self._cursor.execute(f"SELECT {typed} FROM {place}")  # noqa: S608 (are quoted)
                 batches = self._cursor.fetch_record_batch()
             try:
                 return engine.read_batches(name, batches)
@@ -171,6 +168,6 @@ def _secrets(address: str) -> list[str]:
     if re.search("[/?#@]", user) and "password=" not in user:
         raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
     written = user.partition(":")[2]
-    given = [written, unquote(written), os.environ.get("PGPASSWORD", "")]
-    given += parse_qs(parts.query).get("password", [])
-    return sorted({secret for secret in given if secret}, key=len, reverse=True)
+    forms = {written, unquote(written), os.environ.get("PGPASSWORD", "")}
+    forms |= {*parse_qs(parts.query).get("password", [])}
+    return sorted(filter(None, forms), key=len, reverse=True)

@@ -84,10 +84,10 @@ class Publication:
             return CHANGED
         if not stated or self.sums is None:
             return NOT_STATED
-        found = digest.hexdigest() if digest else sha256(path, EXPECTED)
-        if found != self.sums.of[stated]:
+        computed = digest.hexdigest() if digest else sha256(path, EXPECTED)
+        if computed != self.sums.sha256_of[stated]:
             raise DataError(
-                f"{path}: its SHA-256 is {found}; expected {self.sums.of[stated]}, as "
+                f"{path}: its SHA-256 is {computed}; expected {self.sums.sha256_of[stated]}, as "
                 f"{self.sums.place} states: fetch it again, or run with --changed {name} if "
                 "somebody changed it on purpose"
             )
@@ -97,29 +97,30 @@ class Publication:
         """Check that columns are in their published order: else the header may be misplaced."""
         if name.lower() in self.changed:
             return
-        published = _known(self.source).get("columns", {}).get(stem_of(name), "").split()
-        known = [each for each in published if each in names]
-        found = [each for each in names if each in published]
-        for each, expected in zip(found, known, strict=True):
-            if each != expected:
+        published = _facts(self.source).get("columns", {}).get(stem_of(name), "").split()
+        expected_order = [column for column in published if column in names]
+        order = [column for column in names if column in published]
+        for column, expected in zip(order, expected_order, strict=True):
+            if column != expected:
                 raise DataError(
-                    f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
+                    f"{path}, line 1: column '{column}' where '{expected}' is published, so names "
                     "may be above other columns: fetch it again, or run with --changed "
                     f"{name} if the columns were reordered on purpose"
                 )
 
     def check_rows(self, places: Mapping[str, str], rows: Mapping[str, int]) -> str:
         """Name the release that the tables are of, by their numbers of rows; empty if unknown."""
-        for release, published in _known(self.source).get("rows", {}).items():
-            known = {n: published[stem_of(n)] for n in rows if stem_of(n) in published}
-            alike = [name for name, number in known.items() if rows[name] == number]
-            if not alike or len(alike) < LIKE_RELEASE * len(known):
+        for release, published in _facts(self.source).get("rows", {}).items():
+            counts = {n: published[stem_of(n)] for n in rows if stem_of(n) in published}
+            alike = [name for name, number in counts.items() if rows[name] == number]
+            # Tables of a release agree in nearly all numbers of rows, those of others in none.
+            if not alike or len(alike) < LIKE_RELEASE * len(counts):
                 continue
-            for name, number in known.items():
+            for name, number in counts.items():
                 if rows[name] < number and name.lower() not in self.changed:
                     raise DataError(
                         f"{places[name]}: {rows[name]:,} rows; expected {number:,}, for "
-                        f"{len(alike)} of {len(known)} tables are those of {release}: fetch it "
+                        f"{len(alike)} of {len(counts)} tables are those of {release}: fetch it "
                         f"again, or run with --changed {name} if rows were taken out on purpose"
                     )
             return str(release)
@@ -128,15 +129,15 @@ class Publication:
 
 def is_open(source: str, rows: Mapping[str, int]) -> bool:
     """Return ``True`` if all tables have the rows of a release under an open licence."""
-    found = {stem_of(name): count for name, count in rows.items()}.items()
-    published = _known(source).get("rows", {})
-    return any(found <= published.get(release, {}).items() for release in _known("open"))
+    counts = {stem_of(name): count for name, count in rows.items()}.items()
+    published = _facts(source).get("rows", {})
+    return any(counts <= published.get(release, {}).items() for release in _facts("open"))
 
 
 def _stated(sums: Sums, path: Path) -> str:
     """Return the name of a file in a list, as it is or unpacked; empty where it is not listed."""
     name = path.absolute().relative_to(sums.place.parent.absolute()).as_posix()
-    return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")
+    return next((n for n in (name, name.removesuffix(".gz")) if n in sums.sha256_of), "")
 
 
 def _line_of(path: Path, form: Format, byte: int | None = None) -> int:
@@ -156,5 +157,5 @@ def stem_of(table: str) -> str:
 
 
 @cache
-def _known(name: str) -> Any:
+def _facts(name: str) -> Any:
     return tomllib.loads(_FILE.read_text(encoding="utf-8")).get(name, {})

@@ -19,6 +19,7 @@ from sequela.tables.declarations import (
     Check,
     Condition,
     Fact,
+    Frame,
     Kind,
     Source,
     Table,
@@ -28,13 +29,17 @@ from sequela.tables.declared.expressions import MOST_NUMBER, expression
 from sequela.tables.engine import Engine
 from sequela.tables.tables import Tables
 
-Frame = nw.LazyFrame[Any]
-
 BOUNDS = {Kind.TIME: (FIRST_TIME, LAST_TIME), Kind.NUMBER: (-MOST_NUMBER, MOST_NUMBER)}
 
+# The names of columns that are added to those of a hospital have a space, which theirs have not.
+_REASON = "reason to set aside"
+_CODE = "described code"
+_WORDS = "words of the code"
 NO_FACT = "holds none of the declared facts"
-MOST_ASIDE = 0.05  # share of the rows of a table
-FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
+MOST_ASIDE = 0.05
+"""The share of a table's rows that may be set aside for reasons that are not usual."""
+FEW_FACTS = 2
+"""The joins of a table with more facts are done once and kept, not once for each fact."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,17 @@ class TableRows:
         """Count the rows, not yet their events, and collect descriptions of codes, in one pass."""
         if self.table.key:
             self._check_key()
+        # All counts come from one query, grouped by the reason: each pass reads and joins again.
         groups = self._groups()
         for number, check in enumerate(self.table.checks):
             among = "rows" if check.among is None else f"among {number}"
-            found, rows = (
-                sum(group[name] for group in groups) for name in (f"check {number}", among)
-            )
-            if found > check.share * rows:
-                raise self._broken(check, found, rows)
+            broken = sum(group[f"check {number}"] for group in groups)
+            rows = sum(group[among] for group in groups)
+            if broken > check.share * rows:
+                raise self._broken(check, broken, rows)
         reasons: Counter[str | None] = Counter()
         for group in groups:
-            reasons[group["reason"]] += group["rows"]
+            reasons[group[_REASON]] += group["rows"]
         used = reasons.pop(None, 0)
         aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
         totals = {
@@ -82,11 +87,9 @@ class TableRows:
 
     def _groups(self) -> list[dict[str, Any]]:
         """Count rows, also with each note and check, by code and reason to be set aside."""
-        described = {
-            f"{kind} {number}": made
-            for number, (template, column) in enumerate(self._described())
-            for kind, made in (("code", filled(template)), ("words", nw.col(column)))
-        }
+        described = dict[str, nw.Expr]()
+        for template, column in self._described():
+            described = {_CODE: filled(template), _WORDS: nw.col(column)}
         counted: dict[str, Condition] = {
             f"note {i}": where for i, where in enumerate(self.table.notes.values())
         }
@@ -94,16 +97,19 @@ class TableRows:
             counted[f"check {i}"] = check.where
             if check.among is not None:
                 counted[f"among {i}"] = check.among
-        frame = self.frame.with_columns(reason=self._reason(), **described)
-        groups = frame.group_by("reason", *described).agg(rows=nw.len(), **_sums(counted))
+        frame = self.frame.with_columns(**{_REASON: self._reason(), **described})
+        groups = frame.group_by(_REASON, *described).agg(rows=nw.len(), **_sums(counted))
         rows = groups.collect("pyarrow").to_native().to_pylist()
         numbers = ("rows", *counted)  # sums come as decimals
         return [{**row, **{name: int(row[name]) for name in numbers}} for row in rows]
 
     def _described(self) -> list[tuple[str, str]]:
         """Return templates and columns of the codes that the joined rows describe: one, or none."""
-        found = [each for each in self.table.describes.items() if each[1] not in self.table.columns]
-        return found if len(found) == 1 else []
+        columns = self.table.columns
+        pairs = [
+            (code, words) for code, words in self.table.describes.items() if words not in columns
+        ]
+        return pairs if len(pairs) == 1 else []
 
     def events(self, number: int) -> Iterator[Frame]:
         """Yield the events of each fact: MEDS columns, ``visit_id`` and the ``table`` number."""
@@ -122,6 +128,7 @@ class TableRows:
 
     def _reason(self) -> nw.Expr:
         """Return the reason that a row is set aside; null for a row that is used."""
+        # Built from the inside out: the last condition that is added is tested first.
         reason = nw.lit(NO_FACT if self.table.facts else self.table.unused)
         shared = [set(fact.needs()) for fact in self.table.facts]
         needed = set.intersection(*shared) if shared else set()
@@ -138,14 +145,14 @@ class TableRows:
         """Return codes with their description, from a table that describes codes."""
         words: dict[str, str] = {}
         surveyed = self._described()
-        pairs = [(group["code 0"], group["words 0"]) for group in groups] if surveyed else []
         for template, column in self.table.describes.items():
+            described = groups
             if (template, column) not in surveyed:
                 rows = self.read if column in self.table.columns else self.frame
-                both = rows.select(code=filled(template), words=nw.col(column)).unique()
-                found = both.collect("pyarrow").to_native().to_pylist()
-                pairs = [(row["code"], row["words"]) for row in found]
-            for code, text in sorted({p for p in pairs if None not in p}):
+                codes = rows.select(**{_CODE: filled(template), _WORDS: nw.col(column)}).unique()
+                described = codes.collect("pyarrow").to_native().to_pylist()
+            pairs = {(row[_CODE], row[_WORDS]) for row in described}
+            for code, text in sorted(pair for pair in pairs if None not in pair):
                 words.setdefault(code, text)
         return words
 
@@ -266,8 +273,10 @@ def gives_event(fact: Fact) -> nw.Expr:
 
 def conditions_of(fact: Fact) -> list[Condition]:
     """Return the conditions of a row that gives an event of a fact."""
-    known: list[Condition] = [~nw.col(column).is_null() for column in fact.needs()]
-    return known if fact.where is None else [*known, fact.where]
+    conditions: list[Condition] = [~nw.col(column).is_null() for column in fact.needs()]
+    if fact.where is not None:
+        conditions.append(fact.where)
+    return conditions
 
 
 def holds(condition: Condition) -> nw.Expr:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import meds.schema
 import narwhals as nw
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 from sequela.files import whole
 from sequela.formats.columns import column_of, nulls_of, values_of
+from sequela.tables.declarations import Frame
 from sequela.tables.engine import Engine
 from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
 
@@ -29,7 +30,6 @@ BUCKET_EVENTS = 2_500_000
 ROW_GROUP = 122_880  # rows that a reader takes at once; DuckDB reads several side by side
 MOST = 2**63 - 1
 
-Frame = nw.LazyFrame[Any]
 Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
 
 
@@ -40,25 +40,26 @@ class Shards:
     Attributes:
         ids: int64 (subject,), sorted.
         split: int8 (subject,), index in ``SPLITS``.
-        made: (number of the table, code) to the number of events from its rows.
-        kept: The same to the number of events on disk, duplicates counted once.
+        made_counts: (number of the table, code) to the number of events from its rows.
+        kept_counts: The same to the number of events on disk, duplicates counted once.
     """
 
     ids: NDArray[np.int64]
     split: NDArray[np.int8]
-    made: Counter[tuple[int, str]]
-    kept: Counter[tuple[int, str]]
+    made_counts: Counter[tuple[int, str]]
+    kept_counts: Counter[tuple[int, str]]
     files: tuple[Path, ...]
 
     def of_table(self, number: int) -> tuple[int, int]:
         """Count the events of a table, and those of them on disk."""
-        codes = [key for key in self.made if key[0] == number]
-        return sum(self.made[key] for key in codes), sum(self.kept[key] for key in codes)
+        from_rows = sum(n for (table, _), n in self.made_counts.items() if table == number)
+        on_disk = sum(n for (table, _), n in self.kept_counts.items() if table == number)
+        return from_rows, on_disk
 
     def of_codes(self) -> list[tuple[str, int]]:
         """List each code and the number of its events on disk, sorted by code."""
         codes: Counter[str] = Counter()
-        for (_, code), events in self.kept.items():
+        for (_, code), events in self.kept_counts.items():
             codes[code] += events
         return sorted(codes.items())
 
@@ -75,17 +76,17 @@ def write_shards(
     # The second modulus makes engines and Python agree on the buckets of negative ids.
     bucket = (nw.col("subject_id") % buckets + buckets) % buckets
     work = partial(_write_bucket, out=out, split=split)
-    found = engine.map_parts(events, bucket, buckets, work)
-    ids = np.concatenate([np.empty(0, np.int64), *(each.ids for each in found)])
+    parts = engine.map_parts(events, bucket, buckets, work)
+    ids = np.concatenate([np.empty(0, np.int64), *(part.ids for part in parts)])
     if not len(ids):
         raise DataError("no row gave an event: the tables are empty, or not those of this source")
     order = np.argsort(ids)
     return Shards(
         ids[order],
-        np.concatenate([each.split for each in found])[order],
-        sum((each.made for each in found), Counter()),
-        sum((each.kept for each in found), Counter()),
-        tuple(file for each in found for file in each.files),
+        np.concatenate([part.split for part in parts])[order],
+        sum((part.made_counts for part in parts), Counter()),
+        sum((part.kept_counts for part in parts), Counter()),
+        tuple(chain.from_iterable(part.files for part in parts)),
     )
 
 
@@ -96,8 +97,8 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
         raise DataError(f"{lost} events have no subject_id: fill it in, or fetch the tables again")
     table, codes = _with_numbered_codes(table)
     rows, copies = distinct_rows(table)
-    made = _count(table, codes)
-    kept = made - _count(table.take(column_of(copies)), codes)
+    made_counts = _count(table, codes)
+    kept_counts = made_counts - _count(table.take(column_of(copies)), codes)
     subject = values_of(table["subject_id"])[rows]  # sorted
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
     ids, counts = subject[first], np.diff(first, append=len(subject))
@@ -109,7 +110,7 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
         with whole(path, lasting=False) as new:  # a cluster may try a task twice
             _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == index], new)
         files.append(path)
-    return Shards(ids, part, made, kept, tuple(files))
+    return Shards(ids, part, made_counts, kept_counts, tuple(files))
 
 
 def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
@@ -139,6 +140,8 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     order = np.argsort(packed)
     ranked = packed[order]
     same = ranked[1:] == ranked[:-1]
+    # A tie is a row with the same integer as the one before or after it. Ties keep their places as
+    # a group, and are sorted within it by all columns.
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     rows = order[tied]
     rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))
@@ -159,12 +162,12 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
         bits = key.view(np.int32)
         key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers
     key = key.astype(np.int64)
-    known = key[~nulls] if nulls.any() else key
-    if not len(known):
+    values = key[~nulls] if nulls.any() else key
+    if not len(values):
         return np.zeros(len(key), np.int64)
-    low = int(known.min())
+    low = int(values.min())
     if pa.types.is_timestamp(column.type):  # whole seconds or minutes need fewer bits
-        key, low = (key - low) // max(int(np.gcd.reduce(known - low)), 1), 0
+        key, low = (key - low) // max(int(np.gcd.reduce(values - low)), 1), 0
     return np.where(nulls, low - 1, key) if nulls.any() else key
 
 
@@ -174,6 +177,8 @@ def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     for key in keys:
         low = int(key.min())
         values, span = key, int(key.max()) - low + 1
+        # Each key is a digit of a number with mixed bases. Where 63 bits are too few, ranks replace
+        # what is packed so far and the key: at most as many as there are rows, so they fit.
         if width * span > MOST:
             (packed, width), (values, span), low = _ranked(packed), _ranked(key), 0
         packed = packed * span + (values - low)
@@ -183,11 +188,11 @@ def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     """Rank values, 0 for the smallest, and count the distinct values."""
-    found = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
-    values = values_of(found.dictionary)
+    encoded = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
+    values = values_of(encoded.dictionary)
     ranks = np.empty(len(values), np.int64)
     ranks[np.argsort(values)] = np.arange(len(values))
-    return ranks[values_of(found.indices)], len(values)
+    return ranks[values_of(encoded.indices)], len(values)
 
 
 def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
@@ -201,9 +206,10 @@ def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
     table = values_of(events["table"]).astype(np.int64)
     counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
-    found = np.flatnonzero(counts)
-    pairs = zip(*np.divmod(found, len(codes)), counts[found].tolist(), strict=True)
-    return Counter({(int(of), codes[place]): rows for of, place, rows in pairs})
+    present = np.flatnonzero(counts)
+    numbers, places = np.divmod(present, len(codes))
+    keys = zip(numbers.tolist(), map(codes.__getitem__, places), strict=True)
+    return Counter(dict(zip(keys, counts[present].tolist(), strict=True)))
 
 
 def _prime(least: int) -> int:

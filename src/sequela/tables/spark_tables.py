@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sequela.errors import DataNotFoundError, SettingError, without_values
-from sequela.tables.declarations import Kind
+from sequela.tables.declarations import Frame, Kind
 from sequela.tables.engine import Engine, SparkEngine
 from sequela.tables.published import stem_of
-from sequela.tables.stored_tables import Frame, Stored, file_of, parquet_files
+from sequela.tables.stored_tables import Stored, file_of, parquet_files
 
 
 class SparkTables:

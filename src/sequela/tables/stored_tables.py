@@ -13,16 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import narwhals as nw
 import pyarrow as pa
 
 from sequela.errors import DataError, DataNotFoundError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats.csv_files import PLAIN, Format, column_names, header, utf8_copy
 from sequela.formats.opened import content, members, opened
-from sequela.tables.declarations import Kind, Source
+from sequela.tables.declarations import Frame, Kind, Source
 from sequela.tables.engine import (
     Engine,
     connect_duckdb,
@@ -35,10 +34,9 @@ from sequela.tables.engine import (
 from sequela.tables.published import Publication, stem_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
     from python_calamine import CalamineWorkbook
 
-Frame = nw.LazyFrame[Any]
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
 DUCKDB_SUFFIXES = (".duckdb", ".db")
@@ -46,13 +44,17 @@ TABLES = """
     SELECT table_schema, table_name FROM information_schema.tables
     WHERE lower(table_name) = $1 ORDER BY ALL
 """
-ROWS = 100_000  # in a batch
+ROWS = 100_000
+"""The number of rows in a batch that an engine reads."""
 EXCEL = ".xlsx"
 _WORKBOOK = ("an Excel workbook (.xlsx)", "save it again, or as csv")
 _CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
-MOST_BLANKS = 10_000_000  # cells of a sheet, most of them blank, that are read all the same
-MOST_EXACT = 1e15  # of whole numbers in Excel, which keeps 15 digits
+MOST_BLANKS = 10_000_000
+"""The number of cells of a sheet that are read even if most of them are blank."""
+MOST_EXACT = 1e15
+"""The first number that Excel may round: it keeps 15 digits."""
 GROUPED = re.compile("[+-]?[0-9]{1,3}([.,][0-9]{3})+")
+"""A text that may be a number with signs between its thousands."""
 LOST = {
     "cells with an error, such as #N/A": rb'<c [^>]*\bt="e"',
     "formulas without a stored value": rb"(?:</f>|<f\b[^>]*/>)(?:<v/>|<v></v>)?</c>",
@@ -141,26 +143,27 @@ class DuckDBFile:
 
     def table(self, name: str) -> Stored | None:
         """See ``Store``."""
-        found = self._find(stem_of(name))
-        if found is None:
+        source = self._find(stem_of(name))
+        if source is None:
             return None
-        place, rows, files = found
+        place, rows, files = source
         form = self._forms.get(stem_of(name), PLAIN)
         full = f"{self.place}, {place}"
-        columns = [each.lower() for each in rows.columns]
+        columns = [column.lower() for column in rows.columns]
         if len(set(columns)) < len(columns):
             raise DataError(
                 f"{full}: two columns have one name in upper and in lower case; expected each once"
             )
 
         def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
-            wanted = ", ".join(typed_text(n, kind, "the table", form) for n, kind in kinds.items())
+            typed = ", ".join(typed_text(n, kind, "the table", form) for n, kind in kinds.items())
             try:
                 texts = _as_text(self._selected(rows, place, kinds))
-                return engine.read_batches(name, texts.project(wanted).to_arrow_reader(ROWS))
+                return engine.read_batches(name, texts.project(typed).to_arrow_reader(ROWS))
             except Exception as error:
-                if found := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
-                    words = wrong_kind(full, found[1], found[2], kinds[found[1]], form)
+                if match := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
+                    column, value = match.groups()
+                    words = wrong_kind(full, column, value, kinds[column], form)
                     raise DataError(words) from None
                 if not isinstance(error, (self._failure, pa.ArrowException, OSError)):
                     raise
@@ -168,22 +171,27 @@ class DuckDBFile:
 
         return Stored(place, full, columns, scan, files)
 
-    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+    def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
         """Return the place of a table, its rows and its files."""
         with self._translated(self.place):
             places = self._connection.execute(TABLES, [name]).fetchall()
-            chosen = [each for each in places if each[0] == "main"] or places
-            if len(chosen) > 1:
-                where = ", ".join(".".join(each) for each in chosen)
+            places = [names for names in places if names[0] == "main"] or places
+            if len(places) > 1:
+                where = ", ".join(map(".".join, places))
                 raise DataError(
                     f"{self.place} has {name} more than once ({where}); keep one of them"
                 )
-            if not chosen:
+            if not places:
                 return None
-            place = ".".join(map(quoted, chosen[0]))
+            place = ".".join(map(quoted, places[0]))
             return place, self._connection.sql(f"FROM {place}"), ()
 
-    def _selected(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Any:  # noqa: ARG002
+    def _selected(
+        self,
+        rows: "DuckDBPyRelation",
+        place: str,  # noqa: ARG002
+        kinds: Mapping[str, Kind],  # noqa: ARG002
+    ) -> "DuckDBPyRelation":
         """Return the rows of a table with at least these columns."""
         return rows
 
@@ -210,7 +218,7 @@ class OtherFiles(DuckDBFile):
             stem_of(table.name): Format(date=table.format.date) for table in source.tables
         }
 
-    def _find(self, name: str) -> tuple[str, Any, Sequence[Path]] | None:
+    def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
         files = self._parquet.get(name) or sheets(self._excel).get(name)
         if not files:
             return None
@@ -228,8 +236,8 @@ def files_under(root: Path) -> list[Path]:
         raise DataNotFoundError(
             f"{root}: is {state}; expected the folder with the tables: name it with --root"
         )
-    found = [*root.glob("*"), *root.glob("*/*")]
-    return sorted(path for path in found if not path.is_dir())
+    paths = (*root.glob("*"), *root.glob("*/*"))
+    return sorted(path for path in paths if not path.is_dir())
 
 
 def is_csv(path: Path) -> bool:
@@ -245,30 +253,31 @@ def is_duckdb(path: Path) -> bool:
 def file_of(name: str, files: Collection[Path]) -> Path | None:
     """Return the one CSV file of a table: its folder may be left out, its case may differ."""
     stem = stem_of(name)
-    wanted = {stem + suffix for suffix in SUFFIXES}
-    found = [path for path in files if path.name.lower() in wanted]
-    for folder in {path.parent for path in found[:1]}:
+    names = {stem + suffix for suffix in SUFFIXES}
+    places = [path for path in files if path.name.lower() in names]
+    for folder in {path.parent for path in places[:1]}:
         parquet = (path for path in files if path.suffix.lower() == ".parquet")
         stored = {path if path.parent == folder else path.parent for path in parquet}
-        called = {stem, f"{stem}.parquet"}
-        found += [each for each in stored if each.parent == folder and each.name.lower() in called]
-    if len(found) > 1:
-        names = " and ".join(str(path) for path in found)
-        raise DataError(f"the table {name} is there more than once: {names}; keep one of them")
-    return found[0] if found else None
+        copies = (stem, f"{stem}.parquet")
+        places += [p for p in stored if p.parent == folder and p.name.lower() in copies]
+    if len(places) > 1:
+        words = " and ".join(map(str, places))
+        raise DataError(f"the table {name} is there more than once: {words}; keep one of them")
+    return places[0] if places else None
 
 
 def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
     """Map lower-case tables to their Parquet files: ``person.parquet``, or all in ``person``."""
-    found: dict[str, list[Path]] = {}
+    tables: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() != ".parquet":
             continue
-        alone = [path.stem.lower()]
-        within = [] if path.parent == root else [path.parent.name.lower().removesuffix(".parquet")]
-        for name in dict.fromkeys([*alone, *within]):
-            found.setdefault(name, []).append(path)
-    return found
+        names = {path.stem.lower()}
+        if path.parent != root:
+            names.add(path.parent.name.lower().removesuffix(".parquet"))
+        for name in names:
+            tables.setdefault(name, []).append(path)
+    return tables
 
 
 def sheets(files: Sequence[Path], sheet: str = "") -> dict[str, list[Path]]:
@@ -276,7 +285,7 @@ def sheets(files: Sequence[Path], sheet: str = "") -> dict[str, list[Path]]:
 
     A sheet that is alone, or the only one that is wanted, has the name of its file.
     """
-    found: dict[str, list[Path]] = {}
+    tables: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() == EXCEL and not path.name.startswith("~$"):  # Excel's lock
             names = _workbook(path).sheet_names
@@ -286,15 +295,17 @@ def sheets(files: Sequence[Path], sheet: str = "") -> dict[str, list[Path]]:
                 names = [sheet]
             for name in names:
                 table = path.stem if len(names) == 1 else name
-                found.setdefault(re.sub(r"\W+", "_", table.lower()), []).append(path / name)
-    return found
+                tables.setdefault(re.sub(r"\W+", "_", table.lower()), []).append(path / name)
+    return tables
 
 
 def _workbook(path: Path) -> "CalamineWorkbook":
     with extra("excel", path.name):
         from python_calamine import CalamineWorkbook
     # Each part is verified: it is whole and of a bounded size.
-    for _, part in members(path, *_WORKBOOK, wanted=lambda name: name.startswith("xl/worksheets/")):
+    for _, part in members(
+        path, *_WORKBOOK, is_wanted=lambda name: name.startswith("xl/worksheets/")
+    ):
         _check_part(path, part)
     with _excel_errors(path):
         return CalamineWorkbook.from_filelike(io.BytesIO(content(path, *_WORKBOOK)))
@@ -334,7 +345,7 @@ def _check_part(path: Path, sheet: bytes) -> None:
         )
 
 
-def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
+def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> "DuckDBPyRelation":
     """Read a sheet as text: numbers with a decimal point, times in ISO 8601."""
     if len(places) > 1:
         raise DataError(f"there are two sheets {' and '.join(map(str, places))}; keep one of them")
@@ -347,15 +358,17 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
         raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")
     if 2 * sum(map(bool, written)) < len(written):
         raise DataError(f"{place}: expected the names of the columns in row 1: delete rows above")
-    names, mixed = column_names(place, written), (set[str](), set[str]())
+    names, numeric, grouped = column_names(place, written), set[str](), set[str]()
     columns: list[list[str | None]] = [[] for _ in written]
     for row in rows:
         for name, column, value in zip(names, columns, row, strict=True):
             _check_cell(value, place, name)
-            if isinstance(value, float) or GROUPED.fullmatch(str(value).strip()):
-                mixed[isinstance(value, str)].add(name)
+            if isinstance(value, float):
+                numeric.add(name)
+            elif isinstance(value, str) and GROUPED.fullmatch(value.strip()):
+                grouped.add(name)
             column.append(_cell(value))
-    for name in mixed[0] & mixed[1]:
+    for name in numeric & grouped:
         raise DataError(
             f"{place}: column '{name}' has numbers, and texts such as 1.234, which may be 1234: "
             "convert the texts to numbers in Excel"
@@ -364,7 +377,7 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> Any:
     return connection.from_arrow(table)
 
 
-def _check_cell(value: Any, place: Path, name: str) -> None:
+def _check_cell(value: object, place: Path, name: str) -> None:
     """Refuse a number or time that is not what the sheet shows."""
     if isinstance(value, timedelta) or (isinstance(value, float) and abs(value) >= MOST_EXACT):
         raise DataError(
@@ -373,13 +386,13 @@ def _check_cell(value: Any, place: Path, name: str) -> None:
         )
 
 
-def _cell(value: Any) -> str | None:
+def _cell(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
 
 
-def _damaged(place: str, error: Any) -> str:
+def _damaged(place: str, error: Exception) -> str:
     words = without_values(error)
     return f"{place}: not readable ({words}); expected a table: write it again"
 
@@ -416,7 +429,7 @@ def paths_of(path: Path, sheet: str = "") -> Sequence[Path]:
 
 def text_of(
     paths: Sequence[Path], connection: "DuckDBPyConnection", form: Format = PLAIN
-) -> tuple[Any, list[str]]:
+) -> "tuple[DuckDBPyRelation, list[str]]":
     """Read a table as text, and its columns in lower case."""
     if not is_csv(paths[0]):
         read = _sheet if paths[0].parent.suffix.lower() == EXCEL else _parquet
@@ -428,11 +441,11 @@ def text_of(
     return relation.project(", ".join(filled)), names
 
 
-def _parquet(connection: "DuckDBPyConnection", paths: Sequence[Path]) -> Any:
+def _parquet(connection: "DuckDBPyConnection", paths: Sequence[Path]) -> "DuckDBPyRelation":
     return connection.read_parquet(list(map(str, paths)), union_by_name=True)
 
 
-def _as_text(rows: Any) -> Any:
+def _as_text(rows: "DuckDBPyRelation") -> "DuckDBPyRelation":
     """Return rows with each value as text, and columns in lower case."""
     texts = (f"{quoted(name)}::VARCHAR AS {quoted(name.lower())}" for name in rows.columns)
     return rows.project(", ".join(texts))

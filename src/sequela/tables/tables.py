@@ -7,14 +7,13 @@ from difflib import get_close_matches
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
 
 from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
 from sequela.formats.opened import Sums
-from sequela.tables.declarations import Batches, Kind, Source, Table
+from sequela.tables.declarations import Batches, Frame, Kind, Source, Table
 from sequela.tables.engine import Engine
 from sequela.tables.odbc import OdbcDatabase, harmless, is_odbc
 from sequela.tables.postgres import Database, database_of, is_address
@@ -53,7 +52,7 @@ class Tables:
         proofs: The same tables to the state of their checksums.
     """
 
-    frames: Mapping[str, nw.LazyFrame[Any]]
+    frames: Mapping[str, Frame]
     places: Mapping[str, str]
     not_read: tuple[str, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -72,42 +71,43 @@ def read_tables(
 
     ``only`` are the names of its ``tables``: those to read besides the required ones.
     """
-    chosen = _chosen(source, only)
+    declared = _declared(source, only)
     check_names(source, changed)
     if source.reads and isinstance(root, Path):
         batches = source.reads(root)
         if batches is not None:
-            return _hand_over(batches, chosen, root, engine)
+            return _hand_over(batches, declared, root, engine)
     files, publication, stores = _stores(source, root, engine, changed)
-    frames: dict[str, nw.LazyFrame[Any]] = {}
-    found: dict[str, Stored] = {}
+    frames: dict[str, Frame] = {}
+    tables: dict[str, Stored] = {}
     with ExitStack() as opened:
         for store in stores:
             opened.callback(store.close)
-        for table in chosen:
+        for table in declared:
             stored = next(filter(None, (store.table(table.name) for store in stores)), None)
             if stored is not None:
                 check_columns(table, stored.columns, stored.full)
                 kinds = {n: kind for n, kind in table.columns.items() if n in stored.columns}
                 frames[table.name] = typed_blanks(stored.scan(kinds, engine), table)
-                found[table.name] = stored
+                tables[table.name] = stored
             elif table.required:
                 raise _missing(source, table, stores[0].place, files if publication else None)
-    places = {name: stored.place for name, stored in found.items()}
-    own = source.name == "tables"  # a publication leaves tables out
-    absent = [table.name for table in chosen if own and table.name not in found]
+    places = {name: stored.place for name, stored in tables.items()}
+    is_private = source.name == "tables"  # a publication leaves tables out
+    absent = [table.name for table in declared if is_private and table.name not in tables]
     if publication is None:
         return Tables(frames, places, tuple(absent))
-    read = {path for stored in found.values() for path in stored.files}
-    csv = {name: each.files[0] for name, each in found.items() if is_csv(each.files[0])}
-    forms = {table.name: table.format for table in chosen}
+    read = {*chain.from_iterable(stored.files for stored in tables.values())}
+    firsts = {name: stored.files[0] for name, stored in tables.items()}
+    csv = {name: path for name, path in firsts.items() if is_csv(path)}
+    forms = {table.name: table.format for table in declared}
     checks = {n: partial(publication.prove, n, path, form=forms[n]) for n, path in csv.items()}
-    kept, proofs = engine.keep_all({name: frames[name] for name in csv}, csv, checks)
+    computed, proofs = engine.keep_all({name: frames[name] for name in csv}, csv, checks)
     rest = [path for path in files if path.suffix in {".csv", ".gz", ".zip", ".parquet"}]
     books = [path for path in files if path.suffix.lower() == EXCEL]
-    rest += chain(*sheets(books).values()) if own else books
+    rest += chain(*sheets(books).values()) if is_private else books
     not_read = sorted(str(path.relative_to(root)) for path in rest if path not in read)
-    return Tables(frames | kept, places, (*absent, *not_read), csv, proofs, publication)
+    return Tables(frames | computed, places, (*absent, *not_read), csv, proofs, publication)
 
 
 def _stores(
@@ -139,10 +139,11 @@ def shown(root: Path | str) -> str:
     return database_of(str(root)) if is_address(root) else str(root)
 
 
-def typed_blanks(
-    frame: nw.LazyFrame[Any], table: Table, beside: Collection[str] = ()
-) -> nw.LazyFrame[Any]:
-    """Return the declared columns of a table, null where text is empty or the column absent."""
+def typed_blanks(frame: Frame, table: Table, more: Collection[str] = ()) -> Frame:
+    """Return the declared columns of a table, null where text is empty or the column absent.
+
+    ``more`` are further columns to keep.
+    """
     present = set(frame.collect_schema().names())
     columns = {}
     for name, kind in table.columns.items():
@@ -150,83 +151,85 @@ def typed_blanks(
         if kind is Kind.TEXT and name in present:
             column = nw.when(column != "").then(column)
         columns[name] = column
-    return frame.select(*beside, **columns)
+    return frame.select(*more, **columns)
 
 
 def check_names(source: Source, names: Collection[str]) -> None:
     """Check that a source declares tables of these names, in either case."""
     declared = [table.name for table in source.tables]
     for name in names:
-        if name.lower() not in {each.lower() for each in declared}:
+        if name.lower() not in map(str.lower, declared):
             raise unknown_name("table", name, declared)
 
 
-def check_columns(table: Table, found: Collection[str], place: str) -> None:
+def check_columns(table: Table, columns: Collection[str], place: str) -> None:
     """Check that all required columns are there."""
     for column in table.columns:
-        if column in found or column in table.optional:
+        if column in columns or column in table.optional:
             continue
-        near = get_close_matches(column, found, n=1)
+        near = get_close_matches(column, columns, n=1)
         hint = f"; is it '{near[0]}'?" if near else ""
         raise DataError(
-            f"{place}: no column '{column}' (found: {', '.join(found)}){hint}; "
+            f"{place}: no column '{column}' (found: {', '.join(columns)}){hint}; "
             f"expected the columns of {table.name} as published"
         )
 
 
-def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
-    declared = {table.name: table for table in chosen}
+def _hand_over(batches: Batches, tables: list[Table], root: Path, engine: Engine) -> Tables:
+    declared = {table.name: table for table in tables}
     sums = Sums.beside(root) if root.is_dir() else None
     place = f"{root} ({sums.check_all()})" if sums else str(root)
-    frames: dict[str, nw.LazyFrame[Any]] = {}
+    frames: dict[str, Frame] = {}
     rest: list[str] = []
-    for name, given in batches:
+    for name, rows in batches:
         if (table := declared.get(name)) is None:
             continue
-        if isinstance(given, list):
-            frame = engine.read_parquet(given)
+        if isinstance(rows, list):
+            frame = engine.read_parquet(rows)
         else:
-            frame = _read_batches(name, given, engine)
+            frame = _read_batches(name, rows, engine)
         names = frame.collect_schema().names()
         rest += [f"column {column} of {name}" for column in names if column not in table.columns]
         frames[name] = typed_blanks(frame, table)
     return Tables(frames, dict.fromkeys(frames, place), tuple(rest))
 
 
-def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
+def _read_batches(name: str, reader: pa.RecordBatchReader, engine: Engine) -> Frame:
     """Read batches, and raise their own error instead of the engine's."""
     errors: list[SequelaError] = []
 
     def watched() -> Iterator[pa.RecordBatch]:
         try:
-            yield from given
+            yield from reader
         except SequelaError as error:
             errors.append(error)
             raise
 
     try:
-        return engine.read_batches(name, pa.RecordBatchReader.from_batches(given.schema, watched()))
+        batches = pa.RecordBatchReader.from_batches(reader.schema, watched())
+        return engine.read_batches(name, batches)
     except Exception:
         if errors:
             raise errors[0] from None
         raise
 
 
-def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
+def _declared(source: Source, only: Collection[str] | None) -> list[Table]:
+    """Return the declared tables, or those of ``only`` and the ones that each build needs."""
     if only is None:
         return list(source.tables)
     check_names(source, only)
-    wanted = {name.lower() for name in only}
-    return [t for t in source.tables if t.required or not t.facts or t.name.lower() in wanted]
+    names = {name.lower() for name in only}
+    return [t for t in source.tables if t.required or not t.facts or t.name.lower() in names]
 
 
 def _missing(
     source: Source, table: Table, place: str, files: Collection[Path] | None
 ) -> DataNotFoundError:
-    data_set, found = source.data_set, ""
+    data_set, forms = source.data_set, ""
     if files is not None:
         names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
-        found = f" (as .csv, .csv.gz, .csv.zip or .parquet, in either case; found: {names})"
+        forms = f" (as .csv, .csv.gz, .csv.zip or .parquet, in either case; found: {names})"
     return DataNotFoundError(
-        f"{place}: no table {table.name}{found}; expected {data_set.title}: {data_set.how_to_get}"
+        f"{place}: no table {table.name}{forms}; expected {data_set.title}: {data_set.how_to_get}"
     )

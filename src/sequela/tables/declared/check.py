@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 
@@ -18,7 +18,7 @@ from sequela.files import temporary
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.tables.account import Account
 from sequela.tables.build import build
-from sequela.tables.declarations import Condition, Kind, Source, Table
+from sequela.tables.declarations import Condition, Frame, Kind, Source, Table
 from sequela.tables.engine import typed_text
 from sequela.tables.events import is_built
 from sequela.tables.hospitals import source_of
@@ -34,12 +34,11 @@ from sequela.tables.stored_tables import (
 from sequela.tables.tables import check_columns, typed_blanks
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ROW = "row number"
 LISTED = 10
 """The number of rows that a message names."""
-Frame = nw.LazyFrame[Any]
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,13 @@ class Fault:
             >>> Fault("stays.csv", (3, 8), 40, "left before admitted").line()
             'stays.csv, rows 3, 8 and 38 more: left before admitted'
         """
-        unnamed = self.count - len(self.rows)
-        parts = [f"{row:,}" for row in self.rows] + [f"{unnamed:,} more"] * (unnamed > 0)
-        named = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        parts = [f"{row:,}" for row in self.rows]
+        if self.count > len(self.rows):
+            parts.append(f"{self.count - len(self.rows):,} more")
+        numbers = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
         aside = "" if self.refused else "set aside: "
-        return f"{self.place}, row{'s' * (self.count > 1)} {named}: {aside}{self.problem}"
+        rows = "row" if self.count == 1 else "rows"
+        return f"{self.place}, {rows} {numbers}: {aside}{self.problem}"
 
 
 def check(
@@ -88,11 +89,11 @@ def check_rows(name: str, root: Path) -> Iterator[str]:
     """Yield the errors, a line each."""
     if is_built(name, root):
         return
-    found = faults(source_of(name, root), root)
-    if found:
+    errors = faults(source_of(name, root), root)
+    if errors:
         yield "Rows are counted from 1 below the header."
-    yield from (fault.line() for fault in found)
-    if refused := sum(fault.refused for fault in found):
+    yield from (fault.line() for fault in errors)
+    if refused := sum(fault.refused for fault in errors):
         raise DataError(
             f"{root}: {refused} of the above would stop a build; correct the rows, or their "
             "declaration in tables.toml"
@@ -122,12 +123,12 @@ def _faults(source: Source, root: Path, connection: "DuckDBPyConnection") -> Ite
         kinds = {name: kind for name, kind in table.columns.items() if name in present}
         name = f"rows of {table.name}"
         _numbered(relation, kinds, form).create(name)
-        kept = nw.from_native(connection.table(f'"{name}"'))
+        rows = nw.from_native(connection.table(f'"{name}"'))
         for column, kind in kinds.items():
             if kind is not Kind.TEXT:
                 problem = f"column '{column}' holds something else; expected {kind.words}"
-                yield from _found(kept, nw.col(_wrong(column)), place, problem)
-        frames[table.name] = typed_blanks(kept, table, beside=(ROW,))
+                yield from _fault(rows, nw.col(_wrong(column)), place, problem)
+        frames[table.name] = typed_blanks(rows, table, more=(ROW,))
         places[table.name] = place
     for table in source.tables:
         if table.name in frames:
@@ -136,7 +137,7 @@ def _faults(source: Source, root: Path, connection: "DuckDBPyConnection") -> Ite
 
 def _opened(
     table: Table, root: Path, files: Sequence[Path], connection: "DuckDBPyConnection"
-) -> tuple[Any, str, list[str], Format]:
+) -> "tuple[DuckDBPyRelation | None, str, list[str], Format]":
     """Open a table as text: its rows, place, columns (empty if it is missing) and form."""
     path = file_of(table.name, files)
     name = table.name.lower()
@@ -149,7 +150,9 @@ def _opened(
     return relation, str(paths[0].relative_to(root)), names, form
 
 
-def _numbered(relation: Any, kinds: Mapping[str, Kind], form: Format) -> Any:
+def _numbered(
+    relation: "DuckDBPyRelation", kinds: Mapping[str, Kind], form: Format
+) -> "DuckDBPyRelation":
     """Return rows with their number, their values, and whether a value is not of its kind."""
     values = {name: typed_text(name, kind, None, form) for name, kind in kinds.items()}
     bare = {name: text.removesuffix(f' AS "{name}"') for name, text in values.items()}
@@ -171,17 +174,17 @@ def _of_rows(table: Table, frames: Mapping[str, Frame], place: str) -> Iterator[
     read = frames[table.name]
     for column, (outside, expected) in out_of_range(table).items():
         problem = f"column '{column}' is out of range; expected {expected}"
-        yield from _found(read, outside, place, problem)
+        yield from _fault(read, outside, place, problem)
     if table.key:
         copies = read.group_by(*table.key).agg(copies=nw.len())
         twice = read.join(copies, on=list(table.key), how="inner")
         problem = f"several rows have one {' and '.join(table.key)}; expected one"
-        yield from _found(twice, nw.col("copies") > 1, place, problem)
+        yield from _fault(twice, nw.col("copies") > 1, place, problem)
     rows = table.prepare(read, frames) if table.prepare else read
     for check in table.checks:
-        broken = list(_found(rows, check.where, place, f"{check.problem}: {check.remedy}"))
+        broken = list(_fault(rows, check.where, place, f"{check.problem}: {check.remedy}"))
         total = _count(read if check.among is None else rows.filter(holds(check.among)))
-        yield from (each for each in broken if each.count > check.share * total)
+        yield from (fault for fault in broken if fault.count > check.share * total)
     yield from _aside(table, rows, place)
 
 
@@ -189,21 +192,21 @@ def _aside(table: Table, rows: Frame, place: str) -> Iterator[Fault]:
     """Yield rows that give no event, by reason."""
     before = nw.lit(value=False)
     for why, where in table.aside.items():
-        yield from _found(rows, holds(where) & ~before, place, why, refused=False)
+        yield from _fault(rows, holds(where) & ~before, place, why, refused=False)
         before = before | holds(where)
     if table.facts:
         gives = reduce(or_, map(gives_event, table.facts))
-        yield from _found(rows, ~before & ~gives, place, NO_FACT, refused=False)
+        yield from _fault(rows, ~before & ~gives, place, NO_FACT, refused=False)
 
 
-def _found(
+def _fault(
     rows: Frame, where: Condition, place: str, problem: str, *, refused: bool = True
 ) -> Iterator[Fault]:
     """Yield a fault for the rows with a condition, if there are any."""
-    chosen = rows.filter(holds(where)).select(nw.col(ROW)).unique()
-    count = _count(chosen)
+    numbers = rows.filter(holds(where)).select(nw.col(ROW)).unique()
+    count = _count(numbers)
     if count:
-        first = chosen.sort(ROW).head(LISTED).collect("pyarrow").to_native()[ROW].to_pylist()
+        first = numbers.sort(ROW).head(LISTED).collect("pyarrow").to_native()[ROW].to_pylist()
         yield Fault(place, tuple(first), count, problem, refused)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,10 +26,12 @@ from sequela.tables.declarations import (
 from sequela.tables.declared.expressions import columns_in
 
 NAME = "tables.toml"
-_MADE = ("subject_id", "visit_id", "known_subject")
+_ADDED = ("subject_id", "visit_id", "known_subject")
 """The columns that are added to each table."""
-_OWN = {"name", "prepare", "among"}
+_INTERNAL = {"name", "prepare", "among"}
 """The attributes of tables and checks that are not keys of a file."""
+_KEYS_OF_BLOCKS = {"codes", "values", "missing"}
+"""The keys of a block of several facts, which replace ``what``, ``code`` and ``value``."""
 _EXPECTED = "a declaration of hospital tables in TOML (docs/tables.md)"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
@@ -43,60 +46,73 @@ class Declaration(BaseModel):
     people: People | None = None
     stays: Stays | None = None
     stays_in_order: bool = True
+    later: frozenset[str] = frozenset()
     not_read: dict[str, str] = Field(default_factory=dict)
     format: Format = PLAIN
 
     @model_validator(mode="before")
     @classmethod
-    def _with_names_and_words(cls, said: dict[str, Any]) -> dict[str, Any]:
-        tables = said.get("tables")
+    def _with_names_and_words(cls, keys: dict[str, Any]) -> dict[str, Any]:
+        tables = keys.get("tables")
         if not isinstance(tables, dict):
-            return said
-        form = said.get("format", {})
+            return keys
+        form = keys.get("format", {})
         try:
             TypeAdapter(Format).validate_python(form)
         except ValueError:  # reported once, not for each table
             form = {}
-        words = {name: _with_words(name, each, form) for name, each in tables.items()}
-        return {**said, "tables": words}
+        complete = {name: _with_words(name, table, form) for name, table in tables.items()}
+        return {**keys, "tables": complete}
 
     @classmethod
     def read(cls, place: Path) -> Self:
         """Read the declaration in a file."""
-        found = opened.declaration(place, cls, _EXPECTED, _REMEDY, hidden=_OWN)
-        for key, problem in found.problems():
+        declared = opened.declaration(place, cls, _EXPECTED, _REMEDY, hidden=_INTERNAL)
+        for key, problem in declared.problems():
             raise DataError(f"{place}: {key}: {problem}")
-        return found
+        return declared
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield keys that contradict the others, and the expectation."""
-        for role, of in (("people", self.people), ("stays", self.stays)):
-            if of is None:
+        for key, role in (("people", self.people), ("stays", self.stays)):
+            if role is None:
                 continue
-            if of.table not in self.tables:
-                yield f"key '{role}.table'", str(unknown_name("table", of.table, self.tables))
+            if role.table not in self.tables:
+                yield f"key '{key}.table'", str(unknown_name("table", role.table, self.tables))
                 return
-            columns = self.tables[of.table].columns
-            named = {"id": of.id} | ({"subject": of.subject} if isinstance(of, Stays) else {})
-            for key, column in named.items():
-                if column not in columns:
-                    problem = str(unknown_name(f"column of {of.table}", column, columns))
-                    yield f"key '{role}.{key}'", problem
-            for column, text in (of.gives if isinstance(of, Stays) else {}).items():
-                for key, problem in _unknown(f"{role}.gives.{column}", text, set(columns)):
-                    yield f"key '{key}'", problem
+            columns = set(self.tables[role.table].columns)
+            if role.id not in columns:
+                problem = str(unknown_name(f"column of {role.table}", role.id, columns))
+                yield f"key '{key}.id'", problem
+            if isinstance(role, Stays):
+                yield from self._problems_of_stays(role, columns)
         for name, table in self.tables.items():
             for key, problem in self._problems_of(table):
                 yield f"key 'tables.{name}.{key}'", problem
 
+    def _problems_of_stays(self, stays: Stays, columns: set[str]) -> Iterable[tuple[str, str]]:
+        place = f"column of {stays.table}"
+        if stays.visit is not None and stays.visit not in columns:
+            yield "key 'stays.visit'", str(unknown_name(place, stays.visit, columns))
+        elif stays.visit is not None:
+            kind = self.tables[stays.table].columns[stays.visit]
+            if kind is not Kind.INTEGER:
+                yield "key 'stays.visit'", f"'{stays.visit}' is of kind {kind}, expected integer"
+        for column, text in stays.gives.items():
+            for key, problem in _unknown(f"stays.gives.{column}", text, columns):
+                yield f"key '{key}'", problem
+            columns = {*columns, column}
+        if stays.subject not in columns:
+            yield "key 'stays.subject'", str(unknown_name(place, stays.subject, columns))
+
     def _problems_of(self, table: Table) -> Iterable[tuple[str, str]]:
         yield from self._problems_of_roles(table)
-        known = self.columns_of(table)
+        columns = self.columns_of(table)
         for column, text in table.derived.items():
-            if column in _MADE:
+            if column in _ADDED:
                 yield f"derived.{column}", "is the program's own name: choose another one"
-            yield from _unknown(f"derived.{column}", text, known)
-            known = {*known, column}
+            yield from _unknown(f"derived.{column}", text, columns)
+            columns = {*columns, column}
         conditions = {
             "aside": table.aside.values(),
             "notes": table.notes.values(),
@@ -104,10 +120,10 @@ class Declaration(BaseModel):
         }
         for key, wheres in conditions.items():
             for where in wheres:
-                yield from _unknown(key, where, known)
-        yield from _problems_of_columns(table, known)
+                yield from _unknown(key, where, columns)
+        yield from _problems_of_columns(table, columns)
         for fact in table.facts:
-            for key, problem in _problems_of_fact(fact, known):
+            for key, problem in _problems_of_fact(fact, columns):
                 yield f"facts ({fact.code}).{key}", problem
 
     def _problems_of_roles(self, table: Table) -> Iterable[tuple[str, str]]:
@@ -123,24 +139,24 @@ class Declaration(BaseModel):
         for join in table.joins:
             yield from self._problems_of_join(join, table)
         yield from self._kinds_of(table)
-        taken = self._taken(table)
-        for column in taken:
-            if column in table.columns or taken.count(column) > 1:
+        joined = self._joined_columns(table)
+        for column in joined:
+            if column in table.columns or joined.count(column) > 1:
                 yield "columns", f"'{column}' is also taken from another table: rename one of them"
 
     def _problems_of_join(self, join: Join, table: Table) -> Iterable[tuple[str, str]]:
         if join.table not in self.tables:
             yield "joins", str(unknown_name("table", join.table, self.tables))
             return
-        theirs = self.tables[join.table].columns
-        for own, other in join.pairs.items():
-            if own not in self.columns_of(table):
-                yield "joins.on", str(unknown_name("column", own, self.columns_of(table)))
-            elif other not in theirs:
-                yield "joins.on", str(unknown_name(f"column of {join.table}", other, theirs))
-            elif table.columns.get(own, theirs[other]) != theirs[other]:
-                expected = f"expected {theirs[other]}, as {join.table}.{other}"
-                yield "joins.on", f"'{own}' is of kind {table.columns[own]}, {expected}"
+        columns, theirs = self.columns_of(table), self.tables[join.table].columns
+        for key, their_key in join.pairs.items():
+            if key not in columns:
+                yield "joins.on", str(unknown_name("column", key, columns))
+            elif their_key not in theirs:
+                yield "joins.on", str(unknown_name(f"column of {join.table}", their_key, theirs))
+            elif table.columns.get(key, theirs[their_key]) != theirs[their_key]:
+                expected = f"expected {theirs[their_key]}, as {join.table}.{their_key}"
+                yield "joins.on", f"'{key}' is of kind {table.columns[key]}, {expected}"
         for column, text in join.take.items():
             yield from _unknown(f"joins.take.{column}", text, set(theirs))
 
@@ -150,21 +166,22 @@ class Declaration(BaseModel):
             ("subject", self.subject_of(table), self.people),
             ("visit", self.visit_of(table), self.stays),
         )
-        for key, column, of in pairs:
+        for key, column, role in pairs:
             if column is None:
                 continue
             kind = table.columns[column]
-            declared = self.tables[of.table].columns[of.id] if of else Kind.INTEGER
-            if kind != declared:
-                where = f"{of.table}.{of.id}" if of else "without a table under [people] or [stays]"
-                yield key, f"'{column}' is of kind {kind}, expected {declared}, as {where}"
+            expected, place = Kind.INTEGER, "without a table under [people] or [stays]"
+            if role is not None:
+                expected, place = self.kind_of(role), f"{role.table}.{role.id}"
+            if kind != expected:
+                yield key, f"'{column}' is of kind {kind}, expected {expected}, as {place}"
 
-    def _taken(self, table: Table) -> list[str]:
+    def _joined_columns(self, table: Table) -> list[str]:
         """Return the columns that a table gets from others."""
-        taken = [column for join in table.joins for column in join.take]
+        columns = list(chain.from_iterable(join.take for join in table.joins))
         if self.stays and self.visit_of(table):
-            taken += ["stay_subject", *self.stays.gives]
-        return taken
+            columns += ["stay_subject", *self.stays.gives]
+        return columns
 
     def file_of(self, table: str) -> str:
         """Return the file of a table, without ending, or its name in a database."""
@@ -176,7 +193,7 @@ class Declaration(BaseModel):
 
     def columns_of(self, table: Table) -> set[str]:
         """Return the columns of a table, including those from other tables."""
-        return {*table.columns, *self._taken(table), *_MADE}
+        return {*table.columns, *self._joined_columns(table), *_ADDED}
 
     def subject_of(self, table: Table) -> str | None:
         """Return the column of the subject: as declared, else that of the people where present."""
@@ -193,15 +210,49 @@ def _with_words(name: str, table: Any, form: Any) -> Any:
     """Add its name to a table, the common form of files, and the usual words to its facts."""
     if not isinstance(table, dict):
         return table
-    for own in table.keys() & _OWN:
-        problem = unknown_name("key", own, _keys_of(Table))
-        raise SettingError(f"key 'tables.{name}.{own}': {problem}")
+    for key in table.keys() & _INTERNAL:
+        problem = unknown_name("key", key, _keys_of(Table))
+        raise SettingError(f"key 'tables.{name}.{key}': {problem}")
+    table = _without_blocks(name, table)
     facts = table.get("facts", ())
     if isinstance(facts, list):
         facts = [_usual(fact) | fact if isinstance(fact, dict) else fact for fact in facts]
-    own = table.get("format", {})
-    own = {**form, **own} if isinstance(own, dict) else own
-    return {"name": name, **table, "facts": facts, "format": own}
+    table_form = table.get("format", {})
+    if isinstance(table_form, dict):
+        table_form = {**form, **table_form}
+    return {"name": name, **table, "facts": facts, "format": table_form}
+
+
+def _without_blocks(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    """Replace each block of facts, which share all other keys, by its facts.
+
+    A block has ``codes``, from words to a code, or ``values``, from a column of numbers to its
+    code. Its ``missing`` is the number in these columns where nothing was measured.
+    """
+    blocks = [block for block in table.get("facts", ()) if isinstance(block, dict)]
+    if not any(_KEYS_OF_BLOCKS & block.keys() for block in blocks):
+        return table
+    facts = list[Any]()
+    columns, notes = {**table.get("columns", {})}, {**table.get("notes", {})}
+    for block in table["facts"]:
+        codes, values = (block.get(key, {}) for key in ("codes", "values"))
+        if not (isinstance(codes, dict) and isinstance(values, dict)):
+            raise SettingError(f"key 'tables.{name}.facts': codes and values are tables of codes")
+        shared = {key: text for key, text in block.items() if key not in _KEYS_OF_BLOCKS}
+        if not codes and not values:
+            facts.append(shared)
+        for what, code in codes.items():
+            facts.append({**shared, "what": what, "code": code})
+        missing = block.get("missing")
+        for column, code in values.items():
+            columns.setdefault(column, Kind.NUMBER)
+            measured = f"{column} is not None" if missing is None else f"{column} != {missing}"
+            if missing is not None:
+                notes[f"{column} is {missing} (not measured): no event"] = f"{column} == {missing}"
+            what = f"{block.get('what')}: {column}"
+            fact = {"what": what, "code": code, "value": column, "where": measured}
+            facts.append({**shared, **fact})
+    return {**table, "facts": facts, "columns": columns, "notes": notes}
 
 
 def _usual(fact: dict[str, Any]) -> dict[str, Any]:
@@ -212,13 +263,13 @@ def _usual(fact: dict[str, Any]) -> dict[str, Any]:
     return {"what": family.words or code, "time": None, "known": known, "why": family.coded_later}
 
 
-def _unknown(key: str, text: Condition, known: set[str]) -> Iterable[tuple[str, str]]:
+def _unknown(key: str, text: Condition, columns: set[str]) -> Iterable[tuple[str, str]]:
     """Yield columns of an expression that a table does not have."""
-    for column in sorted(columns_in(str(text)) - known):
-        yield key, str(unknown_name("column", column, known))
+    for column in sorted(columns_in(str(text)) - columns):
+        yield key, str(unknown_name("column", column, columns))
 
 
-def _problems_of_columns(table: Table, known: set[str]) -> Iterable[tuple[str, str]]:
+def _problems_of_columns(table: Table, columns: set[str]) -> Iterable[tuple[str, str]]:
     for key in ("key", "optional", "ranges", "never_blank"):
         for column in getattr(table, key):
             if column not in table.columns:
@@ -229,30 +280,30 @@ def _problems_of_columns(table: Table, known: set[str]) -> Iterable[tuple[str, s
     for check in table.checks:
         if check.among is not None:
             yield "checks.among", str(unknown_name("key", "among", _keys_of(Check)))
-        if check.show and check.show not in known:
-            yield "checks.show", str(unknown_name("column", check.show, known))
-    yield from _problems_of_words(table, known)
+        if check.show and check.show not in columns:
+            yield "checks.show", str(unknown_name("column", check.show, columns))
+    yield from _problems_of_words(table, columns)
 
 
-def _problems_of_words(table: Table, known: set[str]) -> Iterable[tuple[str, str]]:
+def _problems_of_words(table: Table, columns: set[str]) -> Iterable[tuple[str, str]]:
     for template, column in table.describes.items():
-        read = set(table.columns) if column in table.columns else known
-        for named in (column, *_columns_of_code(template)):
-            if named not in read:
-                yield "describes", str(unknown_name("column", named, read))
+        readable = set(table.columns) if column in table.columns else columns
+        for name in (column, *_columns_of_code(template)):
+            if name not in readable:
+                yield "describes", str(unknown_name("column", name, readable))
 
 
 def _columns_of_code(template: str) -> list[str]:
     return [match["column"] for match in PLACEHOLDER.finditer(template)]
 
 
-def _problems_of_fact(fact: Fact, known: set[str]) -> Iterable[tuple[str, str]]:
+def _problems_of_fact(fact: Fact, columns: set[str]) -> Iterable[tuple[str, str]]:
     for column in _columns_of_code(fact.code):
-        if column not in known:
-            yield "code", str(unknown_name("column", column, known))
-    for key, said in (("time", fact.time), ("value", fact.value), ("where", fact.where)):
-        if said is not None:
-            yield from _unknown(key, said, known)
+        if column not in columns:
+            yield "code", str(unknown_name("column", column, columns))
+    for key, text in (("time", fact.time), ("value", fact.value), ("where", fact.where)):
+        if text is not None:
+            yield from _unknown(key, text, columns)
     if fact.time and not fact.known:
         yield "known", "missing; state in words when the fact was known, as 'at discharge'"
     if not fact.why:
@@ -260,4 +311,4 @@ def _problems_of_fact(fact: Fact, known: set[str]) -> Iterable[tuple[str, str]]:
 
 
 def _keys_of(part: type[Any]) -> list[str]:
-    return [each.name for each in fields(part) if each.name not in _OWN]
+    return [field.name for field in fields(part) if field.name not in _INTERNAL]

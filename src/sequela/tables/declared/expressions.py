@@ -9,7 +9,8 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import cache, reduce
+from itertools import chain
 from operator import add, and_, eq, ge, gt, le, lt, mul, ne, or_, sub
 from typing import Any
 
@@ -54,16 +55,20 @@ def number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
 
 
 def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is not None:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
         raise ValueError("it has a zone: leave the zone out")
-    return found
+    return moment
 
 
 def _number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
     if decimal not in {".", ","}:
         raise ValueError(f"the decimal mark is '.' or ',', not {decimal!r}")
     return number_in(text, decimal)
+
+
+def _misused_rank(*_: Value) -> Value:
+    raise ValueError("expected a value, and the column whose rows are ranked together")
 
 
 def _whole(value: Value) -> nw.Expr:
@@ -75,13 +80,13 @@ def _whole(value: Value) -> nw.Expr:
     return of_float.otherwise(exact.cast(nw.Int64()))
 
 
-def _divided(left: Value, right: Value) -> Value:
+def _divided(dividend: Value, divisor: Value) -> Value:
     """Return a quotient, blank where engines divide by zero."""
-    if not isinstance(right, nw.Expr):
-        if right == 0:
+    if not isinstance(divisor, nw.Expr):
+        if divisor == 0:
             raise ZeroDivisionError("division by zero")
-        return left / right
-    return nw.when(right != 0).then(_lit(left) / right)
+        return dividend / divisor
+    return nw.when(divisor != 0).then(_lit(dividend) / divisor)
 
 
 _COMPARED: Mapping[type, Callable[[Any, Any], Any]] = {
@@ -91,7 +96,7 @@ _COMPUTED: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: _divided,
 }  # fmt: skip
 _CALLS: Mapping[str, Callable[..., Value]] = {
-    "coalesce": lambda *of: nw.coalesce(*map(_lit, of)),
+    "coalesce": lambda *values: nw.coalesce(*map(_lit, values)),
     "end_of_day": end_of,
     "days": lambda number: timedelta(days=number),
     "hours": lambda number: timedelta(hours=number),
@@ -106,6 +111,7 @@ _CALLS: Mapping[str, Callable[..., Value]] = {
     "without": lambda text, sign: text.str.replace_all(sign, "", literal=True),
     "contains": lambda text, words: text.str.contains(words, literal=True),
     "matches": lambda text, pattern: text.str.contains(pattern),
+    "rank": _misused_rank,
 }
 _TOTALS: Mapping[str, Callable[..., nw.Expr]] = {
     "min": lambda column: nw.col(column).min(),
@@ -146,10 +152,10 @@ def total(text: str) -> tuple[str, nw.Expr | None]:
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
     if called not in _TOTALS:
         return "", expression(text)
-    of = node.args[0] if isinstance(node, ast.Call) and node.args else None
-    if of is None and called != "count":
+    argument = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    if argument is None and called != "count":
         raise SettingError(f"'{text}': {called} needs a column, as in {called}(admitted)")
-    return called, None if of is None else _lit(_value(of, text))
+    return called, None if argument is None else _lit(_value(argument, text))
 
 
 def totalled(name: str, column: str) -> nw.Expr:
@@ -173,19 +179,21 @@ def calls_of(name: str, text: str) -> list[tuple[str, str]]:
         [('value', "number_in(value, ',')")]
     """
     calls = (node for node in ast.walk(_parsed(text)) if isinstance(node, ast.Call))
-    named = (node for node in calls if isinstance(node.func, ast.Name) and node.func.id == name)
-    return [(ast.unparse(node.args[0]), ast.unparse(node)) for node in named if node.args]
+    calls = (node for node in calls if isinstance(node.func, ast.Name) and node.func.id == name)
+    return [(ast.unparse(node.args[0]), ast.unparse(node)) for node in calls if node.args]
 
 
+@cache
 def _parsed(text: str) -> ast.Expression:
     try:
         tree = ast.parse(" ".join(text.split()), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         hint = next((hint for sign, hint in _HINTS.items() if sign in text), "see docs/tables.md")
-        said = error.msg if isinstance(error, SyntaxError) else error
-        raise SettingError(f"'{text}' is not an expression ({said}): {hint}") from error
-    depth, parts = 0, list[ast.AST]([tree])
-    while parts := [below for part in parts for below in ast.iter_child_nodes(part)]:
+        message = error.msg if isinstance(error, SyntaxError) else error
+        raise SettingError(f"'{text}' is not an expression ({message}): {hint}") from error
+    # Level by level, as a recursion would overflow the stack that it guards.
+    depth, level = 0, list[ast.AST]([tree])
+    while level := list(chain.from_iterable(map(ast.iter_child_nodes, level))):
         depth += 1
     if depth > _DEEPEST:
         raise SettingError(
@@ -199,7 +207,7 @@ def _lit(value: Value) -> nw.Expr:
     return value if isinstance(value, nw.Expr) else nw.lit(value)
 
 
-def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911 - a case for each form
+def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 - a case for each form
     match node:
         case ast.Name(id=name):
             return nw.col(name)
@@ -207,26 +215,29 @@ def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911 - a case f
             return _bounded(value, text)
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return [_value(item, text) for item in items]
-        case ast.UnaryOp(op=ast.Not(), operand=of):
-            return ~_lit(_value(of, text))
-        case ast.UnaryOp(op=ast.USub(), operand=of):
-            return -_value(of, text)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return ~_lit(_value(operand, text))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand, text)
         case ast.BoolOp(op=how, values=parts):
             joined = and_ if isinstance(how, ast.And) else or_
             return reduce(joined, [_lit(_value(part, text)) for part in parts])
-        case ast.BinOp(left=left, op=how, right=right) if type(how) in _COMPUTED:
-            sides = _value(left, text), _value(right, text)
+        case ast.BinOp(op=how) if type(how) in _COMPUTED:
+            sides = _value(node.left, text), _value(node.right, text)
             if any(isinstance(side, str | list) for side in sides):
                 raise TypeError("a text is not computed with")
             return _bounded(_COMPUTED[type(how)](*sides), text)
         case ast.Compare():
             return _compared(node, text)
-        case ast.IfExp(test=test, body=body, orelse=other):
-            chosen = nw.when(_lit(_value(test, text))).then(_lit(_value(body, text)))
-            blank = isinstance(other, ast.Constant) and other.value is None
-            return chosen if blank else chosen.otherwise(_lit(_value(other, text)))
-        case ast.Call(func=ast.Name(id=name), args=given, keywords=[]):
-            return _called(name, [_value(each, text) for each in given], text)
+        case ast.IfExp(test=test, body=body, orelse=rest):
+            conditional = nw.when(_lit(_value(test, text))).then(_lit(_value(body, text)))
+            if isinstance(rest, ast.Constant) and rest.value is None:
+                return conditional
+            return conditional.otherwise(_lit(_value(rest, text)))
+        case ast.Call(func=ast.Name(id="rank"), args=[value, ast.Name(id=group)], keywords=[]):
+            return _lit(_value(value, text)).rank("dense").over(group).cast(nw.Int64())
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            return _called(name, [_value(argument, text) for argument in arguments], text)
     raise SettingError(
         f"'{text}': {ast.unparse(node)} is not allowed; expected columns, numbers, text, "
         f"comparisons, and, or, not, if-else and the functions {', '.join(sorted(_CALLS))}"
@@ -247,28 +258,28 @@ def _bounded(value: Value, text: str) -> Value:
 
 def _compared(node: ast.Compare, text: str) -> nw.Expr:
     sides = [_value(side, text) for side in (node.left, *node.comparators)]
-    found: list[nw.Expr] = []
-    for left, how, right in zip(sides, node.ops, sides[1:], strict=False):
+    comparisons: list[nw.Expr] = []
+    for value, how, right in zip(sides, node.ops, sides[1:], strict=False):
         if isinstance(how, ast.In | ast.NotIn) and isinstance(right, list):
-            one_of = _lit(left).is_in(right)
-            found.append(one_of if isinstance(how, ast.In) else ~one_of)
+            is_listed = _lit(value).is_in(right)
+            comparisons.append(is_listed if isinstance(how, ast.In) else ~is_listed)
         elif isinstance(how, ast.Is | ast.IsNot) and right is None:
-            blank = _lit(left).is_null()
-            found.append(blank if isinstance(how, ast.Is) else ~blank)
+            blank = _lit(value).is_null()
+            comparisons.append(blank if isinstance(how, ast.Is) else ~blank)
         elif type(how) in _COMPARED and right is not None:
-            found.append(_COMPARED[type(how)](_lit(left), right))
+            comparisons.append(_COMPARED[type(how)](_lit(value), right))
         else:
             raise SettingError(
                 f"'{text}': {ast.unparse(node)} is not a comparison; expected ==, !=, <, <=, >, "
                 ">=, in (...), is None or is not None"
             )
-    return reduce(and_, found)
+    return reduce(and_, comparisons)
 
 
-def _called(name: str, given: list[Value], text: str) -> Value:
+def _called(name: str, arguments: list[Value], text: str) -> Value:
     if name not in _CALLS:
         raise SettingError(f"'{text}': {unknown_name('function', name, _CALLS)}")
     try:
-        return _CALLS[name](*given)
+        return _CALLS[name](*arguments)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SettingError(f"'{text}': {name} does not accept these arguments ({error})") from error

@@ -5,18 +5,18 @@ They are evaluated on tables without rows, so that errors are reported by key be
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import narwhals as nw
 
-from sequela.tables.declarations import PLACEHOLDER, Table
+from sequela.tables.declarations import PLACEHOLDER, Frame, Table
 from sequela.tables.declared.declaration import Declaration
 from sequela.tables.declared.expressions import calls_of, columns_in, expression
-from sequela.tables.declared.prepared import Prepared
+from sequela.tables.declared.preparation import Preparation
 from sequela.tables.tables import DTYPES
 
-Frame = nw.LazyFrame[Any]
-_CONDITION, _TIME, _NUMBER = "a condition over columns", "a time", "a number"
+_CONDITION = "a condition over columns"
+_TIME = "a time"
+_NUMBER = "a number"
 
 
 def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
@@ -26,48 +26,53 @@ def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
     with duckdb.connect() as connection:
         frames: dict[str, Frame] = {}
         for name, table in declared.tables.items():
+            # Without rows, the engine still infers the kind of each expression.
             schema = nw.Schema({column: DTYPES[kind] for column, kind in table.columns.items()})
             relation = connection.from_arrow(schema.to_arrow().empty_table())
             frames[declared.file_of(name)] = nw.from_native(relation)
         for name, table in declared.tables.items():
             frame = frames[declared.file_of(name)]
-            steps = Prepared(declared, table).steps() if table.has_steps else ()
+            steps = Preparation(declared, table).steps() if table.has_steps else ()
             for key, step in steps:
-                found = _tried(partial(step, frame, frames))
-                if isinstance(found, str):
-                    yield f"tables.{name}.{key}", found
+                result = _tried(partial(step, frame, frames))
+                if isinstance(result, str):
+                    yield f"tables.{name}.{key}", result
                     return
-                frame = found
+                frame = result
+            if steps and frame.collect_schema()["subject_id"] != nw.Int64:
+                yield "stays.subject", "is not a whole number; expected one, or a table of [people]"
             for text in _floats(frame, table):
                 words = (
                     f"the text of the number {text} has several forms (3, 3.0, 3e0); expected a "
                     f"text or a whole number: declare it as text, or write text(whole({text}))"
                 )
                 yield f"tables.{name}", words
-            for key, text, expected in _said(table):
-                found = _tried(partial(frame.select, "*", tried=expression(text)))
-                problem = found if isinstance(found, str) else _unlike(found, text, expected)
+            for key, text, expected in _expressions_of(table):
+                result = _tried(partial(frame.select, "*", tried=expression(text)))
+                problem = result if isinstance(result, str) else _unlike(result, text, expected)
                 if problem:
                     yield f"tables.{name}.{key}", problem
 
 
 def _floats(frame: Frame, table: Table) -> Iterator[str]:
     """Yield what is turned into text, by ``text`` or in a code, and is a number with a fraction."""
-    texts = [*table.derived.values(), *(text for _, text, _ in _said(table))]
-    written = [argument for text in texts for argument, _ in calls_of("text", text)]
-    written += [match["column"] for f in table.facts for match in PLACEHOLDER.finditer(f.code)]
-    for text in dict.fromkeys(written):
-        found = _tried(partial(frame.select, tried=expression(text)))
-        if not isinstance(found, str) and found.collect_schema()["tried"].is_float():
+    written = dict[str, None]()  # in order, each once
+    for text in (*table.derived.values(), *(text for _, text, _ in _expressions_of(table))):
+        written |= dict.fromkeys(argument for argument, _ in calls_of("text", text))
+    for fact in table.facts:
+        written |= dict.fromkeys(match["column"] for match in PLACEHOLDER.finditer(fact.code))
+    for text in written:
+        result = _tried(partial(frame.select, tried=expression(text)))
+        if not isinstance(result, str) and result.collect_schema()["tried"].is_float():
             yield text
 
 
-def _tried(made: Callable[[], Frame]) -> Frame | str:
+def _tried(compute: Callable[[], Frame]) -> Frame | str:
     """Compute the rows, or describe the error in the expression."""
     import duckdb
 
     try:
-        frame = made()
+        frame = compute()
         frame.collect_schema()
     except (nw.exceptions.NarwhalsError, duckdb.Error, TypeError, ValueError) as error:
         words = str(error).strip().splitlines()[0]
@@ -86,15 +91,15 @@ def _unlike(frame: Frame, text: str, expected: str) -> str:
     return "" if fits[expected] else f"'{text}' is of another kind; expected {expected}"
 
 
-def _said(table: Table) -> Iterator[tuple[str, str, str]]:
+def _expressions_of(table: Table) -> Iterator[tuple[str, str, str]]:
     """Yield key, expression, and its expected kind."""
-    for key, named in (("aside", table.aside), ("notes", table.notes)):
-        for words, text in named.items():
+    for key, conditions in (("aside", table.aside), ("notes", table.notes)):
+        for words, text in conditions.items():
             yield f"{key} ({words})", str(text), _CONDITION
     for check in table.checks:
         yield f"checks ({check.problem})", str(check.where), _CONDITION
     for fact in table.facts:
-        of = ((fact.where, _CONDITION), (fact.time, _TIME), (fact.value, _NUMBER))
-        for said, expected in of:
-            if said is not None:
-                yield f"facts ({fact.code})", str(said), expected
+        parts = {_CONDITION: fact.where, _TIME: fact.time, _NUMBER: fact.value}
+        for expected, part in parts.items():
+            if part is not None:
+                yield f"facts ({fact.code})", str(part), expected

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from sequela.tables.declarations import Check, Condition, Kind, Source, Table, n
 from sequela.tables.declared.declaration import NAME, Declaration
 from sequela.tables.declared.expressions import calls_of, columns_in, expression
 from sequela.tables.declared.kinds import misfits
-from sequela.tables.declared.prepared import Prepared
+from sequela.tables.declared.preparation import Preparation
 from sequela.tables.rows import BOUNDS, MOST_ASIDE, gives_event, holds
 
 READ_TIMES = re.compile("report|store|valid|sign|final|known|verif|releas|avail")
@@ -52,16 +54,21 @@ def beside(root: Path) -> Source:
 def _two_times(table: Table) -> dict[str, Condition]:
     """Count the rows whose time is before another one, at which they could first be read."""
     columns = {name for name, kind in table.columns.items() if kind is Kind.TIME}
-    later = {name for name in columns if READ_TIMES.search(name)}
-    return {
-        f"{EARLIER}{early}, before {late}": nw.col(late) > nw.col(early)
-        for fact in table.facts
-        if fact.time and not (family_of(fact.code).label_only or family_of(fact.code).ending)
-        for early in sorted(columns_in(fact.time) & (columns - later))
-        for late in sorted(later - columns_in(fact.time))
-    }
+    readable = {name for name in columns if READ_TIMES.search(name)}
+    notes = dict[str, Condition]()
+    for fact in table.facts:
+        family = family_of(fact.code)
+        if not fact.time or family.label_only or family.ending:
+            continue
+        dated_by = columns_in(fact.time)
+        for early, late in product(
+            sorted(dated_by & (columns - readable)), sorted(readable - dated_by)
+        ):
+            notes[f"{EARLIER}{early}, before {late}"] = nw.col(late) > nw.col(early)
+    return notes
 
 
+@cache
 def published(name: str, **more: Any) -> Source:
     """Return the source of a published data set, whose declaration ships with the package."""
     return source_of(Declaration.read(place_of(name)), name, **more)
@@ -79,55 +86,56 @@ def source_of(declared: Declaration, name: str, **more: Any) -> Source:
         title=declared.title,
         tables=tuple(_table(key, declared) for key in declared.tables),
         stays_in_order=declared.stays_in_order,
+        later=declared.later,
         not_read=declared.not_read,
         **more,
     )
 
 
-def _table(name: str, declared: Declaration) -> Table:
+def _table(key: str, declared: Declaration) -> Table:
     """Add to a table what the declaration implies: its rows, checks and rows to set aside."""
-    said = declared.tables[name]
-    roles = {of.table: of.id for of in (declared.people, declared.stays) if of}
-    own = (roles[name],) if name in roles else ()
-    shown = (*said.key, *own, *said.columns)[0]
-    checks = [replace(each, show=each.show or shown) for each in said.checks]
-    if own:
-        blank = nw.col(own[0]).is_null()
-        checks.append(Check(f"blank {own[0]}", blank, shown, "fill it in: it names a row"))
-    numbers, unread = list(_no_numbers(said, shown)), dict[str, Condition]()
-    for each in numbers:  # several facts may read one text
-        words = f"{each.problem}: no value"
-        where = expression(each.where)
+    table = declared.tables[key]
+    roles = {role.table: role.id for role in (declared.people, declared.stays) if role}
+    row_id = (roles[key],) if key in roles else ()
+    show = (*table.key, *row_id, *table.columns)[0]
+    checks = [replace(check, show=check.show or show) for check in table.checks]
+    if row_id:
+        blank = nw.col(row_id[0]).is_null()
+        checks.append(Check(f"blank {row_id[0]}", blank, show, "fill it in: it names a row"))
+    numbers, unread = list(_no_numbers(table, show)), dict[str, Condition]()
+    for check in numbers:  # several facts may read one text
+        words = f"{check.problem}: no value"
+        where = expression(check.where)
         unread[words] = expression(unread[words]) | where if words in unread else where
+    strangers = _strangers(table, declared) if table.facts and not row_id else {}
     return replace(
-        said,
-        name=declared.file_of(name),
-        key=said.key or own,
-        required=said.required or bool(own),
-        prepare=Prepared(declared, said) if said.has_steps else None,
-        aside={**(_strangers(said, declared) if said.facts and not own else {}), **said.aside},
-        notes={**said.notes, **unread},
+        table,
+        name=declared.file_of(key),
+        key=table.key or row_id,
+        required=table.required or bool(row_id),
+        prepare=Preparation(declared, table) if table.has_steps else None,
+        aside={**strangers, **table.aside},
+        notes={**table.notes, **unread},
         checks=(
             *checks,
-            *never_blank(*said.never_blank, show=shown),
+            *never_blank(*table.never_blank, show=show),
             *numbers,
-            *_out_of_bounds(said, shown),
+            *_out_of_bounds(table, show),
         ),
     )
 
 
-def _no_numbers(said: Table, shown: str) -> Iterator[Check]:
+def _no_numbers(table: Table, show: str) -> Iterator[Check]:
     """Check the texts that facts read numbers from."""
-    for fact in said.facts:
-        for text, number in calls_of(
-            "number_in", said.derived.get(fact.value or "", fact.value or "None")
-        ):
+    for fact in table.facts:
+        value = fact.value or "None"
+        for text, number in calls_of("number_in", table.derived.get(value, value)):
             filled = holds(expression(f"({text}) is not None and ({text}) != ''"))
             among = filled & gives_event(fact)
             yield Check(
                 f"text that is not a number in {text}",
                 among & expression(number).is_null(),
-                text if text in said.columns else shown,
+                text if text in table.columns else show,
                 f"declare the decimal mark, as in number_in({text}, ','), or leave words out of "
                 "the fact with `where`",
                 MOST_ASIDE,
@@ -135,27 +143,33 @@ def _no_numbers(said: Table, shown: str) -> Iterator[Check]:
             )
 
 
-def _out_of_bounds(said: Table, shown: str) -> Iterator[Check]:
+def _out_of_bounds(table: Table, show: str) -> Iterator[Check]:
     """Forbid computed times and numbers that no column of a table may hold."""
-    for fact in said.facts:
-        for text, kind in ((fact.time, Kind.TIME), (fact.value, Kind.NUMBER)):
-            if text is not None and text not in said.columns:
-                least, most = BOUNDS[kind]
-                within = (nw.col(text) >= least) & (nw.col(text) <= most)
-                remedy = f"{text} must be {kind.words}: correct the rows, or the declaration"
-                yield Check(f"{text} out of bounds", ~within, shown, remedy)
+    computed = [(fact.time, Kind.TIME) for fact in table.facts]
+    computed += [(fact.value, Kind.NUMBER) for fact in table.facts]
+    for text, kind in dict.fromkeys(computed):
+        if text is not None and text not in table.columns:
+            least, most = BOUNDS[kind]
+            within = (nw.col(text) >= least) & (nw.col(text) <= most)
+            remedy = f"{text} must be {kind.words}: correct the rows, or the declaration"
+            yield Check(f"{text} out of bounds", ~within, show, remedy)
 
 
-def _strangers(said: Table, declared: Declaration) -> dict[str, Condition]:
+def _strangers(table: Table, declared: Declaration) -> dict[str, Condition]:
     """Return conditions for rows with unknown subjects and stays."""
-    found: dict[str, Condition] = {}
-    subject, visit = declared.subject_of(said), declared.visit_of(said)
-    if visit and (said.in_a_stay or subject is None):
-        found[NO_STAY] = nw.col(visit).is_null()
+    strangers = dict[str, Condition]()
+    subject, visit, stays = declared.subject_of(table), declared.visit_of(table), declared.stays
+    of_units = stays is not None and stays.visit is not None
+    if visit and not of_units and (table.in_a_stay or subject is None):
+        strangers[NO_STAY] = nw.col(visit).is_null()
     if declared.people and subject:
-        found[UNKNOWN_SUBJECT] = nw.col("known_subject").is_null()
-    if visit and declared.stays:
-        found[UNKNOWN_STAY] = ~nw.col(visit).is_null() & nw.col("stay_subject").is_null()
+        strangers[UNKNOWN_SUBJECT] = nw.col("known_subject").is_null()
+    if visit and stays:
+        unknown = nw.col("stay_subject").is_null()
+        if of_units:
+            strangers[f"its unit stay is not in {stays.table}"] = unknown
+        else:
+            strangers[UNKNOWN_STAY] = ~nw.col(visit).is_null() & unknown
         if subject:
-            found[OTHER_SUBJECT] = nw.col("stay_subject") != nw.col(subject)
-    return found
+            strangers[OTHER_SUBJECT] = nw.col("stay_subject") != nw.col(subject)
+    return strangers

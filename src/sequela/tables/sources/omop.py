@@ -16,7 +16,7 @@ import narwhals as nw
 from sequela.datasets import codes
 from sequela.errors import SettingError, unknown_name
 from sequela.tables.account import LEAKS
-from sequela.tables.declarations import Condition, Fact, Frames, Kind, Source, Table, never_blank
+from sequela.tables.declarations import Condition, Fact, Frame, Frames, Source, Table, never_blank
 from sequela.tables.sources.omop_rows import (
     CONCEPTS,
     LIMIT_OF,
@@ -47,12 +47,13 @@ from sequela.tables.sources.omop_tables import (
 
 TYPES = tomllib.loads(Path(__file__).with_name("omop_types.toml").read_text("utf-8"))
 """The type concepts of a record: number to name, of billing and in the course of care."""
-Frame = nw.LazyFrame[Any]
-INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
-
 CODES = ("standard", "source")
 
-BILLED, OWN, GIVEN, NOTHING = "billing", "own", "given", "nothing"
+# What the type of a row says: when it was written.
+BILLED = "billing"
+OWN = "own"
+GIVEN = "given"
+NOTHING = "nothing"
 BY_VISIT_END = "dated at the end of the visit: the type is billing, claim or discharge"
 BY_OWN_TIME = "dated at their own time: the type is a record in the course of care"
 BY_KIND = "dated at their own time: a drug at its start, a measurement when it is taken"
@@ -93,6 +94,11 @@ class Domain:
     start: str
     by_type: bool = True
     values: bool = False
+
+    @property
+    def has_limits(self) -> bool:
+        """True if an operator of a row may state that its number is a limit."""
+        return self.table == "measurement"
 
     @property
     def known(self) -> str:
@@ -137,7 +143,8 @@ class Omop:
         if domain.values:
             names += ["value_as_number", "value_as_string", "value_as_concept_id"]
             names += ["unit_concept_id", "unit_source_value"]
-            names += ["operator_concept_id"] * (domain.table == "measurement")
+        if domain.has_limits:
+            names.append("operator_concept_id")
         columns = columns_of(*names)
         needed = {f"{name}_concept_id", f"{start}_date", f"{name}_type_concept_id", "person_id"}
         return Table(
@@ -154,15 +161,15 @@ class Omop:
         )
 
     def _facts(self, domain: Domain) -> tuple[Fact, ...]:
-        known, why = domain.known, domain.why
+        when, why = domain.known, domain.why
         if self.as_recorded:
-            known, why = "at its start", "as the table dates it, which leaks"
+            when, why = "at its start", "as the table dates it, which leaks"
         if not domain.values:
-            return (Fact(domain.what, "{code}", "known", known, why),)
+            return (Fact(domain.what, "{code}", "known", when, why),)
         return (
             Fact(f"{domain.what} with a number", "{code}//{unit|UNKNOWN}{limit|}", "known",
-                 known, why, value="value_as_number", where="value_as_number is not None"),
-            Fact(domain.what, "{code_and_value}", "known", known, why,
+                 when, why, value="value_as_number", where="value_as_number is not None"),
+            Fact(domain.what, "{code_and_value}", "known", when, why,
                  where="value_as_number is None"),
         )  # fmt: skip
 
@@ -181,10 +188,14 @@ class Omop:
                 ONLY_DATES: "not clock",
                 TIMED: "clock",
             }
-        how = {each: f"coded == '{each}'" for each in (BY_SOURCE, BY_STANDARD, BY_VALUE, BY_ID)}
-        coarser = {COARSER: "coarser"} if self.ancestors else {}
-        limits = {LIMITS: "limit is not None"} if domain.values else {}
-        return {**dated, **how, **coarser, **limits}
+        notes = dated | {
+            way: f"coded == '{way}'" for way in (BY_SOURCE, BY_STANDARD, BY_VALUE, BY_ID)
+        }
+        if self.ancestors:
+            notes[COARSER] = "coarser"
+        if domain.values:
+            notes[LIMITS] = "limit is not None"
+        return notes
 
     def _prepared(self, domain: Domain) -> Any:
         def prepare(frame: Frame, frames: Frames) -> Frame:
@@ -197,7 +208,7 @@ class Omop:
 
     def _dated(self, rows: Frame, domain: Domain) -> Frame:
         """Add ``known``, and a note for the log."""
-        end, own = nw.col("visit_end"), nw.col("own")
+        end, start = nw.col("visit_end"), nw.col("own")
         billed = nw.col("says") == BILLED
         if self.as_recorded:
             start = nw.coalesce(f"{domain.start}_datetime", f"{domain.start}_date")
@@ -205,10 +216,10 @@ class Omop:
             return rows.with_columns(own=start).with_columns(
                 known=nw.col("own"), early=early, unended=nw.lit(value=False)
             )
-        later = nw.when(end > own).then(end).otherwise(own)
-        known = nw.when(nw.col("says").is_in([OWN, GIVEN])).then(own).otherwise(later)
+        later = nw.when(end > start).then(end).otherwise(start)
+        time = nw.when(nw.col("says").is_in([OWN, GIVEN])).then(start).otherwise(later)
         unended = billed & end.is_null() & ~nw.col("visit_person").is_null()
-        return rows.with_columns(known=known, unended=unended)
+        return rows.with_columns(known=time, unended=unended)
 
     def _coded(self, rows: Frame, frames: Frames, domain: Domain) -> Frame:
         """Add ``code``, its ``words``, and ``coded``: the fallback that was used, if any."""
@@ -219,7 +230,7 @@ class Omop:
         rows = with_concept(rows, frames, standard, "standard")
         rows = with_concept(rows, frames, f"{name}_source_concept_id", "source")
         order = ("source", "standard") if self.source_codes else ("standard", "source")
-        first, second = (nw.col(f"{each}_code") for each in order)
+        first, second = (nw.col(f"{concept}_code") for concept in order)
         value = nw.concat_str([nw.lit(f"{domain.name.upper()}//"), nw.col(f"{name}_source_value")])
         number = nw.col(f"{name}_concept_id")
         by_id = nw.concat_str([nw.lit("OMOP//"), number.cast(nw.String())])
@@ -233,12 +244,13 @@ class Omop:
                 BY_ID: number != 0,
             }
         )
-        words = nw.coalesce(*(f"{each}_words" for each in order))
+        words = nw.coalesce(*(f"{concept}_words" for concept in order))
         rows = rows.with_columns(code=code, coded=coded, words=words)
         if domain.values:
             rows = with_values(rows, frames)
-            limited = domain.table == "measurement"
-            limit = named("operator_concept_id", LIMIT_OF) if limited else nw.lit(None, nw.String())
+            limit: nw.Expr = nw.lit(None, nw.String())
+            if domain.has_limits:
+                limit = named("operator_concept_id", LIMIT_OF)
             rows = rows.with_columns(
                 limit=nw.when(~nw.col("value_as_number").is_null()).then(limit)
             )
@@ -253,11 +265,11 @@ class Omop:
 def with_type(rows: Frame, domain: Domain) -> Frame:
     """Add the meaning of the type as ``says``."""
     column = nw.col(f"{domain.name}_type_concept_id")
-    listed = {which: column.is_in([int(number) for number in TYPES[which]]) for which in TYPES}
-    other = NOTHING
+    listed = {origin: column.is_in([*map(int, types)]) for origin, types in TYPES.items()}
+    rest = NOTHING
     if not domain.by_type:
-        listed, other = {BILLED: listed[BILLED]}, GIVEN
-    return rows.with_columns(says=nw.coalesce(one_of(listed), nw.lit(other)))
+        listed, rest = {BILLED: listed[BILLED]}, GIVEN
+    return rows.with_columns(says=nw.coalesce(one_of(listed), nw.lit(rest)))
 
 
 def declared(how: Omop) -> Source:

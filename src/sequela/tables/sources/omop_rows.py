@@ -1,15 +1,12 @@
 """The rows of OMOP's tables: their times, persons, visits, concepts and values."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import narwhals as nw
 
-from sequela.tables.declarations import Frames
+from sequela.tables.declarations import Frame, Frames
 from sequela.tables.declared.expressions import end_of_day
 from sequela.tables.rows import holds
-
-Frame = nw.LazyFrame[Any]
 
 _INTENSIVE = {32037: "intensive care", 581379: "inpatient critical care facility"}
 STAYS = {
@@ -42,10 +39,10 @@ Data Quality Dashboard, https://ohdsi.github.io/DataQualityDashboard/."""
 
 def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
     """Return the first word whose condition holds; null where none does."""
-    found: nw.Expr = nw.lit(None, nw.String())
+    result: nw.Expr = nw.lit(None, nw.String())
     for word, where in reversed(list(conditions.items())):
-        found = nw.when(where).then(nw.lit(word)).otherwise(found)
-    return found
+        result = nw.when(where).then(nw.lit(word)).otherwise(result)
+    return result
 
 
 def named(column: str, words: Mapping[int, str]) -> nw.Expr:
@@ -55,12 +52,12 @@ def named(column: str, words: Mapping[int, str]) -> nw.Expr:
 
 def concepts(frames: Frames) -> Frame | None:
     """Return all concepts: ``concept_id``, ``concept_code``, ``code``, ``words``."""
-    found = [frames[name] for name in CONCEPTS if name in frames]
-    if not found:
+    tables = [frames[name] for name in CONCEPTS if name in frames]
+    if not tables:
         return None
-    first = found[0]
-    for more in found[1:]:
-        first = nw.concat([first, more.join(first, on="concept_id", how="anti")])
+    rows = tables[0]  # where two tables have a concept, the first one describes it
+    for table in tables[1:]:
+        rows = nw.concat([rows, table.join(rows, on="concept_id", how="anti")])
     vocabulary, written = nw.col("vocabulary_id"), nw.col("concept_code")
     family = nw.coalesce(
         one_of({ours: vocabulary == theirs for theirs, ours in FAMILIES.items()}), vocabulary
@@ -69,18 +66,18 @@ def concepts(frames: Frames) -> Frame | None:
         written.str.replace_all(".", "", literal=True)
     )
     code = nw.concat_str([family, nw.lit("//"), nw.coalesce(dotless, written)])
-    return first.filter(nw.col("concept_id") != 0).select(
+    return rows.filter(nw.col("concept_id") != 0).select(
         "concept_id", "concept_code", code=code, words=nw.col("concept_name")
     )
 
 
 def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
     """Add ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
-    known = frames.get("concepts")
-    if known is None:
+    table = frames.get("concepts")
+    if table is None:
         blank = nw.lit(None, nw.String())
-        return rows.with_columns(**{f"{name}_{each}": blank for each in ("code", "words", "own")})
-    right = known.select(
+        return rows.with_columns(**{f"{name}_{part}": blank for part in ("code", "words", "own")})
+    right = table.select(
         nw.col("concept_id").alias(column),
         nw.col("code").alias(f"{name}_code"),
         nw.col("words").alias(f"{name}_words"),
@@ -110,10 +107,10 @@ def with_values(rows: Frame, frames: Frames) -> Frame:
     rows = with_concept(rows, frames, "unit_concept_id", "unit")
     rows = with_concept(rows, frames, "value_as_concept_id", "value")
     value = nw.coalesce("value_as_string", "value_words")
-    both = nw.concat_str([nw.col("code"), nw.lit("//"), value])
+    code_and_value = nw.concat_str([nw.col("code"), nw.lit("//"), value])
     return rows.with_columns(
         unit=nw.coalesce("unit_own", "unit_source_value"),
-        code_and_value=nw.coalesce(both, nw.col("code")),
+        code_and_value=nw.coalesce(code_and_value, nw.col("code")),
     )
 
 
@@ -128,9 +125,9 @@ def known_persons(frames: Frames) -> Frame:
     persons = frames["person"].select("person_id", known_person=nw.col("person_id"))
     if "death" not in frames:
         return persons.with_columns(long_dead=nw.lit(None, nw.Datetime("us")))
-    known = nw.col("death_known")
+    death = nw.col("death_known")
     deaths = valid_deaths(frames["timed_deaths"]).select(
-        "person_id", death=known, death_clock="clock", long_dead=known.dt.offset_by(LONG_DEAD)
+        "person_id", death=death, death_clock="clock", long_dead=death.dt.offset_by(LONG_DEAD)
     )
     return persons.join(deaths, on="person_id", how="left")
 
@@ -214,8 +211,8 @@ def with_own_time(rows: Frame, start: str, *, late: bool, name: str = "own") -> 
         **{f"{name}_apart": holds(apart)},
     )  # fmt: skip
     day = end_of_day("day") if late else nw.col("day")
-    own = nw.when(nw.col("clock")).then(nw.col(time)).otherwise(day)
-    return joined.with_columns(**{name: nw.when(~nw.col(f"{name}_apart")).then(own)}).drop("day")
+    moment = nw.when(nw.col("clock")).then(nw.col(time)).otherwise(day)
+    return joined.with_columns(**{name: nw.when(~nw.col(f"{name}_apart")).then(moment)}).drop("day")
 
 
 def persons(frame: Frame, frames: Frames) -> Frame:
@@ -246,12 +243,12 @@ def visits(_: Frame, frames: Frames) -> Frame:
     )
     by_concept = nw.col("visit_concept_id").is_in([*STAYS])
     by_source = ~nw.col("from_where").is_null() | (nw.coalesce("from_concept", nw.lit(0)) > 0)
-    said = nw.col("to_where").str.to_uppercase().is_in([*DIED_WORDS])
+    by_words = nw.col("to_where").str.to_uppercase().is_in([*DIED_WORDS])
     rows = rows.with_columns(
         stay_by_concept=holds(by_concept),
         stay_by_source=by_source,
         told=~nw.col("to_where").is_null() | (nw.coalesce("to_concept", nw.lit(0)) > 0),
-        said_died=holds(said | (nw.col("to_concept") == DIED)),
+        said_died=holds(by_words | (nw.col("to_concept") == DIED)),
     )
     return with_ending(rows, frames)
 

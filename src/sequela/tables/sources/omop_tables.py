@@ -4,7 +4,9 @@ from sequela.datasets import codes
 from sequela.tables.declarations import Check, Condition, Fact, Kind, Table, never_blank
 from sequela.tables.sources.omop_rows import dead, observed, persons, visits, wards
 
-INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
+INTEGER = Kind.INTEGER
+TEXT = Kind.TEXT
+TIME = Kind.TIME
 
 UNKNOWN_PERSON = "its person is not in the table person"
 UNKNOWN_VISIT = "its visit is not in the table visit_occurrence"
@@ -23,7 +25,7 @@ OF_A_VISIT: dict[str, Condition] = {
 }
 
 
-_KINDS = {"id": INTEGER, "birth": INTEGER, "number": NUMBER, "date": TIME, "datetime": TIME}
+_KINDS = {"id": INTEGER, "birth": INTEGER, "number": Kind.NUMBER, "date": TIME, "datetime": TIME}
 
 
 def columns_of(*names: str) -> dict[str, Kind]:

@@ -62,16 +62,16 @@ _CELLS = {
 }
 
 
-def read(root: Path, chosen: Sequence[str] = SETS) -> Batches:
+def read(root: Path, names: Sequence[str] = SETS) -> Batches:
     """Read the tables ``records`` and ``outcomes`` of sets of a folder, or of the excerpt."""
     if root.suffix == ".parquet":
-        if "a" not in chosen:
-            raise DataNotFoundError(f"{root} holds set a alone: name the folder of set-{chosen[0]}")
+        if "a" not in names:
+            raise DataNotFoundError(f"{root} holds set a alone: name the folder of set-{names[0]}")
         yield from _excerpt(root)
         return
-    sets = [name for name in chosen if _outcomes(root, name).is_file()]
-    if not sets or (chosen != SETS and len(sets) < len(chosen)):
-        lacks = next(name for name in chosen if name not in sets)
+    sets = [name for name in names if _outcomes(root, name).is_file()]
+    if not sets or (names != SETS and len(sets) < len(names)):
+        lacks = next(name for name in names if name not in sets)
         raise DataNotFoundError(
             f"{root}: no Outcomes-{lacks}.txt; expected it next to set-{lacks} (a folder, .zip or "
             ".tar.gz)"
@@ -114,7 +114,7 @@ def _excerpt(file: Path) -> Batches:
         outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
         lists = {name: stays[name].chunk(0) for name, _ in _schema(RECORDS)}
         of_stay = next(iter(lists.values())).value_parent_indices()
-        columns = {name: each.flatten() for name, each in lists.items()}
+        columns = {name: column.flatten() for name, column in lists.items()}
         records = pa.table({"recordid": stays["recordid"].take(of_stay), **columns})
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DataError(
@@ -133,34 +133,34 @@ def _outcomes(root: Path, name: str) -> Path:
 
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
     for name in sets:
-        seen: dict[int, int] = {}
+        rows_of: dict[int, int] = {}
         parameters = ("", *PARAMETERS) if name == "c" else PARAMETERS
         members = _members(root, name)
         while some := list(islice(members, _AT_ONCE)):
-            yield from _read_together(some, seen, parameters).to_batches()
+            yield from _read_together(some, rows_of, parameters).to_batches()
         published, rows = PUBLISHED.get(name, (0, 0))
-        if len(seen) == published and sum(seen.values()) != rows:
+        if len(rows_of) == published and sum(rows_of.values()) != rows:
             raise DataError(
-                f"{root}/set-{name}: found {sum(seen.values()):,} rows in its {published:,} "
+                f"{root}/set-{name}: found {sum(rows_of.values()):,} rows in its {published:,} "
                 f"records, expected {rows:,}, as published: a record was cut; fetch the set again"
             )
 
 
 def _read_together(
-    members: Sequence[Member], seen: dict[int, int], parameters: Sequence[str]
+    members: Sequence[Member], rows_of: dict[int, int], parameters: Sequence[str]
 ) -> pa.Table:
-    """Parse and check some records, and add the number of rows of each to ``seen``."""
+    """Parse and check some records, and add the number of rows of each to ``rows_of``."""
     ids, texts = [], []
     for place, content in members:
         stem = Path(place).stem
         if not re.fullmatch("[0-9]{1,15}", stem):
             raise DataError(f"{place}: expected a record named by its RecordID, as 132539.txt")
-        if int(stem) in seen:
+        if int(stem) in rows_of:
             raise DataError(f"{place} is a second {stem} in this set; remove one of them")
         ids.append(int(stem))
         texts.append(_rows(place, content, RECORDS))
-        seen[ids[-1]] = texts[-1].count("\n")
-    table, sizes = _parsed(members[0][0], "".join(texts), RECORDS), [seen[i] for i in ids]
+        rows_of[ids[-1]] = texts[-1].count("\n")
+    table, sizes = _parsed(members[0][0], "".join(texts), RECORDS), [rows_of[i] for i in ids]
     table = table.add_column(0, "recordid", pa.array(np.repeat(ids, sizes), pa.int64()))
     _check_records([place for place, _ in members], sizes, table, parameters)
     return table
@@ -210,7 +210,7 @@ def _check_records(
 def _members(root: Path, name: str) -> Iterator[Member]:
     """Yield name and content of each record of a set, from a folder or an archive."""
     places = _set_places(root, name)
-    place = next((each for each in places if each.exists()), None)
+    place = next(filter(Path.exists, places), None)
     if place is None:
         raise DataNotFoundError(f"{places[0]}: not there, nor as .zip or .tar.gz")
     remedy = "fetch the set again"
@@ -284,8 +284,10 @@ def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
         for (name, kind), value in zip(types.items(), row, strict=True):
             form, words = _CELLS[kind]
             if not re.fullmatch(form, value):
-                found = f"holds a value of the form {form_of(value)}"
-                return f"{place}, line {line}: column '{name}' {found}; expected {words}"
+                return (
+                    f"{place}, line {line}: column '{name}' holds a value of the form "
+                    f"{form_of(value)}; expected {words}"
+                )
     return f"{place}: not in the form in which it was published; fetch it again"
 
 
@@ -306,10 +308,10 @@ OUTCOMES = {
 
 def sets_alone(sets: Sequence[str]) -> Source:
     """Return the source of some sets."""
-    chosen = tuple(sorted({name.lower() for name in sets}))
-    if unknown := [name for name in chosen if name not in SETS]:
+    names = tuple(sorted({name.lower() for name in sets}))
+    if unknown := [name for name in names if name not in SETS]:
         raise unknown_name("set of PhysioNet 2012", unknown[0], SETS)
-    return replace(SOURCE, reads=partial(read, chosen=chosen))
+    return replace(SOURCE, reads=partial(read, names=names))
 
 
 SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled, ways=sets_alone)

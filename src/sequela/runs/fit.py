@@ -254,10 +254,10 @@ def learner_of(
 
 
 def _is_recalibrated(run: _Run) -> bool:
-    data, binary = run.data, 2
+    data = run.data
     if data.data_set.holds != "records" or run.settings.training.class_weights:
         return False
-    return data.times is None and len(data.classes) == binary
+    return data.times is None and len(data.classes) == 2  # noqa: PLR2004
 
 
 def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":

@@ -93,6 +93,10 @@ class OnnxModel:
         """The inputs by name, each with fixed sizes and names of variable sizes."""
         return {value.name: tuple(value.shape) for value in self.session.get_inputs()}
 
+    def prepare(self) -> None:
+        """Open the graph in ONNX Runtime."""
+        _ = self.session
+
     def probabilities(self, inputs: "Arrays") -> NDArray[np.float32]:
         """Predict from arrays of the inputs: float32 (example, class)."""
         try:
@@ -140,6 +144,13 @@ class ServedModel:
     name: str
     about: Mapping[str, Any]
     predictor: "Predictor"
+
+    def __post_init__(self) -> None:
+        self.predictor.prepare()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle a model that is prepared where it is read: a server limits memory afterwards."""
+        return ServedModel, (self.name, self.about, self.predictor)
 
     @cached_property
     def facts(self) -> ModelFacts:
@@ -344,8 +355,6 @@ def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
     model = open_model(folder, trust_code=trust_code)
     if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
         return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
-    import sklearn.linear_model  # noqa: F401 - a second, before a server's first request
-
     return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
 
 

@@ -23,7 +23,7 @@ import vl_convert
 from filelock import FileLock
 from tests import postgres
 
-from sequela.cohort import question
+from sequela.cohort import cohort_settings
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.datasets.recordings import Recording
 from sequela.errors import SettingError
@@ -102,7 +102,7 @@ def cohort_cache() -> Iterator[None]:
     """Keep the last 16 cohorts, where the package keeps one: tests of the same data alternate."""
     keep = lru_cache(maxsize=16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(question, "_selected", keep(question._selected.__wrapped__))
+        patch.setattr(cohort_settings, "_selected", keep(cohort_settings._selected.__wrapped__))
         yield
 
 

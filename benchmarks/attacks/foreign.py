@@ -425,7 +425,7 @@ def audit(given: Given, work: Path) -> Outcome:
         found = sequela.audit(given.data, *[results] * bool(given.stated), **given.options)
     except SequelaError as error:
         return Outcome("blocked", str(error))
-    return said([each[0] if isinstance(each, tuple) else each for each in found.found])
+    return said([each[0] if isinstance(each, tuple) else each for each in found.measured])
 
 
 def carry_out(bench: Bench, *, make: Callable[[], Given]) -> Outcome:

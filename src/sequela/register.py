@@ -11,13 +11,15 @@ training processes import them first. ``docs/extending.md`` shows each.
 
 from typing import TYPE_CHECKING
 
-from sequela.errors import SettingError
+from sequela.errors import SettingError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
+    from sequela.audit.finding import Found
+    from sequela.audit.input import AuditInput
     from sequela.cohort.tasks import Task
     from sequela.datasets.catalog import DataSet
     from sequela.datasets.codes import Family
@@ -129,6 +131,35 @@ def featuriser(entry: "Featuriser") -> None:
     FEATURISERS.add(entry)
 
 
+def check(
+    code: str,
+    name: str,
+    find: "Callable[[AuditInput], Iterable[Found]]",
+    *,
+    what: str,
+    remedy: str,
+    needs: tuple[str, ...] = (),
+) -> None:
+    """Add a check of the leak audit, for runs and for the data of others.
+
+    Args:
+        code: Its code: capital letters and three digits, such as ``LAB001``.
+        name: The ``check`` of its findings.
+        find: The function that looks for the leak in an input, and yields findings.
+        what: The sentence on the problem; ``{found} of {all} rows`` has the counts of a finding.
+        remedy: The sentence on what to do.
+        needs: What the function reads, such as ``signals`` or ``columns``: keys of
+            ``sequela.audit.input.NEEDS``. Other inputs are not searched.
+    """
+    from sequela.audit.finding import CHECKS, LeakCheck, LeakSearch
+    from sequela.audit.input import NEEDS
+
+    for need in needs:
+        if need not in NEEDS:
+            raise unknown_name("need of a check", need, NEEDS)
+    CHECKS.add(LeakCheck(code, name, what, remedy, (LeakSearch(name, find, needs),)), code)
+
+
 def figure(entry: "RunFigure") -> None:
     """Add a picture of each run to the page.
 
@@ -150,6 +181,20 @@ def study(entry: "Study") -> None:
     from sequela.studies.registry import STUDIES
 
     STUDIES.add(entry)
+
+
+def command(name: str, place: str, summary: str) -> None:
+    """Add a command, for ``sequela NAME``.
+
+    Args:
+        name: Name on the command line.
+        place: Its function, or its cyclopts app: ``package.module:NAME``, imported when it is
+            called. Parameters are arguments and options, and its docstring is the help.
+        summary: The first sentence of that help, for the list of commands.
+    """
+    from sequela.plugins import COMMANDS, Command
+
+    COMMANDS.add(Command(name, place, summary))
 
 
 def _refuse(what: str, found: object, expected: str) -> None:

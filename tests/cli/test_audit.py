@@ -27,7 +27,7 @@ def test_a_leak_ends_with_3_and_is_printed(
     page = tmp_path / "audit.html"
     lines = output_of("audit", run, "--root", synthetic, "--page", page, ended=3).splitlines()
     assert "50 sessions are in both parts" in page.read_text("utf-8")
-    assert lines[1].startswith("LEAK: 50 sessions are in both parts, ")
+    assert lines[1].startswith("LEAK SQ001: 50 sessions are in both parts, ")
     assert lines[1].endswith("(training set, validation set); split by session")
     assert lines[-2:] == ["leaks by design", f"page: {page}"]
     printed = json.loads(output_of("audit", run, "--root", synthetic, "--json", ended=3))
@@ -38,11 +38,11 @@ def test_a_leak_ends_with_3_and_is_printed(
 def test_suspicions_alone_end_with_4(
     run: Path, synthetic: Path, output_of: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.audit.overlaps.REVEALING_AUROC", 0.5)
-    monkeypatch.setattr("sequela.audit.overlaps._CHANCE_OF_COLUMN", 1e6)
+    monkeypatch.setattr("sequela.audit.column_checks.REVEALING_AUROC", 0.5)
+    monkeypatch.setattr("sequela.audit.column_checks.CHANCE", 1e6)
     monkeypatch.setattr("sequela.runs.signals._READ", {})  # else they were audited before
     printed = output_of("audit", run, "--root", synthetic, ended=4)
-    assert "SUSPICION: its values alone predict" in printed
+    assert "SUSPICION SQ022: its values alone predict" in printed
 
 
 def test_folds_are_audited_together(synthetic: Path, tmp_path: Path, output_of: Output) -> None:
@@ -76,7 +76,7 @@ def test_a_table_of_others(table: Path, output_of: Output) -> None:
     roles = "split: split; label: outcome; patient: person; 1 other columns"
     assert first == f"table.csv: 160 rows: {roles}"
     assert leak.startswith(
-        "LEAK: 40 patients are in both parts, with 40 of 40 examples of the test set"
+        "LEAK SQ001: 40 patients are in both parts, with 40 of 40 examples of the test set"
     )
     assert "40 patients are in both parts" in page.read_text("utf-8")
     printed = json.loads(
@@ -94,7 +94,7 @@ def test_a_cohort_table_of_omop(tmp_path: Path, output_of: Output, refused: Refu
     assert "cohorts 1, 2; expected two" in refused("audit", root, "--label", "3")
     shutil.move(cohorts, tmp_path / "of study.csv")
     named = ("--labels", tmp_path / "of study.csv", "--label", "2")
-    assert "SUSPICION: " in output_of("audit", write_omop(tmp_path / "early", 60), *named, ended=4)
+    assert "SUSPICION SQ" in output_of("audit", write_omop(tmp_path / "early", 60), *named, ended=4)
     line = refused("audit", root, "--labels", root / "death.csv", "--label", "2")
     assert "not a cohort table of OMOP" in line
 
@@ -118,6 +118,20 @@ def test_predictions_of_any_model(tmp_path: Path, output_of: Output, refused: Re
     assert found["auroc"] == pytest.approx(roc_auc_score(label, risk))
     assert "unknown column 'x'" in refused("evaluate", path, "--score", "x")
     assert "a table of predictions" in refused("evaluate", tmp_path, "--score", "x")
+
+
+def test_checks_that_are_left_out(table: Path, output_of: Output, refused: Refused) -> None:
+    page, left_out = table.with_name("audit.html"), ("--ignore", "SQ001")
+    lines = output_of("audit", table, *left_out, "--page", page).splitlines()
+    assert "not checked: SQ001 (overlapping groups): left out with --ignore" in lines
+    assert "Left out with --ignore: SQ001 overlapping groups." in page.read_text("utf-8")
+    printed = json.loads(output_of("audit", table, *left_out, "--json"))
+    reasons = {each["code"]: each["reason"] for each in printed["unchecked"]}
+    assert reasons["SQ001"] == "left out with --ignore"
+    assert reasons["SQ038"] == "the data are not windows of signals"
+    assert reasons["SQ046"] == "no time of the prediction is known, name it with --time"
+    assert not {"SQ002", "SQ007", "SQ022"} & {*reasons}
+    assert "unknown check 'SQ01': did you mean 'SQ" in refused("audit", table, "--ignore", "SQ01")
 
 
 def test_what_is_not_a_table(table: Path, refused: Refused) -> None:

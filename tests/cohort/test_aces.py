@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.events import Events
-from sequela.cohort.rules import ON_RECORD
 from sequela.cohort.selection import cohort_of_labels, select_cohort
-from sequela.cohort.task_files import read_task, task_said
-from sequela.cohort.tasks import in_hospital
+from sequela.cohort.task_files import declared_task, read_task
+from sequela.cohort.tasks import ON_RECORD, in_hospital
 
 FOLDER = Path(__file__).parent / "aces"
 Row = tuple[Any, ...]
@@ -115,7 +114,7 @@ def test_a_task_from_a_file_asks_what_aces_asks(
 ) -> None:
     (tmp_path / "task.toml").write_text(OURS, "utf-8")
     events = make_events(diagnosed())
-    cohort = select_cohort(events, task_said(*read_task(tmp_path / "task.toml")))
+    cohort = select_cohort(events, declared_task(*read_task(tmp_path / "task.toml")))
     known = json.loads((FOLDER / "heart_failure.json").read_text())
     assert as_list(cohort.labels, "boolean_value") == [tuple(row) for row in known]
     assert cohort.flow.positives > 5

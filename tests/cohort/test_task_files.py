@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from sequela.cohort.events import Events
-from sequela.cohort.rules import CENSORED, ON_RECORD
 from sequela.cohort.selection import select_cohort
-from sequela.cohort.task_files import read_task, task_said
-from sequela.cohort.tasks import Task, in_hospital
+from sequela.cohort.task_files import declared_task, read_task
+from sequela.cohort.tasks import CENSORED, ON_RECORD, Task, in_hospital
 from sequela.errors import DataError
 
 LONG = "a stay of more than 14 days"
@@ -29,7 +28,7 @@ horizon_days = 365
 
 def read(folder: Path, text: str) -> Task:
     (folder / "task.toml").write_text(text, "utf-8")
-    return task_said(*read_task(folder / "task.toml"))
+    return declared_task(*read_task(folder / "task.toml"))
 
 
 def test_a_question_of_codes(

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sequela.cohort.cohort_settings import task_of_settings
 from sequela.cohort.events import Events
 from sequela.cohort.labels import read_labels
-from sequela.cohort.question import task_asked
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
-from sequela.cohort.task_files import read_task, task_said
+from sequela.cohort.task_files import declared_task, read_task
 from sequela.cohort.tasks import Task, icu_transfer, in_hospital, landmark, readmission, timed
 from sequela.config import CohortSettings
 from sequela.errors import DataError, SettingError
@@ -166,7 +166,7 @@ codes = ["ICD10CM//I63*"]
 
 def test_a_declared_task_of_codes(tmp_path: Path, make_events: Make) -> None:
     (tmp_path / "task.toml").write_text(DECLARED, "utf-8")
-    task = task_said(*read_task(tmp_path / "task.toml"))
+    task = declared_task(*read_task(tmp_path / "task.toml"))
     rows = people(
         "2020-01-05 ICD10CM//I63.9, 2020-01-09 MEDS_DEATH",
         "2020-01-05 12:00 MEDS_DEATH",
@@ -212,7 +212,7 @@ def test_a_wrong_declaration(tmp_path: Path, change: str, message: str) -> None:
 def test_tasks_without_times(settings: dict[str, Any], message: str) -> None:
     asked = CohortSettings(**{"task": "in-hospital", "horizons_days": DAYS} | settings)
     with pytest.raises(SettingError, match=message):
-        task_asked(asked)
+        task_of_settings(asked)
 
 
 def written(path: Path, **columns: Any) -> Path:

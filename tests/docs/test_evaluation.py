@@ -2,7 +2,7 @@
 
 from tests.docs.conftest import DOCS
 
-from sequela.audit import overlaps, tells
+from sequela.audit import column_checks, overlaps, small_models
 from sequela.evaluation import (
     calibration,
     comparison,
@@ -15,7 +15,7 @@ from sequela.evaluation import (
 from sequela.evaluation.metrics import METRICS
 
 MODULES = (
-    *(overlaps, tells, calibration, comparison, conformal, curves, decision),
+    *(column_checks, overlaps, small_models, calibration, comparison, conformal, curves, decision),
     *(recalibration, recipe),
 )
 PAGE = DOCS / "evaluation.md"

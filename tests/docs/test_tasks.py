@@ -12,9 +12,8 @@ import pytest
 from tests.docs.conftest import DOCS
 from tests.test_docs import fences
 
-from sequela.cohort.rules import RULES
-from sequela.cohort.task_files import DeclaredTask, read_task, task_said
-from sequela.cohort.tasks import TASKS
+from sequela.cohort.task_files import DeclaredTask, declared_task, read_task
+from sequela.cohort.tasks import RULES, TASKS
 from sequela.datasets.codes import families_where
 from sequela.sequences.flat import LAYOUT
 
@@ -66,7 +65,7 @@ def test_the_tasks_of_ones_own_are_tasks(tmp_path: Path) -> None:
     assert len(texts) == 2
     for text in texts:
         (tmp_path / "task.toml").write_text(text, "utf-8")
-        task = task_said(*read_task(tmp_path / "task.toml"))
+        task = declared_task(*read_task(tmp_path / "task.toml"))
         assert f"--task {task.name}.toml" in TEXT
     section = TEXT.split("### Your own task")[1].split("\n### ")[0]
     assert set(DeclaredTask.model_fields) <= set(re.findall(r"`(\w+)`", section))

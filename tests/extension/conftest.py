@@ -10,6 +10,7 @@ import pytest
 from tests.test_docs import fences
 
 from sequela import plugins
+from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS
 from sequela.datasets import codes
 from sequela.datasets.catalog import DATA_SETS
@@ -21,6 +22,7 @@ from sequela.sequences.featurisers import FEATURISERS
 from sequela.studies.registry import STUDIES
 
 REGISTRIES: tuple[dict[str, Any], ...] = (
+    CHECKS,
     DATA_SETS,
     FEATURISERS,
     METRICS,

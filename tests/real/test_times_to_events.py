@@ -8,6 +8,8 @@ import pytest
 from tests.cli.calls import ran
 from tests.real.conftest import FOLDERS
 
+from sequela.audit.input import AuditInput
+from sequela.cohort.split import PARTS
 from sequela.config import Options
 from sequela.runs import pool
 from sequela.runs.data import load
@@ -44,4 +46,6 @@ def test_nafld_has_neither_immortal_time_nor_dependent_censoring(tmp_path: Path)
     options = Options.of(task="landmark", horizons_days=(365.0, 1096.0, 1826.0))
     data = load(run_settings("prevalence", "nafld", options), None, tmp_path)
     assert data.times is not None
-    assert find_in_times(data.times, data.arrays, data.rows("train+tuning")) == []
+    parts = {name: data.rows(name) for name in PARTS}
+    given = AuditInput(records=data.arrays, times_to_event=data.times, splits=(parts,))
+    assert find_in_times(given) == []

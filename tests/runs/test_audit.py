@@ -10,16 +10,15 @@ import torch
 from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
-from sequela.audit.finding import Finding
+from sequela.audit.finding import AuditOutcome, Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.integrity.verify import verify_run
 from sequela.runs import fit, signals
-from sequela.runs.audit import audit
+from sequela.runs.audit import Leaks, audit, check_examples, sentences, status_of
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
-from sequela.runs.leaks import Audited, Leaks, sentences
 from sequela.runs.manifest import seal
 from sequela.runs.records import Records
 from sequela.runs.signals import Recordings
@@ -73,12 +72,12 @@ def test_models_on_the_same_data_and_sets_are_audited_once(
 ) -> None:
     audited: list[Examples] = []
 
-    def count(data: Examples) -> list[Finding]:
+    def count(data: Examples) -> AuditOutcome:
         audited.append(data)
-        return audit(data)
+        return check_examples(data)
 
-    monkeypatch.setattr("sequela.runs.audit.audit", count)
-    monkeypatch.setattr("sequela.runs.audit._FOUND", {})
+    monkeypatch.setattr("sequela.runs.audit.check_examples", count)
+    monkeypatch.setattr("sequela.runs.audit._AUDITED", {})
     first, again = (opened(asked(model)) for model in ("visits-baseline", "logistic-regression"))
     assert fit.audit_record(first) == fit.audit_record(again)
     assert audited == [first]
@@ -196,7 +195,7 @@ def test_the_exit_status_tells_a_leak_from_a_suspicion() -> None:
     leak = Finding("declared leak", "leak", facts={"reason": "by design"})
     suspicion = replace(leak, severity="suspicion")
     for findings, status in (((), 0), ((leak, suspicion), 3), ((suspicion,), 4)):
-        assert Audited(Path("run"), "", "", planned=False, found=findings).status == status
+        assert status_of(finding.severity for finding in findings) == status
 
 
 def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:

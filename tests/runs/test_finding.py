@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from sequela.audit.finding import Code, Finding
-from sequela.runs.leaks import sentences
+from sequela.runs.audit import sentences
 
 CODES = (
     Code("A//1", 14, shares=((12, 30), (2, 7))),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.runs.conftest import Ask
 
-from sequela.cohort import question
+from sequela.cohort import cohort_settings
 from sequela.cohort.events import Events
 from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.tasks import Task
@@ -24,6 +24,7 @@ from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
+from sequela.training.events import Listener, listening
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
@@ -161,17 +162,19 @@ def test_unfinished_folds_are_no_run(
     """Interrupted after two folds; then continued, with the numbers of an uninterrupted one."""
     out = tmp_path / "folds"
 
-    def interrupt(_: RunFolder, done: int, count: int) -> None:
-        assert count == FOLDS * REPEATS
-        if done == 2:
-            raise KeyboardInterrupt
+    class Interrupt(Listener):
+        def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+            assert RunFolder(folder).complete
+            assert planned == FOLDS * REPEATS
+            if count == 2:
+                raise KeyboardInterrupt
 
     def go(**more: Any) -> FoldsFolder:
         settings = asked(epochs=2)
         return cross_validate(settings, out, folds=FOLDS, repeats=REPEATS, **mimic3, **more)
 
-    with pytest.raises(KeyboardInterrupt):
-        go(on_run=interrupt)
+    with pytest.raises(KeyboardInterrupt), listening(Interrupt()):
+        go()
     assert sorted(path.name for path in out.iterdir()) == ["fold-00", "fold-01"]
     with pytest.raises(RunError, match="not all folds are finished; continue with --resume"):
         find_runs([out])
@@ -239,8 +242,8 @@ def test_a_cohort_is_selected_once_for_all_folds(
         selected.append(task.name)
         return select_cohort(events, task)
 
-    monkeypatch.setattr(question, "select_cohort", counted)
-    question._selected.cache_clear()
+    monkeypatch.setattr(cohort_settings, "select_cohort", counted)
+    cohort_settings._selected.cache_clear()
     settings = asked("prevalence", task="in-hospital", min_subjects=3)
     cross_validate(settings, tmp_path / "run", folds=2, **mimic3)
     assert selected == ["in-hospital"]

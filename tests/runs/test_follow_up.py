@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sequela.config import Options
 from sequela.models.reference import Times
+from sequela.runs.audit import audit
 from sequela.runs.data import Examples, load
 from sequela.runs.follow_up import dependent, immortal
 from sequela.sequences.intervals import Intervals
@@ -88,5 +89,5 @@ def test_follow_up_that_ends_by_the_risk_is_found(
     if found is not None:
         assert found.counts["all"] == len(data.labels)
         assert abs(found.facts["index"] - 0.5) > 0.1
-    checks = [each.check for each in data.find_leaks()]
+    checks = [each.check for each in audit(data)]
     assert ("censoring that depends on the risk" in checks) == (word is not None)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tests.records import part_of
 
-from sequela.runs.leaks import Leaks, each_once
+from sequela.runs.audit import Leaks, once_each
 from sequela.runs.record import RunRecord, SplitRecord
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Made:
 )
 def test_planned_leaks_are_not_findings(run: Made, *, planned: bool, found: list[str]) -> None:
     leaks = Leaks.of(cast("Run", run))
-    assert leaks.planned is planned
-    assert [each["check"] for each in leaks.found] == found
+    assert leaks.by_design is planned
+    assert [each["check"] for each in leaks.unexpected] == found
 
 
 def test_a_finding_is_a_line() -> None:
     run = Made("known outcome", suspicions=("columns that reveal the outcome",))
     lines = Leaks.of(cast("Run", run)).lines()
-    assert lines == ["LEAK: what (where)", "SUSPICION: what (where)"]
+    assert lines == ["LEAK SQ018: what (where)", "SUSPICION SQ022: what (where)"]
 
 
 def test_many_findings_of_one_check_are_one_line() -> None:
@@ -67,7 +67,7 @@ def test_many_findings_of_one_check_are_one_line() -> None:
         {"check": check, "what": f"{n} of 80", "where": "train", "severity": "suspicion"}
         for check, n in (("a", 1), ("a", 2), ("b", 3), ("a", 1), ("a", 4))
     ]
-    assert [each["what"] for each in each_once(found)] == [
+    assert [each["what"] for each in once_each(found)] == [
         "1 of 80; 2 more findings of this kind",
         "3 of 80",
     ]

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from tests.runs.conftest import Ask, Load, Train
 from tests.runs.folders import content, interrupt
 
+from sequela.cohort.cohort_settings import task_of_settings
 from sequela.cohort.labels import write_labels
 from sequela.cohort.outcomes import Outcome
-from sequela.cohort.question import task_asked
 from sequela.cohort.tasks import TASKS, Task
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, RunError
@@ -28,7 +28,7 @@ from sequela.formats.opened import SUMS
 from sequela.models.registry import lookup_network
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
-from sequela.runs.leaks import findings_of
+from sequela.runs.audit import findings_of
 from sequela.runs.manifest import MANIFEST
 from sequela.sequences import visit_batches
 from sequela.sequences.tables import last_values
@@ -463,11 +463,11 @@ def test_eicu_counts_from_the_icu_only_where_its_own_question_is_asked(asked: As
     """Another task has its own times: what the study says of a data set's is not theirs."""
     from_discharge = asked(data="eicu", task="post-discharge").cohort
     assert from_discharge is not None
-    assert task_asked(from_discharge).trigger == "discharge"
+    assert task_of_settings(from_discharge).trigger == "discharge"
     landmark = asked(data="physionet2012", task="landmark").cohort
     assert landmark is not None
-    assert task_asked(landmark).hours == 24 * 365
-    assert task_asked(landmark.model_copy(update={"hours": 48.0})).hours == 48
+    assert task_of_settings(landmark).hours == 24 * 365
+    assert task_of_settings(landmark.model_copy(update={"hours": 48.0})).hours == 48
 
 
 def test_a_task_of_ones_own_runs_with_its_own_words(

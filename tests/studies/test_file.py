@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sequela.cohort.task_files import task_said
+from sequela.cohort.task_files import declared_task
 from sequela.errors import (
     DataError,
     DataNotFoundError,
@@ -71,7 +71,7 @@ def test_its_task_may_be_a_file_beside_it(
     asked = study.cohort_of(study.cohorts[0])
     assert asked
     assert asked.hours == 12
-    assert task_said(asked.task, asked.declared).outcome.one == "dialysis"
+    assert declared_task(asked.task, asked.declared).outcome.one == "dialysis"
     assert study.ask("eicu", {"task": "in-hospital"}).declared is None
     monkeypatch.setattr(registry, "STUDIES", copy(registry.STUDIES))
     registry.STUDIES.add(study)

@@ -6,6 +6,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.analysis.foreign import Foreign, of_windows
-from sequela.audit.fitted import Ids, Rows
+from sequela.audit.input import AuditInput, Ints, Rows
+from sequela.cohort.event_checks import OUTCOME_WORDS
 from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
-from sequela.cohort.leaks import OUTCOME_WORDS
 from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats import opened
@@ -28,15 +28,18 @@ from sequela.intake.one_row import event_last, typed
 from sequela.tables.stored_tables import connection_for, quoted
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
-ARRAYS = (".npy", ".npz", ".fif", ".fif.gz")
+NUMPY = (".npy", ".npz")
+ARRAYS = (*NUMPY, ".fif", ".fif.gz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
 PARTS: dict[str, str] = _NAMES.pop("parts")
-_TEST, _SIDES = 2, ("train", "test")
-_BATCH = 50_000  # rows
+_TEST = [*PARTS].index("test")
+_SIDES = ("train", "test")  # the two parts of index arrays without names
+_BATCH = 50_000  # rows that are read at once
 _EXACT = 1 << 24  # integers that float32 keeps apart
 _PERCENT = 100
-_CLASSES, _FEW = 20, 3  # most values of a label; other columns of a table of predictions
+_CLASSES = 20  # most values of a label or part, and of a text whose forms are looked at
+_MOST_OTHERS = 3  # most other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
 _OF_FILE = "part of the file"
 _COHORTS = """
@@ -52,8 +55,8 @@ _UNITS = ("patient", "group", "recording", "stay")
 
 
 @dataclass(frozen=True)
-class Input:
-    """An input, and what it was taken for."""
+class NamedInput:
+    """The name of an input, and what it was taken for."""
 
     name: str
     taken_for: str
@@ -76,71 +79,73 @@ class Columns:
         """Return the columns whose name is usual for a role."""
         return [name for name in self.numbers if _is_named(name, role)]
 
-    def codes(self, name: str) -> tuple[Ids, list[str]]:
+    def codes(self, name: str) -> tuple[Ints, list[str]]:
         """Return the number of each row's value, -1 where it is missing, and the values."""
         values: NDArray[Any] = self.exact.get(name, self.numbers[name])
-        each, place = np.unique(values, return_inverse=True)
-        known, texts = each[~np.isnan(each)].tolist(), self.texts.get(name)
-        shown = [
-            texts[int(v)] if texts else f"{v:.0f}" if v % 1 == 0 else f"{v:.7g}" for v in known
-        ]
-        return np.where(place < len(known), place, -1), shown
+        distinct, place = np.unique(values, return_inverse=True)
+        numbers = distinct[~np.isnan(distinct)].tolist()
+        if texts := self.texts.get(name):
+            words = [texts[int(number)] for number in numbers]
+        else:
+            words = [f"{v:.0f}" if v % 1 == 0 else f"{v:.7g}" for v in numbers]
+        return np.where(place < len(numbers), place, -1), words
 
 
 def read(
     inputs: Sequence[Any],
-    chosen: Mapping[str, Sequence[str]],
+    role_columns: Mapping[str, Sequence[str]],
     separate: Mapping[str, Any],
     splits: Any = None,
     form: Sequence[str] = (),
-) -> tuple[Foreign, list[Input]]:
+) -> tuple[AuditInput, list[NamedInput]]:
     """Read tables, arrays, predictions and results as one.
 
-    ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions on
-    their own, ``separate`` by role. Columns are ``chosen`` by role, others are recognised by name.
-    ``splits`` is a splitter of scikit-learn, or index arrays; ``form`` the form of text files.
+    ``inputs`` are paths, DataFrames or arrays, and so are labels, groups, splits and predictions
+    that are ``separate``, by role. ``role_columns`` are named by the user; other columns are
+    recognised by their names. ``splits`` is a splitter of scikit-learn, or index arrays; ``form``
+    the form of text files.
     """
-    open_questions = list[str]()
-    inputs = [_checked(each) for each in inputs]
-    results = [each for each in inputs if _ends(each, RESULTS)]
-    stated = {name: value for path in results for name, value in _numbers_in(path).items()}
-    words = [Input(_name(path), f"results: {', '.join(stated)}") for path in results]
-    inputs = [each for each in inputs if not _ends(each, RESULTS)]
-    parts, signals = _parts_in(inputs), list[NDArray[Any]]()
-    place = next((each for each in inputs if isinstance(each, Path)), None)
+    open_questions, stated = list[str](), dict[str, float]()
+    sources = [_checked(source) for source in inputs]
+    results = [source for source in sources if _ends(source, RESULTS)]
+    for path in results:
+        stated |= _numbers_in(path)
+    words = [NamedInput(_name(path), f"results: {', '.join(stated)}") for path in results]
+    sources = [source for source in sources if not _ends(source, RESULTS)]
+    parts, signals = _parts_in(sources), list[NDArray[Any]]()
+    place = next((source for source in sources if isinstance(source, Path)), None)
     with temporary() as work, connection_for(place or work) as connection:
         connection.execute("SET memory_limit = '500MB'; SET threads = 1")
 
-        def table(given: Any, name: str, more: str = "") -> str:
+        def query(source: Any, name: str, more: str = "") -> str:
             """Return SQL that reads an input."""
-            source = quoted(name)
-            where = str(given).replace("'", "''")
-            if not isinstance(given, Path) or _ends(given, *ARRAYS):
-                connection.register(name, _arrow(given, name, signals))
-            elif _ends(given, ".parquet"):
-                source = f"read_parquet('{where}')"
+            table, path = quoted(name), str(source).replace("'", "''")
+            if not isinstance(source, Path) or _ends(source, *ARRAYS):
+                connection.register(name, _arrow(source, name, signals))
+            elif _ends(source, ".parquet"):
+                table = f"read_parquet('{path}')"
             else:
-                relation, doubts = typed(connection, _as_csv(given, work), form)
+                relation, doubts = typed(connection, _as_csv(source, work), form)
                 relation.create_view(name)
-                open_questions.extend(f"the form of {given.name}: {each}" for each in doubts)
-            return f"SELECT *{more} FROM {source}"  # noqa: S608
+                open_questions.extend(f"the form of {source.name}: {doubt}" for doubt in doubts)
+            return f"SELECT *{more} FROM {table}"  # noqa: S608
 
-        marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(inputs) > 1 else "" for part in parts]
-        selected = [table(each, f"input {i}", marks[i]) for i, each in enumerate(inputs)]
-        relation = connection.sql(" UNION ALL BY NAME ".join(selected))
-        words += [Input(_name(each), "") for each in inputs]
-        for role, given in separate.items():
-            other = connection.sql(table(_checked(given), role))
-            relation, how = _joined(connection, relation, other, role)
-            words.append(Input(_name(given), f"{role}, {how}"))
-        found = _columns(relation.to_arrow_reader(_BATCH))
-    data, roles = of_table(found, chosen, predictions="probability" in separate)
+        marks = [f", '{part}' AS {quoted(_OF_FILE)}" if len(sources) > 1 else "" for part in parts]
+        queries = [query(source, f"input {i}", marks[i]) for i, source in enumerate(sources)]
+        relation = connection.sql(" UNION ALL BY NAME ".join(queries))
+        words += [NamedInput(_name(source), "") for source in sources]
+        for role, source in separate.items():
+            addition = connection.sql(query(_checked(source), role))
+            relation, how = _joined(connection, relation, addition, role)
+            words.append(NamedInput(_name(source), f"{role}, {how}"))
+        table = _columns(relation.to_arrow_reader(_BATCH))
+    data, roles = of_table(table, role_columns, predictions="probability" in separate)
     if signals:
         data = replace(data, signals=signals[0] if len(signals) == 1 else np.concatenate(signals))
     if splits is not None:
         data = replace(data, splits=_index_arrays(splits, data))
-    rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
-    words[len(results)] = Input(_name(inputs[0]), f"{rows}: {'; '.join(roles)}")
+    rows = f"{table.rows:,} row{'' if table.rows == 1 else 's'}"
+    words[len(results)] = NamedInput(_name(sources[0]), f"{rows}: {'; '.join(roles)}")
     questions = (*open_questions, *data.open_questions)
     return replace(data, stated=stated, open_questions=questions), words
 
@@ -154,37 +159,38 @@ def _as_csv(path: Path, work: Path) -> Path:
     return link
 
 
-def _parts_in(inputs: Sequence[Any]) -> list[str | None]:
+def _parts_in(sources: Sequence[Any]) -> list[str | None]:
     """Return the part in the name of each input, such as ``train`` of ``X_train.csv``."""
-    words = [re.split(r"[^a-zA-Z]+", _name(each)) for each in inputs]
-    parts = [next((w for w in some if w and part_of(w) is not None), None) for some in words]
-    if not inputs:
+    if not sources:
         raise SettingError("no data: name a table, an array or predictions, next to the results")
-    if len(inputs) > 1 and (None in parts or len({*parts}) < len(parts)):
+    words = [re.split(r"[^a-zA-Z]+", _name(source)) for source in sources]
+    parts = [next((w for w in name if w and part_of(w) is not None), None) for name in words]
+    if len(sources) > 1 and (None in parts or len({*parts}) < len(parts)):
         raise SettingError(
-            f"{', '.join(map(_name, inputs))}: not the parts of a split; expected names with "
+            f"{', '.join(map(_name, sources))}: not the parts of a split; expected names with "
             "train, validation or test, such as X_train.csv; or one table or array, with --labels, "
             "--split and --predictions for others"
         )
     return parts
 
 
-def _ends(given: Any, *endings: str) -> bool:
-    return isinstance(given, Path) and given.name.lower().endswith(endings)
+def _ends(source: object, *endings: str) -> bool:
+    return isinstance(source, Path) and source.name.lower().endswith(endings)
 
 
-def _name(given: Any) -> str:
-    return Path(given).name if isinstance(given, str | Path) else type(given).__name__
+def _name(source: object) -> str:
+    return Path(source).name if isinstance(source, str | Path) else type(source).__name__
 
 
-def _checked(given: Any) -> Any:
-    if not isinstance(given, str | Path):
-        known = hasattr(given, "columns") or hasattr(given, "event_id")
-        given = given if known else np.asarray(of_epochs(given))
-        if not getattr(given, "ndim", 1):
-            raise SettingError(f"{given} is one value; expected a table or an array")
-        return given
-    path = Path(given)
+def _checked(source: Any) -> Any:
+    """Return a path of a form that is read, or a table, Epochs or an array."""
+    if not isinstance(source, str | Path):
+        has_columns = hasattr(source, "columns") or hasattr(source, "event_id")
+        source = source if has_columns else np.asarray(of_epochs(source))
+        if not getattr(source, "ndim", 1):
+            raise SettingError(f"{source} is one value; expected a table or an array")
+        return source
+    path = Path(source)
     if not _ends(path, *TABLES, *ARRAYS, RESULTS):
         forms = ", ".join((*TABLES, *ARRAYS, RESULTS))
         raise SettingError(
@@ -194,18 +200,23 @@ def _checked(given: Any) -> Any:
         return path
 
 
-def _joined(connection: Any, data: Any, other: Any, role: str) -> tuple[Any, str]:
+def _joined(
+    connection: duckdb.DuckDBPyConnection,
+    data: duckdb.DuckDBPyRelation,
+    addition: duckdb.DuckDBPyRelation,
+    role: str,
+) -> tuple[duckdb.DuckDBPyRelation, str]:
     """Add the columns of another table by an id that both have, or in order; return how."""
     data.create_view(f"before {role}")
-    other.create_view(f"the {role}")
+    addition.create_view(f"the {role}")
     mine, theirs = quoted(f"before {role}"), quoted(f"the {role}")
-    names = {n: n for n in other.columns if n not in data.columns}
-    keys = [n for n in other.columns if n in data.columns]
-    if len(other.columns) == 1:  # a list of values, under whatever name
-        names, keys = {other.columns[0]: role}, []
+    names = {n: n for n in addition.columns if n not in data.columns}
+    keys = [n for n in addition.columns if n in data.columns]
+    if len(addition.columns) == 1:  # a list of values, under whatever name
+        names, keys = {addition.columns[0]: role}, []
     how, text = "in the order of the rows", f"POSITIONAL JOIN {theirs} AS o"
     for name, key in ((n, quoted(n)) for n in keys):
-        rows, distinct = other.aggregate(f"count(*), count(DISTINCT {key})").fetchall()[0]
+        rows, distinct = addition.aggregate(f"count(*), count(DISTINCT {key})").fetchall()[0]
         if rows == distinct:
             how, text = f"by {name}", f"JOIN {theirs} AS o USING ({key})"
             lacking = f"SELECT count(*) FROM {mine} ANTI JOIN {theirs} USING ({key})"  # noqa: S608
@@ -216,39 +227,39 @@ def _joined(connection: Any, data: Any, other: Any, role: str) -> tuple[Any, str
                 )
             break
     else:
-        rows, ours = (each.count("*").fetchall()[0][0] for each in (other, data))
+        rows, ours = (table.count("*").fetchall()[0][0] for table in (addition, data))
         if rows != ours:
             raise DataError(
                 f"{role}: {rows} rows for {ours} rows of the data; expected as many in the same "
                 "order, or an id that both have and that is not repeated"
             )
-    kept = [f"d.{quoted(n)}" for n in data.columns if n not in names.values()]
-    new = [f"o.{quoted(n)} AS {quoted(name)}" for n, name in names.items()]
-    return connection.sql(f"SELECT {', '.join(kept + new)} FROM {mine} AS d {text}"), how  # noqa: S608
+    columns = [f"d.{quoted(n)}" for n in data.columns if n not in names.values()]
+    columns += [f"o.{quoted(n)} AS {quoted(name)}" for n, name in names.items()]
+    return connection.sql(f"SELECT {', '.join(columns)} FROM {mine} AS d {text}"), how  # noqa: S608
 
 
-def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
+def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
     """Return a DataFrame, an array (row, column), or windows (window, channel, time) as a table."""
     separate: Mapping[str, Any] = {}
     try:
-        if hasattr(given, "columns"):
-            frame = nw.from_native(given, eager_only=True)
+        if hasattr(source, "columns"):
+            frame = nw.from_native(source, eager_only=True)
             return frame.rename({c: str(c) for c in frame.columns}).to_arrow()
-        if isinstance(given, Path) or hasattr(given, "event_id"):
-            given, separate = _archive(given) if _ends(given, ".npy", ".npz") else _epochs(given)
-        if given.ndim == 1:
-            return pa.table({role: given})
-        names = [f"column {i}" for i in range(given.shape[1])]
-        features = given
-        if given.ndim == 3:  # noqa: PLR2004
-            signals.append(given)
-            features, names = of_windows(given)
-        elif role == "probability":
-            names = [f"p_{i}" for i in range(given.shape[1])]
-        columns = {name: features[:, i].astype(np.float32) for i, name in enumerate(names)}
-        return pa.table({**columns, **separate})
+        array = source
+        if isinstance(source, Path) or hasattr(source, "event_id"):
+            array, separate = _archive(source) if _ends(source, *NUMPY) else _epochs(source)
+        if array.ndim == 1:
+            return pa.table({role: array})
+        if array.ndim == 3:  # noqa: PLR2004
+            signals.append(array)
+            columns = _window_columns(array)
+        else:
+            prefix = "p_" if role == "probability" else "column "
+            columns = {f"{prefix}{i}": array[:, i] for i in range(array.shape[1])}
+        numbers = {name: values.astype(np.float32) for name, values in columns.items()}
+        return pa.table({**numbers, **separate})
     except (TypeError, ValueError, OSError, EOFError, pa.ArrowException) as error:
-        place = given if isinstance(given, Path) else type(given).__name__
+        place = source if isinstance(source, Path) else type(source).__name__
         words = " ".join(str(error).split())[:200]
         raise DataError(
             f"{place} cannot be read ({words}); expected a DataFrame whose columns have one type "
@@ -256,18 +267,32 @@ def _arrow(given: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
         ) from error
 
 
+def _window_columns(signals: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Describe windows (window, channel, time) by four numbers of each channel, by name."""
+    columns: dict[str, NDArray[np.float64]] = {}
+    for index in range(signals.shape[1]):
+        channel = signals[:, index].astype(np.float64)
+        step = np.abs(np.diff(channel, axis=1))
+        least = np.where(step > 0, step, np.inf).min(1)
+        numbers = {"mean": channel.mean(1), "deviation": channel.std(1), "step": step.mean(1)}
+        numbers["least step"] = np.where(np.isfinite(least), least, 0)
+        columns |= {f"{name} of channel {index + 1}": n for name, n in numbers.items()}
+    return columns
+
+
 def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    given = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(given, np.ndarray):
-        return given, {}
-    arrays = {name: given[name] for name in given.files}
+    """Read an array, or the largest of several and the others by name; parts are joined."""
+    archive = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(archive, np.ndarray):
+        return archive, {}
+    arrays = {name: archive[name] for name in archive.files}
     of_part = {n: next((w for w in n.split("_") if part_of(w) is not None), "") for n in arrays}
     if len({*of_part.values()}) > 1 and all(of_part.values()):  # X_train, y_train, X_test, y_test
         plain = {n: n.replace(part, "") for n, part in of_part.items()}
         first = {part: len(arrays[n]) for n, part in reversed(of_part.items())}
         arrays = {
-            each.strip("_"): np.concatenate([arrays[n] for n in plain if plain[n] == each])
-            for each in dict.fromkeys(plain.values())
+            name.strip("_"): np.concatenate([arrays[n] for n in plain if plain[n] == name])
+            for name in dict.fromkeys(plain.values())
         }
         arrays["split"] = np.repeat([*first][::-1], [*first.values()][::-1])
     main = max(arrays, key=lambda name: (arrays[name].ndim, arrays[name].size))
@@ -277,12 +302,13 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
     return arrays.pop(main), arrays
 
 
-def _epochs(given: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    epochs = given
-    if isinstance(given, Path):
+def _epochs(source: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
+    """Return the windows of Epochs of MNE, and the class and metadata of each."""
+    epochs = source
+    if isinstance(source, Path):
         with extra("mne", "reading .fif"):
             import mne
-        epochs = mne.read_epochs(given, verbose="error")
+        epochs = mne.read_epochs(source, verbose="error")
     names, table = {code: name for name, code in epochs.event_id.items()}, epochs.metadata
     more = {} if table is None else {name: table[name].to_numpy() for name in table}
     return epochs.get_data(copy=False), {"label": [names[e] for e in epochs.events[:, 2]], **more}
@@ -291,35 +317,34 @@ def _epochs(given: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
 def _columns(reader: pa.RecordBatchReader) -> Columns:
     """Collect batches, each column in the smallest form that keeps its values apart."""
     pieces: dict[str, list[Any]] = {name: [] for name in reader.schema.names}
-    found = Columns()
+    table = Columns()
     for batch in reader:
-        found.rows += len(batch)
+        table.rows += len(batch)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             pieces[name].append(_piece(column))
-    if not found.rows:
+    if not table.rows:
         raise DataError("the table has no rows; expected at least one below the header")
     for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
-        some = pieces.pop(name)
-        if isinstance(some[0], pa.Array):
-            whole = pa.chunked_array(some).unify_dictionaries()
-            values, place = np.unique(whole.chunk(0).dictionary.to_pylist(), return_inverse=True)
-            found.texts[name] = values.tolist()
-            codes = (c.indices.fill_null(len(place)).to_numpy() for c in whole.chunks)
-            found.numbers[name] = np.append(place, np.nan).astype(np.float32)[
-                np.concatenate([*codes])
-            ]
+        batches = pieces.pop(name)
+        if isinstance(batches[0], pa.Array):
+            coded = pa.chunked_array(batches).unify_dictionaries()
+            values, place = np.unique(coded.chunk(0).dictionary.to_pylist(), return_inverse=True)
+            table.texts[name] = values.tolist()
+            codes = [c.indices.fill_null(len(place)).to_numpy() for c in coded.chunks]
+            places = np.append(place, np.nan).astype(np.float32)
+            table.numbers[name] = places[np.concatenate(codes)]
             continue
-        joined = np.concatenate(some)
+        joined = np.concatenate(batches)
         if joined.dtype.kind == "M":
-            found.times[name] = joined
+            table.times[name] = joined
             continue
         if pa.types.is_integer(kind) and np.nanmax(np.abs(joined), initial=0) > _EXACT:
             missing = np.isnan(joined)
             if not missing.any():
-                found.exact[name] = joined.astype(np.int64)
+                table.exact[name] = joined.astype(np.int64)
             joined = np.where(missing, np.nan, np.unique(joined, return_inverse=True)[1])
-        found.numbers[name] = joined.astype(np.float32)
-    return found
+        table.numbers[name] = joined.astype(np.float32)
+    return table
 
 
 def _piece(column: pa.Array) -> Any:
@@ -330,50 +355,53 @@ def _piece(column: pa.Array) -> Any:
         return np.where(nulls_of(times), np.datetime64("NaT"), values_of(times))
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
-    whole = pa.types.is_integer(kind)
-    if not (whole or pa.types.is_floating(column.type) or pa.types.is_boolean(kind)):
+    is_integer = pa.types.is_integer(kind)
+    if not (is_integer or pa.types.is_floating(column.type) or pa.types.is_boolean(kind)):
         return column.cast(pa.string()).dictionary_encode()
     values, nulls = values_of(column), nulls_of(column)
-    if whole and not nulls.any():
+    if is_integer and not nulls.any():
         return values.astype(np.int32 if np.abs(values).max(initial=0) <= _EXACT else np.int64)
-    return np.where(nulls, np.nan, values).astype(np.float64 if whole else np.float32)
+    return np.where(nulls, np.nan, values).astype(np.float64 if is_integer else np.float32)
 
 
 class _Roles:
     """The role of each column: as the user says, else by its name and values."""
 
-    def __init__(self, table: Columns, chosen: Mapping[str, Sequence[str]]) -> None:
-        known = [*table.numbers, *table.times]
-        for name in (name for given in chosen.values() for name in given if name not in known):
-            raise unknown_name("column", name, known)
-        self.table, self.chosen, self.of = table, chosen, dict[str, list[str]]()
+    def __init__(self, table: Columns, by_user: Mapping[str, Sequence[str]]) -> None:
+        columns = [*table.numbers, *table.times]
+        for name in chain.from_iterable(by_user.values()):
+            if name not in columns:
+                raise unknown_name("column", name, columns)
+        self.table, self.by_user = table, by_user
+        self.of = dict[str, list[str]]()
         self.doubts = list[str]()
         self.read_as = ""  # what numbers were taken for that are no probabilities
 
     def free(self) -> list[str]:
         """Return the columns without a role, except those that the user chose for one."""
-        taken = {n for each in (self.of, self.chosen) for names in each.values() for n in names}
-        return [n for n in self.table.numbers if n not in taken]
+        with_role = {*chain.from_iterable([*self.of.values(), *self.by_user.values()])}
+        return [name for name in self.table.numbers if name not in with_role]
 
     def take(self, role: str, names: Sequence[str]) -> list[str]:
+        """Give a role to columns, and return them."""
         if names:
             self.of[role] = [*names]
         return [*names]
 
-    def classes(self, role: str) -> tuple[Ids, list[str]] | None:
+    def classes(self, role: str) -> tuple[Ints, list[str]] | None:
         """Take the first column that has a few values, of parts or of labels."""
-        given = self.chosen.get(role)
-        for name in given or [n for n in self.table.named(role) if n in self.free()]:
+        by_user = self.by_user.get(role)
+        for name in by_user or [n for n in self.table.named(role) if n in self.free()]:
             codes, values = self.table.codes(name)
-            named = role == "label" or name == _OF_FILE or "fold" in name.lower()
-            named |= any(part_of(value) is not None for value in values)
+            is_usual = role == "label" or name == _OF_FILE or "fold" in name.lower()
+            is_usual |= any(part_of(value) is not None for value in values)
             few = 1 < len(values) <= _CLASSES and (role == "split" or (codes >= 0).all())
-            if few and (given or named):
+            if few and (by_user or is_usual):
                 self.take(role, [name])
                 if role == "label" and event_last(values) == values[::-1]:
                     codes, values = 1 - codes, values[::-1]
                 return codes, values
-            if given:
+            if by_user:
                 blank = f", blank rows: {int((codes < 0).sum())} of {self.table.rows}"
                 raise DataError(
                     f"the {role} '{name}': different values: {len(values)}{blank}; expected 2 to "
@@ -381,16 +409,16 @@ class _Roles:
                 )
         return None
 
-    def units(self) -> dict[str, Ids]:
+    def units(self) -> dict[str, Ints]:
         """Take patients, recordings and the like; a missing one counts alone."""
-        found = {name: name for name in self.take("group", self.chosen.get("group", ()))}
+        columns = {name: name for name in self.take("group", self.by_user.get("group", ()))}
         for role in _UNITS:
-            named = [n for n in self.table.named(role) if n in self.free()]
-            several = [n for n in named if np.ptp(self.table.numbers[n]) != 0][:1]
-            if role not in self.of:
-                found |= dict.fromkeys([role] * len(several), *self.take(role, several))
+            usual = [n for n in self.table.named(role) if n in self.free()]
+            varying = [n for n in usual if np.ptp(self.table.numbers[n]) != 0]
+            if varying and role not in self.of:
+                (columns[role],) = self.take(role, varying[:1])
         ids = {}
-        for unit, name in found.items():
+        for unit, name in columns.items():
             codes, values = self.table.codes(name)
             short = [re.sub(r"^0+(?=.)|\.0$", "", value.lower()) for value in values]
             alike, place = np.unique(short, return_inverse=True)
@@ -405,36 +433,38 @@ class _Roles:
 
     def score(self, *, needed: bool) -> NDArray[np.float64] | None:
         """Take the probabilities of the second class, if the table has them."""
-        free, others = self.free(), self.table.named("other probability")
-        chosen = self.chosen.get("probability", ())
-        for name in chosen or [n for n in self.table.named("probability") if n in free]:
+        free, further = self.free(), self.table.named("other probability")
+        by_user = self.by_user.get("probability", ())
+        usual = [name for name in self.table.named("probability") if name in free]
+        for name in by_user or usual:
             values = self.table.numbers[name].astype(np.float64)
-            alone = len({*free} - {name, *others}) <= _FEW
-            if not (needed or alone or chosen) or name in self.table.texts:
+            of_predictions = len({*free} - {name, *further}) <= _MOST_OTHERS
+            if not (needed or of_predictions or by_user) or name in self.table.texts:
                 continue
-            known = values[~np.isnan(values)]
-            if len(known) < len(values) / 2 or np.ptp(known) == 0 or abs(known).max() > _PERCENT:
+            filled = values[~np.isnan(values)]
+            most = abs(filled).max(initial=0)
+            if len(filled) < len(values) / 2 or np.ptp(filled) == 0 or most > _PERCENT:
                 continue
             self.take("probability", [name])
-            self.take("other probability", [n for n in others if n != name])
-            if known.min() < 0:
+            self.take("other probability", [n for n in further if n != name])
+            if filled.min() < 0:
                 self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
-            elif known.max() > 1:
+            elif filled.max() > 1:
                 self.read_as, values = "in percent", values / _PERCENT
-            if blank := len(values) - len(known):
+            if blank := len(values) - len(filled):
                 self.read_as += f"; blank rows left out: {blank:,}"
             return values
-        if needed:
-            named = {n: self.table.numbers[n] for n in self.table.named("probability") if n in free}
-            held = [
-                f"{n} has {np.nanmin(v):g} to {np.nanmax(v):g}, blank rows: {np.isnan(v).sum()}"
-                for n, v in named.items()
-            ]
-            raise DataError(
-                f"no probabilities ({', '.join(held) or 'columns: ' + ', '.join(free)}); expected "
-                "different numbers in most rows, in a column named probability, score or p_1"
-            )
-        return None
+        if not needed:
+            return None
+        numbers = {name: self.table.numbers[name] for name in usual}
+        ranges = [
+            f"{n} has {np.nanmin(v):g} to {np.nanmax(v):g}, blank rows: {np.isnan(v).sum()}"
+            for n, v in numbers.items()
+        ]
+        raise DataError(
+            f"no probabilities ({', '.join(ranges) or 'columns: ' + ', '.join(free)}); expected "
+            "different numbers in most rows, in a column named probability, score or p_1"
+        )
 
     def identifies(self, name: str) -> bool:
         """Return whether a column names rows: by its name, by texts, or by counting."""
@@ -447,23 +477,22 @@ class _Roles:
 
 
 def of_table(
-    table: Columns, chosen: Mapping[str, Sequence[str]], *, predictions: bool = False
-) -> tuple[Foreign, list[str]]:
+    table: Columns, role_columns: Mapping[str, Sequence[str]], *, predictions: bool = False
+) -> tuple[AuditInput, list[str]]:
     """Take each column of a table for what it is, and return this in words."""
-    roles = _Roles(table, chosen)
+    roles = _Roles(table, role_columns)
     split, label = roles.classes("split"), roles.classes("label")
-    named = [*table.times, *roles.free()]
-    usual = [name for name in named if _is_named(name, "prediction time")]
-    asked = roles.take("prediction time", chosen.get("prediction time") or usual[:1])
-    if asked and asked[0] not in table.times:  # minutes since the admission, or years
-        timed = table.named("other time")
-        others = [n for n in timed if asked[0] in timed and n in roles.free()]
-        for name in asked + roles.take("times", others):
+    usual = [n for n in [*table.times, *roles.free()] if _is_named(n, "prediction time")]
+    time = roles.take("prediction time", role_columns.get("prediction time") or usual[:1])
+    if time and time[0] not in table.times:  # minutes since the admission, or years
+        similar = table.named("other time")
+        further = [n for n in similar if time[0] in similar and n in roles.free()]
+        for name in time + roles.take("times", further):
             table.times[name] = table.numbers[name].astype("datetime64[s]")
     units = roles.units()
-    score = roles.score(needed=predictions or bool(chosen.get("probability")))
+    score = roles.score(needed=predictions or bool(role_columns.get("probability")))
     names = roles.take("identifier", [n for n in roles.free() if roles.identifies(n)])
-    data = Foreign(
+    data = AuditInput(
         table=np.empty((table.rows, len(roles.free())), np.float32, order="F"),
         names=tuple(roles.free()),
         label=label and label[0],
@@ -471,7 +500,7 @@ def of_table(
         units=units,
         splits=(parts_of(split[1], split[0]),) if split else (),
         times=table.times,
-        time=next(iter(asked), None),
+        time=next(iter(time), None),
         identifiers={name: table.codes(name)[0] for name in names},
         score=score,
         open_questions=tuple(roles.doubts),
@@ -481,7 +510,7 @@ def of_table(
     )
     for place, name in enumerate(data.names):
         data.table[:, place] = table.numbers.pop(name)
-    words = [f"{role}: {', '.join(found)}" for role, found in roles.of.items()]
+    words = [f"{role}: {', '.join(columns)}" for role, columns in roles.of.items()]
     words += [f"probability read {roles.read_as.strip('; ')}"] if roles.read_as else []
     return data, [*words, f"{len(data.names)} other columns"]
 
@@ -534,7 +563,7 @@ def part_of(value: str) -> int | None:
     return next((place for place, fit in enumerate(fits) if fit), None)
 
 
-def parts_of(values: Sequence[str], codes: Ids) -> dict[str, NDArray[np.int64]]:
+def parts_of(values: Sequence[str], codes: Ints) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each part, the training set first and the test set last."""
     order = [1 if (place := part_of(value)) is None else place for value in values]
     by_order = sorted(range(len(values)), key=lambda i: (order[i], values[i]))
@@ -544,16 +573,18 @@ def parts_of(values: Sequence[str], codes: Ids) -> dict[str, NDArray[np.int64]]:
 def _numbers_in(path: Path) -> dict[str, float]:
     """Read the numbers of a results file: those of its test set, or those at its top."""
     try:
-        found = opened.json_value(opened.text(path, "results in JSON", "correct the file"))
+        record = opened.json_value(opened.text(path, "results in JSON", "correct the file"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); expected an object of numbers") from error
-    inner = found
+    inner = record
     while isinstance(inner, Mapping):
-        found = inner
-        inner = next((v for k, v in found.items() if part_of(k) == _TEST), None)
-    if not isinstance(found, Mapping):
-        raise DataError(f"{path}: {type(found).__name__} at the top; expected an object of numbers")
-    numbers = {k: v for k, v in found.items() if type(v) in (int, float)}
+        record = inner
+        inner = next((v for k, v in record.items() if part_of(k) == _TEST), None)
+    if not isinstance(record, Mapping):
+        raise DataError(
+            f"{path}: {type(record).__name__} at the top; expected an object of numbers"
+        )
+    numbers = {k: v for k, v in record.items() if type(v) in (int, float)}
     return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
 
 
@@ -568,22 +599,23 @@ def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
         try:
             connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
             ids = connection.sql("SELECT DISTINCT cohort_definition_id::VARCHAR FROM cohorts")
-            found = sorted(each for (each,) in ids.fetchall())
+            cohorts = sorted(cohort for (cohort,) in ids.fetchall())
             labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(
                 f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
                 "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
             ) from None
-    if len(found) != len(_SIDES) or outcome not in found:
+    if len(cohorts) != 2 or outcome not in cohorts:  # noqa: PLR2004
         raise DataError(
-            f"{path}: cohorts {', '.join(found)}; expected two, of which --label names the outcome"
+            f"{path}: cohorts {', '.join(cohorts)}; expected two, of which --label names the "
+            "outcome"
         )
     write_labels(sorted_labels(labels.cast(SCHEMA)), out)
     return out
 
 
-def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
+def _index_arrays(splits: Any, data: AuditInput) -> tuple[Rows, ...]:
     """Return the parts of each split: of a splitter of scikit-learn, or of index arrays."""
     n = len(data.table)
     if hasattr(splits, "split"):
@@ -599,13 +631,15 @@ def _index_arrays(splits: Any, data: Foreign) -> tuple[Rows, ...]:
     splits = [splits] if isinstance(splits, Mapping) else [*splits]
     first = splits[0]
     if not isinstance(first, Mapping) and (isinstance(first, np.ndarray) or np.ndim(first[0]) == 0):
-        names = [*PARTS] if len(splits) > _TEST else _SIDES
-        several = [f"fold {i + 1}" for i in range(len(splits))]
-        splits = [dict(zip(names if len(splits) <= len(PARTS) else several, splits, strict=True))]
+        names = [*PARTS] if len(splits) == len(PARTS) else [*_SIDES]
+        if len(splits) > len(PARTS):
+            names = [f"fold {i + 1}" for i in range(len(splits))]
+        splits = [dict(zip(names, splits, strict=True))]
     try:
         parts = (p if isinstance(p, Mapping) else zip(_SIDES, p, strict=True) for p in splits)
         return tuple(
-            {k: np.arange(n)[np.asarray(v)] for k, v in dict(each).items()} for each in parts
+            {name: np.arange(n)[np.asarray(rows)] for name, rows in dict(split).items()}
+            for split in parts
         )
     except (IndexError, ValueError) as error:
         raise SettingError(

@@ -297,14 +297,14 @@ def load_visits(
             "bins and min_subjects are learnt from training examples, which are not split off "
             "yet: leave them out here, and give min_subjects to VisitClassifier"
         )
-    from sequela.cohort.question import ask
+    from sequela.cohort.cohort_settings import cohort_of_settings
     from sequela.runs.records import sequence_settings
     from sequela.sequences.build import build_sequences
     from sequela.studies.registry import asked_of
 
     settings = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
-    selected = ask(name, settings, None if root is None else Path(root), folder)
+    selected = cohort_of_settings(name, settings, None if root is None else Path(root), folder)
     part = np.zeros(len(selected.labels), np.int64)  # a single one, in which every code is known
     cutting = sequence_settings(settings).model_copy(update={"min_subjects": 1})
     stored = folder / "sequences" / f"{name}-{settings.task}-all"

@@ -12,10 +12,10 @@ PLACE = "sequela.report.pages.audit_page"
 """The module of the function, which is above this package."""
 
 
-class _Callable(ModuleType):
+class _AuditFunction(ModuleType):
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Look for leaks in data, splits and predictions; see the function ``audit`` there."""
         return import_module(PLACE).audit(*inputs, **options)
 
 
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = _AuditFunction

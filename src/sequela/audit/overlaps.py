@@ -1,4 +1,4 @@
-"""Overlaps between the parts of a split, and columns that reveal the outcome.
+"""Overlaps between the parts of a split: units, recordings, rows and records in two parts.
 
 Each check is a function from arrays to findings; an empty result does not prove that there is no
 leak.
@@ -14,36 +14,20 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
-from sequela.audit.finding import Code, Finding
-from sequela.audit.fitted import unit_of
+from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput, Flags, Floats, Groups, Ints, Rows, in_each_split
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals.windows import in_blocks
 
-REVEALING_AUROC = 0.9
-# On the open hospital data no code passes an AUROC of 0.71 (decision 18), and no
-# measurement 0.80.
-REVEALING_CODE, REVEALING_VALUE = 0.8, 0.87
-HONEST = 0.8  # of a strong measurement, as lactate or a coma score
-_ERRORS = 2.5  # standard errors by which a small sample may exceed it
-# Probabilities of a false alarm, each over all comparisons of one check.
-_CHANCE_OF_COLUMN = 1e-3
-_NEAR = 0.05
-_ROUNDING = 1e-6
+_NEAR = 0.05  # of a row's length: the distance of a near copy
+_ROUNDING = 1e-6  # of a row's length: the distance of an identical row
 _MARGIN = 1e-4  # for rounding errors of float32
-_NEIGHBOURS = 10
-_MEASURED = 20
+_NEIGHBOURS = 10  # groups whose distances show how near a near copy is
+_MEASURED = 20  # different values of a column that is measured; columns with fewer are codes
 _MOST_ROWS = 2_000  # rows whose nearest neighbours are computed
-
-WAYS = (
-    "its values alone predict", "whether it is missing alone predicts",
-    "whether its last digit is even alone predicts",
-)  # fmt: skip
-_WIDE = 10  # units of rounding between the quartiles of values whose last digit is judged
-_SEEN = 1_000  # values by which the unit of rounding is recognised
-_JUDGED = 20_000  # rows whose single columns are judged
 _COARSE = 256  # means of neighbouring columns, in which near rows are looked for first
 _CELLS = 1 << 22  # numbers of a table that are judged at once
-_ROWS = 512  # rows that are read at once: of few columns too, each brings pages of its file
+_BLOCK = 512  # rows that are read at once: of few columns too, each brings pages of its file
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Selection:
     """Some rows of a table (example, column) that may be larger than memory."""
 
     table: NDArray[Any]
-    rows: NDArray[np.int64]
+    rows: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,26 +43,26 @@ class Selection:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         table = self.table[:, columns]
-        return np.concatenate([*in_blocks(table, self.rows[rows], size=_ROWS * table.shape[1])])
+        return np.concatenate([*in_blocks(table, self.rows[rows], size=_BLOCK * table.shape[1])])
 
 
 Table = NDArray[Any] | Selection
 Parts = Mapping[str, Table]
 
 
-def overlapping_groups(groups: Mapping[str, NDArray[Any]], unit: str) -> list[Finding]:
+def overlapping_groups(groups: Mapping[str, Groups], unit: str) -> list[Finding]:
     """Find groups (subjects, recordings) that are in two parts.
 
     ``groups`` has for each part the group of each example, as text or number (example,).
     """
-    found = []
-    for (one, ids), (other, other_ids) in combinations(groups.items(), 2):
-        shared = np.intersect1d(ids, other_ids)
+    findings = []
+    for (first, ids), (second, second_ids) in combinations(groups.items(), 2):
+        shared = np.intersect1d(ids, second_ids)
         if shared.size:
-            examples, place = int(np.isin(other_ids, shared).sum()), (one, other)
-            counts = {"shared": shared.size, "found": examples, "all": other_ids.size}
-            found.append(Finding("overlapping groups", "leak", place, counts, {"unit": unit}))
-    return found
+            examples, place = int(np.isin(second_ids, shared).sum()), (first, second)
+            counts = {"shared": shared.size, "found": examples, "all": second_ids.size}
+            findings.append(Finding("overlapping groups", "leak", place, counts, {"unit": unit}))
+    return findings
 
 
 def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str) -> list[Finding]:
@@ -89,64 +73,78 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
     of its codes missing. Units that are in both parts are left out: :func:`overlapping_groups`
     reports them. ``parts`` has for each part the names of its units in ``content``.
     """
-    known = matches(content, content)
-    sides = np.concatenate(
-        [np.stack([known.known, known.asked]), np.stack([known.asked, known.known])], axis=1
+    pairs = matches(content, content)
+    # Each pair in both directions: a unit, and the one that it resembles.
+    units, alike = np.concatenate(
+        [np.stack([pairs.known, pairs.asked]), np.stack([pairs.asked, pairs.known])], axis=1
     )
-    copy = np.tile(known.copy, 2)
+    is_copy = np.tile(pairs.copy, 2)
     names = np.array(content.units, np.str_)
-    found = []
-    for (one, ids), (other, other_ids) in combinations(parts.items(), 2):
-        both = np.intersect1d(ids, other_ids)
-        only, others = (np.isin(names, np.setdiff1d(each, both)) for each in (ids, other_ids))
-        across = only[sides[0]] & others[sides[1]]
-        copies = np.unique(sides[1][across & copy])
-        alike = np.setdiff1d(sides[1][across], copies)
-        place, total, facts = (one, other), len(np.unique(other_ids)), {"unit": unit}
-        counts = [{"found": len(some), "all": total} for some in (copies, alike)]
+    findings = []
+    for (first, ids), (second, second_ids) in combinations(parts.items(), 2):
+        shared = np.intersect1d(ids, second_ids)
+        in_first, in_second = (
+            np.isin(names, np.setdiff1d(members, shared)) for members in (ids, second_ids)
+        )
+        across = in_first[units] & in_second[alike]
+        copies = np.unique(alike[across & is_copy])
+        similar = np.setdiff1d(alike[across], copies)
+        place, total, facts = (first, second), len(np.unique(second_ids)), {"unit": unit}
         if len(copies):
-            found.append(Finding("same content", "leak", place, counts[0], facts))
-        if len(alike):
-            found.append(Finding("resembling content", "suspicion", place, counts[1], facts))
-    return found
+            counts = {"found": len(copies), "all": total}
+            findings.append(Finding("same content", "leak", place, counts, facts))
+        if len(similar):
+            counts = {"found": len(similar), "all": total}
+            findings.append(Finding("resembling content", "suspicion", place, counts, facts))
+    return findings
 
 
-def simultaneous_recordings(pairs: NDArray[np.int64], part: Sequence[str]) -> list[Finding]:
+def simultaneous_recordings(pairs: Ints, part: Sequence[str]) -> list[Finding]:
     """Find recordings made at the same time in two parts.
 
     ``pairs`` are those of :func:`sequela.signals.simultaneous.pairs`, int64 (pair, 2); ``part`` is
     empty for a recording that is in several.
     """
     parts = np.array(part, np.str_)
-    one, other = pairs[parts[pairs[:, 0]] != parts[pairs[:, 1]]].T
-    found = []
+    recordings = pairs[parts[pairs[:, 0]] != parts[pairs[:, 1]]].T
+    findings = []
     for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
-        across = np.isin(parts[[one, other]], (first, second)).all(axis=0)
-        of_second = np.concatenate([one[across], other[across]])
-        count = len(np.unique(of_second[parts[of_second] == second]))
+        across = np.isin(parts[recordings], (first, second)).all(axis=0)
+        members = recordings[:, across]
+        count = len(np.unique(members[parts[members] == second]))
         if count:
             counts = {"found": count, "all": int((parts == second).sum())}
-            found.append(Finding("simultaneous recordings", "leak", (first, second), counts))
-    return found
+            findings.append(Finding("simultaneous recordings", "leak", (first, second), counts))
+    return findings
 
 
-def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[Finding]:
+@in_each_split
+def find_one_class(data: AuditInput, rows: Rows) -> list[Finding]:
+    """Find parts of a split that lack a class; of times to an event, whether it was seen."""
+    label, classes = np.asarray(data.label), data.classes
+    if (times := data.times_to_event) is not None:
+        happened = (times.event == 1) & (times.time <= times.intervals.horizons[-1])
+        label, classes = happened.astype(np.int64), ("no event", "the event")
+    return one_class({name: label[part_rows] for name, part_rows in rows.items()}, classes)
+
+
+def one_class(labels: Mapping[str, Ints], classes: Sequence[str]) -> list[Finding]:
     """Find parts with labels of one class only, and parts that lack a class another part has.
 
     ``labels`` has for each part int64 (example,).
     """
-    known = {part: set(np.unique(label).tolist()) for part, label in labels.items() if label.size}
-    every = set().union(*known.values()) if known else set()
-    found = []
-    for part, present in known.items():
+    present = {part: set(np.unique(label).tolist()) for part, label in labels.items() if label.size}
+    every = set().union(*present.values()) if present else set()
+    findings = []
+    for part, members in present.items():
         counts, facts = {}, {}
-        if len(present) == 1:
-            counts, facts = {"labels": labels[part].size}, {"name": classes[min(present)]}
-        elif missing := every - present:
-            facts = {"missing": ", ".join(f"'{classes[one]}'" for one in sorted(missing))}
+        if len(members) == 1:
+            counts, facts = {"labels": labels[part].size}, {"name": classes[min(members)]}
+        elif missing := every - members:
+            facts = {"missing": ", ".join(f"'{classes[label]}'" for label in sorted(missing))}
         if facts:
-            found.append(Finding("labels of one class", "suspicion", (part,), counts, facts))
-    return found
+            findings.append(Finding("labels of one class", "suspicion", (part,), counts, facts))
+    return findings
 
 
 def identical_rows(parts: Parts) -> list[Finding]:
@@ -160,52 +158,53 @@ def identical_rows(parts: Parts) -> list[Finding]:
     tables, sizes = [*parts.values()], [len(part) for part in parts.values()]
     if not sum(sizes) or not tables[0][:1].shape[1]:
         return []
-    hashes, moving = zip(*map(hashed, tables), strict=True)
-    _, same = np.unique(np.concatenate(hashes), return_inverse=True)
+    hashes, varying = zip(*map(hashed, tables), strict=True)
+    _, row_hash = np.unique(np.concatenate(hashes), return_inverse=True)  # equal rows, one number
     bounds = np.cumsum([0, *sizes])
     where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
-    marked = {one: np.isin(same, same[rows]) for one, rows in where.items()}
-    several = (sum(each.astype(np.int64) for each in marked.values()) > 1) & np.concatenate(moving)
-    distinctive = np.zeros(len(same), np.bool_)
-    distinctive[several] = _distinctive(tables, np.flatnonzero(several))
+    in_part = {name: np.isin(row_hash, row_hash[rows]) for name, rows in where.items()}
+    n_parts = sum(members.astype(np.int64) for members in in_part.values())
+    repeated = (n_parts > 1) & np.concatenate(varying)
+    distinctive = np.zeros(len(row_hash), np.bool_)
+    distinctive[repeated] = _distinctive(tables, np.flatnonzero(repeated))
 
-    def copies(one: str, other: str) -> NDArray[np.bool_]:
-        return np.asarray((marked[one] & distinctive)[where[other]], np.bool_)
+    def copies(first: str, second: str) -> Flags:
+        return np.asarray((in_part[first] & distinctive)[where[second]], np.bool_)
 
     return _copies("identical rows", parts, copies)
 
 
-def _blocks(table: Table, order: Any = slice(None)) -> Iterator[NDArray[np.float64]]:
-    chosen = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
-    for some in in_blocks(chosen.table, chosen.rows[order], size=_CELLS // 8):
-        yield np.asarray(some, np.float64)
+def _blocks(table: Table, order: Any = slice(None)) -> Iterator[Floats]:
+    selection = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
+    for block in in_blocks(selection.table, selection.rows[order], size=_CELLS // 8):
+        yield np.asarray(block, np.float64)
 
 
-def hashed(table: Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+def hashed(table: Table) -> tuple[NDArray[np.uint64], Flags]:
     """Return a hash of each row, and whether it has several values."""
-    hashes, moving = [], []
-    for rows in (some + 0.0 for some in _blocks(table)):  # -0 is 0
-        found = np.zeros(len(rows), np.uint64)
+    hashes, varying = [], []
+    for rows in (block + 0.0 for block in _blocks(table)):  # -0 is 0
+        row_hash = np.zeros(len(rows), np.uint64)
         for bits in rows.view(np.uint64).T:
-            found = (found ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-            found ^= found >> np.uint64(29)
-        hashes.append(found)
-        moving.append(np.fmax.reduce(rows, axis=1) > np.fmin.reduce(rows, axis=1))
-    return np.concatenate(hashes), np.concatenate(moving)
+            row_hash = (row_hash ^ bits) * np.uint64(0x9E3779B97F4A7C15)
+            row_hash ^= row_hash >> np.uint64(29)
+        hashes.append(row_hash)
+        varying.append(np.fmax.reduce(rows, axis=1) > np.fmin.reduce(rows, axis=1))
+    return np.concatenate(hashes), np.concatenate(varying)
 
 
-def _distinctive(tables: Sequence[Table], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _distinctive(tables: Sequence[Table], rows: Ints) -> Flags:
     """Return whether rows of joined tables are improbable if columns were independent."""
     n_rows, n_columns = sum(map(len, tables)), tables[0][:1].shape[1]
     least = 2 * np.log2(n_rows) - np.log2(CHANCE_OF_COPY)
     bits, step = np.zeros(len(rows)), max(1, _CELLS // n_rows)
-    for first in range(0, n_columns, step):
+    for start in range(0, n_columns, step):
         if (bits > least).all():  # more columns only add to them
             break
-        some = [np.asarray(each[:, first : first + step], np.float64) for each in tables]
-        for column in np.concatenate(some).T:
+        blocks = [np.asarray(table[:, start : start + step], np.float64) for table in tables]
+        for column in np.concatenate(blocks).T:
             _, value, count = np.unique(column, return_inverse=True, return_counts=True)
-            bits -= np.log2(count / n_rows)[value[rows]]
+            bits -= np.log2(count / n_rows)[value[rows]]  # the information of a value
     return np.asarray(bits > least, np.bool_)
 
 
@@ -216,28 +215,27 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     record. Parts are (example, code), not 0 where the example has the code.
     """
     rows = vstack([*parts.values()], format="csr")
-    part = np.repeat(list(parts), [some.shape[0] for some in parts.values()])
-    alike: dict[bytes, list[int]] = {}
-    for row, (first, end) in enumerate(pairwise(rows.indptr)):
-        alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
+    part = np.repeat(list(parts), [table.shape[0] for table in parts.values()])
+    by_codes: dict[bytes, list[int]] = {}
+    for row, (start, end) in enumerate(pairwise(rows.indptr)):
+        # Records are compared by their sorted codes, as bytes.
+        by_codes.setdefault(np.sort(rows.indices[start:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
     least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
     copied = {name: np.zeros(rows.shape[0], np.bool_) for name in parts}
-    for same in alike.values():
-        where = set(part[same].tolist())
-        if len(where) == 1:
+    for alike in by_codes.values():
+        names = set(part[alike].tolist())
+        if len(names) == 1:
             continue
-        having = by_code[:, rows[same[:1]].indices]  # judged by all others but two
+        having = by_code[:, rows[alike[:1]].indices]  # judged by all records but two
         if bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2) > least:
-            for one in where:
-                copied[one][same] = True
-    return _copies("identical records", parts, lambda one, other: copied[one][part == other])
+            for name in names:
+                copied[name][alike] = True
+    return _copies("identical records", parts, lambda first, second: copied[first][part == second])
 
 
-def _copies(
-    check: str, parts: Iterable[str], copies: Callable[[str, str], NDArray[np.bool_]]
-) -> list[Finding]:
-    """Report rows of a part that copy one of another; ``copies`` marks those of the second."""
+def _copies(check: str, parts: Iterable[str], copies: Callable[[str, str], Flags]) -> list[Finding]:
+    """Report rows of a part that copy rows of another; ``copies`` marks those of the second."""
     marked = {pair: copies(*pair) for pair in combinations(parts, 2)}
     return [
         Finding(check, "leak", pair, {"found": int(rows.sum()), "all": rows.size})
@@ -246,7 +244,7 @@ def _copies(
     ]
 
 
-def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) -> list[Finding]:
+def near_identical_rows(parts: Parts, groups: Mapping[str, Groups]) -> list[Finding]:
     """Find rows that repeat a row of another part up to a little noise.
 
     A row is near another if their distance is below 5 % of the row's length, columns centred and
@@ -259,57 +257,63 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) ->
     NaN for missing values; groups are str (example,).
     """
 
-    def copies(one: str, other: str) -> NDArray[np.bool_]:
-        step = -(-len(parts[other]) // _MOST_ROWS)
-        return _near(parts[one], groups[one], np.asarray(parts[other][::step], np.float64))
+    def copies(first: str, second: str) -> Flags:
+        step = -(-len(parts[second]) // _MOST_ROWS)
+        rows = np.asarray(parts[second][::step], np.float64)
+        return _near(parts[first], groups[first], rows)
 
-    there = [name for name, rows in parts.items() if len(rows)]
-    return _copies("near-identical rows", there, copies)
+    filled = [name for name, rows in parts.items() if len(rows)]
+    return _copies("near-identical rows", filled, copies)
 
 
-def _near(known: Table, group: NDArray[np.str_], rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    spaced = np.asarray(known[:: -(-len(known) * rows.shape[1] // _CELLS) or 1], np.float64)
+def _near(reference: Table, group: Groups, rows: Floats) -> Flags:
+    """Return which rows are near copies of rows of a reference, whose groups are given."""
+    step = -(-len(reference) * rows.shape[1] // _CELLS) or 1
+    spaced = np.asarray(reference[::step], np.float64)
     distinct = [len(np.unique(column[~np.isnan(column)])) for column in spaced.T]
     measured = [index for index, count in enumerate(distinct) if count >= _MEASURED]
     centre, spread = np.nanmean(spaced[:, measured], 0), np.nanstd(spaced[:, measured], 0)
 
-    def scaled(some: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.nan_to_num((some[:, measured] - centre) / spread), np.float64)
+    def scaled(table: Floats) -> Floats:
+        return np.asarray(np.nan_to_num((table[:, measured] - centre) / spread), np.float64)
 
     rows, order = scaled(rows), np.argsort(group, kind="stable")
     length = np.linalg.norm(rows, axis=1)
-    if not _maybe_near(map(scaled, _blocks(known)), rows, length):
+    if not _maybe_near(map(scaled, _blocks(reference)), rows, length):
         return np.zeros(len(rows), np.bool_)
-    nearest = _nearest_groups(map(scaled, _blocks(known, order)), group[order], rows)
-    others = nearest.shape[1] - 1
+    nearest = _nearest_groups(map(scaled, _blocks(reference, order)), group[order], rows)
+    further = nearest.shape[1] - 1
     first, last = nearest[:, 0], nearest[:, -1]
     # Otherwise identical: another check weighs that.
-    informative: NDArray[np.bool_] = first > _ROUNDING * length
-    if not others or not informative.any():
+    informative: Flags = first > _ROUNDING * length
+    if not further or not informative.any():
         return np.zeros(len(rows), dtype=bool)
+    # The chance that the nearest of some groups in d dimensions is so much nearer than the last.
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
-    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
+    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, further)
     improbable = chance * len(rows) < CHANCE_OF_COPY
     return np.asarray(informative & (first < _NEAR * length) & improbable)
 
 
-def _maybe_near(
-    known: Iterable[NDArray[np.float64]], rows: NDArray[np.float64], length: NDArray[np.float64]
-) -> bool:
-    """Return whether a row may be near a known one: in sums of columns none is farther away."""
+def _maybe_near(reference: Iterable[Floats], rows: Floats, length: Floats) -> bool:
+    """Return whether a row may be near one of the reference.
+
+    Sums of neighbouring columns, divided by the root of their number, are never farther apart than
+    the rows themselves, so most rows are ruled out by few numbers.
+    """
     run = max(1, rows.shape[1] // _COARSE)
 
-    def coarse(some: NDArray[np.float64]) -> NDArray[np.float32]:
-        whole = some[:, : some.shape[1] // run * run].reshape(len(some), -1, run)
-        return np.asarray(whole.sum(2) / np.sqrt(run), np.float32)
+    def coarse(table: Floats) -> NDArray[np.float32]:
+        runs = table[:, : table.shape[1] // run * run].reshape(len(table), -1, run)
+        return np.asarray(runs.sum(2) / np.sqrt(run), np.float32)
 
-    asked = coarse(rows)
-    bound = (length * _NEAR) ** 2 - (asked**2).sum(1) * (1 - _MARGIN)
-    apart = (((some**2).sum(1) - 2 * asked @ some.T).min(1) for some in map(coarse, known))
-    return any((each <= bound).any() for each in apart)
+    summed = coarse(rows)
+    bound = (length * _NEAR) ** 2 - (summed**2).sum(1) * (1 - _MARGIN)
+    nearest = (((b**2).sum(1) - 2 * summed @ b.T).min(1) for b in map(coarse, reference))
+    return any((squares <= bound).any() for squares in nearest)
 
 
-def _dimension(nearest: NDArray[np.float64]) -> float:
+def _dimension(nearest: Floats) -> float:
     """Estimate the data's dimension from distances to nearest groups: (row, group), ascending."""
     count = nearest.shape[1]
     middle = count // 2
@@ -318,181 +322,16 @@ def _dimension(nearest: NDArray[np.float64]) -> float:
     return np.log(typical) / np.log(ratio) if ratio < 1 else np.inf
 
 
-def _nearest_groups(
-    known: Iterable[NDArray[np.float64]], group: NDArray[np.str_], rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _nearest_groups(reference: Iterable[Floats], group: Groups, rows: Floats) -> Floats:
     """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
-    nearest, done = np.full((len(rows), len(names)), np.inf), 0
-    for block in known:
-        of_block = index[done : done + len(block)]
-        done += len(block)
-        starts = np.flatnonzero(np.diff(of_block, prepend=-1))
-        squares, groups = (block**2).sum(axis=1), of_block[starts]
-        apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T
-        by_group = np.minimum.reduceat(apart, starts, axis=1)
+    nearest, start = np.full((len(rows), len(names)), np.inf), 0
+    for block in reference:
+        of_block = index[start : start + len(block)]
+        start += len(block)
+        firsts = np.flatnonzero(np.diff(of_block, prepend=-1))
+        squares, groups = (block**2).sum(axis=1), of_block[firsts]
+        apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T  # squared distances
+        by_group = np.minimum.reduceat(apart, firsts, axis=1)
         nearest[:, groups] = np.minimum(nearest[:, groups], by_group)
     return np.asarray(np.sqrt(np.maximum(np.sort(nearest, 1)[:, :_NEIGHBOURS], 0)), np.float64)
-
-
-def revealing_columns(
-    columns: Any,
-    names: Sequence[str],
-    label: NDArray[np.int64],
-    classes: Sequence[str],
-    group: NDArray[np.str_],
-    *,
-    bound: float | None = None,
-    measured: bool = False,
-) -> list[Finding]:
-    """Find columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
-
-    A column's values are judged where they are present. Whether they are present is judged too, and
-    whether the last digit of rounded values is even. An AUROC that chance explains, with as few
-    groups that have a value, is not reported. ``bound`` replaces 0.9. Of columns that are
-    ``measured``, the finding states how often an honest one is as strong. Columns are (example,
-    column), with NaN for missing values; labels and groups are (example,).
-    """
-    looked_at, step = len(WAYS) * len(names) * len(classes), max(1, _CELLS // max(1, len(label)))
-    bound = REVEALING_AUROC if bound is None else bound
-    by_class = each_class(label, classes)
-    least = [least_area(of, group, looked_at, bound) for _, of in by_class]
-    areas = [np.empty((len(WAYS), 0)) for _ in by_class]
-    for first in range(0, len(names), step):
-        some = np.asarray(columns[:, first : first + step], np.float64)
-        present = ~np.isnan(some)
-        rank = np.asarray(stats.rankdata(some, axis=0, nan_policy="omit"))
-        even = np.stack([last_digit_is_even(column) for column in some.T], axis=1)
-        for place, (_, is_class) in enumerate(by_class):
-            positives = present[is_class].sum(axis=0)
-            negatives = present[~is_class].sum(axis=0)
-            pairs = positives * negatives
-            beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
-            area = np.divide(beaten, pairs, out=np.full(some.shape[1], 0.5), where=pairs > 0)
-            sizes = max(is_class.sum(), 1), max((~is_class).sum(), 1)
-            absent = 0.5 + (negatives / sizes[1] - positives / sizes[0]) / 2
-            beaten = even[is_class].sum(0) * negatives - even[~is_class].sum(0) * positives
-            digit = 0.5 + np.divide(beaten, 2 * pairs, out=np.zeros(len(area)), where=pairs > 0)
-            strongest = np.maximum(np.abs(area - 0.5), np.abs(digit - 0.5))
-            for column in np.flatnonzero(strongest > least[place] - 0.5):
-                there = present[:, column]
-                by_few = least_area(is_class[there], group[there], looked_at, bound)
-                for each in (area, digit):
-                    if abs(each[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
-                        each[column] = 0.5
-            areas[place] = np.hstack([areas[place], [area, absent, digit]])
-    found = []
-    for (one, _), both, lowest in zip(by_class, areas, least, strict=True):
-        for area, how in zip(both, WAYS, strict=True):
-            facts = {"how": how, "name": classes[one], "least": lowest}
-            facts |= {"columns": len(names)} if measured else {}
-            found += _revealing(area, names, facts)
-    return found
-
-
-def last_digit_is_even(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where the last digit of rounded values (row,) is even; nowhere if not rounded."""
-    known = np.isfinite(values)
-    seen, even = values[known][:: -(-len(values) // _SEEN)], np.zeros(len(values), np.bool_)
-    unit = unit_of(seen) if len(seen) else 0
-    if unit and np.subtract(*np.quantile(seen, (0.75, 0.25))) >= _WIDE * unit:
-        even[known] = np.round(values[known] / unit) % 2 == 0
-    return even
-
-
-def revealing_codes(
-    present: csr_array,
-    names: Sequence[str],
-    label: NDArray[np.int64],
-    classes: Sequence[str],
-    group: NDArray[np.str_],
-) -> list[Finding]:
-    """Find codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
-
-    The rules are those of :func:`revealing_columns`. ``present`` is (example, code of ``names``),
-    1 where the example has the code.
-    """
-    whose = np.unique(group, return_inverse=True)[1]
-    of_group = csr_array((np.ones(len(whose)), (whose, np.arange(len(whose)))))
-    people = np.diff((of_group @ present).tocsc().indptr).tolist()
-    found = []
-    for one, is_class in each_class(label, classes):
-        positives, negatives = (
-            present[chosen].sum(axis=0, dtype=np.float64) / max(chosen.sum(), 1)
-            for chosen in (is_class, ~is_class)
-        )
-        least = least_area(is_class, group, len(names) * len(classes), REVEALING_CODE)
-        area = (1 + positives - negatives) / 2
-        facts = {"how": "its presence alone predicts", "name": classes[one], "least": least}
-        found += _revealing(area, names, facts, people)
-    return found
-
-
-def of_each_class(
-    label: NDArray[np.int64], classes: int, most: int | None = None
-) -> NDArray[np.int64]:
-    """Return evenly spaced rows of each class, all of few: int64 (row,), rising."""
-    most = most or _JUDGED
-    if len(label) <= most:
-        return np.arange(len(label))
-    of_class = (np.flatnonzero(label == one) for one in range(classes))
-    steps = ((rows, -(-len(rows) * classes // most) or 1) for rows in of_class)
-    return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
-
-
-def area(label: NDArray[np.int64], score: NDArray[Any]) -> float:
-    """Compute the AUROC of scores (row,) for labels of 0 and 1; 0.5 for one class."""
-    positives, rank = int(label.sum()), stats.rankdata(score)
-    pairs = positives * (len(label) - positives)
-    beaten = rank[label == 1].sum() - positives * (positives + 1) / 2
-    return float(beaten / pairs) if pairs else 0.5
-
-
-def each_class(
-    label: NDArray[np.int64], classes: Sequence[str]
-) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Iterate over each class against the rest; with two classes, only the second."""
-    chosen = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
-    return [(one, label == one) for one in chosen]
-
-
-def least_area(
-    is_class: NDArray[np.bool_],
-    group: NDArray[Any],
-    looked_at: int,
-    least: float,
-    honest: float | None = None,
-) -> float:
-    """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
-
-    ``looked_at`` is the number of areas that are compared, ``least`` the lower limit of the result.
-    A limit between 0.8 and 0.9 is raised to what an ``honest`` AUROC (0.8) may reach with as few
-    groups (Hanley & McNeil 1982), and any other limit if that is stated.
-    """
-    positives, negatives = (len(np.unique(group[chosen])) for chosen in (is_class, ~is_class))
-    if not positives or not negatives:
-        return np.inf
-    error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
-    by_chance = 0.5 + float(stats.norm.isf(_CHANCE_OF_COLUMN / 2 / max(looked_at, 1)) * error)
-    if honest or HONEST < least < REVEALING_AUROC:
-        real = honest or HONEST
-        spread = real * (1 - real) + (positives - 1) * (real / (2 - real) - real**2)
-        spread += (negatives - 1) * (2 * real**2 / (1 + real) - real**2)
-        by_chance = max(by_chance, real + _ERRORS * np.sqrt(spread / (positives * negatives)))
-    return max(least, by_chance)
-
-
-def _revealing(
-    area: NDArray[np.float64],
-    names: Sequence[str],
-    facts: Mapping[str, Any],
-    people: Sequence[int] | None = None,
-) -> list[Finding]:
-    strength = np.maximum(area, 1 - area)
-    codes = tuple(
-        Code(names[i], people[i] if people else None, float(strength[i]))
-        for i in np.argsort(-strength, kind="stable")
-        if strength[i] > facts["least"]
-    )
-    check = "columns that reveal the outcome"
-    return [Finding.suspected(check, codes=codes, **facts)] if codes else []

@@ -33,9 +33,9 @@ def say_path(console: Console, what: str, path: object) -> None:
 
 def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     """Print the numbers of a finished run on its validation set or its test set."""
-    from sequela.runs.leaks import telling_columns
+    from sequela.runs.audit import revealing_columns
 
-    for column in telling_columns(run):
+    for column in revealing_columns(run):
         console.print(f"{column} tells the outcome: leave it out with --omit {column}")
     if open_:
         from sequela.integrity.openings import open_held_out
@@ -55,12 +55,12 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
 
 def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:
     """Print one line on a finished run, and one for each new leak that was not planned."""
-    from sequela.runs.leaks import Leaks
+    from sequela.runs.audit import Leaks
 
     leaks = Leaks.of(run)
     name, said = headline(run, run.tuning)
     said = said if "(no " in said else said.replace("(", "(95 % interval ")
-    planned = "; leaks by design" if leaks.planned else ""
+    planned = "; leaks by design" if leaks.by_design else ""
     seconds = f"{run.facts.train_seconds:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
     known = set() if known is None else known
@@ -147,7 +147,7 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
 def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
     """Yield notes on the intervals, on data that were set aside, and on leaks."""
     from sequela.evaluation.metrics import headline as metric_of
-    from sequela.runs.leaks import Leaks
+    from sequela.runs.audit import Leaks
     from sequela.runs.recipe import variance_in_words
 
     for point in numbers.get("operating_points", ()):
@@ -174,9 +174,9 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
-        yield from ["leaks by design"] * leaks.planned
+        yield from ["leaks by design"] * leaks.by_design
         yield from leaks.lines()
-        if not (leaks.planned or leaks.found):
+        if not (leaks.by_design or leaks.unexpected):
             yield "leaks: none found"
     else:
         yield (

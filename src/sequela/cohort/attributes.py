@@ -36,14 +36,14 @@ def attributes_of(events: Events, labels: pa.Table) -> dict[str, NDArray[np.str_
 
     For each attribute that the data have: str (example,), empty where it is not known.
     """
-    found = {}
+    attributes = {}
     with events.connect() as connection:
         for name, family in FAMILIES.items():
             query = LAST if family == ICU_ADMISSION else OF_SUBJECT
             values = _values(connection, labels, query, family)
             if values is not None:
-                found[name] = values
-    return found
+                attributes[name] = values
+    return attributes
 
 
 def sites_of(events: Events, labels: pa.Table) -> NDArray[np.str_]:

@@ -40,12 +40,13 @@ def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int
     returned.
     """
     connection.execute("ALTER TABLE candidates ADD COLUMN lost BOOLEAN DEFAULT false")
-    conditions = " OR ".join(f"coalesce({each}, false)" for each in gone) or "false"
-    found = connection.execute(FOLLOWED.format(gone=conditions)).fetchnumpy()
-    early = found["died"] & (found["time"] < found["horizon"])
-    seen = probability_of_seeing(found["time"], found["died"], found["horizon"])
-    lost = early & (_draws(found["subject_id"], found["asked"]) >= seen)
-    create_table(connection, "lost_rows", {"row": column_of(found["row"][lost])})
+    conditions = " OR ".join(f"coalesce({condition}, false)" for condition in gone) or "false"
+    candidates = connection.execute(FOLLOWED.format(gone=conditions)).fetchnumpy()
+    time, died, horizon = (candidates[name] for name in ("time", "died", "horizon"))
+    probability = probability_of_seeing(time, died, horizon)
+    draws = _draws(candidates["subject_id"], candidates["asked"])
+    lost = died & (time < horizon) & (draws >= probability)
+    create_table(connection, "lost_rows", {"row": column_of(candidates["row"][lost])})
     connection.execute(
         "UPDATE candidates SET lost = true WHERE rowid IN (SELECT row FROM lost_rows)"
     )
@@ -73,12 +74,12 @@ def probability_of_seeing(
     ends = CensoredData(time[~died].astype(np.float64), right=(time[died] - 1).astype(np.float64))
     survival = ecdf(ends).sf
     to_horizon, so_far = survival.evaluate(horizon - 1.0), survival.evaluate(time - 1.0)
-    known = np.minimum(to_horizon, so_far)
-    return np.divide(known, so_far, out=np.ones(len(time)), where=so_far > 0)
+    reached = np.minimum(to_horizon, so_far)
+    return np.divide(reached, so_far, out=np.ones(len(time)), where=so_far > 0)
 
 
-def _draws(subject: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float64]:
+def _draws(subject: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:
     """Draw a number from 0 to 1 for each candidate, independent of the other candidates."""
-    texts = (f"{s} {t}".encode() for s, t in zip(subject.tolist(), asked.tolist(), strict=True))
+    texts = (f"{s} {t}".encode() for s, t in zip(subject.tolist(), time.tolist(), strict=True))
     heads = [int.from_bytes(hashlib.sha256(text).digest()[:6], "big") for text in texts]
     return np.array(heads, np.float64) / 2**48

@@ -29,6 +29,7 @@ class Division:
 
 def divide(cohort: Cohort, settings: RunSettings) -> Division:
     """Split a cohort as the settings of a run require."""
+    # The account names the data set, and so the units that its publisher allows.
     if (cohort.events.root / ACCOUNT).is_file():
         built_from = str(read_account(cohort.events.root).get("source"))
         if built_from in catalog.DATA_SETS:
@@ -55,14 +56,17 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
     site. Where no example has a site the cohort is returned unchanged, and the sites are ``None``.
     """
     site = sites_of(cohort.events, cohort.labels)
-    known = site != ""
-    if not known.any():
+    on_record = site != ""
+    if not on_record.any():
         return cohort, None
-    kept = known.copy()
-    kept[known] = at_first(cohort.subject_id[known].astype(np.str_), site[known])
-    other = "the subject was first seen at another site; subjects and sites stay whole"
-    removed = {"site not known": ("no hospital is on record", ~known)}
-    return cohort.only(kept, {**removed, "another site": (other, known & ~kept)}), site[kept]
+    included = on_record.copy()
+    included[on_record] = at_first(cohort.subject_id[on_record].astype(np.str_), site[on_record])
+    reason = "the subject was first seen at another site; subjects and sites stay whole"
+    removed = {
+        "site not known": ("no hospital is on record", ~on_record),
+        "another site": (reason, on_record & ~included),
+    }
+    return cohort.only(included, removed), site[included]
 
 
 def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
@@ -70,15 +74,15 @@ def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
     subject = cohort.subject_id.astype(np.str_)
     time = values_of(cohort.labels["prediction_time"])
     part = periods(subject, time, settings.fractions)
-    kept = at_first(subject, part)
-    earlier = "the subject was first seen in an earlier period; subjects and periods stay whole"
-    cohort = cohort.only(kept, {"a later period": (earlier, ~kept)})
+    included = at_first(subject, part)
+    reason = "the subject was first seen in an earlier period; subjects and periods stay whole"
+    cohort = cohort.only(included, {"a later period": (reason, ~included)})
     split = divided_by_time(
         label=cohort.label,
-        subject=subject[kept],
-        time=time[kept],
-        part=part[kept],
+        subject=subject[included],
+        time=time[included],
+        part=part[included],
         seed=settings.seed_of_split,
         fractions=settings.fractions,
     )
-    return Division(cohort, split, part[kept])
+    return Division(cohort, split, part[included])

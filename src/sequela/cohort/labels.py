@@ -45,10 +45,11 @@ def read_labels(path: Path, horizons_days: Sequence[float] | None = None) -> pa.
     """
     if horizons_days is None:
         return _typed(path, _truth)
-    return _typed(path, lambda table, _: _by(table, path, horizons_days[-1]), ("time", "event"))
+    last = horizons_days[-1]
+    return _typed(path, lambda table, _: _event_by(table, path, last), ("time", "event"))
 
 
-def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
+def _event_by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
     """Return whether the event came by a day, from times that can be."""
     if lacks := [name for name in ("time", "event") if name not in table.column_names]:
         raise DataError(
@@ -61,9 +62,9 @@ def _by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
         kinds = f"'time' is {table['time'].type} and 'event' {table['event'].type}"
         raise DataError(f"{path}: {kinds}; expected numbers: {_TIMES}") from None
     possible = pc.and_kleene(pc.greater(time, 0), pc.is_finite(time))
-    known = pc.and_kleene(possible, pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
-    if wrong := len(table) - (pc.sum(known).as_py() or 0):
-        first = pc.index(pc.fill_null(known, fill_value=False), value=False).as_py() + 1
+    valid = pc.and_kleene(possible, pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
+    if wrong := len(table) - (pc.sum(valid).as_py() or 0):
+        first = pc.index(pc.fill_null(valid, fill_value=False), value=False).as_py() + 1
         raise DataError(
             f"{path}: {wrong} rows (the first is row {first}) have a time that is missing, "
             f"infinite, or 0 days or less, or another event than 0, 1 and 2: expected {_TIMES}"
@@ -96,6 +97,7 @@ def _typed(
                 "labels have the columns of the MEDS label schema"
             )
     _check_zone(table["prediction_time"].type, path)
+    # Only these columns: ACES and MEDS write others, which differ in type.
     columns = {name: table[name] for name in KEY} | {"boolean_value": label(table, path)}
     columns |= {name: table[name] for name in further}
     for name, column in columns.items():
@@ -124,8 +126,8 @@ def _check_zone(kind: pa.DataType, path: Path) -> None:
 
 def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
     """Return the labels as booleans; another value is an error and never read as false."""
-    named = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
-    name = next(iter([n for n in named if table[n].null_count < len(table)] or named), None)
+    columns = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
+    name = next(iter([n for n in columns if table[n].null_count < len(table)] or columns), None)
     if name is None:
         raise DataError(
             f"{path} has neither 'boolean_value' nor 'integer_value' "

@@ -10,7 +10,7 @@ from sequela.errors import SettingError, unknown_name
 from sequela.registry import Registry
 
 Span = Literal["stay", "horizon"]
-Asked = Literal["stays", "subjects", "either"]
+Candidates = Literal["stays", "subjects", "either"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Outcome:
     found: str = ""
     events: tuple[str, ...] = ()
     within: Span = "stay"
-    of: Asked = "either"
+    of: Candidates = "either"
     horizon: bool = False
     needs_order: bool = False
     known: str = ""
@@ -72,7 +72,7 @@ class Outcome:
     )
 
     def __post_init__(self) -> None:
-        for field, kind in (("within", Span), ("of", Asked)):
+        for field, kind in (("within", Span), ("of", Candidates)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of an outcome", getattr(self, field), get_args(kind))
         if self.found and self.events:
@@ -109,8 +109,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome for a run's files."""
-        new = ("at", "rival", "rival_at")  # not written by earlier versions
-        values = {k: v for k, v in asdict(self).items() if v or k not in new}
+        optional = ("at", "rival", "rival_at")  # not written by earlier versions
+        values = {k: v for k, v in asdict(self).items() if v or k not in optional}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
@@ -161,22 +161,19 @@ _DEATH_ON_RECORD = f"""EXISTS (
 )"""
 
 
-def _death(
-    label: str, found: str, of: Asked = "either", *, horizon: bool = False, **timed: Any
-) -> Outcome:
+def _death(label: str, sql: str, candidates: Candidates = "either", **more: Any) -> Outcome:
     return Outcome(
         label,
         "death",
         "deaths",
         ("survived", "died"),
-        found,
-        of=of,
-        horizon=horizon,
+        sql,
+        of=candidates,
         known=_DEATH_ON_RECORD,
         known_words="after the death is on record",
         leave_out="patients who have died",
         assumed="subjects without a death on record count as alive at the horizon",
-        **timed,
+        **more,
     )
 
 
@@ -262,7 +259,7 @@ def of_labels(name: str = "", rival: str = "") -> Outcome:
     if name:
         words = (name, name, name, (f"not {name}", name))
     # A positive label after a death cannot be about the future.
-    death = {each: getattr(ANY_DEATH, each) for each in ("known", "known_words", "leave_out")}
+    death = {field: getattr(ANY_DEATH, field) for field in ("known", "known_words", "leave_out")}
     return Outcome(*words, **death, rival=rival)
 
 

@@ -17,20 +17,13 @@ from numpy.typing import NDArray
 from sequela.audit.finding import Finding
 from sequela.cohort.attributes import attributes_of
 from sequela.cohort.censoring import mark_lost
+from sequela.cohort.event_checks import OpenEvents, check_events
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import (
-    SCHEMA,
-    TIMED_SCHEMA,
-    example_ids,
-    read_labels,
-    sorted_labels,
-)
-from sequela.cohort.leaks import find_leaks
+from sequela.cohort.labels import SCHEMA, TIMED_SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.outcomes import of_labels
-from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES, Rule
 from sequela.cohort.stays import create_stays
-from sequela.cohort.tasks import LABEL_FILE, Task
+from sequela.cohort.tasks import CENSORED, DUPLICATES, LABEL_FILE, ON_RECORD, RULES, Rule, Task
 from sequela.datasets.codes import ENTRY, families_where
 from sequela.errors import DataError
 from sequela.formats.columns import values_of
@@ -44,7 +37,8 @@ TRIGGERS = {
     "entry": "entry",
     "last event": "last_event",
 }
-_WORK, _PASSES = "selecting examples", 3
+_WORK = "selecting examples"  # in the report of progress
+_PASSES = 3  # over the events
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 # The first and last event of each subject, without the events that make labels.
@@ -209,16 +203,16 @@ class Cohort:
         return total.hexdigest()
 
     def only(
-        self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
+        self, included: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
     ) -> Self:
         """Return the cohort restricted to some of its examples.
 
         ``removed`` has for each further rule its sentence, and which examples it removed
         (example,).
         """
-        labels = self.labels.filter(pa.array(kept))
-        positives = int(self.label[kept].sum())
-        counts = (len(labels), len(np.unique(self.subject_id[kept])), positives)
+        labels = self.labels.filter(pa.array(included))
+        positives = int(self.label[included].sum())
+        counts = (len(labels), len(np.unique(self.subject_id[included])), positives)
         counted = {
             rule: (sentence, int(gone.sum()), int(self.label[gone].sum()))
             for rule, (sentence, gone) in removed.items()
@@ -299,19 +293,19 @@ def _cohort(
         events.passed(_WORK, 2, _PASSES)
         labels, flow = label(connection)
         _check_classes(labels, flow)
-        leaks = find_leaks(connection, task, labels, events)
+        leaks = check_events(OpenEvents(connection, task, labels, events))
         events.passed(_WORK, _PASSES, _PASSES)
         return Cohort(events, task, labels, flow, leaks)
 
 
 def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
     """Return the task, without history where the order of stays is unknown, and notes about it."""
-    whole = "a subject's whole record" if not task.of_stays else "the time after a stay"
+    extent = "a subject's whole record" if not task.of_stays else "the time after a stay"
     of_file = task.name == LABEL_FILE
     needs = task.outcome.needs_order or not task.of_stays
     if not events.stays_in_order and needs and not of_file:
         raise DataError(
-            f"{task.name} needs {whole}, and these data do not give the order of a subject's "
+            f"{task.name} needs {extent}, and these data do not give the order of a subject's "
             "stays; choose a task about single stays, such as in-hospital"
         )
     if events.stays_in_order or task.history != "record":
@@ -379,12 +373,12 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         )
     if task.outcome.competing and not ends:
         notes = (*notes, f"{counts[4]} of the negative examples {task.outcome.competing_words}.")
-    named = {**rules, "duplicates": DUPLICATES}
+    rules = {**rules, "duplicates": DUPLICATES}
     steps = {
         name: (rule.sentence, *removed.get(i, (0, 0)))
-        for i, (name, rule) in enumerate(named.items(), 1)
+        for i, (name, rule) in enumerate(rules.items(), 1)
     }
-    whys = [f"{n}: {named[n].why}." for n, (_, left_out, _) in steps.items() if left_out]
+    whys = [f"{n}: {rules[n].why}." for n, (_, left_out, _) in steps.items() if left_out]
     return Flow.of(
         task.candidates,
         steps,
@@ -419,8 +413,8 @@ def create_chosen(
 def chosen_labels(connection: Connection, label: str, *, timed: bool = False) -> pa.Table:
     """Return the examples of the table ``chosen`` as labels, sorted; ``label`` is SQL."""
     label, schema = (f"{label}, time, event", TIMED_SCHEMA) if timed else (label, SCHEMA)
-    found = connection.sql(CHOSEN_LABELS.format(label=label)).to_arrow_table()
-    return sorted_labels(found.rename_columns(schema.names).cast(schema))
+    table = connection.sql(CHOSEN_LABELS.format(label=label)).to_arrow_table()
+    return sorted_labels(table.rename_columns(schema.names).cast(schema))
 
 
 def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
@@ -435,8 +429,9 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
             f"nobody was followed until day {days:g}, the last horizon: expected at most day "
             f"{last:.0f}, the longest follow-up; leave out later horizons"
         )
-    seen, rival = event[time <= days], task.outcome.rival
-    counts = [(seen == 1).sum(), (seen == 2).sum(), ((event == 0) & (time < days)).sum()]  # noqa: PLR2004
+    by_then, rival = event[time <= days], task.outcome.rival
+    ended = (event == 0) & (time < days)
+    counts = [(by_then == 1).sum(), (by_then == 2).sum(), ended.sum()]  # noqa: PLR2004
     notes = [
         note.format(count, days=f"{days:g}", rival=rival)
         for note, count in zip(ENDS, counts, strict=True)

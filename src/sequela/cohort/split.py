@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -92,8 +92,8 @@ class Split:
 
     def check_kinds(self) -> None:
         """Check the types of ids and counts, which a file may have wrong."""
-        listed = [ids for parts in self.ids.values() for ids in parts.values()]
-        if not all(isinstance(each, str) for ids in [[self.key], *listed] for each in ids):
+        parts = chain.from_iterable(by_part.values() for by_part in self.ids.values())
+        if not all(isinstance(text, str) for text in chain([self.key], *parts)):
             raise TypeError("an id, or the name of their key, is not a text")
         if not all(type(number) is int for number in (self.seed, *self.n_examples.values())):
             raise TypeError("the seed or a number of examples is not a whole number")
@@ -137,32 +137,33 @@ class Split:
         """Return the split with the marks of its units' content."""
         return replace(self, content=content)
 
-    def seen(self, asked: Content) -> NDArray[np.bool_]:
+    def seen(self, content: Content) -> NDArray[np.bool_]:
         """Find units with the content of training or validation units, under whatever name.
 
         A copy of a test unit does not count as a copy of a seen unit, even if it resembles one. The
         result is bool (unit,).
         """
         if self.content is None:
-            return np.zeros(len(asked.units), np.bool_)
+            return np.zeros(len(content.units), np.bool_)
         parts = self.ids[self.whose]
-        held_out, told = set(parts["held_out"]), {*parts["train"], *parts["tuning"]}
+        trained = {*parts["train"], *parts["tuning"]}
+        unseen = set(parts["held_out"]) - trained
         units = np.array(self.content.units, np.str_)
-        old, new = (np.isin(units, np.array([*x], np.str_)) for x in (told, held_out - told))
-        return copies(matches(self.content, asked), old, new, len(asked.units))
+        old, new = (np.isin(units, np.array([*ids], np.str_)) for ids in (trained, unseen))
+        return copies(matches(self.content, content), old, new, len(content.units))
 
-    def copied(self, asked: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
+    def copied(self, content: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
         """Find examples whose unit, by ``ids`` (example,), has such content: bool (example,)."""
-        return np.isin(how.each(ids), np.array(asked.units, np.str_)[self.seen(asked)])
+        return np.isin(how.each(ids), np.array(content.units, np.str_)[self.seen(content)])
 
     def named(self, ids: Mapping[str, Ids], how: Pseudonyms | None) -> NDArray[np.bool_]:
         """Find examples with an id of the training or validation set: bool (example,).
 
         ``ids`` are (example,) by kind; without their key, ``how``, none is found.
         """
-        known = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
-        each = [np.isin(how.each(ids[kind]), known[kind]) for kind in ids] if how else []
-        return np.asarray(np.logical_or.reduce(each))
+        trained = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
+        by_kind = [np.isin(how.each(ids[kind]), trained[kind]) for kind in ids] if how else []
+        return np.asarray(np.logical_or.reduce(by_kind))
 
     @property
     def group(self) -> str:
@@ -183,7 +184,7 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """Return the split and its proof, ready for ``split.json``."""
-        return {
+        record: dict[str, Any] = {
             "unit": self.unit,
             "leaks": self.leaks,
             "seed": self.seed,
@@ -192,10 +193,13 @@ class Split:
             "proof": {"ids_in_two_parts": self.shared()},
             "hash": in_words(self.key),
             "key": self.key,
-            **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
-            "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
-            **({} if self.content is None else {"content": self.content.to_json()}),
         }
+        if self.times:
+            record["times"] = {part: [*ends] for part, ends in self.times.items()}
+        record["ids"] = {kind: dict(parts) for kind, parts in self.ids.items()}
+        if self.content is not None:
+            record["content"] = self.content.to_json()
+        return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -278,8 +282,8 @@ def draw(
         of_parts = (tuning_share, fractions[2])
         members = _drawn(stratum.tobytes(), counts, of_parts, seed=seed, folds=folds, fold=fold)
     except ValueError as error:
-        of = np.unique(stratum, return_counts=True)[1]
-        rarest = f", {of.min()} of them in the smallest class," if len(of) > 1 else ""
+        sizes = np.unique(stratum, return_counts=True)[1]
+        rarest = f", {sizes.min()} of them in the smallest class," if len(sizes) > 1 else ""
         raise SplitError(
             f"{len(stratum)} {unit} id(s){rarest} are too few for a training, validation and test "
             f"set with shares of {fractions} and each class in each: give more of them, or change "
@@ -290,11 +294,11 @@ def draw(
         part_of_unit[members[name]] = index
     part = part_of_unit[inverse]
     if unit in ("site", "session"):
-        other = "subject" if unit == "site" else "recording"
-        instead = "fewer folds" if folds else f"another seed, or a split by {other}"
+        finer = "subject" if unit == "site" else "recording"
+        instead = "fewer folds" if folds else f"another seed, or a split by {finer}"
         _check_classes(label, part, instead)
-    kept = {kind: each for kind, each in ids.items() if kind != "row" or unit == "row"}
-    return _proven(part, kept, unit=unit, seed=seed, fractions=fractions), part
+    ids = {kind: values for kind, values in ids.items() if kind != "row" or unit == "row"}
+    return _proven(part, ids, unit=unit, seed=seed, fractions=fractions), part
 
 
 def draw_for(
@@ -309,8 +313,8 @@ def _proven(part: NDArray[np.int64], ids: Mapping[str, Ids], **how: Any) -> Spli
     """Build a split with its proof: the hashed ids of each part."""
     rows = {name: part == i for i, name in enumerate(PARTS)}
     hashed = {
-        kind: {name: own().distinct(each[inside]) for name, inside in rows.items()}
-        for kind, each in ids.items()
+        kind: {name: own().distinct(values[inside]) for name, inside in rows.items()}
+        for kind, values in ids.items()
     }
     counts = {name: int(inside.sum()) for name, inside in rows.items()}
     return Split(n_examples=counts, ids=hashed, key=own().name, **how).check()
@@ -358,7 +362,7 @@ def periods(
     _, inverse = np.unique(subject, return_inverse=True)
     first = np.full(inverse.max() + 1, time.max())
     np.minimum.at(first, inverse, time)
-    ordered = np.sort(first)
+    ordered = np.sort(first)  # subjects by their first prediction
     before = np.cumsum(fractions)[:-1]
     begins = ordered[np.minimum(np.round(before * len(ordered)).astype(int), len(ordered) - 1)]
     if not ordered[0] < begins[0] < begins[1]:
@@ -414,22 +418,23 @@ def _drawn(
         return aside(units, shares[1], state)
 
     def aside(members: NDArray[np.int64], share: float, state: int) -> _Deals:
-        of = stratum[members]
-        return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
+        classes = stratum[members]
+        return [train_test_split(members, test_size=share, stratify=classes, random_state=state)]
 
-    # Of units with several classes and sizes, the most even of 100 deals is kept.
+    # Sessions have several classes and sizes, so strata alone do not make parts alike: the most
+    # even of 100 deals is taken, by the squared differences of the classes' shares.
     def most_even(deal: Callable[[int], _Deals], share: float, seed: int) -> _Deals:
         if counts is None:
             return deal(seed)
 
         def unevenness(dealt: _Deals) -> float:
-            sums = [(counts[one].sum(0), counts[other].sum(0)) for one, other in dealt]
+            sums = [(counts[stay].sum(0), counts[out].sum(0)) for stay, out in dealt]
             return float(sum(np.square(b / (a + b) - share).sum() for a, b in sums))
 
         states = np.random.SeedSequence(seed).generate_state(_TRIES).tolist()
         return min((deal(state) for state in states), key=unevenness)
 
-    repeat, place = divmod(fold, folds) if folds else (0, 0)
+    repeat, place = divmod(fold, folds) if folds else (0, 0)  # later folds are of further repeats
     rest, held_out = most_even(deals, shares[1], seed + repeat)[place]
     ((train, tuning),) = most_even(partial(aside, rest, shares[0]), shares[0], seed + fold)
     parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
@@ -455,12 +460,12 @@ def set_aside(
     """
     stratum, inverse = _strata(group, label)
     rng = np.random.default_rng(seed)
-    chosen = np.zeros(len(stratum), np.bool_)
-    for each in np.unique(stratum):
-        members = rng.permutation(np.flatnonzero(stratum == each))
-        wanted = max(1, round(fraction * len(members)))
-        chosen[members[: min(wanted, len(members) - 1)]] = True
-    aside: NDArray[np.bool_] = chosen[inverse]
+    is_aside = np.zeros(len(stratum), np.bool_)
+    for class_ in np.unique(stratum):
+        members = rng.permutation(np.flatnonzero(stratum == class_))
+        count = max(1, round(fraction * len(members)))
+        is_aside[members[: min(count, len(members) - 1)]] = True
+    aside: NDArray[np.bool_] = is_aside[inverse]
     lost = np.setdiff1d(label, label[~aside])
     if not aside.any() or len(lost):
         raise SplitError(

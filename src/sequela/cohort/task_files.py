@@ -6,10 +6,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sequela.cohort.outcomes import OUTCOMES, Outcome, stay_of_more_than
-from sequela.cohort.rules import CENSORED, ON_RECORD
 from sequela.cohort.tasks import (
+    CENSORED,
     OF_STAYS,
     OF_SUBJECTS,
+    ON_RECORD,
     TASKS,
     History,
     Task,
@@ -26,11 +27,11 @@ _STAY = re.compile(r"a stay of more than ([0-9]{1,4}(?:\.[0-9]{1,4})?) days")
 _EXPECTED = "a task in TOML (docs/tasks.md)"
 
 
-class _Part(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DeclaredOutcome(_Part):
+class DeclaredOutcome(_Strict):
     """The outcome of a declared task: codes after the prediction time."""
 
     one: str = Field(min_length=1)
@@ -41,7 +42,7 @@ class DeclaredOutcome(_Part):
     def outcome(self, days: object, *, of_stays: bool, of_row: bool = False) -> Outcome:
         """Build the outcome, within the stay, within horizons, or in a row of a table."""
         within = "the stay" if days is None else "the horizon"
-        dies = any(each.partition("//")[0] == DEATH for each in self.codes)
+        dies = any(code.partition("//")[0] == DEATH for code in self.codes)
         rival = ("", "") if days is None or dies else ("died without it", "death_by")
         return Outcome(
             label=self.one if of_row else f"{self.one} within {within}",
@@ -57,7 +58,7 @@ class DeclaredOutcome(_Part):
         )
 
 
-class DeclaredTask(_Part):
+class DeclaredTask(_Strict):
     """A declared task: see :class:`sequela.cohort.tasks.Task`."""
 
     name: str
@@ -75,23 +76,22 @@ class DeclaredTask(_Part):
         """Build the task."""
         TASKS.check_new(self.name)
         of_stays = self.trigger not in {"entry", "last event"}
-        own = isinstance(self.outcome, DeclaredOutcome)
         if self.horizons_days and self.horizon_days:
             raise SettingError("horizon_days and horizons_days do not go together: leave one out")
         last = self.horizons_days[-1] if self.horizons_days else self.horizon_days
         outcome = (
             self.outcome.outcome(last, of_stays=of_stays, of_row=self.history == "row")
             if isinstance(self.outcome, DeclaredOutcome)
-            else _ready(self.outcome)
+            else _outcome_named(self.outcome)
         )
-        exclude = self._usual(own=own) if self.rules is None else self.rules
+        exclude = self._usual_rules() if self.rules is None else self.rules
         same = self.model_dump(exclude={"outcome", "rules", "horizon_days", "horizons_days"})
         if self.horizons_days and not outcome.horizon:
             last = None
         task = Task(outcome=outcome, exclude=exclude, horizon_days=last, **same)
         return timed(task, self.horizons_days) if self.horizons_days else task
 
-    def _usual(self, *, own: bool) -> tuple[str, ...]:
+    def _usual_rules(self) -> tuple[str, ...]:
         rules: tuple[str, ...] = OF_STAYS
         if self.trigger in {"entry", "last event"}:
             rules = OF_SUBJECTS
@@ -99,17 +99,21 @@ class DeclaredTask(_Part):
             rules += ("no-discharge", "shorter-than-window")
         if self.trigger == "discharge":
             rules += ("died-in-hospital", "dead-at-prediction")
-        return (*rules, *((ON_RECORD,) * own), *((CENSORED,) * (self.horizon_days is not None)))
+        if isinstance(self.outcome, DeclaredOutcome):
+            rules += (ON_RECORD,)
+        if self.horizon_days is not None:
+            rules += (CENSORED,)
+        return rules
 
 
-def _ready(words: str) -> Outcome:
+def _outcome_named(words: str) -> Outcome:
     """Look up an outcome by its words; a stay may be of more than any number of days."""
     if days := _STAY.fullmatch(words):
         return stay_of_more_than(float(days[1]))
     return OUTCOMES.lookup(words)
 
 
-def task_said(name: str, declared: str | None = None) -> Task:
+def declared_task(name: str, declared: str | None = None) -> Task:
     """Return the task of a name, or the one that a file declared."""
     if declared is None:
         return task_named(name)
@@ -122,8 +126,8 @@ def task_said(name: str, declared: str | None = None) -> Task:
 
 def read_task(place: Path) -> tuple[str, str]:
     """Read the name of the task in a file, and its declaration as JSON."""
-    found = opened.declaration(place, DeclaredTask, _EXPECTED)
+    declared = opened.declaration(place, DeclaredTask, _EXPECTED)
     try:
-        return found.task().name, found.model_dump_json(exclude_defaults=True)
+        return declared.task().name, declared.model_dump_json(exclude_defaults=True)
     except SequelaError as error:
         raise DataError(f"{place}: {error}") from error

@@ -1,9 +1,11 @@
-"""Tasks as declarations: the outcome, prediction time, inputs and population."""
+"""Tasks as declarations: the outcome, prediction time, inputs, population and its rules."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from sequela.cohort.outcomes import (
@@ -16,7 +18,6 @@ from sequela.cohort.outcomes import (
     Outcome,
     stay_of_more_than,
 )
-from sequela.cohort.rules import CENSORED, RULES
 from sequela.datasets.codes import families_named
 from sequela.errors import SettingError, unknown_name
 from sequela.registry import Registry
@@ -27,6 +28,46 @@ History = Literal["record", "stay", "row"]
 LABEL_FILE = "labels"
 """Name of a task with times and labels from a file: its trigger and rules are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to leave out a candidate.
+
+    Attributes:
+        sentence: The text in the flow diagram.
+        condition: SQL over the columns of the table ``candidates``; null counts as false.
+        of: The kind of candidates: ``stays`` need a hospital stay as candidate, ``subjects`` do
+            not.
+        why: Why the rule is right although the candidates it leaves out have the outcome more or
+            less often than others, as a part of a sentence; empty where the rule is unrelated to
+            the outcome. The page shows it, and a test requires that every rule without it is
+            unrelated.
+        later: Whether the rule uses information from after the prediction time. Such rules are not
+            applied to candidates without labels, who are only predicted.
+    """
+
+    sentence: str
+    condition: str
+    of: Literal["stays", "subjects"]
+    why: str = ""
+    later: bool = False
+
+
+CENSORED = "censored-before-horizon"
+"""The rule for candidates whose follow-up for the outcome was too short."""
+ON_RECORD = "outcome-on-record"
+"""The rule for candidates with such an event on record already."""
+DUPLICATES = Rule(
+    "a second stay of the subject with the same time of prediction",
+    "false",
+    "subjects",
+    "two records of one stay count once, and a death that either of them has counts",
+)
+"""The rule that is applied after those of a task."""
+_LISTED = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))
+RULES: Mapping[str, Rule] = {name: Rule(**fields) for name, fields in _LISTED.items()}
+"""The exclusion rules, by name."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +87,7 @@ class Task:
         horizon_days: Length of the horizon, from the prediction.
         horizons_days: The ends of the intervals of time, from the prediction, rising, of a task
             of the time to an event; ``None`` for the other tasks, which predict whether.
-        exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
+        exclude: Names in :data:`sequela.cohort.tasks.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
         history: ``record``: all visits so far are steps; ``stay``: only the current one; ``row``:
@@ -178,14 +219,18 @@ class Task:
         if self.horizons_days is None:
             return self.outcome.classes
         last, none = f"{self.horizons_days[-1]:g}", self.outcome.classes[0]
+        events = self.outcome.classes[1], self.outcome.rival
         return (
             f"{none} beyond day {last}",
-            *(
-                f"{event} by day {end:g}" if not start else f"{event} from day {start:g} to {end:g}"
-                for event in filter(None, (self.outcome.classes[1], self.outcome.rival))
-                for start, end in pairwise((0.0, *self.horizons_days))
-            ),
+            *chain.from_iterable(map(self._intervals, filter(None, events))),
         )
+
+    def _intervals(self, event: str) -> list[str]:
+        """Return the classes of one kind of event, by the interval of time."""
+        first, *later = self.horizons_days or (0.0,)
+        names = [f"{event} by day {first:g}"]
+        starts = pairwise((first, *later))
+        return names + [f"{event} from day {start:g} to {end:g}" for start, end in starts]
 
     def describe(self) -> str:
         """Describe the task in one sentence.
@@ -195,13 +240,11 @@ class Task:
             'death in the stay, predicted 24 hours after each admission from data available by then'
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
-        known = (
-            "the whole stay, including data from after the prediction"
-            if self.hindsight
-            else "data available by then"
-        )
+        inputs = "data available by then"
+        if self.hindsight:
+            inputs = "the whole stay, including data from after the prediction"
         if self.name == LABEL_FILE:
-            return f"the labels of a file, each predicted at its own time from {known}"
+            return f"the labels of a file, each predicted at its own time from {inputs}"
         if self.history == "row":
             return f"{self.label}, predicted from the other cells of its row"
         first = "the first ICU admission of each stay"
@@ -211,9 +254,10 @@ class Task:
         what = self.label if days is None else f"{self.outcome.one} within {days:g} days"
         if self.horizons_days is not None:
             ends = ", ".join(f"{day:g}" for day in self.horizons_days)
-            rival = f", with the competing event “{self.outcome.rival}”" * bool(self.outcome.rival)
-            what = f"the time to {self.outcome.one} (by day {ends}){rival}"
-        sentence = f"{what}, predicted {when} {trigger} from {known}"
+            what = f"the time to {self.outcome.one} (by day {ends})"
+            if self.outcome.rival:
+                what += f", with the competing event “{self.outcome.rival}”"
+        sentence = f"{what}, predicted {when} {trigger} from {inputs}"
         return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,7 +323,7 @@ def timed(task: Task, days: Sequence[float]) -> Task:
     Nobody is left out because follow-up ended before a horizon: until then they count.
     """
     ended = () if task.of_stays and task.horizon_days is None else ("follow-up-ended",)
-    rules = tuple(each for each in task.exclude if each not in (CENSORED, *ended))
+    rules = tuple(rule for rule in task.exclude if rule not in (CENSORED, *ended))
     return replace(task, horizon_days=None, horizons_days=tuple(days), exclude=(*rules, *ended))
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
 from sequela.cohort.labels import read_times
-from sequela.cohort.rules import DUPLICATES, RULES, Rule
 from sequela.cohort.selection import (
     LOOK_BACK,
     Cohort,
@@ -21,7 +20,7 @@ from sequela.cohort.selection import (
     in_known_order,
 )
 from sequela.cohort.stays import create_stays
-from sequela.cohort.tasks import LABEL_FILE, Task
+from sequela.cohort.tasks import DUPLICATES, LABEL_FILE, RULES, Rule, Task
 from sequela.errors import DataError, SettingError
 
 _LEFT_OUT = """
@@ -61,7 +60,7 @@ class Unlabelled:
 def ask_without_labels(events: Events, task: Task, times: Path | None = None) -> Unlabelled:
     """Build the cohort of a task without its outcome, which may be in the future.
 
-    Rules that need the future (``later`` in :data:`sequela.cohort.rules.RULES`) are not applied.
+    Rules that need the future (``later`` in :data:`sequela.cohort.tasks.RULES`) are not applied.
     ``times`` is a file of subjects and prediction times, for a model trained on a label file.
     """
     of_file = task.name == LABEL_FILE
@@ -81,10 +80,10 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
         else:
             labels, left_out = _of_times(connection, times)
         if not len(labels):
-            found = {each.reason for each in left_out}
+            reasons = {candidate.reason for candidate in left_out}
             raise DataError(
                 f"these data have no example to predict: {len(left_out):,} left out "
-                f"({'; '.join(sorted(found)[:3]) or 'there is no candidate'}); look at the data, "
+                f"({'; '.join(sorted(reasons)[:3]) or 'there is no candidate'}); look at the data, "
                 "or at the task of the model"
             )
         notes += _open(connection, labels)
@@ -100,7 +99,7 @@ def _of_task(
     rules: list[Rule] = [RULES[name] for name in task.exclude]
     create_candidates(connection, task, events, labelled=False)
     create_chosen(connection, rules)
-    if task.hindsight:
+    if task.hindsight:  # the stay is read to its end, as in training
         connection.execute(LOOK_BACK)
     labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]
@@ -112,12 +111,12 @@ def _of_task(
 
 def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Table, list[LeftOut]]:
     """Return the subjects of a file who are on record, and the others."""
-    asked = read_times(path)
-    known = connection.sql("SELECT DISTINCT subject_id FROM events").fetchnumpy()["subject_id"]
-    there = np.isin(asked["subject_id"].to_numpy(), known)
-    return asked.filter(pa.array(there)), [
-        LeftOut(each["subject_id"], None, np.datetime64(each["prediction_time"]), _NO_EVENT)
-        for each in asked.filter(pa.array(~there)).to_pylist()
+    times = read_times(path)
+    subjects = connection.sql("SELECT DISTINCT subject_id FROM events").fetchnumpy()["subject_id"]
+    on_record = np.isin(times["subject_id"].to_numpy(), subjects)
+    return times.filter(pa.array(on_record)), [
+        LeftOut(row["subject_id"], None, np.datetime64(row["prediction_time"]), _NO_EVENT)
+        for row in times.filter(pa.array(~on_record)).to_pylist()
     ]
 
 

@@ -7,7 +7,7 @@ from sequela.disclosure.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report.picture import picture
-from sequela.runs.leaks import findings_of
+from sequela.runs.audit import findings_of
 from sequela.runs.model import Member, has_network, members_of, title
 from sequela.runs.released import Released
 from sequela.studies.registry import planned_leak

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS, Split
 from sequela.config import RunSettings
 from sequela.datasets import catalog
@@ -22,7 +23,7 @@ from sequela.datasets.catalog import DataSet
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.identity.fingerprint import Content
-from sequela.identity.pseudonyms import Ids
+from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import Default
 from sequela.models.inputs import HOLDS
 from sequela.models.reference import Arrays, Times
@@ -101,15 +102,6 @@ class Examples(ABC):
     def header(self) -> dict[str, object]:
         """The metadata that a model needs in addition to its tensors."""
 
-    @property
-    @abstractmethod
-    def looked_for(self) -> str:
-        """The checks of :meth:`find_leaks`, in words."""
-
-    @abstractmethod
-    def find_leaks(self) -> list[Finding]:
-        """Find leaks in the arrays."""
-
     @cached_property
     @abstractmethod
     def content(self) -> Content:
@@ -175,6 +167,19 @@ class Examples(ABC):
         self, reads: tuple[str, ...], learnt: Arrays | None, *, standardise: bool
     ) -> Features | None:
         return Features.of(reads, self.arrays, self.rows("train"), learnt, standardise=standardise)
+
+    def audit_input(self) -> AuditInput:
+        """Return the examples as the checks of the leak audit read them."""
+        parts = {name: self.rows(name) for name in PARTS}
+        return AuditInput(
+            label=self.labels,
+            classes=self.classes,
+            units={self.unit: self.groups},
+            splits=(parts,),
+            times_to_event=self.times,
+            content=self.content,
+            content_ids={name: own().distinct(self.marked[r]) for name, r in parts.items()},
+        )
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Add ids, sets and labels to probabilities (example, class)."""

@@ -23,22 +23,22 @@ from sequela.files import held
 from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
-from sequela.runs.audit import audit_once, looked_for
+from sequela.runs.audit import audit_once
 from sequela.runs.data import Examples, Inputs, load, prediction_batch
 from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
+from sequela.training.events import Listener, listeners_to_runs, notify
 from sequela.training.history import History, kept_epoch, to_lines
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.evaluation.recalibration import Line
+    from sequela.evaluation.recalibration import LogitLine
     from sequela.runs.learner import Learner
 
-OnEpoch = Callable[[History], None]
 _FOLDS = 3  # models whose predictions fit the intercept of boosting; five give the same sum to 2 %
 
 
@@ -49,13 +49,13 @@ def train(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
-    on_epoch: OnEpoch = lambda _: None,
     files: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run is left unchanged.
 
     Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
-    next to the run folder). ``files`` are further JSON files of the run by name.
+    next to the run folder). ``files`` are further JSON files of the run by name. Listeners of
+    :func:`sequela.training.events.listening` hear the run.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -95,7 +95,11 @@ def train(
             for name, content in (files or {}).items():
                 folder.write(name, content)
             run = _Run(settings, entry, data, inputs, folder)
-            _finish(run, resume=resume, on_epoch=on_epoch)
+            notify(listeners_to_runs(), "on_run_begin", out, settings)
+            try:
+                _finish(run, resume=resume)
+            finally:
+                notify(listeners_to_runs(), "on_run_end", out, finished=folder.complete)
     return folder
 
 
@@ -118,14 +122,14 @@ class _Trained:
     tuning: NDArray[np.float32] | None = None
 
 
-def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
+def _finish(run: _Run, *, resume: bool) -> None:
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
         trained = (
             _fit_reference(run, run.entry)
             if isinstance(run.entry, ReferenceModel)
-            else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
+            else _fit_network(run, run.entry, resume=resume)
         )
         header = {
             "internal": INTERNAL,
@@ -152,7 +156,7 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     """Fit a baseline model on the training set, with settings chosen on the validation set."""
-    from sequela.cost.references import account_of_reference
+    from sequela.cost.references import ExampleInputs, account_of_reference
 
     started = time.perf_counter()
     data, inputs = run.data, run.inputs
@@ -169,7 +173,8 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         if out_of_fold is not None:
             arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
     seconds = time.perf_counter() - started
-    cost = account_of_reference(run.settings.model, arrays, inputs)
+    example = ExampleInputs(inputs.reads, inputs.shape, inputs.steps)
+    cost = account_of_reference(run.settings.model, arrays, example)
     if cost is not None:
         record_cost.save(cost, run.folder.path / COST)
 
@@ -189,19 +194,26 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     return _Trained(arrays, {}, facts)
 
 
-def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
+@dataclass
+class _HistoryFile(Listener):
+    """The history of a run as a file, written after each epoch."""
+
+    folder: RunFolder
+
+    def on_epoch_end(self, history: History) -> None:
+        """Write the history."""
+        self.folder.write("history.jsonl", to_lines(history))
+
+
+def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
     settings, inputs, folder, how = run.settings, run.inputs, run.folder, run.settings.training
     learner = learner_of(settings, entry, run.data, inputs)
-
-    def record(history: History) -> None:
-        folder.write("history.jsonl", to_lines(history))
-        on_epoch(history)
-
     model = learner.built()
     cost = cost_of(settings.model, model, inputs)
     record_cost.save(cost, folder.path / COST)
+    listeners = [_HistoryFile(folder), *listeners_to_runs()]
     history = learner.learn(
-        model, how, checkpoint=folder.path / "checkpoint", resume=resume, on_epoch=record
+        model, how, checkpoint=folder.path / "checkpoint", resume=resume, listeners=listeners
     )
     seconds, tuning = sum(epoch.seconds for epoch in history), None
     if how.refit:
@@ -260,7 +272,7 @@ def _is_recalibrated(run: _Run) -> bool:
     return data.times is None and len(data.classes) == 2  # noqa: PLR2004
 
 
-def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":
+def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
     from sequela.evaluation.recalibration import fit_line
 
@@ -322,9 +334,10 @@ def _metrics(
 
 def audit_record(data: Examples) -> dict[str, object]:
     """Run the leak audit on the data of a run, and return its checks and findings."""
-    findings = [asdict(finding) for finding in audit_once(data)]
+    outcome = audit_once(data)
+    findings = [asdict(finding) for finding, _ in outcome.findings]
     return {
-        "looked_for": looked_for(data),
+        "looked_for": ", ".join(outcome.titles),
         "leaks": [finding for finding in findings if finding["severity"] == "leak"],
         "suspicions": [finding for finding in findings if finding["severity"] != "leak"],
     }

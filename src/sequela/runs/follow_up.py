@@ -9,23 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from sequela.audit import tells
+from sequela.audit import small_models
 from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput, Labels
 from sequela.evaluation.survival import TimesToEvent, concordance
 from sequela.models.reference import Times
 from sequela.sequences.flat import Sequences
-from sequela.sequences.leaks import form_of
+from sequela.sequences.input_checks import form_of
 from sequela.sequences.tables import bag_of_codes, static_table
 
-IN_TIMES = "time in which nobody can have the event, and follow-up that ends by the risk"
 _EXPECTED = 10.0  # events to expect in a time without any: chance has a probability of e^-10
 _FAR = 0.1  # least difference of a concordance from 0.5 that is reported
 _FEWEST_ENDS = 50  # least number of examples whose follow-up ended
 
 
-def find_in_times(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> list[Finding]:
-    """Find immortal time in all examples, and dependent censoring in some ``rows``."""
-    findings = [immortal(times), dependent(times, sequences, rows)]
+def find_in_times(data: AuditInput) -> list[Finding]:
+    """Find immortal time in all examples, and dependent censoring outside of the test set."""
+    times, (parts,) = data.times_to_event, data.splits
+    judged = np.sort(np.concatenate([rows for name, rows in parts.items() if name != "held_out"]))
+    findings = [immortal(times), dependent(times, data.records, judged)]
     return [finding for finding in findings if finding is not None]
 
 
@@ -59,7 +61,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
 
     The risk is that of a logistic regression on age, codes, counts and times, out of fold.
     """
-    rows = tells.at_most(rows)
+    rows = small_models.at_most(rows)
     time, event = times.time[rows], times.event[rows]
     label = sequences.label[rows].astype(np.int64)
     ended = (event == 0) & (time < times.intervals.horizons[-1])
@@ -74,7 +76,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     table = csr_array(hstack([codes, csr_array(columns)], "csr"))
     # The end of follow-up is taken for the event: its concordance with the risk is 0.5 if it does
     # not depend on the risk.
-    risk = tells.out_of_fold(table, label, subject)
+    risk = small_models.out_of_fold(table, Labels(label, (), subject))
     group = np.unique(subject, return_inverse=True)[1]
     ends = TimesToEvent(time, ended.astype(np.int64), group)
     index = float(concordance(ends, risk).estimate)

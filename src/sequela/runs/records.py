@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput
 from sequela.cohort.attributes import age_bands
+from sequela.cohort.cohort_settings import cohort_of_settings, task_of_settings
 from sequela.cohort.division import Division, by_site, divide
 from sequela.cohort.labels import example_ids
-from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
 from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
@@ -31,13 +32,11 @@ from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
-from sequela.runs.follow_up import IN_TIMES, find_in_times
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.intervals import Intervals
-from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary
 
@@ -51,14 +50,6 @@ if TYPE_CHECKING:
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-LOOKED_FOR = (
-    "outcomes on record before the prediction, codes that are assigned after discharge, "
-    "undeclared codes in a stay that had not ended, prediction times that reveal the outcome or "
-    "depend on the end of the stay, destinations and words of the outcome before it, "
-    f"{IN_SEQUENCES}"
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,17 +97,11 @@ class Records(Examples):
         """Findings of the selection of the cohort."""
         return self.cohort.leaks
 
-    @property
-    def looked_for(self) -> str:
-        """The checks of :meth:`find_leaks`, in words."""
-        return LOOKED_FOR if self.times is None else f"{LOOKED_FOR}, {IN_TIMES}"
-
-    def find_leaks(self) -> list[Finding]:
-        """Find leaks in the sequences, by whether the event comes, and in the times to it."""
-        findings = find_in_sequences(self.arrays, self.part, self.cohort.task.outcome.classes)
-        if self.times is not None:
-            findings += find_in_times(self.times, self.arrays, self.rows("train+tuning"))
-        return findings
+    def audit_input(self) -> AuditInput:
+        """Return the sequences, and the classes of the outcome, as the audit reads them."""
+        classes = self.cohort.task.outcome.classes
+        common = super().audit_input()
+        return replace(common, classes=classes, records=self.arrays, selected=self.leaks)
 
     @cached_property
     def content(self) -> Content:
@@ -411,13 +396,13 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     cohort = settings.cohort or CohortSettings()
     # Runs with the same sequences share their folder.
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
-    task = asdict(task_asked(cohort))
+    task = asdict(task_of_settings(cohort))
     made_of = [settings.data, *split, settings.fold, task, cohort.model_dump()]
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
     folder = work / "sequences" / f"{cohort.task}-{digest}"
     cut = sequence_settings(cohort)
     rows = Rows(settings.signals) if settings.signals else None
-    divided = divide(ask(settings.data, cohort, root, work, rows), settings)
+    divided = divide(cohort_of_settings(settings.data, cohort, root, work, rows), settings)
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
@@ -466,7 +451,7 @@ def load_other(
     same = name == settings.data
     all_tables = of_cohort.model_copy(update={"tables": ()})
     rows = rows_of_model(settings.signals, data_set, header)
-    cohort = ask(name, of_cohort if same else all_tables, root, work, rows)
+    cohort = cohort_of_settings(name, of_cohort if same else all_tables, root, work, rows)
     site = None
     if settings.split == "site" and "site" in data_set.units:
         cohort, site = by_site(cohort)

@@ -18,8 +18,8 @@ from sequela.datasets import catalog
 from sequela.disclosure.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
+from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
-from sequela.runs.leaks import KINDS, sentences
 from sequela.runs.record import DataRecord, Numbers, PartRecord, Record, RunRecord, Traces
 from sequela.training.history import History
 

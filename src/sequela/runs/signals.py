@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.audit.finding import Finding
+from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.datasets import catalog
@@ -25,7 +25,6 @@ from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import members_of
 from sequela.sequences.featurisers import Features, Table
-from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
 from sequela.signals.segments import Segments, content_of, cut, stretches
 
@@ -52,7 +51,6 @@ class Recordings(Examples):
 
     arrays: Segments
     scaling: Scaling
-    looked_for = IN_SEGMENTS
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,9 +89,11 @@ class Recordings(Examples):
             "n_times": n_times,
         }
 
-    def find_leaks(self) -> list[Finding]:
-        """Find leaks in the segments."""
-        return find_in_segments(self.arrays, self.part, self.scaling)
+    def audit_input(self) -> AuditInput:
+        """Return the segments and their scaling as the checks of the audit read them."""
+        segments = self.arrays
+        common = super().audit_input()
+        return replace(common, signals=segments.signal, segments=segments, scaling=self.scaling)
 
     @cached_property
     def content(self) -> Content:

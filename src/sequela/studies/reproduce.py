@@ -9,9 +9,9 @@ from pathlib import Path
 
 import joblib
 
+from sequela.cohort.cohort_settings import cohort_of_settings
 from sequela.cohort.flow import Flow
-from sequela.cohort.question import ask
-from sequela.cohort.task_files import task_said
+from sequela.cohort.task_files import declared_task
 from sequela.config import SignalSettings
 from sequela.datasets import catalog
 from sequela.errors import RunError, SettingError
@@ -107,7 +107,7 @@ def _late(planned: PlannedRun) -> tuple[bool, bool]:
     """Return the place of a run in the order of training; runs that only show a leak are last."""
     asked, is_control = planned.settings.cohort, planned.folds == 0
     if asked is not None:
-        leaks = task_said(asked.task, asked.declared).leaks
+        leaks = declared_task(asked.task, asked.declared).leaks
         is_control = asked.hindsight or leaks != "" or planned.settings.split == "row"
     return is_control, planned.settings.model not in REFERENCE_MODELS
 
@@ -216,7 +216,7 @@ def _flows(
 ) -> dict[Question, Flow]:
     asked = {question: study.cohort_of(question) for question in questions}
     return {
-        question: ask(question[0], settings, roots.get(question[0]), work).flow
+        question: cohort_of_settings(question[0], settings, roots.get(question[0]), work).flow
         for question, settings in asked.items()
         if settings
     }

@@ -170,9 +170,9 @@ class Study(StudyKeys):
         if asked["task"] != usual["task"]:
             asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
         # Imported here: a run on recordings needs no task.
-        from sequela.cohort.task_files import task_said
+        from sequela.cohort.task_files import declared_task
 
-        if "inputs" not in said and task_said(asked["task"], asked.get("declared")).inputs:
+        if "inputs" not in said and declared_task(asked["task"], asked.get("declared")).inputs:
             asked.pop("inputs", None)
         if "tables" not in said and ("inputs" in said or said.get("declared")):
             asked.pop("tables", None)

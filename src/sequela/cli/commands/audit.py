@@ -16,6 +16,7 @@ def audit(
     time: str | None = None,
     label: str | None = None,
     form: Form = None,
+    ignore: list[str] | None = None,
     page: Path | None = None,
     hide_below: HideBelow = None,
     root: Root = None,
@@ -39,26 +40,26 @@ def audit(
         time: Column with the time of the prediction.
         label: Column of the class; of a cohort table of OMOP, the cohort of the outcome.
         form: Form of csv files as KEY=VALUE, such as decimal=, (default: found); repeatable.
+        ignore: Code of a check to leave out, such as SQ022; repeatable.
         page: Also write a page to this file.
     """
     from json import dumps
 
+    from sequela.audit.finding import CHECKS
+
+    for code in ignore or ():
+        CHECKS.lookup(code)
     from sequela.report.pages.audit_page import audit as audit_all
 
     audited = audit_all(
         *inputs, y=labels, splits=split, predictions=predictions, group=group or (), time=time,
-        label=label, form=form or (), page=page, hide_below=hide_below, root=root,
+        label=label, form=form or (), ignore=ignore or (), page=page, hide_below=hide_below,
+        root=root,
     )  # fmt: skip
     if json:
         print(dumps(audited.to_dict(), indent=1))
         return audited.status
-    print(*audited.head, sep="\n")
-    for found in audited.findings:
-        severity, what, where = found["severity"].upper(), found["what"], found["where"]
-        said = "; AUROC of a baseline model: {auroc:.2f} with it, {without:.2f} without it"
-        effect = said.format(**found["effect"]) if found.get("effect") else ""
-        print(f"{severity}: {what} ({where}); {found['remedy']}{effect}")
-    print(*audited.foot, sep="\n", end="\n" * bool(audited.foot))
+    print(*audited.head, *audited.lines(), *audited.foot, sep="\n")
     if page is not None:
         print(f"page: {page.resolve()}")
     return audited.status

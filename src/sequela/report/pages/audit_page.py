@@ -1,23 +1,30 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sequela.analysis.foreign import Effect, find, not_checked
-from sequela.analysis.foreign_inputs import Input, labels_of_cohorts, read
-from sequela.audit.finding import SENTENCES, Finding
+from sequela.analysis.foreign_inputs import NamedInput, labels_of_cohorts, read
+from sequela.audit.finding import (
+    IGNORED,
+    AuditOutcome,
+    Measured,
+    Unchecked,
+    check_named,
+    run_checks,
+)
 from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
-from sequela.runs.audit import audit as audit_data
-from sequela.runs.data import load
-from sequela.runs.find import is_run
-from sequela.runs.leaks import Audited, audit_run, audited, status_of
+from sequela.runs.audit import Leaks, check_examples, in_one_line, status_of
+from sequela.runs.data import Examples, load, load_again
+from sequela.runs.find import is_run, named_runs
+from sequela.runs.folder import work_beside
 from sequela.signals.declaration import is_declared
 from sequela.studies.settings import own_signals, run_settings
 
@@ -31,64 +38,109 @@ class Audit:
 
     Attributes:
         inputs: The inputs, and what each was taken for.
-        checks: The groups of checks that fit the inputs.
-        skipped: What was not looked for, and why.
-        found: The findings, and their measured effects.
+        measured: The findings, and their measured effects.
+        titles: What was looked for, in words.
+        unchecked: The checks that were not made, and why.
+        open_points: What a user could add, and what is not checked without it.
+        looked_for: Words for what was looked for in a run or folder; empty for data of others.
+        by_design: True for a run that was made to show a leak.
     """
 
-    inputs: tuple[Input, ...]
-    checks: tuple[str, ...]
-    skipped: tuple[str, ...]
-    found: tuple[tuple[Finding, Effect | None], ...]
+    inputs: tuple[NamedInput, ...]
+    measured: tuple[Measured, ...]
+    titles: tuple[str, ...]
+    unchecked: tuple[Unchecked, ...]
+    open_points: tuple[str, ...] = ()
+    looked_for: str = ""
+    by_design: bool = False
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
-        """The findings in words, with their counts, effect and literature."""
+        """The findings in words, with their code, counts, effect and literature."""
         return self.in_words(1)
 
     def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
-        """Return the findings; counts below ``smallest`` are hidden."""
-        return [
-            {
-                **each.in_words(smallest),
-                "evidence": {n: c for n, c in each.counts.items() if not 0 < c < smallest},
-                "effect": None if effect is None else asdict(effect),
-                "reference": SENTENCES[each.check].get("reference", ""),
+        """Return the findings, each once; counts below ``smallest`` are hidden."""
+        findings = {}
+        for finding, effect in self.measured:
+            words, check = finding.in_words(smallest), check_named(finding.check)
+            findings[str(words)] = {
+                "code": check.code,
+                **words,
+                "evidence": {n: c for n, c in finding.counts.items() if not 0 < c < smallest},
+                "effect": effect and effect._asdict(),
+                "reference": check.reference,
             }
-            for each, effect in self.found
-        ]
+        return [*findings.values()]
 
     @property
     def status(self) -> int:
         """The exit status of the command: 0 for nothing, 3 for a leak, 4 for suspicions."""
-        return status_of(self.findings)
+        return status_of(finding.severity for finding, _ in self.measured)
 
     @property
     def head(self) -> list[str]:
         """The lines before the findings."""
-        return [f"{each.name}: {each.taken_for}" for each in self.inputs]
+        return [f"{source.name}: {source.taken_for}" for source in self.inputs]
+
+    def lines(self) -> list[str]:
+        """Return a line for each finding, with its remedy and measured effect."""
+        lines = []
+        for finding in self.findings:
+            line = f"{in_one_line(finding)}; {finding['remedy']}"
+            if effect := finding["effect"]:
+                with_it, without = effect["auroc"], effect["without"]
+                line += (
+                    f"; AUROC of a baseline model: {with_it:.2f} with it, {without:.2f} without it"
+                )
+            lines.append(line)
+        return lines
 
     @property
     def foot(self) -> list[str]:
         """The lines after the findings."""
-        skipped = [f"not checked: {each}" for each in self.skipped]
-        return [f"{self.summary}: {', '.join(self.checks)}", *skipped]
+        lines = ["leaks by design"] if self.by_design else []
+        if not self.looked_for:
+            lines.append(f"{self.summary}: {', '.join(self.titles)}")
+        elif not self.measured:
+            lines.append(f"nothing found; checked for: {self.looked_for}")
+        return [*lines, *(f"not checked: {reason}" for reason in self.not_checked)]
+
+    @property
+    def not_checked(self) -> list[str]:
+        """The points that a user could add or left out, and what is not checked without them."""
+        ignored = [f"{c.code} ({c.check})" for c in self.unchecked if c.reason == IGNORED]
+        return [*self.open_points, *(f"{check}: {IGNORED}" for check in ignored)]
 
     @property
     def summary(self) -> str:
         """The number of findings, of which severity, in how many checks."""
-        kinds = [each.severity for each, _ in self.found]
-        counts = [(kinds.count("leak"), "leak"), (kinds.count("suspicion"), "suspicion")]
-        several = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts if n)
-        groups = f"{len(self.checks)} group{'s' * (len(self.checks) != 1)} of checks"
+        if self.looked_for:
+            n = len(self.findings)
+            return f"{n or 'no'} finding{'' if n == 1 else 's'}; checked for: {self.looked_for}"
+        kinds = [finding.severity for finding, _ in self.measured]
+        counts = [(kinds.count(kind), kind) for kind in ("leak", "suspicion")]
+        several = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n)
+        groups = f"{len(self.titles)} group{'' if len(self.titles) == 1 else 's'} of checks"
         return f"{several or 'nothing found'} in {groups}"
 
     def to_dict(self) -> Mapping[str, Any]:
-        """Return the result for JSON."""
-        inputs = [asdict(each) for each in self.inputs]
-        head = {"schema": SCHEMA, "summary": self.summary, "status": self.status}
-        checks = {"checks": [*self.checks], "not_checked": [*self.skipped]}
-        return {**head, "inputs": inputs, **checks, "findings": self.findings}
+        """Return the result for JSON; a run or folder has some keys more."""
+        record: dict[str, Any] = {
+            "schema": SCHEMA,
+            "summary": self.summary,
+            "status": self.status,
+            "inputs": [asdict(source) for source in self.inputs],
+            "checks": [*self.titles],
+            "not_checked": self.not_checked,
+            "unchecked": [check._asdict() for check in self.unchecked],
+            "findings": self.findings,
+        }
+        if self.looked_for:
+            (place,) = self.inputs
+            record |= {"run": place.name, "origin": place.taken_for.removeprefix("data: ")}
+            record |= {"looked_for": self.looked_for, "planned": self.by_design}
+        return record
 
     def to_pandas(self) -> Any:
         """Return the findings as a DataFrame of pandas."""
@@ -112,7 +164,8 @@ def audit(
     hide_below: int | None = None,
     root: Path | str | None = None,
     form: Sequence[str] = (),
-) -> Audit | Audited:
+    ignore: Sequence[str] = (),
+) -> Audit:
     """Look for leaks in data, splits and predictions of anybody, as ``sequela audit`` does.
 
     Args:
@@ -131,6 +184,7 @@ def audit(
         hide_below: Hide counts below this on the page, 10 by default.
         root: Folder or file of the data of a run.
         form: Form of csv files as ``KEY=VALUE``, such as ``decimal=,``; by default, it is found.
+        ignore: Codes of checks to leave out, such as ``SQ022``.
 
     Raises:
         SequelaError: If an input cannot be read, or the inputs do not fit together.
@@ -142,18 +196,18 @@ def audit(
     """
     if page is not None:
         require_file(Path(page), ".html")
-    result: Audit | Audited
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
-        if any(each is not None for each in (groups, splits, time)):
+        if any(option is not None for option in (groups, splits, time)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
                 "leave out everything but labels, label, page and root"
             )
-        result = audit_folder(Path(inputs[0]), y, label, Path(root) if root else None)
+        place = Path(root) if root else None
+        result = _audit_folder(Path(inputs[0]), y, label, place, ignore)
     else:
-        separate = {"label": y, "group": groups, "probability": predictions}
-        columns = {"label": label, "prediction time": time, "group": group}
-        result = _audit_files(inputs, separate, columns, splits, form)
+        sources = {"label": y, "group": groups, "probability": predictions}
+        names = {"label": label, "prediction time": time, "group": group}
+        result = _audit_files(inputs, sources, names, splits, form, ignore)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
         shown = {"audit": result, "found": words, "summary": result.summary}
@@ -163,50 +217,73 @@ def audit(
 
 def _audit_files(
     inputs: Sequence[Any],
-    separate: Mapping[str, Any],
-    columns: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    names: Mapping[str, Any],
     splits: Any,
     form: Sequence[str],
+    ignored: Sequence[str],
 ) -> Audit:
     """Audit files or arrays, with arrays or tables, or names of columns, by their role."""
-    given = {role: each for role, each in separate.items() if each is not None}
-    chosen = {r: [r] for r in given if r != "probability" and not _is_table(given[r])}
-    chosen |= {r: [n] if isinstance(n, str) else [*n] for r, n in columns.items() if n}
+    separate = {role: source for role, source in sources.items() if source is not None}
+    columns = {r: [r] for r in separate if r != "probability" and not _is_table(separate[r])}
+    columns |= {r: [n] if isinstance(n, str) else [*n] for r, n in names.items() if n}
     if isinstance(splits, str) and not Path(splits).suffix:
-        chosen["split"] = [splits]
+        columns["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
-        given["split"] = splits
-    indices = None if "split" in (chosen | given) else splits
-    data, words = read(inputs, chosen, given, indices, form)
-    checks = {name: [*some] for name, some in find(data)}
-    skipped = tuple(not_checked(data))
-    if not checks:
-        taken = "; ".join(each.taken_for for each in words)
+        separate["split"] = splits
+    indices = None if "split" in (columns | separate) else splits
+    data, words = read(inputs, columns, separate, indices, form)
+    outcome, points = run_checks(data, ignored), tuple(data.open_points())
+    if not outcome.titles:
+        taken_for = "; ".join(source.taken_for for source in words)
         raise SettingError(
-            f"nothing can be checked ({taken}; {'; '.join(skipped)}); name the columns of the "
+            f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "
             "split, the label and the patient with --split, --label and --group"
         )
-    pairs = [f if isinstance(f, tuple) else (f, None) for some in checks.values() for f in some]
-    found = sorted(pairs, key=lambda pair: pair[0].severity != "leak")
-    return Audit(tuple(words), tuple(checks), skipped, tuple(found))
+    return _leaks_first(Audit(tuple(words), *outcome, open_points=points))
 
 
-def audit_folder(
-    path: Path, labels: Any = None, outcome: str | None = None, root: Path | None = None
-) -> Audited:
-    """Audit a run; or a folder of events with their label file, or of recordings, and a split.
+def _leaks_first(audited: Audit) -> Audit:
+    pairs = sorted(audited.measured, key=lambda pair: pair[0].severity != "leak")
+    return replace(audited, measured=tuple(pairs))
 
-    With ``outcome``, labels are a cohort table of OMOP, by default that of the folder.
+
+def _audit_folder(
+    path: Path, labels: Any, cohort: str | None, root: Path | None, ignored: Sequence[str]
+) -> Audit:
+    """Audit a run, or each fold; or a folder of events with labels, or of recordings, and a split.
+
+    With ``cohort``, labels are a cohort table of OMOP, by default that of the folder.
     """
+    outcomes, by_design = list[AuditOutcome](), False
     if is_run(path):
-        return audit_run(path, root)
-    files = {each.name.lower(): each for each in path.iterdir()}
-    if labels is None and outcome is not None:
+        (run,) = named_runs([path])
+        by_design = Leaks.of(run).by_design
+        with work_beside(path) as work:
+            for folder in run.runs:
+                data = load_again(folder, root, work)
+                outcomes.append(check_examples(data, ignored))
+    else:
+        with temporary() as work:
+            data = _examples_of(path, labels, cohort, work)
+            outcomes.append(check_examples(data, ignored))
+    measured = tuple(chain.from_iterable(outcome.findings for outcome in outcomes))
+    origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
+    sources = (NamedInput(str(path), f"data: {origin}"),)
+    outcome = outcomes[-1]._replace(findings=measured)
+    looked_for = ", ".join(outcome.titles)
+    return _leaks_first(Audit(sources, *outcome, looked_for=looked_for, by_design=by_design))
+
+
+def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:
+    """Read a folder of events with labels, or of recordings, and split it."""
+    files = {file.name.lower(): file for file in path.iterdir()}
+    if labels is None and cohort is not None:
         labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
-        name = "omop" if any(each.startswith("person") for each in files) else "meds"
+        name = "omop" if any(file.startswith("person") for file in files) else "meds"
         model = "prevalence"
         if name == "meds" and "data" not in files:
             raise SettingError(
@@ -215,18 +292,15 @@ def audit_folder(
             )
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
+    if labels is not None and cohort is not None:
+        labels = labels_of_cohorts(Path(labels), cohort, work / "labels.parquet")
+    options = Options() if labels is None else Options.of(labels=str(Path(labels).resolve()))
     signals = own_signals(name, SignalSettings(), path)
-    with temporary() as work:
-        if labels is not None and outcome is not None:
-            labels = labels_of_cohorts(Path(labels), outcome, work / "labels.parquet")
-        options = Options() if labels is None else Options.of(labels=labels)
-        settings = run_settings(model, name, options, signals)
-        data = load(settings, path, work)
-        return audited(path, data, audit_data(data))
+    return load(run_settings(model, name, options, signals), path, work)
 
 
-def _is_table(given: Any) -> bool:
-    return isinstance(given, str | Path) or hasattr(given, "columns")
+def _is_table(source: object) -> bool:
+    return isinstance(source, str | Path) or hasattr(source, "columns")
 
 
 def _is_names(splits: Any) -> bool:

@@ -3,31 +3,37 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from sequela.audit.finding import Code, Finding
+from sequela.audit.finding import Code, Finding, run_checks
+from sequela.audit.input import CHANCE, AuditInput, Floats, Ints, Labels
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.datasets.codes import DISCHARGE, family_of
 
-TELLING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
-_NAMED = 5
+REVEALING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
+_MOST_NAMED = 5  # families that a finding names
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
 OUTCOME_WORDS = re.compile(
-    "|".join(word for each in _WORDS.values() for word in each["words"]), re.IGNORECASE
+    "|".join(chain.from_iterable(entry["words"] for entry in _WORDS.values())), re.IGNORECASE
 )
 """Words of codes that decide an outcome, or are written when it is known."""
 _AGREEING = 0.8  # share of stays whose destination is known early
-_LEAST = 10  # such stays
+_LEAST = 10  # stays or codes, fewer of which are not judged
 _AT_START = 0.5  # share of a family's codes at the very beginning of the stay
 _PER_STAY = 1.5  # such codes in a stay: one may be a triage level or a ward
 _SUBJECTS = 3  # with a code whose words are of the outcome
+_CHOSEN = 0.5  # Kolmogorov-Smirnov distance of the time left of stays with and without a prediction
+_APART = 0.99  # AUROC of times that hardly overlap
+_MOSTLY_APART = 0.9  # of one class, where times of the other class differ in the same direction
+_STEADY = 0.2  # spread of the time left, in units of the spread of complete stays
 _DIAGNOSES = re.compile("diag|dx|icd|problem|proc|drg|condition|discharge", re.IGNORECASE)
 _ON_ARRIVAL = re.compile("admi|arriv|triage|complaint|present", re.IGNORECASE)
 
@@ -121,7 +127,7 @@ SELECT
     count(DISTINCT (subject_id, prediction_time)) AS n
 FROM early GROUP BY family HAVING count(DISTINCT body) > 1 ORDER BY family
 """
-WORDS_SAID = """
+CODES_WITH_WORDS = """
 SELECT
     c.code, count(DISTINCT e.subject_id) FILTER (l.boolean_value) AS positive,
     count(DISTINCT e.subject_id) FILTER (NOT l.boolean_value) AS negative,
@@ -147,21 +153,34 @@ GROUP BY c.family ORDER BY c.family
 """
 
 
-def find_leaks(
-    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
-) -> tuple[Finding, ...]:
-    """Look for leaks of the outcome in the events, with those that a task or a build declares."""
-    connection.register("asked", labels)
-    found = (
-        *_declared(task, events),
-        *_known_outcomes(connection, task, in_order=events.stays_in_order),
-        *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
-        *_times_that_tell(connection, task),
-        *_written_later(connection, task),
-        *(_dated_at_the_start(connection, task) if events.dated_by_row else ()),
-    )
+@dataclass(frozen=True)
+class OpenEvents:
+    """Events while a cohort is selected: their tables in SQL, the task and the labels."""
+
+    connection: duckdb.DuckDBPyConnection
+    task: Task
+    labels: pa.Table
+    events: Events
+
+
+def check_events(opened: OpenEvents) -> tuple[Finding, ...]:
+    """Run the checks on the events from which a cohort is selected."""
+    return tuple(finding for finding, _ in run_checks(AuditInput(events=opened)).findings)
+
+
+def find_in_events(data: AuditInput) -> Iterator[Finding]:
+    """Find leaks of the outcome in the events, and those that a task or a build declares."""
+    opened: OpenEvents = data.events
+    connection, task, events = opened.connection, opened.task, opened.events
+    connection.register("asked", opened.labels)
+    yield from _declared(task, events)
+    yield from _known_outcomes(connection, task, in_order=events.stays_in_order)
+    yield from _early_codes(connection, task, len(opened.labels), by_row=events.dated_by_row)
+    yield from _prediction_times(connection, task)
+    yield from _written_later(connection, task)
+    if events.dated_by_row:
+        yield from _dated_at_the_start(connection, task)
     connection.unregister("asked")
-    return found
 
 
 def _declared(task: Task, events: Events) -> Iterator[Finding]:
@@ -177,62 +196,64 @@ def _declared(task: Task, events: Events) -> Iterator[Finding]:
 
 def _known_outcomes(
     connection: duckdb.DuckDBPyConnection, task: Task, *, in_order: bool
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Report labels whose outcome is on record by the prediction time."""
     outcome = task.outcome
     of_any = outcome.known_class == "any"
     query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
-    count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
-    if not known:
-        return []
-    facts = {"labels": "labels" if of_any else "positive labels"}
-    facts |= {"when": outcome.known_words, "leave_out": outcome.leave_out}
-    return [Finding("known outcome", "leak", (task.name,), {"known": known, "all": count}, facts)]
+    total, on_record = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
+    if on_record:
+        facts = {"labels": "labels" if of_any else "positive labels"}
+        facts |= {"when": outcome.known_words, "leave_out": outcome.leave_out}
+        counts = {"known": on_record, "all": total}
+        yield Finding("known outcome", "leak", (task.name,), counts, facts)
 
 
 def _early_codes(
     connection: duckdb.DuckDBPyConnection, task: Task, n: int, *, by_row: bool
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Report codes in a stay that had not ended: assigned later, or of undeclared families."""
     connection.execute(OPEN_STAYS)
     if not one_row(connection, "SELECT count(*) FROM open_stays")[0]:
-        return []
-    found = []
-    read = _codes_read(connection, task)
-    later = [code for code in read if family_of(code).coded_later]
+        return
+    inputs = _input_codes(connection, task)
+    later = [code for code in inputs if family_of(code).coded_later]
     early, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
     if early:
         counts, facts = {"examples": examples, "all": n}, {"early": early}
-        found.append(Finding("codes from the future", "leak", (task.name,), counts, facts))
-    undeclared = [code for code in read if not (by_row or family_of(code).declared)]
+        yield Finding("codes from the future", "leak", (task.name,), counts, facts)
+    undeclared = [code for code in inputs if not (by_row or family_of(code).declared)]
     early, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
     if early:
         names = sorted({family_of(code).name for code in undeclared})
-        families = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
-        seen = {"counts": {"examples": examples, "all": n}, "early": early, "families": families}
-        found.append(Finding.suspected("undeclared codes", task.name, **seen))
-    return found
+        families = ", ".join(names[:_MOST_NAMED])
+        if len(names) > _MOST_NAMED:
+            families += ", ..."
+        counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
+        yield Finding.suspected("undeclared codes", task.name, counts=counts, **facts)
 
 
-def _codes_read(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+def _input_codes(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+    """Return the codes that a model of the task may see."""
     codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
     return [code for code in codes if not task.inputs or family_of(code).name in task.families]
 
 
-def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
+def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
     """Report prediction times that separate the classes or depend on the end of the stay."""
     rows = connection.execute(TIMES_ASKED).fetchnumpy()
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
     times = {name: column for name, column in times.items() if not np.isnan(column).all()}
     label = rows["label"].astype(np.int64)
-    yield from _chosen(connection, task, rows, label)
+    yield from _remaining_times(connection, task, rows, label)
     columns = np.column_stack([*times.values()])
-    if most_told(columns, label) < TELLING_TIMES:
+    if highest_auroc(columns, label) < REVEALING_TIMES:
         return
-    from sequela.audit.tells import told  # takes long to load, and is seldom needed
+    from sequela.audit.small_models import model_auroc  # takes long to load, and is seldom needed
 
-    auroc = told(columns, label, rows["subject_id"], least=TELLING_TIMES)
+    labels = Labels(label, task.outcome.classes, rows["subject_id"])
+    auroc = model_auroc(columns, labels, least=REVEALING_TIMES)
     if auroc is None:
         return
     negative, positive = task.outcome.classes
@@ -245,44 +266,96 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> Itera
     yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
 
 
-def _chosen(
-    connection: duckdb.DuckDBPyConnection, task: Task, rows: Any, label: NDArray[np.int64]
+def _remaining_times(
+    connection: duckdb.DuckDBPyConnection, task: Task, rows: Any, label: Ints
 ) -> Iterator[Finding]:
     """Report a choice of examples or times that depends on the end of the stay."""
-    left, since = (
+    remaining, since = (
         np.ma.filled(rows[key].astype(float), np.nan) for key in ("left", "since_admission")
     )
-    inside = left > 0
+    inside = remaining > 0
     if not inside.any():
         return
-    from sequela.audit import tells  # takes long to load, and is seldom needed
-
-    left, since, label = left[inside], since[inside], label[inside]
-    hours = tells.steady_before_the_end(left, since, label)
+    remaining, since, label = remaining[inside], since[inside], label[inside]
+    hours = steady_before_the_end(remaining, since, label)
     if hours is not None:
         yield Finding.suspected("times before the end", task.name, hours=hours)
         return
     if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
         return
     lengths = connection.execute(NOT_ASKED).fetchnumpy()["length"]
+    # Stays without a prediction, as if it had been made when those of the others were.
     could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
-    medians = tells.chosen_by_the_future(left, could[could > 0], label)
+    medians = chosen_by_the_future(remaining, could[could > 0], label)
     if medians is not None:
         yield Finding.suspected("examples chosen by the future", task.name, medians=medians)
 
 
+def chosen_by_the_future(remaining: Floats, unpredicted: Floats, label: Ints) -> str | None:
+    """Test whether predictions were chosen by how long the stay still lasts.
+
+    Stays without a prediction should last as long as those with one. They are reported from a
+    Kolmogorov-Smirnov distance of 0.5 on, and where they all last longer, or all end earlier, than
+    the stays of one class (as where only survivors who leave soon were kept); or where nearly all
+    do, and they also last longer, or end earlier, than the other class, by more than chance.
+
+    ``remaining`` has the hours from each prediction to the end of its stay, and ``unpredicted``
+    those of stays without one, at a time when it could have been made. Returns medians in words, or
+    None.
+    """
+    from scipy import stats
+
+    fewest = min(len(unpredicted), *np.bincount(label, minlength=2))
+    if fewest < _LEAST or stats.ks_2samp(remaining, unpredicted).pvalue > CHANCE:
+        return None
+    by_class = [remaining[label == value] for value in (0, 1)]
+    tests = [stats.mannwhitneyu(times, unpredicted) for times in by_class]
+    sides = [
+        test.statistic / len(times) / len(unpredicted) - 0.5
+        for test, times in zip(tests, by_class, strict=True)
+    ]
+    # A mixture of both classes cannot last longer, or end earlier, than each of them.
+    no_mixture = sides[0] * sides[1] > 0 and max(test.pvalue for test in tests) <= CHANCE
+    apart = max(map(abs, sides)) + 0.5 >= (_MOSTLY_APART if no_mixture else _APART)
+    if stats.ks_2samp(remaining, unpredicted).statistic <= _CHOSEN and not apart:
+        return None
+    negative, positive = (np.median(times) for times in by_class)
+    return f"{negative:.0f} and {positive:.0f} hours in both classes, {np.median(unpredicted):.0f}"
+
+
+def steady_before_the_end(remaining: Floats, since: Floats, label: Ints) -> float | None:
+    """Test whether predictions were made at a fixed time before the end of the stay.
+
+    The quartiles of the remaining hours are then near each other, and those of complete stays are
+    not. Predictions in the last hour are made at the discharge, and are not tested.
+
+    ``remaining`` has the hours from each prediction to the end of its stay, ``since`` those from
+    its beginning; each class is also tested alone. Returns the median of the remaining hours, or
+    None.
+    """
+    from scipy import stats
+
+    for members in (label >= 0, label == 0, label == 1):
+        hours, length = remaining[members], (remaining + since)[members]
+        if len(hours) < _LEAST or np.median(hours) <= 1:
+            continue
+        if stats.iqr(hours) < _STEADY * stats.iqr(length):
+            return float(np.median(hours))
+    return None
+
+
 def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
     """Report codes before the prediction that belong to the end of a stay, by value or by word."""
-    read = [
+    inputs = [
         code
-        for code in _codes_read(connection, task)
+        for code in _input_codes(connection, task)
         if not (family_of(code).label_only or family_of(code).ending)
     ]
-    for family, agree, n in connection.execute(DESTINATIONS, {"codes": read}).fetchall():
+    for family, agree, n in connection.execute(DESTINATIONS, {"codes": inputs}).fetchall():
         if n >= _LEAST and agree >= _AGREEING * n:
             check, counts = "destinations before the discharge", {"agree": agree, "all": n}
             yield Finding.suspected(check, task.name, counts=counts, family=family)
-    worded = [code for code in read if OUTCOME_WORDS.search(code)]
+    worded = [code for code in inputs if OUTCOME_WORDS.search(code)]
     if not worded:
         return
     totals = one_row(
@@ -290,7 +363,7 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
         "SELECT count(DISTINCT subject_id) FILTER (boolean_value), "
         "count(DISTINCT subject_id) FILTER (NOT boolean_value) FROM asked",
     )
-    rows = connection.execute(WORDS_SAID, {"codes": worded}).fetchall()
+    rows = connection.execute(CODES_WITH_WORDS, {"codes": worded}).fetchall()
     codes = tuple(
         Code(code, n + m, shares=((n, totals[0]), (m, totals[1])))
         for code, n, m, at_start in rows
@@ -303,34 +376,35 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
     """Report undeclared families, such as diagnoses, whose codes are dated as the stay begins."""
-    codes = [code for code in _codes_read(connection, task) if not family_of(code).declared]
+    codes = [code for code in _input_codes(connection, task) if not family_of(code).declared]
     rows = connection.execute(AT_THE_START, {"codes": codes}).fetchall() if codes else []
-    found = []
+    suspected = []
     for family, at, in_an_hour, n, stays in rows:
         diagnoses = bool(_DIAGNOSES.search(family))
         early = in_an_hour if diagnoses else at
         judged = n >= _LEAST and not _ON_ARRIVAL.search(family)
         if judged and early >= _AT_START * n and (diagnoses or n >= _PER_STAY * stays):
-            found.append((family, early, n))
-    if found:
-        counts = {"at": sum(at for _, at, _ in found), "all": sum(n for *_, n in found)}
-        families = ", ".join(family for family, *_ in found[:_NAMED])
+            suspected.append((family, early, n))
+    if suspected:
+        counts = {"at": sum(at for _, at, _ in suspected), "all": sum(n for *_, n in suspected)}
+        families = ", ".join(family for family, *_ in suspected[:_MOST_NAMED])
         check = "codes dated at the beginning of the stay"
         yield Finding.suspected(check, task.name, counts=counts, families=families)
 
 
-def most_told(columns: NDArray[np.float64], label: NDArray[np.int64]) -> float:
+def highest_auroc(columns: Floats, label: Ints) -> float:
     """Bound the AUROC that any model of these columns can reach, as seen through quartiles.
 
     Classes with a total variation of d have an AUROC of at most 1 - (1 - d)^2 / 2, after what
     chance adds to d is subtracted. Columns are (example, column), and labels 0 or 1.
     """
     quartiles = np.nanquantile(columns, (0.25, 0.5, 0.75), axis=0).T
-    cells = [np.searchsorted(*each) for each in zip(quartiles, columns.T, strict=True)]
-    cell = np.ravel_multi_index(cells, (4,) * len(cells))
-    counts = np.stack([np.bincount(cell[label == one], minlength=cell.max() + 1) for one in (0, 1)])
+    places = [np.searchsorted(*pair) for pair in zip(quartiles, columns.T, strict=True)]
+    cell = np.ravel_multi_index(places, (4,) * len(places))
+    counts = np.stack([np.bincount(cell[label == v], minlength=cell.max() + 1) for v in (0, 1)])
     sizes = counts.sum(axis=1, keepdims=True)
     share = counts.sum(axis=0) / len(label)
+    # The expected difference of two samples of one distribution, as if each cell were normal.
     chance = np.sqrt(share * (1 - share) * (1 / sizes).sum() * 2 / np.pi).sum() / 2
     apart = np.abs(np.diff(counts / sizes, axis=0)).sum() / 2
     return float(1 - (1 - max(apart - chance, 0)) ** 2 / 2)

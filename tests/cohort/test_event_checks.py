@@ -11,7 +11,7 @@ from tests.cohort.conftest import born, stay
 
 from sequela import register
 from sequela.audit.finding import Finding
-from sequela.cohort import leaks
+from sequela.cohort import event_checks
 from sequela.cohort.events import Events
 from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
@@ -209,4 +209,4 @@ def test_times_are_modelled_only_where_they_may_tell(share: float, told: bool) -
     hour = rng.uniform(0, 24, 200)
     moved = (label == 1) & (rng.random(200) < share)
     columns = np.column_stack([rng.normal(size=200), np.where(moved, hour % 4, hour)])
-    assert (leaks.most_told(columns, label) >= leaks.TELLING_TIMES) == told
+    assert (event_checks.highest_auroc(columns, label) >= event_checks.REVEALING_TIMES) == told

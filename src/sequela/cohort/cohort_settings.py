@@ -7,7 +7,7 @@ from typing import Any
 
 from sequela.cohort.events import Events, open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
-from sequela.cohort.task_files import task_said
+from sequela.cohort.task_files import declared_task
 from sequela.cohort.tasks import Task, timed, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
@@ -15,22 +15,21 @@ from sequela.intake.one_row import Rows
 from sequela.tables.events import events_of
 
 
-def ask(
-    data: str, asked: CohortSettings, root: Path | None, work: Path, rows: Rows | None = None
+def cohort_of_settings(
+    data: str, settings: CohortSettings, root: Path | None, work: Path, rows: Rows | None = None
 ) -> Cohort:
     """Build the cohort of a task, or of a label file, from the events of a data set.
 
     Events that are built from tables are kept in the folder ``work``. ``rows`` describes a table
     with one row per patient.
     """
-    task = task_asked(asked)
-    located = events_of(data, root, work / "events", asked.tables, rows=rows)
+    task = task_of_settings(settings)
+    located = events_of(data, root, work / "events", settings.tables, rows=rows)
     events = open_events(located.path, located.origin)
-    if asked.labels is None:
+    if settings.labels is None:
         return _selected(events, events.digest, task, located.notes)
-    return cohort_of_labels(
-        events, Path(asked.labels), task, asked.outcome or "", asked.horizons_days or None
-    )
+    days = settings.horizons_days or None
+    return cohort_of_labels(events, Path(settings.labels), task, settings.outcome or "", days)
 
 
 @lru_cache(maxsize=1)
@@ -39,34 +38,34 @@ def _selected(events: Events, _: str, task: Task, notes: tuple[str, ...]) -> Coh
     return replace(select_cohort(events, task), notes=notes)
 
 
-def task_asked(asked: CohortSettings) -> Task:
+def task_of_settings(settings: CohortSettings) -> Task:
     """Return the task of a run, changed where its settings require."""
-    usual = task_said(asked.task, asked.declared)
+    usual = declared_task(settings.task, settings.declared)
     changes: dict[str, Any] = {
-        "hours": asked.hours,
-        "horizon_days": asked.horizon_days,
-        "inputs": asked.inputs or None,
-        "trigger": "ICU admission" if asked.from_icu else None,
+        "hours": settings.hours,
+        "horizon_days": settings.horizon_days,
+        "inputs": settings.inputs or None,
+        "trigger": "ICU admission" if settings.from_icu else None,
     }
-    if asked.outcome and asked.labels is None:
+    if settings.outcome and settings.labels is None:
         raise SettingError(
-            f"outcome '{asked.outcome}' is for the labels of a file, and there is no label file: "
-            "give one with --labels, or leave --outcome out (the outcome of "
-            f"{asked.task} is '{usual.label}')"
+            f"outcome '{settings.outcome}' is for the labels of a file, and there is no label "
+            "file: give one with --labels, or leave --outcome out (the outcome of "
+            f"{settings.task} is '{usual.label}')"
         )
-    if asked.horizons_days and asked.horizon_days:
+    if settings.horizons_days and settings.horizon_days:
         raise SettingError("--days and --horizons do not go together: leave one out")
-    if asked.hindsight and asked.labels is not None:
+    if settings.hindsight and settings.labels is not None:
         raise SettingError(
             "--hindsight changes the times of a task, not those of a label file: "
             "leave one of them out"
         )
-    if asked.from_icu and usual.trigger != "admission":
+    if settings.from_icu and usual.trigger != "admission":
         raise SettingError(
-            f"{asked.task} does not count from an admission, so --from-icu cannot be used: leave "
-            "it out"
+            f"{settings.task} does not count from an admission, so --from-icu cannot be used: "
+            "leave it out"
         )
     task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
-    if asked.horizons_days and asked.labels is None:
-        task = timed(task, asked.horizons_days)
-    return with_hindsight(task) if asked.hindsight else task
+    if settings.horizons_days and settings.labels is None:
+        task = timed(task, settings.horizons_days)
+    return with_hindsight(task) if settings.hindsight else task

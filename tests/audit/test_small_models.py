@@ -9,7 +9,10 @@ from scipy import stats
 from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
-from sequela.audit import tells
+from sequela.audit import column_checks, small_models
+from sequela.audit.input import CHANCE, Labels
+from sequela.audit.small_models import model_auroc
+from sequela.cohort import event_checks
 
 CLASSES = ("survived", "died")
 
@@ -25,7 +28,9 @@ def drawn(n: int = 1500, share: float = 0.08, seed: int = 0) -> tuple[Any, Any, 
 
 def found_in(present: NDArray[np.bool_], label: Any, group: Any) -> list[Any]:
     names = [f"code {i}" for i in range(present.shape[1])]
-    return tells.telling_codes(csr_array(present.astype(float)), names, label, CLASSES, group)
+    return column_checks.pure_codes(
+        csr_array(present.astype(float)), names, Labels(label, CLASSES, group)
+    )
 
 
 def planted(dead: int, alive: int = 0, **of: Any) -> tuple[Any, Any, Any]:
@@ -42,8 +47,8 @@ def test_honest_records_are_not_accused(seed: int) -> None:
     present, label, group = drawn(seed=seed)
     assert found_in(present, label, group) == []
     table = csr_array(present.astype(float))
-    assert tells.told(table, label, group, least=0.85) is None
-    assert tells.told(table, label, group, least=0.9, model="logistic") is None
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.85) is None
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.9, model="logistic") is None
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.7])
@@ -69,8 +74,8 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     """Against the published test's interval, for every count of a class of 30 among 100."""
     having = np.arange(6.0, 31)
     others = np.zeros(25)
-    level = 2 * tells._CHANCE / 25
-    for k, told in zip(having, tells._pure(having, others, [30, 70]), strict=True):
+    level = 2 * CHANCE / 25
+    for k, told in zip(having, column_checks.is_pure(having, others, [30, 70]), strict=True):
         interval = stats.binomtest(int(k), int(k)).proportion_ci(1 - level, method="exact")
         assert told == (interval.low > 0.3)
 
@@ -95,7 +100,7 @@ def test_many_codes_that_share_the_deaths() -> None:
     present[dead, 10 + np.arange(len(dead)) % 10] = True
     assert found_in(present, label, group) == []
     table = csr_array(present.astype(float))
-    auroc = tells.told(table, label, group, least=0.9, model="logistic")
+    auroc = model_auroc(table, Labels(label, CLASSES, group), least=0.9, model="logistic")
     assert auroc is not None
     assert auroc > 0.99
 
@@ -104,7 +109,9 @@ def test_a_number_that_tells_the_outcome() -> None:
     present, label, group = drawn()
     number = present.sum(axis=1) + 30 * label
     table = np.column_stack([number, np.full(len(label), np.nan)]).astype(float)
-    assert tells.told(table, label, group, least=0.8) == pytest.approx(1, abs=0.01)
+    assert model_auroc(table, Labels(label, CLASSES, group), least=0.8) == pytest.approx(
+        1, abs=0.01
+    )
 
 
 def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
@@ -113,14 +120,18 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     group = np.repeat(np.arange(60), 10)
     label = np.repeat(rng.random(60) < 0.3, 10).astype(np.int64)
     number = np.repeat(rng.normal(size=60), 10)[:, None]
-    assert tells.told(number, label, group, least=0.6) is None
-    fold = tells.folds(label, group)
+    assert model_auroc(number, Labels(label, CLASSES, group), least=0.6) is None
+    fold = small_models.folds(Labels(label, CLASSES, group))
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
     few = np.arange(105)
     tells_all = (few > 95).astype(np.int64)  # nine
-    assert tells.told(few[:, None].astype(float), tells_all, few, least=0.6) is None
+    assert (
+        model_auroc(few[:, None].astype(float), Labels(tells_all, CLASSES, few), least=0.6) is None
+    )
     enough = (few > 94).astype(np.int64)  # two in each fold
-    assert tells.told(few[:, None].astype(float), enough, few, least=0.6) is not None
+    assert (
+        model_auroc(few[:, None].astype(float), Labels(enough, CLASSES, few), least=0.6) is not None
+    )
 
 
 def test_the_share_of_one_input_is_that_of_other_folds() -> None:
@@ -134,7 +145,7 @@ def test_the_share_of_one_input_is_that_of_other_folds() -> None:
             dead = sum(int(label[n]) for n in others)
             shares.append((dead + label.mean()) / (len(others) + 1))
         expected.append(max(shares))
-    found = tells.strongest(csr_array(present.astype(float)), label, fold)
+    found = small_models.strongest_share(csr_array(present.astype(float)), label, fold)
     np.testing.assert_allclose(found, expected)
 
 
@@ -153,9 +164,9 @@ def numbers(n: int = 1500, seed: int = 0) -> tuple[Any, Any, Any]:
 
 
 def together(table: NDArray[np.float64], label: Any, group: Any) -> list[Any]:
-    bins, column = tells.binned(table)
+    bins, column = small_models.binned(table)
     names = np.char.add("number ", column.astype(str))
-    return tells.telling_together(bins, names, names, label, CLASSES, group)
+    return small_models.revealing_inputs(bins, names, names, Labels(label, CLASSES, group))
 
 
 def with_number(shift: float, seed: int = 0) -> tuple[Any, Any, Any]:
@@ -167,7 +178,7 @@ def with_number(shift: float, seed: int = 0) -> tuple[Any, Any, Any]:
 
 def test_a_bin_holds_a_part_of_the_values() -> None:
     values = np.arange(100.0)[:, None]
-    bins, column = tells.binned(np.hstack([values, np.full((100, 1), np.nan), values % 2]))
+    bins, column = small_models.binned(np.hstack([values, np.full((100, 1), np.nan), values % 2]))
     assert np.asarray(bins.sum(axis=0)).ravel().tolist() == [5, 15, 20, 20, 20, 15, 5, 50, 50, 0]
     assert column.tolist() == [0] * 7 + [2] * 3
 
@@ -191,7 +202,9 @@ def test_an_average_of_labels_is_found_and_a_score_is_not() -> None:
     rate = np.bincount(district, label) / np.bincount(district)
     honest = np.random.default_rng(1).integers(3, 16, len(label)) + label
     table = np.column_stack([rate[district], honest, np.full(len(label), np.nan)])
-    (found,) = tells.averaged_labels(table, ["rate", "score", "none"], label, CLASSES)
+    (found,) = column_checks.averaged_labels(
+        table, ["rate", "score", "none"], Labels(label, CLASSES, label)
+    )
     assert (found.where, found.severity) == ("rate", "suspicion")
 
 
@@ -199,12 +212,12 @@ def test_examples_that_are_chosen_by_how_long_the_stay_lasts() -> None:
     rng = np.random.default_rng(0)
     left, label = rng.exponential(100, 600), (rng.random(600) < 0.1).astype(np.int64)
     others = rng.exponential(100, 300)
-    assert tells.chosen_by_the_future(left, others, label) is None
+    assert event_checks.chosen_by_the_future(left, others, label) is None
     soon = (left < 24) | (label == 1)
     late = np.concatenate([others[others > 24], left[~soon]])
-    assert tells.chosen_by_the_future(left[soon], late, label[soon]) is not None
+    assert event_checks.chosen_by_the_future(left[soon], late, label[soon]) is not None
     long_stay = (left > 168).astype(np.int64)  # a label that is made of the time left
-    assert tells.chosen_by_the_future(left, others, long_stay) is None
+    assert event_checks.chosen_by_the_future(left, others, long_stay) is None
 
 
 def test_deaths_that_are_kept_only_if_they_follow_soon() -> None:
@@ -212,22 +225,22 @@ def test_deaths_that_are_kept_only_if_they_follow_soon() -> None:
     left, label = rng.exponential(100, 3000), (rng.random(3000) < 0.1).astype(np.int64)
     others, kept = rng.exponential(100, 20), (left < 48) | (label == 0)
     late = np.concatenate([others, left[~kept]])
-    assert tells.chosen_by_the_future(left[kept], late, label[kept]) is not None
+    assert event_checks.chosen_by_the_future(left[kept], late, label[kept]) is not None
     within = ((label == 1) & (left < 48)).astype(np.int64)  # later deaths are in the other class
-    assert tells.chosen_by_the_future(left, np.tile(others, 9), within) is None
+    assert event_checks.chosen_by_the_future(left, np.tile(others, 9), within) is None
 
 
 def test_predictions_at_a_fixed_time_before_the_end() -> None:
     rng = np.random.default_rng(0)
     left, label = rng.exponential(100, 600), (rng.random(600) < 0.1).astype(np.int64)
     day = np.full(600, 24.0)
-    assert tells.steady_before_the_end(left, day, label) is None
-    assert tells.steady_before_the_end(24 + rng.random(600), left, label) == pytest.approx(
+    assert event_checks.steady_before_the_end(left, day, label) is None
+    assert event_checks.steady_before_the_end(24 + rng.random(600), left, label) == pytest.approx(
         24.5, 0.1
     )
     deaths = np.where(label == 1, 24, left)
-    assert tells.steady_before_the_end(deaths, np.where(label == 1, left, day), label) == 24
-    assert tells.steady_before_the_end(np.full(600, 0.5), left, label) is None
+    assert event_checks.steady_before_the_end(deaths, np.where(label == 1, left, day), label) == 24
+    assert event_checks.steady_before_the_end(np.full(600, 0.5), left, label) is None
 
 
 @pytest.mark.parametrize(("name", "told"), [("", False), ("amplitude", True), ("offset", True)])
@@ -235,15 +248,13 @@ def test_statistics_of_one_channel(name: str, *, told: bool) -> None:
     rng = np.random.default_rng(0)
     group, label = np.repeat(np.arange(60), 10), np.repeat(np.arange(60) % 2, 10)
     kinds = ("amplitude", "offset", "power of 8 to 13 Hz")
-    found = tells.telling_statistics(
+    found = small_models.revealing_statistics(
         {
             (kind, channel): rng.normal(size=600) + 4 * label * (name == kind) * (channel == "C4")
             for kind in kinds
             for channel in ("C3", "C4")
         },
-        label,
-        ("open", "closed"),
-        group,
+        Labels(label, ("open", "closed"), group),
     )
     assert bool(found) == told
     where = {"amplitude": "amplitude of C4", "offset": "offset"}
@@ -255,7 +266,7 @@ def test_areas_under_weights_are_scikit_learns() -> None:
     label, score = rng.integers(2, size=80), rng.random(80).round(1)
     weight = rng.integers(3, size=(80, 4))
     weight[label == 1, 3] = 0
-    found = tells._areas(score, label, weight)
+    found = small_models._areas(score, label, weight)
     expected = [roc_auc_score(label, score, sample_weight=weight[:, i]) for i in range(3)]
     assert found[:3] == pytest.approx(expected, abs=1e-12)
     assert np.isnan(found[3])  # no weight of a class

@@ -103,14 +103,14 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
 
 
 def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
-    from sequela.runs.leaks import Leaks
+    from sequela.runs.audit import Leaks
     from sequela.studies.registry import planned_leak
 
     results = [run for run in runs if not planned_leak(run)] or list(runs)
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
-    planned = ": leaks by design" if Leaks.of(first).planned else ""
+    planned = ": leaks by design" if Leaks.of(first).by_design else ""
     number, _ = headline(first, first.test)
     examples = f"{first.test.examples:,}"
     judged = f"test set of {examples} examples of {groups_of(first, first.test)}"

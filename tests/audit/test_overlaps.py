@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from sequela.audit import overlaps
+from sequela.audit import column_checks, overlaps
+from sequela.audit.column_checks import (
+    last_digit_is_even,
+    least_area,
+    revealing_codes,
+    revealing_columns,
+)
 from sequela.audit.finding import Finding
+from sequela.audit.input import Labels
 
 Array = NDArray[np.float64]
 
@@ -158,10 +165,11 @@ def test_columns_are_judged_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, label = signals(200, 0), np.arange(200) % 2
     columns[:, 40] += 1e6 * label
     columns[:7, 60] = np.nan
-    given: Any = [f"sample {n}" for n in range(100)], label, ["no", "yes"], ids(200, 1, "p")
-    looked = overlaps.revealing_columns(columns, *given)
-    monkeypatch.setattr(overlaps, "_CELLS", 2000)
-    assert overlaps.revealing_columns(columns, *given) == looked
+    names = [f"sample {n}" for n in range(100)]
+    labels = Labels(label, ["no", "yes"], ids(200, 1, "p"))
+    looked = revealing_columns(columns, names, labels)
+    monkeypatch.setattr(column_checks, "_CELLS", 2000)
+    assert revealing_columns(columns, names, labels) == looked
     assert [code.name for each in looked for code in each.codes] == ["sample 40"]
 
 
@@ -219,9 +227,9 @@ def test_by_chance_an_area_is_as_large_in_one_of_a_thousand_tables() -> None:
     (alone, among_five) = (
         0.5 + stats.norm.isf(0.001 / 2 / looked_at) * deviation for looked_at in (1, 5)
     )
-    assert overlaps.least_area(is_class, group, 1, 0.5) == pytest.approx(alone)
-    assert overlaps.least_area(is_class, group, 5, 0.5) == pytest.approx(among_five)
-    assert overlaps.least_area(is_class, group, 1, 0.99) == 0.99
+    assert least_area(is_class, group, 1, 0.5) == pytest.approx(alone)
+    assert least_area(is_class, group, 5, 0.5) == pytest.approx(among_five)
+    assert least_area(is_class, group, 1, 0.99) == 0.99
 
 
 def test_a_copied_group_is_found_though_its_rows_are_each_others_neighbours() -> None:
@@ -292,10 +300,7 @@ def test_columns_that_know_nothing_are_not_accused(make: Any, n_groups: int) -> 
         columns[:, 0] = np.random.default_rng(seed).normal(size=n_groups)[group]
         label = np.random.default_rng(seed + 50).integers(0, 2, size=n_groups)[group]
         names = [f"c{index}" for index in range(columns.shape[1])]
-        found = overlaps.revealing_columns(
-            columns, names, label, ["no", "yes"], group.astype(np.str_)
-        )
-        assert found == []
+        assert revealing_columns(columns, names, Labels(label, ["no", "yes"], group)) == []
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -307,9 +312,8 @@ def test_the_label_under_another_name_is_found(sign: int) -> None:
     columns[::9, 1] = np.nan
     present = ~np.isnan(columns[:, 1])
     area = sklearn.metrics.roc_auc_score(label[present], sign * columns[present, 1])
-    (found,) = overlaps.revealing_columns(
-        columns, ["age", "risk", "sex", "unit"], label, ["no", "died"], ids(400, 1, "p")
-    )
+    labels = Labels(label, ["no", "died"], ids(400, 1, "p"))
+    (found,) = revealing_columns(columns, ["age", "risk", "sex", "unit"], labels)
     assert found.check == "columns that reveal the outcome"
     assert found.where == f"risk ({area:.3f})"
     assert found.what == "its values alone predict 'died' with an AUROC above 0.9"
@@ -320,9 +324,8 @@ def test_a_column_missing_for_one_class_is_found() -> None:
     columns = np.random.default_rng(0).normal(size=(300, 3))
     label = np.arange(300) % 3
     columns[label == 2, 1] = np.nan
-    (found,) = overlaps.revealing_columns(
-        columns, ["a", "b", "c"], label, ["x", "y", "z"], ids(300, 1, "p")
-    )
+    labels = Labels(label, ["x", "y", "z"], ids(300, 1, "p"))
+    (found,) = revealing_columns(columns, ["a", "b", "c"], labels)
     assert found.what.startswith("whether it is missing alone predicts 'z'")
     assert found.where == "b (1.000)"
 
@@ -332,7 +335,8 @@ def test_many_revealing_columns_are_named_in_order() -> None:
     noise = np.random.default_rng(0).normal(size=(200, 8))
     columns = label[:, None] + noise * np.arange(1, 9) / 30
     names = [f"c{index}" for index in range(8)]
-    (found,) = overlaps.revealing_columns(columns, names, label, ["no", "yes"], ids(200, 1, "p"))
+    labels = Labels(label, ["no", "yes"], ids(200, 1, "p"))
+    (found,) = revealing_columns(columns, names, labels)
     assert found.where.startswith("c0 (1.000), c1")
     assert found.where.endswith(" and 3 more")
 
@@ -344,13 +348,14 @@ def test_a_revealing_code_is_found() -> None:
     has[:, 150] = label
     has[rng.choice(500, 10, replace=False), 150] = 1
     names = [f"I{index}" for index in range(200)]
-    people, classes = ids(500, 1, "p"), ["alive", "dead"]
-    (found,) = overlaps.revealing_codes(csr_array(has), names, label, classes, people)
+    people = ids(500, 1, "p")
+    labels = Labels(label, ["alive", "dead"], people)
+    (found,) = revealing_codes(csr_array(has), names, labels)
     area = sklearn.metrics.roc_auc_score(label, has[:, 150])
     having = len(np.unique(people[has[:, 150] == 1]))
     assert found.where == f"I150 ({area:.3f} in {having} subjects)"
     clean = csr_array(codes(500, 1))
-    assert overlaps.revealing_codes(clean, names, label, classes, people) == []
+    assert revealing_codes(clean, names, labels) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
@@ -359,9 +364,8 @@ def test_areas_are_those_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     label = np.array([event for _, event in rows], dtype=np.int64)
     # So many groups that nothing is put down to chance: repeat the rows under new names.
     value, label = np.tile(value, 400), np.tile(label, 400)
-    found = overlaps.revealing_columns(
-        value[:, None], ["c"], label, ["no", "yes"], ids(len(value), 1, "p")
-    )
+    labels = Labels(label, ["no", "yes"], ids(len(value), 1, "p"))
+    found = revealing_columns(value[:, None], ["c"], labels)
     expected = []
     present = ~np.isnan(value)
     for score, rated in ((value[present], label[present]), (1.0 * ~present, label)):
@@ -418,9 +422,10 @@ def test_the_last_digit_of_a_measurement_is_judged(unit: float) -> None:
     planted, person = 2 * whole + label, np.arange(400).astype(np.str_)
     columns = np.stack([whole, np.where(rng.random(400) < 0.1, np.nan, planted)], axis=1) * unit
     how = "whether its last digit is even alone predicts"
-    (found,) = overlaps.revealing_columns(columns, ["pulse", "other"], label, ["no", "yes"], person)
+    labels = Labels(label, ["no", "yes"], person)
+    (found,) = revealing_columns(columns, ["pulse", "other"], labels)
     assert (found.facts["how"], found.where) == (how, "other (1.000)")
     few = label + rng.integers(0, 2, 400) * 4.0  # a score of few values, of which each counts
-    assert not overlaps.last_digit_is_even(few).any()
-    assert not overlaps.last_digit_is_even(rng.normal(size=400)).any()
-    assert not overlaps.last_digit_is_even(np.full(400, np.nan)).any()
+    assert not last_digit_is_even(few).any()
+    assert not last_digit_is_even(rng.normal(size=400)).any()
+    assert not last_digit_is_even(np.full(400, np.nan)).any()

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sequela.audit import overlaps
-from sequela.audit.windows import between_parts
+from sequela.audit import column_checks
+from sequela.audit.input import AuditInput
+from sequela.audit.window_checks import between_parts
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
-from sequela.sequences.leaks import find_in_sequences, form_of
+from sequela.sequences.input_checks import find_in_sequences, form_of
 
 
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
@@ -37,25 +39,32 @@ def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> No
     assert form_of(open_sequences(tmp_path)).tolist() == expected
 
 
+def given(sequences: Sequences, part: NDArray[np.int64]) -> AuditInput:
+    parts = {name: np.flatnonzero(part == index) for index, name in enumerate(PARTS)}
+    return AuditInput(records=sequences, splits=(parts,), classes=("no", "yes"))
+
+
 def test_a_known_code_that_no_training_example_has(
     write_nested: Callable[..., Sequences], tmp_path: Path
 ) -> None:
     sequences = write_nested(tmp_path, [[[1, 2, 3, 4]], [[5, 6, 7, 8]], [[1]], [[2]]])
     part = np.array([PARTS.index(name) for name in ("train", "train", "held_out", "tuning")])
-    assert find_in_sequences(sequences, part, ("no", "yes")) == []
+    assert find_in_sequences(given(sequences, part)) == []
     part[[0, 3]] = part[[3, 0]]
-    (found,) = find_in_sequences(sequences, part, ("no", "yes"))
+    (found,) = find_in_sequences(given(sequences, part))
     assert (found.check, found.severity) == ("vocabulary of other parts", "leak")
     assert found.what == "3 known codes occur in no training example"
 
 
 def test_of_many_segments_as_many_of_each_class_are_judged() -> None:
     label = np.repeat([0, 1, 0, 1], [500, 3, 400, 97])
-    assert overlaps.of_each_class(label, 2).tolist() == [*range(1000)]
-    rows = overlaps.of_each_class(label, 2, 200)
+    assert column_checks.spaced_by_class(label, 2).tolist() == [*range(1000)]
+    rows = column_checks.spaced_by_class(label, 2, 200)
     assert np.bincount(label[rows]).tolist() == [100, 100]
     assert (np.diff(rows) > 0).all()
-    assert overlaps.of_each_class(np.ones(1000, np.int64), 3, 200).tolist() == [*range(0, 1000, 15)]
+    assert column_checks.spaced_by_class(np.ones(1000, np.int64), 3, 200).tolist() == [
+        *range(0, 1000, 15)
+    ]
 
 
 def test_windows_of_a_set_without_examples_and_flat_windows_are_compared() -> None:

@@ -197,7 +197,7 @@ def _fresh(new_data: Examples) -> _Fresh:
     labels, classes = new_data.labels, len(new_data.classes)
 
     def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        tuning = rows[::_FOR_TUNING]
+        tuning = rows[::_FOR_TUNING]  # chooses the penalty
         train = np.setdiff1d(rows, tuning)
         if len(np.unique(labels[train])) < classes:
             return None
@@ -210,8 +210,8 @@ def _fresh(new_data: Examples) -> _Fresh:
 def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
     """Recalibrate on a random half of the people, and evaluate on the other half."""
     rng = np.random.default_rng(seed)
-    whose = person(predictions)
-    first = half_of_people(whose, rng)
+    whose = person(predictions)  # (example,)
+    first = half_of_people(whose, rng)  # bool (example,)
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)

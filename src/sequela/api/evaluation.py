@@ -278,7 +278,7 @@ def evaluate_predictions(
             "the second: name them with --label and --score"
         )
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
-    rows = rows[np.isfinite(data.score[rows])]
+    rows = rows[np.isfinite(data.score[rows])]  # a model may have no answer
     model = _Given(np.arange(_BINARY), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None
     evaluation = evaluate(model, rows, data.label[rows], groups=groups)

@@ -120,7 +120,7 @@ class SurvivalEvaluation:
 
     def by_risk(self, parts: int = 3) -> NDArray[np.int64]:
         """Divide the examples into equal parts by their risk by the last horizon: (example,)."""
-        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")
+        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")  # ranks
         return order * parts // len(order)
 
     def plot_incidence(self, ax: "Axes | None" = None, parts: int = 3) -> "Axes":

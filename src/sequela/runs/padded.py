@@ -64,8 +64,8 @@ def _scaled(model: NetworkModel, read: str, inputs: Mapping[str, Tensor]) -> Ten
         scaled = _standardised(raw, state, f"{read}:column ").clamp(-CLIP, CLIP)
         return torch.where(raw.isnan(), 0.0, scaled)
     # Steps come first, as in a packed sequence; what is padding is known from the lengths.
-    steps = raw.transpose(0, 1)
-    real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]
+    steps = raw.transpose(0, 1)  # (visit, batch, ...)
+    real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]  # (visit, batch)
     if read == "gaps":
         return torch.where(real, steps, 0.0)
     if "values:quantiles" in state:

@@ -109,7 +109,7 @@ class Recordings(Examples):
     def traces(self) -> dict[str, object]:
         """Return a training segment of median amplitude of each class, in µV: its first channel."""
         segments, typical = self.arrays, {}
-        train = self.part == PARTS.index("train")
+        train = self.part == PARTS.index("train")  # no segment of the test set is shown
         for label, name in enumerate(segments.classes):
             rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
             if len(rows):
@@ -347,7 +347,7 @@ def load_other(
         )
     # One segment of each recording is enough, as all segments have its ids.
     split, listed = folder.split, folder.split.pseudonyms
-    _, first = np.unique(segments.recording_id, return_index=True)
+    _, first = np.unique(segments.recording_id, return_index=True)  # (recording,)
     ids = {kind: kind_ids[first] for kind, kind_ids in ids_of(segments).items() if kind in _NAMED}
     units, by_kind = ids[segments.unit], {kind: ids[kind] for kind in ids if kind in split.ids}
     by_name = split.named(by_kind, listed)

@@ -83,7 +83,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     The validation set is left out: after ``--refit`` the run keeps its predictions from before.
     """
     predictions = folder.predictions
-    rows = np.flatnonzero(predictions.split != "tuning")
+    rows = np.flatnonzero(predictions.split != "tuning")  # predicted by the stored model
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     differences = []
     for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):

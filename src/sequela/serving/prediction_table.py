@@ -166,7 +166,7 @@ class PredictionTable:
     ) -> None:
         """Predict for examples, and for segments name their recordings."""
         probabilities = self.model.probabilities(inputs, ids)
-        nothing = pa.nulls(len(ids), pa.int64())
+        nothing = pa.nulls(len(ids), pa.int64())  # labels
         columns = [pa.array(values, pa.string()) for values in (ids, groups, subjects)]
         columns.append(pa.repeat(pa.scalar("held_out", pa.string()), len(ids)))
         columns += [pa.array(recordings, pa.string()) for _ in self._columns]

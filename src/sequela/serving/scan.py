@@ -253,7 +253,7 @@ def _levels(
     at_once = max(1, _AT_ONCE // recording.n_asked)
     for begin, end in blocks(windows, len(recording.names), step):
         samples = recording.read(begin * step, (end - 1) * step + size).astype(np.float32)
-        cut = cut_row(samples, size, step)[0]
+        cut = cut_row(samples, size, step)[0]  # (window, channel, time)
         for first in range(begin, end, at_once):
             last = min(first + at_once, end)
             batch = cut[first - begin : last - begin].reshape(-1, recording.n_chans, size)
@@ -265,9 +265,9 @@ def _levels(
                 start = f"the window at {number * step / recording.sfreq:g} s"
                 names.extend(repeat(start, recording.n_asked))
             predicted = model.probabilities({"signal": np.nan_to_num(batch)}, names)[:, place]
-            spread = batch.max(-1) - batch.min(-1)
+            spread = batch.max(-1) - batch.min(-1)  # µV (example, n_chans)
             read = (spread > _FLAT) & (spread <= most)  # not flat, finite, not rejected
-            predicted[~read.all(-1)] = np.nan
+            predicted[~read.all(-1)] = np.nan  # of a channel, or of all together
             probabilities[first:last] = predicted.reshape(last - first, -1)
             ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
             progress(last / windows)
@@ -301,7 +301,7 @@ def _threshold(model: ServedModel, threshold: float | None, place: int) -> float
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
     """Average over ``n`` windows around each, without unscored windows."""
     # Differences of cumulative sums, whose cost does not depend on n.
-    is_scored = ~np.isnan(level)
+    is_scored = ~np.isnan(level)  # (window,)
     ends = np.pad(np.cumsum(np.where(is_scored, level, 0), dtype=np.float64), (1, 0))
     counts = np.pad(np.cumsum(is_scored), (1, 0))
     first = np.clip(np.arange(len(level)) - n // 2, 0, len(level))

@@ -222,7 +222,7 @@ class ServedModel:
                 f"{self.name}: its output is {' x '.join(map(str, probabilities.shape))}; expected "
                 f"{count} x {len(self.classes)}; {_REMEDY}"
             )
-        total = probabilities.sum(1, dtype=np.float64)
+        total = probabilities.sum(1, dtype=np.float64)  # (example,)
         valid = (probabilities >= 0).all(1) & (abs(total - 1) <= _ROUNDING)
         if not valid.all():
             row = int(valid.argmin())
@@ -282,7 +282,7 @@ class ServedModel:
         """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
         # Logarithms of softmax probabilities are logits up to a constant, which softmax removes.
         logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64))
-        logits /= self.facts.calibration.temperature
+        logits /= self.facts.calibration.temperature  # above 1: less sure
         chance = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray((chance / chance.sum(1, keepdims=True)).astype(np.float32))
 

@@ -95,7 +95,7 @@ class ScoringShelf:
         """Score the collected windows."""
         if not self._cut:
             return
-        signal = np.concatenate(self._cut)
+        signal = np.concatenate(self._cut)  # µV (window, channel, time)
         finite = np.asarray(np.isfinite(signal).all((1, 2)))
         fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
         for row in np.flatnonzero(~fits).tolist():
@@ -134,7 +134,7 @@ class ScoringShelf:
         if self.marked:
             # Windows that follow each other are joined: marks need more than one second.
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
-            pieces = [signal[run[0] : run[-1] + 1] for run in runs]
+            pieces = [signal[run[0] : run[-1] + 1] for run in runs]  # of one recording each
             joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
             units = [groups[run[0]] for run in runs]
             self.scored.recognise(*self.scored.overlap.signals(units, joined))
@@ -271,7 +271,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
         if not complete:
             raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
         return complete
-    values = chunks.values.astype(np.float32)[:, np.newaxis]
+    values = chunks.values.astype(np.float32)[:, np.newaxis]  # (row, channel, time)
     names = chunks.recording_id.tolist()
     for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):
         id_, place = f"{name}/{number:02d}", f"row {row + 1}"

@@ -13,8 +13,7 @@ from sequela.errors import ModelError
 from sequela.models.reference import Arrays
 from sequela.runs.model import LEAST, MeanModel, NetworkModel, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
-from sequela.sequences.scaling import Scaling
-from sequela.sequences.scores import knots
+from sequela.sequences.scaling import Scaling, knots
 
 
 class Padded(nn.Module):

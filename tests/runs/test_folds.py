@@ -20,11 +20,11 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError
 from sequela.evaluation.decision import Threshold, operation
 from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
+from sequela.listeners import Listener, listening
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
-from sequela.training.events import Listener, listening
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2

@@ -17,8 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
+from sequela.listeners import Listener, notify
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
-from sequela.training.events import Listener, notify
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
@@ -245,7 +245,6 @@ class _KeptWeights(Listener):
     run: _Fit
 
     def on_epoch_end(self, history: History) -> None:
-        """Copy the weights if the epoch is the best so far, or the last is kept."""
         keep = self.run.settings.keep
         if self.run.tuning is None or kept_epoch(history, keep) == history[-1].epoch:
             self.run.best = clone(self.run.average.network.module.state_dict())
@@ -275,16 +274,13 @@ class _Checkpoints(Listener):
     saved_at: float = 0.0
 
     def on_fit_begin(self, _: History) -> None:
-        """Begin to measure the time."""
         self.saved_at = time.perf_counter()
 
     def on_epoch_end(self, history: History) -> None:
-        """Write the checkpoint if it is due."""
         if time.perf_counter() - self.saved_at > CHECKPOINT_SECONDS:
             self.on_fit_end(history)
 
     def on_fit_end(self, _: History) -> None:
-        """Write the checkpoint."""
         self.run.checkpoint().save(self.folder)
         self.saved_at = time.perf_counter()
 

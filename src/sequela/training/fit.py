@@ -75,6 +75,7 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of a checkpoint")
     run = _Fit(model, train, tuning, settings, metrics, class_weight)
+    # The average is updated and the best weights are copied before a checkpoint is written.
     of_fit: list[Listener] = [run.average, _KeptWeights(run), _EarlyStopping(run)]
     if checkpoint is not None and run.accelerator.is_main_process:
         of_fit.append(_Checkpoints(run, checkpoint))
@@ -173,6 +174,7 @@ class _Fit:
         """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
+        # The average is what is kept, so it is what the validation set judges.
         network = (self.model if learns else self.average.network).train(learns)
         with torch.set_grad_enabled(learns):
             for batch in self.train if learns else self.tuning:
@@ -180,6 +182,7 @@ class _Fit:
                 logits, second = outputs if isinstance(outputs, tuple) else (outputs, None)
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
+                    # Each member has its own loss: all predict the same labels.
                     n_members = len(logits)
                     labels = labels.repeat(n_members, *(1 for _ in labels.shape[1:]))
                     weight = None if weight is None else weight.repeat(n_members)

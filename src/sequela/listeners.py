@@ -52,7 +52,7 @@ class Listener:
     def on_run_end(self, folder: Path, *, finished: bool) -> None:
         """Hear that the training of a run has ended: it is finished, or there was an error."""
 
-    def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+    def on_fold_end(self, folder: Path, count: int, total: int) -> None:
         """Hear that the run of a fold or seed is finished, and how many are of how many."""
 
 

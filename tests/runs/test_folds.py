@@ -163,9 +163,9 @@ def test_unfinished_folds_are_no_run(
     out = tmp_path / "folds"
 
     class Interrupt(Listener):
-        def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+        def on_fold_end(self, folder: Path, count: int, total: int) -> None:
             assert RunFolder(folder).complete
-            assert planned == FOLDS * REPEATS
+            assert total == FOLDS * REPEATS
             if count == 2:
                 raise KeyboardInterrupt
 

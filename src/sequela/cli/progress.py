@@ -89,13 +89,13 @@ class RunProgress(Listener):
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
 
-    def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+    def on_fold_end(self, folder: Path, count: int, total: int) -> None:
         """Print the numbers of a fold."""
         from sequela.runs.folder import RunFolder
 
         self.split = count
         self.bar.update(self.task, completed=count * self.epochs)
-        say_run(self.console, RunFolder(folder), f"[{count}/{planned}] ")
+        say_run(self.console, RunFolder(folder), f"[{count}/{total}] ")
 
 
 class StudyProgress:

@@ -98,7 +98,7 @@ def train_one(
     seconds: list[str] = []
 
     def on_default(default: Default) -> None:
-        console.print(f"auto: {default.model}, the default for {default.of}")
+        console.print(f"auto: {default.model}, the default for {default.data}")
         seconds.extend([default.second] if default.second else [])
 
     trackers = [tracker(track)] if track else []

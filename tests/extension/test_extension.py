@@ -14,8 +14,10 @@ import yaml
 from tests.cli.calls import ran
 
 import sequela
-from sequela.audit.finding import Finding
+from sequela.audit.finding import Finding, LeakSearch
+from sequela.audit.input import AuditInput
 from sequela.cli.app import main
+from sequela.errors import SettingError
 from sequela.runs.find import open_run
 
 pytestmark = pytest.mark.usefixtures("ward")
@@ -157,6 +159,12 @@ def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
     of_records = json.loads(printed("audit", runs / "drip", "--json"))["unchecked"]
     reasons = {each["code"]: each["reason"] for each in of_records}
     assert reasons["LAB001"] == "the data are not windows of signals"
+
+
+def test_a_finding_under_a_name_that_no_check_has() -> None:
+    search = LeakSearch("flat windows", lambda _: [Finding("flat window", "leak")])
+    with pytest.raises(SettingError, match="reports 'flat window', which is the name of no check"):
+        next(search.run(AuditInput()))
 
 
 def test_a_finding_of_a_plugin_that_is_not_loaded() -> None:

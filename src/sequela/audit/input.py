@@ -164,6 +164,7 @@ class AuditInput:
         ):
             if need == "label" and len(self.splits) > MOST_SPLITS:
                 yield f"splits after the first {MOST_SPLITS}"
+            # Without a split nothing is compared between parts, whoever the patients are.
             if need in self.lacking and (need != "units" or self.splits):
                 yield f"{topic}: {self.lacking[need]}"
 

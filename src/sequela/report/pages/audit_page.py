@@ -64,7 +64,7 @@ class Audit:
         findings = {}
         for finding, effect in self.measured:
             words, check = finding.in_words(smallest), check_named(finding.check)
-            findings[str(words)] = {
+            findings[str(words)] = {  # folds find the same again
                 "code": check.code,
                 **words,
                 "evidence": {n: c for n, c in finding.counts.items() if not 0 < c < smallest},
@@ -231,6 +231,7 @@ def _audit_files(
         columns["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
         separate["split"] = splits
+    # What is neither a name, a table nor a list of names is a splitter, or arrays of indices.
     indices = None if "split" in (columns | separate) else splits
     data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
@@ -283,6 +284,7 @@ def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Exa
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
+        # OMOP has a table of persons; MEDS has a folder of data.
         name = "omop" if any(file.startswith("person") for file in files) else "meds"
         model = "prevalence"
         if name == "meds" and "data" not in files:

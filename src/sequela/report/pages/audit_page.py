@@ -169,13 +169,11 @@ def audit(
     """Look for leaks in data, splits and predictions of anybody, as ``sequela audit`` does.
 
     Args:
-        inputs: A table of examples, or one for each part: paths or DataFrames; or an array (row,
-            column) or (window, channel, time), or Epochs of MNE with their classes; and files of
-            results (.json).
+        inputs: A run; or a table of examples, or one for each part (paths or DataFrames), an array
+            (row, column) or (window, channel, time), Epochs of MNE; and files of results (.json).
         y: The class of each row: an array, or a table joined by an id that both have.
         groups: The patient or recording of each row, in the same forms.
-        splits: The part of each row: a column, an array of names, a table; a list of index arrays,
-            or a splitter of scikit-learn.
+        splits: The part of each row: a column, names, a table, index arrays, or a splitter.
         label: Column of the class; of a cohort table of OMOP, the number of the outcome's cohort.
         group: Columns of patients, recordings or other units, the largest first.
         time: Column with the time of the prediction.

@@ -17,7 +17,7 @@ from typing import Any
 from cyclopts import App
 
 import sequela
-from sequela.cli.app import app
+from sequela.cli.app import build_app
 from sequela.report.pages.audit_page import audit
 from sequela.report.pages.build import report
 
@@ -69,8 +69,9 @@ def _made_up(name: str, value: object) -> bool:
     return inspect.isclass(value) and (value.__doc__ or "").startswith(f"{name}(")
 
 
-def undocumented_commands(within: App = app, path: str = "sequela") -> list[str]:
+def undocumented_commands(within: App | None = None, path: str = "sequela") -> list[str]:
     """Commands and options without help."""
+    within = within or build_app()
     lacking = []
     for name in (each for each in within if not each.startswith("-")):
         command, words = within[name], f"{path} {name}"
@@ -107,7 +108,7 @@ def _heading(text: str, line: str) -> str:
 
 
 def _commands() -> str:
-    told: str = app.generate_docs(output_format="rst")
+    told: str = build_app().generate_docs(output_format="rst")
     return re.sub(r"^\.\. contents::.*?\n\n", "", told, count=1, flags=re.MULTILINE | re.DOTALL)
 
 

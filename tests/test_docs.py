@@ -12,7 +12,7 @@ import pytest
 from cyclopts import App
 from pydantic import BaseModel
 
-from sequela.cli.app import app, main
+from sequela.cli.app import build_app, main
 from sequela.config import CohortSettings, SignalSettings, TrainingSettings, options
 from sequela.models import registry
 from sequela.runs.pool import PlannedRun
@@ -78,9 +78,9 @@ def parse(words: list[str]) -> None:
 
     A command may be named in a sentence without what it needs.
     """
-    if tuple(words) in paths_of_commands(app):
+    if tuple(words) in paths_of_commands(build_app()):
         return
-    app.parse_args(words, exit_on_error=False, print_error=False)
+    build_app().parse_args(words, exit_on_error=False, print_error=False)
 
 
 class BegunError(Exception):
@@ -129,14 +129,14 @@ def test_an_option_or_command_that_does_not_exist_is_noticed() -> None:
 
 def test_every_command_is_shown_in_the_list() -> None:
     shown = commands(ROOT / "docs" / "commands.md")
-    for path in paths_of_commands(app):
+    for path in paths_of_commands(build_app()):
         example = next((words for words in shown if tuple(words[: len(path)]) == path), None)
         assert example is not None, path
-        app.parse_args(example, exit_on_error=False, print_error=False)
+        build_app().parse_args(example, exit_on_error=False, print_error=False)
 
 
 def test_options_named_in_sentences_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    for path in paths_of_commands(app):
+    for path in paths_of_commands(build_app()):
         call([*path, "--help"])
     options = set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out)) | {"--help"}
     named = {code.split()[0] for page in PAGES for code in inline(page) if code.startswith("--")}

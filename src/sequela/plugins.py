@@ -7,12 +7,33 @@ in the variable SEQUELA_PLUGINS. Either calls the functions of ``sequela.registe
 import importlib
 import os
 import sys
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from sequela.errors import PluginError
+from sequela.registry import Registry
 
+
+@dataclass(frozen=True)
+class Command:
+    """A command of ``sequela``.
+
+    Attributes:
+        name: Its name on the command line.
+        place: Its function, or its cyclopts app: ``package.module:NAME``, imported when it is
+            called.
+        summary: The first sentence of its help, for the list of commands.
+    """
+
+    name: str
+    place: str
+    summary: str
+
+
+COMMANDS = Registry("command", Command)
+"""The commands by name, in the order of the help."""
 GROUP = "sequela.plugins"
 VARIABLE = "SEQUELA_PLUGINS"
 

@@ -183,5 +183,19 @@ def study(entry: "Study") -> None:
     STUDIES.add(entry)
 
 
+def command(name: str, place: str, summary: str) -> None:
+    """Add a command, for ``sequela NAME``.
+
+    Args:
+        name: Name on the command line.
+        place: Its function, or its cyclopts app: ``package.module:NAME``, imported when it is
+            called. Parameters are arguments and options, and its docstring is the help.
+        summary: The first sentence of that help, for the list of commands.
+    """
+    from sequela.plugins import COMMANDS, Command
+
+    COMMANDS.add(Command(name, place, summary))
+
+
 def _refuse(what: str, found: object, expected: str) -> None:
     raise SettingError(f"the {what} is {found!r}: expected {expected}")

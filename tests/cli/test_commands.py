@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tests.cli.calls import Output, Refused, ran, status
 
-from sequela.cli.app import app
+from sequela import plugins
+from sequela.cli.app import build_app, main
 from sequela.cli.options import default_of
 from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets.catalog import signals_of
@@ -86,7 +87,7 @@ def test_defaults_are_those_of_the_models() -> None:
 
 def test_help_on_an_option_is_one_sentence() -> None:
     for command in COMMANDS:
-        found = reduce(lambda within, word: within[word], command.split(), app)
+        found = reduce(lambda within, word: within[word], command.split(), build_app())
         for argument in found.assemble_argument_collection(parse_docstring=True):
             said = " ".join(str(argument.parameter.help or "").split())
             if argument.show:
@@ -322,3 +323,23 @@ def test_auto_trains_the_default_and_is_called_by_its_name(
 def test_what_a_run_cannot_be_counted_by(run: Path, network_run: Path, refused: Refused) -> None:
     assert "is a run, counted when it was made" in refused("cost", network_run, "--steps", "9")
     assert "leave out all but" in refused("cost", run, "--measure")
+
+
+@pytest.mark.parametrize("command", plugins.COMMANDS.values(), ids=plugins.COMMANDS)
+def test_the_list_has_the_first_sentence_of_each_help(command: plugins.Command) -> None:
+    words = build_app()[command.name].help.partition("\n\n")[0]
+    assert " ".join(words.split()) == command.summary
+
+
+def test_a_registered_command_is_listed_and_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = {
+        **plugins.COMMANDS,
+        "path": plugins.Command("path", "posixpath:basename", "Print the last part."),
+    }
+    monkeypatch.setattr("sequela.cli.app.COMMANDS", added)
+    main(["--help"])
+    assert "Print the last part." in capsys.readouterr().out
+    main(["path", "a/b"])
+    assert capsys.readouterr().out == "b\n"

@@ -79,7 +79,7 @@ def test_epochs_of_a_run(terminal: bool) -> None:  # noqa: FBT001
     console = written_to(terminal=terminal, width=120)
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
     with RunProgress(console, RUNS[1]) as shown:
-        shown.epoch(history)
+        shown.on_epoch_end(history)
     said = text(console)
     assert "loss 0.500, validation 0.500" in said
     assert "accuracy" not in said  # of few people, it says how many the model is wrong about
@@ -93,7 +93,7 @@ def test_epochs_on_published_recordings_say_the_accuracy() -> None:
     run = PlannedRun(Path("run"), RunSettings.of(model="mlp-baseline", data="bonn"), 0)
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
     with RunProgress(console, run) as shown:
-        shown.epoch(history)
+        shown.on_epoch_end(history)
     assert "validation 0.500, accuracy 0.750" in text(console)
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from tests.cli.calls import ran
 
-from sequela.cli.study import say_studies
+from sequela.cli.commands.study import say_studies
 from sequela.runs.find import named_runs
 
 MODELS = ("mlp-baseline", "mlp-improved", "majority-class")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tests.records import part_of
 
-from sequela.cli.app import app
+from sequela.cli.app import build_app
 from sequela.config import CohortSettings, Options, RunSettings, SignalSettings
 from sequela.report.commands import _is_split_so, commands
 from sequela.runs.model import Member
@@ -101,7 +101,7 @@ def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
         "sequela train mine --data bonn --split recording --seed 0",
     ]
     for line in lines:
-        app.parse_args(line.split()[1:], exit_on_error=False, print_error=False)
+        build_app().parse_args(line.split()[1:], exit_on_error=False, print_error=False)
 
 
 def test_the_form_of_csv_recordings_is_in_the_command() -> None:
@@ -159,7 +159,7 @@ def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSettings, int
 
     monkeypatch.setattr(PlannedRun, "train", planned)
     with pytest.raises(StopHereError):
-        app(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+        build_app()(shlex.split(line)[1:], exit_on_error=False, print_error=False)
     return found[0]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.config import RunSettings, TrainingSettings
+from sequela.training.events import Listener
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
@@ -32,6 +33,22 @@ def interrupt(*_: object, **__: object) -> Any:
     raise KeyboardInterrupt
 
 
-def after(epoch: int, then: Callable[[], Any] = interrupt) -> Callable[[History], None]:
-    """As ``on_epoch``: do something after an epoch."""
-    return lambda history: then() if history[-1].epoch == epoch else None
+class after(Listener):  # noqa: N801 - read as a word: ``listening(after(1))``
+    """Do something after an epoch."""
+
+    def __init__(self, epoch: int, then: Callable[[], Any] = interrupt) -> None:
+        self.epoch, self.then = epoch, then
+
+    def on_epoch_end(self, history: History) -> None:
+        if history[-1].epoch == self.epoch:
+            self.then()
+
+
+class after_fold(Listener):  # noqa: N801
+    """Do something after each fold."""
+
+    def __init__(self, then: Callable[[], Any] = interrupt) -> None:
+        self.then = then
+
+    def on_fold_end(self, *_: object) -> None:
+        self.then()

@@ -24,6 +24,7 @@ from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
+from sequela.training.events import Listener, listening
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
@@ -161,17 +162,19 @@ def test_unfinished_folds_are_no_run(
     """Interrupted after two folds; then continued, with the numbers of an uninterrupted one."""
     out = tmp_path / "folds"
 
-    def interrupt(_: RunFolder, done: int, count: int) -> None:
-        assert count == FOLDS * REPEATS
-        if done == 2:
-            raise KeyboardInterrupt
+    class Interrupt(Listener):
+        def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+            assert RunFolder(folder).complete
+            assert planned == FOLDS * REPEATS
+            if count == 2:
+                raise KeyboardInterrupt
 
     def go(**more: Any) -> FoldsFolder:
         settings = asked(epochs=2)
         return cross_validate(settings, out, folds=FOLDS, repeats=REPEATS, **mimic3, **more)
 
-    with pytest.raises(KeyboardInterrupt):
-        go(on_run=interrupt)
+    with pytest.raises(KeyboardInterrupt), listening(Interrupt()):
+        go()
     assert sorted(path.name for path in out.iterdir()) == ["fold-00", "fold-01"]
     with pytest.raises(RunError, match="not all folds are finished; continue with --resume"):
         find_runs([out])

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from benchmarks import kills
 from tests.cli.calls import ran, refusal
-from tests.runs.folders import after, interrupt
+from tests.runs.folders import after, after_fold, interrupt
 
 from sequela import files, plugins
 from sequela.config import RunSettings, TrainingSettings
@@ -29,6 +29,7 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
+from sequela.training.events import listening
 
 
 def settings_of(model: str = "mlp-baseline", epochs: int = 3) -> RunSettings:
@@ -171,8 +172,8 @@ def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_
 def test_a_link_in_a_run_is_refused(synthetic: Path, tmp_path: Path) -> None:
     victim, run = tmp_path / "victim.txt", tmp_path / "run"
     victim.write_text("precious")
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, interrupt))
+    with pytest.raises(KeyboardInterrupt), listening(after(1, interrupt)):
+        fit.train(settings_of(), run, root=synthetic)
     for name in ("metrics.json.partial", "environment.json.partial", "predictions.parquet"):
         (run / name).symlink_to(victim)
         with pytest.raises(RunError, match=f"{name}: is a link"):
@@ -197,8 +198,9 @@ def test_a_link_that_comes_under_way_is_not_followed(synthetic: Path, tmp_path: 
         shutil.rmtree(run / "checkpoint")
         (run / "checkpoint").symlink_to(elsewhere)
 
-    with pytest.raises(OutputError, match="checkpoint: it is a link to another place"):
-        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, plant))
+    refused = pytest.raises(OutputError, match="checkpoint: it is a link to another place")
+    with refused, listening(after(1, plant)):
+        fit.train(settings_of(), run, root=synthetic)
     assert victim.read_text() == "precious"
     assert not list(elsewhere.iterdir())
 
@@ -215,22 +217,18 @@ def test_a_folder_that_is_removed_is_not_made_again(
             run.mkdir()
             (run / name).touch()
 
-    with pytest.raises(OutputError, match="was removed or moved during writing"):
-        fit.train(settings_of(), run, root=synthetic, on_epoch=after(2, remove))
+    refused = pytest.raises(OutputError, match="was removed or moved during writing")
+    with refused, listening(after(2, remove)):
+        fit.train(settings_of(), run, root=synthetic)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == instead
     assert run.exists() == bool(instead)
 
 
 def test_folds_are_not_made_again(synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "folds"
-    with pytest.raises(OutputError, match="folds: was removed or moved"):
-        cross_validate(
-            settings_of("majority-class"),
-            out,
-            folds=2,
-            root=synthetic,
-            on_run=lambda *_: shutil.rmtree(out),
-        )
+    refused = pytest.raises(OutputError, match="folds: was removed or moved")
+    with refused, listening(after_fold(lambda: shutil.rmtree(out))):
+        cross_validate(settings_of("majority-class"), out, folds=2, root=synthetic)
     assert not list(tmp_path.iterdir())
 
 

@@ -15,6 +15,7 @@ from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.runs import fit, folds, pool
 from sequela.runs.pool import PlannedRun, PoolJob, RunInTraining, Snapshot, in_processes
+from sequela.training.events import listeners_to_runs, notify
 from sequela.training.history import EpochRecord
 
 
@@ -44,11 +45,11 @@ def here(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def train(settings: RunSettings, out: Path, *, on_epoch: Any, **_: Any) -> None:
+    def train(settings: RunSettings, out: Path, **_: Any) -> None:
         if out.name == "kept":
             return
         for epoch in range(1, 4):
-            on_epoch(after(epoch))
+            notify(listeners_to_runs(), "on_epoch_end", after(epoch))
             time.sleep(0.1)
 
     here.setattr(fit, "train", train)
@@ -72,8 +73,8 @@ def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path
 
 
 def test_folds_are_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def train(settings: RunSettings, out: Path, *, on_epoch: Any, **_: Any) -> None:
-        on_epoch(after(2))
+    def train(settings: RunSettings, out: Path, **_: Any) -> None:
+        notify(listeners_to_runs(), "on_epoch_end", after(2))
         time.sleep(0.1)
 
     here.setattr(fit, "train", train)

@@ -16,6 +16,7 @@ from sequela.models.gru import GRUImproved
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.training.checkpoint import Checkpoint
+from sequela.training.events import listening
 
 Whole = Callable[[str], Path]
 MODELS: dict[str, Any] = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}
@@ -70,10 +71,8 @@ def test_interrupted_after_epochs(
 ) -> None:
     out = tmp_path / "run"
     for epoch in (first, second):
-        with pytest.raises(KeyboardInterrupt):
-            fit.train(
-                settings_of(model), out, root=synthetic, resume=epoch > first, on_epoch=after(epoch)
-            )
+        with pytest.raises(KeyboardInterrupt), listening(after(epoch)):
+            fit.train(settings_of(model), out, root=synthetic, resume=epoch > first)
         assert not RunFolder(out).complete
         assert not (out / "model.safetensors").exists()
         assert len(RunFolder(out).history) == 2 * epoch
@@ -184,8 +183,8 @@ def test_distilling_needs_summaries(synthetic: Path, tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_refused(synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(settings_of("cnn-improved"), out, root=synthetic, on_epoch=after(1))
+    with pytest.raises(KeyboardInterrupt), listening(after(1)):
+        fit.train(settings_of("cnn-improved"), out, root=synthetic)
     state = out / "checkpoint" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(RunError, match=r"state\.safetensors: damaged"):

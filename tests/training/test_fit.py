@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,21 @@ from sequela.config import TrainingSettings
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.training import fit as training
 from sequela.training.checkpoint import Checkpoint
+from sequela.training.events import Listener
 from sequela.training.fit import _schedule, fit
 from sequela.training.history import History, best_epoch
 
 N_TRAIN, N_TUNING, BATCH = 50, 23, 16  # neither part is a whole number of batches
+
+
+class Heard(Listener):
+    """Calls a function after each epoch."""
+
+    def __init__(self, function: Callable[[History], object]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, history: History) -> None:
+        self.function(history)
 
 
 def parts() -> tuple[Tensor, Tensor]:
@@ -163,7 +175,7 @@ def test_the_accuracy_is_over_examples() -> None:
 def test_ends_with_the_best_epoch_and_stops_when_it_does_not_improve() -> None:
     settings = BASE.model_copy(update={"epochs": 200, "learning_rate": 0.05, "patience": 7})
     seen: list[int] = []
-    model, history = fitted(settings, on_epoch=lambda h: seen.append(len(h)))
+    model, history = fitted(settings, listeners=[Heard(lambda h: seen.append(len(h)))])
     best = best_epoch(history)
     assert history[-1].epoch == best + 7 < 200  # over-fits, and is stopped
     assert seen == [2 * epoch for epoch in range(1, best + 8)]
@@ -216,7 +228,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fitted(settings, checkpoint=tmp_path, on_epoch=interrupt)
+        fitted(settings, checkpoint=tmp_path, listeners=[Heard(interrupt)])
     assert [r.epoch for r in Checkpoint.load(tmp_path).history] == [1, 1, 2, 2, 3, 3]
     model, history = fitted(settings, checkpoint=tmp_path, resume=True)
     whole, expected = fitted(settings)

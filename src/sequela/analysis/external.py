@@ -16,7 +16,7 @@ from sequela.evaluation.external import Learnt, Way, half_of_people, learning_cu
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import METRICS, statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recalibration import Line, Temperature, fit_line, fit_temperature
+from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, fit_temperature
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.models import reference
@@ -81,7 +81,7 @@ class Updated:
 
     people: int
     judged: Mapping[str, Predictions]
-    lines: Mapping[str, Line]
+    lines: Mapping[str, LogitLine]
     curve: Mapping[str, list[Learnt]]
 
 
@@ -216,7 +216,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
-    fits: dict[str, Callable[[Predictions], Line | Temperature]] = {
+    fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
         INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
         LINE: fit_line,
     }
@@ -224,7 +224,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
         fits = {TEMPERATURE: fit_temperature}
     rest = predictions.where(judge)
 
-    def updates(fit: Callable[[Predictions], Line | Temperature]) -> Way:
+    def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
         return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
 
     # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
@@ -243,7 +243,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     return Updated(
         len(np.unique(whose[learn])),
         judged,
-        {name: line for name, line in lines.items() if isinstance(line, Line)},
+        {name: line for name, line in lines.items() if isinstance(line, LogitLine)},
         learning_curve(whose, learn, ways, rng),
     )
 

@@ -33,6 +33,7 @@ from sequela.errors import RunError, SequelaError, SettingError, without_passwor
 from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples, Inputs
 from sequela.runs.fit import learner_of
+from sequela.training.events import Listener
 from sequela.training.history import History, kept_epoch
 
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
@@ -45,6 +46,22 @@ _EPOCHS = "epochs"
 _WORKER = "worker"
 
 OnTrial = Callable[[optuna.Study, FrozenTrial], None]
+
+
+@dataclass
+class _Pruning(Listener):
+    """The end of a trial whose loss is above that of others after as many epochs."""
+
+    trial: optuna.Trial
+    epochs: int = 0
+
+    def on_epoch_end(self, history: History) -> None:
+        """Report the validation loss, and end the trial if it is not promising."""
+        self.epochs += 1
+        self.trial.set_user_attr(_EPOCHS, self.epochs)
+        self.trial.report(history[-1].loss, history[-1].epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
 
 
 @dataclass(frozen=True)
@@ -134,18 +151,9 @@ class Search:
         trial.set_user_attr(_WORKER, worker)
         settings = changed(self.settings, drawn(trial, self.space))
         how = settings.training
-        losses: list[float] = []
-
-        def report(history: History) -> None:
-            losses.append(history[-1].loss)
-            trial.set_user_attr(_EPOCHS, len(losses))
-            trial.report(losses[-1], history[-1].epoch)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
         try:
             learner = learner_of(settings, self.entry, self.data, self.inputs)
-            history = learner.learn(learner.built(), how, on_epoch=report)
+            history = learner.learn(learner.built(), how, listeners=[_Pruning(trial)])
         except SequelaError as error:
             trial.set_user_attr(_WHY, " ".join(str(error).split()))
             return math.nan

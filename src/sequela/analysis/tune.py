@@ -33,7 +33,6 @@ def tune(
     root: Path | None = None,
     on_trial: OnTrial = lambda *_: None,
     on_wait: Callable[[int], None] = lambda _: None,
-    on_epoch: fit.OnEpoch = lambda _: None,
 ) -> RunFolder:
     """Search for settings on the validation set, and train a run with the best.
 
@@ -70,7 +69,7 @@ def tune(
         lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
         best, again = search.best(result), partial(fit.train, root=root, work=work, resume=True)
         with FileLock(Path(gettempdir()) / lock):
-            return again(best, out, on_epoch=on_epoch, files={FILE: result})
+            return again(best, out, files={FILE: result})
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:

@@ -46,6 +46,7 @@ from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
 from sequela.runs.learner import Batches, Learner
 from sequela.sequences.intervals import Intervals
+from sequela.training.events import Listener
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
@@ -176,13 +177,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             timed=shares is not None,
             class_weight=self._class_weight(labels[train]),
         )
-        on_epoch = _print_epoch if self.verbose else lambda _: None
+        listeners = [_PrintedLosses()] if self.verbose else []
         with _seeded(seed), _on(self.device):
             model = learner.built()
-            self.history_ = learner.learn(model, settings, on_epoch=on_epoch)
+            self.history_ = learner.learn(model, settings, listeners=listeners)
         if settings.refit and self.tuning_fraction is not None:
             with _seeded(seed), _on(self.device):
-                model, _ = learner.refit(settings, self.history_, on_epoch=on_epoch)
+                model, _ = learner.refit(settings, self.history_, listeners=listeners)
         self.module_ = model.cpu()
         self.content_ = self._content(examples)
         return self
@@ -523,11 +524,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return reads
 
 
-def _print_epoch(history: History) -> None:
-    last = [record for record in history[-2:] if record.epoch == history[-1].epoch]
-    losses = {record.part: record.loss for record in last}
-    validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
-    print(f"epoch {history[-1].epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - asked for by ``verbose``
+class _PrintedLosses(Listener):
+    """The losses of each epoch, printed."""
+
+    def on_epoch_end(self, history: History) -> None:
+        """Print the losses of the epoch."""
+        epoch = history[-1].epoch
+        losses = {record.part: record.loss for record in history[-2:] if record.epoch == epoch}
+        validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
+        print(f"epoch {epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - ``verbose``
 
 
 @contextmanager

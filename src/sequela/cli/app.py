@@ -5,11 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+import sequela.cli.commands  # noqa: F401 - registers them
 from sequela.cli.plain import print_plainly
 from sequela.cli.written import as_written
 from sequela.errors import (
@@ -20,41 +21,8 @@ from sequela.errors import (
     is_memory,
     system_words,
 )
-from sequela.plugins import load_plugins
+from sequela.plugins import COMMANDS, load_plugins
 from sequela.version import __version__
-
-app = App(
-    name="sequela",
-    version=__version__,
-    help="Clinical sequence models: from raw EEG and hospital tables to an unbiased evaluation.",
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(converter=as_written, negative=()),
-)
-
-# The module of a command is imported when it is called, and heavy modules by the command, so that
-# the help stays quick. The options of train and tune are made from the settings, which load
-# pydantic. The help lists commands in the order of work.
-_TRAIN = {"name": "train", "help": "Train one model and write a run folder."}
-_TUNE = {
-    "name": "tune",
-    "help": "Search for good settings of a network, then train a run with the best.",
-}
-_OF_RUNS = ("ensemble", "evaluate", "compare", "audit", "explain", "cost", "report", "card")
-_OF_MODELS = ("share", "verify", "export", "predict", "scan", "serve")
-_COMMANDS: list[tuple[str, dict[str, Any]]] = [
-    ("commands.data:data_app", {"name": "data"}),
-    ("commands.build:build", {}),
-    ("commands.train:train_app", _TRAIN),
-    ("commands.tune:tune_app", _TUNE),
-    *((f"commands.{each}:{each}", {}) for each in (*_OF_RUNS, *_OF_MODELS)),
-    ("study:study", {}),
-    ("commands.reproduce:reproduce", {}),
-]
-_SUMMARISED = ("data", "build", *_OF_RUNS, *_OF_MODELS, "study", "reproduce")
-for _place, (_command, _words) in enumerate(_COMMANDS):
-    app.command(f"sequela.cli.{_command}", sort_key=_place, **_words)
-
 
 _DATABASE = re.compile(
     r"(--[a-z-]+=)?((odbc:)|(postgres(ql)?(\+\w+)?:/|jdbc:)|(?!https?:)[a-z0-9+]+://[^/]*@)",
@@ -74,6 +42,28 @@ _MEMORY = (
 )
 
 
+def build_app(*, listed: bool = False) -> App:
+    """Make the command from the registered commands.
+
+    The module of a command is imported when it is called, and heavy modules by the command, so that
+    the help stays quick. If they are ``listed``, commands have their summary as their help, and the
+    list needs no Markdown.
+    """
+    app = App(
+        name="sequela",
+        version=__version__,
+        help="Clinical sequence models: from raw EEG and hospital tables to an unbiased "
+        "evaluation.",
+        help_format="plaintext" if listed else "markdown",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(converter=as_written, negative=()),
+    )
+    for place, command in enumerate(COMMANDS.values()):
+        summary = command.summary if listed else None
+        app.command(command.place, name=command.name, help=summary, sort_key=place)
+    return app
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
@@ -84,10 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _check_arguments(words)
-        if not words or words[0].startswith("-") or words[0] not in app:
-            for name in _SUMMARISED:  # the list of commands needs their summaries
-                app[name]
         load_plugins()
+        app = build_app(listed=all(word.startswith("-") for word in words))
         app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:
         # A check of a name raises its own error, which needs no introduction.

@@ -1,6 +1,8 @@
 """Progress of training: live on a terminal, plain lines elsewhere."""
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -10,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from sequela.cli.numbers import say_run
-from sequela.datasets.catalog import DATA_SETS
+from sequela.training.events import Listener, listening
+from sequela.training.tracking import is_public
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
-    from sequela.runs.folder import RunFolder
     from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
     from sequela.training.history import History
 
@@ -43,16 +45,15 @@ class ReadingProgress:
             self.printed = now
 
 
-class RunProgress:
+class RunProgress(Listener):
     """The progress over the epochs of one run, or of all folds."""
 
     def __init__(self, console: Console, run: "PlannedRun") -> None:
         self.console = console
         self.epochs = run.settings.training.epochs
         self.splits, self.split = run.splits, 0
-        data = DATA_SETS.get(run.settings.data)
         # The accuracy on a small validation set would reveal a small count of people.
-        self.is_public = data is not None and bool(data.reads and data.citation)
+        self.is_public = is_public(run.settings.data)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(_BAR),
@@ -67,13 +68,15 @@ class RunProgress:
         self.task = self.bar.add_task(run.settings.model, total=total, numbers="")
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self.within = ExitStack()
+        self.within.enter_context(self.bar)
+        self.within.enter_context(listening(self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        self.within.close()
 
-    def epoch(self, history: "History") -> None:
+    def on_epoch_end(self, history: "History") -> None:
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, validation {tuning.loss:.3f}"
@@ -86,11 +89,13 @@ class RunProgress:
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
 
-    def fold(self, folder: "RunFolder", done: int, count: int) -> None:
+    def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
         """Print the numbers of a fold."""
-        self.split = done
-        self.bar.update(self.task, completed=done * self.epochs)
-        say_run(self.console, folder, f"[{done}/{count}] ")
+        from sequela.runs.folder import RunFolder
+
+        self.split = count
+        self.bar.update(self.task, completed=count * self.epochs)
+        say_run(self.console, RunFolder(folder), f"[{count}/{planned}] ")
 
 
 class StudyProgress:

@@ -1,9 +1,8 @@
 """Count a baseline model from the arrays that it learnt."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,24 +31,12 @@ SURVIVAL = Primitive("survival", 5, "two exponentials, two subtractions, multipl
 Layers = dict[str, Layer]
 
 
-class ExampleInputs(Protocol):
+class ExampleInputs(NamedTuple):
     """The inputs of one example: their names, their sizes by name, and its steps.
 
     A segment has one step.
     """
 
-    @property
-    def reads(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    @property
-    def shape(self) -> Mapping[str, int]: ...  # noqa: D102
-
-    @property
-    def steps(self) -> int: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class _Inputs:
     reads: tuple[str, ...]
     shape: Mapping[str, int]
     steps: int
@@ -99,7 +86,7 @@ def account_of_unfitted(
     # One row of weights ranks two classes; an array of one zero needs no memory for its shape.
     weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
     visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
-    inputs = _Inputs(reads, sizes, visits)
+    inputs = ExampleInputs(reads, sizes, visits)
     return _account(name, layers({"share": np.zeros(k), "weight": weight}), inputs, convention)
 
 

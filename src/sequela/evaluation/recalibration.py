@@ -58,7 +58,7 @@ class Isotonic:
 
 
 @dataclass(frozen=True)
-class Line:
+class LogitLine:
     """A line for the logit of class 1 of two: ``intercept + slope * logit`` (Cox 1958).
 
     With an intercept above 0 the event is more frequent than predicted; with a slope below 1 the
@@ -74,7 +74,7 @@ class Line:
         return replace(predictions, probabilities=np.stack([1 - chance, chance], axis=1))
 
 
-def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
+def fit_line(tuning: Predictions, *, slope: bool = True) -> LogitLine:
     """Fit the line with the least log loss, shrunk to no change where there are few examples.
 
     Changes of intercept and slope have normal priors with standard deviations 2 and 0.5, so that
@@ -93,7 +93,7 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
         return float(lost + (change**2 / variance).sum() / 2), slopes
 
     change = minimize(loss, np.zeros(columns.shape[1]), jac=True).x.tolist()
-    return Line(change[0], 1 + change[1] if slope else 1.0)
+    return LogitLine(change[0], 1 + change[1] if slope else 1.0)
 
 
 def fit_temperature(tuning: Predictions) -> Temperature:

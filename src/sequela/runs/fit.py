@@ -30,15 +30,15 @@ from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
+from sequela.training.events import Listener, listeners_to_runs, notify
 from sequela.training.history import History, kept_epoch, to_lines
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.evaluation.recalibration import Line
+    from sequela.evaluation.recalibration import LogitLine
     from sequela.runs.learner import Learner
 
-OnEpoch = Callable[[History], None]
 _FOLDS = 3
 """Models whose predictions fit the intercept of boosting; five give the same sum to 2 %."""
 
@@ -50,13 +50,13 @@ def train(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
-    on_epoch: OnEpoch = lambda _: None,
     files: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run is left unchanged.
 
     Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
-    next to the run folder). ``files`` are further JSON files of the run by name.
+    next to the run folder). ``files`` are further JSON files of the run by name. Listeners of
+    :func:`sequela.training.events.listening` hear the run.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -96,7 +96,11 @@ def train(
             for name, content in (files or {}).items():
                 folder.write(name, content)
             run = _Run(settings, entry, data, inputs, folder)
-            _finish(run, resume=resume, on_epoch=on_epoch)
+            notify(listeners_to_runs(), "on_run_begin", out, settings)
+            try:
+                _finish(run, resume=resume)
+            finally:
+                notify(listeners_to_runs(), "on_run_end", out, finished=folder.complete)
     return folder
 
 
@@ -119,14 +123,14 @@ class _Trained:
     tuning: NDArray[np.float32] | None = None
 
 
-def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
+def _finish(run: _Run, *, resume: bool) -> None:
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
         trained = (
             _fit_reference(run, run.entry)
             if isinstance(run.entry, ReferenceModel)
-            else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
+            else _fit_network(run, run.entry, resume=resume)
         )
         header = {
             "internal": INTERNAL,
@@ -153,7 +157,7 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     """Fit a baseline model on the training set, with settings chosen on the validation set."""
-    from sequela.cost.references import account_of_reference
+    from sequela.cost.references import ExampleInputs, account_of_reference
 
     started = time.perf_counter()
     data, inputs = run.data, run.inputs
@@ -170,7 +174,8 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         if out_of_fold is not None:
             arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
     seconds = time.perf_counter() - started
-    cost = account_of_reference(run.settings.model, arrays, inputs)
+    example = ExampleInputs(inputs.reads, inputs.shape, inputs.steps)
+    cost = account_of_reference(run.settings.model, arrays, example)
     if cost is not None:
         record_cost.save(cost, run.folder.path / COST)
 
@@ -190,19 +195,26 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     return _Trained(arrays, {}, facts)
 
 
-def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
+@dataclass
+class _HistoryFile(Listener):
+    """The history of a run as a file, written after each epoch."""
+
+    folder: RunFolder
+
+    def on_epoch_end(self, history: History) -> None:
+        """Write the history."""
+        self.folder.write("history.jsonl", to_lines(history))
+
+
+def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
     settings, inputs, folder, how = run.settings, run.inputs, run.folder, run.settings.training
     learner = learner_of(settings, entry, run.data, inputs)
-
-    def record(history: History) -> None:
-        folder.write("history.jsonl", to_lines(history))
-        on_epoch(history)
-
     model = learner.built()
     cost = cost_of(settings.model, model, inputs)
     record_cost.save(cost, folder.path / COST)
+    listeners = [_HistoryFile(folder), *listeners_to_runs()]
     history = learner.learn(
-        model, how, checkpoint=folder.path / "checkpoint", resume=resume, on_epoch=record
+        model, how, checkpoint=folder.path / "checkpoint", resume=resume, listeners=listeners
     )
     seconds, tuning = sum(epoch.seconds for epoch in history), None
     if how.refit:
@@ -261,7 +273,7 @@ def _is_recalibrated(run: _Run) -> bool:
     return data.times is None and len(data.classes) == binary
 
 
-def _line(run: _Run, probabilities: NDArray[np.float32]) -> "Line":
+def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
     from sequela.evaluation.recalibration import fit_line
 

@@ -1,7 +1,6 @@
 """Cross-validation, or several seeds of one split: a run for each, and a summary."""
 
 import re
-from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -26,11 +25,10 @@ from sequela.runs.folder import (
 from sequela.runs.manifest import NOTICE, seal, unseal
 from sequela.runs.recipe import mean_recalls, summarise_runs
 from sequela.runs.record import Facts, FoldsRecord, Numbers
+from sequela.training.events import listeners_to_runs, notify
 
 FOLDS = "folds.json"
 _NAME_OF_RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
-OnRun = Callable[[RunFolder, int, int], None]
-"""A function of a finished fold, the number of finished folds and the number of all folds."""
 
 
 class FoldsFolder(StoredRun):
@@ -120,8 +118,6 @@ def cross_validate(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
-    on_epoch: fit.OnEpoch = lambda _: None,
-    on_run: OnRun = lambda *_: None,
 ) -> FoldsFolder:
     """Cross-validate ``repeats`` times, with a run for each fold and seed.
 
@@ -147,9 +143,9 @@ def cross_validate(
         )  # again, as another process may have been faster
         unseal(out)
         for path, run_settings in fold_settings:
-            run = train_one(run_settings, path, root=root, work=scratch, on_epoch=on_epoch)
+            run = train_one(run_settings, path, root=root, work=scratch)
             finished.append(run)
-            on_run(run, len(finished), len(fold_settings))
+            notify(listeners_to_runs(), "on_fold_end", path, len(finished), len(fold_settings))
         folder.write(NOTICE, NOTICE_TEXT)
         folder.write(FOLDS, summarise_runs(finished))
         seal(out)

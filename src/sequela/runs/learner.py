@@ -1,7 +1,7 @@
 """The fit of a network, the same for runs, searches and estimators."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
 from sequela.training import checkpoint as checkpoints
+from sequela.training.events import Listener
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch
 from sequela.training.totals import correct
@@ -49,7 +50,7 @@ class Learner:
         again: bool = False,
         checkpoint: Path | None = None,
         resume: bool = False,
-        on_epoch: Callable[[History], None] = lambda _: None,
+        listeners: Sequence[Listener] = (),
     ) -> History:
         """Fit a network on the training set, or ``again`` on training and validation set together.
 
@@ -68,7 +69,7 @@ class Learner:
             checkpoint=checkpoint,
             resume=resume and checkpoint is not None and (checkpoint / checkpoints.FILE).exists(),
             prepared=time.perf_counter() - started,
-            on_epoch=on_epoch,
+            listeners=listeners,
         )
 
     def refit(

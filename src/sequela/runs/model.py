@@ -199,7 +199,7 @@ class NetworkModel(SingleModel):
         """Build the network, ready to predict."""
         import torch
 
-        from sequela.models.bounded import bounded
+        from sequela.models.loading import bounded
 
         weights = {name: torch.as_tensor(tensor) for name, tensor in self.learnt.items()}
         size = sum(tensor.nbytes for tensor in weights.values())

@@ -21,7 +21,8 @@ from sequela.plugins import load_plugins
 from sequela.runs import fit
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import OnRun, check_free, cross_validate, fold_runs
+from sequela.runs.folds import check_free, cross_validate, fold_runs
+from sequela.training.events import Listener, listening
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
@@ -68,12 +69,12 @@ class PlannedRun:
         else:
             RunFolder(self.path).check_free(self.settings, resume=True)
 
-    def train(self, *, on_run: OnRun = lambda *_: None, **options: Any) -> Run:
+    def train(self, **options: Any) -> Run:
         """Train the run, or all folds, with the options of :func:`sequela.runs.fit.train`."""
         if self.of_many:
             return cross_validate(
                 self.settings, self.path, folds=self.folds, repeats=self.repeats,
-                seeds=self.seeds, on_run=on_run, **options,
+                seeds=self.seeds, **options,
             )  # fmt: skip
         return fit.train(self.settings, self.path, **options)
 
@@ -226,14 +227,13 @@ def _work(job: PoolJob, path: Path) -> None:
         for run in job.planned:
             was_complete = run.complete
             state.begin()
-            run.train(
-                root=job.root, work=job.work, resume=True, on_epoch=state.epoch, on_run=state.split
-            )
+            with listening(state):
+                run.train(root=job.root, work=job.work, resume=True)
             state.end(was_complete=was_complete)
 
 
 @dataclass
-class _State:
+class _State(Listener):
     """The file with the state of a job: unlike a queue, it never blocks after a kill."""
 
     path: Path
@@ -245,11 +245,11 @@ class _State:
         self.started, self.splits = time.perf_counter(), 0
         self._write(0)
 
-    def epoch(self, history: History) -> None:
+    def on_epoch_end(self, history: History) -> None:
         self._write(history[-1].epoch)
 
-    def split(self, _: RunFolder, finished: int, __: int) -> None:
-        self.splits = finished
+    def on_fold_end(self, _: Path, count: int, __: int) -> None:
+        self.splits = count
         self._write(0)
 
     def end(self, *, was_complete: bool) -> None:

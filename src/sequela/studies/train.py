@@ -90,6 +90,5 @@ def train(
             folder = Path(out or Path("runs") / default.model)
         repeats, seeds = (1 if each is None else each for each in (repeats, seeds))
         planned = PlannedRun(folder, chosen, folds or 0, repeats, seeds)
-        with progress(planned) if progress else nullcontext() as shown:
-            calls: dict[str, Any] = {"on_epoch": shown.epoch, "on_run": shown.fold} if shown else {}
-            return planned.train(root=place, work=work, resume=resume, **calls)
+        with progress(planned) if progress else nullcontext():
+            return planned.train(root=place, work=work, resume=resume)

@@ -3,8 +3,8 @@
 import ctypes
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
+from sequela.training.events import Listener, notify
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
 CHECKPOINT_SECONDS = 5.0
 """The least time between two checkpoints of a fit."""
-_TEN = 10
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Names of settings in ``mallopt(3)``."""
+_STEPS_WITHOUT_A_RISE = 10
+"""Steps of a fit of which a tenth is one step: torch cannot divide by its steps less one."""
+_TRIM_THRESHOLD = -1
+"""The name in ``mallopt(3)`` of the free memory from which on some is returned."""
+_MMAP_THRESHOLD = -3
+"""The name in ``mallopt(3)`` of the size from which on a block is returned at once."""
 _ema = cache(get_ema_multi_avg_fn)
 
 
@@ -40,7 +44,7 @@ def fit(
     checkpoint: Path | None = None,
     resume: bool = False,
     prepared: float = 0.0,
-    on_epoch: Callable[[History], None] = lambda _: None,
+    listeners: Sequence[Listener] = (),
 ) -> History:
     """Fit a model by Adam; it ends with the weights of the epoch that ``settings.keep`` names.
 
@@ -61,37 +65,36 @@ def fit(
     ``checkpoint`` is the folder for the state of the fit, which is written at the end, and after an
     epoch if the last one is ``CHECKPOINT_SECONDS`` old. ``resume`` continues from it: the result
     has the same bytes as if never interrupted. Each of several processes takes other batches. The
-    first epoch includes the seconds in which the batches were ``prepared``.
+    first epoch includes the seconds in which the batches were ``prepared``. ``listeners`` hear the
+    events of the fit.
     """
     learn_scales: Any = getattr(model, "fit_scales", None)
     if learn_scales and not resume:
         with torch.no_grad():
             learn_scales(batch.inputs for batch in train)
+    if resume and checkpoint is None:
+        raise ValueError("resume needs the folder of a checkpoint")
     run = _Fit(model, train, tuning, settings, metrics, class_weight)
-    history: History = []
-    best: dict[str, Tensor] = {}
-    if resume:
-        if checkpoint is None:
-            raise ValueError("resume needs the folder of a checkpoint")
-        saved = Checkpoint.load(checkpoint)
-        run.restore(saved)
-        history, best = saved.history, saved.best
-    saved_at = time.perf_counter()
-    for number in _epochs_left(history, settings):
-        record = run.epoch(number, "train")
-        history.append(replace(record, seconds=record.seconds + prepared * (number == 1)))
+    of_fit: list[Listener] = [run.average, _KeptWeights(run), _EarlyStopping(run)]
+    if checkpoint is not None and run.accelerator.is_main_process:
+        of_fit.append(_Checkpoints(run, checkpoint))
+    listeners = [*of_fit, *listeners]
+    if resume and checkpoint is not None:
+        run.restore(Checkpoint.load(checkpoint))
+    history = run.history
+    notify(listeners, "on_fit_begin", history)
+    for number in range(max((r.epoch for r in history), default=0) + 1, settings.epochs + 1):
+        if run.stopped:
+            break
+        record = run.epoch(number, "train", listeners)
+        if number == 1:
+            record = replace(record, seconds=record.seconds + prepared)
+        history.append(record)
         if run.tuning is not None:
             history.append(run.epoch(number, "tuning"))
-        if run.tuning is None or kept_epoch(history, settings.keep) == number:
-            best = clone(run.average.module.state_dict())
-        is_due = time.perf_counter() - saved_at > CHECKPOINT_SECONDS
-        if checkpoint is not None and run.accelerator.is_main_process and is_due:
-            run.checkpoint(history, best).save(checkpoint)
-            saved_at = time.perf_counter()
-        on_epoch(history)
-    if checkpoint is not None and run.accelerator.is_main_process:
-        run.checkpoint(history, best).save(checkpoint)
-    model.load_state_dict(best)
+        notify(listeners, "on_epoch_end", history)
+    notify(listeners, "on_fit_end", history)
+    model.load_state_dict(run.best)
     model.eval()
     return history
 
@@ -99,7 +102,8 @@ def fit(
 class _Fit:
     """The state of a fit, which is ``alone`` in one process on a CPU, or shared by Accelerate.
 
-    The fields named ``raw`` are those that a checkpoint holds.
+    The fields named ``raw`` are those that a checkpoint holds. ``best`` are the averaged tensors
+    after the best epoch so far; ``stopped`` ends the fit before its last epoch.
     """
 
     def __init__(
@@ -112,6 +116,9 @@ class _Fit:
         class_weight: Tensor | None,
     ) -> None:
         self.settings, self.metrics, self.raw_model = settings, metrics, raw_model
+        self.history: History = []
+        self.best: dict[str, Tensor] = {}
+        self.stopped = False
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()
@@ -127,7 +134,7 @@ class _Fit:
         )
         self.raw_schedule = _schedule(self.raw_adam, settings, settings.epochs * len(train))
         self.data_order: Any = train.generator
-        average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        self.average = _MovingAverage(raw_model, settings.average, device)
         # One process on a CPU needs nothing of what Accelerate does in each step.
         self.alone = device.type == "cpu" and self.accelerator.num_processes == 1
         if device.type == "cpu":
@@ -140,55 +147,55 @@ class _Fit:
         self.accelerator.even_batches = False
         aside = tuning is None or self.alone
         self.tuning: Any = tuning if aside else self.accelerator.prepare(tuning)
-        self.average = average.to(device)
-        self.weights: Any = list(self.average.module.parameters()), list(raw_model.parameters())
-        self.buffers = list(self.average.module.buffers()), list(raw_model.buffers())
+        self.parameters = list(raw_model.parameters())
         self.class_weight = None if class_weight is None else class_weight.to(device)
 
     def restore(self, saved: Checkpoint) -> None:
+        self.history, self.best = saved.history, saved.best
         self.raw_model.load_state_dict(saved.model)
-        self.average.load_state_dict(saved.average)
+        self.average.network.load_state_dict(saved.average)
         self.raw_adam.load_state_dict(saved.optimiser)
         self.raw_schedule.load_state_dict(saved.schedule)
         restore_generators(saved.generators, self.data_order)
 
-    def checkpoint(self, history: History, best: dict[str, Tensor]) -> Checkpoint:
+    def checkpoint(self) -> Checkpoint:
         return Checkpoint(
             model=self.raw_model.state_dict(),
-            average=self.average.state_dict(),
-            best=best,
+            average=self.average.network.state_dict(),
+            best=self.best,
             optimiser=self.raw_adam.state_dict(),
             schedule=self.raw_schedule.state_dict(),
             generators=generator_states(self.data_order),
-            history=history,
+            history=self.history,
         )
 
-    def epoch(self, number: int, part: str) -> EpochRecord:
+    def epoch(self, number: int, part: str, listeners: Sequence[Listener] = ()) -> EpochRecord:
         """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
-        network = (self.model if learns else self.average).train(learns)
+        network = (self.model if learns else self.average.network).train(learns)
         with torch.set_grad_enabled(learns):
             for batch in self.train if learns else self.tuning:
-                answer, labels = network(*batch.inputs), batch.labels
-                logits, said = answer if isinstance(answer, tuple) else (answer, None)
-                weight = batch.weight
+                outputs, labels, weight = network(*batch.inputs), batch.labels, batch.weight
+                logits, second = outputs if isinstance(outputs, tuple) else (outputs, None)
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
-                    labels = torch.cat([labels] * len(logits))
-                    weight = None if weight is None else weight.repeat(len(logits))
-                    toward = None if toward is None else toward.repeat(len(logits), 1)
+                    n_members = len(logits)
+                    labels = labels.repeat(n_members, *(1 for _ in labels.shape[1:]))
+                    weight = None if weight is None else weight.repeat(n_members)
+                    toward = None if toward is None else toward.repeat(n_members, 1)
                     logits = logits.flatten(0, 1)
                 how = self.settings
                 smoothing = how.label_smoothing if toward is None else how.distil
                 loss = totals.add(logits, labels, smoothing=smoothing, toward=toward, weight=weight)
-                if learns and said is not None and self.settings.second_target:
-                    away = (said - batch.second).square().mean()
-                    loss = loss + self.settings.second_target * away
-                elif learns and said is not None and self.accelerator.num_processes > 1:
-                    loss = loss + 0 * said.sum()  # processes wait for a gradient of each weight
-                if learns:
-                    self._step(loss)
+                if not learns:
+                    continue
+                if second is not None and how.second_target:
+                    loss = loss + how.second_target * (second - batch.second).square().mean()
+                elif second is not None and self.accelerator.num_processes > 1:
+                    loss = loss + 0 * second.sum()  # processes wait for a gradient of each weight
+                self._step(loss)
+                notify(listeners, "on_step_end")
         return EpochRecord(
             epoch=number,
             part=part,
@@ -206,35 +213,86 @@ class _Fit:
             self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
             clip = nn.utils.clip_grad_norm_ if self.alone else self.accelerator.clip_grad_norm_
-            clip(self.weights[1], self.settings.clip_norm)
+            clip(self.parameters, self.settings.clip_norm)
         self.raw_adam.step()
         self.schedule.step()
-        self._update_average()
+
+
+class _MovingAverage(Listener):
+    """The running average of a model's weights over the steps: ``network`` has it."""
+
+    def __init__(self, model: nn.Module, decay: float, device: torch.device) -> None:
+        self.network = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)).to(device)
+        self.decay = decay
+        averaged = self.network.module
+        self.weights: Any = list(averaged.parameters()), list(model.parameters())
+        self.buffers = list(averaged.buffers()), list(model.buffers())
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def on_step_end(self) -> None:
         """Add the weights to the average, as ``AveragedModel.update_parameters`` does."""
-        decay = self.settings.average if self.average.n_averaged else 0.0  # the first is a copy
-        _ema(decay)(*self.weights, self.average.n_averaged)
+        decay = self.decay if self.network.n_averaged else 0.0  # the first is a copy
+        _ema(decay)(*self.weights, self.network.n_averaged)
         for averaged, now in zip(*self.buffers, strict=True):
             averaged.copy_(now)
-        self.average.n_averaged += 1
+        self.network.n_averaged += 1
 
 
-def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
-    """Yield the remaining epochs, until the last or until the validation loss stops falling."""
-    done = max((record.epoch for record in history), default=0)
-    for number in range(done + 1, settings.epochs + 1):
-        judged = any(record.part == "tuning" for record in history)
-        if judged and number - kept_epoch(history, settings.keep) > settings.patience:
-            return
-        yield number
+@dataclass
+class _KeptWeights(Listener):
+    """The averaged weights of the epoch to keep: a copy after each epoch that is better."""
+
+    run: _Fit
+
+    def on_epoch_end(self, history: History) -> None:
+        """Copy the weights if the epoch is the best so far, or the last is kept."""
+        keep = self.run.settings.keep
+        if self.run.tuning is None or kept_epoch(history, keep) == history[-1].epoch:
+            self.run.best = clone(self.run.average.network.module.state_dict())
+
+
+@dataclass
+class _EarlyStopping(Listener):
+    """The end of a fit whose validation loss has stopped falling."""
+
+    run: _Fit
+
+    def on_fit_begin(self, history: History) -> None:
+        """Stop a fit at once that had been stopped."""
+        if any(record.part == "tuning" for record in history):
+            since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)
+            self.run.stopped = since > self.run.settings.patience
+
+    on_epoch_end = on_fit_begin
+
+
+@dataclass
+class _Checkpoints(Listener):
+    """The checkpoint of a fit: written at the end, and after an epoch if the last one is old."""
+
+    run: _Fit
+    folder: Path
+    saved_at: float = 0.0
+
+    def on_fit_begin(self, _: History) -> None:
+        """Begin to measure the time."""
+        self.saved_at = time.perf_counter()
+
+    def on_epoch_end(self, history: History) -> None:
+        """Write the checkpoint if it is due."""
+        if time.perf_counter() - self.saved_at > CHECKPOINT_SECONDS:
+            self.on_fit_end(history)
+
+    def on_fit_end(self, _: History) -> None:
+        """Write the checkpoint."""
+        self.run.checkpoint().save(self.folder)
+        self.saved_at = time.perf_counter()
 
 
 def _schedule(adam: AdamW, settings: TrainingSettings, steps: int) -> lr_scheduler.LRScheduler:
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate
-        rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one
+        rise = 0.2 if steps == _STEPS_WITHOUT_A_RISE else 0.1
         return lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=rise, cycle_momentum=False)
     return lr_scheduler.ConstantLR(adam, factor=1.0, total_iters=0)
 

@@ -9,10 +9,10 @@ from cyclopts import App, Parameter
 
 from sequela.cli.names import check_names
 
-data_app = App(name="data", sort_key=0, help="List, download and check data sets.")
+data = App(name="data", sort_key=0, help="List, download and check data sets.")
 
 
-@data_app.command(name="list")
+@data.command(name="list")
 def list_(*, json: bool = False) -> None:
     """List the data sets with their content, licence and location on this machine.
 
@@ -31,7 +31,7 @@ def list_(*, json: bool = False) -> None:
     Console().print(as_table())
 
 
-@data_app.command
+@data.command
 def get(
     name: str, /, *, url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None
 ) -> None:
@@ -49,7 +49,7 @@ def get(
     print(f"{name} is at {fetch(name, url)}")
 
 
-@data_app.command
+@data.command
 def describe(
     place: Annotated[str, Parameter(name="PATH")],
     /,
@@ -113,7 +113,7 @@ def describe(
     print(f"{file}: {said}")
 
 
-@data_app.command
+@data.command
 def check(
     name: str,
     /,

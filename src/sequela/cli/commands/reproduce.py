@@ -55,7 +55,7 @@ def reproduce(
             usual search path).
     """
     options = dict(locals())
-    from sequela.cli.study import run_studies
+    from sequela.cli.commands.study import run_studies
     from sequela.studies.registry import REPORT
 
     named = options.pop("study")

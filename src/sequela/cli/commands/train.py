@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -14,8 +14,9 @@ from sequela.config import Options
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
 
-train_app = App(
+train = App(
     name="train",
+    help="Train one model and write a run folder.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
@@ -27,8 +28,8 @@ Example: `sequela train auto --data bonn`, or
 )
 
 
-@train_app.default
-def train(
+@train.default
+def train_one(
     model: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, models))] = None,
     /,
     *,
@@ -39,6 +40,7 @@ def train(
     repeats: Annotated[int | None, Parameter(group=RUN)] = None,
     seeds: Annotated[int | None, Parameter(group=RUN)] = None,
     resume: Flag = False,
+    track: Annotated[Literal["mlflow", "tensorboard"] | None, Parameter(group=RUN)] = None,
     open_: Annotated[Flag, Parameter(name="--open")] = False,
     trust_code: Flag = False,
 ) -> None:
@@ -57,6 +59,8 @@ def train(
         repeats: Repeat the cross-validation this many times (default: 1).
         seeds: Train each split with this many seeds, from --seed on (default: 1).
         resume: Continue the run in the folder, with its own settings.
+        track: Write settings and the losses of each epoch to MLflow or TensorBoard, and for
+            published data the accuracy.
         open_: Evaluate on the test set and print the numbers.
         trust_code: With --resume and without MODEL, allow the import of a model that is a class of
             a file or module.
@@ -67,6 +71,8 @@ def train(
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.progress import reported_to
     from sequela.studies.train import train as train_run
+    from sequela.training.events import listening
+    from sequela.training.tracking import tracker
 
     check_names(model, data)
     console = open_console()
@@ -96,7 +102,8 @@ def train(
         console.print(f"auto: {default.model}, the default for {default.of}")
         seconds.extend([default.second] if default.second else [])
 
-    with reported_to(ReadingProgress()):
+    trackers = [tracker(track)] if track else []
+    with reported_to(ReadingProgress()), listening(*trackers):
         run = begin(model, out=out, on_default=on_default, progress=progress)
     if options.training.changes and run.settings.model in REFERENCE_MODELS:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in options.training.changes)
@@ -104,7 +111,8 @@ def train(
     say_finished(console, run, open_=open_)
     for second in seconds:
         folder = run.path.with_name(f"{run.path.name}.{second}")
-        second_run = begin(second, out=folder, progress=partial(RunProgress, console))
+        with listening(*trackers):
+            second_run = begin(second, out=folder, progress=partial(RunProgress, console))
         say_finished(console, second_run, open_=open_)
         command = f"sequela report {quote(str(run.path))} {quote(str(second_run.path))}"
         say_path(console, "both on one page", command)

@@ -12,8 +12,9 @@ from sequela.errors import SettingError, extra
 
 _SHARED = Group("Shared search", sort_key=1)
 
-tune_app = App(
+tune = App(
     name="tune",
+    help="Search for good settings of a network, then train a run with the best.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""The same command continues a search that was interrupted. Start it in several
@@ -26,8 +27,8 @@ learning_rate=1e-4..1e-2`""",
 )
 
 
-@tune_app.default
-def tune(
+@tune.default
+def tune_one(
     model: str,
     /,
     *,

@@ -20,19 +20,14 @@ import vl_convert
 from sequela.errors import SettingError
 from sequela.files import whole
 
-# A page may change these colours by variables.
-INK = "#1b1b1f"
-"""The colour of text and lines."""
-FAINT = "#b9bac4"
-"""The colour of grids."""
-PAPER = "#ffffff"
-"""The colour of the background."""
-FIRST = "#1f5fbf"
-"""The first colour of data."""
+# A page may change these colours by variables. ``THIRD`` has a contrast of 3 : 1 on white and on
+# black, so a page needs no variable for it.
+INK = "#1b1b1f"  # text and lines
+FAINT = "#b9bac4"  # grids
+PAPER = "#ffffff"  # background
+FIRST = "#1f5fbf"  # data, as the next two
 SECOND = "#b3450a"
-"""The second colour of data."""
 THIRD = "#1f8a68"
-"""The third colour of data: its contrast is 3 : 1 on white and on black, without a variable."""
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",

@@ -143,7 +143,7 @@ def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> Non
     assert json.loads(found)["metric"] == "belief"
 
 
-def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
+def test_in_the_audit(runs: Path, tmp_path: Path) -> None:
     windows = np.random.default_rng(0).normal(size=(40, 2, 100))
     windows[:3] = 7
     audited = sequela.audit(windows, y=np.arange(40) % 2)
@@ -154,10 +154,8 @@ def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["audit", str(tmp_path / "windows.npy"), "--ignore", "LAB001"])
     assert ended.value.code == 2
-    made = json.loads(printed("audit", runs / "bands", "--json"))
-    assert "flat windows" in made["checks"]
-    of_records = json.loads(printed("audit", runs / "drip", "--json"))["unchecked"]
-    reasons = {each["code"]: each["reason"] for each in of_records}
+    assert "flat windows" in sequela.audit(runs / "bands").to_dict()["checks"]
+    reasons = {each.code: each.reason for each in sequela.audit(runs / "drip").unchecked}
     assert reasons["LAB001"] == "the data are not windows of signals"
 
 

@@ -31,6 +31,16 @@ Rows = Mapping[str, Ints]
 OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
 
 
+def spacing(n: int, most: int) -> int:
+    """Return the step between evenly spaced rows: of n, at most some.
+
+    Example:
+        >>> [spacing(n, 4) for n in (0, 4, 5, 10)]
+        [1, 1, 2, 3]
+    """
+    return max(1, -(-n // most))
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The class of each example, and its group (patient or recording): (example,)."""

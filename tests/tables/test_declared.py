@@ -20,14 +20,14 @@ from tests.tables.conftest import Built
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SettingError
-from sequela.intake import look
+from sequela.intake import inspection
 from sequela.intake.describe import describe
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind, Table
 from sequela.tables.declared.check import faults
 from sequela.tables.declared.expressions import expression
-from sequela.tables.declared.source import beside
+from sequela.tables.declared.source import declared_in
 from sequela.tables.engine import open_engine
 from sequela.tables.sources.physionet2012 import read
 from sequela.tables.tables import typed_blanks
@@ -65,7 +65,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("decided")
     with pytest.MonkeyPatch.context() as patch:
         own = hospital.write(folder, patch)
-    return Built(folder / "events", build(beside(own), own, folder / "events"))
+    return Built(folder / "events", build(declared_in(own), own, folder / "events"))
 
 
 @pytest.mark.parametrize("name", ["mimic3", "eicu"])
@@ -74,7 +74,7 @@ def test_a_published_declaration_beside_the_tables(name: str, tmp_path: Path) ->
     folder = tmp_path / "own"
     shutil.copytree(EXCERPTS / name, folder)
     (folder / "tables.toml").write_text(describe(Path(name))[0], "utf-8")
-    build(beside(folder), folder, tmp_path / "out")
+    build(declared_in(folder), folder, tmp_path / "out")
     assert digest(tmp_path / "out") == BY_PYTHON[name]
 
 
@@ -88,7 +88,7 @@ def test_physionet2012_by_a_file_beside_its_tables(tmp_path: Path) -> None:
         assert isinstance(batches, pa.RecordBatchReader)
         pq.write_table(batches.read_all(), folder / f"{name}.parquet")
     (folder / "tables.toml").write_text(describe(Path("physionet2012"))[0], "utf-8")
-    build(beside(folder), folder, tmp_path / "out")
+    build(declared_in(folder), folder, tmp_path / "out")
     assert digest(tmp_path / "out") == BY_PYTHON["physionet2012"]
 
 
@@ -142,20 +142,20 @@ def test_decimal_commas_are_declared_and_never_lost(
 ) -> None:
     with_results(own, lambda _, text: f" {text.replace('.', ',')}", "number_in(result)")
     with pytest.raises(DataError, match=r"text that is not a number in result in .*decimal mark"):
-        build(beside(own), own, tmp_path / "lost")
-    assert any("not a number in result" in fault.problem for fault in faults(beside(own), own))
+        build(declared_in(own), own, tmp_path / "lost")
+    assert any("not a number in result" in fault.problem for fault in faults(declared_in(own), own))
     changed(own, "tables.toml", "number_in(result)", "number_in(result, ',')")
-    build(beside(own), own, tmp_path / "commas")
+    build(declared_in(own), own, tmp_path / "commas")
     assert numbers(tmp_path / "commas") == numbers(decided.out)
     changed(own, "tables.toml", "number_in(result, ',')", "number_in(result, ';')")
     with pytest.raises(DataError, match=r"the decimal mark is '\.' or ',', not ';'"):
-        beside(own)
+        declared_in(own)
 
 
 def test_few_texts_that_are_not_numbers_are_counted(own: Path, tmp_path: Path) -> None:
     forms = ["1e-5", ".5", "5.", " +2.9 ", "<0.1", "1e99", ""]
     with_results(own, lambda n, text: forms[n] if n < len(forms) else text, "number_in(result)")
-    account = build(beside(own), own, tmp_path / "out")
+    account = build(declared_in(own), own, tmp_path / "out")
     (labs,) = (each for each in account.tables if "labs" in each.table)
     assert labs.notes == {"text that is not a number in result: no value": 2}
     # Two facts that read the same texts are counted together.
@@ -165,7 +165,7 @@ def test_few_texts_that_are_not_numbers_are_counted(own: Path, tmp_path: Path) -
     nine = "contains(result, '9')"  # as 1e99 has and <0.1 has not
     halves = [f'\n{text[start:end]}\nwhere = "{each}"\n' for each in (nine, f"not {nine}")]
     (own / "tables.toml").write_text(text[:start] + "".join(halves) + text[end:], "utf-8")
-    account = build(beside(own), own, tmp_path / "halves")
+    account = build(declared_in(own), own, tmp_path / "halves")
     (labs,) = (each for each in account.tables if "labs" in each.table)
     assert labs.notes == {"text that is not a number in result: no value": 2}
 
@@ -242,7 +242,7 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
 )  # fmt: skip
 def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, own: Path) -> None:
     with pytest.raises(DataError) as caught:
-        beside(changed(own, "tables.toml", old, new))
+        declared_in(changed(own, "tables.toml", old, new))
     words = str(caught.value)
     assert words.startswith(str(own / "tables.toml"))
     assert said in words
@@ -264,7 +264,7 @@ def test_rows_that_do_not_fit_stop_the_build(
 ) -> None:
     changed(own, name, old, new)
     with pytest.raises(DataError) as caught:
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
     assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -277,13 +277,13 @@ def test_a_row_with_a_blank_column_too_many_stops_build_and_check(
     (own / "labs.csv").write_text("\n".join([head, first + more, *rest, ""]), "utf-8")
     said = r"labs\.csv, line 2: 8 columns; expected 7"
     with pytest.raises(DataError, match=said):
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
     with pytest.raises(DataError, match=said):
-        faults(beside(own), own)
+        faults(declared_in(own), own)
 
 
 def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
-    assert faults(beside(own), own) == []
+    assert faults(declared_in(own), own) == []
     lines = (own / "labs.csv").read_text("utf-8").splitlines()
     lines[3] = ":00:00Z,".join(lines[3].rsplit(":00:00,", 1))
     for row, old, new in ((5, ",S", ",S999"), (7, "P", "Q")):
@@ -293,7 +293,7 @@ def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
     cells = stays[2].split(",")
     cells[3], cells[4] = cells[4], cells[3]
     (own / "stays.csv").write_text("\n".join([*stays[:2], ",".join(cells), *stays[3:]]) + "\n")
-    said = [fault.line() for fault in faults(beside(own), own)]
+    said = [fault.line() for fault in faults(declared_in(own), own)]
     assert len(said) >= 4
     assert any(
         line.startswith("labs.csv, row 3: column 'reported' holds something") for line in said
@@ -318,9 +318,9 @@ def test_a_proposal_is_a_declaration_once_its_marks_are_gone(
     proposal = propose(own)
     (own / "tables.toml").write_text(proposal, "utf-8")
     with pytest.raises(DataError, match="a person must still decide"):
-        beside(own)
+        declared_in(own)
     without_marks(own, proposal)
-    build(beside(own), own, tmp_path / "proposed")
+    build(declared_in(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == digest(decided.out)
 
 
@@ -347,7 +347,7 @@ def test_times_in_a_form_of_a_country_are_proposed_as_such(
     assert '[format]\ndate = "%d.%m.%Y"\n' in said
     assert 'reported = "time" # 2,038 values\n' in said
     without_marks(own, said)
-    build(beside(own), own, tmp_path / "proposed")
+    build(declared_in(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == digest(decided.out)
 
 
@@ -376,7 +376,7 @@ def test_rows_of_a_table_without_subjects_have_those_of_their_stays(
         'subject = "patient"\n',
         'subject = "patient"\ngives.discharge = "left"\n',
     )
-    account = build(beside(own), own, tmp_path / "out", allow_set_aside=["diagnoses"])
+    account = build(declared_in(own), own, tmp_path / "out", allow_set_aside=["diagnoses"])
     assert account.tables[-1].set_aside == {"no hospital stay is named": 1}
     rows = Built(tmp_path / "out", account).rows
     found = {r["code"]: (r["subject_id"], r["time"]) for r in rows if r["code"].startswith("ICD")}
@@ -465,25 +465,25 @@ def test_computed_values_have_the_bounds_of_columns(own: Path, tmp_path: Path) -
     with pytest.raises(
         DataError, match=r"result \* 1e38 \* 100 out of bounds in .*; expected none"
     ):
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
     changed(own, "tables.toml", 'value = "result * 1e38 * 100"', 'value = "result"')
     changed(own, "tables.toml", 'time = "reported"', 'time = "reported + days(300000)"')
     with pytest.raises(DataError, match="out of bounds"):
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
 
 
 def test_two_files_of_one_table_are_refused(own: Path, tmp_path: Path) -> None:
     (own / "copy").mkdir()
     pq.write_table(pacsv.read_csv(own / "labs.csv").slice(0, 5), own / "copy" / "labs.parquet")
-    account = build(beside(own), own, tmp_path / "out")
+    account = build(declared_in(own), own, tmp_path / "out")
     assert "copy/labs.parquet" in account.not_read, "a copy in another folder is named"
     (own / "copy").rename(own / "labs")
     with pytest.raises(DataError, match=r"labs is there more than once: .*labs.csv and .*labs;"):
-        build(beside(own), own, tmp_path / "again")
+        build(declared_in(own), own, tmp_path / "again")
     shutil.move(own / "labs" / "labs.parquet", own / "labs.parquet")
     for check in (
-        lambda: build(beside(own), own, tmp_path / "again"),
-        lambda: faults(beside(own), own),
+        lambda: build(declared_in(own), own, tmp_path / "again"),
+        lambda: faults(declared_in(own), own),
     ):
         with pytest.raises(DataError, match=r"labs is there more than once: .*labs.parquet; keep"):
             check()
@@ -493,7 +493,7 @@ def test_a_join_on_a_repeated_key_is_refused(own: Path, tmp_path: Path) -> None:
     changed(own, "tables.toml", LABS, f"{JOINS}on = 'patient'\ntake.x = 'ward'\n{LABS}")
     changed(own, "tables.toml", "table = 'patients'", "table = 'stays'")
     with pytest.raises(DataError, match=r"labs.csv: joined to another table, its .* take min"):
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_no_expression_is_a_bug(text: str) -> None:
 
 
 def test_a_large_table_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "_LARGE", 200_000)
+    monkeypatch.setattr(inspection, "_LARGE", 200_000)
     rows = "".join(
         f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(9_000)
     )

@@ -27,7 +27,7 @@ from sequela.tables.build import build
 from sequela.tables.declarations import Kind
 from sequela.tables.declared.check import faults
 from sequela.tables.declared.declaration import Declaration
-from sequela.tables.declared.source import beside, place_of
+from sequela.tables.declared.source import declared_in, place_of
 
 GERMAN = '[format]\nseparator = ";"\ndecimal = ","\nencoding = "latin-1"\ndate = "%d.%m.%Y"\n\n'
 WORDS = {"medicine": "Medizin Süd", "surgery": "Chirurgie 5 µ"}
@@ -54,7 +54,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("plain")
     with pytest.MonkeyPatch.context() as patch:
         own = with_letters(hospital.write(folder, patch))
-    build(beside(own), own, folder / "events")
+    build(declared_in(own), own, folder / "events")
     return digest(folder / "events")
 
 
@@ -109,9 +109,9 @@ def test_a_proposal_finds_the_form_and_gives_the_same_events(
     assert f"date = '{form.date}'" in said or f'date = "{form.date}"' in said
     assert 'result = "number" # 49 values, 0.1 to 5' in said
     without_marks(own, said)
-    build(beside(own), own, tmp_path / "proposed")
+    build(declared_in(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == plain
-    assert [fault.line() for fault in faults(beside(own), own)] == []
+    assert [fault.line() for fault in faults(declared_in(own), own)] == []
 
 
 def test_mimic3_in_german_form_gives_the_events_of_the_published_tables(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_mimic3_in_german_form_gives_the_events_of_the_published_tables(tmp_path
     (folder / "tables.toml").write_text(
         place_of("mimic3").read_text("utf-8").replace("[people]", f"{GERMAN}[people]", 1), "utf-8"
     )
-    build(beside(folder), folder, tmp_path / "out")
+    build(declared_in(folder), folder, tmp_path / "out")
     assert digest(tmp_path / "out") == BY_PYTHON["mimic3"]
 
 
@@ -154,7 +154,7 @@ def test_spark_reads_the_same_forms(
     in_form(own, Format(";", ",", encoding="latin-1", date="%d.%m.%Y"))
     as_zip(own / "labs.csv")
     changed(own, "tables.toml", "[people]", f"{GERMAN}[people]")
-    build(beside(own), own, tmp_path / "spark", engine="spark")
+    build(declared_in(own), own, tmp_path / "spark", engine="spark")
     assert digest(tmp_path / "spark") == plain
 
 
@@ -164,9 +164,9 @@ def test_zip_and_gzip_files_are_found_and_read(own: Path, plain: str, tmp_path: 
     (own / "stays.csv.gz").write_bytes(gzip.compress(stays.read_bytes()))
     stays.unlink()
     without_marks(own, propose(own))
-    build(beside(own), own, tmp_path / "packed")
+    build(declared_in(own), own, tmp_path / "packed")
     assert digest(tmp_path / "packed") == plain
-    assert faults(beside(own), own) == []
+    assert faults(declared_in(own), own) == []
 
 
 SHEET = (
@@ -261,11 +261,11 @@ def test_sheets_of_excel_are_tables(own: Path, plain: str, tmp_path: Path) -> No
     said = propose(own)
     assert 'result = "number" # 49 values, 0.1 to 5' in said
     without_marks(own, said)
-    account = build(beside(own), own, tmp_path / "excel")
+    account = build(declared_in(own), own, tmp_path / "excel")
     assert digest(tmp_path / "excel") == plain
     assert [each.place for each in account.tables][1] == "hospital.xlsx/Stays"
     assert not account.not_read
-    assert faults(beside(own), own) == []
+    assert faults(declared_in(own), own) == []
     (own / "labs.xlsx").unlink()
     assert holds_tables(own)  # one workbook of two sheets
 
@@ -311,7 +311,7 @@ def test_a_wrong_workbook_gives_one_line(
     in_excel(own)
     change(own)
     with pytest.raises(DataError) as caught:
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -323,7 +323,7 @@ def test_excel_without_its_library_names_the_extra(
     in_excel(own)
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(MissingExtraError, match=r"sequela\[excel\]"):
-        build(beside(own), own, tmp_path / "out")
+        build(declared_in(own), own, tmp_path / "out")
 
 
 def declared(old: str, new: str) -> Callable[[Path], object]:
@@ -436,7 +436,7 @@ def test_cells_that_are_not_numbers_are_counted_and_named(own: Path, tmp_path: P
     assert "result holds 3 limits and 1 numbers with a unit and 1 words besides numbers" in said
     assert 'value = "number_in(result)"' in said
     without_marks(own, said)
-    account = build(beside(own), own, tmp_path / "out")
+    account = build(declared_in(own), own, tmp_path / "out")
     notes = next(each.notes for each in account.tables if each.table == "labs")
     assert notes == {"text that is not a number in result: no value": 5}
 
@@ -456,7 +456,7 @@ def test_a_result_is_known_when_it_is_reported(tmp_path: Path) -> None:
     assert 'time = "(taken) if reported is None or (taken) > reported else reported"' in said
     assert "DECIDE: could this be read at taken or reported? None is the last of all rows" in said
     without_marks(tmp_path, said)
-    account = build(beside(tmp_path), tmp_path, tmp_path / "out")
+    account = build(declared_in(tmp_path), tmp_path, tmp_path / "out")
     events = Built(tmp_path / "out", account).rows
     assert {row["time"] for row in events if row["code"].startswith("LAB")} == {
         datetime.fromisoformat(late)

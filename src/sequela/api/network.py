@@ -241,7 +241,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_is_fitted(self)
         content = self._content(self._examples(X, reset=False))
         is_seen = np.zeros(len(content.units), np.bool_)
-        is_seen[matches(self.content_, content).asked] = True
+        is_seen[matches(self.content_, content).query] = True
         return is_seen
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

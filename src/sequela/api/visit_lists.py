@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError
-from sequela.sequences.quantiles import bin_name, edges
-from sequela.sequences.vocabulary import UNKNOWN, known
+from sequela.sequences.vocabulary import UNKNOWN, bin_edges, bin_name, known
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +104,8 @@ class Binning:
 
     A column that held only 0 and 1 is a code that is present or not. Any other column is cut at the
     quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
-    :mod:`sequela.sequences.quantiles` names them. A missing value has no code. A network must learn
-    the order of the intervals.
+    :func:`sequela.sequences.vocabulary.bin_name` names them. A missing value has no code. A network
+    must learn the order of the intervals.
 
     Attributes:
         names: Names of the columns.
@@ -127,7 +126,7 @@ class Binning:
                 learnt.append(None)
             else:
                 values, counts = np.unique(present, return_counts=True)
-                _, ends = edges(np.zeros(len(values), np.int64), values, counts, bins)
+                _, ends = bin_edges(np.zeros(len(values), np.int64), values, counts, bins)
                 learnt.append(tuple(ends[0].tolist()))
         return cls(tuple(names), tuple(learnt))
 

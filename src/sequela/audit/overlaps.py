@@ -26,7 +26,7 @@ from sequela.audit.input import (
     spacing,
 )
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
-from sequela.signals.windows import in_blocks
+from sequela.signals.cutting import in_blocks
 
 _NEAR = 0.05  # of a row's length: the distance of a near copy
 _ROUNDING = 1e-6  # of a row's length: the distance of an identical row
@@ -85,7 +85,7 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
     pairs = matches(content, content)
     # Each pair in both directions: a unit, and the one that it resembles.
     units, alike = np.concatenate(
-        [np.stack([pairs.known, pairs.asked]), np.stack([pairs.asked, pairs.known])], axis=1
+        [np.stack([pairs.reference, pairs.query]), np.stack([pairs.query, pairs.reference])], axis=1
     )
     is_copy = np.tile(pairs.copy, 2)
     names = np.array(content.units, np.str_)

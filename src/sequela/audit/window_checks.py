@@ -13,7 +13,7 @@ from sequela.audit.finding import Finding
 from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, Rows, spacing
 from sequela.audit.overlaps import Selection, identical_rows, near_identical_rows
 from sequela.audit.small_models import revealing_statistics
-from sequela.signals.statistics import statistics
+from sequela.signals.signal_statistics import statistics
 
 _MEASURED = 2_000  # windows whose statistics are computed
 _FEWEST = 500  # the same, of long windows of many channels

@@ -8,8 +8,8 @@ All reading of external files uses these functions:
 - ``span(path, first, last, expected)``: some bytes of a file, not decompressed.
 - ``json_value(text)``: strict JSON.
 - ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
-- ``Sums.beside(folder)``: a publisher's ``SHA256SUMS.txt``; ``check(path)`` compares,
-  ``check_all()`` does so for what is there, and ``words`` states how many files were compared.
+- ``Sums.beside(folder)``: a publisher's ``SHA256SUMS.txt``; ``check(path)`` compares a file, and
+  ``check_all()`` those that are there.
 
 ``expected`` is the description of the file, as the end of "expected ..."; ``remedy`` the advice for
 other files.

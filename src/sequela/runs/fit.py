@@ -16,6 +16,7 @@ from sequela.cost import record as record_cost
 from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
+from sequela.datasets.catalog import Modality
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
@@ -268,7 +269,7 @@ def learner_of(
 
 def _is_recalibrated(run: _Run) -> bool:
     data, binary = run.data, 2
-    if data.data_set.holds != "records" or run.settings.training.class_weights:
+    if data.data_set.modality is not Modality.RECORDS or run.settings.training.class_weights:
         return False
     return data.times is None and len(data.classes) == binary
 

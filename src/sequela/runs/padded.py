@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from sequela.errors import ModelError
 from sequela.runs.model import LEAST, MeanModel, NetworkModel, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
-from sequela.sequences.scaling import Scaling
-from sequela.sequences.scores import knots
+from sequela.sequences.scaling import Scaling, knots
 
 
 class Padded(nn.Module):

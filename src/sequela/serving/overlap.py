@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 from sequela.identity.fingerprint import Content, copies, matches, of_signals, recognisable
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
-from sequela.sequences.content import content_of
-from sequela.sequences.flat import Sequences
+from sequela.sequences.flat import Sequences, content_of
 from sequela.serving.model_facts import ModelFacts
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from sequela.errors import DataError, SettingError, unknown_name
 from sequela.evaluation.number import duration
 from sequela.serving.served_model import ServedModel
 from sequela.serving.stored_recording import StoredRecording
+from sequela.signals.cutting import blocks, cut_row
 from sequela.signals.edf import EdfFile
-from sequela.signals.windows import blocks, cut_row
 
 _AT_ONCE = 512
 """Windows that are scored at once: more do not fit the cache of a core."""

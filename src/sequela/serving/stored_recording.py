@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sequela.errors import DataError, SettingError
 from sequela.serving.model_facts import SignalFacts
 from sequela.signals.channels import Montage, to_microvolts, without
+from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import stretches_of
-from sequela.signals.windows import Rates
+from sequela.signals.stretches import stretches_of
 
 _MOST = 1_000_000
 """Largest term of the ratio of two rates, which is the length of the filter."""
@@ -46,15 +46,15 @@ class StoredRecording:
     @classmethod
     def of(cls, file: EdfFile, signal: SignalFacts, channels: Sequence[str]) -> "StoredRecording":
         """Open a recording with the channels and rate of a model."""
-        labels = [file.labels[i] for i in file.signals]
         in_training, n_chans = tuple(signal.channels), signal.n_chans
-        voltage = [file.labels[i] for i in file.signals if to_microvolts(file.units[i])]
+        units = zip(file.labels, file.units, strict=True)
+        voltage = [label for label, unit in units if to_microvolts(unit)]
         names = tuple(channels) or (in_training if n_chans > 1 else ()) or tuple(voltage)
         if not names:
             raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
         prepared = signal.preparation
         names = without(prepared.reference, names)
-        montage = Montage(names, labels, str(file.path), prepared.reference)
+        montage = Montage(names, file.labels, str(file.path), prepared.reference)
         if len(names) != n_chans and n_chans > 1:
             raise SettingError(
                 f"{file.path}: {len(names)} channels are chosen, but the model reads {n_chans}: "

@@ -18,8 +18,8 @@ from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
 from sequela.signals import event_files
 from sequela.signals.edf import EdfFile
-from sequela.signals.events import Event
 from sequela.signals.folders import events_of
+from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
 SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)

@@ -152,17 +152,6 @@ def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
     )
 
 
-def in_order(early: str, late: str, show: str, share: float) -> Check:
-    """Require the order of two times of a row."""
-    return Check(
-        f"{late} before {early}",
-        nw.col(late) < nw.col(early),
-        show,
-        f"correct the two, or check whether the names {early} and {late} were swapped",
-        share,
-    )
-
-
 @dataclass(frozen=True)
 class Join:
     """Columns taken from another table; they are blank where that is missing.
@@ -287,8 +276,8 @@ class Source:
             codes need not.
         leaks: How the data leak the outcome, where the tables are read so on purpose.
         ways: Function that returns the source read in another way, where there are several.
-        shared: Functions for what ``prepare`` of several tables reads under their name, computed
-            once; ``None`` where their tables are absent.
+        shared: Name to the function for what ``prepare`` of several tables reads under this name,
+            computed once, in order; ``None`` where its tables are absent.
         title: Name of the data on pages and cards, where it differs from the catalogue's.
         notes: Sentences on what is read and what is not.
     """
@@ -303,7 +292,7 @@ class Source:
     dated_by_row: bool = False
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
-    shared: "tuple[Callable[[Frames], Frame | None], ...]" = ()
+    shared: Mapping[str, Callable[[Frames], Frame | None]] = field(default_factory=dict)
     title: str = ""
     notes: tuple[str, ...] = ()
 

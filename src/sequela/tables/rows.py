@@ -206,9 +206,9 @@ def prepared(source: Source, tables: Tables, engine: Engine) -> list[TableRows]:
     declared = [table for table in source.tables if table.name in tables.frames]
     counts = [_check_ranges(table, tables) for table in declared]
     frames = dict(tables.frames)
-    for compute in source.shared:
+    for name, compute in source.shared.items():
         if (shared := compute(frames)) is not None:
-            frames[compute.__name__] = engine.keep(shared, compute.__name__)
+            frames[name] = engine.keep(shared, name)
     rows = []
     for table, count in zip(declared, counts, strict=True):
         read = frames[table.name]

@@ -6,9 +6,26 @@ from functools import partial
 
 import narwhals as nw
 
-from sequela.tables.declarations import Frame, Frames, Join, Kind, Prepare, Table
+from sequela.tables.declarations import Frame, Frames, Join, Kind, Prepare, Stays, Table
 from sequela.tables.declared.declaration import Declaration
 from sequela.tables.declared.expressions import columns_in, expression, total, totalled
+
+STAYS = "stays with what they give"
+"""The name of the rows that are joined to those of other tables, computed once in a build."""
+STAY_ID = "id of a stay"
+"""The column of these rows on which they are joined."""
+
+
+def given_stays(declared: Declaration, stays: Stays, frames: Frames) -> Frame:
+    """Return the columns that rows of other tables get from their stay."""
+    rows = frames[declared.file_of(stays.table)]
+    columns = {STAY_ID: nw.col(stays.id), "stay_subject": nw.col(stays.subject)}
+    if stays.visit is not None:
+        columns["visit_id"] = nw.col(stays.visit)
+    given = _extended(rows, stays.gives.items()).select(*stays.gives, **columns)
+    if stays.visit is None and declared.kind_of(stays) is Kind.TEXT:
+        given = given.join(_numbers(rows, stays.id, STAY_ID, "visit_id"), on=STAY_ID, how="left")
+    return given
 
 
 @dataclass(frozen=True)
@@ -51,18 +68,11 @@ class Preparation:
             return frame
         if stays is None:
             return frame.with_columns(visit_id=nw.col(key))
-        rows = frames[self.declared.file_of(stays.table)]
-        roles = {"stay_subject": stays.subject}
-        if stays.visit is not None:
-            roles["visit_id"] = stays.visit
-        extended = _extended(rows, stays.gives.items())
-        joined = extended.select(nw.col(stays.id).alias(key), *stays.gives, **roles)
-        frame = frame.join(joined, on=key, how="left")
-        if stays.visit is not None:
+        given = frames[STAYS] if STAYS in frames else given_stays(self.declared, stays, frames)
+        frame = frame.join(given.rename({STAY_ID: key}), on=key, how="left")
+        if stays.visit is not None or self.declared.kind_of(stays) is Kind.TEXT:
             return frame
-        if self.declared.kind_of(stays) is Kind.INTEGER:
-            return frame.with_columns(visit_id=nw.col(key))
-        return frame.join(_numbers(rows, stays.id, key, "visit_id"), on=key, how="left")
+        return frame.with_columns(visit_id=nw.col(key))
 
     def _with_subject(self, frame: Frame, frames: Frames) -> Frame:
         """Add ``subject_id``, and ``known_subject``, null for an unknown subject."""

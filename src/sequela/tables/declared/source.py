@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sequela.tables.declarations import Check, Condition, Kind, Source, Table, n
 from sequela.tables.declared.declaration import NAME, Declaration
 from sequela.tables.declared.expressions import calls_of, columns_in, expression
 from sequela.tables.declared.kinds import misfits
-from sequela.tables.declared.preparation import Preparation
+from sequela.tables.declared.preparation import STAYS, Preparation, given_stays
 from sequela.tables.rows import BOUNDS, MOST_ASIDE, gives_event, holds
 
 READ_TIMES = re.compile("report|store|valid|sign|final|known|verif|releas|avail")
@@ -28,7 +28,7 @@ UNKNOWN_STAY = "its hospital stay is not among the admissions"
 OTHER_SUBJECT = "its hospital stay belongs to another subject"
 
 
-def beside(root: Path) -> Source:
+def declared_in(root: Path) -> Source:
     """Return the source of the tables in a folder, from the declaration in it."""
     place = root / NAME if root.is_dir() else root
     if place.suffix != ".toml":  # a database: the declaration is in its folder
@@ -81,6 +81,9 @@ def place_of(name: str) -> Path:
 
 def source_of(declared: Declaration, name: str, **more: Any) -> Source:
     """Build the source of a declaration."""
+    shared = {}
+    if declared.stays is not None:
+        shared[STAYS] = partial(given_stays, declared, declared.stays)
     return Source(
         name=name,
         title=declared.title,
@@ -88,6 +91,7 @@ def source_of(declared: Declaration, name: str, **more: Any) -> Source:
         stays_in_order=declared.stays_in_order,
         later=declared.later,
         not_read=declared.not_read,
+        shared=shared,
         **more,
     )
 

@@ -306,5 +306,10 @@ def wards(frame: Frame, frames: Frames) -> Frame:
     )
 
 
-SHARED = (concepts, timed_visits, timed_deaths, known_persons)
+SHARED = {
+    "concepts": concepts,
+    "timed_visits": timed_visits,
+    "timed_deaths": timed_deaths,
+    "known_persons": known_persons,
+}
 """What several tables are joined to, in the order in which it is computed."""

@@ -42,7 +42,7 @@ def test_the_choice_is_by_what_the_examples_hold() -> None:
 
 
 def test_the_table_of_the_docs_is_the_table() -> None:
-    rows = "\n".join(f"| {each.of} | `{each.model}` |" for each in DEFAULTS.values())
+    rows = "\n".join(f"| {each.data} | `{each.model}` |" for each in DEFAULTS.values())
     assert f"| data | model |\n|---|---|\n{rows}\n\n" in PAGE.read_text("utf-8")
 
 

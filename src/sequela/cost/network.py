@@ -223,6 +223,7 @@ def loaded(
     the batch and T the steps of the longest sequence or ``slots``; or ``lengths``, a tensor of
     them. Without lengths, T is ``steps`` or 1.
     """
+    # A user's class may be built anew, or a module that exists already may be named.
     builder = attribute(where)
     if isinstance(builder, nn.Module) and settings:
         raise SettingError(f"{where} is already a module: --kwargs are the arguments of a class")

@@ -106,7 +106,7 @@ Entry = ModelEntry | ReferenceModel
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
-    + "; ".join(f"{default.model} for {default.of}" for default in DEFAULTS.values()),
+    + "; ".join(f"{default.model} for {default.data}" for default in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
 }
 """The names that a model cannot have, and their meaning."""

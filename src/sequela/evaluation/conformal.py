@@ -11,8 +11,7 @@ from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
 
-SCORE = "LAC"
-"""1 - the probability of a class (Sadinle, Lei & Wasserman 2019): the smallest sets."""
+SCORE = "LAC"  # 1 - the probability of a class (Sadinle, Lei & Wasserman 2019): the smallest sets
 
 
 @dataclass(frozen=True)

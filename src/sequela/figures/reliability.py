@@ -33,9 +33,6 @@ def reliability_curves(
         event: The predicted event, for example ``death in this stay``.
         smallest: Bars of the histogram with fewer examples are merged with their neighbours, and
             smaller counts of groups are left out of the rows.
-
-    Raises:
-        SettingError: If the names differ, or there are none.
     """
     if not curves or list(curves) != list(chances):
         raise SettingError(

@@ -113,12 +113,7 @@ def net_benefit(
     thresholds: NDArray[np.float64] | None = None,
     how: Bootstrap = DEFAULT,
 ) -> NetBenefit:
-    """Compute the net benefit over a range of thresholds, 0.01 to 0.99 by default.
-
-    Raises:
-        SettingError: If a threshold is not between 0 and 1.
-        DataError: If there are not two classes.
-    """
+    """Compute the net benefit over a range of thresholds, 0.01 to 0.99 by default."""
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
     if not ((at > 0) & (at < 1)).all():
         raise SettingError("thresholds of a decision curve must be between 0 and 1")

@@ -66,7 +66,7 @@ def originals() -> list[Array]:
 def test_a_changed_recording_is_a_copy(originals: list[Array], attack: str) -> None:
     copies = content([ATTACKS[attack](each) for each in originals], "b")
     found = matches(content(originals), copies)
-    assert found.known.tolist() == found.asked.tolist() == list(range(20))
+    assert found.reference.tolist() == found.query.tolist() == list(range(20))
     assert found.copy.all()
 
 
@@ -74,12 +74,12 @@ def test_overlapping_recordings_are_copies_of_each_other(originals: list[Array])
     firsts, lasts = (content([each[cut] for each in originals]) for cut in
                      (slice(0, 3000), slice(1500, 4097)))  # fmt: skip
     found = matches(firsts, lasts)
-    assert found.known.tolist() == found.asked.tolist() == list(range(20))
+    assert found.reference.tolist() == found.query.tolist() == list(range(20))
 
 
 def test_other_recordings_are_not_accused(originals: list[Array]) -> None:
-    assert not len(matches(content(originals), content(signals(20, seed=9))).known)
-    assert not len(matches(*2 * [content(originals)]).known)
+    assert not len(matches(content(originals), content(signals(20, seed=9))).reference)
+    assert not len(matches(*2 * [content(originals)]).reference)
 
 
 def test_what_is_flat_short_or_periodic_has_no_mark() -> None:
@@ -94,7 +94,7 @@ def test_what_is_flat_short_or_periodic_has_no_mark() -> None:
     ]
     for several in (plain, [each + 5 for each in plain]):
         made = content(several)
-        assert not len(matches(made, made).known)
+        assert not len(matches(made, made).reference)
     assert not len(content(plain[:3]).mark)
 
 
@@ -152,7 +152,7 @@ def test_records_are_recognisable_if_a_copy_of_them_is_found() -> None:
     for row, name in enumerate(asked.units):
         both = joined([known, asked.of([name])])
         pairs = matches(both, asked)
-        found.append(bool(np.any((pairs.known == 300) & (pairs.asked == row))))
+        found.append(bool(np.any((pairs.reference == 300) & (pairs.query == row))))
     assert 10 < sum(found) < 50
     assert np.mean(expected == found) > 0.95
 
@@ -168,8 +168,8 @@ def test_a_patient_under_a_second_id_is_found(attack: str) -> None:
     }
     again = [changes[attack](each) for each in patients]
     found = matches(of_patients(patients), of_patients(again, "b"))
-    assert found.known.tolist() == found.asked.tolist()
-    assert len(found.known) > 0.95 * len(patients)
+    assert found.reference.tolist() == found.query.tolist()
+    assert len(found.reference) > 0.95 * len(patients)
     assert found.copy.all()
 
 
@@ -177,7 +177,7 @@ def test_patients_alike_or_of_few_codes_are_not_accused() -> None:
     patients = records(600, seed=2)
     patients[:200] = [[(0, 0), (1, 0), (2, 0)]] * 200
     everybody = of_patients(patients)
-    assert not len(matches(everybody, everybody).known)
+    assert not len(matches(everybody, everybody).reference)
 
 
 @given(st.lists(st.sets(st.integers(0, 40), max_size=12), min_size=2, max_size=8))
@@ -232,7 +232,7 @@ def test_a_copy_shares_most_marks_of_the_stretch_to_its_last_mark(
     ]
     both[1].mark[agreeing:] = ~both[1].mark[agreeing:]
     found = matches(*both)
-    assert found.known.tolist() == [0]
+    assert found.reference.tolist() == [0]
     assert found.copy.tolist() == [copy]
 
 

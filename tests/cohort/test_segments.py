@@ -1,15 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sequela.config import SignalSettings
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.signals.bonn import CLASSES
-from sequela.signals.segments import Shelf, cut, stretches
-from sequela.signals.windows import Cut, Whose
+from sequela.signals.reading import read
+from sequela.signals.segments import cut, stretches
 
 
 def a_recording(recording_id: str, n_times: int, n_chans: int = 1, label: int = 0) -> Recording:
@@ -130,14 +132,11 @@ def test_a_stretch_ends_at_a_gap_and_where_segments_overlap() -> None:
     assert stretches(unknown, rows).tolist() == [0] * 6
 
 
-def test_windows_are_numbered_in_each_recording() -> None:
+def test_windows_are_numbered_in_each_recording(tmp_path: Path) -> None:
     signal = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
-    with Shelf() as shelf:
-        for recording, session, first, last in (("b", "t", 1, 4), ("a", "s", 0, 1)):
-            label, start = np.array([0, 1, 1, 0])[first:last], np.arange(last - first) / 1.0
-            whose = Whose(recording, session=session)
-            shelf.put(Cut(signal[first:last], label, start, whose, 3.0, recording))
-        found = shelf.windows(("no", "yes"), ("Cz",), "", ())
+    ids, sessions, y = ["b", "b", "b", "a"], ["t", "t", "t", "s"], ["yes", "yes", "no", "no"]
+    np.savez(tmp_path / "own.npz", X=signal[[1, 2, 3, 0]], y=y, id=ids, session=sessions)
+    found = read(tmp_path, SignalSettings(label="y", recording="id", session="session", rate=3))
     assert found.segment_id.tolist() == ["a/01", "b/01", "b/02", "b/03"]
     np.testing.assert_array_equal(found.signal, signal)
     assert (found.label.tolist(), found.subject_id) == ([0, 1, 1, 0], None)

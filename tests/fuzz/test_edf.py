@@ -48,11 +48,12 @@ def read(folder: Path) -> Any:
     return {
         "pieces": [[piece.first, piece.last, round(piece.start, 9)] for piece in file.pieces],
         "patient": file.patient,
-        "labels": [file.labels[i] for i in file.signals],
-        "units": [file.units[i] for i in file.signals],
-        "rates": [file.rate(i) for i in file.signals],
+        "labels": [*file.labels],
+        "units": [*file.units],
+        "rates": [file.rate(n) for n in range(len(file.labels))],
         "samples": [
-            file.read([i], 0, file.samples[i] * file.n_records)[0].tolist() for i in file.signals
+            file.read([n], 0, file.samples[i] * file.n_records)[0].tolist()
+            for n, i in enumerate(file.signals)
         ],
         "events": [[event.onset, event.duration, event.label] for event in file.annotations],
     }

@@ -12,7 +12,7 @@ from sequela.config import Options
 from sequela.identity.fingerprint import Content, matches
 from sequela.identity.pseudonyms import own
 from sequela.runs import records
-from sequela.sequences.content import content_of as content_of_records
+from sequela.sequences.flat import content_of as content_of_records
 from sequela.signals.segments import Segments, content_of
 from sequela.studies.settings import run_settings
 
@@ -30,7 +30,7 @@ def uci(segments: Callable[[str], Segments]) -> Segments:
 def resembling(content: Content) -> int:
     found = matches(content, content)
     assert not found.copy.any()
-    return len(found.known)
+    return len(found.reference)
 
 
 def test_no_recording_is_a_copy_and_some_were_made_at_the_same_time(
@@ -45,7 +45,7 @@ def test_recordings_that_resemble_each_other_follow_each_other(bonn: Segments) -
     found = matches(content, content)
     whole = bonn.signal.reshape(len(content.units), -1)
     whole = whole - whole.mean(axis=1, keepdims=True)
-    for one, other in zip(found.known.tolist(), found.asked.tolist(), strict=True):
+    for one, other in zip(found.reference.tolist(), found.query.tolist(), strict=True):
         a, b = np.fft.rfft(whole[one], 8192), np.fft.rfft(whole[other], 8192)
         product = np.fft.irfft(a * b.conj(), 8192)
         length = np.linalg.norm(whole[one]) * np.linalg.norm(whole[other])
@@ -55,8 +55,8 @@ def test_recordings_that_resemble_each_other_follow_each_other(bonn: Segments) -
 def test_the_uci_data_are_the_bonn_recordings(bonn: Segments, uci: Segments) -> None:
     known, asked = content_of(bonn), content_of(uci)
     found = matches(known, asked)
-    assert sorted(found.asked[found.copy].tolist()) == list(range(len(asked.units)))
-    assert len(np.unique(found.known[found.copy])) == len(asked.units)
+    assert sorted(found.query[found.copy].tolist()) == list(range(len(asked.units)))
+    assert len(np.unique(found.reference[found.copy])) == len(asked.units)
 
 
 @pytest.mark.parametrize("gain", [1.03, 1.1, 2, -1])
@@ -69,7 +69,7 @@ def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) 
 
     copy = replace(bonn.where(some), signal=changed.reshape(-1, *bonn.signal.shape[1:]))
     found = matches(known, content_of(copy))
-    assert found.known[found.copy].tolist() == found.asked[found.copy].tolist()
+    assert found.reference[found.copy].tolist() == found.query[found.copy].tolist()
     assert found.copy.sum() == len(whole)
 
 
@@ -92,4 +92,4 @@ def test_no_patient_is_a_copy(
     assert settings.cohort is not None
     sequences = records.load(settings, built(data, settings.cohort.tables), work).arrays
     content = content_of_records(sequences, own())
-    assert not len(matches(content, content).known)
+    assert not len(matches(content, content).reference)

@@ -14,15 +14,15 @@ from sequela.config import RunSettings, SignalSettings, TrainingSettings
 from sequela.runs.audit import audit
 from sequela.runs.signals import Recordings, SignalInputs, load
 from sequela.sequences.scaling import Scaling
-from sequela.signals.windows import in_blocks, release, stored
+from sequela.signals.cutting import in_blocks, release, stored
 
 CHANNELS, RATE, SECONDS = 8, 128, 240
 SIGNALS = SignalSettings(
     events="annotations", classes=("seizure",), background="background", window=1
 )
 SMALL = {
-    "sequela.signals.windows._READ": 1 << 15,
-    "sequela.signals.windows._BLOCK": 1 << 16,
+    "sequela.signals.cutting._READ": 1 << 15,
+    "sequela.signals.cutting._BLOCK": 1 << 16,
     "sequela.audit.overlaps._CELLS": 1 << 15,
     "sequela.audit.column_checks._CELLS": 1 << 15,
     "sequela.audit.overlaps._BLOCK": 32,
@@ -103,7 +103,7 @@ def test_nothing_as_large_as_all_windows_is_made(
 def test_a_few_of_the_windows_stay_on_disk(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.signals.windows._READ", 1 << 13)
+    monkeypatch.setattr("sequela.signals.cutting._READ", 1 << 13)
     settings = RunSettings(model="spectral-mlp", data="signals", signals=SIGNALS)
     segments = load(settings, folder, tmp_path).arrays
     keep = segments.recording_id != "night3"
@@ -130,7 +130,7 @@ def test_blocks_are_the_rows_in_their_order(n_rows: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("size", [3, 30, 1000])
 def test_the_scaling_of_blocks_is_that_of_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sequela.signals.windows._READ", size)
+    monkeypatch.setattr("sequela.signals.cutting._READ", size)
     signal = np.random.default_rng(0).normal(50, 9, (23, 2, 5)).astype(np.float32)
     rows = np.arange(1, 23, 2)
     found = Scaling.fit(signal, rows)

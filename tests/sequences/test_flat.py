@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from tests.sequences.conftest import Nested, nested_lists
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sequences.flat import LAYOUT, Sequences, SequencesWriter, open_sequences, spans
+from sequela.sequences.flat import (
+    LAYOUT,
+    Sequences,
+    SequencesWriter,
+    _days_since,
+    open_sequences,
+    spans,
+)
 
 Write = Callable[..., Sequences]
 
@@ -123,3 +130,15 @@ def test_spans_are_the_ranges_one_after_another(pairs: list[tuple[int, int]]) ->
     starts = np.array([p[0] for p in pairs], np.int64)
     counts = np.array([p[1] for p in pairs], np.int64)
     assert spans(starts, counts).tolist() == [i for s, c in pairs for i in range(s, s + c)]
+
+
+def test_days_are_counted_from_the_step_before_at_another_time_of_the_same_subject() -> None:
+    subject = np.array([2, 1, 1, 1, 2, 1])
+    hours = np.array([0, 0, 49, 49, 30, 120])
+    time = np.datetime64("2130-01-01", "us") + hours * np.timedelta64(1, "h")
+    assert _days_since(subject, time).tolist() == [-1, -1, 2, 2, 1, 2]
+
+
+def test_subjects_who_come_at_the_same_time_have_no_step_before() -> None:
+    time = np.full(3, np.datetime64("2130-01-01", "us"))
+    assert _days_since(np.array([1, 2, 3]), time).tolist() == [-1, -1, -1]

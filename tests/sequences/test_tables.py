@@ -18,10 +18,9 @@ from tests.sequences.conftest import (
 
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms
-from sequela.sequences import content
-from sequela.sequences.content import content_of
+from sequela.sequences import flat
 from sequela.sequences.featurisers import lookup
-from sequela.sequences.flat import Sequences
+from sequela.sequences.flat import Sequences, content_of
 from sequela.sequences.tables import (
     SUMMARIES,
     SparseTable,
@@ -142,9 +141,9 @@ def test_the_content_of_records_is_the_same_in_blocks(
         read.append(len(some))
         return of_block(some, how)
 
-    of_block = content._of_block
-    monkeypatch.setattr(content, "_of_block", counted)
-    monkeypatch.setattr(content, "_AT_ONCE", 1)
+    of_block = flat._content_of_block
+    monkeypatch.setattr(flat, "_content_of_block", counted)
+    monkeypatch.setattr(flat, "_MARKED_AT_ONCE", 1)
     blocks = content_of(sequences, PLAIN)
     assert len(read) == len(whole.units)
     assert sum(read) == 40

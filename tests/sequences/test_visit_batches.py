@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from sequela.sequences.featurisers import learn_scales
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import (
-    BesideCodes,
     BucketSampler,
+    FurtherInputs,
     VisitBatch,
     VisitDataset,
     visit_loader,
@@ -219,8 +219,8 @@ def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Meas
         sequences = write_measured(Path(folder) / "s", measured)
         train = np.arange((len(measured) + 1) // 2)
         scales = learn_scales(sequences, train, reads)
-        beside = BesideCodes(sequences, reads, scales)
-        batch = VisitDataset(sequences, beside=beside)[range(len(measured))]
+        further = FurtherInputs(sequences, reads, scales)
+        batch = VisitDataset(sequences, further=further)[range(len(measured))]
     values, mask, gaps, static, sizes = batch.inputs
     assert static.tolist() == [[0.0]] * len(measured)
     starts = np.cumsum([0, *sizes.tolist()])
@@ -255,5 +255,5 @@ def test_values_of_older_models_are_standardised(tmp_path: Path) -> None:
     sequences = write_measured(tmp_path / "s", [[[(0, 5.0)], [(2, 1.0)]]])
     numbers = {"values:mean": [1, 0, 3], "values:deviation": [2, 1, 4]}
     scales = {name: np.array(each, np.float32) for name, each in numbers.items()}
-    batch = VisitDataset(sequences, beside=BesideCodes(sequences, ("values",), scales))[[0]]
+    batch = VisitDataset(sequences, further=FurtherInputs(sequences, ("values",), scales))[[0]]
     np.testing.assert_array_equal(batch.values, [[2.0, 0.0, 0.0], [0.0, 0.0, -0.5]])

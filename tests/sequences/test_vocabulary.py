@@ -1,5 +1,7 @@
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,10 @@ from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
 from sequela.datasets.codes import FAMILIES
 from sequela.errors import SettingError
-from sequela.sequences.vocabulary import Vocabulary, cut_code, terms_of
+from sequela.sequences.vocabulary import Vocabulary, bin_edges, cut_code, terms_of
 
 DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
+MEASURED = st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 6)), min_size=1, max_size=60)
 ALL = Task("all", "last event", ANY_DEATH)
 
 
@@ -106,3 +109,19 @@ def test_a_header_of_an_earlier_version_has_channels_without_bins() -> None:
     read = Vocabulary.of(stored)
     assert read == Vocabulary(("?", "a"), ("HR", "GLUCOSE"), ((), ()))
     assert Vocabulary.of(read.to_dict()) == read
+
+
+@given(measured=MEASURED, bins=st.integers(2, 20))
+def test_the_least_value_that_enough_do_not_exceed(
+    measured: list[tuple[int, int]], bins: int
+) -> None:
+    pairs = sorted(Counter(measured).items())
+    kind, value = np.array([pair for pair, _ in pairs], np.int64).T
+    counts = np.array([n for _, n in pairs], np.int64)
+    kinds, ends = bin_edges(kind, value.astype(np.float32), counts, bins)
+    assert ends.dtype == np.float32
+    expected = {}
+    for each in sorted({kind for kind, _ in measured}):
+        values = sorted(value for kind, value in measured if kind == each)
+        expected[each] = [values[-(-len(values) * k // bins) - 1] for k in range(1, bins)]
+    assert dict(zip(kinds.tolist(), ends.tolist(), strict=True)) == expected

@@ -101,7 +101,7 @@ def test_a_recording_is_read_once(
     monkeypatch.setattr("sequela.serving.scan._AT_ONCE", 97)
     scan(load(file), night, Scanning(threshold=0.5))
     edf = EdfFile.open(night)
-    assert sum(counts) == pytest.approx(edf.seconds * edf.rate(edf.signals[0]), rel=0.01)
+    assert sum(counts) == pytest.approx(edf.seconds * edf.rate(0), rel=0.01)
 
 
 @pytest.mark.parametrize("how", ["known.tsv", "annotations"])
@@ -215,7 +215,7 @@ def later(path: Path, seconds: int, first: int = 240) -> bytes:
     start = len(file.header)
     content = bytearray(whole[:192] + b"EDF+D" + whole[197:])
     n_bytes, size = 2 * sum(file.samples), 2 * file.samples[1]
-    assert file.labels[1] == "EDF Annotations"
+    assert file.names[1] == "EDF Annotations"
     for end in range(start + (first + 1) * n_bytes, len(content) + 1, n_bytes):
         onset, rest = bytes(content[end - size : end]).split(b"\x14", 1)
         moved = b"+%d\x14%b" % (int(onset) + seconds, rest.rstrip(b"\0") + b"\0")

@@ -1,6 +1,7 @@
 """Folders of csv files, one a recording, as other programs export them."""
 
 import gzip
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from tests.cli.calls import refusal
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError
+from sequela.formats import opened
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
-from sequela.signals.csv_recordings import looks_recorded
+from sequela.signals.csv_recordings import start_of
+from sequela.signals.declaration import declared
 from sequela.signals.edf import EdfFile
 from sequela.signals.reading import read
 from sequela.signals.segments import Segments
@@ -124,6 +127,24 @@ def test_tables_next_to_recordings_may_have_another_form(tmp_path: Path) -> None
     draft = propose(tmp_path)
     for name in ('listing = "labels.csv"', 'events = "events.csv"', 'subject = "who"'):
         assert f"\n{name}\n" in draft
+
+
+def test_no_file_is_opened_more_often_than_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start of a csv file is looked at, then its times and classes, then its samples."""
+    counts, open_file = Counter[str](), opened._regular
+
+    def count(path: Path, *rest: str) -> object:
+        counts[path.name] += 1
+        return open_file(path, *rest)
+
+    monkeypatch.setattr(opened, "_regular", count)
+    (tmp_path / "signals.toml").write_text('label = "folder"\nwindow = 1\n', "utf-8")
+    for _ in range(2):
+        settings = declared(folders(tmp_path))
+    read(tmp_path, settings)
+    assert counts == {"signals.toml": 1, "p1.csv": 3, "p2.csv": 3, "p3.csv": 3, "p4.csv": 3}
 
 
 def test_units_of_channels(tmp_path: Path) -> None:
@@ -376,4 +397,4 @@ def test_numbered_columns_are_channels_if_they_are_few(
     lines += [",".join(f"{row}.{n}" for n in range(columns)) for row in range(rows)]
     path = tmp_path / "some.csv"
     path.write_text("\n".join([*lines, ""]), "utf-8")
-    assert looks_recorded(path) is recorded
+    assert start_of(path).is_recorded is recorded

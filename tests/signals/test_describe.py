@@ -9,7 +9,7 @@ from tests.cli.calls import ran
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError
 from sequela.intake.describe_signals import propose
-from sequela.signals import tables
+from sequela.signals import segment_tables
 from sequela.signals.reading import read
 
 Edf = Callable[..., Path]
@@ -48,7 +48,7 @@ def test_a_table_with_semicolons(tmp_path: Path) -> None:
     assert 'format.decimal = ","' in said
     assert 'classes = ["a", "b"]' in said
     with pytest.raises(DataError, match="add --format 'separator=;'"):
-        tables.columns_of(tmp_path / "segments.csv")
+        segment_tables.columns_of(tmp_path / "segments.csv")
 
 
 def test_an_npz_file(tmp_path: Path) -> None:

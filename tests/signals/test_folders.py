@@ -11,12 +11,12 @@ from scipy.signal import resample_poly
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.signals.channels import Montage
+from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
 from sequela.signals.event_files import of_table
-from sequela.signals.events import Event
 from sequela.signals.reading import read
 from sequela.signals.segments import stretches
-from sequela.signals.windows import Rates
+from sequela.signals.window_classes import Event
 
 Edf = Callable[..., Path]
 SEIZURES = SignalSettings(events="annotations", classes=("seizure",), background="none", window=2)
@@ -50,7 +50,7 @@ def test_resampled_in_pieces_is_resampled_whole(
     path = edf("a.edf", annotations=[(3, 3, "seizure")])
     asked = SEIZURES.model_copy(update={"resample": 100, "window": 1, "stride": 0.5})
     whole = read(path, asked)
-    monkeypatch.setattr("sequela.signals.windows._BLOCK", 1)  # window by window
+    monkeypatch.setattr("sequela.signals.cutting._BLOCK", 1)  # window by window
     pieces = read(path, asked)
     np.testing.assert_allclose(pieces.signal, whole.signal, atol=1e-4)
     signal = EdfFile.open(path).read([0], 0, 1280)[0]

@@ -98,7 +98,7 @@ def test_filtered_in_blocks_is_filtered_whole(
 ) -> None:
     settings = SignalSettings(**WINDOWS, **BAND, stride=0.5, resample=100)
     expected = read(folder / "b.edf", settings)
-    monkeypatch.setattr("sequela.signals.windows._BLOCK", 1)  # window by window
+    monkeypatch.setattr("sequela.signals.cutting._BLOCK", 1)  # window by window
     found = read(folder / "b.edf", settings)
     np.testing.assert_allclose(found.signal, expected.signal, atol=1e-5)
 

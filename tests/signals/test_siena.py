@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from sequela.config import SignalSettings
 from sequela.errors import DataError
 from sequela.intake.describe_signals import propose
-from sequela.signals import siena
 from sequela.signals.edf import EdfFile
 from sequela.signals.event_files import of_lists
 from sequela.signals.reading import read
@@ -60,8 +58,7 @@ def listed(edf: Edf, folder: str, text: str, **files: tuple[time, int]) -> dict[
     ]  # fmt: skip
     place = opened[0].path.parent
     (place / f"Seizures-list-{folder}.txt").write_text(text, "utf-8")
-    recordings = {file.path.name: file for file in opened}
-    found = of_lists(place, [*recordings], siena.PATTERN, partial(siena.of_list, files=recordings))
+    found = of_lists(place, {file.path.name: file for file in opened}, siena=True)
     return {
         name: [(e.onset, e.onset + (e.duration or 0)) for e in events]
         for name, events in found.items()

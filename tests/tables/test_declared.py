@@ -20,7 +20,7 @@ from tests.tables.conftest import Built
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, SettingError
-from sequela.intake import look
+from sequela.intake import inspection
 from sequela.intake.describe import describe
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
@@ -534,7 +534,7 @@ def test_no_expression_is_a_bug(text: str) -> None:
 
 
 def test_a_large_table_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "_LARGE", 200_000)
+    monkeypatch.setattr(inspection, "_LARGE", 200_000)
     rows = "".join(
         f"{row},L{row % 400},{row % 97}.5,01.02.20{row % 30 + 10}\n" for row in range(9_000)
     )

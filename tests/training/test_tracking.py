@@ -11,8 +11,8 @@ from tests.runs.folders import after
 
 from sequela.config import RunSettings
 from sequela.errors import MissingExtraError, UnknownNameError
+from sequela.listeners import Listener, broadcast, current_listeners, listening
 from sequela.runs import fit
-from sequela.training.events import Listener, listeners_to_runs, listening, notify
 from sequela.training.history import EpochRecord, History
 from sequela.training.tracking import tracker
 
@@ -38,10 +38,10 @@ class Recorded:
 def run(name: str, data: str, *, finished: bool = True) -> None:
     settings = RunSettings.of(model="mlp-baseline", data=data)
     with listening(tracker(name)):
-        notify(listeners_to_runs(), "on_run_begin", Path("runs", "mlp"), settings)
-        notify(listeners_to_runs(), "on_epoch_end", EPOCHS)
-        notify(listeners_to_runs(), "on_run_end", Path("runs", "mlp"), finished=finished)
-    assert listeners_to_runs() == ()
+        broadcast("on_run_begin", Path("runs", "mlp"), settings)
+        broadcast("on_epoch_end", EPOCHS)
+        broadcast("on_run_end", Path("runs", "mlp"), finished=finished)
+    assert current_listeners() == ()
 
 
 @pytest.mark.parametrize(("finished", "state"), [(True, "FINISHED"), (False, "FAILED")])
@@ -50,7 +50,7 @@ def test_mlflow(monkeypatch: pytest.MonkeyPatch, finished: bool, state: str) -> 
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     run("mlflow", "bonn", finished=finished)
     begin, settings, numbers, end = mlflow.calls
-    assert begin[:2] == ("start_run", "mlp")
+    assert begin[:2] == ("start_run", "runs/mlp")
     assert settings[1]["model"] == "mlp-baseline"
     assert settings[1]["training.epochs"] == "60"
     assert numbers == ("log_metrics", LOSSES | ACCURACIES, 2)
@@ -68,7 +68,7 @@ def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     module.SummaryWriter = new_writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     run("tensorboard", "bonn")
-    assert folders == [str(Path("tensorboard", "runs", "mlp"))]
+    assert folders == ["tensorboard/runs/mlp"]
     assert "| model | mlp-baseline |" in writer.calls[0][2]
     scalars = {call[1]: call[2] for call in writer.calls if call[0] == "add_scalar"}
     assert scalars == LOSSES | ACCURACIES

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sequela.analysis.evaluate import judge_other, predict_other
 from sequela.cohort.split import PARTS
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
 from sequela.evaluation.intervals import Estimate, estimates
@@ -31,7 +32,10 @@ AS_IT_IS = "unchanged"
 INTERCEPT = "intercept recalibrated"
 LINE = "intercept and slope recalibrated"
 TEMPERATURE = "recalibrated (temperature)"
-FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
+FRESH = {
+    Modality.RECORDS: "logistic-regression",
+    Modality.EEG: "spectral-logistic-regression",
+}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
@@ -39,8 +43,7 @@ JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *
 CALIBRATED = ("observed_minus_expected",)
 _Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
 _BINARY = 2
-_FOR_TUNING = 4
-"""Every fourth of the new people chooses the penalty of their own model."""
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ def _unknown(data: DataRecord, part: str) -> float | None:
 
 def _fresh(new_data: Examples) -> _Fresh:
     """Return a baseline model for the new people alone: title, and prediction after a fit."""
-    kind = new_data.data_set.holds
+    kind = new_data.data_set.modality
     model = REFERENCE_MODELS[FRESH[kind]]
     reads = model.reads_of(kind)
     assert reads is not None  # noqa: S101 - it is chosen by the kind of data
@@ -198,7 +201,7 @@ def _fresh(new_data: Examples) -> _Fresh:
     labels, classes = new_data.labels, len(new_data.classes)
 
     def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        tuning = rows[::_FOR_TUNING]
+        tuning = rows[::_FOR_TUNING]  # chooses the penalty
         train = np.setdiff1d(rows, tuning)
         if len(np.unique(labels[train])) < classes:
             return None
@@ -211,8 +214,8 @@ def _fresh(new_data: Examples) -> _Fresh:
 def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
     """Recalibrate on a random half of the people, and evaluate on the other half."""
     rng = np.random.default_rng(seed)
-    whose = person(predictions)
-    first = half_of_people(whose, rng)
+    whose = person(predictions)  # (example,)
+    first = half_of_people(whose, rng)  # bool (example,)
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)

@@ -41,12 +41,12 @@ from sequela.errors import (
 )
 from sequela.evaluation.survival import concordance
 from sequela.identity.fingerprint import Content, matches
+from sequela.listeners import Listener
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
 from sequela.runs.learner import Batches, Learner
 from sequela.sequences.intervals import Intervals
-from sequela.training.events import Listener
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
@@ -163,7 +163,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         weight = None
         if sample_weight is not None:
             weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
-        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)
+        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
         train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
         self.state_ = {}
         self._learn(examples, train, group)
@@ -241,7 +241,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_is_fitted(self)
         content = self._content(self._examples(X, reset=False))
         is_seen = np.zeros(len(content.units), np.bool_)
-        is_seen[matches(self.content_, content).asked] = True
+        is_seen[matches(self.content_, content).query] = True
         return is_seen
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -485,7 +485,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """Return float32 (class,), or ``None`` where all classes have the same weight."""
         if self.class_weight is None:
             return None
-        y = self.classes_[labels]
+        y = self.classes_[labels]  # names of classes, as class_weight has them
         weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         return torch.from_numpy(weight.astype(np.float32))
 
@@ -528,7 +528,6 @@ class _PrintedLosses(Listener):
     """The losses of each epoch, printed."""
 
     def on_epoch_end(self, history: History) -> None:
-        """Print the losses of the epoch."""
         epoch = history[-1].epoch
         losses = {record.part: record.loss for record in history[-2:] if record.epoch == epoch}
         validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError
-from sequela.sequences.quantiles import bin_name, edges
-from sequela.sequences.vocabulary import UNKNOWN, known
+from sequela.sequences.vocabulary import UNKNOWN, bin_edges, bin_name, known
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +68,9 @@ class VisitLists:
         ``group`` (example,) is the subject of each example; codes in examples of fewer than
         ``min_subjects`` are dropped.
         """
-        counts = np.diff(self.code_offsets)
-        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)
-        learnt = np.isin(example, rows)
+        counts = np.diff(self.code_offsets)  # codes of each visit
+        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)  # of each code
+        learnt = np.isin(example, rows)  # codes of training examples
         subject = np.unique(group, return_inverse=True)[1][example[learnt]]
         # A subject and a code become one number, so that each pair counts once.
         pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])
@@ -105,8 +104,8 @@ class Binning:
 
     A column that held only 0 and 1 is a code that is present or not. Any other column is cut at the
     quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
-    :mod:`sequela.sequences.quantiles` names them. A missing value has no code. A network must learn
-    the order of the intervals.
+    :func:`sequela.sequences.vocabulary.bin_name` names them. A missing value has no code. A network
+    must learn the order of the intervals.
 
     Attributes:
         names: Names of the columns.
@@ -127,7 +126,7 @@ class Binning:
                 learnt.append(None)
             else:
                 values, counts = np.unique(present, return_counts=True)
-                _, ends = edges(np.zeros(len(values), np.int64), values, counts, bins)
+                _, ends = bin_edges(np.zeros(len(values), np.int64), values, counts, bins)
                 learnt.append(tuple(ends[0].tolist()))
         return cls(tuple(names), tuple(learnt))
 

@@ -263,8 +263,8 @@ def revealing_statistics(
     of one of several channels, from 0.95 on. Amplitudes and spectra of all channels together may
     differ for good reasons.
 
-    ``statistics`` are those of :mod:`sequela.signals.statistics`; each class is tested against the
-    others.
+    ``statistics`` are those of :mod:`sequela.signals.signal_statistics`; each class is tested
+    against the others.
     """
     tables = [binned(values[:, None])[0] for values in statistics.values()]
     width = [table.shape[1] for table in tables]

@@ -77,33 +77,35 @@ class Content:
 
     def of(self, units: Sequence[str]) -> Self:
         """Return the content of some units, in the given order."""
-        kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
-        marks, names = kept[self.unit], tuple(np.array(self.units, np.str_)[kept].tolist())
-        unit = (np.cumsum(kept) - 1)[self.unit[marks]]
+        selected = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
+        marks, names = selected[self.unit], tuple(np.array(self.units, np.str_)[selected].tolist())
+        unit = (np.cumsum(selected) - 1)[self.unit[marks]]
         return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
-        of_place, of_mark = _LAYOUT[self.kind]
-        marks, units = self.mark.astype(of_mark), {}
+        place_bytes, mark_type = _LAYOUT[self.kind]
+        marks, units = self.mark.astype(mark_type), {}
         for name, (first, end) in zip(self.units, pairwise(self.offsets), strict=True):
-            places = self.place[first:end].astype("<u4").tobytes() * bool(of_place)
-            units[name] = b64encode(places + marks[first:end].tobytes()).decode()
+            content = marks[first:end].tobytes()
+            if place_bytes:
+                content = self.place[first:end].astype("<u4").tobytes() + content
+            units[name] = b64encode(content).decode()
         return {"kind": self.kind, "units": units}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Restore the content from the record that :meth:`to_json` returned."""
         kind: Kind = "signal" if record["kind"] == "signal" else "records"
-        of_place, of_mark = _LAYOUT[kind]
-        size = of_place + np.dtype(of_mark).itemsize
+        place_bytes, mark_type = _LAYOUT[kind]
+        size = place_bytes + np.dtype(mark_type).itemsize
         units = {name: b64decode(text, validate=True) for name, text in record["units"].items()}
-        counts = [len(each) // size for each in units.values()]
+        counts = [len(content) // size for content in units.values()]
         places, marks = [np.empty(0, "<u4")], [np.empty(0, "<u8")]
-        for held, count in zip(units.values(), counts, strict=True):
-            first = of_place * count
-            places.append(np.frombuffer(held[:first], "<u4") if first else np.zeros(count, "<u4"))
-            marks.append(np.frombuffer(held[first:], of_mark))
+        for content, count in zip(units.values(), counts, strict=True):
+            end = place_bytes * count
+            places.append(np.frombuffer(content[:end], "<u4") if end else np.zeros(count, "<u4"))
+            marks.append(np.frombuffer(content[end:], mark_type))
         place = np.concatenate(places).astype(np.int64)
         mark = np.concatenate(marks).astype(np.uint64)
         return cls(kind, tuple(units), np.repeat(np.arange(len(units)), counts), place, mark)
@@ -111,18 +113,18 @@ class Content:
 
 @dataclass(frozen=True)
 class Matches:
-    """Pairs of matching units of two sets, as indices (pair,) into each.
+    """Pairs of matching units of a reference and a query, as indices (pair,) into each.
 
     In ``copy`` pairs, one is a copy of (a part of) the other. Others are too similar for chance:
     copies with much noise, or one event recorded twice, as neighbouring electrodes do.
     """
 
-    known: NDArray[np.int64]
-    asked: NDArray[np.int64]
+    reference: NDArray[np.int64]
+    query: NDArray[np.int64]
     copy: NDArray[np.bool_]
 
 
-def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content:
+def of_signals(units: Sequence[str], signals: Iterable[NDArray[np.generic]]) -> Content:
     """Compute the marks of signals.
 
     A window that a signal nearly repeats (a steady rhythm) is not a mark: it would match many
@@ -131,7 +133,7 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
     """
     numbers: dict[str, int] = {}
     ends: Counter[str] = Counter()
-    found = [np.empty((3, 0), np.int64)]  # unit, place, mark
+    parts = [np.empty((3, 0), np.int64)]  # unit, place, mark
 
     def channels() -> Iterator[tuple[int, int, int, NDArray[np.float64]]]:
         for row, (name, signal) in enumerate(zip(units, signals, strict=True)):
@@ -139,14 +141,17 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[Any]]) -> Content
             yield row, numbers.setdefault(name, len(numbers)), ends[name], channel
             ends[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
 
-    for _, some in groupby(
-        channels(), lambda each: (len(each[3]), each[0] * len(each[3]) // _TOGETHER)
-    ):
-        _, unit, begin, alike = zip(*some, strict=True)  # as long, a few megabytes
-        row, place, mark = _marks_of(np.stack(alike))
+    def block(channel: tuple[int, int, int, NDArray[np.float64]]) -> tuple[int, int]:
+        """Return the same for consecutive channels of one length, of a few megabytes together."""
+        row, _, _, samples = channel
+        return len(samples), row * len(samples) // _TOGETHER
+
+    for _, group in groupby(channels(), block):
+        _, unit, begin, samples = zip(*group, strict=True)
+        row, place, mark = _marks_of(np.stack(samples))
         places = np.array(begin)[row] + place
-        found.append(np.stack([np.array(unit)[row], places, mark.view(np.int64)]))
-    joint = np.concatenate(found, axis=1)
+        parts.append(np.stack([np.array(unit)[row], places, mark.view(np.int64)]))
+    joint = np.concatenate(parts, axis=1)
     unit, place, mark = joint[:, np.argsort(joint[0], kind="stable")]
     return Content("signal", tuple(numbers), unit, place, mark.view(np.uint64))
 
@@ -159,15 +164,16 @@ def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.
     pairs = np.sort((unit.astype(np.uint64) << np.uint64(32)) | (token & np.uint64(0xFFFFFFFF)))
     pairs = pairs[np.diff(pairs, prepend=~pairs[:1]) != 0]
     of_unit = (pairs >> np.uint64(32)).astype(np.int64)
-    kept = _rank(of_unit) < _MOST
-    marks = pairs[kept] & np.uint64(0xFFFFFFFF)
-    return Content("records", tuple(units), of_unit[kept], np.zeros(len(marks), np.int64), marks)
+    smallest = _rank(of_unit) < _MOST
+    marks = pairs[smallest] & np.uint64(0xFFFFFFFF)
+    places = np.zeros(len(marks), np.int64)
+    return Content("records", tuple(units), of_unit[smallest], places, marks)
 
 
 def joined(contents: Sequence[Content]) -> Content:
     """Join the marks of different units of one kind."""
-    first = np.cumsum([0, *(len(each.units) for each in contents[:-1])])
-    unit = [each.unit + by for each, by in zip(contents, first, strict=True)]
+    first = np.cumsum([0, *(len(content.units) for content in contents[:-1])])
+    unit = [content.unit + by for content, by in zip(contents, first, strict=True)]
     units, places, marks = zip(*((c.units, c.place, c.mark) for c in contents), strict=True)
     joint = map(np.concatenate, (unit, places, marks))
     return Content(contents[0].kind, tuple(chain(*units)), *joint)
@@ -184,63 +190,65 @@ def tokens(
     ``name`` (token,) is an index into ``names``; ``numbers`` are (token,), such as days. Without a
     key, anybody who tries all names finds out which ones a record holds.
     """
-    hashed = [int.from_bytes(how.digest(each)[:8], "little") for each in names]
-    found = np.array(hashed, np.uint64)[name]
-    for each in numbers:
-        found = _mixed(found ^ _mixed(each.astype(np.uint64)))
-    return found
+    hashes = [int.from_bytes(how.digest(text)[:8], "little") for text in names]
+    token = np.array(hashes, np.uint64)[name]
+    for number in numbers:
+        token = _mixed(token ^ _mixed(number.astype(np.uint64)))
+    return token
 
 
-def matches(known: Content, asked: Content) -> Matches:
+def matches(reference: Content, query: Content) -> Matches:
     """Find pairs of units with the same content, including those under the same name.
 
     In a set that is compared with itself, no unit is paired with itself, and each pair comes once.
     """
-    if not len(known.mark) or not len(asked.mark):
+    if not len(reference.mark) or not len(query.mark):
         nothing = np.empty(0, np.int64)
         return Matches(nothing, nothing, np.empty(0, np.bool_))
-    return {"signal": _in_step, "records": _too_alike}[known.kind](known, asked)
+    return {"signal": _in_step, "records": _too_alike}[reference.kind](reference, query)
 
 
 def copies(
-    pairs: Matches, seen: NDArray[np.bool_], other: NDArray[np.bool_], count: int
+    pairs: Matches, trained: NDArray[np.bool_], unseen: NDArray[np.bool_], count: int
 ) -> NDArray[np.bool_]:
     """Find units that hold what a model has seen, under whatever name.
 
     A copy of an unseen unit does not count as a copy of a seen unit, even if it resembles one.
-    ``seen`` and ``other`` are bool (known unit,): units that the model has seen, and units that it
-    has certainly not seen. The result is bool (asked unit,), for the ``count`` asked units.
+    ``trained`` and ``unseen`` are bool (reference unit,): units that the model has seen, and units
+    that it has certainly not seen. The result is bool (query unit,), for ``count`` units.
     """
-    found = np.zeros(count, np.bool_)
-    new, old = other[pairs.known], seen[pairs.known]
-    found[pairs.asked[old]] = True
-    found[pairs.asked[new & pairs.copy]] = False
-    found[pairs.asked[old & pairs.copy]] = True
-    return found
+    copied = np.zeros(count, np.bool_)
+    new, old = unseen[pairs.reference], trained[pairs.reference]
+    copied[pairs.query[old]] = True
+    copied[pairs.query[new & pairs.copy]] = False
+    copied[pairs.query[old & pairs.copy]] = True
+    return copied
 
 
-def recognisable(content: Content, new: Content, pairs: Matches) -> NDArray[np.bool_]:
-    """Find units with matches, and units with enough marks to match a copy: bool (asked unit,)."""
-    enough = np.bincount(new.unit, minlength=len(new.units)) >= _LEAST_MARKS[content.kind]
+def recognisable(reference: Content, query: Content, pairs: Matches) -> NDArray[np.bool_]:
+    """Find units with matches, and units with enough marks to match a copy: bool (query unit,)."""
+    marks = np.bincount(query.unit, minlength=len(query.units))
+    enough = marks >= _LEAST_MARKS[reference.kind]
     checks = {"signal": lambda *_: enough, "records": _improbable}
-    found = checks[content.kind](content, new, enough)
-    found[pairs.asked] = True
-    return found
+    checked = checks[reference.kind](reference, query, enough)
+    checked[pairs.query] = True
+    return checked
 
 
-def _improbable(content: Content, new: Content, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find units of enough codes that chance would hardly give another patient: (asked unit,)."""
-    rows, n_known = _incidence(content, new), len(content.units)
+def _improbable(reference: Content, query: Content, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find units of enough codes that chance would hardly give another patient: (query unit,)."""
+    rows, first = _incidence(reference, query), len(reference.units)
     evidence, (bits, least) = _evidence_of(rows), _bits(rows, copies=1)
-    improbable = enough & (rows @ bits > least)[n_known:]
+    improbable = enough & (rows @ bits > least)[first:]
     for unit in np.flatnonzero(improbable).tolist():
-        row = n_known + unit
+        row = first + unit
         codes = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
         improbable[unit] = evidence(codes, row) > least
     return np.asarray(improbable)
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the first channel that is not flat, or no samples."""
     moving = (channel for channel in signal if len(channel) and channel.max() > channel.min())
     return next(moving, np.zeros(0))
 
@@ -249,6 +257,7 @@ def _marks_of(
     signals: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
     """Return rows, places and marks of signals (signal, time), by row and place."""
+    # A slope is the difference of the sums of neighbouring halves, from running totals.
     total = np.zeros((len(signals), signals.shape[1] + 1))
     np.cumsum(signals - signals[:, :1], axis=1, out=total[:, 1:])
     mean = total[:, _HALF:] - total[:, :-_HALF]
@@ -261,28 +270,30 @@ def _marks_of(
     strongest = (size == maximum_filter1d(size, 2 * _APART + 1)) & (
         size > _NO_SLOPE * np.abs(signals).max(axis=1, keepdims=True)
     )
+    # A mark is the signs of random projections of the slopes around, relative to the strongest.
     half = _WINDOW // 2
     row, place = np.nonzero(strongest[:, half : slope.shape[1] - half + 1])
     place += half
     window = slope[row[:, np.newaxis], place[:, np.newaxis] + np.arange(-half, half)]
     signs = (window * np.sign(slope[row, place])[:, np.newaxis]) @ _directions() > 0
     mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
-    strength = np.lexsort((-size[row, place], row))
+    # Of the strongest marks, those that are nearly repeated within the signal are left out.
+    by_strength = np.lexsort((-size[row, place], row))
     most = _MOST + signals.shape[1] // _LONG
     rank = _rank(row)
-    first, rank = strength[rank < 4 * most], rank[rank < 4 * most]
+    first, rank = by_strength[rank < 4 * most], rank[rank < 4 * most]
     shape = (len(signals), int(rank.max(initial=-1)) + 1)
-    there, compared = np.zeros(shape, np.bool_), np.zeros(shape, np.uint64)
-    there[row[first], rank], compared[row[first], rank] = True, mark[first]
+    filled, compared = np.zeros(shape, np.bool_), np.zeros(shape, np.uint64)
+    filled[row[first], rank], compared[row[first], rank] = True, mark[first]
     alike = [np.empty((len(signals), 0), np.int64)]  # (signal, mark)
     for a in range(0, shape[1], _BLOCK):
         differing = np.bitwise_count(
             compared[:, a : a + _BLOCK, np.newaxis] ^ compared[:, np.newaxis]
         )
-        alike.append(((differing <= _REPEATED) & there[:, np.newaxis]).sum(axis=2))
-    alone = first[np.concatenate(alike, axis=1)[there] == 1]  # alike only to itself
-    kept = np.sort(alone[_rank(row[alone]) < most])
-    return row[kept], place[kept], mark[kept]
+        alike.append(((differing <= _REPEATED) & filled[:, np.newaxis]).sum(axis=2))
+    unique = first[np.concatenate(alike, axis=1)[filled] == 1]  # alike only to itself
+    selected = np.sort(unique[_rank(row[unique]) < most])
+    return row[selected], place[selected], mark[selected]
 
 
 def _rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -293,8 +304,8 @@ def _rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 @cache
 def _directions() -> NDArray[np.float64]:
     """Return fixed signs, 1 and -1 (window, sign), the same on every machine and version."""
-    drawn = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
-    bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(_WINDOW, _SIGNS)
+    content = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
+    bits = np.unpackbits(np.frombuffer(content, np.uint8)).reshape(_WINDOW, _SIGNS)
     return bits.astype(np.float64) * 2 - 1
 
 
@@ -305,72 +316,80 @@ def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return value ^ (value >> np.uint64(31))
 
 
-def _in_step(known: Content, asked: Content) -> Matches:
+def _in_step(reference: Content, query: Content) -> Matches:
     """Match signals with two or more marks that agree in all signs but one, at one time shift."""
-    one, other = _within_one_sign(known.mark, asked.mark)
-    shift = known.place[one] - asked.place[other]
-    triples = np.stack([known.unit[one], asked.unit[other], shift])
+    i, j = _within_one_sign(reference.mark, query.mark)
+    shift = reference.place[i] - query.place[j]
+    triples = np.stack([reference.unit[i], query.unit[j], shift])
     (first, second, by), count = np.unique(triples, axis=1, return_counts=True)
-    enough = (count >= _AGREEING) & ((first < second) if known is asked else True)
+    enough = (count >= _AGREEING) & ((first < second) if reference is query else True)
     first, second, by, count = first[enough], second[enough], by[enough], count[enough]
     order = np.lexsort((-count, second, first))  # for each pair, the most frequent shift
     pair = np.stack([first, second])[:, order]
     best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
-    share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
+    share = [
+        count[n] / _common(reference, first[n], query, second[n], by[n]) for n in best.tolist()
+    ]
     return Matches(first[best], second[best], np.array(share) >= SAME)
 
 
 def _within_one_sign(
-    one: NDArray[np.uint64], other: NDArray[np.uint64]
+    first: NDArray[np.uint64], second: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find pairs of marks that differ in at most one bit: their lower or upper halves are equal."""
-    found = []
+    pairs = []
     for shift in (np.uint64(0), np.uint64(32)):
-        i, j = _equal(*((each >> shift).astype(np.uint32) for each in (one, other)))
-        near = np.bitwise_count(one[i] ^ other[j]) <= 1
-        found.append(np.stack([i[near], j[near]]))
-    i, j = np.unique(np.concatenate(found, axis=1), axis=1)
+        halves = ((first >> shift).astype(np.uint32), (second >> shift).astype(np.uint32))
+        i, j = _equal(*halves)
+        near = np.bitwise_count(first[i] ^ second[j]) <= 1
+        pairs.append(np.stack([i[near], j[near]]))
+    i, j = np.unique(np.concatenate(pairs, axis=1), axis=1)
     return i, j
 
 
-def _equal(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _equal(
+    values: NDArray[np.uint32], candidates: NDArray[np.uint32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return indices of all pairs of equal values."""
-    order = np.argsort(other, kind="stable")
-    first, end = (np.searchsorted(other[order], one, side) for side in ("left", "right"))
+    order = np.argsort(candidates, kind="stable")
+    first, end = (np.searchsorted(candidates[order], values, side) for side in ("left", "right"))
     counts = end - first
-    i = np.repeat(np.arange(len(one)), counts)
+    i = np.repeat(np.arange(len(values)), counts)
     within = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
     return i, order[np.repeat(first, counts) + within]
 
 
-def _common(known: Content, one: int, asked: Content, other: int, shift: int) -> int:
+def _common(reference: Content, unit: int, query: Content, query_unit: int, shift: int) -> int:
     """Count marks in the stretch that both units have marks in, for the unit with fewer."""
-    first = known.place[known.offsets[one] : known.offsets[one + 1]] - shift
-    second = asked.place[asked.offsets[other] : asked.offsets[other + 1]]
+    first = reference.place[reference.offsets[unit] : reference.offsets[unit + 1]] - shift
+    second = query.place[query.offsets[query_unit] : query.offsets[query_unit + 1]]
     low, high = max(first[0], second[0]), min(first[-1], second[-1])
-    return int(min(np.sum((low <= each) & (each <= high)) for each in (first, second)))
+    return int(min(np.sum((low <= places) & (places <= high)) for places in (first, second)))
 
 
-def _too_alike(known: Content, asked: Content) -> Matches:
+def _too_alike(reference: Content, query: Content) -> Matches:
     """Match records that share half of their marks, and more than chance explains."""
-    rows, n_known = _incidence(known, asked), len(known.units)
+    rows, n_reference = _incidence(reference, query), len(reference.units)
     bits, least = _bits(rows)
-    one, other = _sharing_rare(rows, n_known, rows @ bits > least, same=known is asked)
-    if known is asked:
-        one, other = one[one < other - n_known], other[one < other - n_known]
-    alike = _half_shared(rows, one, other)
-    one, other = one[alike], other[alike]
+    same = reference is query
+    first, second = _sharing_rare(rows, n_reference, rows @ bits > least, same=same)
+    if same:
+        once = first < second - n_reference
+        first, second = first[once], second[once]
+    alike = _half_shared(rows, first, second)
+    first, second = first[alike], second[alike]
     size, evidence = np.diff(rows.indptr), _evidence_of(rows)
-    copied = np.zeros(len(one), np.bool_)
-    for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
-        first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
-        both = np.intersect1d(first, second)
-        union = size[i] + size[j] - len(both)
-        needed = least + _log2_choices(int(union), len(both))
-        if bits[both].sum() <= needed:
+    copied = np.zeros(len(first), np.bool_)
+    for pair, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        marks, other_marks = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
+        shared = np.intersect1d(marks, other_marks)
+        union = size[i] + size[j] - len(shared)
+        needed = least + _log2_choices(int(union), len(shared))
+        if bits[shared].sum() <= needed:
             continue
-        copied[pair] = evidence(both, i, j) > needed
-    return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
+        copied[pair] = evidence(shared, i, j) > needed
+    count = int(copied.sum())
+    return Matches(first[copied], second[copied] - n_reference, np.ones(count, np.bool_))
 
 
 def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
@@ -387,21 +406,22 @@ def _evidence_of(rows: "csr_array") -> Callable[..., float]:
     by_code = csc_array(rows[judges], dtype=np.float64)
 
     def bits(codes: NDArray[np.int64], *but: int) -> float:
+        """Return the bits of some codes, judged without the records ``but``."""
         judging = by_code[:, codes].toarray()[~np.isin(judges, but)]
         return bits_of_codes(judging.T @ judging, len(judging))
 
     return bits
 
 
-def _incidence(known: Content, asked: Content) -> "csr_array":
+def _incidence(reference: Content, query: Content) -> "csr_array":
     """Return int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks last."""
     _, which, count = np.unique(
-        np.concatenate([known.mark, asked.mark]), return_inverse=True, return_counts=True
+        np.concatenate([reference.mark, query.mark]), return_inverse=True, return_counts=True
     )
     rank = np.empty(len(count), np.int64)
     rank[np.argsort(count, kind="stable")] = np.arange(len(count))
-    unit = np.concatenate([known.unit, asked.unit + len(known.units)])
-    shape = (len(known.units) + len(asked.units), len(count))
+    unit = np.concatenate([reference.unit, query.unit + len(reference.units)])
+    shape = (len(reference.units) + len(query.units), len(count))
     from scipy.sparse import csr_array
 
     rows = csr_array((np.ones(len(unit), np.int64), (unit, rank[which])), shape=shape)
@@ -410,7 +430,7 @@ def _incidence(known: Content, asked: Content) -> "csr_array":
 
 
 def _sharing_rare(
-    rows: "csr_array", n_known: int, telling: NDArray[np.bool_], *, same: bool
+    rows: "csr_array", n_reference: int, informative: NDArray[np.bool_], *, same: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pair informative rows, one of each set, that may share half of their marks.
 
@@ -421,46 +441,46 @@ def _sharing_rare(
     size = np.diff(rows.indptr)
     rest = np.maximum(np.ceil(_RESEMBLING * size).astype(np.int64) - _RARE, 0)
     rank = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], size)
-    rare = (rank < np.repeat(size - rest, size)) & np.repeat(telling, size)
+    rare = (rank < np.repeat(size - rest, size)) & np.repeat(informative, size)
     unit = np.repeat(np.arange(rows.shape[0]), size)[rare]
     from scipy.sparse import csr_array
 
     prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
-    found = [np.empty((2, 0), np.int64)]
-    for begin in range(n_known, rows.shape[0], _BLOCK):
-        asked = csr_array(prefix[begin : begin + _BLOCK].T)
-        for first in range(0, begin + _BLOCK - n_known if same else n_known, _BLOCK):
-            shared = prefix[first : min(first + _BLOCK, n_known)] @ asked
+    pairs = [np.empty((2, 0), np.int64)]
+    for begin in range(n_reference, rows.shape[0], _BLOCK):
+        query = csr_array(prefix[begin : begin + _BLOCK].T)
+        for start in range(0, begin + _BLOCK - n_reference if same else n_reference, _BLOCK):
+            shared = prefix[start : min(start + _BLOCK, n_reference)] @ query
             shared.data[shared.data < _RARE] = 0
             shared.eliminate_zeros()  # nearly all
-            one, other = shared.tocoo().coords
-            one, other = one + first, other + begin
-            least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
-            enough = shared.data >= least - np.maximum(rest[one], rest[other])
-            found.append(np.stack([one[enough], other[enough]]))
-    one, other = np.concatenate(found, axis=1)
-    return one, other
+            first, second = shared.tocoo().coords
+            first, second = first + start, second + begin
+            least = _RESEMBLING / (1 + _RESEMBLING) * (size[first] + size[second])
+            enough = shared.data >= least - np.maximum(rest[first], rest[second])
+            pairs.append(np.stack([first[enough], second[enough]]))
+    first, second = np.concatenate(pairs, axis=1)
+    return first, second
 
 
 def _half_shared(
-    rows: "csr_array", one: NDArray[np.int64], other: NDArray[np.int64]
+    rows: "csr_array", first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Test which pairs of rows share half of their marks: bool (pair,)."""
     size = np.diff(rows.indptr)
-    shared = np.asarray(rows[one].multiply(rows[other]).sum(axis=1), np.int64)
-    enough: NDArray[np.bool_] = shared >= _RESEMBLING * (size[one] + size[other] - shared)
-    return enough
+    shared = np.asarray(rows[first].multiply(rows[second]).sum(axis=1), np.int64)
+    union = size[first] + size[second] - shared
+    return np.asarray(shared >= _RESEMBLING * union)
 
 
-def _log2_choices(total: int, chosen: int) -> float:
+def _log2_choices(total: int, shared: int) -> float:
     """Return the number of bits needed to state which of some marks are shared."""
     from scipy.special import gammaln
 
-    ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+    ways = gammaln(total + 1) - gammaln(shared + 1) - gammaln(total - shared + 1)
     return float(ways / np.log(2))
 
 
-def bits_of_codes(together: NDArray[Any], records: int) -> float:
+def bits_of_codes(together: NDArray[np.floating], records: int) -> float:
     """Compute how improbable a set of codes is, judged by other records.
 
     Codes of one record depend on each other (a form fills in several), so each counts only for what
@@ -471,10 +491,11 @@ def bits_of_codes(together: NDArray[Any], records: int) -> float:
     """
     if not len(together):
         return 0.0
-    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
+    frequent_first = np.argsort(-together.diagonal(), kind="stable")
+    together = together[np.ix_(frequent_first, frequent_first)]
     share = (together.diagonal() + 0.5) / (records + 1)
     # Among records with the row's code, the share with the column's code, shrunk a little.
-    given = (together + share) / (together.diagonal()[:, None] + 1)
+    conditional = (together + share) / (together.diagonal()[:, None] + 1)
     chance = [share[0]]
-    chance += [max(share[i], given[:i, i].max()) for i in range(1, len(share))]
+    chance += [max(share[i], conditional[:i, i].max()) for i in range(1, len(share))]
     return float(-np.log2(chance).sum())

@@ -51,7 +51,7 @@ class Pseudonyms:
     def each(self, ids: Ids) -> Ids:
         """Hash each id, (example,)."""
         distinct, inverse = np.unique(ids, return_inverse=True)
-        return np.array([self.of(str(one)) for one in distinct], np.str_)[inverse]
+        return np.array([self.of(str(id_)) for id_ in distinct], np.str_)[inverse]
 
     def distinct(self, ids: Ids) -> list[str]:
         """Hash the distinct ids, and sort them."""
@@ -80,8 +80,8 @@ def named(name: str) -> Pseudonyms | None:
     if not name:
         return PLAIN
     path = key_path()
-    found = _read(path) if path.exists() else None
-    return found if found and found.name == name else None
+    pseudonyms = _read(path) if path.exists() else None
+    return pseudonyms if pseudonyms and pseudonyms.name == name else None
 
 
 def in_words(name: str) -> str:
@@ -92,8 +92,8 @@ def in_words(name: str) -> str:
 
 def key_path() -> Path:
     """Return the path of this user's key."""
-    given = os.environ.get(VARIABLE)
-    return Path(given) if given else user_config_path("sequela") / "key"
+    path = os.environ.get(VARIABLE)
+    return Path(path) if path else user_config_path("sequela") / "key"
 
 
 def _make(path: Path) -> Pseudonyms:

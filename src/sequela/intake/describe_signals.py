@@ -3,12 +3,11 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 
@@ -18,53 +17,59 @@ from sequela.files import temporary
 from sequela.formats import arrays, opened
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
-from sequela.intake.look import Seen, look
-from sequela.signals import event_files, folders, siena, tables
+from sequela.intake.inspection import FormKeys, InspectedTable, inspect
+from sequela.signals import event_files, folders, segment_tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import (
     EXPECTED,
     first_rows,
     is_csv,
-    lists_files,
-    looks_recorded,
     parted,
+    start_of,
     time_of,
 )
 from sequela.signals.declaration import NAME
-from sequela.signals.events import counted
-from sequela.signals.reading import table_of
-from sequela.signals.sampled import SignalFile
-from sequela.signals.whose import PARTICIPANTS
+from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.segment_tables import table_of
+from sequela.signals.stretches import SignalFile
+from sequela.signals.window_classes import counted
 
-_LABELS = (
-    *("label", "class", "stage", "y", "target", "diagnosis", "event", "type"),
-    *("group", "condition", "dx", "klasse", "diagnose", "gruppe"),
-)
-_SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
-_SESSIONS = ("session", "session_id")
-_RECORDINGS = ("recording", "recording_id", "night", "file", "record")
-_SITES = ("site", "hospital", "center", "centre")
-_TIMES = ("time", "t", "seconds", "onset", "timestamp")
-_IDS = ("id", "segment", "segment_id")
-_MANY = 16  # number of columns with one name and a number from which on they are samples
+_ROLES: Mapping[str, Sequence[str]] = {
+    "id": ("id", "segment", "segment_id"),
+    "subject": (
+        "subject", "patient", "participant", "person", "subject_id", "patient_id", "who",
+    ),
+    "session": ("session", "session_id"),
+    "recording": ("recording", "recording_id", "night", "file", "record"),
+    "site": ("site", "hospital", "center", "centre"),
+    "label": (
+        "label", "class", "stage", "y", "target", "diagnosis", "event", "type", "group",
+        "condition", "dx", "klasse", "diagnose", "gruppe",
+    ),
+    "time": ("time", "t", "seconds", "onset", "timestamp"),
+}  # fmt: skip
+"""The usual names of the columns of a table, by key of the declaration."""
+_OF_RECORDINGS = ("label", "subject", "session", "site")
+"""The keys whose columns are looked for in a csv file of one recording, or in a table of files."""
+_NUMBERED = 16  # columns with one name and a number from which on they are samples
 _HEAD = 2000  # lines of a csv file from which its form is found
-_FEW = 20  # largest number of classes that are listed
+_LISTED = 20  # largest number of classes that are listed
 
 
 @dataclass
 class Proposal:
     """The keys of a declaration: value and comment, no value where it is open; and observations."""
 
-    seen: list[str] = field(default_factory=list)
-    keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[object, str]] = field(default_factory=dict)
 
-    def key(self, name: str, value: Any, why: str) -> None:
+    def key(self, name: str, value: object, why: str) -> None:
         """Propose a key, or mark an open decision."""
         self.keys[name] = (value, why)
 
     def to_toml(self) -> str:
         """Format the declaration, with uncertain parts as comments."""
-        lines = [f"# {line}" for line in self.seen]
+        lines = [f"# {line}" for line in self.notes]
         for name, (value, why) in self.keys.items():
             lines.append("")
             if value is None:
@@ -87,10 +92,10 @@ def propose(path: Path) -> str:
     return proposal.to_toml()
 
 
-def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
-    """Return the first column with one of these names, in either case."""
+def _column_of(role: str, names: Sequence[str]) -> str | None:
+    """Return the first column with a usual name for a role, in either case."""
     lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[each] for each in known if each in lower), None)
+    return next((lower[name] for name in _ROLES[role] if name in lower), None)
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
@@ -100,19 +105,11 @@ def _of_table(path: Path, proposal: Proposal) -> None:
     else:
         if is_csv(path):
             form = Format(**_form_of(path, proposal)[0])
-        names, lists = tables.columns_of(path, form)
-        proposal.seen.append(f"{path.name}: {len(names):,} columns")
-    roles = {
-        "id": _named(_IDS, names),
-        "subject": _named(_SUBJECTS, names),
-        "session": _named(_SESSIONS, names),
-        "recording": _named(_RECORDINGS, names),
-        "site": _named(_SITES, names),
-        "label": _named(_LABELS, names),
-        "time": _named(_TIMES, names),
-    }
+        names, lists = segment_tables.columns_of(path, form)
+        proposal.notes.append(f"{path.name}: {len(names):,} columns")
+    roles = {role: _column_of(role, names) for role in _ROLES}
     samples = _numbered([name for name in names if name not in roles.values()])
-    _say_roles(roles, proposal)
+    _propose_roles(roles, proposal)
     if lists:
         proposal.key("channels", tuple(n for n in names if n in lists), "columns that hold lists")
     elif samples:
@@ -127,7 +124,7 @@ def _of_table(path: Path, proposal: Proposal) -> None:
         _add_classes(path, roles["label"], form, proposal)
 
 
-def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
+def _propose_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
     needed = {
         "label": "no column has the name of a class",
         "subject": "no column has the name of a person: if people are known, name it, or the split "
@@ -144,7 +141,7 @@ def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
 def has_samples(path: Path) -> bool:
     """Return whether the columns of a table hold samples: lists, or many of one name."""
     if path.suffix.lower() == ".parquet":
-        names, lists = tables.columns_of(path)
+        names, lists = segment_tables.columns_of(path)
         return bool(lists or _numbered(names))
     with opened.opened(path, "a table") as stream:
         first = stream.readline().decode("utf-8", "replace")
@@ -155,59 +152,59 @@ def _numbered(names: Sequence[str]) -> str | None:
     """Return the pattern of many columns that have one name and a number each."""
     stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
     stem, count = next(iter(stems.most_common(1)), ("", 0))
-    return f"{stem}*" if count >= _MANY else None
+    return f"{stem}*" if count >= _NUMBERED else None
 
 
 def _arrays(path: Path, proposal: Proposal) -> list[str]:
     """Name the arrays of an npz file; for an npy file, those next to it."""
     if path.suffix.lower() == ".npy":
-        proposal.seen.append(f"{path.name}: an array; labels are in files next to it")
-        return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
+        proposal.notes.append(f"{path.name}: an array; labels are in files next to it")
+        return [file.name for file in sorted(path.parent.glob("*.npy")) if file != path]
     shapes = arrays.shapes(path)
     for name, shape in shapes.items():
-        proposal.seen.append(f"array {name}: {' x '.join(map(str, shape))}")
+        proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
     return list(shapes)
 
 
 def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> None:
-    counts = Counter(tables.texts_of(path, label, form))
+    counts = Counter(segment_tables.texts_of(path, label, form))
     listed = counted(list(counts.elements()))
-    if len(counts) <= _FEW:
+    if len(counts) <= _LISTED:
         proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
     else:
         proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
-def _form_of(path: Path, proposal: Proposal) -> tuple[dict[str, Any], Seen]:
+def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
     """Find the form of a csv file by its first rows, and propose its keys."""
     with temporary() as work:
         with opened.opened(path, EXPECTED) as stream:
             (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
         try:
-            (head,) = look(work)
+            (head,) = inspect(work)
         except SequelaError as error:
             raise DataError(
                 f"{path}: its rows have no common form; expected one separator, and in each row "
                 f"as many cells as in the header; correct it, or write {NAME} yourself"
             ) from error
-    form = Format(**{**head.form, "thousands": ""})
-    found = {key: value for key, value in asdict(form).items() if value != getattr(PLAIN, key)}
-    for key, value in found.items():
+    form = asdict(Format(**{**head.form, "thousands": ""}))
+    keys = {key: value for key, value in form.items() if value != getattr(PLAIN, key)}
+    for key, value in keys.items():
         proposal.key(f"format.{key}", value, f"as in {path.name}")
     for doubt in head.doubts:
-        proposal.seen.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
-    return found, head
+        proposal.notes.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
+    return keys, head
 
 
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
-    tables_of = [each for each in files if lists_files(each)]
-    recorded = [each for each in files if each not in tables_of]
-    first = next(filter(looks_recorded, recorded))
+    listings = [file for file in files if start_of(file).lists_files]
+    recorded = [file for file in files if file not in listings]
+    first = next(file for file in recorded if start_of(file).is_recorded)
     keys, head = _form_of(first, proposal)
     settings = SignalSettings.of(format=keys)
-    names, _ = tables.columns_of(first, Format(**keys))
+    names, _ = segment_tables.columns_of(first, Format(**keys))
     texts = {
         canonical(parted(name)[0])
         for name, column in zip(names, head.columns, strict=True)
@@ -219,31 +216,34 @@ def _of_csv(
         settings = settings.model_copy(update={"rate": 1.0})  # nothing is cut
     else:
         proposal.key("time", time, f"by the column's name: is '{time}' the time?")
-    events = next((each for each in tables_of if _is_events(each)), None)
-    listing = next((each for each in tables_of if each != events), None)
-    found = {"events": events, "listing": listing}
-    inside = {k: each.relative_to(path).as_posix() for k, each in found.items() if each}
+    events = next((file for file in listings if _is_events(file)), None)
+    listing = next((file for file in listings if file != events), None)
+    changes: dict[str, object] = {}
+    if events:
+        changes["events"] = events.relative_to(path).as_posix()
     if listing:
-        proposal.key("listing", inside["listing"], "a table of the files, by its columns")
+        changes["listing"] = listing.relative_to(path).as_posix()
+        proposal.key("listing", changes["listing"], "a table of the files, by its columns")
         names = [name.strip() for name in first_rows(listing)[0]]
-    roles = {"label": _LABELS, "subject": _SUBJECTS, "session": _SESSIONS, "site": _SITES}
-    for key, known in roles.items():
-        if (column := _named(known, names)) is not None:
-            proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
+    for role in _OF_RECORDINGS:
+        if (column := _column_of(role, names)) is not None:
+            proposal.key(role, column, f"by the column's name: is '{column}' the {role}?")
+            changes[role] = column
     if "label" not in proposal.keys and not events:
         pattern, counts = _classes_in_names(path, recorded)
-        listed = counted([*counts.elements()])
-        why = f"by the names of the files: {listed}: are these classes?" * bool(pattern)
-        proposal.key("label", pattern, why or "no column and no name of a file has a class")
-    own = {k: v for k in roles if (v := proposal.keys.get(k, (None,))[0]) in names}
-    return settings.model_copy(update={**inside, **own}), texts
+        why = "no column and no name of a file has a class"
+        if pattern:
+            listed = counted([*counts.elements()])
+            why = f"by the names of the files: {listed}: are these classes?"
+        proposal.key("label", pattern, why)
+    return settings.model_copy(update=changes), texts
 
 
 def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Counter[str]]:
     """Return a regular expression that finds two or more frequent words in the names of files."""
     for pattern in ("([A-Za-z]+)[^/]*$", "([A-Za-z]+)[0-9_-]*[.]csv", "^([^/]+)/"):
-        found = [re.search(pattern, each.relative_to(path).as_posix()) for each in files]
-        counts = Counter(match[1] for match in found if match)
+        matches = [re.search(pattern, file.relative_to(path).as_posix()) for file in files]
+        counts = Counter(match[1] for match in matches if match)
         if len(counts) > 1 and min(counts.values()) > 1 and counts.total() == len(files):
             return pattern, counts
     return None, Counter()
@@ -261,59 +261,74 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     settings, texts = SignalSettings(), set[str]()
     if files and is_csv(files[0]):
         settings, texts = _of_csv(path, files, proposal)
-    headers, beside = folders.headers(path, settings)
-    n_gaps = sum(len(each.pieces) - 1 for each in headers if not each.epochs)
-    rates = Counter(each.rate(i) for each in headers for i in each.signals)
-    seconds = f", {sum(each.seconds - each.gaps for each in headers) / 3600:,.2f} hours"
-    named = ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
-    is_known = "rate" not in proposal.keys
-    proposal.seen.append(
-        f"{len(headers):,} recordings"
-        + seconds * is_known
-        + f", {n_gaps:,} gaps in time" * bool(n_gaps)
-        + f", {len(beside):,} files of annotations" * bool(beside)
-    )
-    proposal.seen += [f"rates of channels: {named}"] * is_known
-    counts = Counter(
-        name for each in headers for name in {canonical(each.labels[i]) for i in each.signals}
-    )
-    some = [name for name, count in counts.items() if count < len(headers)]
-    if some:
-        proposal.seen.append(f"channels that not all files have: {', '.join(sorted(some)[:30])}")
+    headers, annotated = folders.headers(path, settings)
+    has_rate = "rate" not in proposal.keys
+    proposal.notes += _facts(headers, annotated, has_rate=has_rate)
     try:
         common = tuple(name for name in folders.common(headers) if name not in texts)
         proposal.key("channels", common, "channels of EEG that all files have")
     except SequelaError as error:
         proposal.key("channels", None, " ".join(str(error).split()))
-    first = {each.rate(each.signals[0]) for each in headers}
-    if len(first) > 1:
-        proposal.key("resample", min(first), "the files differ in rate: the lowest of them, in Hz")
-    if any(each.assumed for each in headers):
+    first_rates = {file.rate(0) for file in headers}
+    if len(first_rates) > 1:
+        why = "the files differ in rate: the lowest of them, in Hz"
+        proposal.key("resample", min(first_rates), why)
+    if any(file.assumed for file in headers):
         proposal.key("unit", "µV", "the files do not name a unit: is it this one?")
     if "subject" not in proposal.keys:
         _subjects(path, headers, proposal)
-    if all(each.epochs for each in headers):
-        labels = [event.label for each in headers for event in each.annotations]
+    if all(file.epochs for file in headers):
+        events = chain.from_iterable(file.annotations for file in headers)
+        labels = [event.label for event in events]
         why = f"the classes of the epochs: {counted(labels)}; put them in order"
         proposal.key("classes", tuple(sorted({*labels})), why)
         return
     if "label" not in proposal.keys:
-        _events(path, headers, beside, proposal)
+        _events(path, headers, annotated, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")
+
+
+def _facts(
+    headers: Sequence[SignalFile], annotated: Sequence[SignalFile], *, has_rate: bool
+) -> Iterator[str]:
+    """Yield sentences on recordings."""
+    facts = [f"{len(headers):,} recordings"]
+    if has_rate:
+        seconds = sum(
+            sum(last - first for first, last, _ in file.pieces_of(0)) / file.rate(0)
+            for file in headers
+        )
+        facts.append(f"{seconds / 3600:,.2f} hours")
+    if n_gaps := folders.n_gaps_of(headers):
+        facts.append(f"{n_gaps:,} gaps in time")
+    if annotated:
+        facts.append(f"{len(annotated):,} files of annotations")
+    yield ", ".join(facts)
+    rates: Counter[float] = Counter()
+    counts: Counter[str] = Counter()
+    for file in headers:
+        rates.update(map(file.rate, range(len(file.labels))))
+        counts.update({canonical(label) for label in file.labels})
+    if has_rate:
+        listed = ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
+        yield f"rates of channels: {listed}"
+    missing = sorted(name for name, count in counts.items() if count < len(headers))
+    if missing:
+        yield f"channels that not all files have: {', '.join(missing[:30])}"
 
 
 def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
     if (path / PARTICIPANTS).exists():
-        proposal.seen.append("a folder of BIDS: subjects are those of its paths")
+        proposal.notes.append("a folder of BIDS: subjects are those of its paths")
         return
-    codes = {each.patient for each in headers}
+    codes = {file.patient for file in headers}
     if "" not in codes and len(codes) > 1:
         why = f"the headers name {len(codes):,} patients: is each code one person?"
         proposal.key("subject", "header", why)
         return
-    within = [each.path.relative_to(path).parts for each in headers] if path.is_dir() else []
-    if within and all(len(parts) > 1 for parts in within):
-        why = f"{len({parts[0] for parts in within}):,} folders: is each one person?"
+    inside = [file.path.relative_to(path).parts for file in headers] if path.is_dir() else []
+    if inside and all(len(parts) > 1 for parts in inside):
+        why = f"{len({parts[0] for parts in inside}):,} folders: is each one person?"
         proposal.key("subject", "folder", why)
         return
     why = f"state how to find the person in paths, such as {headers[0].path.name}"
@@ -321,9 +336,9 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
 
 
 def _events(
-    path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile], proposal: Proposal
+    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile], proposal: Proposal
 ) -> None:
-    source = next(_sources(path, headers, beside), None)
+    source = next(_sources(path, headers, annotated), None)
     if source is None:
         proposal.key(
             "events", None, 'no events were found: name a table of them, or `label = "folder"`'
@@ -331,31 +346,31 @@ def _events(
         return
     proposal.key("events", source, "events were found there")
     if source in event_files.OF_SEIZURES:
-        proposal.seen.append("windows are background or seizure")
+        proposal.notes.append("windows are background or seizure")
         return
-    found = folders.events_of(path, headers, beside, SignalSettings(events=source))
-    labels = [event.label for each in found.values() for event in each]
+    events = folders.events_of(path, headers, annotated, SignalSettings(events=source))
+    labels = [event.label for event in chain.from_iterable(events.values())]
     proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 
 def _sources(
-    path: Path, headers: Sequence[SignalFile], beside: Sequence[SignalFile]
+    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile]
 ) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
-    places = {each.path.parent for each in headers}
-    if any(event_files.place_of_bids(each.path).exists() for each in headers):
+    places = {file.path.parent for file in headers}
+    if any(event_files.place_of_bids(file.path).exists() for file in headers):
         yield event_files.BIDS
     if any(list(place.glob(event_files.SUMMARIES)) for place in places):
         yield event_files.SUMMARY
-    if any(list(place.glob(siena.PATTERN)) for place in places):
+    if any(list(place.glob(event_files.SIENA_LISTS)) for place in places):
         yield event_files.SIENA
-    if any(list(each.path.parent.glob(f"{each.path.stem}_a*.tsv")) for each in headers):
+    if any(list(file.path.parent.glob(f"{file.path.stem}_a*.tsv")) for file in headers):
         yield event_files.SEIZEIT
-    if beside or any(each.annotations for each in headers):
+    if annotated or any(file.annotations for file in headers):
         yield event_files.ANNOTATIONS
     root = path if path.is_dir() else path.parent
-    recordings = {each.path for each in headers}
+    recordings = {file.path for file in headers}
     for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):
         if place not in recordings and _is_events(place):  # they are only proposed
             yield place.name

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 
 import tomlkit
@@ -12,7 +13,7 @@ import tomlkit
 from sequela.errors import SettingError
 from sequela.formats.csv_files import PLAIN
 from sequela.formats.opened import DECIDE
-from sequela.intake.look import Column, Seen, look
+from sequela.intake.inspection import InspectedColumn, InspectedTable, inspect
 from sequela.tables.declarations import Kind
 from sequela.tables.declared.source import READ_TIMES, place_of
 
@@ -58,18 +59,18 @@ def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:
 
     Open decisions are marked; a build refuses a declaration with marks.
     """
-    return _Proposal(root, look(root, show)).text()
+    return _Proposal(root, inspect(root, show)).text()
 
 
 @dataclass
 class _Proposal:
     root: Path
-    tables: Sequence[Seen]
+    tables: Sequence[InspectedTable]
     lines: list[str] = field(default_factory=list)
     person: str = ""
-    people: Seen | None = None
+    people: InspectedTable | None = None
     stay: str = ""
-    stays: Seen | None = None
+    stays: InspectedTable | None = None
     form: dict[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
@@ -82,26 +83,34 @@ class _Proposal:
             f"title = {_quoted(self.root.name)}",
             "",
         ]
-        shown = Counter(pair for table in self.tables for pair in table.form.items())
-        self.form = asdict(PLAIN) | dict(pair for pair, _ in reversed(shown.most_common()))
+        keys = Counter(chain.from_iterable(table.form.items() for table in self.tables))
+        self.form = asdict(PLAIN) | dict(pair for pair, _ in reversed(keys.most_common()))
         if self.form["thousands"] == self.form["decimal"]:  # of different tables
             self.form["thousands"] = ""
         self._format("format", asdict(PLAIN), self.form)
         self._people()
         self._stays()
         roles = [table for table in (self.people, self.stays) if table is not None]
-        for table in [*roles, *(each for each in self.tables if each not in roles)]:
+        for table in [*roles, *(table for table in self.tables if table not in roles)]:
             self._table(table)
         return "\n".join(self.lines).rstrip() + "\n"
 
-    def _role(self, pattern: re.Pattern[str], words: Sequence[str]) -> tuple[str, Seen | None]:
+    def _role(
+        self, pattern: re.Pattern[str], words: Sequence[str]
+    ) -> tuple[str, InspectedTable | None]:
         """Return the column of an id, and the table that has one row for each id."""
-        found = [(t, c) for t in self.tables for c in t.columns if pattern.fullmatch(c.name)]
-        alone = [(t, c) for t, c in found if c.unique]
-        alone.sort(key=lambda each: -sum(bool(_column(each[0], word)) for word in words))
-        if alone:
-            return alone[0][1].name, alone[0][0]
-        return (found[0][1].name if found else ""), None
+        first, likely = "", list[tuple[int, str, InspectedTable]]()
+        for table in self.tables:
+            for column in table.columns:
+                if pattern.fullmatch(column.name):
+                    first = first or column.name
+                    if column.unique:
+                        n_words = sum(bool(_column(table, word)) for word in words)
+                        likely.append((n_words, column.name, table))
+        if not likely:
+            return first, None
+        _, name, table = max(likely, key=lambda candidate: candidate[0])
+        return name, table
 
     def _format(self, key: str, usual: Mapping[str, str], form: Mapping[str, str]) -> None:
         """Write the form of CSV files, where it differs from the usual one."""
@@ -126,22 +135,23 @@ class _Proposal:
             self.decide("no table has one row a hospital stay: name it, or delete this part")
             self.lines += ["# [stays]", "# table = ", "# id = ", "# subject = ", ""]
             return
-        left = _column(self.stays, "discharged", Kind.TIME)
+        discharged = _column(self.stays, "discharged", Kind.TIME)
         self.lines += [
             "# One row a hospital stay. `gives`: what rows of other tables get from theirs.",
             "[stays]",
             f"table = {_quoted(self.stays.name)}",
             f"id = {_quoted(self.stay)}",
             f"subject = {_quoted(self.person)}",
-            *([f"gives.discharge = {_quoted(_at(left))}"] if left else []),
-            "",
         ]
+        if discharged:
+            self.lines.append(f"gives.discharge = {_quoted(_at(discharged))}")
+        self.lines.append("")
 
-    def _table(self, table: Seen) -> None:
+    def _table(self, table: InspectedTable) -> None:
         self.lines += [f"# {table.rows:,} rows", f"[tables.{_key(table.name)}]"]
         role = self.people is table or self.stays is table
-        named = {self.person, self.stay}
-        key = next((c.name for c in table.columns if c.unique and c.name not in named), None)
+        ids = {self.person, self.stay}
+        key = next((c.name for c in table.columns if c.unique and c.name not in ids), None)
         if key and not role:
             self.lines.append(f"key = [{_quoted(key)}] # no two rows have one")
         if self.stays is not None and not role and not table.named(self.stay):
@@ -163,7 +173,7 @@ class _Proposal:
         if not role:
             self._facts_of_events(table)
 
-    def _facts_of_people(self, table: Seen) -> None:
+    def _facts_of_people(self, table: InspectedTable) -> None:
         if born := self._timed(table, "birth"):
             self.fact(table, "MEDS_BIRTH", born.name, "at birth", "dated then")
         if sex := _column(table, "sex"):
@@ -172,13 +182,13 @@ class _Proposal:
             why = "dated then. A label, never an input"
             self.fact(table, "MEDS_DEATH", _at(died), "at death", why)
 
-    def _facts_of_stays(self, table: Seen) -> None:
-        came = self._timed(table, "admitted")
-        left = self._timed(table, "discharged")
-        if came is None or left is None:
+    def _facts_of_stays(self, table: InspectedTable) -> None:
+        admitted = self._timed(table, "admitted")
+        discharged = self._timed(table, "discharged")
+        if admitted is None or discharged is None:
             self.decide("which columns hold the begin and end of a stay?")
             return
-        used = {came.name, left.name, self.person, self.stay}
+        used = {admitted.name, discharged.name, self.person, self.stay}
         ended = _column(table, "death", but=used)
         kind = next(
             (c for c in table.columns if c.kind is Kind.TEXT and c.name not in used and c != ended),
@@ -188,17 +198,22 @@ class _Proposal:
         if kind:
             self.decide(f"is {kind.name} known on arrival? Else take it out of the code")
         self.fact(
-            table, f"HOSPITAL_ADMISSION{template}", _at(came), "at admission", "staff wrote it then"
+            table,
+            f"HOSPITAL_ADMISSION{template}",
+            _at(admitted),
+            "at admission",
+            "staff wrote it then",
         )
-        self.fact(table, "HOSPITAL_DISCHARGE", _at(left), "at discharge", "staff wrote it then")
+        end = _at(discharged)
+        self.fact(table, "HOSPITAL_DISCHARGE", end, "at discharge", "staff wrote it then")
         if ended is None:
             self.decide(
                 "no column records deaths in the stay: without one, deaths of patients are used"
             )
             return
-        self._outcome(table, ended, _at(left))
+        self._outcome(table, ended, end)
 
-    def _outcome(self, table: Seen, ended: Column, left: str) -> None:
+    def _outcome(self, table: InspectedTable, ended: InspectedColumn, end: str) -> None:
         if ended.kind is Kind.TIME:
             died = f"{ended.name} is not None"
         else:
@@ -207,16 +222,16 @@ class _Proposal:
             died = f"{ended.name} == {value if ended.kind is Kind.INTEGER else repr(value)}"
         self.decide(f"does this record a death in the stay ({ended.describe()})?")
         why = "a label, never an input"
-        self.fact(table, "HOSPITAL_OUTCOME//expired", left, "at discharge", why, where=died)
+        self.fact(table, "HOSPITAL_OUTCOME//expired", end, "at discharge", why, where=died)
         alive = f"{ended.name} is None" if ended.kind is Kind.TIME else died.replace("==", "!=")
-        self.fact(table, "HOSPITAL_OUTCOME//alive", left, "at discharge", why, where=alive)
+        self.fact(table, "HOSPITAL_OUTCOME//alive", end, "at discharge", why, where=alive)
 
-    def _facts_of_events(self, table: Seen) -> None:
+    def _facts_of_events(self, table: InspectedTable) -> None:
         used = {self.person, self.stay, *(c.name for c in table.columns if c.unique)}
         times = [c for c in table.columns if c.kind is Kind.TIME]
         measured = [c for c in table.columns if c.kind is Kind.NUMBER or c.cells]
-        named = (c for c in measured if _WORDS["value"].search(c.name))
-        value = next(named, measured[0] if measured else None)
+        likely = (c for c in measured if _WORDS["value"].search(c.name))
+        value = next(likely, measured[0] if measured else None)
         used |= {value.name} if value else set()
         code = _column(table, "code", but={*used, *(c.name for c in times)})
         unit = _column(table, "unit", Kind.TEXT)
@@ -245,16 +260,16 @@ class _Proposal:
         if unit is not None and unit is not code:
             template += f"//{{{unit.name}|UNKNOWN}}"
         if times and not billed:
-            time, known, why = self._known(table, times, measured=value is not None)
-            self.fact(table, template, time, known, why, value=value)
+            time, when, why = self._available(table, times, measured=value is not None)
+            self.fact(table, template, time, when, why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
         why = "" if billed else "its table has no time column"
         time = "discharge" if self.stays else ""
         self.fact(table, template, time, "at discharge", why, value=value)
 
-    def _known(
-        self, table: Seen, times: Sequence[Column], *, measured: bool
+    def _available(
+        self, table: InspectedTable, times: Sequence[InspectedColumn], *, measured: bool
     ) -> tuple[str, str, str]:
         """Propose the time at which a row was known, in words too, with the reason; mark it."""
         names = " or ".join(c.name for c in times)
@@ -281,46 +296,48 @@ class _Proposal:
         time = reduce(later.format, map(_at, times))
         return time, f"at the last of {names}", "the last time of a row"
 
-    def _timed(self, table: Seen, role: str) -> Column | None:
+    def _timed(self, table: InspectedTable, role: str) -> InspectedColumn | None:
         """Return the time whose name suggests a role; mark the decision if there are several."""
-        named = [c for c in table.columns if c.kind is Kind.TIME and _WORDS[role].search(c.name)]
-        if len(named) > 1:
-            names = " or ".join(c.name for c in named)
-            self.decide(f"which is the time of '{role}': {names}? {named[0].name} comes first")
-        return named[0] if named else None
+        times = [c for c in table.columns if c.kind is Kind.TIME and _WORDS[role].search(c.name)]
+        if len(times) > 1:
+            names = " or ".join(c.name for c in times)
+            self.decide(f"which is the time of '{role}': {names}? {times[0].name} comes first")
+        return times[0] if times else None
 
-    def decide(self, asked: str, line: str = "") -> None:
-        self.lines.append(f"# {DECIDE}: {asked}")
+    def decide(self, question: str, line: str = "") -> None:
+        """Write an open decision, and the line that it is about."""
+        self.lines.append(f"# {DECIDE}: {question}")
         if line:
             self.lines.append(f"# {line}")
 
     def fact(
         self,
-        table: Seen,
+        table: InspectedTable,
         code: str,
         time: str | None,
-        known: str,
+        when: str,
         why: str,
         *,
-        value: Column | None = None,
+        value: InspectedColumn | None = None,
         where: str = "",
     ) -> None:
-        said = {
+        """Write a fact, which is known at ``time``; ``when`` says so in words."""
+        keys = {
             "code": code,
             "time": time,
-            "known": known,
+            "known": when,
             "why": why,
             "value": value.number if value else "",
             "where": where,
         }
         self.lines.append(f"[[tables.{_key(table.name)}.facts]]")
-        self.lines += [f"{key} = {_quoted(text)}" for key, text in said.items() if text]
+        self.lines += [f"{key} = {_quoted(text)}" for key, text in keys.items() if text]
         self.lines.append("")
 
 
 def _column(
-    table: Seen, role: str, kind: Kind | None = None, but: Iterable[str] = ()
-) -> Column | None:
+    table: InspectedTable, role: str, kind: Kind | None = None, but: Iterable[str] = ()
+) -> InspectedColumn | None:
     """Return the first column whose name suggests a role."""
     return next(
         (
@@ -334,7 +351,7 @@ def _column(
     )
 
 
-def _at(column: Column) -> str:
+def _at(column: InspectedColumn) -> str:
     """Return the column, or the end of its day where it has no time of day."""
     return f"end_of_day({column.name})" if column.dates else column.name
 

@@ -44,7 +44,7 @@ def get(name: str, url: str | None = None) -> Path:
     """Fetch a data set into the user's cache, and return its folder."""
     data_set = lookup(name)
     if not data_set.fetches:
-        fetchable = ", ".join(each for each, entry in DATA_SETS.items() if entry.fetches)
+        fetchable = ", ".join(key for key, entry in DATA_SETS.items() if entry.fetches)
         raise DataNotFoundError(
             f"{name} cannot be fetched by a command, expected one of {fetchable}: "
             f"{data_set.how_to_get}"
@@ -148,17 +148,17 @@ def _prove(file: Path, letter: str) -> None:
     if start.startswith(b"<"):
         raise DataError("it is a web page, such as sites send to check for a browser")
     try:
-        recordings = {each.recording_id: each for each in bonn.read_set(file, letter)}
+        signals = {rec.recording_id: rec.signal for rec in bonn.read_set(file, letter)}
     except DataError as error:
         finding, _, _ = str(error).replace(f"{file}", "it").rpartition(";")
         raise DataError(finding) from error
     excerpt = bonn.read_excerpt(EXCERPTS / DATA_SETS["bonn"].excerpt)
-    shipped = [known for known in excerpt if known.recording_id[0] == letter]
-    if len(recordings) != len(shipped):
-        raise DataError(f"it holds {len(recordings)} recordings, expected {len(shipped)}")
-    for known in shipped:
-        got = recordings.get(known.recording_id)
-        if got is None or not np.array_equal(got.signal, known.signal):
+    shipped = [recording for recording in excerpt if recording.recording_id[0] == letter]
+    if len(signals) != len(shipped):
+        raise DataError(f"it holds {len(signals)} recordings, expected {len(shipped)}")
+    for recording in shipped:
+        signal = signals.get(recording.recording_id)
+        if signal is None or not np.array_equal(signal, recording.signal):
             raise DataError(
-                f"its recording {known.recording_id} is not the one that ships with sequela"
+                f"its recording {recording.recording_id} is not the one that ships with sequela"
             )

@@ -23,15 +23,15 @@ from sequela.datasets.codes import ADMISSION, AGE, ALIVE, CELL, EXPIRED, SEX, SI
 from sequela.errors import DataError, SettingError, unknown_name
 from sequela.formats.csv_files import PLAIN, Format, rows_of
 from sequela.formats.opened import DECIDE
-from sequela.intake.look import Column, Seen, blanked, look
-from sequela.signals.declaration import Classes
+from sequela.intake.inspection import InspectedColumn, InspectedTable, blanked, inspect
+from sequela.signals.window_classes import Classes
 from sequela.tables.declarations import Batches, Kind, Source
 from sequela.tables.engine import typed_text
 from sequela.tables.meds import SOURCE
 from sequela.tables.stored_tables import ROWS, connection_for, is_csv, paths_of, quoted, text_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ROLES = ("label", "id", "time", "site")
 _KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
@@ -42,7 +42,8 @@ _MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")
 """The words that mean a blank cell."""
 _OF_CELLS = ("decimal", "thousands", "date")
 """The keys of a form that other data share with the training."""
-_TWO, _FEW = 2, 20
+_CLASSES = 2  # values of an outcome
+_LISTED = 20  # values that a message lists; a column with more may be one of free text, or of ids
 _FREE = 0.5  # share of the filled cells of a column of free text that differ
 BINS = 8
 """The codes of a number, for models that read codes only."""
@@ -85,13 +86,13 @@ class Rows:
     channels: tuple[str, ...] = ()
 
     @property
-    def known(self) -> dict[str, Kind]:
+    def kinds_read(self) -> dict[str, Kind]:
         """The kinds of the columns that the model reads; empty in training."""
-        found = {body_of(code).split("//")[0]: Kind.TEXT for code in self.vocabulary[1:]}
+        kinds = {body_of(code).split("//")[0]: Kind.TEXT for code in self.vocabulary[1:]}
         for code in self.channels:
             name, *days = body_of(code).split("//")
-            found[name] = Kind.TIME if days else Kind.NUMBER
-        return found
+            kinds[name] = Kind.TIME if days else Kind.NUMBER
+        return kinds
 
 
 def rows_of_model(
@@ -108,36 +109,39 @@ def rows_of_model(
     return Rows(settings, tuple(words["vocabulary"]), tuple(words["channels"]))
 
 
-def described(path: Path, given: SignalSettings) -> SignalSettings:
+def described(path: Path, options: SignalSettings) -> SignalSettings:
     """Return the description of a table: its columns by their names there, and its two classes."""
-    for name in given.model_dump(exclude_defaults=True).keys() - _KEYS:
+    for name in options.model_dump(exclude_defaults=True).keys() - _KEYS:
         raise SettingError(
             f"--{name} is for recordings: expected options of a table with one row per patient, "
             f"{', '.join(f'--{key}' for key in sorted(_KEYS))}"
         )
-    form = given.format
-    if given.sheet:
-        form += (f"{_SHEET}{given.sheet}",)
-    seen = inspected(path, form)
+    form = options.format
+    if options.sheet:
+        form += (f"{_SHEET}{options.sheet}",)
+    inspection = inspected(path, form)
     for key, what in (("label", "outcome"), ("id", "patient")):
-        if getattr(given, key) is None:
-            names = ", ".join(column.name for column in seen.columns)
+        if getattr(options, key) is None:
+            names = ", ".join(column.name for column in inspection.columns)
             raise SettingError(f"--{key} is missing: name the column of the {what}, one of {names}")
-    roles = {key: _named(key, said, seen) for key in ROLES if (said := getattr(given, key))}
+    roles = {
+        key: _column_of(key, name, inspection) for key in ROLES if (name := getattr(options, key))
+    }
     if len({*roles.values()}) < len(roles):
-        said = ", ".join(f"--{key} {name}" for key, name in roles.items())
-        raise SettingError(f"{said} name one column twice: expected another column for each")
-    time = seen.named(roles.get("time", ""))
+        listed = ", ".join(f"--{key} {name}" for key, name in roles.items())
+        raise SettingError(f"{listed} name one column twice: expected another column for each")
+    time = inspection.named(roles.get("time", ""))
     if time and time.kind is not Kind.TIME:
         raise DataError(f"{path}: column '{roles['time']}' of --time does not hold times alone")
-    omit = tuple(_named("omit", name, seen) for name in given.omit)
-    changes = {**roles, "omit": omit, "title": given.title or seen.name, "format": form}
-    found = given.model_copy(update=changes)
-    table = _Table(path, Rows(found))
+    omit = tuple(_column_of("omit", name, inspection) for name in options.omit)
+    title = options.title or inspection.name
+    changes = {**roles, "omit": omit, "title": title, "format": form}
+    settings = options.model_copy(update=changes)
+    table = _EventTable(path, Rows(settings))
     with table.opened() as connection:
         label = _cell(roles["label"])
-        asked = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
-        values = [str(value) for (value,) in connection.execute(asked).fetchall()]
+        query = f"SELECT DISTINCT {label} FROM cells WHERE {label} <> '' ORDER BY 1"  # noqa: S608
+        values = [str(value) for (value,) in connection.execute(query).fetchall()]
         query = "SELECT count(DISTINCT id), count(DISTINCT {}) FROM (SELECT {} AS id FROM cells)"
         texts = connection.execute(query.format(_SAME_ID, _cell(roles["id"]))).fetchall()[0]
     if alike := texts[0] - texts[1]:
@@ -148,10 +152,10 @@ def described(path: Path, given: SignalSettings) -> SignalSettings:
         )
     cells = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     form = (*dict.fromkeys((*form, *cells)),)
-    return found.model_copy(update={"classes": _classes(found, values), "format": form})
+    return settings.model_copy(update={"classes": _classes(settings, values), "format": form})
 
 
-def with_task(said: Mapping[str, Any], settings: SignalSettings) -> dict[str, Any]:
+def with_task(records: Mapping[str, object], settings: SignalSettings) -> dict[str, Any]:
     """Add to settings of records the task: to predict the label of a row from its other cells."""
     classes = _two(settings).names
     name = re.sub("[^a-z0-9]+", "-", str(settings.label).lower()).strip("-")
@@ -166,12 +170,12 @@ def with_task(said: Mapping[str, Any], settings: SignalSettings) -> dict[str, An
     }
     task = {"task": declared["name"], "declared": json.dumps(declared)}
     for key in QuestionSettings.model_fields:
-        if said.get(key, task.get(key)) != task.get(key):
+        if records.get(key, task.get(key)) != task.get(key):
             raise SettingError(
                 f"--{key.replace('_', '-')} is for hospital tables: the task of a table with one "
                 "row per patient is its --label; leave it out"
             )
-    return {"bins": BINS, **said, **task}
+    return {"bins": BINS, **records, **task}
 
 
 def declared(path: Path, rows: Rows | None) -> Source:
@@ -181,7 +185,7 @@ def declared(path: Path, rows: Rows | None) -> Source:
             "the columns of a table with one row per patient are named by options: use `sequela "
             f"train auto --data table --root {quote(str(path))} --label COLUMN --id COLUMN`"
         )
-    table = _Table(path, rows)
+    table = _EventTable(path, rows)
     return Source(
         name="table",
         tables=SOURCE.tables[:1],
@@ -195,24 +199,24 @@ def declared(path: Path, rows: Rows | None) -> Source:
 
 def people_of(path: Path, rows: Rows) -> dict[tuple[int, datetime], str]:
     """Return the id of each row by its number and time in events, in the order of the file."""
-    with _Table(path, rows).people() as connection:
+    with _EventTable(path, rows).people() as connection:
         id_ = _cell(str(rows.settings.id))
-        asked = f"SELECT subject_id, moment, {id_} FROM people ORDER BY visit_id"  # noqa: S608
-        return {(number, at): text for number, at, text in connection.execute(asked).fetchall()}
+        query = f"SELECT subject_id, moment, {id_} FROM people ORDER BY visit_id"  # noqa: S608
+        return {(number, at): text for number, at, text in connection.execute(query).fetchall()}
 
 
-def coded(path: Path, rows: Rows) -> list[dict[str, Any]]:
+def coded(path: Path, rows: Rows) -> list[dict[str, object]]:
     """Read the rows of other data as coded events, each row as another patient, with its age."""
-    table = _Table(path, rows)
-    own = f"code = '{AGE}' OR starts_with(code, '{CELL}//')"
+    table = _EventTable(path, rows)
+    is_input = f"code = '{AGE}' OR starts_with(code, '{CELL}//')"
     with table.people() as connection:
-        asked = f"SELECT visit_id, {_cell(str(rows.settings.id))} FROM people ORDER BY 1"  # noqa: S608
-        ids = dict(connection.execute(asked).fetchall())
+        query = f"SELECT visit_id, {_cell(str(rows.settings.id))} FROM people ORDER BY 1"  # noqa: S608
+        ids = dict(connection.execute(query).fetchall())
         if len({*ids.values()}) < len(ids):
             ids = {row: f"{id_}, row {row}" for row, id_ in ids.items()}
-        query = f"SELECT * FROM ({table.query(labelled=False)}) WHERE {own} ORDER BY visit_id, code"  # noqa: S608
-        found = connection.sql(query).to_arrow_table().to_pylist()
-    return [{**each, "subject_id": ids[each["visit_id"]]} for each in found if each["time"]]
+        query = f"SELECT * FROM ({table.query(labelled=False)}) WHERE {is_input}"  # noqa: S608
+        events = connection.sql(f"{query} ORDER BY visit_id, code").to_arrow_table().to_pylist()
+    return [{**event, "subject_id": ids[event["visit_id"]]} for event in events if event["time"]]
 
 
 def proposed(path: Path) -> str:
@@ -220,24 +224,25 @@ def proposed(path: Path) -> str:
 
     In such a table a column of people has another value in most rows, and another one two values.
     """
-    seen = inspected(path)
-    people = [c for c in seen.columns if _PERSON.fullmatch(c.name) and c.distinct > _FREE * c.rows]
-    two = [c for c in seen.columns if c.distinct == _TWO]
-    if not (people and two):
+    table = inspected(path)
+    columns = table.columns
+    people = [c for c in columns if _PERSON.fullmatch(c.name) and c.distinct > _FREE * c.rows]
+    binary = [c for c in columns if c.distinct == _CLASSES]
+    if not (people and binary):
         return ""
-    outcomes = [column for column in two if _OUTCOME.search(column.name)]
-    two.sort(key=lambda column: column not in outcomes)
-    times = [c for c in seen.columns if c.kind is Kind.TIME and _BEGUN.search(c.name)]
-    sites = [c for c in seen.columns if re.fullmatch("site|hospital|center|centre", c.name)]
-    named = ", ".join(column.name for column in two)
+    outcomes = [column for column in binary if _OUTCOME.search(column.name)]
+    binary.sort(key=lambda column: column not in outcomes)
+    times = [c for c in columns if c.kind is Kind.TIME and _BEGUN.search(c.name)]
+    sites = [c for c in columns if re.fullmatch("site|hospital|center|centre", c.name)]
+    names = ", ".join(column.name for column in binary)
     lines = [
-        f"# {path.name}: {seen.rows:,} rows, one per patient or admission",
+        f"# {path.name}: {table.rows:,} rows, one per patient or admission",
         *(f"# {line}" for line in columns_of(path)),
-        *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in seen.doubts),
-        f"# {DECIDE}: which is the outcome: {named}? Leave out what was known after it, by --omit",
+        *(f"# {DECIDE}: {_by_option(doubt)}" for doubt in table.doubts),
+        f"# {DECIDE}: which is the outcome: {names}? Leave out what was known after it, by --omit",
     ]
-    chosen = {"label": outcomes, "id": people, "time": times, "site": sites}
-    options = "".join(f" --{key} {columns[0].name}" for key, columns in chosen.items() if columns)
+    roles = {"label": outcomes, "id": people, "time": times, "site": sites}
+    options = "".join(f" --{key} {likely[0].name}" for key, likely in roles.items() if likely)
     if not outcomes:
         options = f" --label COLUMN{options}"
     command = f"sequela train auto --data table --root {quote(str(path))}{options}"
@@ -264,18 +269,18 @@ def _by_option(doubt: str) -> str:
 
 def typed(
     connection: "DuckDBPyConnection", path: Path, declared: Sequence[str] = ()
-) -> tuple[Any, list[str]]:
+) -> "tuple[DuckDBPyRelation, list[str]]":
     """Read a file with each column in its kind, and return open questions on its form."""
-    seen, missing = inspected(path, declared), ", ".join(map(_text, _codes(declared)))
+    table, missing = inspected(path, declared), ", ".join(map(_text, _codes(declared)))
     keys = [key for key in declared if not key.startswith(_KEY)]
-    form = Format.of(keys, seen.form) if is_csv(path) else PLAIN
+    form = Format.of(keys, table.form) if is_csv(path) else PLAIN
     relation, names = text_of(paths_of(path), connection, form)
     written = names
     if is_csv(path):
         with rows_of(path, form) as rows:
             written = [name.strip() or f"column{place}" for place, name in enumerate(next(rows))]
     columns = []
-    for column, name in zip(seen.columns, written, strict=True):
+    for column, name in zip(table.columns, written, strict=True):
         kind = Kind.NUMBER if column.cells else column.kind
         value = quoted(column.name)
         if kind is not Kind.TEXT:
@@ -283,16 +288,16 @@ def typed(
         blank = f"lower(trim({quoted(column.name)})) IN ({missing})"
         columns.append(f"CASE WHEN NOT coalesce({blank}, true) THEN {value} END AS {quoted(name)}")
     answered = {key.partition("=")[0] for key in declared}
-    doubts = [d for d in seen.doubts if "UTF-8" not in d and not any(k in d for k in answered)]
+    doubts = [d for d in table.doubts if "UTF-8" not in d and not any(k in d for k in answered)]
     return relation.project(", ".join(columns)), [_by_option(doubt) for doubt in doubts]
 
 
-def inspected(path: Path, form: Sequence[str] = ()) -> Seen:
+def inspected(path: Path, form: Sequence[str] = ()) -> InspectedTable:
     """Inspect the one table of a file; once for each state of it. ``form`` may name ``missing``."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of the table with one row per patient")
     state = path.stat()
-    return _looked(path, _codes(form), _sheet(form), state.st_mtime_ns, state.st_size)
+    return _inspected(path, _codes(form), _sheet(form), state.st_mtime_ns, state.st_size)
 
 
 def _sheet(form: Sequence[str]) -> str:
@@ -306,25 +311,27 @@ def _codes(form: Sequence[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)
-def _looked(path: Path, missing: Sequence[str], sheet: str, *_: int) -> Seen:
-    found = look(path, missing=missing, sheet=sheet)
-    if len(found) > 1:
-        names = ", ".join(table.name for table in found)
+def _inspected(path: Path, missing: Sequence[str], sheet: str, *_: int) -> InspectedTable:
+    tables = inspect(path, missing=missing, sheet=sheet)
+    if len(tables) > 1:
+        names = ", ".join(table.name for table in tables)
         raise DataError(
-            f"{path} has {len(found)} sheets ({names}): name the one with one row per patient by "
+            f"{path} has {len(tables)} sheets ({names}): name the one with one row per patient by "
             f"`train --sheet NAME`; if several are tables of a hospital, name their folder, "
             f"{path.parent}"
         )
-    if not found[0].rows:
+    if not tables[0].rows:
         raise DataError(f"{path} has no row below its header: expected one row per patient")
-    return found[0]
+    return tables[0]
 
 
-def _named(option: str, said: str, seen: Seen) -> str:
-    names = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in seen.columns}
-    if (name := re.sub(r"\W+", "_", said.strip().lower())) not in names:
-        raise unknown_name(f"column of --{option}:", said, names.values())
-    return names[name]
+def _column_of(option: str, name: str, table: InspectedTable) -> str:
+    """Return the column that an option names, in any case and with any signs between words."""
+    columns = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in table.columns}
+    plain = re.sub(r"\W+", "_", name.strip().lower())
+    if plain not in columns:
+        raise unknown_name(f"column of --{option}:", name, columns.values())
+    return columns[plain]
 
 
 def _two(settings: SignalSettings) -> Classes:
@@ -332,30 +339,33 @@ def _two(settings: SignalSettings) -> Classes:
 
 
 def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
-    label, shown = settings.label, ", ".join(values[:_FEW]) + ", ..." * (len(values) > _FEW)
+    label, listed = settings.label, ", ".join(values[:_LISTED])
+    if len(values) > _LISTED:
+        listed += ", ..."
     if settings.classes:
         classes = _two(settings)
-        if {*classes.found} - {*values} or len(classes.names) != _TWO:
+        if {*classes.numbers} - {*values} or len(classes.names) != _CLASSES:
             raise SettingError(
                 f"--classes {','.join(settings.classes)}: expected two classes with values of "
-                f"{label} ({shown}), the event last, as in --classes 'low=1|2,high=3'"
+                f"{label} ({listed}), the event last, as in --classes 'low=1|2,high=3'"
             )
         return settings.classes
-    if len(values) != _TWO:
-        orders = permutations(values[:_FEW], _TWO)
+    if len(values) != _CLASSES:
+        orders = permutations(values[:_LISTED], _CLASSES)
         usual = (pair for pair in orders if "/".join(pair).lower() in f"{_PLAIN} {_NAMED}".split())
+        example = ",".join(next(usual, values[:_CLASSES]))
         remedy = (
-            f"name two, the event last, as in --classes '{','.join(next(usual, values[:_TWO]))}' "
-            "(rows with another value are left out), join values, as in 'low=1|2,high=3'"
+            f"name two, the event last, as in --classes '{example}' (rows with another value are "
+            "left out), join values, as in 'low=1|2,high=3'"
         )
         if len(values) == 1:
             remedy = "if a blank cell means that the event did not occur, write 'no' into it"
         raise DataError(
-            f"column '{label}' of --label has {len(values)} values ({shown}): expected two; "
+            f"column '{label}' of --label has {len(values)} values ({listed}): expected two; "
             f"{remedy}, or choose another column"
         )
     if re.search("[,|=]", "".join(values)):
-        raise DataError(f"column '{label}' has the values {shown}: write them without , | and =")
+        raise DataError(f"column '{label}' has the values {listed}: write them without , | and =")
     if pair := event_last(values):
         negative, event = pair
         plain = f"{negative}/{event}".lower() in _PLAIN.split()
@@ -373,16 +383,18 @@ def event_last(values: Sequence[str]) -> Sequence[str] | None:
     return next((p for p in (values, values[::-1]) if "/".join(p).lower() in usual), None)
 
 
-def _why_not(column: Column) -> str:
+def _why_not(column: InspectedColumn) -> str:
     """Return why a column tells a model nothing; empty for the others."""
     if column.distinct <= 1 and column.filled in {0, column.rows}:
         return "all cells are equal" if column.filled else "all cells are blank"
-    if column.kind is Kind.INTEGER and column.unique and column.rows > _FEW:
-        counted = float(column.most) - float(column.least) + 1 == column.rows
-        return "numbers of rows or people" * bool(counted or _NUMBERED.fullmatch(column.name))
-    text = column.kind is Kind.TEXT and not column.cells
-    free = text and column.distinct > max(_FEW, _FREE * column.filled)
-    return "nearly all texts differ, as in free text or ids" * free
+    if column.kind is Kind.INTEGER and column.unique and column.rows > _LISTED:
+        consecutive = float(column.most) - float(column.least) + 1 == column.rows
+        if consecutive or _NUMBERED.fullmatch(column.name):
+            return "numbers of rows or people"
+    is_text = column.kind is Kind.TEXT and not column.cells
+    if is_text and column.distinct > max(_LISTED, _FREE * column.filled):
+        return "nearly all texts differ, as in free text or ids"
+    return ""
 
 
 def _cell(name: str) -> str:
@@ -394,58 +406,60 @@ def _text(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _EventTable:
     """A described table, to be read as events."""
 
     path: Path
     rows: Rows
 
     @property
-    def seen(self) -> Seen:
+    def inspection(self) -> InspectedTable:
         return inspected(self.path, self.rows.settings.format)
 
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
-        settings, known = self.rows.settings, _OF_CELLS if self.rows.known else ()
-        said = [*(f"{key}={getattr(PLAIN, key)}" for key in known), *settings.format]
+        settings, of_model = self.rows.settings, bool(self.rows.kinds_read)
+        options = [*settings.format]
+        if of_model:
+            options = [*(f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS), *options]
         decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
-        decided |= {key.partition("=")[0] for key in said}
-        for doubt in self.seen.doubts:
-            if not ("--" in doubt and known) and not any(word in doubt for word in decided):
+        decided |= {option.partition("=")[0] for option in options}
+        for doubt in self.inspection.doubts:
+            if not ("--" in doubt and of_model) and not any(word in doubt for word in decided):
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
-        said = [key for key in said if not key.startswith((_KEY, _SHEET))]
-        found = dict(self.seen.form)
-        if f"decimal={found.get('thousands')}" in said:
-            del found["thousands"]
+        options = [option for option in options if not option.startswith((_KEY, _SHEET))]
+        in_file = dict(self.inspection.form)
+        if f"decimal={in_file.get('thousands')}" in options:
+            del in_file["thousands"]
         if not is_csv(self.path):  # numbers of other files have one form
-            said = [each for each in said if each.startswith("date=")]
-        return Format.of(said, found)
+            options = [option for option in options if option.startswith("date=")]
+        return Format.of(options, in_file)
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        settings, names = self.rows.settings, [column.name for column in self.seen.columns]
-        if known := self.rows.known:
-            wanted = (*known, settings.id, settings.time)
-            if lacking := [str(name) for name in wanted if name and name not in names]:
+        settings, names = self.rows.settings, [column.name for column in self.inspection.columns]
+        if kinds := self.rows.kinds_read:
+            expected = (*kinds, settings.id, settings.time)
+            if lacking := [str(name) for name in expected if name and name not in names]:
                 raise DataError(
                     f"{self.path}: no column {', '.join(lacking)} (found: {', '.join(names)}); "
                     "expected the columns that the model was trained on"
                 )
-            return known
-        out = {*self._left_out, *(getattr(settings, key) for key in ROLES)}
-        left = [column for column in self.seen.columns if column.name not in out]
-        if not left:
+            return kinds
+        excluded = {*self._left_out, *(getattr(settings, key) for key in ROLES)}
+        inputs = [column for column in self.inspection.columns if column.name not in excluded]
+        if not inputs:
             why = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise DataError(f"{self.path}: no column is left to learn from ({why or 'add one'})")
         number = {Kind.INTEGER: Kind.NUMBER}
-        return {c.name: Kind.NUMBER if c.cells else number.get(c.kind, c.kind) for c in left}
+        return {c.name: Kind.NUMBER if c.cells else number.get(c.kind, c.kind) for c in inputs}
 
     @property
     def _left_out(self) -> dict[str, str]:
         settings = self.rows.settings
         roles = {getattr(settings, key) for key in ROLES}
-        why = {column.name: _why_not(column) for column in self.seen.columns}
+        why = {column.name: _why_not(column) for column in self.inspection.columns}
         why |= dict.fromkeys(settings.omit, "--omit")
         return {name: reason for name, reason in why.items() if reason and name not in roles}
 
@@ -471,7 +485,7 @@ class _Table:
             if count := connection.execute(blank).fetchall()[0][0]:
                 raise DataError(
                     f"{self.path}: column '{settings.id}' of --id is blank in {count} of "
-                    f"{self.seen.rows:,} rows: name these patients, or remove the rows"
+                    f"{self.inspection.rows:,} rows: name these patients, or remove the rows"
                 )
             connection.execute(_PEOPLE.format(id=id_, begun=begun))
             yield connection
@@ -481,14 +495,9 @@ class _Table:
         return typed_text(f"cell {name}", kind, None, self.form).rpartition(" AS ")[0]
 
     def notes(self) -> Iterator[str]:
-        settings, rows = self.rows.settings, self.seen.rows
-        out = {} if self.rows.known else self._left_out
-        for column in self.seen.columns:
-            if column.missing and column.name not in out:
-                yield f"cells of {column.name} that mean missing, such as NULL: {column.missing:,}"
-        yield from (doubt for doubt in self.seen.doubts if "--" in doubt and self.rows.known)
-        for reason in dict.fromkeys(out.values()):
-            yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
+        """Yield sentences on the cells that are not read, and on rows that are left out."""
+        settings, rows = self.rows.settings, self.inspection.rows
+        yield from self._notes_of_columns()
         with self.people() as connection:
 
             def count(where: str, what: str = "*") -> int:
@@ -497,7 +506,7 @@ class _Table:
 
             if (people := count("true", "DISTINCT subject_id")) < rows:
                 yield f"{rows:,} rows of {people:,} patients, who stay whole in a split"
-            if not self.rows.known:
+            if not self.rows.kinds_read:
                 yield from self._unlabelled(count)
             if n := count("moment IS NULL"):
                 yield f"rows without a time ({settings.time}), left out: {n:,}"
@@ -505,9 +514,19 @@ class _Table:
                 if kind is not Kind.TEXT:
                     yield from self._notes_of(name, kind, count)
 
+    def _notes_of_columns(self) -> Iterator[str]:
+        out = {} if self.rows.kinds_read else self._left_out
+        for column in self.inspection.columns:
+            if column.missing and column.name not in out:
+                yield f"cells of {column.name} that mean missing, such as NULL: {column.missing:,}"
+        if self.rows.kinds_read:
+            yield from (doubt for doubt in self.inspection.doubts if "--" in doubt)
+        for reason in dict.fromkeys(out.values()):
+            yield f"not read: {', '.join(name for name in out if out[name] == reason)} ({reason})"
+
     def _unlabelled(self, count: Callable[[str], int]) -> Iterator[str]:
         settings = self.rows.settings
-        label, classes = _cell(str(settings.label)), map(_text, _two(settings).found)
+        label, classes = _cell(str(settings.label)), map(_text, _two(settings).numbers)
         if n := count(f"coalesce({label}, '') = ''"):
             yield f"rows without a label ({settings.label}), left out: {n:,}"
         if n := count(f"{label} <> '' AND {label} NOT IN ({', '.join(classes)})"):
@@ -515,14 +534,14 @@ class _Table:
 
     def _notes_of(self, name: str, kind: Kind, count: Callable[[str], int]) -> Iterator[str]:
         value, filled = self._value(name, kind), f"{_cell(name)} <> ''"
-        others = count(f"{filled} AND {value} IS NULL")
-        if others and others == count(filled):
+        words = count(f"{filled} AND {value} IS NULL")
+        if words and words == count(filled):
             raise DataError(
                 f"{self.path}: no cell of column '{name}' is a {kind} in the form of --format, or "
                 f"of the training (decimal {self.form.decimal!r}, date {self.form.date})"
             )
-        if others:
-            yield f"cells of {name} that are not a {kind}, read as words: {others:,}"
+        if words:
+            yield f"cells of {name} that are not a {kind}, read as words: {words:,}"
         if kind is Kind.TIME and (later := count(f"{value} > moment")):
             yield f"dates of {name} after the time of the row, not read: {later:,}"
         if kind is Kind.TIME and not self.rows.settings.time:
@@ -530,7 +549,7 @@ class _Table:
 
     def events(self, *, labelled: bool) -> Batches:
         """Return the events of all rows, with their labels or without."""
-        if labelled and not self.seen.named(str(self.rows.settings.label)):
+        if labelled and not self.inspection.named(str(self.rows.settings.label)):
             raise DataError(f"{self.path}: no column '{self.rows.settings.label}', the label")
         with self.people() as connection:
             yield "data", connection.sql(self.query(labelled=labelled)).to_arrow_reader(ROWS)
@@ -551,14 +570,14 @@ class _Table:
             yield "moment", code, number, f"{_cell(name)} <> '' AND {where}"
         # For subgroups, splits and labels; no model reads these.
         attributes = [(name, SEX) for name in kinds if name in {"sex", "gender"}]
-        if settings.site and self.seen.named(settings.site):
+        if settings.site and self.inspection.named(settings.site):
             attributes.append((settings.site, SITE))
         for name, family in attributes:
             yield "moment", f"'{family}//' || {_cell(name)}", "NULL", f"{_cell(name)} <> ''"
         if kinds.get("age") is Kind.NUMBER:
             age = self._value("age", Kind.NUMBER)
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
-        for text, place in _two(settings).found.items() if labelled else ():
+        for text, place in _two(settings).numbers.items() if labelled else ():
             where = f"{_cell(str(settings.label))} = {_text(text)}"
             outcome = f"'{(ALIVE, EXPIRED)[place]}'"
             yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
@@ -572,5 +591,5 @@ class _Table:
         if kind is Kind.NUMBER:
             return f"CASE WHEN {value} IS NULL THEN {word} ELSE '{code}' END", value, "true"
         days, dated = f"(epoch(moment) - epoch({value})) / 86400", f"'{code}//{_DAYS}'"
-        kept = f"coalesce({value} <= moment, true)"
-        return f"CASE WHEN {value} IS NULL THEN {word} ELSE {dated} END", days, kept
+        is_past = f"coalesce({value} <= moment, true)"
+        return f"CASE WHEN {value} IS NULL THEN {word} ELSE {dated} END", days, is_past

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.datasets import catalog
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
-from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
+from sequela.models.inputs import DEFAULT_READS, sizes_of
 from sequela.models.reference import (
     REFERENCE_MODELS,
     Arrays,
@@ -54,14 +55,14 @@ MEMORY_MARGIN = 64_000_000
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     """Look up the model of a run, and its inputs from the run's data, or raise a SequelaError."""
-    kind = catalog.lookup(settings.data).holds
+    kind = catalog.lookup(settings.data).modality
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
     if reads is None:
-        example = {"signal": "gru-improved", "records": "visits-improved"}[kind]
+        example = "gru-improved" if kind is Modality.EEG else "visits-improved"
         raise SettingError(
             f"{settings.model} reads {' and '.join(entry.reads)}, but data set '{settings.data}' "
-            f"has {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
+            f"has {kind.words}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{example}"
         )
     robust = settings.signals and settings.signals.standardise
@@ -102,6 +103,9 @@ class Predictor(Protocol):
     @property
     def shapes(self) -> Mapping[str, Shape]:
         """The inputs by name, each with fixed sizes and names of variable sizes."""
+
+    def prepare(self) -> None:
+        """Load what predictions need, which takes time and memory, before the first of them."""
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
@@ -227,6 +231,10 @@ class NetworkModel(SingleModel):
 
         return Padded(self, tuple(self.shapes))
 
+    def prepare(self) -> None:
+        """Build the network."""
+        _ = self._padded
+
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
         import torch
@@ -267,6 +275,10 @@ class BaselineModel(SingleModel):
         if "intervals" in arrays:  # a column for each interval is added to the features
             columns -= int(arrays["intervals"][0])
         return {read: ("batch", columns)}
+
+    def prepare(self) -> None:
+        """Import the library of the model: a second."""
+        import sklearn.linear_model  # noqa: F401
 
     def _of_table(self, table: Table) -> NDArray[np.float32]:
         return predicted(self.entry, self.arrays, table).astype(np.float32)
@@ -323,6 +335,11 @@ class MeanModel:
     def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([member.probabilities_of(data) for member in self.members], self.pooling)
+
+    def prepare(self) -> None:
+        """Prepare all members."""
+        for member in self.members:
+            member.prepare()
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""

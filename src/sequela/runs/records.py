@@ -33,9 +33,8 @@ from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
-from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
-from sequela.sequences.flat import CodeAt, Sequences, examples_of
+from sequela.sequences.flat import CodeAt, Sequences, content_of, examples_of
 from sequela.sequences.intervals import Intervals
 from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary
@@ -205,7 +204,7 @@ class VisitInputs:
     data: Records
     reads: tuple[str, ...]
     described: Features | None
-    scales: Mapping[str, NDArray[Any]]
+    scales: Arrays
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -262,14 +261,14 @@ class VisitInputs:
     def _dataset(
         self, rows: NDArray[np.int64] | None = None, teacher: Any = None, *, keep: bool = True
     ) -> "VisitDataset":
-        from sequela.sequences.visit_batches import BesideCodes, VisitDataset
+        from sequela.sequences.visit_batches import FurtherInputs, VisitDataset
 
         targets = None if self.data.times is None else self.data.times.possible
         if self.reads == ("codes",):
             return VisitDataset(self.data.arrays, rows, targets=targets)
         table = self.described.standardised if self.described else None
-        others = BesideCodes(self.data.arrays, self.reads, self.scales, table, keep)
-        return VisitDataset(self.data.arrays, rows, others, targets=targets, teacher=teacher)
+        further = FurtherInputs(self.data.arrays, self.reads, self.scales, table, keep)
+        return VisitDataset(self.data.arrays, rows, further, targets=targets, teacher=teacher)
 
     def _teacher(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
         """Predict some examples with boosting on the table, fitted on others of them."""
@@ -328,7 +327,7 @@ class VisitInputs:
         """Return the index of the name and the visit of each input of a record."""
         sequences, heads = self.data.arrays, {name.partition(":")[0] for name in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
-        counts = batch.offsets.diff().numpy()
+        counts = batch.offsets.diff().numpy()  # codes of each visit
         first_channel = len(sequences.vocabulary)
         first_static = first_channel + len(sequences.channel_names)
         first_feature = first_static + len(static_names(sequences))

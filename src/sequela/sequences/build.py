@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from sequela.config import SequenceSettings
 from sequela.datasets import codes
 from sequela.errors import DataError, DataNotFoundError, SplitError
 from sequela.formats.columns import column_of
-from sequela.progress import report
+from sequela.listeners import broadcast
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
-from sequela.sequences.quantiles import bin_name
-from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, known
+from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, bin_name, known
 from sequela.tables import meds_events
 from sequela.tables.engine import MEMORY_LIMIT
 from sequela.version import __version__
@@ -85,7 +85,7 @@ SELECT
 
 def build_sequences(
     cohort: Cohort,
-    part: NDArray[np.integer[Any]],
+    part: NDArray[np.integer],
     folder: Path,
     settings: SequenceSettings | None = None,
     memory_limit: str = MEMORY_LIMIT,
@@ -157,8 +157,9 @@ def _code_digest() -> str:
     """Compute the SHA-256 of the files that make cohorts and sequences, so that caches expire."""
     total = hashlib.sha256()
     rooms = [Path(str(room.__file__)).parent for room in (sequela.cohort, sequela.sequences)]
-    of_sources = [Path(str(module.__file__)) for module in (codes, meds_events)]
-    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), *of_sources):
+    paths = [*chain.from_iterable(sorted(room.glob("*.py")) for room in rooms)]
+    paths += [Path(str(module.__file__)) for module in (codes, meds_events)]
+    for path in paths:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 
@@ -189,9 +190,9 @@ def _vocabulary(
         of_model, subjects = _learn(connection, terms, name, settings)
     words = {code: place for place, code in enumerate(of_model.vocabulary) if place}
     items = connection.execute(ITEMS).fetchnumpy()["item"].tolist()
-    _create_places(connection, "words", "item", {each: words.get(name(each)) for each in items})
+    _create_places(connection, "words", "item", {item: words.get(name(item)) for item in items})
     of_channel = {channel: place for place, channel in enumerate(of_model.channels)}
-    measured = {term: of_channel.get(each) for term, each in enumerate(terms.names)}
+    measured = {number: of_channel.get(term) for number, term in enumerate(terms.names)}
     _create_places(connection, "channels", "term", measured)
     shares = {PARTS[p]: (n, lost) for p, n, lost in connection.execute(SHARES).fetchall()}
     (empty,) = one_row(connection, "SELECT count(*) FROM steps WHERE kind IS NULL")
@@ -211,11 +212,11 @@ def _learn(
 ) -> tuple[Vocabulary, list[int]]:
     """Learn the vocabulary of the training set, and count its subjects with each code."""
 
-    def learnt(query: str, key: str, named: Callable[[int], str]) -> dict[int, tuple[str, int]]:
+    def learnt(query: str, key: str, name_of: Callable[[int], str]) -> dict[int, tuple[str, int]]:
         """Return each known item or term, in vocabulary order: its name and its subjects."""
-        found = connection.execute(query, {"train": TRAIN}).fetchnumpy()
-        keys, subjects = found[key].tolist(), found["subjects"]
-        names = [named(each) for each in keys]
+        columns = connection.execute(query, {"train": TRAIN}).fetchnumpy()
+        keys, subjects = columns[key].tolist(), columns["subjects"]
+        names = [*map(name_of, keys)]
         places = known(names, subjects, settings.min_subjects)
         return {keys[i]: (names[i], int(subjects[i])) for i in places}
 
@@ -234,8 +235,8 @@ def _create_places(
     connection: Connection, table: str, key: str, places: Mapping[int, int | None]
 ) -> None:
     """Create a table of the keys that have a place in the vocabulary."""
-    found = {each: place for each, place in places.items() if place is not None}
-    columns = {key: np.array([*found], np.int64), "place": np.array([*found.values()], np.int64)}
+    placed = {number: place for number, place in places.items() if place is not None}
+    columns = {key: np.array([*placed], np.int64), "place": np.array([*placed.values()], np.int64)}
     create_table(connection, table, {name: column_of(column) for name, column in columns.items()})
 
 
@@ -246,19 +247,21 @@ def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
     for first in range(0, examples, at_once):
         end = min(first + at_once, examples)
         yield _piece(connection, {"first": first, "end": end})
-        report("writing codes and measurements", load * end // examples, load)
+        broadcast("on_rows", "writing codes and measurements", load * end // examples, load)
 
 
-def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
-    columns = connection.execute(EXAMPLES, of).fetchnumpy()
+def _piece(connection: Connection, examples: dict[str, int]) -> dict[str, Any]:
+    """Return the arrays of the examples from ``first`` up to ``end``."""
+    columns = connection.execute(EXAMPLES, examples).fetchnumpy()
     columns["age"] = np.ma.filled(columns["age"], np.nan)
     columns["followed"] = np.ma.filled(columns["followed"], 0)
-    steps = connection.execute(STEPS, of).fetchnumpy()
+    steps = connection.execute(STEPS, examples).fetchnumpy()
     n, origin = len(steps["step"]), int(steps["step"][0])
     within = {"first": origin, "end": origin + n}
     of_step, codes = _distinct(connection.execute(CODES, within).fetchnumpy())
     values = connection.execute(VALUES, within).fetchnumpy()
-    lengths = np.bincount(steps["example"] - of["first"], minlength=of["end"] - of["first"])
+    n_examples = examples["end"] - examples["first"]
+    lengths = np.bincount(steps["example"] - examples["first"], minlength=n_examples)
     return {
         "examples": columns,
         "steps_per_example": lengths,
@@ -271,7 +274,9 @@ def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _distinct(codes: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _distinct(
+    codes: Mapping[str, NDArray[np.integer]],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the distinct pairs of ``step`` and ``code``, sorted; unknown codes are one."""
     base = int(codes["code"].max(initial=0)) + 1
     pairs = np.sort(codes["step"] * base + codes["code"])  # np.unique hashes, ten times slower

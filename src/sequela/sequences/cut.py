@@ -20,8 +20,7 @@ from sequela.config import SequenceSettings
 from sequela.datasets.codes import AGE, BIRTH, DEATH, DISCHARGE
 from sequela.errors import RunError
 from sequela.formats.columns import column_of, text_column_of
-from sequela.sequences.quantiles import edges
-from sequela.sequences.vocabulary import Terms, Vocabulary, terms_of
+from sequela.sequences.vocabulary import Terms, Vocabulary, bin_edges, terms_of
 
 Connection = duckdb.DuckDBPyConnection
 _PASSES = 4
@@ -176,14 +175,14 @@ def cut(
     item``), the distinct items of each step, where an item is ``term * (bins + 1) + bin``.
     Quantiles are computed from the part ``train`` alone, or are those of ``of_model``.
     """
-    passed = partial(cohort.events.passed, "cutting sequences", passes=_PASSES)
-    passed(1)
+    report_pass = partial(cohort.events.passed, "cutting sequences", passes=_PASSES)
+    report_pass(1)
     examples = column_of(np.arange(len(cohort.labels)))
     table = cohort.labels.append_column("part", column_of(part))
     connection.register("asked_rows", table.append_column("example", examples))
     connection.execute(ASKED)
     connection.unregister("asked_rows")
-    passed(2)
+    report_pass(2)
     codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
     numbers = [*terms.of_code.values()]
@@ -192,7 +191,7 @@ def cut(
     names = text_column_of([*terms.of_code])
     create_table(connection, "terms", {"code": names, "term": number})
     connection.execute(VISIBLE)
-    passed(3)
+    report_pass(3)
     if one_row(connection, ANY_WITHOUT_VISIT)[0]:
         create_stays(connection)
         connection.execute(PLACE)
@@ -206,7 +205,7 @@ def cut(
     if settings.bins:
         if of_model is None:
             term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
-            binned, ends = edges(term, value, n, settings.bins)
+            binned, ends = bin_edges(term, value, n, settings.bins)
         else:
             binned, ends = _edges_of(of_model, terms, settings.bins)
         of_edges = {"term": np.repeat(binned, ends.shape[1]), "edge": ends.ravel()}
@@ -215,7 +214,7 @@ def cut(
     else:
         connection.execute(NO_BINS, bins)
     connection.execute(PRESENT, bins)
-    passed(_PASSES)
+    report_pass(_PASSES)
     if settings.demographics:
         connection.execute(DEMOGRAPHICS, bins)
     return terms
@@ -232,6 +231,6 @@ def _edges_of(
         )
     number = {name: i for i, name in enumerate(terms.names)}
     edges_of = zip(of_model.channels, of_model.edges, strict=True)
-    found = {number[channel]: ends for channel, ends in edges_of if channel in number}
-    ends = np.array([*found.values()], np.float64).reshape(-1, bins - 1)
-    return np.array([*found], np.int64), ends
+    by_term = {number[channel]: ends for channel, ends in edges_of if channel in number}
+    ends = np.array([*by_term.values()], np.float64).reshape(-1, bins - 1)
+    return np.array([*by_term], np.int64), ends

@@ -8,20 +8,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.datasets.catalog import DataKind
+from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
 from sequela.errors import SettingError
 from sequela.registry import Registry
 from sequela.sequences import minirocket
 from sequela.sequences.flat import Sequences
-from sequela.sequences.scaling import Scaling
-from sequela.sequences.scores import normal_scores, quantiles
+from sequela.sequences.scaling import Scaling, normal_scores, quantiles
 from sequela.sequences.tables import (
     SparseTable,
     bag_of_codes,
@@ -76,7 +75,7 @@ class Operations:
     per_step: str = "0"
 
 
-class Signals(Protocol):
+class SignalSegments(Protocol):
     """Segments of a signal."""
 
     @property
@@ -107,7 +106,7 @@ class Featuriser:
 
     name: str
     title: str
-    of: DataKind
+    of: Modality
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
@@ -138,18 +137,18 @@ class Standardised:
             isinstance(table, np.ndarray | SparseTable)
             and len(columns := _blocks(table.shape[1], len(table))) > 1
         ):
-            each = [Standardised.learn(table[:, some], train_rows) for some in columns]
-            return {name: np.concatenate([learnt[name] for learnt in each]) for name in each[0]}
+            parts = [Standardised.learn(table[:, block], train_rows) for block in columns]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows = table[train_rows]
-        known = ~np.isnan(rows) if isinstance(rows, np.ndarray) else np.ones(rows.shape, np.bool_)
-        n = np.maximum(known.sum(axis=0), 1)
-        clean = np.where(known, rows, 0) if isinstance(rows, np.ndarray) else rows
+        filled = ~np.isnan(rows) if isinstance(rows, np.ndarray) else np.ones(rows.shape, np.bool_)
+        n = np.maximum(filled.sum(axis=0), 1)
+        clean = np.where(filled, rows, 0) if isinstance(rows, np.ndarray) else rows
         mean = np.asarray(clean.sum(axis=0, dtype=np.float64)).reshape(-1) / n
         if not isinstance(clean, np.ndarray):
             squares = np.asarray(clean.multiply(clean).sum(axis=0, dtype=np.float64)) / n
             variance = np.maximum(squares.reshape(-1) - mean**2, 0)
         else:
-            variance = (np.where(known, clean - mean, 0) ** 2).sum(axis=0) / n
+            variance = (np.where(filled, clean - mean, 0) ** 2).sum(axis=0) / n
         deviation = np.sqrt(variance)
         least = np.finfo(np.float32)  # below which a float32 deviation is rounding, or 0
         deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
@@ -157,8 +156,8 @@ class Standardised:
 
     def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 (row, column), clipped at 5 deviations; 0, the mean, where missing."""
-        taken = self.table[examples]
-        dense = taken if isinstance(taken, np.ndarray) else taken.toarray()
+        cells = self.table[examples]
+        dense = cells if isinstance(cells, np.ndarray) else cells.toarray()
         scaled = np.clip((dense - self.mean) / self.deviation, -CLIP, CLIP)
         return np.asarray(np.nan_to_num(scaled, nan=0.0), np.float32)
 
@@ -190,7 +189,7 @@ class Features:
         ``stored`` holds arrays learnt before, for a model that is applied to other data; a network
         reads the table standardised.
         """
-        read = next((each for each in reads if each.startswith(FEATURES)), None)
+        read = next((name for name in reads if name.startswith(FEATURES)), None)
         if read is None:
             return None
         featuriser = lookup(read.removeprefix(FEATURES))
@@ -216,12 +215,14 @@ def learn_scales(
     sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
 ) -> dict[str, NDArray[Any]]:
     """Learn the quantiles of values and the scales of static columns from the training examples."""
-    learnt = {}
+    scales = {}
     if "values" in reads:
-        learnt["values"] = channel_scales(sequences, train_rows)
+        for name, array in channel_scales(sequences, train_rows).items():
+            scales[f"values:{name}"] = array
     if "static" in reads:
-        learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
-    return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}
+        for name, array in Standardised.learn(static_table(sequences), train_rows).items():
+            scales[f"static:{name}"] = array
+    return scales
 
 
 def _blocks(length: int, width: int) -> list[slice]:
@@ -234,18 +235,18 @@ def _blocks(length: int, width: int) -> list[slice]:
     return [slice(first, end) for first, end in pairwise(ends)]
 
 
-def _samples_columns(source: Signals, _: State) -> tuple[Column, ...]:
+def _samples_columns(source: SignalSegments, _: State) -> tuple[Column, ...]:
     _, n_chans, n_times = source.signal.shape
-    where = [(c, t) for c in range(n_chans) for t in range(n_times)]
-    return tuple(Column(f"channel {c}, sample {t}", "deviations") for c, t in where)
+    places = product(range(n_chans), range(n_times))
+    return tuple(Column(f"channel {c}, sample {t}", "deviations") for c, t in places)
 
 
-def _samples_fit(source: Signals, train_rows: NDArray[np.int64]) -> State:
+def _samples_fit(source: SignalSegments, train_rows: NDArray[np.int64]) -> State:
     scaling = Scaling.fit(source.signal, train_rows)
     return {"mean": np.asarray(scaling.mean), "std": np.asarray(scaling.std)}
 
 
-def _samples(source: Signals, state: State) -> NDArray[np.float32]:
+def _samples(source: SignalSegments, state: State) -> NDArray[np.float32]:
     scaling = Scaling(tuple(state["mean"].tolist()), tuple(state["std"].tolist()))
     return scaling.apply(source.signal).reshape(len(source.signal), -1)
 
@@ -268,20 +269,17 @@ _SHAPES = (
 )
 
 
-def _spectrum_columns(source: Signals, _: State) -> tuple[Column, ...]:
+def _spectrum_columns(source: SignalSegments, _: State) -> tuple[Column, ...]:
     _, n_chans, n_times = source.signal.shape
     frequencies = np.fft.rfftfreq(n_times, 1 / source.sfreq)[1:]
-    return tuple(
-        column
-        for c in range(n_chans)
-        for column in (
-            *(Column(f"channel {c}, power at {f:.3g} Hz", "log µV²/Hz") for f in frequencies),
-            *(Column(f"channel {c}, {name}", unit) for name, unit in _SHAPES),
-        )
-    )
+    columns = []
+    for c in range(n_chans):
+        columns += [Column(f"channel {c}, power at {f:.3g} Hz", "log µV²/Hz") for f in frequencies]
+        columns += [Column(f"channel {c}, {name}", unit) for name, unit in _SHAPES]
+    return tuple(columns)
 
 
-def _spectrum(source: Signals, _: State) -> NDArray[np.float32]:
+def _spectrum(source: SignalSegments, _: State) -> NDArray[np.float32]:
     """Compute log power at each frequency above 0 (multitaper), then amplitude and shape.
 
     Four Slepian tapers of time-bandwidth 2.5, their spectra averaged (Thomson 1982, Spectrum
@@ -314,7 +312,8 @@ def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     scaled = centred / deviation[..., None]
     steps = np.abs(np.diff(centred)).mean(axis=2)
     bends = np.abs(np.diff(centred, 2)).mean(axis=2)
-    logs = [np.log(each + _QUIET) for each in (deviation, steps, bends, np.ptp(centred, axis=2))]
+    sizes = (deviation, steps, bends, np.ptp(centred, axis=2))
+    logs = [np.log(size + _QUIET) for size in sizes]
     return np.stack([*logs, (scaled**3).mean(axis=2), (scaled**4).mean(axis=2)], axis=2)
 
 
@@ -401,9 +400,9 @@ def _groups(source: Sequences) -> "tuple[tuple[str, ...], csr_array]":
     from scipy.sparse import csr_array
 
     levels = [levels_of(code) for code in source.vocabulary]
-    names = tuple(dict.fromkeys((*source.vocabulary, *(name for each in levels for name in each))))
+    names = tuple(dict.fromkeys((*source.vocabulary, *chain.from_iterable(levels))))
     place = {name: i for i, name in enumerate(names)}
-    columns = [place[name] for each in levels for name in each]
+    columns = [place[name] for name in chain.from_iterable(levels)]
     ends = np.cumsum([0, *map(len, levels)])
     ones = np.ones(len(columns), np.float32)
     return names, csr_array((ones, columns, ends), shape=(len(levels), len(names)))
@@ -430,13 +429,13 @@ def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     """Learn ``codes``: int64 (column,); ``quantiles``: float32 (column, 101), on training rows."""
     often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
     measured = set(source.channel_names)
-    told = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
-    codes = {"codes": np.asarray(often[~np.array(told, np.bool_)], np.int64)}
+    # Codes of a measurement, or of its bins, repeat its summaries.
+    repeats = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
+    codes = {"codes": np.asarray(often[~np.array(repeats, np.bool_)], np.int64)}
     table = _described(source, train_rows, codes)
-    found = [
-        quantiles(np.asfortranarray(table[:, some])) for some in _blocks(table.shape[1], len(table))
-    ]
-    return {**codes, "quantiles": np.concatenate(found)}
+    blocks = _blocks(table.shape[1], len(table))
+    ends = [quantiles(np.asfortranarray(table[:, block])) for block in blocks]
+    return {**codes, "quantiles": np.concatenate(ends)}
 
 
 def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
@@ -480,8 +479,8 @@ class Score:
 
     def fit(self, source: Sequences, train_rows: NDArray[np.int64]) -> State:
         """Learn ``mean``: float32 (1,), over the training set, for missing scores."""
-        known = self._of(source)[train_rows]
-        return {"mean": np.atleast_1d(np.nan_to_num(known[~np.isnan(known)].mean()))}
+        score = self._of(source)[train_rows]
+        return {"mean": np.atleast_1d(np.nan_to_num(score[~np.isnan(score)].mean()))}
 
     def apply(self, source: Sequences, state: State) -> NDArray[np.float32]:
         """Compute float32 (example, 2)."""
@@ -544,15 +543,15 @@ _COUNTS = (
 )
 _SUMMARIES = (_summaries_columns, _summaries_fit, _summaries, _summaries_operations)
 for _featuriser in (
-    Featuriser("samples", "Scaled samples", "signal", *_SAMPLES),
-    Featuriser("spectrum", "Log spectrum", "signal", *_SPECTRUM),
-    Featuriser("minirocket", "MiniRocket", "signal", *_MINIROCKET),
-    Featuriser("presence", "Present codes", "records", *_PRESENCE),
-    Featuriser("counts", "Counts of codes", "records", *_COUNTS),
-    Featuriser("summaries", "Summaries as normal scores", "records", *_SUMMARIES),
+    Featuriser("samples", "Scaled samples", Modality.EEG, *_SAMPLES),
+    Featuriser("spectrum", "Log spectrum", Modality.EEG, *_SPECTRUM),
+    Featuriser("minirocket", "MiniRocket", Modality.EEG, *_MINIROCKET),
+    Featuriser("presence", "Present codes", Modality.RECORDS, *_PRESENCE),
+    Featuriser("counts", "Counts of codes", Modality.RECORDS, *_COUNTS),
+    Featuriser("summaries", "Summaries as normal scores", Modality.RECORDS, *_SUMMARIES),
     *(
-        Featuriser(name, of.title, "records", of.columns, of.fit, of.apply, of.operations)
-        for name, of in SCORES.items()
+        Featuriser(name, s.title, Modality.RECORDS, s.columns, s.fit, s.apply, s.operations)
+        for name, s in SCORES.items()
     ),
 ):
     FEATURISERS.add(_featuriser)

@@ -8,9 +8,10 @@ codes is two equal offsets; nothing is inferred from zeros.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
@@ -20,8 +21,12 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.files import make_folder
+from sequela.identity.fingerprint import Content, joined, of_records, tokens
+from sequela.identity.pseudonyms import Pseudonyms
 
 HEADER = "sequences.json"
+_DAY = np.timedelta64(1, "D")
+_MARKED_AT_ONCE = 1 << 21  # codes and measurements whose marks are computed at once
 
 # name -> (dtype, dimension)
 LAYOUT: dict[str, tuple[str, str]] = {
@@ -92,7 +97,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.subject_id)
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> "tuple[Callable[[Path], Sequences], tuple[Path]]":
         """Pickle as the folder's name, not as the arrays."""
         return open_sequences, (self.folder,)
 
@@ -323,11 +328,61 @@ def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
     for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
         offsets = getattr(sequences, ends)
         counts = offsets[steps + 1] - offsets[steps]
-        taken = spans(offsets[steps], counts)
+        children = spans(offsets[steps], counts)
         changes[ends] = _ends(counts)
-        changes |= {name: getattr(sequences, name)[taken] for name in names}
+        changes |= {name: getattr(sequences, name)[children] for name in names}
     return replace(sequences, **changes)
 
 
 def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(counts)))
+
+
+def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
+    """Compute the marks of the codes and measurements of each subject, over all examples.
+
+    A code counts with the days since the subject's step before: shifting all dates by the same time
+    gives the same marks. Codes that the vocabulary lacks do not count. Marks under two keys never
+    agree.
+    """
+    order = np.argsort(sequences.subject_id, kind="stable")
+    another = np.append(np.diff(sequences.subject_id[order]) != 0, True)
+    last = np.flatnonzero(another) + 1  # the end of each subject's examples in this order
+    size = np.diff((sequences.code_offsets + sequences.value_offsets)[sequences.step_offsets])
+    block = np.cumsum(size[order])[last - 1] // _MARKED_AT_ONCE
+    ends = [0, *last[np.diff(block, append=-1) != 0].tolist()]
+    blocks = [order[first:end] for first, end in pairwise(ends)]
+    return joined([_content_of_block(examples_of(sequences, rows), how) for rows in blocks])
+
+
+def _content_of_block(sequences: Sequences, how: Pseudonyms) -> Content:
+    subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
+    of_step = np.repeat(subject, sequences.lengths)
+    days = _days_since(of_step, sequences.step_time)
+    step = np.repeat(np.arange(len(of_step)), np.diff(sequences.code_offsets))
+    measured = np.repeat(np.arange(len(of_step)), np.diff(sequences.value_offsets))
+    in_vocabulary = sequences.codes > 0
+    step = step[in_vocabulary]
+    codes = sequences.codes[in_vocabulary].astype(np.int64)
+    bits = np.ascontiguousarray(sequences.values).view(np.int32).astype(np.int64)
+    channels = sequences.channels.astype(np.int64)
+    of_codes = tokens(sequences.vocabulary, codes, days[step], how=how)
+    of_values = tokens(sequences.channel_names, channels, days[measured], bits, how=how)
+    owner = np.concatenate([of_step[step], of_step[measured]])
+    ids = how.each(subjects.astype(np.str_)).tolist()
+    return of_records(ids, owner, np.concatenate([of_codes, of_values]))
+
+
+def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Count whole days since the subject's step before at another time; -1 where there is none."""
+    order = np.lexsort((time, subject))
+    subject, time = subject[order], time[order]
+    new = np.ones(len(time), np.bool_)
+    new[1:] = (subject[1:] != subject[:-1]) | (time[1:] != time[:-1])
+    first = np.flatnonzero(new)  # first row of each time of each subject
+    gap = np.full(len(first), -1)
+    same = subject[first[1:]] == subject[first[:-1]]
+    gap[1:][same] = ((time[first[1:]] - time[first[:-1]]) // _DAY)[same]
+    days = np.empty(len(time), np.int64)
+    days[order] = gap[np.cumsum(new) - 1]
+    return days

@@ -30,9 +30,9 @@ class Intervals:
 
     def label(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class in which the event was seen, 0 where none was: int64 (example,)."""
-        at, size = np.searchsorted(self.horizons, time), len(self.horizons)
-        seen = (event > 0) & (at < size)
-        return np.where(seen, 1 + (event - 1) * size + at, 0)
+        interval, size = np.searchsorted(self.horizons, time), len(self.horizons)
+        observed = (event > 0) & (interval < size)
+        return np.where(observed, 1 + (event - 1) * size + interval, 0)
 
     def possible(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the share of each class that an example may be in: float32 (example, class).
@@ -41,41 +41,41 @@ class Intervals:
         for those of the interval the share of time that was left.
         """
         starts, ends = np.array((0.0, *self.horizons[:-1])), np.array(self.horizons)
-        left = ((ends - time[:, None]) / (ends - starts)).clip(0, 1)
+        # (example, interval): the share of the interval after the end of follow-up
+        rest = ((ends - time[:, None]) / (ends - starts)).clip(0, 1)
         label = self.label(time, event)
-        shares = np.concatenate([np.ones((len(time), 1)), np.tile(left, self.causes)], axis=1)
-        seen = (event > 0) | (time >= ends[-1])
-        shares[seen] = np.eye(self.n_classes)[label[seen]]
+        shares = np.concatenate([np.ones((len(time), 1)), np.tile(rest, self.causes)], axis=1)
+        certain = (event > 0) | (time >= ends[-1])
+        shares[certain] = np.eye(self.n_classes)[label[certain]]
         return shares.astype(np.float32)
 
-    def risk(self, probabilities: NDArray[Any], cause: int = 1) -> Floats:
+    def risk(self, probabilities: NDArray[np.floating], cause: int = 1) -> Floats:
         """Return the probability of an event of a kind by each horizon: (example, horizon)."""
         size = len(self.horizons)
         first = 1 + (cause - 1) * size
         of_cause = probabilities[:, first : first + size].astype(np.float64)
         return np.cumsum(of_cause, axis=1).clip(0, 1)
 
-    def risk_at(self, probabilities: NDArray[Any], times: Floats, cause: int = 1) -> Floats:
+    def risk_at(self, probabilities: NDArray[np.floating], times: Floats, cause: int = 1) -> Floats:
         """Return the probability of an event of a kind by any times: (example, time).
 
         Within an interval it rises evenly; beyond the last horizon it is not known: NaN.
         """
-        known = np.concatenate(
-            [np.zeros((len(probabilities), 1)), self.risk(probabilities, cause)], 1
-        )
-        at = (0.0, *self.horizons)
-        return np.array([np.interp(times, at, row, right=np.nan) for row in known])
+        at_start = np.zeros((len(probabilities), 1))
+        risks = np.concatenate([at_start, self.risk(probabilities, cause)], 1)
+        days = (0.0, *self.horizons)
+        return np.array([np.interp(times, days, row, right=np.nan) for row in risks])
 
-    def quantile(self, probabilities: NDArray[Any], share: float, cause: int = 1) -> Floats:
+    def quantile(self, probabilities: NDArray[np.floating], share: float, cause: int = 1) -> Floats:
         """Return the day by which the risk reaches a share, else infinity: (example,)."""
-        at, found = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
+        days, quantiles = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
         for row, risk in enumerate(self.risk(probabilities, cause)):
             if risk[-1] >= share:
                 end = int(np.searchsorted(risk, share))
                 before = risk[end - 1] if end else 0.0
                 part = (share - before) / (risk[end] - before)
-                found[row] = at[end] + part * (at[end + 1] - at[end])
-        return found
+                quantiles[row] = days[end] + part * (days[end + 1] - days[end])
+        return quantiles
 
     def ends(self, time: Floats, event: NDArray[np.int64]) -> list[int]:
         """Count the examples by what ended before the last horizon: follow-up, or each event.
@@ -95,17 +95,17 @@ class Intervals:
         of the interval for which it was followed.
         """
         size = len(self.horizons)
-        at = np.searchsorted(self.horizons, time)
-        example = np.repeat(np.arange(len(time)), np.minimum(at + 1, size))
+        n_before = np.searchsorted(self.horizons, time)
+        example = np.repeat(np.arange(len(time)), np.minimum(n_before + 1, size))
         first = np.searchsorted(example, np.arange(len(time)))
         interval = np.arange(len(example)) - first[example]
-        last = interval == at[example]
-        seen = np.where(last, event[example], 0)
+        last = interval == n_before[example]
+        ending = np.where(last, event[example], 0)
         starts, ends = np.array((0.0, *self.horizons[:-1])), np.array(self.horizons)
         part = (time[example] - starts[interval]) / (ends - starts)[interval]
-        weight = np.where(last & (seen == 0), part, 1.0)
-        kept = weight > 0
-        return example[kept], interval[kept], seen[kept], weight[kept]
+        weight = np.where(last & (ending == 0), part, 1.0)
+        followed = weight > 0
+        return example[followed], interval[followed], ending[followed], weight[followed]
 
     def from_hazards(self, hazards: Any) -> Any:
         """Return the probabilities of the classes, from those of each event in each interval.
@@ -113,11 +113,13 @@ class Intervals:
         Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
         without an event before. It works on arrays of numpy and of torch.
         """
-        alive, found = hazards[:, 0, :1], [hazards[:, 0, 1:]]
+        alive, by_interval = hazards[:, 0, :1], [hazards[:, 0, 1:]]
         for interval in range(1, len(self.horizons)):
-            found.append(hazards[:, interval, 1:] * alive)
+            by_interval.append(hazards[:, interval, 1:] * alive)
             alive = hazards[:, interval, :1] * alive
-        by_cause = [at[:, [cause]] for cause in range(self.causes) for at in found]
+        by_cause = []
+        for cause in range(self.causes):
+            by_cause += [events[:, [cause]] for events in by_interval]
         if isinstance(hazards, np.ndarray):
             return np.concatenate([alive, *by_cause], axis=1)
         import torch

@@ -50,8 +50,7 @@ def dilations(n_times: int) -> Sequence[int]:
         [1, 2, 3, 4]
     """
     most = np.log2((n_times - 1) / (_FEWEST - 1))
-    found: list[int] = np.unique(np.logspace(0, most, MOST_DILATIONS, base=2).astype(int)).tolist()
-    return found
+    return [int(n) for n in np.unique(np.logspace(0, most, MOST_DILATIONS, base=2).astype(int))]
 
 
 def _transformer() -> Any:

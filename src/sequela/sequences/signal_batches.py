@@ -1,8 +1,8 @@
 """Batches of scaled signal segments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from sequela.sequences.scaling import Scaling
-from sequela.signals.windows import release
+from sequela.signals.cutting import release
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,8 @@ class SignalBatch:
         return self._each(lambda tensor: tensor[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        features, weight = (
-            None if each is None else change(each) for each in (self.features, self.weight)
-        )
+        features = None if self.features is None else change(self.features)
+        weight = None if self.weight is None else change(self.weight)
         return type(self)(change(self.signal), change(self.labels), features, self.reads, weight)
 
 
@@ -75,25 +76,25 @@ class SignalSource:
     """Some segments of a signal, read and scaled batch by batch: it may be larger than memory.
 
     ``source`` is float32 (row, n_chans, n_times) in µV, in memory or in a file, with the scaling of
-    the signal; ``rows`` are their rows in it, int64 (segment,), and ``others`` their labels and
+    the signal; ``rows`` are their rows in it, int64 (segment,); ``labelled`` has their labels and
     features, without samples.
     """
 
     source: NDArray[np.float32]
     scaling: Scaling
     rows: NDArray[np.int64]
-    others: SignalBatch
+    labelled: SignalBatch
 
     @property
     def labels(self) -> Tensor:
         """int64 (segment,), index of the class."""
-        return self.others.labels
+        return self.labelled.labels
 
     def of(self, rows: list[int] | slice) -> SignalBatch:
         """Return the batch of some of the segments."""
         scaled = np.asarray(self.scaling.apply(self.source[self.rows[rows]]))
         release(self.source)
-        return replace(self.others.of(rows), signal=torch.from_numpy(scaled))
+        return replace(self.labelled.of(rows), signal=torch.from_numpy(scaled))
 
 
 class SignalDataset(Dataset[SignalBatch]):
@@ -152,10 +153,10 @@ class VariedDataset(SignalDataset):
             batch = segments.of(indices)
             signal = batch.signal
         else:  # their own samples would be read in vain
-            others = segments.others if isinstance(segments, SignalSource) else segments
-            batch = others.of(indices)
-            drawn = torch.rand(n, generator=self._generator, dtype=torch.float64)
-            start = self._begin[indices] + (drawn * self._places[indices]).long()
+            unread = segments.labelled if isinstance(segments, SignalSource) else segments
+            batch = unread.of(indices)
+            share = torch.rand(n, generator=self._generator, dtype=torch.float64)
+            start = self._begin[indices] + (share * self._places[indices]).long()
             if self._cuts is not None:
                 signal = self._cuts[:, start].transpose(0, 1)
             else:
@@ -176,7 +177,7 @@ class _GatheringLoader(DataLoader[SignalBatch]):
     Accelerate makes another loader from its data set, which gathers batch by batch.
     """
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[SignalBatch]:  # type: ignore[override] # torch's own iterator
         """Yield the batches of an epoch, in the order that torch's own loader draws."""
         batches: Any = self.batch_sampler
         dataset: Any = self.dataset
@@ -196,8 +197,8 @@ def signal_loader(
 ) -> DataLoader[SignalBatch]:
     """Return a loader of batches, shuffled by ``generator``, or in the given order."""
     dataset = segments if isinstance(segments, SignalDataset) else SignalDataset(segments)
-    drawn = generator is not None
-    order = RandomSampler(dataset, generator=generator) if drawn else SequentialSampler(dataset)
+    shuffled = generator is not None
+    order = RandomSampler(dataset, generator=generator) if shuffled else SequentialSampler(dataset)
     in_memory = type(dataset) is SignalDataset and isinstance(dataset.segments, SignalBatch)
     loader = _GatheringLoader if in_memory else DataLoader
     return loader(
@@ -208,6 +209,6 @@ def signal_loader(
     )
 
 
-def as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Batch) -> Batch:
     """Return the batch: the dataset returns whole batches, so nothing is left to collate."""
     return batch

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.datasets.codes import SEX
+from sequela.listeners import broadcast
 from sequela.sequences.flat import Sequences, spans
-from sequela.sequences.scores import LEVELS, quantiles
+from sequela.sequences.scaling import LEVELS, quantiles
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
@@ -44,12 +45,12 @@ class SparseTable:
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
         """Return rows ``[rows]``, or all rows of a range of columns ``[:, first:end]``, dense."""
         if isinstance(key, tuple):
-            rows, columns, data = _taken(self._by_column, np.arange(self.shape[1])[key[1]])
+            rows, columns, data = _cells_of(self._by_column, np.arange(self.shape[1])[key[1]])
             dense = np.tile(self.empty[key[1]], (len(self), 1))
         else:
-            chosen = np.arange(len(self))[key]
-            columns, rows, data = _taken(self.cells, chosen)
-            dense = np.tile(self.empty, (len(chosen), 1))
+            lines = np.arange(len(self))[key]
+            columns, rows, data = _cells_of(self.cells, lines)
+            dense = np.tile(self.empty, (len(lines), 1))
         dense[rows, columns] = data
         return dense
 
@@ -57,7 +58,7 @@ class SparseTable:
         """Return all cells: float32 (row, column)."""
         return self[:]
 
-    def mapped(self, change: Callable[[Floats, NDArray[np.integer[Any]]], Floats]) -> "SparseTable":
+    def mapped(self, change: Callable[[Floats, NDArray[np.integer]], Floats]) -> "SparseTable":
         """Return the table after a change of its numbers, which is given their columns too."""
         from scipy.sparse import csr_array
 
@@ -71,12 +72,12 @@ class SparseTable:
         return self.cells.tocsc()
 
 
-def _taken(cells: Any, lines: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+def _cells_of(cells: "csr_array | csc_array", lines: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
     """Return the cells of some rows, or columns: their place in a line, their line, and data."""
     first = cells.indptr[lines].astype(np.int64)
     counts = cells.indptr[lines + 1] - first
-    taken = spans(first, counts)
-    return cells.indices[taken], np.repeat(np.arange(len(lines)), counts), cells.data[taken]
+    indices = spans(first, counts)
+    return cells.indices[indices], np.repeat(np.arange(len(lines)), counts), cells.data[indices]
 
 
 def bag_of_codes(
@@ -114,14 +115,12 @@ def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTa
     """Compute :func:`summaries`, without the cells of channels that were not measured."""
     from scipy.sparse import csr_array, vstack
 
-    from sequela.progress import report  # recordings have no summaries
-
     n_channels, width = len(sequences.channel_names), len(SUMMARIES)
     empty = np.full((n_channels, width), np.nan, np.float32)
     empty[:, SUMMARIES.index("count")] = 0
     per_example = -(-len(sequences.values) // max(len(sequences), 1))
     step = max(1, _VALUES // max(per_example, 1))
-    found = []
+    parts = []
     for first in range(0, max(len(examples), 1), step):
         rows = examples[first : first + step]
         cells, numbers = _summarised(sequences, rows)
@@ -129,10 +128,10 @@ def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTa
         ends = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(rows)))))
         columns = (channel[:, None] * width + np.arange(width)).astype(np.int32)
         shape = (len(rows), n_channels * width)
-        found.append(csr_array((numbers.ravel(), columns.ravel(), ends * width), shape=shape))
-        done = first + len(rows)
-        report("summarising measurements", done * per_example, len(examples) * per_example)
-    return SparseTable(vstack(found, format="csr"), empty.ravel())
+        parts.append(csr_array((numbers.ravel(), columns.ravel(), ends * width), shape=shape))
+        finished = (first + len(rows)) * per_example
+        broadcast("on_rows", "summarising measurements", finished, len(examples) * per_example)
+    return SparseTable(vstack(parts, format="csr"), empty.ravel())
 
 
 def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDArray[Any], Floats]:
@@ -140,22 +139,22 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
     n_channels = len(sequences.channel_names)
     first_step, end_step = (sequences.step_offsets[examples + i] for i in (0, 1))
     steps = spans(first_step, end_step - first_step)
-    first, end = (sequences.value_offsets[each] for each in (first_step, end_step))
-    taken = spans(first, end - first)
+    first, end = sequences.value_offsets[first_step], sequences.value_offsets[end_step]
+    measured = spans(first, end - first)
     rows = np.repeat(np.arange(len(examples)), end - first)
     of_step = sequences.value_offsets[steps + 1] - sequences.value_offsets[steps]
     end_time = np.repeat(sequences.step_time[end_step - 1], end - first)
     days = (np.repeat(sequences.step_time[steps], of_step) - end_time) / np.timedelta64(1, "D")
-    key = rows * n_channels + sequences.channels[taken]
+    key = rows * n_channels + sequences.channels[measured]
     order = np.argsort(key, kind="stable")  # within a channel the values stay in order of time
     key, days = key[order], days[order]
-    values = sequences.values[taken][order].astype(np.float64)
+    values = sequences.values[measured][order].astype(np.float64)
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     counts = np.diff(starts, append=len(key))
 
     def mean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        averaged: NDArray[np.float64] = np.add.reduceat(numbers, starts) / counts
-        return averaged
+        """Average over the measurements of each cell."""
+        return np.asarray(np.add.reduceat(numbers, starts) / counts)
 
     if not len(starts):
         return key, np.empty((0, len(SUMMARIES)), np.float32)
@@ -163,7 +162,7 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
     away = values - np.repeat(middle, counts)
     when = days - np.repeat(mean(days), counts)
     spread = mean(when**2)
-    found = [
+    columns = [  # as in SUMMARIES
         values[starts + counts - 1],
         np.minimum.reduceat(values, starts),
         np.maximum.reduceat(values, starts),
@@ -173,12 +172,12 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
         np.sqrt(mean(away**2)),
         np.divide(mean(away * when), spread, out=np.zeros(len(starts)), where=spread > 0),
     ]
-    return key[starts], np.column_stack(found).astype(np.float32)
+    return key[starts], np.column_stack(columns).astype(np.float32)
 
 
 def summary_names(sequences: Sequences) -> list[str]:
     """Name the columns of :func:`summaries`, for example ``LAB//50912 last``."""
-    return [f"{channel} {what}" for channel in sequences.channel_names for what in SUMMARIES]
+    return [" ".join(pair) for pair in product(sequences.channel_names, SUMMARIES)]
 
 
 def last_values(
@@ -190,11 +189,11 @@ def last_values(
     (row, channel), whether there is one.
     """
     first, end = sequences.value_offsets[steps], sequences.value_offsets[steps + 1]
-    taken = spans(first, end - first)
-    rows, channels = np.repeat(np.arange(len(steps)), end - first), sequences.channels[taken]
+    measured = spans(first, end - first)
+    rows, channels = np.repeat(np.arange(len(steps)), end - first), sequences.channels[measured]
     values = np.zeros((len(steps), len(sequences.channel_names)), np.float32)
     mask = np.zeros(values.shape, np.bool_)
-    values[rows, channels] = sequences.values[taken]  # the last of equal places stays
+    values[rows, channels] = sequences.values[measured]  # the last of equal places stays
     mask[rows, channels] = True
     return values, mask
 
@@ -208,16 +207,16 @@ def channel_scales(
     ``deviation`` (channel,), 0 and 1 for it, and a deviation of 1 for a constant one.
     """
     first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
-    taken = spans(first, end - first)
-    channels, values = sequences.channels[taken], sequences.values[taken]
+    measured = spans(first, end - first)
+    channels, values = sequences.channels[measured], sequences.values[measured]
     values = values[np.argsort(channels, kind="stable")].astype(np.float64)
     ends = np.cumsum([0, *np.bincount(channels, minlength=len(sequences.channel_names))])
-    each = [values[some:end] for some, end in pairwise(ends)]
-    ranked = np.array([quantiles(one[:, None]) for one in each], np.float32).reshape(-1, LEVELS)
-    mean, deviation = (
-        np.array([of(one) if len(one) else 0.0 for one in each]) for of in (np.mean, np.std)
-    )
-    return {"quantiles": ranked, **scales_of(mean, deviation)}
+    by_channel = [values[start:end] for start, end in pairwise(ends)]
+    ranked = [quantiles(measurements[:, None]) for measurements in by_channel]
+    ranked_array = np.array(ranked, np.float32).reshape(-1, LEVELS)
+    mean = np.array([m.mean() if len(m) else 0.0 for m in by_channel])
+    deviation = np.array([m.std() if len(m) else 0.0 for m in by_channel])
+    return {"quantiles": ranked_array, **scales_of(mean, deviation)}
 
 
 def scales_of(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
-from sequela.sequences.scores import knots
+from sequela.sequences.scaling import knots
 from sequela.sequences.signal_batches import as_it_is
 from sequela.sequences.tables import last_values, static_table
 
@@ -26,8 +26,7 @@ TENSORS = {
     "features": ("features",),
 }
 """The tensors of each input."""
-_MOST_VALUES = 1 << 25
-"""Values that are scaled once and kept: 160 MiB with their mask."""
+_MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
 STEPPED = {"codes", "values", "gaps"}
 """The inputs that have steps."""
 
@@ -123,8 +122,12 @@ class VisitBatch:
         come last where an input has steps.
         """
         heads = [read.partition(":")[0] for read in self.reads]
-        tensors = [getattr(self, name) for head in heads for name in TENSORS[head]]
-        return (*tensors, *([self.batch_sizes] if STEPPED & {*heads} else []))
+        tensors = []
+        for head in heads:
+            tensors += [getattr(self, name) for name in TENSORS[head]]
+        if STEPPED & {*heads}:
+            tensors.append(self.batch_sizes)
+        return tuple(tensors)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
         """Move the batch to another device; ``batch_sizes`` and ``order`` stay where they are."""
@@ -155,7 +158,7 @@ class Visits(Protocol):
         """The offsets of steps in the codes: int64 (step + 1,)."""
 
     @property
-    def codes(self) -> NDArray[np.integer[Any]]:
+    def codes(self) -> NDArray[np.integer]:
         """The codes (code,), indices into a vocabulary, those of one step distinct and rising."""
 
     @property
@@ -164,7 +167,7 @@ class Visits(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class BesideCodes:
+class FurtherInputs:
     """The inputs of a batch other than codes, for models that read them.
 
     ``scales`` are quantiles of each channel, ``values:quantiles``, float32 (channel, 101), and mean
@@ -217,24 +220,24 @@ class BesideCodes:
         Examples are (patient,), in the order of the batch; ``visits`` (visit,) are steps in packed
         order, and ``ranks`` (visit,) their number for the patient, from 0.
         """
-        found: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
             if self.keep and self._all_values:
                 values, mask = (array[visits] for array in self._all_values)
             else:
                 values, mask = self._values(visits)
-            found |= {"values": values, "mask": mask}
+            arrays |= {"values": values, "mask": mask}
         if "gaps" in self.reads:
             times = self.sequences.step_time
             before = np.where(ranks > 0, visits - 1, visits)
             days = (times[visits] - times[before]) / np.timedelta64(1, "D")
-            found["gaps"] = days.astype(np.float32)
+            arrays["gaps"] = days.astype(np.float32)
         if "static" in self.reads:
-            found["static"] = self.static.rows(examples)
+            arrays["static"] = self.static.rows(examples)
         if self.features is not None:
-            found["features"] = self.features.rows(examples)
-        found["second"] = np.log1p(self.sequences.followed[examples])
-        tensors = {name: torch.from_numpy(array) for name, array in found.items()}
+            arrays["features"] = self.features.rows(examples)
+        arrays["second"] = np.log1p(self.sequences.followed[examples])
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return {"reads": self.reads, **tensors}
 
 
@@ -251,14 +254,14 @@ class VisitDataset(Dataset[VisitBatch]):
         self,
         sequences: Visits,
         examples: NDArray[np.int64] | None = None,
-        beside: BesideCodes | None = None,
+        further: FurtherInputs | None = None,
         weight: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
         teacher: NDArray[np.float32] | None = None,
     ) -> None:
         self.targets, self.teacher = targets, teacher
         self.sequences = sequences
-        self.beside = beside
+        self.further = further
         self.weight = weight
         self.examples = np.arange(len(sequences)) if examples is None else examples
         self.lengths = sequences.lengths[self.examples]
@@ -268,8 +271,8 @@ class VisitDataset(Dataset[VisitBatch]):
 
     def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
         source = self.sequences
-        asked = np.asarray(rows, np.int64)
-        order = asked[np.argsort(-self.lengths[asked], kind="stable")]
+        batch = np.asarray(rows, np.int64)
+        order = batch[np.argsort(-self.lengths[batch], kind="stable")]
         examples, lengths = self.examples[order], self.lengths[order]
         # A stable sort by step turns patient-major visits into packed order.
         ranks = spans(np.zeros_like(lengths), lengths)
@@ -277,6 +280,7 @@ class VisitDataset(Dataset[VisitBatch]):
         visits = spans(source.step_offsets[examples], lengths)[packed]
         starts = source.code_offsets[visits]
         counts = source.code_offsets[visits + 1] - starts
+        further = self.further.of(examples, visits, ranks[packed]) if self.further else {}
         return VisitBatch(
             codes=torch.from_numpy(source.codes[spans(starts, counts)].astype(np.int64)),
             offsets=torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
@@ -289,7 +293,7 @@ class VisitDataset(Dataset[VisitBatch]):
             order=torch.from_numpy(order),
             weight=None if self.weight is None else torch.from_numpy(self.weight[order]),
             teacher=None if self.teacher is None else torch.from_numpy(self.teacher[examples]),
-            **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),
+            **further,
         )
 
     # Torch's loader requests whole batches by this name.
@@ -327,11 +331,12 @@ class BucketSampler(Sampler[list[int]]):
         if self.generator is None:
             yield from self._cut(np.argsort(self.lengths, kind="stable"))
             return
-        drawn = torch.randperm(n, generator=self.generator).numpy()
+        shuffled = torch.randperm(n, generator=self.generator).numpy()
         size = self.pool * self.batch_size
-        pools = [drawn[i : i + size] for i in range(0, n, size)]
-        ordered = (rows[np.argsort(self.lengths[rows], kind="stable")] for rows in pools)
-        batches = [batch for rows in ordered for batch in self._cut(rows)]
+        batches: list[list[int]] = []
+        for i in range(0, n, size):
+            rows = shuffled[i : i + size]
+            batches += self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
         order = torch.randperm(len(batches), generator=self.generator).tolist()
         # Of batches that are not full, Accelerate divides only the last one among processes.
         together = distributed.is_available() and distributed.is_initialized()

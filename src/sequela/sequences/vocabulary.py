@@ -1,4 +1,7 @@
-"""The vocabulary of a model: codes as recorded or cut to a level, from training data."""
+"""The vocabulary of a model, from training data: codes as recorded or cut to a level, and bins.
+
+The bins of a measurement are quantiles of its training values, equal values in one bin.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +88,9 @@ class Vocabulary:
     def of(cls, header: Mapping[str, Any]) -> Self:
         """Read the vocabulary in the header of sequences, or of a model."""
         channels = tuple(header["channels"])
-        edges = header.get("edges", [()] * len(channels))  # earlier versions did not store them
+        edges = header.get("edges")
+        if edges is None:  # earlier versions did not store them
+            edges = [() for _ in channels]
         return cls(tuple(header["vocabulary"]), channels, tuple(tuple(ends) for ends in edges))
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,12 +118,12 @@ def terms_of(codes: Iterable[str], task: "Task", settings: SequenceSettings) -> 
         family = family_of(code)
         if family.label_only:
             continue
-        seen = family.name in task.families if task.inputs else not family.answer
+        is_input = family.name in task.families if task.inputs else not family.answer
         if task.hindsight and family.ending:  # it reveals the outcome
-            seen = False
+            is_input = False
         if family.demographic:
-            seen = settings.demographics and (family.name != AGE or code in AGE_DECADES)
-        if seen:
+            is_input = settings.demographics and (family.name != AGE or code in AGE_DECADES)
+        if is_input:
             allowed[code] = cut_code(code, settings.icd_digits)
         elif family.visit_mark:
             allowed[code] = None
@@ -126,3 +131,32 @@ def terms_of(codes: Iterable[str], task: "Task", settings: SequenceSettings) -> 
     number = {name: i for i, name in enumerate(names)}
     of_code = {code: None if term is None else number[term] for code, term in allowed.items()}
     return Terms(names, of_code)
+
+
+def bin_edges(
+    kind: NDArray[np.int64], values: NDArray[np.floating], counts: NDArray[np.int64], bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Compute the upper ends of all bins but the last, for each kind of measurement.
+
+    The end of bin ``k`` is the least value that at least ``k / bins`` of the training values do not
+    exceed: the inverse of their distribution function, in whole numbers throughout. Kinds rise, and
+    so do the distinct values (value,) within a kind. The result is the kinds (kind,) and the ends
+    (kind, bins - 1), of the type of the values.
+
+    Example:
+        >>> kind, values = np.array([4, 4, 4, 7]), np.array([1.0, 2, 3, 5])
+        >>> kinds, ends = bin_edges(kind, values, np.ones(4, int), 3)
+        >>> kinds.tolist(), ends.tolist()
+        ([4, 7], [[1.0, 2.0], [5.0, 5.0]])
+    """
+    kinds, first = np.unique(kind, return_index=True)
+    so_far = np.cumsum(counts)
+    before = so_far[first] - counts[first]
+    total = np.diff(before, append=counts.sum())
+    rank = -(-total[:, None] * np.arange(1, bins) // bins)  # rounded up: (kind, bins - 1)
+    return kinds, values[np.searchsorted(so_far, before[:, None] + rank)]
+
+
+def bin_name(name: str, number: int) -> str:
+    """Return the code of a measurement in a bin, counted from 1: ``LAB//50912//Q3``."""
+    return f"{name}//Q{number}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, extra
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
@@ -41,8 +42,7 @@ TOLERANCE = 1e-5
 """Largest difference of two probabilities."""
 EXAMPLES = 1000
 """Examples of a run on which a file is compared with it."""
-_AT_ONCE = 100
-"""Examples that are predicted at once."""
+_AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(
@@ -84,7 +84,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     The validation set is left out: after ``--refit`` the run keeps its predictions from before.
     """
     predictions = folder.predictions
-    rows = np.flatnonzero(predictions.split != "tuning")
+    rows = np.flatnonzero(predictions.split != "tuning")  # predicted by the stored model
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     differences = []
     for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
@@ -224,7 +224,7 @@ def _record_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
     return {"records": records, "features": features}
 
 
-_FACTS = {"signal": _signal_facts, "records": _record_facts}
+_FACTS = {Modality.EEG: _signal_facts, Modality.RECORDS: _record_facts}
 """The description of the inputs of each kind."""
 
 

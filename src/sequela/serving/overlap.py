@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 from sequela.identity.fingerprint import Content, copies, matches, of_signals, recognisable
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
-from sequela.sequences.content import content_of
-from sequela.sequences.flat import Sequences
+from sequela.sequences.flat import Sequences, content_of
 from sequela.serving.model_facts import ModelFacts
 
 if TYPE_CHECKING:
@@ -101,6 +100,6 @@ class Overlap:
     ) -> tuple[list[str], list[str]]:
         # A copy of a test unit is no copy of a training unit, even if it resembles one.
         pairs = matches(content, new)
-        copied = copies(pairs, self.trained, ~self.trained, len(names))
-        checked = recognisable(content, new, pairs)
+        copied = copies(pairs, self.trained, ~self.trained, len(names))  # bool (unit,)
+        checked = recognisable(content, new, pairs)  # bool (unit,): with enough marks
         return [*compress(names, copied)], [*compress(names, checked)]

@@ -17,20 +17,17 @@ from sequela.serving.prediction_table import PredictionTable
 from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
-from sequela.signals.cutting import Cutter
+from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled
-from sequela.signals.tables import is_table
+from sequela.signals.segment_tables import is_table
+from sequela.signals.stretches import RecordingIds, Stretch
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
-from sequela.signals.windows import Cut, Whose, exceed
 
-_NUMBERS = 1 << 19
-"""Samples over all channels that are collected before they are scored."""
-_AT_ONCE = 1024
-"""Most windows of a batch."""
-_REMEMBERED = 50_000
-"""Recordings whose numbering of windows is remembered."""
+_NUMBERS = 1 << 19  # samples over all channels that are collected before they are scored
+_AT_ONCE = 1024  # most windows of a batch
+_REMEMBERED = 50_000  # recordings whose numbering of windows is remembered
 OnProgress = Callable[[float | None], None]
 MISSING = "a sample is missing or not finite"
 LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
@@ -40,7 +37,7 @@ TOO_SHORT = "it has fewer samples than the model reads"
 
 @dataclass
 class ScoringShelf:
-    """A shelf from which windows are scored: see :class:`sequela.signals.cutting.Shelf`.
+    """A shelf from which windows are scored while recordings are cut.
 
     Attributes:
         marked: Whether fingerprints of windows are compared here.
@@ -54,7 +51,7 @@ class ScoringShelf:
     flat: int = 0
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
-    _whose: list[Whose] = field(default_factory=list)
+    _whose: list[RecordingIds] = field(default_factory=list)
     _places: list[str] = field(default_factory=list)
     _numbers: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _size: int = 0
@@ -63,7 +60,7 @@ class ScoringShelf:
     def put(self, windows: Cut) -> None:
         """Add windows of one recording, in the order of time."""
         cut, _, _, whose, sfreq, place = windows
-        recording = whose[0]
+        recording = whose.recording
         first = self._numbers.pop(recording, 0) + 1
         self._numbers[recording] = first - 1 + len(cut)
         if len(self._numbers) > _REMEMBERED:
@@ -72,7 +69,12 @@ class ScoringShelf:
         self.put_named(cut, ids, whose, sfreq, place)
 
     def put_named(
-        self, cut: NDArray[np.float32], ids: Sequence[str], whose: Whose, sfreq: float, place: str
+        self,
+        cut: NDArray[np.float32],
+        ids: Sequence[str],
+        whose: RecordingIds,
+        sfreq: float,
+        place: str,
     ) -> None:
         """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
@@ -98,7 +100,7 @@ class ScoringShelf:
         """Score the collected windows."""
         if not self._cut:
             return
-        signal = np.concatenate(self._cut)
+        signal = np.concatenate(self._cut)  # µV (window, channel, time)
         finite = np.asarray(np.isfinite(signal).all((1, 2)))
         fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
         for row in np.flatnonzero(~fits).tolist():
@@ -115,7 +117,7 @@ class ScoringShelf:
         self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
 
     def _score(
-        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[Whose]
+        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[RecordingIds]
     ) -> None:
         groups = [_group(origin) for origin in whose]
         at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
@@ -137,13 +139,13 @@ class ScoringShelf:
         if self.marked:
             # Windows that follow each other are joined: marks need more than one second.
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
-            pieces = [signal[run[0] : run[-1] + 1] for run in runs]
+            pieces = [signal[run[0] : run[-1] + 1] for run in runs]  # of one recording each
             joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
             units = [groups[run[0]] for run in runs]
             self.scored.recognise(*self.scored.overlap.signals(units, joined))
 
 
-def _group(whose: Whose) -> str:
+def _group(whose: RecordingIds) -> str:
     """Return the independent unit: the subject if known, else the session or recording."""
     return whose.subject or whose.session or whose.recording
 
@@ -221,8 +223,10 @@ def _own(
         windows.flush()  # the list is in the order of the data
         windows.scored.refuse(short, place=place)
 
-    settings = settings.model_copy(update=changes)
-    notes = cut_unlabelled(path, settings, signal.n_times, windows, refuse, progress)
+    described = described.model_copy(update=changes)
+    notes, windows.n_dropped = cut_unlabelled(
+        path, described, signal.n_times, windows.put, refuse, progress
+    )
     return [note for note in notes if not note.startswith("no recording is declared")]
 
 
@@ -237,16 +241,19 @@ def _published(
         recordings = with_sessions(read_bonn(path))
     else:
         recordings = data_set.open(path)[0]
-    cutter = Cutter(SignalSettings(), n_times, windows)
+    cutter = Cutter(SignalSettings(), n_times)
     for number, signals in enumerate(recordings, 1):
         place = f"recording {signals.recording_id}"
         if signals.signal.shape[1] < n_times:
             windows.scored.refuse(TOO_SHORT, group=signals.recording_id, place=place)
         else:
             session = signals.session_id
-            whose = Whose(signals.recording_id, signals.subject_id, session=session)
-            cutter.row(signals.signal.astype(np.float64), signals.sfreq, 0, whose, place, 0.0)
+            ids = RecordingIds(signals.recording_id, signals.subject_id, session=session)
+            samples = signals.signal.astype(np.float64)
+            for cut in cutter.cut(Stretch.of_row(samples, signals.sfreq, place, ids)):
+                windows.put(cut)
         progress(number / len(recordings))
+    windows.n_dropped = cutter.n_dropped
     return []
 
 
@@ -262,7 +269,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
     names = [name for name, length in lengths.items() if length == size]
     complete = with_sessions([recording(name, signals[name]) for name in names])
     sessions = {entry.recording_id: entry.session_id for entry in complete}
-    whose = {name: Whose(name, session=sessions.get(name)) for name in signals}
+    whose = {name: RecordingIds(name, session=sessions.get(name)) for name in signals}
     windows.marked = False
     rows = [samples[np.newaxis].astype(np.float32) for samples in signals.values()]
     groups = [_group(origin) for origin in whose.values()]
@@ -274,7 +281,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
         if not complete:
             raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
         return complete
-    values = chunks.values.astype(np.float32)[:, np.newaxis]
+    values = chunks.values.astype(np.float32)[:, np.newaxis]  # (row, channel, time)
     names = chunks.recording_id.tolist()
     for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):
         id_, place = f"{name}/{number:02d}", f"row {row + 1}"

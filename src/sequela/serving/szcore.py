@@ -18,17 +18,15 @@ from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
 from sequela.signals import event_files
 from sequela.signals.edf import EdfFile
-from sequela.signals.events import Event
 from sequela.signals.folders import events_of
+from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
 SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)
 """Sources of known events other than a table."""
-_RATE = 10
-"""Hz of the masks of events: the precision of SzCORE's event scoring."""
+_RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _NOTHING = ("bckg", "n/a")
-_SEIZURES = ("sz", "seiz")
-"""The start of the names of seizures, in BIDS and in annotations."""
+_SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
 _DAY = 86_400
 
 

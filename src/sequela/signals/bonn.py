@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -54,12 +55,13 @@ _NOT_OF_NUMBERS = b"0123456789-\r\n\t "
 
 def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
     """Make a recording from its samples (n_times,) in µV, with the set in its id, if any."""
+    letter = recording_id[:1]
     return Recording(
         recording_id=recording_id,
         subject_id=None,
         signal=values.astype(np.float32)[np.newaxis],  # (n_chans, n_times)
         sfreq=SFREQ,
-        label=None if (found := SETS.find(recording_id[:1] or " ")) < 0 else found,
+        label=SETS.index(letter) if letter and letter in SETS else None,
     )
 
 
@@ -69,7 +71,7 @@ def content_key(signal: NDArray[np.float32]) -> str:
 
 
 @cache
-def _known_sessions() -> dict[str, str]:
+def _published_sessions() -> dict[str, str]:
     with SESSIONS.open(encoding="utf-8", newline="") as file:
         return {row["sha256"]: row["session"] for row in csv.DictReader(file)}
 
@@ -80,24 +82,26 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
     Recordings missing from the file of sessions are compared with all others, as when that file was
     made.
     """
-    known = _known_sessions()
-    names = [known.get(content_key(each.signal), "") for each in recordings]
+    published = _published_sessions()
+    names = [published.get(content_key(recording.signal), "") for recording in recordings]
     new = np.array([not name for name in names], np.bool_)
-    found = np.empty((0, 2), np.int64)
+    pairs = np.empty((0, 2), np.int64)
     if new.any():
-        found = simultaneous.pairs(
-            [each.signal[0] for each in recordings],
+        pairs = simultaneous.pairs(
+            [recording.signal[0] for recording in recordings],
             SFREQ,
             lag=LAG,
             decimate=False,
             bound=BOUND,
             spreads=0,
-            compared=lambda one: np.logical_or(new, new[one]),
+            compared=lambda index: np.logical_or(new, new[index]),
         )
-    own = [name or each.recording_id for name, each in zip(names, recordings, strict=True)]
+    for place, recording in enumerate(recordings):
+        names[place] = names[place] or recording.recording_id
+    sessions = simultaneous.sessions(names, pairs)
     return [
-        replace(each, session_id=session)
-        for each, session in zip(recordings, simultaneous.sessions(own, found), strict=True)
+        replace(recording, session_id=session)
+        for recording, session in zip(recordings, sessions, strict=True)
     ]
 
 
@@ -112,16 +116,19 @@ def read(path: Path) -> list[Recording]:
     if path.suffix == ".parquet":
         return with_sessions(read_excerpt(path))
     places = tuple(_places(path))
-    files = (file for _, place in places for file in (place, *sorted(place.rglob("*"))))
-    states = ((file, file.stat()) for file in files)
-    return [*_read(places, tuple((f, s.st_size, s.st_mtime_ns) for f, s in states))]
+    states = []
+    for _, place in places:
+        for file in (place, *sorted(place.rglob("*"))):
+            state = file.stat()
+            states.append((file, state.st_size, state.st_mtime_ns))
+    return [*_read(places, tuple(states))]
 
 
 @lru_cache(maxsize=1)  # the runs of a study read the same files
 def _read(places: tuple[tuple[str, Path], ...], _: object) -> list[Recording]:
     """Read the recordings of sets whose files have these states."""
-    recordings = [each for letter, place in places for each in read_set(place, letter)]
-    return with_sessions(sorted(recordings, key=lambda each: each.recording_id))
+    recordings = chain.from_iterable(read_set(place, letter) for letter, place in places)
+    return with_sessions(sorted(recordings, key=lambda recording: recording.recording_id))
 
 
 def read_unlabelled(path: Path) -> list[Recording]:
@@ -143,13 +150,13 @@ def read_unlabelled(path: Path) -> list[Recording]:
         raise DataError(f"{path}: found another file, expected {EXPECTED}; name the right one")
     entries = sorted(path.iterdir()) if path.is_dir() else []
     sets = [e for e in entries if e.stem.upper() in list(SETS) and (e.is_dir() or _is_zip(e))]
-    found = [each for place in sets or [path] for each in _read_any(place)]
-    if not found:
+    recordings = [*chain.from_iterable(map(_read_any, sets or [path]))]
+    if not recordings:
         raise DataError(f"{path} holds no recording: expected {EXPECTED}; put some there")
-    ids = [each.recording_id for each in found]
-    if repeated := [each for each in ids if ids.count(each) > 1]:
+    ids = [recording.recording_id for recording in recordings]
+    if repeated := [name for name in ids if ids.count(name) > 1]:
         raise DataError(f"{path} holds {repeated[0]} twice: expected each name once; remove one")
-    return found
+    return recordings
 
 
 def _is_zip(path: Path) -> bool:
@@ -158,19 +165,19 @@ def _is_zip(path: Path) -> bool:
 
 def _read_any(place: Path) -> list[Recording]:
     """Read the text files of a folder or zip file, each a recording with the file's name."""
-    found = sorted(
+    signals = sorted(
         (PurePosixPath(name).stem, parse_signal(content, f"{place / name}"))
         for name, content in members(place, EXPECTED, REMEDY, is_wanted=_is_shown)
     )
-    return [recording(name, values) for name, values in found]
+    return [recording(name, values) for name, values in signals]
 
 
 def _places(root: Path) -> list[tuple[str, Path]]:
     """Return the letter of each of the five sets, and its place under ``root``."""
     if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
+        problem = "is a file" if root.exists() else "does not exist"
         raise DataNotFoundError(
-            f"{root} {found}: expected a folder with the sets Z, O, N, F and S of the Bonn data, "
+            f"{root} {problem}: expected a folder with the sets Z, O, N, F and S of the Bonn data, "
             f"each as a folder or as its zip file"
         )
     entries = {entry.name.lower(): entry for entry in sorted(root.iterdir())}
@@ -188,7 +195,7 @@ def _places(root: Path) -> list[tuple[str, Path]]:
 
 def read_set(place: Path, letter: str) -> list[Recording]:
     """Read the recordings of a set, from its folder or its zip file."""
-    found: dict[str, Recording] = {}
+    recordings: dict[str, Recording] = {}
     for name, content in members(place, EXPECTED, REMEDY, is_wanted=_is_shown):
         where = f"{place / name}"
         match = _FILE_NAME.fullmatch(PurePosixPath(name).name)
@@ -198,15 +205,15 @@ def read_set(place: Path, letter: str) -> list[Recording]:
                 f"{letter}001.txt to {letter}100.txt; move it elsewhere"
             )
         recording_id = f"{letter}{match[2]}"
-        if recording_id in found:
+        if recording_id in recordings:
             raise DataError(f"{where} is a second {recording_id} in this set; remove one of them")
-        found[recording_id] = recording(recording_id, parse_signal(content, where))
-    if not found:
+        recordings[recording_id] = recording(recording_id, parse_signal(content, where))
+    if not recordings:
         raise DataError(
             f"{place} holds no recording: expected {letter}001.txt to {letter}100.txt of the Bonn "
             f"data; put them there"
         )
-    return list(found.values())
+    return list(recordings.values())
 
 
 def _is_shown(name: str) -> bool:
@@ -250,8 +257,8 @@ def _first_fault(lines: list[bytes], where: str) -> DataError:
         if is_sample(text):
             continue
         readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
-        shown = f"'{text[:30]}'" if readable else "binary data"
-        return DataError(f"{where} line {number}: found {shown}, expected {SAMPLE}; {REMEDY}")
+        value = f"'{text[:30]}'" if readable else "binary data"
+        return DataError(f"{where} line {number}: found {value}, expected {SAMPLE}; {REMEDY}")
     if len(lines) == N_TIMES:
         return DataError(
             f"{where} line {N_TIMES}: found no end of the line, expected one: the number before it "

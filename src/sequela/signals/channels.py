@@ -23,7 +23,7 @@ def canonical(name: str) -> str:
     """Return a channel's name in upper case, without kind and common reference, in 10-10 terms.
 
     Example:
-        >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "F7-CS2", "F7-T3", "Cz.")]
+        >>> [canonical(name) for name in ("EEG Fp1-REF", "t3", "F7-CS2", "F7-T3", "Cz.")]
         ['FP1', 'T7', 'F7', 'F7-T7', 'CZ']
     """
     plain = _KIND.sub("", name.strip().replace("\N{MINUS SIGN}", "-"))
@@ -60,9 +60,13 @@ class Montage:
     """
 
     def __init__(
-        self, asked: Sequence[str], there: Sequence[str], place: str, reference: Sequence[str] = ()
+        self,
+        channels: Sequence[str],
+        labels: Sequence[str],
+        place: str,
+        reference: Sequence[str] = (),
     ) -> None:
-        self.names = without(reference, asked or there)
+        self.names = without(reference, channels or labels)
         references = () if (*reference,) == ("average",) else reference
         names = (*self.names, *references)
         against = {canonical(name).partition("-")[2] for name in names}
@@ -71,22 +75,23 @@ class Montage:
                 f"{place}: a reference is not possible for {', '.join(names)}; expected several "
                 "channels that were recorded against one reference; leave --reference out"
             )
-        called = [canonical(name) for name in there]
-        # An exact name has precedence over its alias.
-        known = {name: i for i, name in reversed([*enumerate(called)])}
-        known |= {name: i for i, name in reversed([*enumerate(there)])}
-        found = [self._of(name, known, there, place) for name in names]
-        read = {called[index] for terms in found for index, _ in terms}
+        plain = [canonical(label) for label in labels]
+        # Of two channels of one name the first is read; a label has precedence over its alias.
+        index_of = {name: i for i, name in reversed([*enumerate(plain)])}
+        index_of |= {name: i for i, name in reversed([*enumerate(labels)])}
+        weights: NDArray[np.float64] = np.zeros((len(names), len(labels)))
+        read: set[int] = set()
+        for row, name in enumerate(names):
+            for index, weight in self._terms(name, index_of, labels, place):
+                weights[row, index] += weight
+                read.add(index)
+        self.needs = sorted(read)
         self.notes = tuple(
             f"several channels are called {name}: the first of them is read"
-            for name in sorted(read)
-            if called.count(name) > 1
+            for name in sorted({plain[index] for index in read})
+            if plain.count(name) > 1
         )
-        self.needs = sorted({index for terms in found for index, _ in terms})
-        self.weights: NDArray[np.float64] = np.zeros((len(found), len(self.needs)))
-        for row, terms in enumerate(found):
-            for index, weight in terms:
-                self.weights[row, self.needs.index(index)] += weight
+        self.weights = np.ascontiguousarray(weights[:, self.needs])
         if reference:
             averaged = self.weights[len(self.names) if references else 0 :]
             self.weights = self.weights[: len(self.names)] - averaged.mean(0)
@@ -94,20 +99,20 @@ class Montage:
         self._order = self.weights.argmax(1) if single else None
 
     @staticmethod
-    def _of(
-        name: str, known: Mapping[str, int], there: Sequence[str], place: str
+    def _terms(
+        name: str, index_of: Mapping[str, int], labels: Sequence[str], place: str
     ) -> list[tuple[int, float]]:
         """Return the channel itself, or the two of which it is the difference."""
         plain = canonical(name)
-        for each in (name, plain):
-            if each in known:
-                return [(known[each], 1.0)]
+        for label in (name, plain):
+            if label in index_of:
+                return [(index_of[label], 1.0)]
         first, _, second = plain.partition("-")
-        if second and first in known and second in known:
-            return [(known[first], 1.0), (known[second], -1.0)]
+        if second and first in index_of and second in index_of:
+            return [(index_of[first], 1.0), (index_of[second], -1.0)]
         raise DataError(
             f"{place}: no channel '{name}', and no two of which it is the difference "
-            f"(found: {', '.join(there)}); name others with --channels or --reference"
+            f"(found: {', '.join(labels)}); name others with --channels or --reference"
         )
 
     def apply(self, read: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +18,16 @@ from sequela.errors import DataError, SequelaError, SettingError, form_of
 from sequela.formats.arrays import REMEDY, few
 from sequela.formats.csv_files import PLAIN, SEPARATORS, Format, check_separator, rows_of
 from sequela.formats.opened import opened
-from sequela.signals import tables
-from sequela.signals.edf import Piece
-from sequela.signals.events import of_samples
-from sequela.signals.sampled import SampledFile
-from sequela.signals.tables import is_number
+from sequela.signals import segment_tables
+from sequela.signals.segment_tables import is_number
+from sequela.signals.stretches import Piece, Reader, SampledFile
+from sequela.signals.window_classes import Event, of_samples
 
 EXPECTED = "a csv file of one recording"
 SUFFIXES = (".csv", ".csv.gz")
 FILE = ("file", "filename", "file_name", "name", "recording", "datei")
 """The usual names of a column with the names of files."""
-SAID = ("label", "subject", "session", "recording", "site")
+_KEYS = ("label", "subject", "session", "recording", "site")
 """The keys of a declaration that may name a column."""
 _TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
 _UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|\s*[_/\s]\s*(s|ms|us|µs|sec|[uµmn]?V))")
@@ -37,12 +37,12 @@ _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
 _SECONDS: Mapping[str, float] = {
     "s": 1, "sec": 1, "seconds": 1, "sek": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 }  # fmt: skip
-_SLOWEST = 10
-"""Hz below which times without a unit are not taken for seconds."""
-_FASTEST = 5000  # Hz above which they are not either
-_TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # in a second: ms, µs, minutes, hours
-_LOOK, _ROWS, _FEWEST = 1 << 16, 50, 16
-"""The bytes and rows that are looked at to recognise a recording, and the fewest rows of one."""
+_SLOWEST = 10  # Hz below which times without a unit are not taken for seconds
+_FASTEST = 5000  # Hz above which times without a unit are not taken for seconds
+_TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # ms, µs, minutes and hours in a second
+_HEAD = 1 << 16  # bytes of a file's start by which a recording is recognised
+_ROWS = 50  # rows by which a recording is recognised
+_FEWEST = 16  # rows of a recording, and numbered columns of a table of segments
 
 
 def is_csv(path: Path) -> bool:
@@ -71,12 +71,12 @@ def time_of(names: Sequence[str], settings: SignalSettings | None = None) -> str
 def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     """Read the columns, the times and the classes of a recording; its samples are read later."""
     form = Format.of(settings.format)
-    names, _ = tables.columns_of(path, form)
+    names = _columns_of(path, form)
     if all(re.fullmatch("[-+0-9.,eE ]+", name) for name in names):
         raise DataError(f"{path} line 1: numbers; expected the names of the columns; add them")
     time = time_of(names, settings)
-    said = {k: c for k in SAID if (c := getattr(settings, k)) in names}
-    columns = [n for n in names if n.strip() and n != time and n not in said.values()]
+    keys = {key: name for key in _KEYS if (name := getattr(settings, key)) in names}
+    columns = [n for n in names if n.strip() and n != time and n not in keys.values()]
     if time is not None and time not in names:
         raise DataError(f"{path}: no column '{time}' (found: {few(names)}); correct time")
     if not columns:
@@ -86,51 +86,132 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
             f"{path}: no column of the time (found: {few(names)}), so the sampling rate is "
             "unknown; name the column with --time, or give --rate, in Hz"
         )
-    texts = [*dict.fromkeys(each for each in (time, *said.values()) if each)] or columns[:1]
-    found = [*tables.batches(path, texts, texts, form)]
-    read = {n: [t for b in found for t in tables.as_texts(b[n].to_pylist())] for n in texts}
-    n_times = len(next(iter(read.values())))
+    # Without such columns the first channel is read, for the number of rows.
+    texts = _texts(path, [*keys.values()] if time is None else [time, *keys.values()], form)
+    texts = texts or _texts(path, columns[:1], form)
+    n_times = len(next(iter(texts.values())))
     if not n_times:
         raise DataError(f"{path}: no row below the header; expected a row for each sample")
-    for key, column in said.items():
-        if "" in read[column]:
+    for key, column in keys.items():
+        if "" in texts[column]:
             raise DataError(
-                f"{path} row {read[column].index('') + 1}: nothing in column {column}; expected "
+                f"{path} row {texts[column].index('') + 1}: nothing in column {column}; expected "
                 f"the {key} of each row"
             )
     sfreq = settings.rate or 0.0
     pieces: tuple[Piece, ...] = (Piece(0, n_times, 0.0),)
     if time is not None:
-        times = _seconds(path, time, read[time], form, settings.rate)
-        sfreq, pieces = tables.pieces_of(path, times, settings.rate)
-    at = np.concatenate([start + np.arange(b - a) / sfreq for a, b, start in pieces])
-    label = said.pop("label", None)
-    units = [parted(name) for name in columns]
+        times = _seconds(path, time, texts[time], form, settings.rate)
+        sfreq, pieces = segment_tables.pieces_of(path, times, settings.rate)
+    label = keys.pop("label", None)
+    annotations: list[Event] = []
+    if label is not None:
+        onsets = np.concatenate([start + np.arange(b - a) / sfreq for a, b, start in pieces])
+        annotations = of_samples(onsets, 1 / sfreq, texts[label])
+    channels = [parted(name) for name in columns]
     return SampledFile(
         path=path,
-        labels=tuple(name for name, _ in units),
-        units=tuple(unit or settings.unit or "µV" for _, unit in units),
+        labels=tuple(name for name, _ in channels),
+        units=tuple(unit or settings.unit or "µV" for _, unit in channels),
         sfreq=sfreq,
         pieces=pieces,
-        reads=partial(_read, path, tuple(columns), form),
-        annotations=tuple(of_samples(at, 1 / sfreq, read[label])) if label else (),
-        attributes={key: _one(path, key, read[column]) for key, column in said.items()},
+        reader=partial(_reader, path, columns, form),
+        annotations=tuple(annotations),
+        attributes={key: _one(path, key, texts[column]) for key, column in keys.items()},
         labelled=label is not None,
-        assumed=settings.unit is None and any(not unit for _, unit in units),
+        assumed=settings.unit is None and any(not unit for _, unit in channels),
     )
+
+
+def _reader(path: Path, columns: Sequence[str], form: Format, signals: Sequence[int]) -> Reader:
+    """Return a function that reads some columns: all rows once, when it is first called."""
+    names = [columns[signal] for signal in signals]
+
+    @cache
+    def samples() -> NDArray[np.float64]:
+        batches = segment_tables.batches(path, names, (), form)
+        parts = [np.stack([batch[name].to_numpy() for name in names]) for batch in batches]
+        return np.concatenate(parts, axis=1)
+
+    return lambda first, last: samples()[:, first:last]
+
+
+def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[str]]:
+    """Read columns as text."""
+    texts: dict[str, list[str]] = {column: [] for column in columns}
+    if texts:
+        for batch in segment_tables.batches(path, [*texts], texts, form):
+            for column in texts:
+                texts[column] += segment_tables.as_texts(batch[column].to_pylist())
+    return texts
+
+
+class CsvStart(NamedTuple):
+    """What the start of a csv file shows.
+
+    Attributes:
+        header: Its first line; empty if it is longer than the start.
+        is_timed: True if a column has the name of a time.
+        is_recorded: True if the first rows are samples: in equal steps, or all numbers.
+        lists_files: True if a column has the name of a column of files, and none of a time.
+    """
+
+    header: bytes
+    is_timed: bool
+    is_recorded: bool
+    lists_files: bool
+
+
+def start_of(path: Path) -> CsvStart:
+    """Look at the start of a file, once while the file stays as it is."""
+    state = path.stat()
+    return _start_of(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _start_of(path: Path, _size: int, _changed: int) -> CsvStart:
+    head = _head(path)
+    names, rows, form = _rows_of(head)
+    is_timed = time_of(names) is not None
+    line, end, _ = head.partition(b"\n")
+    return CsvStart(
+        header=line if end else b"",
+        is_timed=is_timed,
+        is_recorded=_are_samples(path, names, rows, form),
+        lists_files=not is_timed and any(name.strip().lower() in FILE for name in names),
+    )
+
+
+def _head(path: Path) -> bytes:
+    """Read the start of a file; nothing if it cannot be read."""
+    with suppress(SequelaError), opened(path, EXPECTED) as stream:
+        return stream.read(_HEAD)
+    return b""
+
+
+def _columns_of(path: Path, form: Format) -> list[str]:
+    """Return the names of the columns, from the start of the file if that was read."""
+    with suppress(UnicodeError, csv.Error):
+        line = start_of(path).header.decode("utf-8-sig" if form.is_utf8 else form.encoding)
+        if line and line.count(form.quote) % 2 == 0:  # else it goes on in the next line
+            reader = csv.reader([line], delimiter=form.separator, quotechar=form.quote)
+            return segment_tables.checked_names(path, next(reader), form)
+    return segment_tables.columns_of(path, form)[0]
 
 
 def first_rows(path: Path) -> tuple[list[str], list[list[str]], Format]:
     """Return the header, whole first rows, and the probable form of a csv file."""
-    lines = [""]
-    with suppress(SequelaError), opened(path, EXPECTED) as stream:
-        lines = stream.read(_LOOK).decode("latin-1").splitlines()[: _ROWS + 2] or lines
+    return _rows_of(_head(path))
+
+
+def _rows_of(head: bytes) -> tuple[list[str], list[list[str]], Format]:
+    lines = head.decode("latin-1").splitlines()[: _ROWS + 2] or [""]
     separator = max(SEPARATORS, key=lines[0].count)
-    names, *rows = csv.reader((each.replace('"', "") for each in lines), delimiter=separator)
+    names, *rows = csv.reader((line.replace('"', "") for line in lines), delimiter=separator)
     marked = separator != "," and re.search("[0-9],[0-9]", "".join(lines[1:]))
-    whole = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
+    complete = [row for row in rows[:-1] if len(row) == len(names)]  # the last may be cut
     decimal = "," if marked else "."
-    return names, whole, Format.of((f"separator={separator}", f"decimal={decimal}"))
+    return names, complete, Format.of((f"separator={separator}", f"decimal={decimal}"))
 
 
 def small_table(
@@ -140,7 +221,7 @@ def small_table(
     form = replace(first_rows(place)[2], encoding=encoding)
     if ".tsv" in place.name.lower():
         form = replace(form, separator="\t")
-    found = []
+    lines = []
     with rows_of(place, form) as rows:
         names = [name.strip() for name in next(rows, [])]
         check_separator(place, names, form.separator)
@@ -153,13 +234,13 @@ def small_table(
             where = f"{place} line {rows.line_num}"
             if len(fields) != len(names):
                 raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
-            found.append((where, [cell.strip() for cell in fields]))
-    return names, found, form
+            lines.append((where, [cell.strip() for cell in fields]))
+    return names, lines, form
 
 
-def looks_recorded(path: Path) -> bool:
-    """Return whether the first rows of a csv file are samples: in equal steps, or all numbers."""
-    names, rows, form = first_rows(path)
+def _are_samples(
+    path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], form: Format
+) -> bool:
     if len(rows) < _FEWEST:
         return False
     columns = dict(zip(names, zip(*rows, strict=True), strict=False))
@@ -171,14 +252,8 @@ def looks_recorded(path: Path) -> bool:
             return bool(steps.min() > 0 and steps.max() < 1 / _SLOWEST)
         return False
     numbered = sum(bool(_SEGMENT.fullmatch(name)) for name in names)
-    cells = (form.plain(cell, "number") for row in rows for cell in row)
+    cells = (form.plain(cell, "number") for cell in chain.from_iterable(rows))
     return numbered < _FEWEST and not any(map(_ID.search, names)) and all(map(is_number, cells))
-
-
-def lists_files(path: Path) -> bool:
-    """Return whether a csv file is a table of files, by the name of a column."""
-    names, _, _ = first_rows(path)
-    return time_of(names) is None and any(name.strip().lower() in FILE for name in names)
 
 
 def _one(path: Path, key: str, values: Sequence[str]) -> str:
@@ -190,30 +265,6 @@ def _one(path: Path, key: str, values: Sequence[str]) -> str:
     return values[0]
 
 
-def _read(
-    path: Path,
-    columns: tuple[str, ...],
-    form: Format,
-    signals: Sequence[int],
-    first: int,
-    last: int,
-) -> NDArray[np.float64]:
-    """Return some columns (signal, time) from a row up to another."""
-    status = path.stat()
-    chosen = tuple(columns[i] for i in signals)
-    return samples(path, chosen, form, (status.st_mtime_ns, status.st_size))[:, first:last]
-
-
-@lru_cache(maxsize=1)
-def samples(
-    path: Path, columns: tuple[str, ...], form: Format, _: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Return columns of a file (column, row); those of the last file are kept."""
-    found = tables.batches(path, columns, (), form)
-    parts = [np.stack([b[c].to_numpy() for c in columns]) for b in found]
-    return np.concatenate(parts, axis=1)
-
-
 def _seconds(
     path: Path, column: str, texts: Sequence[str], form: Format, rate: float | None
 ) -> NDArray[np.float64]:
@@ -221,37 +272,37 @@ def _seconds(
     unit = parted(column)[1].lower()
     if unit and unit not in _SECONDS:
         raise DataError(f"{path}: column '{column}' is in '{unit}'; expected s, ms or µs")
-    plain = [form.plain(each, "number") for each in texts] if form.decimal == "," else texts
+    plain = [form.plain(text, "number") for text in texts] if form.decimal == "," else texts
     if is_number(plain[0]):
-        found = _converted(plain, "float64")
+        times = _converted(plain, "float64")
     else:
         moments = _converted(
-            [form.plain(each, "time").replace(",", ".") for each in texts], "datetime64[us]"
+            [form.plain(text, "time").replace(",", ".") for text in texts], "datetime64[us]"
         )
-        found, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
-    if len(bad := np.flatnonzero(~np.isfinite(found))):
+        times, unit = (moments - moments[0]) / np.timedelta64(1, "s"), "s"
+    if len(bad := np.flatnonzero(~np.isfinite(times))):
         raise DataError(
             f"{path} row {bad[0] + 1}: a time of the form {form_of(texts[bad[0]])}; expected a "
             f"number with the decimal mark '{form.decimal}', or a date and time such as "
             f"2026-01-31 10:00:00.004; {REMEDY}"
         )
-    if len(found) == 1 and rate is None:
+    if len(times) == 1 and rate is None:
         raise DataError(f"{path}: one row; expected several, or the rate with --rate")
-    step = float(np.median(np.diff(found))) if len(found) > 1 else 1.0
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     if unit:
-        return found * _SECONDS[unit]
+        return times * _SECONDS[unit]
     if rate is not None:  # it states the unit
-        return found / next((s for s in _TICKS if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
+        return times / next((s for s in _TICKS if abs(step * rate / s - 1) < 0.1), 1)  # noqa: PLR2004
     if not 1 / _FASTEST <= step <= 1 / _SLOWEST:
         raise DataError(
             f"{path}: column '{column}' rises by {step:g} a row, and no unit is given; expected "
             f"seconds, at {_SLOWEST} to {_FASTEST:,} Hz; write it as in 'time [ms]', or give "
             "--rate, in Hz, which also shows minutes and hours"
         )
-    return found
+    return times
 
 
-def _converted(texts: Sequence[str], kind: str) -> NDArray[Any]:
+def _converted(texts: Sequence[str], kind: Literal["float64", "datetime64[us]"]) -> NDArray[Any]:
     """Convert texts to numbers or times; others are missing."""
     try:
         return np.array(texts, kind)
@@ -259,4 +310,4 @@ def _converted(texts: Sequence[str], kind: str) -> NDArray[Any]:
         if len(texts) == 1:
             return np.array(["nan" if kind == "float64" else "NaT"], kind)
         half = len(texts) // 2
-        return np.concatenate([_converted(some, kind) for some in (texts[:half], texts[half:])])
+        return np.concatenate([_converted(part, kind) for part in (texts[:half], texts[half:])])

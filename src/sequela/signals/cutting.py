@@ -1,213 +1,246 @@
-"""Signals cut into windows: rows of a table, or continuous signals piece by piece."""
+"""Stretches of signal cut into windows, and arrays of windows that may be larger than memory."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
-from typing import Any, Protocol
+import mmap
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
-from sequela.errors import DataError, SettingError
-from sequela.signals.declaration import Classes
-from sequela.signals.events import NO_CLASS, Event, label_windows
-from sequela.signals.windows import Cut, Rates, Whose, blocks, cut_row
+from sequela.errors import DataError
+from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered, part_of
+from sequela.signals.window_classes import NO_CLASS, label_windows
 
-_RINGING = 1e-3  # of the largest response of a filter: when it is over for the padding, as in MNE
-_DECAYED = 1e-10  # of the effect of an end: when it is over for the reach
-
-
-def no_subjects(unit: str) -> str:
-    """Return a note that people are unknown, where a split is by session or recording."""
-    return (
-        f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
-        "parts"
-    )
+Number = TypeVar("Number", bound=np.generic)
+_DENOMINATOR = 100_000
+"""The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
+_BLOCK = 1 << 22  # samples, over all channels, that are cut at once
+_READ = 1 << 23  # samples, over all channels, that are read at once
 
 
-class Shelf(Protocol):
-    """A receiver of windows while they are cut."""
+class Cut(NamedTuple):
+    """Windows of one recording, and the name of their place in errors.
 
-    n_dropped: int
-
-    def put(self, windows: Cut) -> None:
-        """See :meth:`sequela.signals.segments.Shelf.put`."""
-
-
-@dataclass
-class Stretch:
-    """A continuous signal, of which parts can be read.
-
-    Attributes:
-        place: Name in errors.
-        whose: Its recording, with subject, site and session.
-        sfreq: Samples per second, in Hz.
-        read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
-        offset: Seconds from the recording's start to its first sample; event times count from the
-            start.
+    ``signal`` is float32 (window, n_chans, n_times) in µV, ``label`` int64 (window,), and ``start``
+    float64 (window,) in seconds from the recording's start.
     """
 
-    place: str
-    whose: Whose
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    start: NDArray[np.float64]
+    ids: RecordingIds
     sfreq: float
-    n_times: int
-    n_chans: int
-    read: Callable[[int, int], NDArray[np.float64]]
-    offset: float = 0.0
-
-
-@lru_cache(maxsize=8)
-def _designed(kind: str, edges: tuple[float, ...], sfreq: float) -> tuple[Any, int, int]:
-    """Design a Butterworth filter: its second-order sections, its padding and its reach in samples.
-
-    The padding continues both ends of a signal, turned by 180 degrees. An end has no effect beyond
-    the reach.
-    """
-    from scipy.signal import butter, sos2zpk, sosfilt
-
-    sos = butter(4, np.squeeze(edges), kind, output="sos", fs=sfreq)  # type: ignore[call-overload]
-    reach = int(np.log(_DECAYED) / np.log(np.abs(sos2zpk(sos)[1]).max())) + 1
-    response = np.abs(sosfilt(sos, np.eye(1, reach)[0]))
-    return sos, int(np.flatnonzero(response > _RINGING * response.max())[-1]), reach
-
-
-def filtered(pieces: Sequence[Stretch], settings: SignalSettings) -> Sequence[Stretch]:
-    """Filter the pieces of a recording, each alone, as MNE does with ``method="iir"``."""
-    place, sfreq = pieces[0].place, pieces[0].sfreq
-    bands = {}
-    if settings.filter:
-        low, high = settings.filter
-        kind = "lowpass" if not low else "bandpass" if high else "highpass"
-        bands[kind] = tuple(edge for edge in settings.filter if edge)
-    if settings.notch:
-        half = settings.notch / 400 + 0.5  # Hz, as wide as MNE's
-        bands["bandstop"] = (settings.notch - half, settings.notch + half)
-    if any(edges[-1] >= sfreq / 2 for edges in bands.values()):
-        raise SettingError(
-            f"{place}: --filter and --notch (0.6 Hz above its frequency) reach half of the rate, "
-            f"{sfreq / 2:g} Hz; expected lower frequencies"
-        )
-    filters = [_designed(*band, sfreq) for band in bands.items()]
-    padding = max((samples for _, samples, _ in filters), default=-1)
-    if (longest := max(piece.n_times for piece in pieces)) <= padding:
-        raise DataError(
-            f"{place}: {longest / sfreq:g} s without a gap; the filter needs more than "
-            f"{padding / sfreq:.3g} s; leave the recording out, or filter other frequencies"
-        )
-    return [replace(p, read=partial(_filtered, p, filters)) for p in pieces] if filters else pieces
-
-
-def _filtered(stretch: Stretch, filters: Sequence[Any], a: int, b: int) -> NDArray[np.float64]:
-    """Return samples ``a`` to ``b`` as of the whole stretch, filtered between missing samples."""
-    from scipy.signal import sosfiltfilt
-
-    begin = max(0, a - sum(reach for *_, reach in filters))
-    end = min(stretch.n_times, b + sum(reach for *_, reach in filters))
-    signal = np.array(stretch.read(begin, end))
-    missing = ~np.isfinite(signal).all(0)
-    edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
-    for first, last in edges.tolist():
-        part = signal[:, first:last]
-        for sos, padding, _ in filters:
-            long = last - first > padding  # what is shorter is missing
-            part[:] = sosfiltfilt(sos, part, padlen=padding) if long else np.nan
-    return signal[:, a - begin : b - begin]
+    place: str
 
 
 @dataclass
 class Cutter:
-    """A cutter of signals into windows, which it puts on a shelf.
+    """A cutter of stretches into windows.
 
     Attributes:
         segment: Samples of a window, where set.
-        shelf: Where the windows go.
+        notes: Sentences on the processing, each once.
+        n_dropped: Samples at the ends of stretches that fill no window.
     """
 
     settings: SignalSettings
     segment: SegmentLength | None
-    shelf: Shelf
     notes: list[str] = field(default_factory=list)
+    n_dropped: int = 0
 
-    def note(self, sentence: str) -> None:
-        """Add a note once."""
+    def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def rates(self, before: float) -> tuple[Rates, float]:
+    def _resampling(self, before: float) -> "tuple[Rates, float]":
         """Return the resampling of a signal, and its rate afterwards."""
         after = self.settings.resample or before
         if after != before:
-            self.note(
+            self._note(
                 f"resampled from {before:g} Hz to {after:g} Hz (scipy.signal.resample_poly, behind "
                 "its anti-alias filter)"
             )
         return Rates.of(before, after), after
 
-    def lengths(self, sfreq: float, whole: int) -> tuple[int, int]:
+    def _lengths(self, sfreq: float, n_times: int) -> tuple[int, int]:
         """Return the samples of a window, and from its start to that of the next."""
         if isinstance(self.segment, int):
             n_times = self.segment
         elif self.segment is None and self.settings.window:
             n_times = max(1, round(self.settings.window * sfreq))
-        else:
-            n_times = whole
         stride = self.settings.stride
         return n_times, max(1, round(stride * sfreq)) if stride else n_times
 
-    def row(
-        self, signal: NDArray[np.float64], sfreq: float, label: int, whose: Whose, place: str,
-        start: float,
-    ) -> None:  # fmt: skip
-        """Cut a short signal (n_chans, time) in µV, all of one class."""
-        read = lambda a, b: signal[:, a:b]  # noqa: E731
-        stretch = Stretch(place, whose, sfreq, signal.shape[1], len(signal), read, start)
-        rates, after = self.rates(sfreq)
-        n_after = rates.n_after(signal.shape[1])
-        n_times, _ = self.lengths(after, n_after)
-        if not 0 < n_times <= n_after:
-            raise DataError(
-                f"{place}: {n_after} samples, fewer than the {n_times} of a window: "
-                "expected at least one window; give a shorter --window"
-            )
-        self.stretch(filtered([stretch], self.settings)[0], number=label)
-
-    def stretch(
-        self,
-        stretch: Stretch,
-        events: Sequence[Event] = (),
-        classes: Classes | None = None,
-        number: int = 0,
-    ) -> None:
-        """Cut a continuous signal, piece by piece; windows have the class of their events.
-
-        Without classes every window is kept, and has the label ``number``.
-        """
-        rates, after = self.rates(stretch.sfreq)
+    def cut(self, stretch: Stretch) -> Iterator[Cut]:
+        """Yield the windows of a stretch that have a class, some at a time."""
+        for note in stretch.notes:
+            self._note(note)
+        rates, sfreq = self._resampling(stretch.sfreq)
         n_after = rates.n_after(stretch.n_times)
-        n_times, stride = self.lengths(after, n_after)
+        n_times, stride = self._lengths(sfreq, n_after)
+        if stretch.is_row:
+            if not 0 < n_times <= n_after:
+                raise DataError(
+                    f"{stretch.place}: {n_after} samples, fewer than the {n_times} of a window: "
+                    "expected at least one window; give a shorter --window"
+                )
+            (stretch,) = filtered([stretch], self.settings)
         n_windows = max(0, (n_after - n_times) // stride + 1)
-        self.shelf.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
-        starts: NDArray[np.float64] = np.arange(n_windows, dtype=np.float64) * (stride / after)
-        label = np.full(n_windows, number, np.int64)
-        if classes is not None:
-            label = label_windows(
-                starts,
-                n_times / after,
-                events,
-                classes,
-                background=self.settings.background,
-                overlap=self.settings.overlap,
-            )
+        self.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
+        starts: NDArray[np.float64] = np.arange(n_windows, dtype=np.float64) * (stride / sfreq)
+        labels = self._labels(stretch, starts, n_times / sfreq)
         for first, last in blocks(n_windows, stretch.n_chans, stride):
-            kept = np.flatnonzero(label[first:last] != NO_CLASS)
-            if not len(kept):
+            rows = first + np.flatnonzero(labels[first:last] != NO_CLASS)
+            if not len(rows):
                 continue
-            begin, end = first + int(kept[0]), first + int(kept[-1]) + 1
+            # What has no class at the ends of a block is not read.
+            begin, end = int(rows[0]), int(rows[-1]) + 1
             signal = rates.part(
                 stretch.read, stretch.n_times, begin * stride, (end - 1) * stride + n_times
             )
-            cut, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
-            which = label[begin:end] != NO_CLASS
-            labels, times = label[begin:end][which], stretch.offset + starts[begin:end][which]
-            self.shelf.put(Cut(cut[which], labels, times, stretch.whose, after, stretch.place))
+            windows, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
+            if len(rows) < len(windows):
+                windows = windows[rows - begin]
+            times = stretch.offset + starts[rows]
+            yield Cut(windows, labels[rows], times, stretch.ids, sfreq, stretch.place)
+
+    def _labels(
+        self, stretch: Stretch, starts: NDArray[np.float64], seconds: float
+    ) -> NDArray[np.int64]:
+        """Return the class of each window, by number: int64 (window,)."""
+        if stretch.classes is None:
+            return np.full(len(starts), stretch.label, np.int64)
+        return label_windows(
+            starts,
+            seconds,
+            stretch.events,
+            stretch.classes,
+            background=self.settings.background,
+            overlap=self.settings.overlap,
+        )
+
+
+def exceed(windows: NDArray[np.float32], most: float | None) -> NDArray[np.bool_]:
+    """Return which windows (window, n_chans, n_times) have a channel with a larger range."""
+    if not most:
+        return np.zeros(len(windows), np.bool_)
+    return np.asarray((np.ptp(windows, axis=2) > most).any(1))
+
+
+def in_blocks(
+    signal: NDArray[Number], rows: NDArray[np.int64] | None = None, *, size: int | None = None
+) -> Iterator[NDArray[Number]]:
+    """Yield the rows of an array, or some of them, in blocks of at most ``size`` numbers.
+
+    The array may be larger than memory, as what was read is released. No rows are one block.
+    """
+    rows = np.arange(len(signal)) if rows is None else rows
+    step = max(1, (size or _READ) // max(1, signal[:1].size))
+    for first in range(0, max(1, len(rows)), step):
+        yield signal[rows[first : first + step]]
+        release(signal)
+
+
+def release(signal: NDArray[np.generic]) -> None:
+    """Free the memory that holds a file's array; it is read from the file again when needed."""
+    mapped = getattr(signal, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def stored(
+    signal: NDArray[np.float32], rows: NDArray[np.int64], work: Path | None
+) -> NDArray[np.float32]:
+    """Write some rows of an array to an unnamed file, and return them as an array on disk."""
+    with tempfile.TemporaryFile(dir=work) as file:
+        for block in in_blocks(signal, rows):
+            file.write(np.ascontiguousarray(block).data)
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=(len(rows), *signal.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The change from one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
+
+    Attributes:
+        up: Samples after, for each ``down`` before.
+        down: Samples before.
+    """
+
+    up: int = 1
+    down: int = 1
+
+    @classmethod
+    def of(cls, before: float, after: float | None) -> Self:
+        """Return the ratio of two rates, in Hz."""
+        if after is None or after == before:
+            return cls()
+        ratio = Fraction(after).limit_denominator(_DENOMINATOR) / Fraction(
+            before
+        ).limit_denominator(_DENOMINATOR)
+        return cls(ratio.numerator, ratio.denominator)
+
+    def n_after(self, n_before: int) -> int:
+        """Return the number of samples after, from so many before."""
+        return -(-n_before * self.up // self.down)
+
+    def apply(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Resample a whole signal (n_chans, time) to the other rate."""
+        n_before = signal.shape[1]
+        return self.part(part_of(signal), n_before, 0, self.n_after(n_before))
+
+    def part(self, read: Reader, n_before: int, first: int, last: int) -> NDArray[np.float64]:
+        """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
+
+        They equal those of the whole signal. Its ends are continued with their last values: zeros
+        there would ring.
+        """
+        if self.up == self.down:
+            return read(first, last)
+        from scipy.signal import resample_poly
+
+        reach = 10 * max(self.up, self.down) // self.up + 1  # half of scipy's filter
+        begin = (first * self.down // self.up - reach) // self.down * self.down
+        end = -(-last * self.down // self.up) + reach
+        ends = (max(0, -begin), max(0, end - n_before))
+        padded = np.pad(read(max(0, begin), min(n_before, end)), ((0, 0), ends), mode="edge")
+        resampled: NDArray[np.float64] = resample_poly(  # type: ignore[call-overload] # scipy's stubs
+            padded, self.up, self.down, axis=-1, window=_anti_alias(max(self.up, self.down))
+        )
+        skipped = begin * self.up // self.down  # exact: begin is a multiple of down
+        return resampled[:, first - skipped : last - skipped]
+
+
+@lru_cache(maxsize=4)
+def _anti_alias(most: int) -> NDArray[np.float64]:
+    """Design the default filter of ``resample_poly`` once; ``most`` is the ratio's larger term."""
+    from scipy.signal import firwin
+
+    return firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
+
+
+def cut_row(
+    signal: NDArray[np.float32], n_times: int, stride: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Cut a short signal (n_chans, time): windows, their starts, and samples left over."""
+    if signal.shape[1] == n_times:
+        return signal[np.newaxis], np.zeros(1, np.int64), 0
+    if signal.shape[1] < n_times:
+        return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
+    views = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]
+    starts = np.arange(views.shape[1]) * stride
+    return views.swapaxes(0, 1), starts, max(0, signal.shape[1] - int(starts[-1]) - n_times)
+
+
+def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Yield numbers of windows, from one up to another, that are cut at once."""
+    step = max(1, _BLOCK // (n_chans * stride))
+    for first in range(0, n_windows, step):
+        yield first, min(n_windows, first + step)

@@ -1,31 +1,46 @@
 """The declaration of a user's own recordings: a ``signals.toml`` with the data, and options."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from sequela.config import SignalSettings
 from sequela.errors import SettingError
 from sequela.formats import opened
 from sequela.formats.csv_files import Format
+from sequela.signals.window_classes import Classes
 
 NAME = "signals.toml"
 _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
 
-def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
+def declared(path: Path, changes: SignalSettings | None = None) -> SignalSettings:
     """Return the declaration of the data at a path, changed by options."""
     place = _place(path)
-    found = SignalSettings()
+    in_file = SignalSettings()
     if place.exists():
-        found = opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
-    said = {} if given is None else given.model_dump(exclude_defaults=True)
-    form = {"format": (*found.format, *said.pop("format", ()))}
-    settings = SignalSettings.of(**{**found.model_dump(exclude_defaults=True), **said, **form})
+        state = place.stat()
+        in_file = _read(place, state.st_size, state.st_mtime_ns)
+    options = {} if changes is None else changes.model_dump(exclude_defaults=True)
+    options["format"] = (*in_file.format, *options.get("format", ()))
+    settings = SignalSettings.of(**{**in_file.model_dump(exclude_defaults=True), **options})
     _check(settings, place)
     return settings
+
+
+@lru_cache(maxsize=8)
+def _read(place: Path, _size: int, _changed: int) -> SignalSettings:
+    """Read a declaration, once while the file stays as it is."""
+    return opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
+
+
+def no_subjects(unit: str) -> str:
+    """Return a note that people are unknown, where a split is by session or recording."""
+    return (
+        f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
+        "parts"
+    )
 
 
 def prepared_as(
@@ -72,55 +87,3 @@ def _check(settings: SignalSettings, place: Path) -> None:
     if Format.of(settings.format).thousands:
         raise SettingError(f"{where}samples have no sign between thousands: leave `thousands` out")
     Classes.of(settings)
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes of data, and their values there."""
-
-    names: tuple[str, ...]
-    found: Mapping[str, int]
-    omitted: frozenset[str]
-
-    @classmethod
-    def of(cls, settings: SignalSettings, seen: Sequence[str] = ()) -> Self:
-        """Return the declared classes, or else all values seen, sorted.
-
-        Example:
-            >>> said = SignalSettings(classes=("wake=W", "sleep=N1|N2"))
-            >>> Classes.of(said).names, Classes.of(said).found["N2"]
-            (('wake', 'sleep'), 1)
-        """
-        omitted = frozenset(settings.omit)
-        entries = settings.classes or tuple(sorted(set(seen) - omitted, key=_by_number))
-        names: list[str] = []
-        found: dict[str, int] = {}
-        declared_names = {entry.partition("=")[0] for entry in entries}
-        if settings.background and settings.background not in declared_names:
-            names.append(settings.background)  # events are the second of two classes
-        for entry in entries:
-            name, equals, values = entry.partition("=") if settings.classes else (entry, "", "")
-            if name in names:
-                raise SettingError(f"class '{name}' is named twice: expected each class once")
-            names.append(name)
-            for value in values.split("|") if equals else (name,):
-                if value in found or value in omitted:
-                    raise SettingError(
-                        f"'{value}' is of two classes, or is left out as well: expected it once in "
-                        "classes and omit"
-                    )
-                found[value] = len(names) - 1
-        if entries and len(names) == 1:
-            raise SettingError(
-                f"there is one class, {names[0]}: expected two or more to tell apart; name them "
-                "with --classes, or windows without an event with --background"
-            )
-        return cls(tuple(names), found, omitted)
-
-
-def _by_number(name: str) -> tuple[bool, float, str]:
-    """Return a sort key: numbers by their size and before words."""
-    try:
-        return (False, float(name), name)
-    except ValueError:
-        return (True, 0.0, name)

@@ -13,30 +13,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, form_of, without_values
-from sequela.formats.opened import span
-from sequela.signals.events import Event
+from sequela.formats import opened
+from sequela.signals.stretches import Piece, Reader
+from sequela.signals.window_classes import Event
+
+if TYPE_CHECKING:
+    import edfio
 
 SUFFIXES = (".edf", ".bdf")
 EXPECTED = "a whole EDF or BDF file"
 REMEDY = "export or fetch it again"
-_FIXED = 256
-_WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
-"""The bytes of each field of a signal's header."""
-_LABEL, _UNIT, _PHYSICAL, _DIGITAL, _SAMPLES = 0, 2, 3, 5, 8
+_FIXED = 256  # bytes of the header before the fields of the signals, and of those of each signal
+_WIDTHS = {
+    "label": 16, "transducer": 80, "unit": 8, "physical minimum": 8, "physical maximum": 8,
+    "digital minimum": 8, "digital maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32,
+}  # fmt: skip
+"""The fields of a signal's header and their bytes, in order."""
+_EDF_WIDTH = 2  # bytes of a sample in EDF
+_BDF_WIDTH = 3  # bytes of a sample in BDF
+_START_TIME = slice(176, 184)
 _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
-_AT_ONCE = 1 << 24
-"""The number of bytes of annotations' records that are read at once."""
+_AT_ONCE = 1 << 24  # number of bytes of annotations' records that are read at once
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )
@@ -49,22 +57,14 @@ _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 _DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
 
 
-class Piece(NamedTuple):
-    """Data records without a gap, from one up to another, and their start in seconds."""
-
-    first: int
-    last: int
-    start: float
-
-
 @dataclass(frozen=True)
 class EdfFile:
     """The checked header of a file, with access to its samples.
 
     Attributes:
         header: Its header, unchanged.
-        units: Unit of each signal, as written.
-        samples: Samples of each signal in a data record.
+        names: Name of each signal, also of the signals that hold annotations.
+        samples: Samples of each of these in a data record.
         n_records: Number of data records.
         record_seconds: Seconds of a data record.
         width: Bytes of a sample.
@@ -72,8 +72,7 @@ class EdfFile:
 
     path: Path
     header: bytes
-    labels: tuple[str, ...]
-    units: tuple[str, ...]
+    names: tuple[str, ...]
     samples: tuple[int, ...]
     n_records: int
     record_seconds: float
@@ -86,7 +85,7 @@ class EdfFile:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Read and check a header."""
-        fixed = span(path, 0, _FIXED, EXPECTED, REMEDY)
+        fixed = opened.span(path, 0, _FIXED, EXPECTED, REMEDY)
         if fixed[:8] not in {b"0       ", b"\xffBIOSEMI"}:
             raise _fault(path, "begins as neither EDF nor BDF does")
         n_signals = _whole(path, fixed[252:256], "number of signals")
@@ -97,24 +96,21 @@ class EdfFile:
                 f"the header states that it has {n_header} bytes, and {n_signals} signals need "
                 f"{_FIXED * (n_signals + 1)}",
             )
-        header = span(path, 0, n_header, EXPECTED, REMEDY)
+        header = opened.span(path, 0, n_header, EXPECTED, REMEDY)
         fields = _fields(header, n_signals)
-        samples = tuple(_whole(path, each, "samples of a record") for each in fields[_SAMPLES])
-        n_records = _whole(path, header[_N_RECORDS], "number of data records")
-        found = cls(
+        file = cls(
             path=path,
             header=header,
-            labels=tuple(_text(each) for each in fields[_LABEL]),
-            units=tuple(_text(each) for each in fields[_UNIT]),
-            samples=samples,
-            n_records=n_records,
+            names=tuple(_text(label) for label in fields["label"]),
+            samples=tuple(_whole(path, n, "samples of a record") for n in fields["samples"]),
+            n_records=_whole(path, header[_N_RECORDS], "number of data records"),
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
-            width=3 if fixed[:1] == b"\xff" else 2,
+            width=_BDF_WIDTH if fixed[:1] == b"\xff" else _EDF_WIDTH,
         )
-        found._check_size()
-        found._check_scales(fields)
-        found.pieces  # noqa: B018 - it checks the times
-        return found
+        file._check_size()
+        file._check_scales(fields)
+        file.pieces  # noqa: B018 - it checks the times
+        return file
 
     def _check_size(self) -> None:
         size, stated = self.path.stat().st_size, len(self.header) + self.n_records * self._n_bytes
@@ -129,16 +125,16 @@ class EdfFile:
         if self.record_seconds <= 0 and self.signals:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
 
-    def _check_scales(self, fields: list[list[bytes]]) -> None:
+    def _check_scales(self, fields: Mapping[str, Sequence[bytes]]) -> None:
         """Raise unless each signal has a scale: without one, edfio returns digital values."""
         for i in self.signals:
             low, high = (
-                _number(self.path, fields[at][i], f"physical {end} of signal {i + 1}")
-                for at, end in ((_PHYSICAL, "minimum"), (_PHYSICAL + 1, "maximum"))
+                _number(self.path, fields[name][i], f"{name} of signal {i + 1}")
+                for name in ("physical minimum", "physical maximum")
             )
             least, most = (
-                _whole(self.path, fields[at][i], f"digital {end} of signal {i + 1}")
-                for at, end in ((_DIGITAL, "minimum"), (_DIGITAL + 1, "maximum"))
+                _whole(self.path, fields[name][i], f"{name} of signal {i + 1}")
+                for name in ("digital minimum", "digital maximum")
             )
             if low == high or least >= most or not math.isfinite(high - low):
                 raise _fault(
@@ -149,7 +145,7 @@ class EdfFile:
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """The pieces without a gap: one, unless the file is discontinuous (EDF+D)."""
+        """The data records without a gap: one piece, unless the file is discontinuous (EDF+D)."""
         times = self._record_times()
         discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED]) and self.signals
         if times is None:
@@ -165,8 +161,8 @@ class EdfFile:
         ]
         expected = times[0] + np.concatenate(
             [
-                each.start + np.arange(each.last - each.first) * self.record_seconds
-                for each in pieces
+                piece.start + np.arange(piece.last - piece.first) * self.record_seconds
+                for piece in pieces
             ]
         )
         most = half + _DRIFT * self.n_records * self.record_seconds
@@ -191,7 +187,7 @@ class EdfFile:
 
     def _record_times(self) -> NDArray[np.float64] | None:
         """Read the start of each data record, in seconds; ``None`` if no record has one."""
-        first = next((i for i, label in enumerate(self.labels) if label in _ANNOTATIONS), None)
+        first = next((i for i, name in enumerate(self.names) if name in _ANNOTATIONS), None)
         if first is None or not self.signals:
             return None
         content = np.memmap(self.path, np.uint8, "r", len(self.header))
@@ -213,7 +209,18 @@ class EdfFile:
     @property
     def signals(self) -> tuple[int, ...]:
         """The indices of the signals that are not annotations."""
-        return tuple(i for i, label in enumerate(self.labels) if label not in _ANNOTATIONS)
+        return tuple(i for i, name in enumerate(self.names) if name not in _ANNOTATIONS)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each signal that is not annotations, as in all that follows."""
+        return tuple(self.names[i] for i in self.signals)
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """The unit of each signal, as written."""
+        units = _fields(self.header, len(self.names))["unit"]
+        return tuple(_text(units[i]) for i in self.signals)
 
     @property
     def seconds(self) -> float:
@@ -228,7 +235,15 @@ class EdfFile:
 
     def rate(self, signal: int) -> float:
         """Return the sampling rate of a signal, in Hz."""
-        return self.samples[signal] / self.record_seconds
+        return self.samples[self.signals[signal]] / self.record_seconds
+
+    def pieces_of(self, signal: int) -> tuple[Piece, ...]:
+        """Return the pieces of a signal without a gap, in its samples."""
+        per_record = self.samples[self.signals[signal]]
+        return tuple(
+            Piece(first * per_record, last * per_record, start)
+            for first, last, start in self.pieces
+        )
 
     @cached_property
     def start(self) -> datetime | None:
@@ -237,10 +252,14 @@ class EdfFile:
 
         try:
             with _translated(self.path):
-                found: datetime = self._beside.startdatetime
+                return self._without_signals.startdatetime
         except (AnonymizedDateError, DataError):
             return None
-        return found
+
+    @property
+    def clock(self) -> str:
+        """The time of day at which the recording starts, as written."""
+        return self.header[_START_TIME].decode("latin-1")
 
     @cached_property
     def patient(self) -> str:
@@ -253,36 +272,34 @@ class EdfFile:
         """The annotations, by onset in seconds from the start."""
         with _translated(self.path):
             return tuple(
-                Event(each.onset, each.duration, each.text) for each in self._beside.annotations
+                Event(annotation.onset, annotation.duration, annotation.text)
+                for annotation in self._without_signals.annotations
             )
 
     @cached_property
-    def _beside(self) -> Any:
-        """The file without its signals: edfio's view of the annotations."""
-        kept = [i for i, label in enumerate(self.labels) if label in _ANNOTATIONS]
+    def _without_signals(self) -> "edfio.Edf | edfio.Bdf":
+        """The file with its annotations only."""
+        annotations = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
+        if not annotations:  # edfio requires a signal
+            return self._decoded(0, 1)
         ends = np.cumsum(self.samples) * self.width
-        columns = np.concatenate(
-            [np.arange(ends[i] - self.samples[i] * self.width, ends[i]) for i in kept]
-            or [np.arange(0)]
-        )
-        given = bytearray()
+        spans = [slice(ends[i] - self.samples[i] * self.width, ends[i]) for i in annotations]
+        content = bytearray()
         step = max(1, _AT_ONCE // self._n_bytes)
-        for first in range(0, self.n_records if kept else 0, step):
+        for first in range(0, self.n_records, step):
             last = min(self.n_records, first + step)
             records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
-            given += np.ascontiguousarray(records[:, columns]).tobytes()
-            for i in kept:
+            content += np.hstack([records[:, span] for span in spans]).tobytes()
+            for span in spans:
                 # edfio ignores invalid annotations.
-                for record in records[:, ends[i] - self.samples[i] * self.width : ends[i]]:
+                for record in records[:, span]:
                     if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
                         raise _fault(self.path, "an annotation is damaged")
-        if not kept:  # edfio requires a signal
-            return self._decoded(0, 1)
-        return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
+        return self._edfio(self._header_of(annotations, self.n_records) + bytes(content))
 
     def _bytes(self, first: int, last: int) -> bytes:
         offset = len(self.header)
-        return span(
+        return opened.span(
             self.path,
             offset + first * self._n_bytes,
             offset + last * self._n_bytes,
@@ -290,42 +307,49 @@ class EdfFile:
             REMEDY,
         )
 
-    def _header_of(self, kept: Sequence[int], n_records: int) -> bytes:
+    def _header_of(self, signals: Sequence[int], n_records: int) -> bytes:
         """Make a header of some of the signals, and as many records."""
-        fields = _fields(self.header, len(self.labels))
+        fields = _fields(self.header, len(self.names))
         # edfio knows annotations by a label that ends with blanks, and not with NUL bytes.
-        fields[0] = [f"{label:<{_WIDTHS[0]}}".encode("latin-1") for label in self.labels]
+        fields["label"] = [f"{name:<16}".encode("latin-1") for name in self.names]
         fixed = bytearray(self.header[:_FIXED])
-        fixed[184:192] = f"{_FIXED * (len(kept) + 1):<8}".encode()
+        fixed[184:192] = f"{_FIXED * (len(signals) + 1):<8}".encode()
         fixed[_N_RECORDS] = f"{n_records:<8}".encode()
-        fixed[252:256] = f"{len(kept):<4}".encode()
-        return bytes(fixed) + b"".join(of[i] for of in fields for i in kept)
+        fixed[252:256] = f"{len(signals):<4}".encode()
+        for field in fields.values():
+            fixed += b"".join(field[i] for i in signals)
+        return bytes(fixed)
 
-    def _decoded(self, first: int, last: int) -> Any:
-        header = self._header_of(range(len(self.labels)), last - first)
+    def _decoded(self, first: int, last: int) -> "edfio.Edf | edfio.Bdf":
+        """Decode some data records."""
+        header = self._header_of(range(len(self.names)), last - first)
         return self._edfio(header + self._bytes(first, last))
 
-    def _edfio(self, given: bytes) -> Any:
+    def _edfio(self, content: bytes) -> "edfio.Edf | edfio.Bdf":
         import edfio
 
-        reads = edfio.read_bdf if self.width == 3 else edfio.read_edf  # noqa: PLR2004
         with _translated(self.path):
-            return reads(given, header_encoding="latin-1")
+            if self.width == _BDF_WIDTH:
+                return edfio.read_bdf(content, header_encoding="latin-1")
+            return edfio.read_edf(content, header_encoding="latin-1")
 
     def read(self, signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
         """Read signals of one rate in their units: (signal, time), between two samples."""
-        per_record = self.samples[signals[0]]
+        per_record = self.samples[self.signals[signals[0]]]
         begin, end = first // per_record, -(-last // per_record)
         decoded = self._decoded(begin, end)
-        place = {signal: number for number, signal in enumerate(self.signals)}
         skipped = begin * per_record
         with _translated(self.path):
             return np.stack(
                 [
-                    decoded.signals[place[signal]].data[first - skipped : last - skipped]
+                    decoded.signals[signal].data[first - skipped : last - skipped]
                     for signal in signals
                 ]
             )
+
+    def reader(self, signals: Sequence[int]) -> Reader:
+        """Return a function that reads signals of one rate, in their units."""
+        return partial(self.read, signals)
 
 
 @contextmanager
@@ -347,15 +371,14 @@ def _translated(path: Path) -> Iterator[None]:
         raise _fault(path, f"is damaged ({without_values(error)})") from None
 
 
-def _fields(header: bytes, n_signals: int) -> list[list[bytes]]:
-    """Return for each field of the signals' headers its bytes for each signal."""
-    found, start = [], _FIXED
-    for width in _WIDTHS:
-        found.append(
-            [header[start + i * width : start + (i + 1) * width] for i in range(n_signals)]
-        )
-        start += width * n_signals
-    return found
+def _fields(header: bytes, n_signals: int) -> dict[str, list[bytes]]:
+    """Return the bytes of each signal in each field of the signals' headers."""
+    fields, start = {}, _FIXED
+    for name, width in _WIDTHS.items():
+        end = start + width * n_signals
+        fields[name] = [header[at : at + width] for at in range(start, end, width)]
+        start = end
+    return fields
 
 
 def _text(written: bytes) -> str:
@@ -380,5 +403,5 @@ def _not_a_number(path: Path, written: bytes, what: str) -> DataError:
     )
 
 
-def _fault(path: Path, found: str, remedy: str = REMEDY) -> DataError:
-    return DataError(f"{path}: {found}; expected {EXPECTED}; {remedy}")
+def _fault(path: Path, problem: str, remedy: str = REMEDY) -> DataError:
+    return DataError(f"{path}: {problem}; expected {EXPECTED}; {remedy}")

@@ -1,11 +1,11 @@
-"""Folders of files of recordings, plain or in BIDS layout."""
+"""Folders of files of recordings, plain or in BIDS layout, and the attributes of each file."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from os.path import commonprefix
 from pathlib import Path
 
@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.signals import csv_recordings, event_files, mne_recordings, siena
+from sequela.formats.arrays import few
+from sequela.formats.csv_files import Format
+from sequela.signals import csv_recordings, event_files, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
-from sequela.signals.cutting import Cutter, Stretch, filtered, no_subjects
-from sequela.signals.declaration import Classes
+from sequela.signals.declaration import no_subjects
 from sequela.signals.edf import SUFFIXES, EdfFile
-from sequela.signals.events import Event, check_inside, counted
-from sequela.signals.sampled import SignalFile
-from sequela.signals.segments import Segments, Shelf
-from sequela.signals.whose import PARTICIPANTS, bids_subject, listing, of_path, participants
-from sequela.signals.windows import Whose
+from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, stretches_of
+from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
+PARTICIPANTS = "participants.tsv"
+_FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
+_HEADER = "header"  # declaration of a subject that is the patient of the file's header
+_SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _BACKGROUND = "background"
 NAMED = 10
 """The least count of a label that notes and messages name: rarer ones may be free text."""
@@ -58,27 +60,28 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
     """List the recordings at a path, sorted, without hidden folders and derivatives."""
     if root.is_file():
         return [root]
-    inside = sorted(
-        each
-        for each in root.rglob("*")
-        if (_is_binary(each) or csv_recordings.is_csv(each))
-        and each.relative_to(root).as_posix() not in (settings.listing, settings.events)
-        and not any(
-            part.startswith(".") or part == "derivatives" for part in each.relative_to(root).parts
-        )
-    )
-    binary = [each for each in inside if _is_binary(each)]
-    texts = [each for each in inside if each not in {*binary}]
-    kinds = {each.suffix.lower() in SUFFIXES: each for each in binary}
-    timed = (e for e in texts if csv_recordings.time_of(csv_recordings.first_rows(e)[0]))
-    recorded = filter(csv_recordings.looks_recorded, timed) if binary else ()
+    binary, texts = [], []
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        hidden = any(part.startswith(".") or part == "derivatives" for part in inside.parts)
+        if hidden or inside.as_posix() in (settings.listing, settings.events):
+            continue
+        if _is_binary(path):
+            binary.append(path)
+        elif csv_recordings.is_csv(path):
+            texts.append(path)
+    if not binary:
+        return texts if _are_recordings(texts, settings) else []
+    kinds = {path.suffix.lower() in SUFFIXES: path for path in binary}
+    starts = zip(texts, map(csv_recordings.start_of, texts), strict=True)
+    recorded = (path for path, start in starts if start.is_timed and start.is_recorded)
     several = [*kinds.values(), *islice(recorded, 1)]
     if len(several) > 1:
         raise DataError(
             f"{root}: recordings of several formats ({several[0].name}, {several[1].name}); "
             "expected one format; move the others to another folder"
         )
-    return binary or (texts if _are_recordings(texts, settings) else [])
+    return binary
 
 
 def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
@@ -87,140 +90,138 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
         return False
     if len(texts) > 1 and (settings.rate or settings.time or settings.listing):
         return True
-    recorded = [each for each in texts if csv_recordings.looks_recorded(each)]
-    listed = [each for each in texts if csv_recordings.lists_files(each)]
-    return len(recorded) * 2 > len(texts) - len(listed)
-
-
-def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Segments:
-    """Cut the recordings in a folder into windows."""
-    folder = Folder.open(root, cutter.settings)
-    epochs = all(each.file.epochs for each in folder.recordings)
-    if cutter.settings.window is None and cutter.segment is None and not epochs:
-        raise SettingError(
-            f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
-        )
-    for note in folder.notes:
-        cutter.note(note)
-    declared = cutter.settings
-    cutter.settings = folder.settings  # with the classes from the source of events
-    for recording in folder.recordings:
-        _cut(recording, folder, cutter, folder.classes)
-    cutter.settings = declared
-    return shelf.windows(folder.classes.names, folder.channels, title, cutter.notes)
-
-
-def cut_all(root: Path, cutter: Cutter, done: Callable[[float], None]) -> None:
-    """Cut all recordings in a folder into windows without a class; events are not read."""
-    folder = Folder.open(root, cutter.settings, classes=Classes((), {}, frozenset()))
-    for note in folder.notes:
-        cutter.note(note)
-    for number, recording in enumerate(folder.recordings, 1):
-        _cut(recording, folder, cutter, None)
-        done(number / len(folder.recordings))
-
-
-@dataclass(frozen=True)
-class FileRecording:
-    """A file, with its events and recording.
-
-    Attributes:
-        file: Its header and samples.
-        events: The events in it.
-        whose: Its recording (by default its path), with subject, site and session.
-        offset: Seconds from the recording's start to the file's: a recording may consist of
-            successive files.
-    """
-
-    file: SignalFile
-    events: tuple[Event, ...]
-    whose: Whose
-    offset: float
+    starts = [csv_recordings.start_of(path) for path in texts]
+    n_listings = sum(start.lists_files for start in starts)
+    return sum(start.is_recorded for start in starts) * 2 > len(texts) - n_listings
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The content of a folder of recordings.
+    """The recordings in a folder, with their events.
 
     Attributes:
-        recordings: In the order of their names.
+        files: The opened files, in the order of their names.
+        events: The events of each file.
+        ids: The recording of each file (by default its path), with subject, site and session.
         settings: The declaration, with the classes that the source of events implies.
+        classes: The classes; ``None`` if events are not read.
         channels: The channels to read from each.
     """
 
-    recordings: tuple[FileRecording, ...]
+    files: tuple[SignalFile, ...]
+    events: tuple[tuple[Event, ...], ...]
+    ids: tuple[RecordingIds, ...]
     settings: SignalSettings
-    classes: Classes
+    classes: Classes | None
     channels: tuple[str, ...]
-    notes: tuple[str, ...]
 
     @classmethod
-    def open(cls, root: Path, settings: SignalSettings, classes: Classes | None = None) -> "Folder":
+    def open(cls, root: Path, settings: SignalSettings, *, labelled: bool = True) -> "Folder":
         """Read all headers and events."""
         people = participants(root)
-        bids = people is not None
-        labelled = classes is None
-        if labelled and bids and settings.events is None and settings.label is None:
-            settings = settings.model_copy(update={"events": event_files.BIDS})
-        files, beside = headers(root, settings)
-        rows = listing(root, settings, {_name(root, each.path): each.path for each in files})
-        own_classes = any(each.labelled for each in files)
-        if labelled and not own_classes and settings.label is None and settings.events is None:
+        if labelled:
+            settings = _with_source(settings, bids=people is not None)
+        files, annotated = headers(root, settings)
+        rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
+        unknown = settings.label is None and settings.events is None
+        if labelled and unknown and not any(file.labelled for file in files):
             raise SettingError(
                 f"{root}: the class of a window is unknown; name the source of events with "
                 "--events, or give --label: a column, `folder`, or a regular expression"
             )
-        if settings.events in event_files.OF_SEIZURES and not settings.classes:
-            names = (settings.background or _BACKGROUND, event_files.SEIZURE)
-            settings = settings.model_copy(update={"classes": names, "background": names[0]})
-        events = events_of(root, files, beside, settings)
-        seconds: dict[str, float] = defaultdict(float)
-        found = []
+        events_beside = events_of(root, files, annotated, settings)
+        ids, events = [], []
         for file in files:
             name = _name(root, file.path)
-            in_file = labelled and file.labelled
-            said = {
-                key: of_path(root, file, key, getattr(settings, key), people, rows.get(name))
-                for key in (*Whose._fields, *(() if in_file else ("label",)))
-            }
-            if bids and said["subject"] is None:
-                said["subject"] = bids_subject(root, file.path, people)
-            own = [*file.annotations] if in_file else events[name]
-            if label := said.get("label"):
-                own = [Event(0.0, file.seconds, label)]
-            check_inside(own, file.seconds, str(file.path))
-            of = said["recording"] or name
-            whose = Whose(of, said["subject"], said["site"], said["session"])
-            found.append(FileRecording(file, tuple(own), whose, seconds[of]))
-            seconds[of] += file.seconds
-        labels = [event.label for each in found for event in each.events]
-        classes = classes or _classes(root, settings, labels)
-        channels = without(settings.reference, settings.channels or common(files))
-        notes = _notes(found, classes, () if settings.channels else channels)
-        return cls(tuple(found), settings, classes, channels, tuple(notes))
+            attribute = partial(attribute_of, root, file, settings, people, rows.get(name))
+            recording, subject = attribute("recording") or name, attribute("subject")
+            if people is not None and subject is None:
+                subject = bids_subject(root, file.path, people)
+            ids.append(RecordingIds(recording, subject, attribute("site"), attribute("session")))
+            if labelled and file.labelled:
+                events.append(tuple(file.annotations))
+            elif label := attribute("label"):
+                events.append((Event(0.0, file.seconds, label),))
+            else:
+                events.append(tuple(events_beside[name]))
+            check_inside(events[-1], file.seconds, str(file.path))
+        labels = [event.label for event in chain.from_iterable(events)]
+        return cls(
+            files=tuple(files),
+            events=tuple(events),
+            ids=tuple(ids),
+            settings=settings,
+            classes=_classes(root, settings, labels) if labelled else None,
+            channels=without(settings.reference, settings.channels or common(files)),
+        )
+
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
+        """Yield the signal of each file, piece by piece where it has gaps.
+
+        A recording may consist of successive files.
+        """
+        seconds: dict[str, float] = defaultdict(float)
+        parts = zip(self.files, self.events, self.ids, strict=True)
+        for number, (file, events, ids) in enumerate(parts, 1):
+            reference = self.settings.reference
+            montage = Montage(self.channels, file.labels, str(file.path), reference)
+            for piece in stretches_of(file, montage, self.settings):
+                yield replace(
+                    piece,
+                    ids=ids,
+                    offset=seconds[ids.recording] + piece.offset,
+                    events=[replace(e, onset=e.onset - piece.offset) for e in events],
+                    classes=self.classes,
+                )
+            seconds[ids.recording] += file.seconds
+            report(number / len(self.files))
+
+    def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Return the names of the classes, which have their final numbers."""
+        names = self.classes.names if self.classes else ()
+        return names, np.arange(len(names))
+
+    def notes(self, processing: Sequence[str]) -> list[str]:
+        """Return sentences on the data, and on their processing."""
+        notes = [*self.settings.in_words]
+        if all(ids.subject is None for ids in self.ids):
+            sessions = any(ids.session is not None for ids in self.ids)
+            notes.append(no_subjects("session" if sessions else "recording"))
+        classes = self.classes or Classes((), {}, frozenset())
+        events = [*chain.from_iterable(self.events)]
+        expected = {*classes.numbers, *classes.omitted}
+        if unused := [event.label for event in events if event.label not in expected]:
+            notes.append(f"events of no class are not used: {counted(unused, NAMED)}")
+        if n_endless := sum(e.duration is None and e.label in classes.numbers for e in events):
+            notes.append(
+                f"{n_endless:,} events have no end: the rest of their recordings is left out"
+            )
+        if n_gaps := n_gaps_of(self.files):
+            notes.append(f"{n_gaps:,} gaps in time; no window spans one")
+        if any(file.assumed for file in self.files):
+            notes.append("no unit is declared: the samples are assumed to be in µV")
+        if not self.settings.channels:
+            notes.append(f"the channels are those that all files have: {', '.join(self.channels)}")
+        return [*notes, *processing]
 
 
-def _notes(
-    found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
-) -> Iterator[str]:
-    if all(each.whose.subject is None for each in found):
-        sessions = any(each.whose.session is not None for each in found)
-        yield no_subjects("session" if sessions else "recording")
-    events = [event for each in found for event in each.events]
-    known = {*classes.found, *classes.omitted}
-    if other := [event.label for event in events if event.label not in known]:
-        yield f"events of no class are not used: {counted(other, NAMED)}"
-    if endless := sum(each.duration is None and each.label in classes.found for each in events):
-        yield f"{endless:,} events have no end: the rest of their recordings is left out"
-    if n_gaps := sum(len(each.file.pieces) - 1 for each in found if not each.file.epochs):
-        yield f"{n_gaps:,} gaps in time; no window spans one"
-    if any(each.file.assumed for each in found):
-        yield "no unit is declared: the samples are assumed to be in µV"
-    if chosen:
-        yield f"the channels are those that all files have: {', '.join(chosen)}"
+def n_gaps_of(files: Sequence[SignalFile]) -> int:
+    """Return the number of gaps in time in files."""
+    return sum(len(file.pieces_of(0)) - 1 for file in files if not file.epochs)
+
+
+def _with_source(settings: SignalSettings, *, bids: bool) -> SignalSettings:
+    """Return settings with the source of events in BIDS, and the classes that a source implies."""
+    if bids and settings.events is None and settings.label is None:
+        settings = settings.model_copy(update={"events": event_files.BIDS})
+    if settings.events in event_files.OF_SEIZURES and not settings.classes:
+        names = (settings.background or _BACKGROUND, event_files.SEIZURE)
+        settings = settings.model_copy(update={"classes": names, "background": names[0]})
+    return settings
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
+    """Return the declared classes, or those of all labels if these are not of events."""
     if settings.classes or settings.events is None:
         return Classes.of(settings, labels)
     raise SettingError(
@@ -235,23 +236,26 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
     files = files_of(root, settings)
     if not files:
         raise DataNotFoundError(f"{root}: no recording; expected {EXPECTED}; name another --root")
-    if tables := [e for e in files if csv_recordings.is_csv(e) and csv_recordings.lists_files(e)]:
-        raise SettingError(
-            f"{tables[0]}: a table of files, next to recordings; name it with --listing, or with "
-            "--events, or move it to another folder"
-        )
-    found = [_opened(each, settings) for each in files]
-    seen: dict[str, SignalFile] = {}
-    for each in found:
-        if (other := seen.setdefault(_name(root, each.path), each)) is not each:
-            raise DataError(
-                f"{each.path}: a second file of the recording {_name(root, each.path)}, next to "
-                f"{other.path.name}; expected one; remove or rename one of them"
+    for path in files:
+        if csv_recordings.is_csv(path) and csv_recordings.start_of(path).lists_files:
+            raise SettingError(
+                f"{path}: a table of files, next to recordings; name it with --listing, or with "
+                "--events, or move it to another folder"
             )
-    signals = [each for each in found if each.signals]
+    opened = [_opened(path, settings) for path in files]
+    by_name: dict[str, SignalFile] = {}
+    for file in opened:
+        name = _name(root, file.path)
+        first = by_name.setdefault(name, file)
+        if first is not file:
+            raise DataError(
+                f"{file.path}: a second file of the recording {name}, next to {first.path.name}; "
+                "expected one; remove or rename one of them"
+            )
+    signals = [file for file in opened if file.labels]
     if not signals:
         raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
-    return signals, [each for each in found if not each.signals]
+    return signals, [file for file in opened if not file.labels]
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
@@ -270,135 +274,213 @@ def _name(root: Path, path: Path) -> str:
 
 def events_of(
     root: Path,
-    headers: Sequence[SignalFile],
-    beside: Sequence[SignalFile],
+    files: Sequence[SignalFile],
+    annotated: Sequence[SignalFile],
     settings: SignalSettings,
 ) -> dict[str, list[Event]]:
-    """Read the events of each recording, by its name."""
+    """Read the events of each recording, by its name; ``annotated`` files hold only annotations."""
     where = settings.events
-    names = {_name(root, each.path): each for each in headers}
+    names = {_name(root, file.path): file for file in files}
     if where is None:
         return {name: [] for name in names}
     if where == event_files.ANNOTATIONS:
         return {
-            name: [*each.annotations, *_hypnogram(each, beside)] for name, each in names.items()
+            name: [*file.annotations, *_hypnogram(file, annotated)] for name, file in names.items()
         }
     if where == event_files.BIDS:
-        return {name: event_files.of_bids(each.path) for name, each in names.items()}
+        return {name: event_files.of_bids(file.path) for name, file in names.items()}
     if where == event_files.SEIZEIT:
-        return {name: event_files.of_seizeit(each.path) for name, each in names.items()}
+        return {name: event_files.of_seizeit(file.path) for name, file in names.items()}
     if where in (event_files.SUMMARY, event_files.SIENA):
-        found: dict[str, list[Event]] = {}
-        for folder, some in groupby(headers, key=lambda each: each.path.parent):
-            files = {each.path.name: each for each in some}
-            pattern, listed = event_files.SUMMARIES, event_files.of_summary
-            if where == event_files.SIENA:
-                pattern, listed = siena.PATTERN, partial(siena.of_list, files=files)
-            events = event_files.of_lists(folder, [*files], pattern, listed)
-            found |= {_name(root, each.path): events[name] for name, each in files.items()}
-        return found
+        events: dict[str, list[Event]] = {}
+        for folder, some in groupby(files, key=lambda file: file.path.parent):
+            in_folder = {file.path.name: file for file in some}
+            listed = event_files.of_lists(folder, in_folder, siena=where == event_files.SIENA)
+            events |= {_name(root, file.path): listed[name] for name, file in in_folder.items()}
+        return events
     place = (root if root.is_dir() else root.parent) / where
-    called = {
-        name: {name, each.path.name, each.path.stem, each.path.relative_to(place.parent).as_posix()}
-        if each.path.is_relative_to(place.parent)
-        else {name, each.path.name, each.path.stem}
-        for name, each in names.items()
-    }
-    return event_files.of_table(place, called)
+    aliases = {}
+    for name, file in names.items():
+        aliases[name] = {name, file.path.name, file.path.stem}
+        if file.path.is_relative_to(place.parent):
+            aliases[name].add(file.path.relative_to(place.parent).as_posix())
+    return event_files.of_table(place, aliases)
 
 
-def _hypnogram(file: SignalFile, beside: Sequence[SignalFile]) -> tuple[Event, ...]:
+def _hypnogram(file: SignalFile, annotated: Sequence[SignalFile]) -> tuple[Event, ...]:
     """Return the annotations for this file in a file without signals.
 
     Sleep-EDF has such files: they are next to the recording, start when it does, and their names
     begin alike.
     """
+    if not isinstance(file, EdfFile):
+        return ()
     same = [
-        each for each in beside if each.path.parent == file.path.parent and each.start == file.start
+        candidate
+        for candidate in annotated
+        if isinstance(candidate, EdfFile)
+        and candidate.path.parent == file.path.parent
+        and candidate.start == file.start
     ]
     if not same:
         return ()
-    alike = [len(commonprefix([each.path.name, file.path.name])) for each in same]  # noqa: RUF071
+    alike = [len(commonprefix([match.path.name, file.path.name])) for match in same]  # noqa: RUF071
     return same[alike.index(max(alike))].annotations
 
 
-def common(headers: Sequence[SignalFile]) -> tuple[str, ...]:
+def common(files: Sequence[SignalFile]) -> tuple[str, ...]:
     """Return the EEG channels that all files have, in the order of the first."""
-    counts = Counter(name for each in headers for name in set(_eeg(each)))
-    found = dict.fromkeys(name for name in _eeg(headers[0]) if counts[name] == len(headers))
-    if not found:
+    counts = Counter(chain.from_iterable(set(_eeg(file)) for file in files))
+    channels = dict.fromkeys(name for name in _eeg(files[0]) if counts[name] == len(files))
+    if not channels:
         raise DataError(
-            f"{headers[0].path.parent}: no channel of EEG is in all files; name some with "
-            "--channels"
+            f"{files[0].path.parent}: no channel of EEG is in all files; name some with --channels"
         )
-    return tuple(found)
+    return tuple(channels)
 
 
 def _eeg(file: SignalFile) -> list[str]:
     """Return the names of channels that hold a voltage, and by their name are EEG."""
     return [
         name
-        for i in file.signals
-        if to_microvolts(file.units[i])
-        and (name := canonical(file.labels[i]))
-        and not _NO_EEG.search(name)
+        for label, unit in zip(file.labels, file.units, strict=True)
+        if to_microvolts(unit) and (name := canonical(label)) and not _NO_EEG.search(name)
     ]
 
 
-def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
-    file = recording.file
-    settings, there = cutter.settings, [file.labels[i] for i in file.signals]
-    montage = Montage(folder.channels, there, str(file.path), settings.reference)
-    for note in montage.notes:
-        cutter.note(note)
-    for piece in stretches_of(file, montage, settings):
-        events = [replace(e, onset=e.onset - piece.offset) for e in recording.events]
-        offset = recording.offset + piece.offset
-        cutter.stretch(replace(piece, whose=recording.whose, offset=offset), events, classes)
-    csv_recordings.samples.cache_clear()
-
-
-def stretches_of(
-    file: SignalFile,
-    montage: Montage,
-    settings: SignalSettings,
-    remedy: str = "give it with --unit, or name other channels",
-) -> Sequence[Stretch]:
-    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
-
-    Settings have the unit of channels whose unit is not a voltage.
-    """
-    needed = [file.signals[i] for i in montage.needs]
-    rates = {file.rate(i) for i in needed}
-    if len(rates) > 1:
-        each = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in needed[:6])
+def participants(root: Path) -> dict[str, dict[str, str]] | None:
+    """Read the rows of ``participants.tsv`` by id; ``None`` if the folder is not in BIDS layout."""
+    place = root / PARTICIPANTS
+    if not root.is_dir() or not place.exists():
+        return None
+    names, rows, _ = csv_recordings.small_table(place)
+    if "participant_id" not in names:
         raise DataError(
-            f"{file.path}: the channels have different rates ({each}); expected one; name channels "
-            "of one rate with --channels"
+            f"{place} line 1: no column participant_id (found: {few(names)}); expected it"
         )
-    scales = [to_microvolts(file.units[i]) or to_microvolts(settings.unit or "") for i in needed]
-    for i, scale in zip(needed, scales, strict=True):
-        if scale is None:
+    people = (dict(zip(names, cells, strict=True)) for _, cells in rows)
+    return {person["participant_id"]: person for person in people}
+
+
+def bids_subject(root: Path, path: Path, people: Mapping[str, object]) -> str:
+    """Return the subject of a BIDS file, by its path."""
+    name = path.relative_to(root).as_posix()
+    subjects: set[str] = {*_SUBJECT.findall(name)}
+    if len(subjects) != 1:
+        several = " and ".join(sorted(subjects)) or "no subject"
+        raise DataError(f"{path}: the path names {several}; expected one, such as sub-01/...")
+    (subject,) = subjects
+    if subject not in people:
+        raise DataError(
+            f"{path}: {subject} is not in {PARTICIPANTS}: expected a line for each subject; add it"
+        )
+    return subject
+
+
+def listing(
+    root: Path, settings: SignalSettings, files: Mapping[str, Path]
+) -> dict[str, dict[str, str]]:
+    """Read the rows of a table that lists the files of a folder, by the name of the recording."""
+    if settings.listing is None:
+        return {}
+    place = (root if root.is_dir() else root.parent) / settings.listing
+    if not place.is_file():
+        raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
+    names, rows, _ = csv_recordings.small_table(place, Format.of(settings.format).encoding)
+    column = next((n for n, name in enumerate(names) if name.lower() in csv_recordings.FILE), None)
+    if column is None:
+        raise DataError(
+            f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
+            "of each file there"
+        )
+    recordings: dict[str, str] = {}
+    for name, path in files.items():
+        recordings |= dict.fromkeys((name, path.name, path.stem), name)
+    listed: dict[str, dict[str, str]] = {}
+    for where, cells in rows:
+        recording = recordings.get(cells[column])
+        if recording is None:
             raise DataError(
-                f"{file.path}: channel {file.labels[i]} is in '{file.units[i]}'; expected a "
-                f"voltage; {remedy}"
+                f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
+                f"{next(iter(files))}; delete the line, or correct it"
             )
-    factors = np.array(scales, np.float64)[:, np.newaxis]
-
-    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
-        return montage.apply(file.read(needed, begin + first, begin + last) * factors)
-
-    per_record, sfreq = file.samples[needed[0]], rates.pop()
-    pieces = [
-        Stretch(
-            place=str(file.path),
-            whose=Whose(file.path.name),
-            sfreq=sfreq,
-            n_times=(piece.last - piece.first) * per_record,
-            n_chans=len(montage.names),
-            read=partial(read, piece.first * per_record),
-            offset=piece.start,
+        if recording in listed:
+            raise DataError(
+                f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
+                "the lines"
+            )
+        listed[recording] = dict(zip(names, cells, strict=True))
+    if missing := [name for name in files if name not in listed]:
+        raise DataError(
+            f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "
+            "file to another folder"
         )
-        for piece in file.pieces
-    ]
-    return filtered(pieces, settings)
+    return listed
+
+
+def attribute_of(
+    root: Path,
+    file: SignalFile,
+    settings: SignalSettings,
+    people: Mapping[str, Mapping[str, str]] | None,
+    row: Mapping[str, str] | None,
+    key: str,
+) -> str | None:
+    """Return a declared attribute of a file: by a table, its column, folder, header or path."""
+    how = getattr(settings, key)
+    if how is None:
+        return None
+    in_column = _of_columns(file, key, how, row)
+    if in_column is not None:
+        return in_column
+    inside = file.path.relative_to(root if root.is_dir() else root.parent)
+    if how == _FOLDER:
+        if len(inside.parts) < 2:  # noqa: PLR2004
+            raise DataError(
+                f"{file.path}: is not in its own folder, and {key} is declared as its name; "
+                "expected FOLDER/FILE"
+            )
+        return inside.parts[0]
+    if how == _HEADER and key == "subject":
+        if not file.patient:
+            raise DataError(
+                f"{file.path}: the header names no patient, and {key} is declared to be there; "
+                "find it in the path, with a regular expression"
+            )
+        return file.patient
+    if people is not None:
+        row = people[bids_subject(root, file.path, people)]
+        if how in row:
+            return row[how]
+    return _in_path(inside.as_posix(), file, key, how, row)
+
+
+def _in_path(
+    inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str] | None
+) -> str:
+    """Return what a regular expression finds in the path of a file."""
+    try:
+        match = re.search(how, inside)
+    except re.error as error:
+        raise SettingError(
+            f"{key} is '{how}', which is not a regular expression ({error}); correct it"
+        ) from error
+    if match is None or not match.re.groups or not match[1]:
+        columns = [*row] if row else [] if isinstance(file, EdfFile) else [*file.labels]
+        no_column = f", and there is no such column (found: {few(columns)})" if columns else ""
+        raise DataError(
+            f"{file.path}: its path has no {key} as '{how}' finds it{no_column}; expected a group "
+            f'that matches, or {key} = "folder"'
+        )
+    return match[1]
+
+
+def _of_columns(file: SignalFile, key: str, how: str, row: Mapping[str, str] | None) -> str | None:
+    """Return an attribute that a column of the table of files, or of the file itself, states."""
+    if row is not None and how in row:
+        if not row[how]:
+            raise DataError(
+                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
+            )
+        return row[how]
+    return file.attributes.get(key)

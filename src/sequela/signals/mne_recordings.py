@@ -3,9 +3,10 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,18 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, extra, without_values
 from sequela.formats.opened import opened
-from sequela.signals.edf import Piece
-from sequela.signals.events import Event
-from sequela.signals.sampled import SampledFile
+from sequela.signals.stretches import Piece, SampledFile
+from sequela.signals.window_classes import Event
+
+if TYPE_CHECKING:
+    from mne import BaseEpochs
+    from mne.io import BaseRaw
 
 SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
 _EXPECTED = "a recording or epochs that MNE reads"
 _VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
 """The kinds of channels that MNE gives in V."""
-_BOUNDARY = "boundary"
-"""The word in an annotation of EEGLAB or MNE where recordings were joined."""
+_BOUNDARY = "boundary"  # word in an annotation of EEGLAB or MNE where recordings were joined
 
 
 def is_mne(path: Path) -> bool:
@@ -60,10 +63,13 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _of_raw(path: Path, raw: Any) -> SampledFile:
-    sfreq, n_times, found = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
-    fields = zip(found.onset, found.duration, found.description, strict=True)
-    events = [Event(max(0.0, float(t) - raw.first_time), float(d), str(x)) for t, d, x in fields]
+def _of_raw(path: Path, raw: "BaseRaw") -> SampledFile:
+    sfreq, n_times, annotations = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
+    fields = zip(annotations.onset, annotations.duration, annotations.description, strict=True)
+    events = [
+        Event(max(0.0, float(onset) - raw.first_time), float(duration), str(label))
+        for onset, duration, label in fields
+    ]
     cuts = {round(e.onset * sfreq) for e in events if _BOUNDARY in e.label.lower()}
     bounds = sorted({0, n_times, *(cut for cut in cuts if 0 < cut < n_times)})
 
@@ -78,13 +84,13 @@ def _of_raw(path: Path, raw: Any) -> SampledFile:
         units=_units(raw),
         sfreq=sfreq,
         pieces=tuple(Piece(a, b, a / sfreq) for a, b in pairwise(bounds)),
-        reads=read,
-        annotations=tuple(each for each in events if _BOUNDARY not in each.label.lower()),
+        reader=lambda signals: partial(read, signals),
+        annotations=tuple(event for event in events if _BOUNDARY not in event.label.lower()),
         patient=_patient(raw),
     )
 
 
-def _of_epochs(path: Path, epochs: Any, *, labelled: bool) -> SampledFile:
+def _of_epochs(path: Path, epochs: "BaseEpochs", *, labelled: bool) -> SampledFile:
     """Return epochs as pieces one after the other, each an event of its class."""
     sfreq, n_times = float(epochs.info["sfreq"]), len(epochs.times)
     names = {code: name for name, code in epochs.event_id.items()}
@@ -103,9 +109,10 @@ def _of_epochs(path: Path, epochs: Any, *, labelled: bool) -> SampledFile:
         units=_units(epochs),
         sfreq=sfreq,
         pieces=tuple(Piece(n * n_times, (n + 1) * n_times, at) for n, at in enumerate(starts)),
-        reads=read,
+        reader=lambda signals: partial(read, signals),
         annotations=tuple(
-            Event(at, n_times / sfreq, names[c]) for at, c in zip(starts, codes, strict=True)
+            Event(onset, n_times / sfreq, names[code])
+            for onset, code in zip(starts, codes, strict=True)
         ),
         patient=_patient(epochs),
         labelled=labelled,
@@ -113,9 +120,10 @@ def _of_epochs(path: Path, epochs: Any, *, labelled: bool) -> SampledFile:
     )
 
 
-def _units(found: Any) -> tuple[str, ...]:
-    return tuple("V" if kind in _VOLTS else "" for kind in found.get_channel_types())
+def _units(recording: "BaseRaw | BaseEpochs") -> tuple[str, ...]:
+    """Return V for channels that MNE gives in V, and no unit for others."""
+    return tuple("V" if kind in _VOLTS else "" for kind in recording.get_channel_types())
 
 
-def _patient(found: Any) -> str:
-    return str((found.info["subject_info"] or {}).get("his_id") or "")
+def _patient(recording: "BaseRaw | BaseEpochs") -> str:
+    return str((recording.info["subject_info"] or {}).get("his_id") or "")

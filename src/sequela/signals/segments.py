@@ -1,31 +1,33 @@
 """Segments: windows of fixed length, cut from recordings, that models are trained on."""
 
 import hashlib
+import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isclose
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import SegmentLength
+from sequela.config import SegmentLength, SignalSettings
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own
+from sequela.signals.cutting import Cut, Cutter, cut_row, exceed, in_blocks, release, stored
 from sequela.signals.simultaneous import LONGEST
-from sequela.signals.windows import Cut, Whose, cut_row, exceed, in_blocks, release, stored
+from sequela.signals.stretches import Stretch
 
-_GROUPINGS = ("subject_id", "site", "session_id")
-"""The groupings of recordings, which may be unknown."""
-_HALF = 0.5  # sample
-_LEAST_UV = 0.2  # standard deviation of EEG; noise of an amplifier is below
-_MOST_UV = 5000
-_SOME_WINDOWS = 1000  # of which the amplitude is computed
+_GROUPINGS = ("subject_id", "site", "session_id")  # groupings of recordings, which may be unknown
+_HALF = 0.5  # samples by which a segment may begin earlier or later than the one before it ends
+_SAME_RATE = 1e-5  # share by which the rates of recordings may differ: headers round them
+_LEAST_UV = 0.2  # smallest standard deviation of EEG; the noise of an amplifier is below
+_MOST_UV = 5000  # largest standard deviation of EEG
+_MEASURED = 1000  # windows whose amplitude is computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +86,8 @@ class Segments:
         """Return the SHA-256 of ids, labels and samples."""
         digest = hashlib.sha256("\n".join(self.segment_id.tolist()).encode())
         digest.update(self.label.tobytes())
-        for some in in_blocks(self.signal):
-            digest.update(np.ascontiguousarray(some).data)
+        for block in in_blocks(self.signal):
+            digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
     @cached_property
@@ -103,13 +105,14 @@ class Segments:
 
     def where(self, keep: NDArray[np.bool_ | np.int64], work: Path | None = None) -> Self:
         """Return the segments where ``keep`` is true, or at its positions; on disk in ``work``."""
-        kept: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         for name in ("label", "segment_id", "recording_id", "start", *_GROUPINGS):
-            ids = getattr(self, name)
-            kept[name] = None if ids is None else ids[keep]
+            values = getattr(self, name)
+            changes[name] = None if values is None else values[keep]
         if work is None:
-            return replace(self, signal=self.signal[keep], **kept)
-        return replace(self, signal=stored(self.signal, np.arange(len(self))[keep], work), **kept)
+            return replace(self, signal=self.signal[keep], **changes)
+        signal = stored(self.signal, np.arange(len(self))[keep], work)
+        return replace(self, signal=signal, **changes)
 
     def describe(self) -> str:
         """Describe the segments, as lines of text."""
@@ -129,8 +132,8 @@ class Segments:
                 ends = [(block.min(), block.max()) for block in in_blocks(self.signal, rows)]
                 low, high = np.min(ends), np.max(ends)
                 lines[name] += f", {low:,.0f} to {high:,.0f} µV"
-        said = [f"  {name:<13} {text}" for name, text in lines.items()]
-        return "\n".join([*said, *(f"  {note}" for note in self.notes)])
+        facts = [f"  {name:<13} {text}" for name, text in lines.items()]
+        return "\n".join([*facts, *(f"  {note}" for note in self.notes)])
 
     def require_distinct(self) -> None:
         """Raise if a recording is there twice: in two parts of a split, it would be a leak."""
@@ -147,142 +150,191 @@ class Segments:
                 )
 
 
-@dataclass
-class Shelf:
-    """A shelf for windows while they are cut; an unnamed file holds their samples.
+class RecordingSource(Protocol):
+    """Recordings at a path: a folder of files, or a table."""
 
-    Attributes:
-        work: Folder of the file; the system's temporary folder by default.
-        reject: Windows of a larger range in µV are counted and left out.
-        rejected: Their labels: int64 (window,).
+    @property
+    def settings(self) -> SignalSettings:
+        """Their declaration."""
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """The names of the channels that are read."""
+
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
+        """Yield their signal, and report the share that is read so far where that is known."""
+
+    def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Return the names of the classes, and for each number of a label its class."""
+
+    def notes(self, processing: Sequence[str]) -> list[str]:
+        """Return sentences on the data, with those on their processing in their place."""
+
+
+def collect(
+    source: RecordingSource, segment: SegmentLength | None, title: str, work: Path | None = None
+) -> Segments:
+    """Cut all recordings of a source, and return their windows by recording and time.
+
+    The samples are written to an unnamed file in ``work`` while they are cut, which is the system's
+    temporary folder by default. Windows of a larger range than the source's settings allow, or with
+    a gap (NaN), are counted and left out.
     """
+    settings, cutter = source.settings, Cutter(source.settings, segment)
+    stretches = source.stretches(lambda _: None)
+    with tempfile.TemporaryFile(dir=work) as file:
+        cuts = itertools.chain.from_iterable(map(cutter.cut, stretches))
+        parts, rejected, left_out = _write(cuts, settings.reject, file)
+        classes, number = source.classes_of_numbers()
+        label = number[np.concatenate([rejected[:0], *(part.label for part in parts)])]
+        notes = source.notes(cutter.notes)
+        if settings.reject:
+            notes.append(_rejections(number[rejected], label, classes, settings.reject))
+        if cutter.n_dropped:
+            dropped = "samples at the ends fill no whole window and are left out"
+            left_out.insert(0, f"{cutter.n_dropped:,} {dropped}")
+        _require_classes(title, label, classes, notes, left_out)
+        file.flush()
+        shape = (len(label), *parts[0].signal.shape[1:])
+        signal: NDArray[np.float32] = np.memmap(file, np.float32, "r", shape=shape)
+    recording = np.repeat([part.ids.recording for part in parts], [len(p.label) for p in parts])
+    subject, site, session = (
+        _ids_of(parts, kind, recording) for kind in ("subject", "site", "session")
+    )
+    start = np.concatenate([part.start for part in parts])
+    segments = Segments(
+        signal=signal,
+        label=label,
+        segment_id=recording,
+        recording_id=recording,
+        subject_id=subject,
+        site=site,
+        session_id=session,
+        start=start,
+        sfreq=parts[0].sfreq,
+        classes=classes,
+        channels=tuple(source.channels),
+        title=title,
+        notes=(*notes, *left_out, *_amplitude(signal)),
+        n_dropped=cutter.n_dropped,
+    )
+    order = np.lexsort((np.arange(len(label)), start, recording))
+    if (np.diff(order) != 1).any():
+        segments = segments.where(order, work or Path(tempfile.gettempdir()))
+    return replace(segments, segment_id=_numbered(segments.recording_id))
 
-    work: Path | None = None
-    reject: float | None = None
-    n_chans: int = 0
-    n_times: int = 0
-    sfreq: float = 0.0
-    first: str = ""
-    n_dropped: int = 0
-    n_with_gap: int = 0
-    n_flat: int = 0
-    label: list[NDArray[np.int64]] = field(default_factory=list)
-    start: list[NDArray[np.float64]] = field(default_factory=list)
-    whose: list[Whose] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    rejected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def __post_init__(self) -> None:
-        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()  # a map of it stays
-
-    def put(self, windows: Cut) -> None:
-        """Add windows of one recording; those with a gap (NaN) are counted and left out."""
-        cut, label, start, whose, sfreq, place = windows
-        if not self.first:
-            self.n_chans, self.n_times = cut.shape[1:]
-            self.sfreq, self.first = sfreq, place
-        if (self.n_chans, self.n_times) != cut.shape[1:] or not isclose(
-            self.sfreq, sfreq, rel_tol=1e-5
-        ):
-            raise DataError(
-                f"{place}: {cut.shape[1]} channels of {cut.shape[2]} samples at {sfreq:g} Hz; "
-                f"expected {self.n_chans} of {self.n_times} at {self.sfreq:g} Hz as in "
-                f"{self.first}; give channels, a window and a rate to resample to, which all have"
-            )
-        whole = np.isfinite(cut).all((1, 2))
-        if not whole.all():
-            self.n_with_gap += int((~whole).sum())
-            cut, label, start = cut[whole], label[whole], start[whole]
-        if (large := exceed(cut, self.reject)).any():
-            self.rejected = np.append(self.rejected, label[large])
-            cut, label, start = cut[~large], label[~large], start[~large]
-        self._file.write(np.ascontiguousarray(cut).data)
-        self.n_flat += int((cut.max(2) == cut.min(2)).any(1).sum()) if len(cut) else 0
-        self.label.append(label)
-        self.start.append(start)
-        self.whose.append(whose)
-        self.counts.append(len(cut))
-
-    def windows(
-        self, classes: tuple[str, ...], channels: Sequence[str], title: str, notes: Sequence[str]
-    ) -> Segments:
-        """Return all windows, recording by recording, in the order of time."""
-        n_windows = sum(self.counts)
-        if self.reject:
-            labels = np.concatenate([self.rejected, *self.label])
-            of_class = [
-                f"{(self.rejected == n).sum():,} of {(labels == n).sum():,} of {name}"
-                for n, name in enumerate(classes)
-            ]
-            what = f"windows with more than {self.reject:g} µV from peak to peak are left out"
-            notes = [*notes, f"{what}: {', '.join(of_class)}"]
-        if not n_windows:
-            raise DataError(
-                f"{title}: no window has a class; expected some; look at the classes, the events "
-                f"and the length of a window ({'; '.join([*notes, *self._notes()])})"
-            )
-        counts = np.bincount(np.concatenate(self.label), minlength=len(classes))
-        if not counts.all():
-            raise DataError(
-                f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
-                f"of each class; correct the classes or the events ({'; '.join(notes)})"
-            )
-        self._file.flush()
-        shape = (n_windows, self.n_chans, self.n_times)
-        signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
-        recording, subject, site, session = (
-            np.repeat(np.array(["" if e is None else e for e in ids], np.str_), self.counts)
-            for ids in zip(*self.whose, strict=True)
+def _require_classes(
+    title: str,
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    notes: Sequence[str],
+    left_out: Sequence[str],
+) -> None:
+    """Raise a DataError unless there are windows of each class."""
+    if not len(label):
+        raise DataError(
+            f"{title}: no window has a class; expected some; look at the classes, the events and "
+            f"the length of a window ({'; '.join([*notes, *left_out])})"
         )
-        missing = {name: {getattr(e, name) is None for e in self.whose} for name in Whose._fields}
-        for name in ("subject", "session"):
-            if len(missing[name]) > 1:
-                raise DataError(
-                    f"some recordings name their {name} and some do not: expected all or none"
-                )
-        _check_one(recording, subject, "subject")
-        _check_one(recording, session, "session")
-        notes = (*notes, *self._notes(), *_amplitude(signal))
-        start = np.concatenate(self.start)
-        order = np.lexsort((np.arange(n_windows), start, recording))
-        if (np.diff(order) != 1).any():
-            signal = stored(signal, order, self.work)
-        return Segments(
-            signal=signal,
-            label=np.concatenate(self.label)[order],
-            segment_id=_numbered(recording[order]),
-            recording_id=recording[order],
-            subject_id=subject[order] if False in missing["subject"] else None,
-            site=site[order] if False in missing["site"] else None,
-            session_id=session[order] if False in missing["session"] else None,
-            start=start[order],
-            sfreq=self.sfreq,
-            classes=classes,
-            channels=tuple(channels),
-            title=title,
-            notes=notes,
-            n_dropped=self.n_dropped,
+    counts = np.bincount(label, minlength=len(classes))
+    if not counts.all():
+        raise DataError(
+            f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows of "
+            f"each class; correct the classes or the events ({'; '.join(notes)})"
         )
 
-    def _notes(self) -> Iterator[str]:
-        if self.n_dropped:
-            yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
-        if self.n_with_gap:
-            yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
-        if self.n_flat:
-            flat = "have a flat channel, one value throughout; they are kept"
-            yield f"{self.n_flat:,} windows {flat}"
+
+def _write(
+    cuts: Iterable[Cut], reject: float | None, file: IO[bytes]
+) -> tuple[list[Cut], NDArray[np.int64], list[str]]:
+    """Write the samples of windows, and return the rest of each cut.
+
+    Besides, return the labels of rejected windows, int64 (window,), and sentences on windows with
+    missing samples and on flat ones.
+    """
+    parts: list[Cut] = []
+    rejected = [np.empty(0, np.int64)]
+    n_with_gap = n_flat = 0
+    for cut in cuts:
+        _check_alike(cut, parts[0] if parts else cut)
+        signal, label, start = cut.signal, cut.label, cut.start
+        complete = np.isfinite(signal).all((1, 2))
+        if not complete.all():
+            n_with_gap += int((~complete).sum())
+            signal, label, start = signal[complete], label[complete], start[complete]
+        if (large := exceed(signal, reject)).any():
+            rejected.append(label[large])
+            signal, label, start = signal[~large], label[~large], start[~large]
+        file.write(np.ascontiguousarray(signal).data)
+        if len(signal):
+            n_flat += int((signal.max(2) == signal.min(2)).any(1).sum())
+        none = np.empty((0, *signal.shape[1:]), np.float32)
+        parts.append(cut._replace(signal=none, label=label, start=start))
+    notes = []
+    if n_with_gap:
+        notes.append(f"{n_with_gap:,} windows with a gap (missing samples) are left out")
+    if n_flat:
+        flat = "windows have a flat channel, one value throughout; they are kept"
+        notes.append(f"{n_flat:,} {flat}")
+    return parts, np.concatenate(rejected), notes
+
+
+def _check_alike(cut: Cut, first: Cut) -> None:
+    """Raise a DataError unless windows have the channels, the length and the rate of the first."""
+    _, n_chans, n_times = cut.signal.shape
+    _, expected_chans, expected_times = first.signal.shape
+    same_rate = isclose(first.sfreq, cut.sfreq, rel_tol=_SAME_RATE)
+    if (n_chans, n_times) != (expected_chans, expected_times) or not same_rate:
+        raise DataError(
+            f"{cut.place}: {n_chans} channels of {n_times} samples at {cut.sfreq:g} Hz; expected "
+            f"{expected_chans} of {expected_times} at {first.sfreq:g} Hz as in {first.place}; give "
+            "channels, a window and a rate to resample to, which all have"
+        )
+
+
+def _rejections(
+    rejected: NDArray[np.int64], label: NDArray[np.int64], classes: Sequence[str], reject: float
+) -> str:
+    """Count the rejected windows by class, in a sentence."""
+    labels = np.concatenate([rejected, label])
+    counts = [
+        f"{(rejected == n).sum():,} of {(labels == n).sum():,} of {name}"
+        for n, name in enumerate(classes)
+    ]
+    left_out = f"windows with more than {reject:g} µV from peak to peak are left out"
+    return f"{left_out}: {', '.join(counts)}"
+
+
+def _ids_of(
+    parts: Sequence[Cut], kind: str, recording: NDArray[np.str_]
+) -> NDArray[np.str_] | None:
+    """Return an id of each window, str (window,), or ``None`` if no recording has one."""
+    values = [getattr(part.ids, kind) for part in parts]
+    n_missing = values.count(None)
+    if n_missing == len(values):
+        return None
+    texts = np.array(["" if value is None else value for value in values])
+    ids = np.repeat(texts, [len(part.label) for part in parts])
+    if kind == "site":
+        return ids
+    if n_missing:
+        raise DataError(f"some recordings name their {kind} and some do not: expected all or none")
+    pairs = np.unique(np.stack([recording, ids]), axis=1)
+    recordings, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        first = str(recordings[counts > 1][0])
+        listed = ", ".join(pairs[1][pairs[0] == first][:3])
+        raise DataError(
+            f"recording {first} is of several {kind}s ({listed}): expected one; give the "
+            "recordings of each separate ids"
+        )
+    return ids
 
 
 def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
     """Yield a warning if windows (window, n_chans, n_times) have an amplitude that EEG has not."""
-    rows = np.arange(0, len(signal), max(1, len(signal) // _SOME_WINDOWS))
+    rows = np.arange(0, len(signal), max(1, len(signal) // _MEASURED))
     blocks = in_blocks(signal, rows)
     spread = np.concatenate([block.std(axis=2, dtype=np.float64) for block in blocks])
     median = float(np.median(spread))
@@ -290,18 +342,6 @@ def _amplitude(signal: NDArray[np.float32]) -> Iterator[str]:
         yield (
             f"the median standard deviation of a window is {median:.2g} µV, and that of EEG is "
             f"{_LEAST_UV:g} to {_MOST_UV:,} µV: is the unit right? --unit names another"
-        )
-
-
-def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
-    pairs = np.unique(np.stack([recording, ids]), axis=1)
-    ids, counts = np.unique(pairs[0], return_counts=True)
-    if (counts > 1).any():
-        several = str(ids[counts > 1][0])
-        named = ", ".join(pairs[1][pairs[0] == several][:3])
-        raise DataError(
-            f"recording {several} is of several {name}s ({named}): expected one; give the "
-            "recordings of each separate ids"
         )
 
 
@@ -354,9 +394,9 @@ def first_minutes(segments: Segments) -> tuple[NDArray[np.int64], list[NDArray[n
     most = max(1, round(LONGEST * segments.sfreq / n_times))
     signals = []
     for first, end in zip(starts, [*starts[1:], len(segments)], strict=True):
-        some = segments.signal[first : min(end, first + most)].astype(np.float64)
-        moving = np.flatnonzero(np.ptp(some, axis=(0, 2)) > 0)
-        signals.append(some[:, moving[0] if len(moving) else 0].reshape(-1))
+        minute = segments.signal[first : min(end, first + most)].astype(np.float64)
+        moving = np.flatnonzero(np.ptp(minute, axis=(0, 2)) > 0)
+        signals.append(minute[:, moving[0] if len(moving) else 0].reshape(-1))
     return starts, signals
 
 
@@ -397,29 +437,29 @@ def cut(
     """
     n_times = _longest(recordings) if segment == "recording" else segment
     _check(recordings, n_times, classes)
-    parts = [cut_row(each.signal, n_times, n_times)[0] for each in recordings]
+    parts = [cut_row(recording.signal, n_times, n_times)[0] for recording in recordings]
     counts = [len(part) for part in parts]
     subject, session = (
         None if None in ids else np.repeat(np.array(ids, np.str_), counts)
-        for ids in zip(*((each.subject_id, each.session_id) for each in recordings), strict=True)
+        for ids in ([r.subject_id for r in recordings], [r.session_id for r in recordings])
     )
-    recording_id = np.repeat(np.array([each.recording_id for each in recordings]), counts)
+    recording_id = np.repeat(np.array([recording.recording_id for recording in recordings]), counts)
     return Segments(
         signal=np.concatenate(parts),
-        label=np.repeat(np.array([each.label for each in recordings], np.int64), counts),
+        label=np.repeat(np.array([recording.label for recording in recordings], np.int64), counts),
         segment_id=_numbered(recording_id),
         recording_id=recording_id,
         subject_id=subject,
         session_id=session,
         sfreq=recordings[0].sfreq,
         classes=classes,
-        n_dropped=sum(each.signal.shape[1] % n_times for each in recordings),
+        n_dropped=sum(recording.signal.shape[1] % n_times for recording in recordings),
     )
 
 
 def _longest(recordings: Sequence[Recording]) -> int:
     """Return the samples of each recording; raise a SettingError if they are not equally long."""
-    lengths = {each.signal.shape[1] for each in recordings}
+    lengths = {recording.signal.shape[1] for recording in recordings}
     if len(lengths) > 1:
         raise SettingError(
             f"recordings have {min(lengths):,} to {max(lengths):,} samples, but they can be taken "
@@ -432,23 +472,23 @@ def _longest(recordings: Sequence[Recording]) -> int:
 def _check(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> None:
     if not recordings:
         raise DataError("found no recording: expected at least one to cut into segments")
-    first, seen = recordings[0], set()
-    for each in recordings:
-        name = f"recording {each.recording_id}"
-        if each.recording_id in seen:
+    first, ids = recordings[0], set()
+    for recording in recordings:
+        name = f"recording {recording.recording_id}"
+        if recording.recording_id in ids:
             raise DataError(f"{name} occurs twice: expected each id once; remove one of them")
-        seen.add(each.recording_id)
-        if each.label is None or not 0 <= each.label < len(classes):
-            raise DataError(f"{name} has label {each.label}: expected 0 to {len(classes) - 1}")
-        if (each.sfreq, len(each.signal)) != (first.sfreq, len(first.signal)):
+        ids.add(recording.recording_id)
+        if recording.label is None or not 0 <= recording.label < len(classes):
+            raise DataError(f"{name} has label {recording.label}: expected 0 to {len(classes) - 1}")
+        if (recording.sfreq, len(recording.signal)) != (first.sfreq, len(first.signal)):
             raise DataError(
-                f"{name} has {len(each.signal)} channels at {each.sfreq} Hz: expected "
+                f"{name} has {len(recording.signal)} channels at {recording.sfreq} Hz: expected "
                 f"{len(first.signal)} at {first.sfreq} Hz as in {first.recording_id}"
             )
-        if not 0 < n_times <= each.signal.shape[1]:
+        if not 0 < n_times <= recording.signal.shape[1]:
             raise SettingError(
-                f"segments of {n_times} samples: expected 1 to {each.signal.shape[1]}, "
+                f"segments of {n_times} samples: expected 1 to {recording.signal.shape[1]}, "
                 f"the length of {name}; choose another length"
             )
-    if len({each.subject_id is None for each in recordings}) > 1:
+    if len({recording.subject_id is None for recording in recordings}) > 1:
         raise DataError("some recordings name their subject and some do not: expected all or none")

@@ -18,12 +18,13 @@ RATIO = 1.5
 """Its least ratio to the correlation when moved."""
 SPREADS = 6.0
 """The least ratio to the root mean square of a pair's correlations when moved."""
-MOVED = 2.0  # seconds
-SHORTEST, LONGEST = 4 * MOVED, 60.0  # seconds that are compared
-HIGHEST = 20.0  # Hz, of signals that are decimated
-_LOWEST = 2.0  # Hz
-_ORDER = 4
-_AT_ONCE = 1 << 21  # correlations
+MOVED = 2.0  # least seconds by which signals are moved for the reference
+SHORTEST = 4 * MOVED  # seconds of the shortest recordings that are compared
+LONGEST = 60.0  # seconds of a recording that are compared, from its start
+HIGHEST = 20.0  # Hz above which frequencies are removed before signals are decimated
+_LOWEST = 2.0  # Hz below which drifts are removed
+_ORDER = 4  # of the Butterworth filter
+_AT_ONCE = 1 << 21  # correlations that are computed at once
 
 
 def pairs(
@@ -62,39 +63,40 @@ def pairs(
     rate = sfreq / step
     near, moved = round(lag * rate), round(MOVED * rate)
     index = np.array([i for i, s in enumerate(signals) if len(s) >= SHORTEST * sfreq], np.int64)
-    kept = [filtered(signals[i][: int(LONGEST * sfreq)], sfreq, step) for i in index]
-    n_times = max(map(len, kept), default=1)
+    starts = [filtered(signals[i][: int(LONGEST * sfreq)], sfreq, step) for i in index]
+    n_times = max(map(len, starts), default=1)
     size = fft.next_fast_len(2 * n_times - 1, real=True)
-    spectra = np.stack([fft.rfft(each, size) for each in kept]) if kept else np.empty((0, 1))
+    spectra = np.stack([fft.rfft(start, size) for start in starts]) if starts else np.empty((0, 1))
     lags = np.arange(moved, n_times // 2)
     unbiased = np.tile(n_times / (n_times - lags), 2).astype(np.float32)  # the overlap is shorter
     lags = np.concatenate([lags, -lags])
     block = max(1, _AT_ONCE // size)
-    found = [np.empty((0, 2), np.int64)]
-    for one in range(len(index) - 1):
-        later = np.arange(one + 1, len(index))
+    simultaneous = [np.empty((0, 2), np.int64)]
+    for first in range(len(index) - 1):
+        later = np.arange(first + 1, len(index))
         if compared is not None:
-            later = later[compared(int(index[one]))[index[later]]]
-        for some in np.split(later, range(block, len(later), block)):
-            correlation = fft.irfft(spectra[some] * spectra[one].conj(), size, axis=1)
+            later = later[compared(int(index[first]))[index[later]]]
+        for seconds in np.split(later, range(block, len(later), block)):
+            # (second recording, lag): negative lags are at the end
+            correlation = fft.irfft(spectra[seconds] * spectra[first].conj(), size, axis=1)
             aligned = np.abs(correlation[:, np.arange(-near, near + 1)]).max(axis=1)
             away = correlation[:, moved:-moved]
             least = np.maximum(RATIO * np.maximum(away.max(axis=1), -away.min(axis=1)), bound)
             (likely,) = np.nonzero(aligned > least)
             spread = np.sqrt(np.square(correlation[np.ix_(likely, lags)] * unbiased).mean(axis=1))
-            others = some[likely[aligned[likely] > spreads * spread]]
-            found.append(np.stack([np.full(len(others), one), others], axis=1))
-    return index[np.concatenate(found)]
+            matching = seconds[likely[aligned[likely] > spreads * spread]]
+            simultaneous.append(np.stack([np.full(len(matching), first), matching], axis=1))
+    return index[np.concatenate(simultaneous)]
 
 
 def filtered(signal: NDArray[np.floating], sfreq: float, step: int) -> NDArray[np.float32]:
     """Return a signal without drifts, every ``step``-th sample, of length 1; zero where flat."""
     from scipy.signal import sosfiltfilt
 
-    kept = sosfiltfilt(_sections(sfreq, decimated=step > 1), signal)[::step]
-    kept = kept - kept.mean()
-    norm = np.linalg.norm(kept)
-    return np.asarray(kept / (norm if norm > 0 else 1), np.float32)
+    decimated = sosfiltfilt(_sections(sfreq, decimated=step > 1), signal)[::step]
+    centred = decimated - decimated.mean()
+    norm = np.linalg.norm(centred)
+    return np.asarray(centred / (norm if norm > 0 else 1), np.float32)
 
 
 @cache
@@ -122,9 +124,8 @@ def sessions(names: Sequence[str], simultaneous: NDArray[np.int64]) -> list[str]
     from scipy.sparse.csgraph import connected_components
 
     distinct, index = np.unique(np.array(names, np.str_), return_inverse=True)
-    one, other = index[simultaneous.reshape(-1, 2)].T
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(distinct), len(distinct)))
+    ends = tuple(index[simultaneous.reshape(-1, 2)].T)
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(len(distinct), len(distinct)))
     component = connected_components(graph, directed=False)[1]
     first = np.unique(component, return_index=True)[1]  # names are sorted
-    found: list[str] = distinct[first[component[index]]].tolist()
-    return found
+    return [str(name) for name in distinct[first[component[index]]]]

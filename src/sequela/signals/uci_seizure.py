@@ -11,6 +11,7 @@ the recording; only the whole name does.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError
-from sequela.signals import bonn, tables
-from sequela.signals.reading import table_of
+from sequela.signals import bonn, segment_tables
+from sequela.signals.segment_tables import table_of
 
 CHUNK_TIMES = 178
 N_CHUNKS = 23
@@ -85,27 +86,27 @@ def read(path: Path) -> list[Recording]:
                 f"{path}: {len(signal) // CHUNK_TIMES} rows of recording {recording_id}; expected "
                 f"all {N_CHUNKS}, else its signal has a gap; {_REMEDY}"
             )
-    return bonn.with_sessions([bonn.recording(*each) for each in signals.items()])
+    return bonn.with_sessions([bonn.recording(name, signal) for name, signal in signals.items()])
 
 
 def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
     """Read the rows of a csv file, of which some may be missing; a ``label`` is checked."""
     file = table_of(path)
-    names, _ = tables.columns_of(file)
+    names, _ = segment_tables.columns_of(file)
     settings = SignalSettings(label=label, samples="X*")
     settings = settings.model_copy(update={"id": names[0]})  # whose name may be empty
-    layout = tables.layout_of(file, settings)
+    layout = segment_tables.layout_of(file, settings)
     if [*layout.columns[0]] != _SAMPLES:
         missing = [name for name in _SAMPLES if name not in layout.columns[0]] or ["none"]
         raise DataError(
             f"{file}: {len(layout.columns[0])} columns of samples (missing: {missing[0]}); "
             f"expected an id, and X1 to X{CHUNK_TIMES}; {_REMEDY}"
         )
-    parts = [*tables.rows(file, settings, layout)]
-    row_ids = [row_id for part in parts for row_id in part.said["id"]]
+    parts = [*segment_tables.rows_of_table(file, settings, layout)]
+    row_ids = [*chain.from_iterable(part.texts["id"] for part in parts)]
     if not row_ids:
         raise DataError(f"{file}: no row below the header; expected one a chunk; {_REMEDY}")
-    values = np.concatenate([signal for part in parts for signal in part.signal])  # (row, 178)
+    values = np.concatenate([*chain.from_iterable(part.signal for part in parts)])  # (row, 178)
     limits = np.iinfo(np.int16)
     fits = (values >= limits.min) & (values <= limits.max) & (values == np.rint(values))
     for row, column in np.argwhere(~fits)[:1]:
@@ -113,31 +114,28 @@ def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
             f"{file} row {row + 1}: {values[row, column]:g} in column {_SAMPLES[column]}; expected "
             f"{bonn.SAMPLE}; {_REMEDY}"
         )
-    labels = [text for part in parts for text in part.said.get("label", ())]
-    keys = _keys(file, row_ids, labels or [""] * len(row_ids), labelled=label is not None)
-    recording_id, chunk = map(np.array, zip(*keys, strict=True))
+    labels = [*chain.from_iterable(part.texts.get("label", ()) for part in parts)]
+    recording_id, chunk = map(np.array, zip(*_keys(file, row_ids, labels), strict=True))
     return Chunks(recording_id, chunk, values.astype(np.int16))
 
 
-def _keys(
-    file: Path, row_ids: Sequence[str], labels: Sequence[str], *, labelled: bool
-) -> Iterable[tuple[str, int]]:
-    """Return the recording and the chunk of each row, no two alike, after a check of labels."""
-    known = recording_ids()
+def _keys(file: Path, row_ids: Sequence[str], labels: Sequence[str]) -> Iterable[tuple[str, int]]:
+    """Return the recording and the chunk of each row, no two alike, after a check of any labels."""
+    recordings = recording_ids()
     rows: dict[tuple[str, int], int] = {}
-    for row, (row_id, label) in enumerate(zip(row_ids, labels, strict=True), start=1):
+    for row, row_id in enumerate(row_ids, start=1):
         match = _ROW_ID.fullmatch(row_id)
-        if match is None or match[2] not in known or not 1 <= int(match[1]) <= N_CHUNKS:
+        if match is None or match[2] not in recordings or not 1 <= int(match[1]) <= N_CHUNKS:
             raise DataError(
                 f"{file} row {row}: id '{row_id[:30]}'; expected X1 to X{N_CHUNKS}, a dot, and the "
                 f"name of a recording, such as 'X21.V1.791'; {_REMEDY}"
             )
-        recording_id, chunk = known[match[2]], int(match[1])
+        recording_id, chunk = recordings[match[2]], int(match[1])
         expected = bonn.SETS.index(recording_id[0]) + 1
-        if labelled and label != str(expected):
+        if labels and labels[row - 1] != str(expected):
             raise DataError(
-                f"{file} row {row}: y is '{label[:30]}'; expected {expected} for '{row_id}'; "
-                f"{_REMEDY}"
+                f"{file} row {row}: y is '{labels[row - 1][:30]}'; expected {expected} for "
+                f"'{row_id}'; {_REMEDY}"
             )
         first = rows.setdefault((recording_id, chunk), row)
         if first != row:

@@ -13,7 +13,7 @@ from sequela.config import (
     TrainingSettings,
 )
 from sequela.datasets import catalog
-from sequela.datasets.catalog import DataSet
+from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import SettingError
 from sequela.models.defaults import Default
 from sequela.runs.data import default_of
@@ -95,12 +95,13 @@ def own_signals(data: str, given: SignalSettings, root: Path | None) -> SignalSe
         from sequela.intake.one_row import described
 
         return described(path, settings)
-    from sequela.signals import folders, tables
     from sequela.signals.declaration import declared
+    from sequela.signals.folders import is_recording
+    from sequela.signals.segment_tables import is_table, layout_of
 
     settings = declared(path, settings)
-    if path.is_file() and tables.is_table(path) and not folders.is_recording(path, settings):
-        tables.layout_of(path, settings)  # a misspelt column is found before torch is imported
+    if path.is_file() and is_table(path) and not is_recording(path, settings):
+        layout_of(path, settings)  # a misspelt column is found before torch is imported
     return settings
 
 
@@ -117,7 +118,7 @@ def _cohort(
     data_set: DataSet, options: Options, signals: SignalSettings | None
 ) -> CohortSettings | None:
     """Return the task of a run on records; ``None`` for recordings, which allow fewer options."""
-    if data_set.holds == "records":
+    if data_set.modality is Modality.RECORDS:
         if options.run.segment is not None:
             raise SettingError(
                 f"--segment cuts recordings, and {data_set.name} holds hospital records: leave it "

@@ -61,7 +61,7 @@ class Service:
             card["records"]["codes"] = card["records"].pop("vocabulary") - 1
             if records.get("rows"):
                 rows = described_rows(self.model)
-                columns = [rows.settings.id, rows.settings.time, *rows.known]
+                columns = [rows.settings.id, rows.settings.time, *rows.kinds_read]
                 card["records"]["columns"] = [name for name in columns if name]
         return {
             **card,

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sequela.sequences import scores
-from sequela.sequences.scores import LEVELS, knots, normal_scores, quantiles
+from sequela.sequences import scaling
+from sequela.sequences.scaling import LEVELS, knots, normal_scores, quantiles
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ def by_column(table: Floats, ends: Floats) -> Floats:
 @pytest.mark.parametrize("seed", range(5))
 def test_each_column_has_its_own_quantiles(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Continuous, counts, mostly zero, constant, without a value, and with missing values."""
-    monkeypatch.setattr(scores, "_AT_ONCE", 100)
+    monkeypatch.setattr(scaling, "_AT_ONCE", 100)
     rng = np.random.default_rng(seed)
     table = rng.normal(size=(70, 6)).astype(np.float32)
     table[:, 1] = table[:, 1].round()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sequela.signals.statistics import statistics
+from sequela.signals.signal_statistics import statistics
 
 
 def test_a_sine_with_an_offset_and_hum() -> None:

@@ -7,22 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter
 
-from sequela.signals.windows import in_blocks
+from sequela.signals.cutting import in_blocks
 
 _BANDS = (0.5, 4, 8, 13, 20, 30, 45)  # Hz
 _LINES = (50, 60)  # Hz
 _NEAR = 5  # Hz beside the hum, whose power is compared
 _PEAK = 10  # of a power to that of its neighbours: by chance three
 _TINY = 1e-12
-_HIGH_HZ, _HIGH = 30, 0.19  # Hz, or of half an unknown rate: above, no rhythm is a narrow line
+_HIGH_HZ = 30  # Hz above which no rhythm is a narrow line
+_HIGH = 0.19  # the same, as a share of half an unknown rate
 _BESIDE = 15  # frequencies whose median a line is compared with
 _STEEP = 7.0  # natural logarithm of a power to that of the next quarter of an octave
 _PULSE = 15.0  # of a step that goes back at once to the median step: no neuron is as fast
 _EXACT = 1e-4  # of a deviation, by which a mean is 0
 _TAPERED = -6.0  # logarithm of the power of the ends to that of the whole
 _FEW_SAMPLES = 32
-_STEPS, _PARTS = 500, 12  # steps that are looked at, and parts of the least step that are tried
-_ROUNDING, _NEARLY_ALL = 0.1, 0.95  # of a unit; share of steps that are multiples
+_STEPS = 500  # steps of a segment that are looked at
+_PARTS = 12  # parts of the least step that are tried as a unit
+_ROUNDING = 0.1  # of a unit, by which a step may differ from a multiple
+_NEARLY_ALL = 0.95  # share of the steps that are multiples of a unit
 
 Signal = NDArray[np.float64]
 
@@ -41,12 +44,12 @@ def statistics(
     the share of each band in the power; all but the offset as logarithms. ``signal`` is (segment,
     n_chans, n_times) in µV, and ``sfreq`` in Hz; without it, no frequency in Hz is looked at.
     """
-    blocks = [_of(np.asarray(some, np.float64), sfreq) for some in in_blocks(signal, rows)]
-    return {
-        (name, channel): np.concatenate([block[name][:, place] for block in blocks])
-        for name in blocks[0]
-        for place, channel in enumerate(channels)
-    }
+    blocks = [_of(np.asarray(block, np.float64), sfreq) for block in in_blocks(signal, rows)]
+    columns: dict[tuple[str, str], Signal] = {}
+    for name in blocks[0]:
+        joined = np.concatenate([block[name] for block in blocks])  # (row, channel)
+        columns |= {(name, channel): joined[:, n] for n, channel in enumerate(channels)}
+    return columns
 
 
 def _of(signal: Signal, sfreq: float | None) -> dict[str, Signal]:

@@ -3,11 +3,11 @@
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.formats.csv_files import PLAIN, SEPARATORS, Date, Format, utf8, utf8_copy
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Show = Callable[[str], None]
-_FEW = 8  # largest number of different values that are listed
+FormKeys: TypeAlias = dict[str, Any]
+"""The keys of a :class:`Format`."""
+_LISTED = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
 _NUMBERS = (
@@ -59,11 +61,11 @@ _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
-_KEPT = (Kind.INTEGER, Kind.TIME)
+_TESTED = (Kind.INTEGER, Kind.TIME)  # kinds whose usual form is tested
 
 
 @dataclass(frozen=True)
-class Column:
+class InspectedColumn:
     """A column as inspected, its name in lower case.
 
     It is not blank in ``filled`` of the rows. ``values`` are its ``distinct`` values, where these
@@ -101,15 +103,20 @@ class Column:
     def describe(self) -> str:
         """Describe the column in one line."""
         count = self.rows - self.filled
-        blank = f", {count:,} blank ({count / self.rows:.0%})" if count else ""
-        span = f", {self.least} to {self.most}" * bool(self.least)
-        listed = f": {', '.join(self.values)}" * bool(self.values and not self.least)
-        cells = "".join(f", {what}: {n:,} ({shown})" for what, n, shown in self.cells)
-        return f"{self.distinct:,} value{'s' * (self.distinct != 1)}{blank}{span}{cells or listed}"
+        text = f"{self.distinct:,} value" if self.distinct == 1 else f"{self.distinct:,} values"
+        if count:
+            text += f", {count:,} blank ({count / self.rows:.0%})"
+        if self.least:
+            text += f", {self.least} to {self.most}"
+        for sort, n, example in self.cells:
+            text += f", {sort}: {n:,} ({example})"
+        if self.values and not self.least and not self.cells:
+            text += f": {', '.join(self.values)}"
+        return text
 
 
 @dataclass(frozen=True)
-class Seen:
+class InspectedTable:
     """A table as inspected.
 
     ``form`` is what its CSV file shows of its form, as keys of a ``Format``, empty for other
@@ -118,20 +125,20 @@ class Seen:
     """
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[InspectedColumn, ...]
     rows: int
-    form: Mapping[str, Any] = field(default_factory=dict)
+    form: FormKeys = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
 
-    def named(self, name: str) -> Column | None:
+    def named(self, name: str) -> InspectedColumn | None:
         """Return the column with a name."""
-        return next((each for each in self.columns if each.name == name), None)
+        return next((column for column in self.columns if column.name == name), None)
 
 
-def look(
+def inspect(
     root: Path, show: Show = lambda _: None, missing: Sequence[str] = (), sheet: str = ""
-) -> list[Seen]:
+) -> list[InspectedTable]:
     """Inspect the tables of a folder or file, or a ``sheet``; ``missing`` are codes of blanks."""
     files = [root] if root.is_file() else files_under(root)
     csv = {re.sub(r"\.csv(\.gz|\.zip)?$", "", p.name.lower()): [p] for p in files if is_csv(p)}
@@ -146,12 +153,12 @@ def look(
             "or .xlsx; rename a file of text, such as .txt or .tsv, to .csv"
         )
     with connection_for(root) as connection:
-        return [_seen(*table, connection, show, [*missing]) for table in sorted(tables.items())]
+        return [_inspect(*table, connection, show, [*missing]) for table in sorted(tables.items())]
 
 
-def _seen(
+def _inspect(
     name: str, paths: list[Path], connection: "DuckDBPyConnection", show: Show, missing: list[str]
-) -> Seen:
+) -> InspectedTable:
     large = sum(path.stat().st_size for path in paths if path.exists()) > _LARGE
     if large:
         show(f"{name}: reading")
@@ -162,11 +169,11 @@ def _seen(
     relation.create(view)
     rows = int(connection.table(f'"{view}"').count("*").fetchall()[0][0])
     columns = []
-    for number, each in enumerate(names, start=1):
+    for number, column in enumerate(names, start=1):
         if large:
             show(f"{name}: {rows:,} rows, column {number} of {len(names)}")
-        blanks = blanked(connection, view, each, missing) if missing else 0
-        columns.append(replace(_column(each, view, rows, connection), missing=blanks))
+        blanks = blanked(connection, view, column, missing) if missing else 0
+        columns.append(replace(_column(column, view, rows, connection), missing=blanks))
         if missing:
             doubts += _questions(columns[-1], connection)
     if csv:
@@ -174,13 +181,13 @@ def _seen(
     _add_dates(form, columns, doubts)
     last = _last(view, columns, Format(**form), connection)
     connection.execute(f'DROP TABLE "{view}"')
-    return Seen(name, tuple(columns), rows, form, tuple(doubts), last)
+    return InspectedTable(name, tuple(columns), rows, form, tuple(doubts), last)
 
 
-def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, Any], list[str]]:
+def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
     """Find the encoding, the separator and the quotation mark of a CSV file."""
     encoding, letters = _encoding(path)
-    form: dict[str, Any] = {} if encoding == "ascii" else {"encoding": encoding}
+    form: FormKeys = {} if encoding == "ascii" else {"encoding": encoding}
     doubts: list[str] = []
     if not encoding.startswith(("ascii", "utf")):
         doubts.append(
@@ -193,13 +200,13 @@ def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[dict[str, An
     place = utf8_copy(path, Format(**form), work_of(connection))
     import duckdb
 
-    asked = "SELECT Delimiter, Quote, SkipRows FROM sniff_csv(?, all_varchar = true)"
-    other = max(SEPARATORS, key=first.count)
+    query = "SELECT Delimiter, Quote, SkipRows FROM sniff_csv(?, all_varchar = true)"
+    frequent = max(SEPARATORS, key=first.count)
     try:
-        separator, quote, skipped = connection.execute(asked, [str(place)]).fetchall()[0]
-        if separator == "," not in first and other in first:  # a decimal comma
-            asked = asked.replace("true", "true, delim = ?")
-            separator, quote, skipped = connection.execute(asked, [str(place), other]).fetchall()[0]
+        separator, quote, skipped = connection.execute(query, [str(place)]).fetchall()[0]
+        if separator == "," not in first and frequent in first:  # a decimal comma
+            query, values = query.replace("true", "true, delim = ?"), [str(place), frequent]
+            separator, quote, skipped = connection.execute(query, values).fetchall()[0]
     except duckdb.Error:
         raise DataError(
             f"{path}: its lines are not rows of one table; expected the names of the columns in "
@@ -245,8 +252,10 @@ def _check_one_encoding(path: Path) -> None:
     with opened(path, "a table") as stream:
         for number, line in enumerate(stream, start=1):
             text = line.decode("utf-8", "replace")
-            in_utf8 += not text.isascii() and "\ufffd" not in text
-            broken += [number] if "\ufffd" in text else []
+            if "\ufffd" in text:
+                broken.append(number)
+            else:
+                in_utf8 += not text.isascii()
     if in_utf8:
         raise DataError(
             f"{path}, line {broken[0]}: not UTF-8 (such lines: {len(broken):,}); other lines are "
@@ -254,7 +263,7 @@ def _check_one_encoding(path: Path) -> None:
         )
 
 
-def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
+def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
     """Add to a form the decimal mark and the sign between thousands that fit its columns."""
     marked = [c for c in columns if c.fits and c.kind is not Kind.TIME]
     possible = [f for f in _NUMBERS if all(_fits(c, f) for c in marked)]
@@ -262,7 +271,7 @@ def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[s
     names = ", ".join(c.name for c in marked)
     if not marked:
         return
-    chosen = simple[0] if simple else PLAIN
+    likely = simple[0] if simple else PLAIN
     if not simple:
         doubts.append(
             f"{names} have several decimal marks: declare one, and the columns with another one as "
@@ -271,25 +280,25 @@ def _add_numbers(form: dict[str, Any], columns: Sequence[Column], doubts: list[s
     elif len(simple) > 1:
         doubts.append(
             f"is the mark in the numbers of {names} a decimal mark? Then decimal = "
-            f"{chosen.decimal!r}. Else it is between thousands: decimal = {simple[1].decimal!r} "
+            f"{likely.decimal!r}. Else it is between thousands: decimal = {simple[1].decimal!r} "
             f"and thousands = {simple[1].thousands!r}"
         )
-    elif chosen.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
+    elif likely.thousands and not any(all(f.thousands for f in c.fits) for c in marked):
         doubts.append(
-            f"is {chosen.thousands!r} between thousands in some numbers of {names}? Then thousands "
-            f"= {chosen.thousands!r}"
+            f"is {likely.thousands!r} between thousands in some numbers of {names}? Then thousands "
+            f"= {likely.thousands!r}"
         )
-    form |= {"decimal": chosen.decimal, "thousands": chosen.thousands}
+    form |= {"decimal": likely.decimal, "thousands": likely.thousands}
 
 
-def _fits(column: Column, form: Format) -> bool:
+def _fits(column: InspectedColumn, form: Format) -> bool:
     return form in column.fits or Format(decimal=form.decimal) in column.fits
 
 
-def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str]) -> None:
+def _add_dates(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
     """Add to a form the order of day, month and year that fits its columns."""
     dated = [c for c in columns if c.fits and c.kind is Kind.TIME]
-    possible = [each for each in _TIMES if all(each in c.fits for c in dated)]
+    possible = [time for time in _TIMES if all(time in c.fits for c in dated)]
     names = ", ".join(c.name for c in dated)
     if not dated:
         return
@@ -309,7 +318,7 @@ def _add_dates(form: dict[str, Any], columns: Sequence[Column], doubts: list[str
 
 
 def _last(
-    view: str, columns: Sequence[Column], form: Format, connection: "DuckDBPyConnection"
+    view: str, columns: Sequence[InspectedColumn], form: Format, connection: "DuckDBPyConnection"
 ) -> tuple[str, ...]:
     times = {
         c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
@@ -319,12 +328,12 @@ def _last(
     if len(times) <= 1:
         return ()
     latest = f"greatest({', '.join(times.values())})"
-    asked = ", ".join(f"bool_and({each} >= {latest})" for each in times.values())
-    found = connection.execute(f'SELECT {asked} FROM "{view}"').fetchall()[0]  # noqa: S608
-    return tuple(name for name, last in zip(times, found, strict=True) if last)
+    tests = ", ".join(f"bool_and({time} >= {latest})" for time in times.values())
+    results = connection.execute(f'SELECT {tests} FROM "{view}"').fetchall()[0]  # noqa: S608
+    return tuple(name for name, is_last in zip(times, results, strict=True) if is_last)
 
 
-def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> Column:
+def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> InspectedColumn:
     text = f"nullif(trim(\"{name}\"), '')"
     grouped = (  # a column may be named v or n
         f'SELECT {text} AS v, count(*) AS n FROM "{view}" WHERE {text} IS NOT NULL GROUP BY ALL'  # noqa: S608
@@ -343,12 +352,14 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     dated = tuple(f for f in _TIMES if f in holds)
     if kind is Kind.TEXT and dated:
         dates = "midnight" in holds
-        return Column(name, Kind.TIME, rows, filled, distinct, dates=dates, fits=dated)
+        return InspectedColumn(name, Kind.TIME, rows, filled, distinct, dates=dates, fits=dated)
     if kind is Kind.TEXT:
-        listed = connection.execute("SELECT v FROM seen ORDER BY v LIMIT ?", [_FEW]).fetchall()
-        values = tuple(str(v) for (v,) in listed) if distinct < _FEW else ()
+        listed = connection.execute("SELECT v FROM seen ORDER BY v LIMIT ?", [_LISTED]).fetchall()
+        values = tuple(str(v) for (v,) in listed) if distinct < _LISTED else ()
         cells, fits = ((), ()) if coded or not filled else _cells(filled, connection)
-        return Column(name, kind, rows, filled, distinct, values=values, cells=cells, fits=fits)
+        return InspectedColumn(
+            name, kind, rows, filled, distinct, values=values, cells=cells, fits=fits
+        )
     fits = () if "whole" in holds or kind is Kind.TIME else fits
     form = fits[0] if fits else PLAIN
     ordered = "v" if kind is Kind.TIME else f"{usual_text('v', kind, form)}::DOUBLE"
@@ -359,7 +370,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     else:
         least, most = f"{least:g}", f"{most:g}"
     dates = kind is Kind.TIME and "midnight" in holds
-    return Column(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
+    return InspectedColumn(name, kind, rows, filled, distinct, least, most, dates, fits=fits)
 
 
 def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
@@ -369,14 +380,14 @@ def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: li
     return int(connection.execute(change, [codes]).fetchall()[0][0])
 
 
-def _questions(column: Column, connection: "DuckDBPyConnection") -> Iterator[str]:
+def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
     for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
         sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
         query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
         count, signs = connection.execute(query).fetchall()[0]
-        if count and count > most and signs <= _MOST_UNITS and column.distinct > _FEW:
+        if count and count > most and signs <= _MOST_UNITS and column.distinct > _LISTED:
             yield (
                 f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
                 f"form: expected numbers alone, and years of four digits; correct the cells, or "
@@ -403,15 +414,15 @@ def _cells(
 ) -> tuple[tuple[tuple[str, int, str], ...], tuple[Format, ...]]:
     """Count the cells of a column of text by sort, if most are numbers, and find their form."""
     whens = " ".join(f"WHEN regexp_full_match(v, '{f}') THEN '{w}'" for w, f in _SORTS.items())
-    asked = (
+    query = (
         f"SELECT CASE {whens} END AS sort, sum(n)::BIGINT, arg_max(v, n), "  # noqa: S608
         "sum(n * contains(v, ',')::INT), sum(n * contains(v, '.')::INT) FROM seen GROUP BY ALL"
     )
-    found = {sort: rest for sort, *rest in connection.execute(asked).fetchall()}
-    numbers = found.get("numbers")
+    sorts = {sort: rest for sort, *rest in connection.execute(query).fetchall()}
+    numbers = sorts.get("numbers")
     if numbers is None or not _MOST_NUMBERS * filled <= numbers[0] < filled:
         return (), ()
-    cells = tuple((sort, found[sort][0], found[sort][1]) for sort in _SORTS if sort in found)
+    cells = tuple((sort, sorts[sort][0], sorts[sort][1]) for sort in _SORTS if sort in sorts)
     _, _, commas, points = numbers
     return cells, (Format(decimal="," if commas > points else "."),) if commas or points else ()
 
@@ -419,25 +430,36 @@ def _cells(
 def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
     """Return what holds for all values: kinds, forms, plain numbers, midnight."""
     full = "regexp_full_match({}, '{}')"
-    tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _KEPT}
+    tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _TESTED}
     tests["plain"] = "NOT regexp_full_match(v, '0[0-9]+')"
     tests["whole"] = "regexp_full_match(v, '[+-]?[0-9]+')"
     tests["midnight"] = "regexp_full_match(v, '[^ T]+([ T]00:00(:00([.]0+)?)?)?')"
-    for kind, forms in ((Kind.NUMBER, _NUMBERS), (Kind.TIME, _TIMES)):
-        for form in forms:
-            usual = usual_text("v", kind, form)
-            cast = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL" * (kind is Kind.TIME)
-            tests[form] = full.format(usual, FORMS[kind]) + cast
-    few, last = "(SELECT v FROM seen LIMIT 100)", [each for each in tests if each in _FORMS]
-    others = [each for each in tests if each not in _FORMS]
-    for values, part in ((few, list(tests)), ("seen", others), ("seen", last)):
-        if part is last and tests.keys() & {"whole", Kind.TIME}:  # which have one form
-            break
-        left = [each for each in tests if each in part]
-        asked = ", ".join(f"bool_and({tests[each]})" for each in left)
-        if left:
-            found = connection.execute(f"SELECT {asked} FROM {values}").fetchall()[0]  # noqa: S608
-            for each, holds in zip(left, found, strict=True):  # most fail on a few values
-                if not holds:
-                    del tests[each]
+    for form in _NUMBERS:
+        tests[form] = full.format(usual_text("v", Kind.NUMBER, form), FORMS[Kind.NUMBER])
+    for form in _TIMES:
+        usual = usual_text("v", Kind.TIME, form)
+        is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
+        tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
+    # Most tests fail on a few values. Those of forms are last: whole numbers and ISO times have
+    # one form.
+    _drop_failing(tests, [*tests], "(SELECT v FROM seen LIMIT 100)", connection)
+    _drop_failing(tests, [test for test in tests if test not in _FORMS], "seen", connection)
+    if not tests.keys() & {"whole", Kind.TIME}:
+        _drop_failing(tests, [test for test in tests if test in _FORMS], "seen", connection)
     return set(tests)
+
+
+def _drop_failing(
+    tests: dict[Kind | str | Format, str],
+    names: Sequence[Kind | str | Format],
+    values: str,
+    connection: "DuckDBPyConnection",
+) -> None:
+    """Remove the tests that do not hold for all values of a table."""
+    if not names:
+        return
+    columns = ", ".join(f"bool_and({tests[name]})" for name in names)
+    results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
+    for name, holds in zip(names, results, strict=True):
+        if not holds:
+            del tests[name]

@@ -10,9 +10,9 @@ from scipy.signal import resample_poly
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
-from sequela.signals.declaration import Classes
 from sequela.signals.reading import read
 from sequela.signals.segments import Segments
+from sequela.signals.window_classes import Classes
 
 ROWS = [
     ("p1", "r1", "W", [1.0, 2.0, 3.0, 4.0]),

@@ -1,0 +1,674 @@
+"""Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample.
+
+A table is a source of stretches: each row is one, or the samples of an id as far as they have no
+gap.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from itertools import chain, pairwise, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError, without_values
+from sequela.errors import form_of as shape_of
+from sequela.formats import opened
+from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
+from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
+from sequela.signals.channels import Montage, to_microvolts
+from sequela.signals.declaration import no_subjects
+from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered
+from sequela.signals.window_classes import Classes, Event, of_samples
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+EXPECTED = "a csv, Parquet, npy or npz file of segments"
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
+_CHANNEL = "{channel}"
+_GAP = 1.5  # sample steps above which the time between two samples is a gap
+_HALF = 0.5  # sample steps by which a sample may be early or late
+_DIGITS = 4  # most decimal digits of a rate in Hz that is found from times
+_BATCH = 1024  # rows of a Parquet file that are read at once
+_FINEST = 1e-6  # smallest step in seconds to which times are taken to be rounded
+_REPORTED = 1000  # number of rows between reports of progress
+
+
+@dataclass(frozen=True)
+class SegmentRows:
+    """Some rows of a table.
+
+    Attributes:
+        first: Number of the first, from 1.
+        texts: For each key of the declaration that names a column: its text in each row.
+        signal: For each row, (n_chans, n_times), as in the file; for a table of one row a sample,
+            one array (row, n_chans).
+    """
+
+    first: int
+    texts: Mapping[str, Sequence[str]]
+    signal: Sequence[NDArray[np.float64]] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The place of the samples in a table.
+
+    Attributes:
+        channels: Names of the channels.
+        columns: Columns of each channel: one a sample, or one that holds a list or a sample.
+        long: Whether a row is one sample.
+    """
+
+    channels: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    long: bool
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file has the name of a table."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def table_of(path: Path) -> Path:
+    """Return the one table at a path."""
+    if path.is_file():
+        if is_table(path):
+            return path
+        raise DataError(f"{path}: expected {EXPECTED}, by its name; name another --root")
+    if not path.is_dir():
+        raise DataNotFoundError(f"{path} does not exist: expected {EXPECTED}")
+    files = sorted(file for file in path.iterdir() if is_table(file))
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files[:8]) or "none"
+        raise DataError(
+            f"{path}: found {names}; expected one table of segments; name it with --root, or give "
+            "--time or --rate if each csv file is a recording"
+        )
+    return files[0]
+
+
+def layout_of(path: Path, settings: SignalSettings) -> Layout:
+    """Find the samples, by the names and types of the columns and the declaration."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        n_chans = _arrays(path, settings)["signal"].shape[1]
+        names = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
+        if len(names) != n_chans:
+            raise DataError(
+                f"{path}: {n_chans} channels, and {len(names)} names for them: expected one each; "
+                "correct channels"
+            )
+        return Layout(names, (), long=False)
+    columns, lists = columns_of(path, Format.of(settings.format))
+    keys = _keys(settings)
+    for key, column in keys.items():
+        if column not in columns:
+            raise missing(path, column, columns, key)
+    rest = [column for column in columns if column not in keys.values()]
+    if settings.samples:
+        return _by_pattern(path, settings, rest)
+    free = [column for column in rest if column in lists]
+    long = not free and settings.time is not None
+    if not settings.channels and not free:
+        raise SettingError(
+            f"{path}: the columns of the samples are unknown (found: {few(columns)}); name "
+            "them with --samples, such as 'X*', or with --channels"
+        )
+    channels = settings.channels or tuple(free)
+    for channel in channels:
+        if channel not in columns:
+            raise missing(path, channel, columns, "channels")
+        if not long and channel not in lists:
+            raise DataError(
+                f"{path}: column '{channel}' holds one sample a row: expected a list a row, or the "
+                "column of each sample's time with --time"
+            )
+    return Layout(channels, tuple((channel,) for channel in channels), long)
+
+
+def _keys(settings: SignalSettings) -> dict[str, str]:
+    """Return the columns that are not samples, by key of the declaration."""
+    return {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
+
+
+def _arrays(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an npy or npz file by key; ``signal`` is (row, n_chans, n_times)."""
+    arrays = arrays_of(path, settings)
+    signal = arrays["signal"]
+    if not signal.shape[1:-1]:  # one channel
+        arrays["signal"] = signal[:, np.newaxis]
+    return arrays
+
+
+def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
+    pattern = settings.samples or ""
+    if _CHANNEL not in pattern and len(settings.channels) > 1:
+        raise SettingError(
+            f"samples is '{pattern}' and there are {len(settings.channels)} channels: expected "
+            f"'{_CHANNEL}' in it, such as '{_CHANNEL}_*', or one channel"
+        )
+    channels = settings.channels or ("signal",)
+    if _CHANNEL in pattern and not settings.channels:
+        raise SettingError(
+            f"samples is '{pattern}' and no channel is named: name them with --channels"
+        )
+    columns = []
+    for channel in channels:
+        own_pattern = pattern.replace(_CHANNEL, channel)
+        samples = [name for name in names if fnmatchcase(name, own_pattern)]
+        if not samples:
+            raise DataError(
+                f"{path}: no column is named '{own_pattern}' (found: {few(names)}); correct samples"
+            )
+        if all(re.search("[0-9]", name.removeprefix(channel)) for name in samples):
+            samples.sort(key=lambda name: int(re.findall("[0-9]+", name)[-1]))
+        columns.append(tuple(samples))
+    lengths = {len(samples) for samples in columns}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{path}: the channels have {min(lengths)} to {max(lengths)} columns of samples: "
+            "expected as many each; correct samples or channels"
+        )
+    return Layout(channels, tuple(columns), long=False)
+
+
+def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
+    """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
+    if not path.name.lower().endswith(".parquet"):
+        with rows_of(path, form) as rows:
+            return checked_names(path, next(rows, []), form), set()
+    import pyarrow as pa
+
+    with _parquet(path) as file:
+        schema = file.schema_arrow
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    lists = {column.name for column in schema if any(kind(column.type) for kind in kinds)}
+    return schema.names, lists
+
+
+def checked_names(path: Path, names: list[str], form: Format) -> list[str]:
+    """Return the names of the columns of a csv file, or raise a DataError if they are not."""
+    check_separator(path, names, form.separator)
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
+    return names
+
+
+@contextmanager
+def _parquet(path: Path) -> "Iterator[parquet.ParquetFile]":
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with opened.opened(path, "a Parquet file", REMEDY):
+        pass  # a regular file
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # holds the data already read
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): expected a Parquet "
+            f"file; {REMEDY}"
+        ) from error
+
+
+def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[SegmentRows]:
+    """Yield all rows of a table, some at a time."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        arrays = _arrays(path, settings)
+        signal = arrays.pop("signal").astype(np.float64, copy=False)
+        texts = {key: as_texts(array.tolist()) for key, array in arrays.items()}
+        yield SegmentRows(1, texts, list(signal))
+        return
+    keys, first, form = _keys(settings), 1, Format.of(settings.format)
+    columns = dict.fromkeys([*keys.values(), *chain.from_iterable(layout.columns)])
+    for batch in batches(path, [*columns], keys.values(), form):
+        texts = {key: as_texts(batch[column].to_pylist()) for key, column in keys.items()}
+        yield SegmentRows(first, texts, _signals(path, batch, layout, first))
+        first += batch.num_rows
+
+
+def n_rows_of(path: Path) -> int | None:
+    """Return the number of rows of a Parquet file; ``None`` for other files."""
+    if not path.name.lower().endswith(".parquet"):
+        return None
+    with _parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def batches(
+    path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
+) -> Iterator["pa.Table"]:
+    """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    if path.name.lower().endswith(".parquet"):
+        with _parquet(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=[*columns]):
+                yield pa.Table.from_batches([batch])
+        return
+
+    types = {name: pa.string() if name in texts else pa.float64() for name in columns}
+    try:
+        with (
+            utf8(path, EXPECTED, form) as stream,
+            arrow_csv.open_csv(
+                stream,
+                arrow_csv.ReadOptions(use_threads=False),
+                arrow_csv.ParseOptions(delimiter=form.separator, quote_char=form.quote),
+                arrow_csv.ConvertOptions(
+                    decimal_point=form.decimal,
+                    column_types=types,
+                    include_columns=[*columns],
+                    null_values=["", "NA", "NaN", "nan"],
+                    strings_can_be_null=False,
+                ),
+            ) as reader,
+        ):
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise _first_fault(path, columns, texts, form, str(error)) from None
+
+
+def _first_fault(
+    path: Path, columns: Collection[str], texts: Collection[str], form: Format, reason: str
+) -> DataError:
+    """Find the first error in a csv file, slowly, line by line."""
+    mark = "comma" if form.decimal == "," else "point"
+    with rows_of(path, form) as lines:
+        names = next(lines)
+        for fields in lines:
+            place = f"{path} line {lines.line_num}"
+            if fields and len(fields) != len(names):
+                return DataError(
+                    f"{place}: {len(fields)} fields; expected {len(names)}, as the header has; "
+                    f"{REMEDY}"
+                )
+            for name, written in zip(names, fields, strict=False):
+                number = form.plain(written, "number")
+                if name in columns and name not in texts and not is_number(number):
+                    return DataError(
+                        f"{place}: column {name} holds a value of the form "
+                        f"{shape_of(written)}; expected a number, with a {mark}; {REMEDY}"
+                    )
+    return DataError(
+        f"{path} cannot be read ({without_values(reason)}): expected {EXPECTED}; {REMEDY}"
+    )
+
+
+def is_number(written: str) -> bool:
+    """Return whether a text is a number, or empty."""
+    try:
+        float(written or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def as_texts(values: Iterable[object]) -> list[str]:
+    """Return values as text; whole numbers without a point; missing ones empty."""
+    return [
+        ""
+        if value is None
+        else str(int(value))
+        if isinstance(value, float) and value.is_integer()
+        else str(value).strip()
+        for value in values
+    ]
+
+
+def _signals(
+    path: Path, batch: "pa.Table", layout: Layout, first: int
+) -> Sequence[NDArray[np.float64]] | NDArray[np.float64]:
+    """Return for each row (n_chans, n_times); for one row a sample, (row, n_chans)."""
+    import pyarrow as pa
+
+    # For each channel its samples of each row: (row, n_times), or a list of arrays (n_times,).
+    of_channel: list[NDArray[np.float64] | list[NDArray[np.float64]]] = []
+    for channel, columns in zip(layout.channels, layout.columns, strict=True):
+        if len(columns) == 1 and pa.types.is_nested(batch[columns[0]].type):
+            of_channel.append(_lists(path, channel, batch[columns[0]], first))
+            continue
+        try:
+            arrays = [batch[name].cast(pa.float64()).to_numpy() for name in columns]
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path}: column {columns[0]} holds {batch[columns[0]].type}; expected numbers; "
+                f"{REMEDY}"
+            ) from error
+        of_channel.append(np.column_stack(arrays))
+    if layout.long:
+        return np.hstack(of_channel)
+    signals = []
+    for row, channels in enumerate(zip(*of_channel, strict=True)):
+        lengths = {len(samples) for samples in channels}
+        if len(lengths) > 1:
+            raise DataError(
+                f"{path} row {first + row}: the channels have {min(lengths)} to {max(lengths)} "
+                f"samples; expected as many each; {REMEDY}"
+            )
+        signals.append(np.array(channels, np.float64))
+    return signals
+
+
+def _lists(
+    path: Path, channel: str, column: "pa.ChunkedArray", first: int
+) -> list[NDArray[np.float64]]:
+    """Return the samples of a column of lists, for each row (n_times,)."""
+    import pyarrow as pa
+
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunks
+        return []
+    if array.null_count:
+        row = array.is_null().to_pylist().index(True)
+        raise DataError(
+            f"{path} row {first + row}: column {channel} holds nothing; expected a list of "
+            f"samples; {REMEDY}"
+        )
+    try:
+        values = array.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path}: column {channel} holds {array.type}; expected lists of numbers; {REMEDY}"
+        ) from error
+    lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.split(values, np.cumsum(lengths)[:-1])
+
+
+def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
+    """Yield the values of a column of a csv or Parquet file, as text."""
+    for batch in batches(path, [column], {column}, form):
+        yield from as_texts(batch[column].to_pylist())
+
+
+def times_of(texts: Sequence[str], path: Path, first: int, settings: SignalSettings) -> list[float]:
+    """Parse times in seconds."""
+    times, form = [], Format.of(settings.format)
+    for row, text in enumerate(texts):
+        try:
+            times.append(float(form.plain(text, "number")))
+        except ValueError:
+            times.append(np.nan)
+        if not np.isfinite(times[-1]):
+            raise DataError(
+                f"{path} row {first + row}: a time of the form {shape_of(text)}; expected "
+                f"seconds, as a number with a point; {REMEDY}"
+            )
+    return times
+
+
+def pieces_of(
+    path: Path, times: NDArray[np.float64], rate: float | None, first_row: int = 1
+) -> tuple[float, tuple[Piece, ...]]:
+    """Find the rate in Hz and the pieces without a gap in times of samples, in seconds.
+
+    Raises:
+        DataError: At the first row whose time is off by half a sample and does not begin a piece.
+    """
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0]) + 1 + first_row
+        raise DataError(
+            f"{path} row {row}: its time is not after the time of the row before; expected rising "
+            f"times; {REMEDY}"
+        )
+    # The rate is that of the longest piece, where rounded times are most exact together.
+    step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
+    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
+    parts = [*pairwise(bounds)]
+    first, last = max(parts, key=lambda part: part[1] - part[0])
+    sfreq = rate or _rate(times[first:last])
+    for a, b in parts:
+        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
+        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
+        uneven = np.flatnonzero(off > _HALF / sfreq)
+        if len(uneven) or (b - a == 1 and len(parts) > 1):
+            row = a + int(uneven[0] if len(uneven) else a == 0)
+            raise DataError(
+                f"{path} row {row + first_row}: irregular times: {steps[row - 1]:.6g} s after the "
+                f"row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample it, "
+                "or correct the times"
+            )
+    start = times[0]
+    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
+
+
+def _rate(times: NDArray[np.float64]) -> float:
+    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
+    if len(times) == 1:
+        return 1.0
+    times = times - times[0]
+    sfreq = (len(times) - 1) / float(times[-1])
+    ticks = (10.0**-n for n in range(7))
+    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 0.01)), _FINEST)
+    at = np.arange(len(times))
+    for tolerance in (tick * (1 + 1e-6), _HALF / sfreq):  # rounded times, times with a jitter
+        for digits in range(_DIGITS + 1):
+            near = round(sfreq, digits)
+            if near and np.abs(times - at / near).max() <= tolerance:
+                return near
+    return sfreq
+
+
+def _raise(place: str, reason: str) -> None:
+    raise DataError(f"{place}: {reason}")
+
+
+@dataclass
+class SegmentTable:
+    """A table of segments, whose rows become stretches.
+
+    Attributes:
+        labelled: False if the classes of its rows are ignored.
+        refuse: Function that gets the place of a row without an id, and the reason why it cannot be
+            cut; raises a DataError by default.
+    """
+
+    path: Path
+    settings: SignalSettings
+    labelled: bool = True
+    refuse: Callable[[str, str], None] = _raise
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _n_omitted: int = 0
+    _n_gaps: int = 0
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._layout = layout_of(self.path, settings)
+        self._classes = Classes.of(settings) if settings.classes else None
+        self._scale = to_microvolts(settings.unit or "µV") or 1.0
+        channels, reference = self._layout.channels, settings.reference
+        self._montage = Montage(channels, channels, str(self.path), reference)
+        if self.labelled and settings.label is None:
+            raise SettingError(
+                f"{self.path}: the class of a row is unknown; name its column with --label"
+            )
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """The names of the channels that are read."""
+        return self._montage.names
+
+    def notes(self, processing: Sequence[str]) -> list[str]:
+        """Return sentences on the data, with those on their processing in their place."""
+        settings, notes = self.settings, [*self.settings.in_words]
+        if settings.unit is None:
+            notes.append("no unit is declared: the samples are assumed to be in µV")
+        if settings.subject is None:
+            notes.append(no_subjects(settings.independent))
+        if settings.recording is None and settings.id is None:
+            notes.append("no recording is declared: each row is a separate recording")
+        notes += processing
+        if self._n_gaps:
+            notes.append(f"{self._n_gaps:,} gaps in time; no window spans one")
+        if self._n_omitted:
+            notes.append(f"{self._n_omitted:,} rows of classes to omit are left out")
+        return notes
+
+    def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Return the names of the classes, and the class of each label, numbered as they came."""
+        classes = Classes.of(self.settings, list(self._numbers))
+        numbers = [classes.numbers[label] for label in self._numbers]
+        return classes.names, np.array(numbers, np.int64)
+
+    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
+        """Yield the rows, or in a table of one row a sample the pieces of each id."""
+        if not self._layout.long:
+            yield from self._of_rows(report)
+            return
+        for run in _runs(self.path, self.settings, self._layout):
+            yield from self._of_run(run)
+            report(None)
+
+    def _of_rows(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
+        """Yield rows that are segments, one after the other."""
+        settings = self.settings
+        if settings.rate is None:
+            raise SettingError(f"{self.path}: the sampling rate is unknown; give --rate, in Hz")
+        total = None if self.labelled else n_rows_of(self.path)
+        has_id = bool(settings.id or settings.recording)
+        for rows in rows_of_table(self.path, settings, self._layout):
+            starts: Iterable[float] = repeat(0.0)
+            if "time" in rows.texts:
+                starts = times_of(rows.texts["time"], self.path, rows.first, settings)
+            for n, (signal, start) in enumerate(zip(rows.signal, starts, strict=False)):
+                number = rows.first + n
+                if (number - 1) % _REPORTED == 0:
+                    report((number - 1) / total if total else None)
+                place = f"{self.path} row {number}"
+                texts = {key: values[n] for key, values in rows.texts.items()}
+                if self.labelled and texts["label"] in settings.omit:
+                    self._n_omitted += 1
+                    continue
+                label = self._number(texts["label"], place) if self.labelled else 0
+                try:
+                    ids = self._ids(texts, place, "" if has_id else row_id(number, signal))
+                except DataError as error:
+                    self.refuse(place, str(error).removeprefix(f"{place}: "))
+                    continue
+                in_microvolts = self._montage.apply(signal[self._montage.needs]) * self._scale
+                yield Stretch.of_row(
+                    in_microvolts, settings.rate, place, ids, label=label, offset=start
+                )
+
+    def _of_run(self, run: SegmentRows) -> Iterator[Stretch]:
+        """Yield consecutive rows of one id, each a sample, as stretches without a gap."""
+        settings, place = self.settings, f"{self.path} row {run.first}"
+        signal = np.asarray(run.signal).astype(np.float32)
+        key = "id" if settings.id else "recording"
+        first = {name: values[0] for name, values in run.texts.items()}
+        ids = self._ids(first, place, run.texts[key][0])
+        for name in RecordingIds._fields:
+            values = set(run.texts.get(name, ()))
+            if len(values) > 1:
+                raise DataError(
+                    f"{place}: the rows of its id are of {len(values)} {name}s; expected one, in "
+                    f"column {getattr(settings, name)}"
+                )
+        times = np.array(times_of(run.texts["time"], self.path, run.first, settings))
+        sfreq, pieces = pieces_of(self.path, times, settings.rate, run.first)
+        self._n_gaps += len(pieces) - 1
+        stretches = []
+        for a, b, _ in pieces:
+            part = self._montage.apply(signal[a:b].T[self._montage.needs])
+            stretch = Stretch(
+                place, ids, sfreq, b - a, len(part), _scaled(part, self._scale), float(times[a])
+            )
+            if self.labelled:
+                events = of_samples(times[a:b] - times[a], 1 / sfreq, run.texts["label"][a:b])
+                stretch = replace(stretch, events=events, classes=self._numbered(events, place))
+            stretches.append(stretch)
+        yield from filtered(stretches, settings)
+
+    def _number(self, label: str, place: str) -> int:
+        """Assign a label its number, by appearance; raise a DataError for an undeclared class."""
+        if label == "" or (self._classes and label not in self._classes.numbers):
+            expected = ", ".join(self._classes.numbers) if self._classes else "some class"
+            raise DataError(
+                f"{place}: class '{label[:80]}' in column {self.settings.label}; expected "
+                f"{expected}; name it in classes, or leave it out with --omit"
+            )
+        return self._numbers.setdefault(label, len(self._numbers))
+
+    def _numbered(self, events: Sequence[Event], place: str) -> Classes:
+        """Return all labels so far as classes, by their number."""
+        for event in events:
+            if event.label not in self.settings.omit:
+                self._number(event.label, place)
+        return Classes(tuple(self._numbers), self._numbers, frozenset(self.settings.omit))
+
+    def _ids(self, texts: Mapping[str, str], place: str, otherwise: str) -> RecordingIds:
+        """Return the recording of a row, with subject, site and session."""
+        for key in (*RecordingIds._fields, "id"):
+            if texts.get(key) == "":
+                raise DataError(
+                    f"{place}: nothing in column {getattr(self.settings, key)}; expected the {key} "
+                    "of each row"
+                )
+        recording = texts.get("recording") or texts.get("id") or otherwise
+        return RecordingIds(
+            recording, texts.get("subject"), texts.get("site"), texts.get("session")
+        )
+
+
+def row_id(row: int, signal: NDArray[np.float64]) -> str:
+    """Return an id for a row without one that rows of other data do not have."""
+    return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
+
+
+def _scaled(signal: NDArray[np.floating], scale: float) -> Reader:
+    """Return a function that reads parts of a signal (n_chans, time) in µV."""
+    return lambda first, last: signal[:, first:last].astype(np.float64) * scale
+
+
+def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[SegmentRows]:
+    """Yield the rows of a table of one row a sample, those of an id together."""
+    if settings.id is None and settings.recording is None:
+        raise SettingError(
+            f"{path}: the rows of one stretch of signal are unknown; name the column of their id "
+            "with --id"
+        )
+    key = "id" if settings.id else "recording"
+    finished: set[str] = set()
+    parts: list[SegmentRows] = []
+    for rows in rows_of_table(path, settings, layout):
+        ids = np.array(rows.texts[key], np.str_)
+        bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
+        for a, b in pairwise(bounds):
+            if a == b:
+                continue
+            if parts and parts[0].texts[key][0] != ids[a]:
+                finished.add(parts[0].texts[key][0])
+                yield _joined(parts)
+                parts = []
+            if ids[a] in finished:
+                raise DataError(
+                    f"{path} row {rows.first + a}: its id again, after others: expected the rows "
+                    "of an id one after the other; sort the table by id and time"
+                )
+            texts = {name: values[a:b] for name, values in rows.texts.items()}
+            parts.append(SegmentRows(rows.first + a, texts, rows.signal[a:b]))
+    if parts:
+        yield _joined(parts)
+
+
+def _joined(parts: Sequence[SegmentRows]) -> SegmentRows:
+    """Join consecutive rows."""
+    texts = {
+        name: [*chain.from_iterable(part.texts[name] for part in parts)] for name in parts[0].texts
+    }
+    return SegmentRows(parts[0].first, texts, np.concatenate([part.signal for part in parts]))

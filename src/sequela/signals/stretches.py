@@ -1,0 +1,272 @@
+"""Stretches: continuous signals without a gap, of which parts are read and filtered.
+
+Recordings become segments in three steps. A folder of files or a table gives stretches
+(:mod:`sequela.signals.folders`, :mod:`sequela.signals.segment_tables`), each stretch is cut into
+windows (:mod:`sequela.signals.cutting`), and the windows of all recordings are stored as segments
+(:mod:`sequela.signals.segments`). No step holds more than a part of a recording.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, SettingError
+from sequela.signals.channels import Montage, to_microvolts
+from sequela.signals.window_classes import Classes, Event
+
+if TYPE_CHECKING:
+    from sequela.signals.edf import EdfFile
+
+Reader = Callable[[int, int], NDArray[np.float64]]
+"""A function that reads float64 (n_chans, time), from a sample up to another."""
+_ORDER = 4  # of the Butterworth filters
+_RINGING = 1e-3  # share of a filter's largest response below which its padding ends, as in MNE
+_DECAYED = 1e-10  # share of the effect of an end below which samples do not depend on it
+
+
+class RecordingIds(NamedTuple):
+    """The recording of windows, with its subject, site and session."""
+
+    recording: str
+    subject: str | None = None
+    site: str | None = None
+    session: str | None = None
+
+
+class Piece(NamedTuple):
+    """Samples (in EDF, data records) without a gap, from one up to another; start in seconds."""
+
+    first: int
+    last: int
+    start: float
+
+
+@dataclass(frozen=True)
+class SampledFile:
+    """A file of one recording whose signals have one rate: csv, and the formats of MNE.
+
+    Attributes:
+        labels: Name of each signal.
+        units: Unit of each signal, as written.
+        sfreq: Samples per second, in Hz.
+        pieces: The pieces without a gap, in samples.
+        reader: Returns a function that reads some signals, in their units.
+        annotations: The annotations, by onset in seconds from the start.
+        patient: The patient's code; empty where it is not recorded.
+        attributes: Values of columns about the whole recording, by key of the declaration.
+        labelled: True if the annotations are the classes of its samples.
+        epochs: True if each piece is an epoch that was cut before.
+        assumed: True if the unit of a signal is not recorded.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    units: tuple[str, ...]
+    sfreq: float
+    pieces: tuple[Piece, ...]
+    reader: Callable[[Sequence[int]], Reader]
+    annotations: tuple[Event, ...] = ()
+    patient: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    labelled: bool = False
+    epochs: bool = False
+    assumed: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """The length of the recording in seconds, gaps included."""
+        first, last, start = self.pieces[-1]
+        return start + (last - first) / self.sfreq
+
+    def rate(self, _: int) -> float:
+        """Return the sampling rate of a signal, in Hz."""
+        return self.sfreq
+
+    def pieces_of(self, _: int) -> tuple[Piece, ...]:
+        """Return the pieces of a signal without a gap, in its samples."""
+        return self.pieces
+
+
+SignalFile: TypeAlias = "EdfFile | SampledFile"
+"""A file of one recording, opened; what both have is all that is known of it from here on."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A continuous signal, of which parts can be read.
+
+    Attributes:
+        place: Name in errors.
+        ids: Its recording, with subject, site and session.
+        sfreq: Samples per second, in Hz.
+        read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
+        offset: Seconds from the recording's start to its first sample.
+        events: Events, by onset in seconds from its first sample.
+        classes: The classes of the events; without them all windows have ``label``.
+        label: Number of its class.
+        is_row: True for a row of a table, which is at least one window.
+        notes: Sentences about the choice of its channels.
+    """
+
+    place: str
+    ids: RecordingIds
+    sfreq: float
+    n_times: int
+    n_chans: int
+    read: Reader
+    offset: float = 0.0
+    events: Sequence[Event] = ()
+    classes: Classes | None = None
+    label: int = 0
+    is_row: bool = False
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of_row(
+        cls,
+        signal: NDArray[np.float64],
+        sfreq: float,
+        place: str,
+        ids: RecordingIds,
+        *,
+        label: int = 0,
+        offset: float = 0.0,
+    ) -> "Stretch":
+        """Make a stretch of a short signal (n_chans, time) in µV, all of one class."""
+        n_chans, n_times = signal.shape
+        read = part_of(signal)
+        return cls(place, ids, sfreq, n_times, n_chans, read, offset, label=label, is_row=True)
+
+
+def part_of(signal: NDArray[np.float64]) -> Reader:
+    """Return a function that reads parts of an array (n_chans, time)."""
+    return lambda first, last: signal[:, first:last]
+
+
+def stretches_of(
+    file: SignalFile,
+    montage: Montage,
+    settings: SignalSettings,
+    remedy: str = "give it with --unit, or name other channels",
+) -> Sequence[Stretch]:
+    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
+
+    ``settings`` have the unit of channels whose unit is not a voltage.
+    """
+    rates = {file.rate(signal) for signal in montage.needs}
+    if len(rates) > 1:
+        listed = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in montage.needs[:6])
+        raise DataError(
+            f"{file.path}: the channels have different rates ({listed}); expected one; name "
+            "channels of one rate with --channels"
+        )
+    scales = []
+    for signal in montage.needs:
+        scale = to_microvolts(file.units[signal]) or to_microvolts(settings.unit or "")
+        if scale is None:
+            raise DataError(
+                f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; "
+                f"expected a voltage; {remedy}"
+            )
+        scales.append(scale)
+    factors = np.array(scales, np.float64)[:, np.newaxis]
+    samples = file.reader(montage.needs)
+
+    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
+        return montage.apply(samples(begin + first, begin + last) * factors)
+
+    sfreq = rates.pop()
+    stretches = [
+        Stretch(
+            place=str(file.path),
+            ids=RecordingIds(file.path.name),
+            sfreq=sfreq,
+            n_times=piece.last - piece.first,
+            n_chans=len(montage.names),
+            read=partial(read, piece.first),
+            offset=piece.start,
+            notes=montage.notes,
+        )
+        for piece in file.pieces_of(montage.needs[0])
+    ]
+    return filtered(stretches, settings)
+
+
+class _Filter(NamedTuple):
+    """A Butterworth filter, as second-order sections.
+
+    ``padding`` is the number of samples by which both ends of a signal are continued, turned by 180
+    degrees; an end has no effect beyond ``reach`` samples.
+    """
+
+    sections: NDArray[np.float64]
+    padding: int
+    reach: int
+
+
+@lru_cache(maxsize=8)
+def _filter(kind: str, edges: tuple[float, ...], sfreq: float) -> _Filter:
+    """Design a filter."""
+    from scipy.signal import butter, sos2zpk, sosfilt
+
+    sections = butter(_ORDER, np.squeeze(edges), kind, output="sos", fs=sfreq)  # type: ignore[call-overload]
+    reach = int(np.log(_DECAYED) / np.log(np.abs(sos2zpk(sections)[1]).max())) + 1
+    response = np.abs(sosfilt(sections, np.eye(1, reach)[0]))
+    padding = int(np.flatnonzero(response > _RINGING * response.max())[-1])
+    return _Filter(sections, padding, reach)
+
+
+def filtered(pieces: Sequence[Stretch], settings: SignalSettings) -> Sequence[Stretch]:
+    """Filter the pieces of a recording, each alone, as MNE does with ``method="iir"``."""
+    place, sfreq = pieces[0].place, pieces[0].sfreq
+    bands = {}
+    if settings.filter:
+        low, high = settings.filter
+        kind = "lowpass" if not low else "bandpass" if high else "highpass"
+        bands[kind] = tuple(edge for edge in settings.filter if edge)
+    if settings.notch:
+        half = settings.notch / 400 + 0.5  # Hz, as wide as MNE's
+        bands["bandstop"] = (settings.notch - half, settings.notch + half)
+    if any(edges[-1] >= sfreq / 2 for edges in bands.values()):
+        raise SettingError(
+            f"{place}: --filter and --notch (0.6 Hz above its frequency) reach half of the rate, "
+            f"{sfreq / 2:g} Hz; expected lower frequencies"
+        )
+    filters = [_filter(*band, sfreq) for band in bands.items()]
+    if not filters:
+        return pieces
+    padding = max(design.padding for design in filters)
+    if (longest := max(piece.n_times for piece in pieces)) <= padding:
+        raise DataError(
+            f"{place}: {longest / sfreq:g} s without a gap; the filter needs more than "
+            f"{padding / sfreq:.3g} s; leave the recording out, or filter other frequencies"
+        )
+    return [replace(piece, read=partial(_read_filtered, piece, filters)) for piece in pieces]
+
+
+def _read_filtered(
+    stretch: Stretch, filters: Sequence[_Filter], first: int, last: int
+) -> NDArray[np.float64]:
+    """Return some samples as of the whole stretch, filtered between missing samples."""
+    from scipy.signal import sosfiltfilt
+
+    # What is read reaches so far beyond the samples that its ends have no effect on them.
+    reach = sum(design.reach for design in filters)
+    begin = max(0, first - reach)
+    signal = np.array(stretch.read(begin, min(stretch.n_times, last + reach)))
+    missing = ~np.isfinite(signal).all(0)
+    edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
+    for a, b in edges.tolist():
+        part = signal[:, a:b]
+        for design in filters:
+            if b - a > design.padding:
+                part[:] = sosfiltfilt(design.sections, part, padlen=design.padding)
+            else:  # too short to be filtered
+                part[:] = np.nan
+    return signal[:, first - begin : last - begin]

@@ -16,9 +16,8 @@ from sequela.formats import opened
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
 from sequela.signals.csv_recordings import start_of
-from sequela.signals.declaration import declared
 from sequela.signals.edf import EdfFile
-from sequela.signals.reading import read
+from sequela.signals.reading import declared, read
 from sequela.signals.segments import Segments
 
 Edf = Callable[..., Path]

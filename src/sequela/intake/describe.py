@@ -60,7 +60,7 @@ def describe(place: Path | str, show: Callable[[str], None] = lambda _: None) ->
     """
     # Engines of tables take long to load, and the catalogue is printed without them.
     from sequela.intake import describe_signals, describe_tables, one_row
-    from sequela.signals.declaration import NAME as OF_SIGNALS
+    from sequela.signals.reading import NAME as OF_SIGNALS
     from sequela.tables.declared.declaration import NAME as OF_TABLES
     from sequela.tables.odbc import is_odbc
 
@@ -104,8 +104,8 @@ def _is_table(path: Path) -> bool:
 
 def holds_tables(path: Path) -> bool:
     """Return whether a path is a folder of several tables, and not of recordings."""
-    from sequela.signals.declaration import is_declared
     from sequela.signals.folders import has_recordings
+    from sequela.signals.reading import is_declared
     from sequela.tables.stored_tables import files_under, sheets
 
     if not path.is_dir() or has_recordings(path) or is_declared(path):

@@ -28,8 +28,8 @@ from sequela.signals.csv_recordings import (
     start_of,
     time_of,
 )
-from sequela.signals.declaration import NAME
 from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.reading import NAME
 from sequela.signals.segment_tables import table_of
 from sequela.signals.stretches import SignalFile
 from sequela.signals.window_classes import counted

@@ -18,9 +18,8 @@ from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
 from sequela.signals import csv_recordings, event_files, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
-from sequela.signals.declaration import no_subjects
 from sequela.signals.edf import SUFFIXES, EdfFile
-from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, stretches_of
+from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, no_subjects, stretches_of
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
 PARTICIPANTS = "participants.tsv"

@@ -24,8 +24,7 @@ from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
 from sequela.signals.channels import Montage, to_microvolts
-from sequela.signals.declaration import no_subjects
-from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered
+from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered, no_subjects
 from sequela.signals.window_classes import Classes, Event, of_samples
 
 if TYPE_CHECKING:

@@ -47,6 +47,14 @@ class Piece(NamedTuple):
     start: float
 
 
+def no_subjects(unit: str) -> str:
+    """Return a note that people are unknown, where a split is by session or recording."""
+    return (
+        f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
+        "parts"
+    )
+
+
 @dataclass(frozen=True)
 class SampledFile:
     """A file of one recording whose signals have one rate: csv, and the formats of MNE.

@@ -16,13 +16,13 @@ from tests.sequences.conftest import written
 from sequela.cost.rules.formula import Symbol, parse
 from sequela.errors import SettingError
 from sequela.sequences import featurisers, tables
+from sequela.sequences.feature_tables import SparseTable
 from sequela.sequences.featurisers import (
     FEATURISERS,
     Features,
     Standardised,
     lookup,
 )
-from sequela.sequences.tables import SparseTable
 
 
 def signals(n: int = 12, n_chans: int = 2, n_times: int = 64) -> Any:

@@ -19,9 +19,7 @@ from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
 from sequela.errors import SettingError
 from sequela.registry import Registry
 from sequela.sequences import minirocket
-from sequela.sequences.flat import Sequences
-from sequela.sequences.scaling import Scaling, normal_scores, quantiles
-from sequela.sequences.tables import (
+from sequela.sequences.feature_tables import (
     SparseTable,
     bag_of_codes,
     channel_scales,
@@ -31,6 +29,8 @@ from sequela.sequences.tables import (
     summary_names,
     summary_table,
 )
+from sequela.sequences.flat import Sequences
+from sequela.sequences.scaling import Scaling, normal_scores, quantiles
 from sequela.sequences.vocabulary import levels_of
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sequela.sequences.feature_tables import last_values, static_table
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
 from sequela.sequences.scaling import knots
 from sequela.sequences.signal_batches import as_it_is
-from sequela.sequences.tables import last_values, static_table
 
 TENSORS = {
     "codes": ("codes", "offsets"),

@@ -9,7 +9,7 @@ from rich.console import Console
 from sequela.cli import progress
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
-from sequela.progress import report, reported_to
+from sequela.listeners import broadcast, listening
 from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
 from sequela.training.history import EpochRecord
 
@@ -102,17 +102,17 @@ def test_reading_many_rows_prints_the_rows_and_the_time_left(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: now)
-    with reported_to(ReadingProgress()):
+    with listening(ReadingProgress()):
         for number in range(1, 5):  # a pass takes 6 seconds
-            report(f"selecting, pass {number} of 4", 2_000_000 * number, 8_000_000)
+            broadcast("on_rows", f"selecting, pass {number} of 4", 2_000_000 * number, 8_000_000)
             now += 6
         for number in (1, 2):  # again
-            report(f"selecting, pass {number} of 4", 1_000_000 * number, 8_000_000)
+            broadcast("on_rows", f"selecting, pass {number} of 4", 1_000_000 * number, 8_000_000)
             now += 6
         for done in (100, 500, 900):  # few rows
-            report("writing", done, 900)
+            broadcast("on_rows", "writing", done, 900)
             now += 6
-    report("nobody listens", 1, 2)
+    broadcast("on_rows", "nobody listens", 1, 2)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines() == [

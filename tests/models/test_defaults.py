@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sequela import VisitClassifier
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.models import defaults, registry
 from sequela.models.defaults import DEFAULTS, default_for
@@ -17,11 +18,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 def test_each_default_reads_such_data_and_is_a_network_but_for_single_rows() -> None:
     baseline = lookup(DEFAULTS["row"].model)
     assert isinstance(baseline, ReferenceModel)
-    assert baseline.reads_of("records")
+    assert baseline.reads_of(Modality.RECORDS)
     networks = {name: each.model for name, each in DEFAULTS.items() if name != "row"}
     entries = {name: registry.MODELS[model] for name, model in networks.items()}
     for name, entry in entries.items():
-        assert entry.reads_of("signal" if name == "signal" else "records")
+        assert entry.reads_of(Modality.EEG if name == "signal" else Modality.RECORDS)
     assert entries["values"].reads[0] == "values"
     assert entries["codes"].reads[0] == "codes"
     assert entries["visits"].reads == VisitClassifier.gives
@@ -41,7 +42,7 @@ def test_the_choice_is_by_what_the_examples_hold() -> None:
 
 
 def test_the_table_of_the_docs_is_the_table() -> None:
-    rows = "\n".join(f"| {each.of} | `{each.model}` |" for each in DEFAULTS.values())
+    rows = "\n".join(f"| {each.data} | `{each.model}` |" for each in DEFAULTS.values())
     assert f"| data | model |\n|---|---|\n{rows}\n\n" in PAGE.read_text("utf-8")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.config import RunSettings, TrainingSettings
-from sequela.training.events import Listener
+from sequela.listeners import Listener
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")

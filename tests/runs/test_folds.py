@@ -20,11 +20,11 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError
 from sequela.evaluation.decision import Threshold, operation
 from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
+from sequela.listeners import Listener, listening
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import judged, summarise_runs
-from sequela.training.events import Listener, listening
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 2, 2
@@ -163,9 +163,9 @@ def test_unfinished_folds_are_no_run(
     out = tmp_path / "folds"
 
     class Interrupt(Listener):
-        def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+        def on_fold_end(self, folder: Path, count: int, total: int) -> None:
             assert RunFolder(folder).complete
-            assert planned == FOLDS * REPEATS
+            assert total == FOLDS * REPEATS
             if count == 2:
                 raise KeyboardInterrupt
 

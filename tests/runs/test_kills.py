@@ -22,6 +22,7 @@ from tests.runs.folders import after, after_fold, interrupt
 from sequela import files, plugins
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import OutputError, RunError
+from sequela.listeners import listening
 from sequela.models.registry import MODELS
 from sequela.runs import fit
 from sequela.runs.find import named_runs
@@ -29,7 +30,6 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
-from sequela.training.events import listening
 
 
 def settings_of(model: str = "mlp-baseline", epochs: int = 3) -> RunSettings:

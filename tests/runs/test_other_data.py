@@ -16,6 +16,7 @@ from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.analysis.explain import explain
 from sequela.cohort.labels import SCHEMA, write_labels
 from sequela.config import CohortSettings, Options, RunSettings
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import reference, stored
 from sequela.models.reference import REFERENCE_MODELS
@@ -28,11 +29,11 @@ from sequela.runs.model import FILE, BaselineModel, open_model
 from sequela.sequences.featurisers import SCORES
 from sequela.studies.settings import run_settings
 
-OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("signal")]
+OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of(Modality.EEG)]
 OF_RECORDS = [
     name
     for name in [*MODELS, *REFERENCE_MODELS]
-    if lookup(name).reads_of("records") and name not in (*SCORES, "cox")
+    if lookup(name).reads_of(Modality.RECORDS) and name not in (*SCORES, "cox")
 ]
 """Scores are read where they are let in (``test_severity.py``), times in other tests."""
 EVERYTHING = """

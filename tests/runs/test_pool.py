@@ -13,9 +13,9 @@ import pytest
 
 from sequela.config import RunSettings
 from sequela.errors import RunError
+from sequela.listeners import broadcast
 from sequela.runs import fit, folds, pool
 from sequela.runs.pool import PlannedRun, PoolJob, RunInTraining, Snapshot, in_processes
-from sequela.training.events import listeners_to_runs, notify
 from sequela.training.history import EpochRecord
 
 
@@ -49,7 +49,7 @@ def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path
         if out.name == "kept":
             return
         for epoch in range(1, 4):
-            notify(listeners_to_runs(), "on_epoch_end", after(epoch))
+            broadcast("on_epoch_end", after(epoch))
             time.sleep(0.1)
 
     here.setattr(fit, "train", train)
@@ -74,7 +74,7 @@ def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path
 
 def test_folds_are_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def train(settings: RunSettings, out: Path, **_: Any) -> None:
-        notify(listeners_to_runs(), "on_epoch_end", after(2))
+        broadcast("on_epoch_end", after(2))
         time.sleep(0.1)
 
     here.setattr(fit, "train", train)

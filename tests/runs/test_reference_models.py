@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from tests.runs.conftest import Ask, Load, Train
 
+from sequela.datasets.catalog import Modality
 from sequela.errors import RunError
 from sequela.integrity.verify import verify
 from sequela.models import reference, stored
@@ -220,7 +221,7 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
 
 def test_which_reference_models_read_a_kind_of_data() -> None:
     models = reference.REFERENCE_MODELS
-    assert [name for name in models if models[name].reads_of("records")] == [
+    assert [name for name in models if models[name].reads_of(Modality.RECORDS)] == [
         "prevalence",
         "logistic-regression",
         "boosting",
@@ -229,7 +230,7 @@ def test_which_reference_models_read_a_kind_of_data() -> None:
         "cox",
         *SCORES,
     ]
-    assert [name for name in models if models[name].reads_of("signal")] == [
+    assert [name for name in models if models[name].reads_of(Modality.EEG)] == [
         "majority-class",
         "logistic-regression",
         "spectral-logistic-regression",

@@ -11,12 +11,12 @@ from tests.runs.folders import RESULTS, after, content, interrupt
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
+from sequela.listeners import listening
 from sequela.models.cnn import CNNImproved
 from sequela.models.gru import GRUImproved
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.training.checkpoint import Checkpoint
-from sequela.training.events import listening
 
 Whole = Callable[[str], Path]
 MODELS: dict[str, Any] = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import reference as references
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
@@ -34,10 +35,10 @@ from sequela.serving.served_model import OnnxModel, ServedModel
 
 TOLERANCE = 1e-5
 ROWS = np.arange(0, 4000, 10)
-SIGNAL = [name for name, entry in MODELS.items() if entry.reads_of("signal")]
-RECORDS = [name for name, entry in MODELS.items() if entry.reads_of("records")]
-REFERENCES = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of("records")]
-OF_SIGNALS = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of("signal")]
+SIGNAL = [name for name, entry in MODELS.items() if entry.reads_of(Modality.EEG)]
+RECORDS = [name for name, entry in MODELS.items() if entry.reads_of(Modality.RECORDS)]
+REFERENCES = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of(Modality.RECORDS)]
+OF_SIGNALS = [name for name, entry in REFERENCE_MODELS.items() if entry.reads_of(Modality.EEG)]
 
 
 def served(model: TrainedModel, about: dict[str, Any]) -> ServedModel:
@@ -54,7 +55,7 @@ def served(model: TrainedModel, about: dict[str, Any]) -> ServedModel:
 def network(name: str, data: Examples) -> tuple[NetworkModel, Any]:
     """A network with random weights, its scales learnt; and what it reads."""
     entry = MODELS[name]
-    kind: Literal["signal", "records"] = "signal" if name in SIGNAL else "records"
+    kind = Modality.EEG if name in SIGNAL else Modality.RECORDS
     reads = entry.reads_of(kind)
     assert reads is not None
     given = data.inputs(reads)
@@ -72,7 +73,7 @@ def reference(
     name: str, table: NDArray[np.float32], header: dict[str, Any], *, timed: bool = False
 ) -> BaselineModel:
     entry = REFERENCE_MODELS[name]
-    kind: Literal["signal", "records"] = "signal" if "n_times" in header else "records"
+    kind = Modality.EEG if "n_times" in header else Modality.RECORDS
     reads = entry.reads_of(kind)
     assert reads is not None
     n, classes = len(table), len(header["classes"])
@@ -216,7 +217,7 @@ def features(model: NetworkModel) -> dict[str, str]:
 )
 def test_a_reference_model_of_a_signal(name: str, bonn: Recordings) -> None:
     entry = REFERENCE_MODELS[name]
-    reads = entry.reads_of("signal")
+    reads = entry.reads_of(Modality.EEG)
     assert reads is not None
     bonn = some(bonn)
     given = bonn.inputs(reads, standardise=False)
@@ -243,7 +244,7 @@ def test_a_reference_model_of_records(name: str, *, timed: bool) -> None:
         with pytest.raises(SettingError, match="name the days to predict for with --horizons"):
             reference(name, table, {"classes": ["no", "yes"]})
         return
-    reads = REFERENCE_MODELS[name].reads_of("records")
+    reads = REFERENCE_MODELS[name].reads_of(Modality.RECORDS)
     assert reads is not None
     if reads == ("codes",):
         table = table[:, :0]

@@ -14,10 +14,10 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sequela.config import TrainingSettings
+from sequela.listeners import Listener
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.training import fit as training
 from sequela.training.checkpoint import Checkpoint
-from sequela.training.events import Listener
 from sequela.training.fit import _schedule, fit
 from sequela.training.history import History, best_epoch
 

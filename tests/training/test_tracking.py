@@ -11,8 +11,8 @@ from tests.runs.folders import after
 
 from sequela.config import RunSettings
 from sequela.errors import MissingExtraError, UnknownNameError
+from sequela.listeners import Listener, broadcast, current_listeners, listening
 from sequela.runs import fit
-from sequela.training.events import Listener, listeners_to_runs, listening, notify
 from sequela.training.history import EpochRecord, History
 from sequela.training.tracking import tracker
 
@@ -38,10 +38,10 @@ class Recorded:
 def run(name: str, data: str, *, finished: bool = True) -> None:
     settings = RunSettings.of(model="mlp-baseline", data=data)
     with listening(tracker(name)):
-        notify(listeners_to_runs(), "on_run_begin", Path("runs", "mlp"), settings)
-        notify(listeners_to_runs(), "on_epoch_end", EPOCHS)
-        notify(listeners_to_runs(), "on_run_end", Path("runs", "mlp"), finished=finished)
-    assert listeners_to_runs() == ()
+        broadcast("on_run_begin", Path("runs", "mlp"), settings)
+        broadcast("on_epoch_end", EPOCHS)
+        broadcast("on_run_end", Path("runs", "mlp"), finished=finished)
+    assert current_listeners() == ()
 
 
 @pytest.mark.parametrize(("finished", "state"), [(True, "FINISHED"), (False, "FAILED")])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sequela.analysis.evaluate import judge_other, predict_other
 from sequela.cohort.split import PARTS
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
 from sequela.evaluation.intervals import Estimate, estimates
@@ -31,7 +32,10 @@ AS_IT_IS = "unchanged"
 INTERCEPT = "intercept recalibrated"
 LINE = "intercept and slope recalibrated"
 TEMPERATURE = "recalibrated (temperature)"
-FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
+FRESH = {
+    Modality.RECORDS: "logistic-regression",
+    Modality.EEG: "spectral-logistic-regression",
+}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
@@ -188,7 +192,7 @@ def _unknown(data: DataRecord, part: str) -> float | None:
 
 def _fresh(new_data: Examples) -> _Fresh:
     """Return a baseline model for the new people alone: title, and prediction after a fit."""
-    kind = new_data.data_set.holds
+    kind = new_data.data_set.modality
     model = REFERENCE_MODELS[FRESH[kind]]
     reads = model.reads_of(kind)
     assert reads is not None  # noqa: S101 - it is chosen by the kind of data

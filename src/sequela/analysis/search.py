@@ -30,10 +30,10 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis.space import Space, changed, defaults_of, described, drawn, within
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, without_passwords
+from sequela.listeners import Listener
 from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples, Inputs
 from sequela.runs.fit import learner_of
-from sequela.training.events import Listener
 from sequela.training.history import History, kept_epoch
 
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
@@ -56,7 +56,6 @@ class _Pruning(Listener):
     epochs: int = 0
 
     def on_epoch_end(self, history: History) -> None:
-        """Report the validation loss, and end the trial if it is not promising."""
         self.epochs += 1
         self.trial.set_user_attr(_EPOCHS, self.epochs)
         self.trial.report(history[-1].loss, history[-1].epoch)

@@ -41,12 +41,12 @@ from sequela.errors import (
 )
 from sequela.evaluation.survival import concordance
 from sequela.identity.fingerprint import Content, matches
+from sequela.listeners import Listener
 from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import MODELS, lookup_network
 from sequela.runs.learner import Batches, Learner
 from sequela.sequences.intervals import Intervals
-from sequela.training.events import Listener
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
@@ -528,7 +528,6 @@ class _PrintedLosses(Listener):
     """The losses of each epoch, printed."""
 
     def on_epoch_end(self, history: History) -> None:
-        """Print the losses of the epoch."""
         epoch = history[-1].epoch
         losses = {record.part: record.loss for record in history[-2:] if record.epoch == epoch}
         validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""

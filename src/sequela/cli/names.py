@@ -79,8 +79,8 @@ def models() -> list[str]:
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.models.registry import MODELS
 
-    of = {each.model: f" (default for {each.of})" for each in DEFAULTS.values()}
-    return [AUTO, *(name + of.get(name, "") for name in [*MODELS, *REFERENCE_MODELS])]
+    notes = {each.model: f" (default for {each.data})" for each in DEFAULTS.values()}
+    return [AUTO, *(name + notes.get(name, "") for name in [*MODELS, *REFERENCE_MODELS])]
 
 
 def data_sets() -> list[str]:

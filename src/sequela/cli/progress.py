@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from sequela.cli.numbers import say_run
-from sequela.training.events import Listener, listening
+from sequela.listeners import Listener, listening
 from sequela.training.tracking import is_public
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ _LINE_SECONDS = 60.0
 _OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
 
 
-class ReadingProgress:
+class ReadingProgress(Listener):
     """The rows that a command has read, of many: a line on stderr at most every five seconds."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
         self.work, self.first, self.began, self.printed = "", 0, 0.0, 0.0
 
-    def __call__(self, work: str, done: int, total: int) -> None:
+    def on_rows(self, work: str, rows: int, total: int) -> None:
         """Print the rows that are read, and the time left."""
         now, name = time.monotonic(), work.partition(",")[0]
-        if name != self.work or done < self.first:  # the same work may be done again
+        if name != self.work or rows < self.first:  # the same work may be done again
             self.printed = self.printed or now
-            self.work, self.first, self.began = name, done, now
+            self.work, self.first, self.began = name, rows, now
         elif total >= _MANY and now >= self.printed + _OFTEN:
-            left = _clock((now - self.began) * (total - done) / max(done - self.first, 1))
-            self.console.print(f"{work}: {done:,} of {total:,} rows, about {left} left")
+            left = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
+            self.console.print(f"{work}: {rows:,} of {total:,} rows, about {left} left")
             self.printed = now
 
 
@@ -89,13 +89,13 @@ class RunProgress(Listener):
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
 
-    def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+    def on_fold_end(self, folder: Path, count: int, total: int) -> None:
         """Print the numbers of a fold."""
         from sequela.runs.folder import RunFolder
 
         self.split = count
         self.bar.update(self.task, completed=count * self.epochs)
-        say_run(self.console, RunFolder(folder), f"[{count}/{planned}] ")
+        say_run(self.console, RunFolder(folder), f"[{count}/{total}] ")
 
 
 class StudyProgress:

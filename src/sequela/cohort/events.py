@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sequela.datasets.codes import body_of, family_of
 from sequela.files import temporary
 from sequela.formats.columns import text_column_of
-from sequela.progress import report
+from sequela.listeners import broadcast
 from sequela.tables.engine import MEMORY_LIMIT, connect_duckdb
 from sequela.tables.meds_events import EVENT_COLUMNS, StoredEvents, stored_events
 
@@ -53,7 +53,12 @@ class Events(StoredEvents):
     def passed(self, work: str, number: int, passes: int) -> None:
         """Report that a pass over the events is done, of several."""
         rows = sum(pq.read_metadata(file).num_rows for file in self.files)
-        report(f"{work}, pass {number} of {passes} over the events", rows * number, rows * passes)
+        broadcast(
+            "on_rows",
+            f"{work}, pass {number} of {passes} over the events",
+            rows * number,
+            rows * passes,
+        )
 
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":

@@ -67,6 +67,7 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
 
     peak_rate = matmul_rate()
     model = copy.deepcopy(network.model).eval()
+    # One thread and inference mode, as a prediction is made in serving.
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
     measured = []
     for batch in batches if network.sized else [1]:

@@ -34,6 +34,7 @@ def refuse_opaque(model: nn.Module) -> None:
 
 def on_meta(model: nn.Module) -> nn.Module:
     """Copy a module for inference, its tensors without values; no weight is copied."""
+    # deepcopy takes these for copies that it has made already, so it copies no values.
     memo: dict[int, Any] = {}
     for module in model.modules():
         attributes = (vars(module), module._parameters, module._buffers)  # noqa: SLF001

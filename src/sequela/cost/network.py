@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sequela.cost import account
 from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account, Amount, together
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.models.inputs import SIZES, VISITS, at_most, kind_of, positive, sizes_of
 from sequela.models.loading import attribute, built
@@ -88,7 +89,7 @@ def registered(
     """
     entry = lookup_network(name)
     settings = dict(settings or {})
-    if kind_of(entry.reads[0]) == "signal":
+    if kind_of(entry.reads[0]) is Modality.EEG:
         if (lengths, slots, codes) != (None, None, None):
             raise SettingError(f"{name} reads segments of one length, no visits: give --steps N")
         if steps is not None:
@@ -222,6 +223,7 @@ def loaded(
     the batch and T the steps of the longest sequence or ``slots``; or ``lengths``, a tensor of
     them. Without lengths, T is ``steps`` or 1.
     """
+    # A user's class may be built anew, or a module that exists already may be named.
     builder = attribute(where)
     if isinstance(builder, nn.Module) and settings:
         raise SettingError(f"{where} is already a module: --kwargs are the arguments of a class")

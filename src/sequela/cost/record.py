@@ -75,6 +75,7 @@ def load(path: Path) -> Account:
         again = json.loads(json.dumps(to_json(account)))
     except RunError as error:
         raise RunError(f"{path} is {error}") from error
+    # Totals are stored next to the formulas that give them: they must still agree.
     if again != values:
         names = [name for name in {**again, **values} if again.get(name) != values.get(name)]
         raise RunError(
@@ -118,6 +119,7 @@ def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
     if isinstance(value, list):
         return [_read(item, symbols) for item in value]
     match value:
+        # Symbols are next to the formulas that use them, so they are read first.
         case {"symbols": dict(meanings), **rest}:
             by_name = {name: {"name": name, **_read(s, {})} for name, s in meanings.items()}
             return _read(rest, SYMBOLS.validate_python(by_name))

@@ -12,6 +12,7 @@ from sequela.cost.layers.products import dense, embedding
 from sequela.cost.ledger import Account, LayerCost
 from sequela.cost.rules import conventions
 from sequela.cost.work import Layer, Primitive
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.models import reference
 from sequela.models.inputs import SIZES, VISITS, kind_of, positive
@@ -68,8 +69,8 @@ def account_of_unfitted(
         raise SettingError(
             f"the operations of {name} depend on what it learns: name the folder of a run of it"
         )
-    reads = (entry.reads_of("records") if "n_codes" in settings else None) or entry.reads[:1]
-    signal = kind_of(reads[0]) == "signal"
+    reads = (entry.reads_of(Modality.RECORDS) if "n_codes" in settings else None) or entry.reads[:1]
+    signal = kind_of(reads[0]) is Modality.EEG
     sizes = dict(SIZES)
     if signal:
         sizes |= vars(SignalConfig())
@@ -105,7 +106,7 @@ def _account(
         counted = rules(layer)
         calls = times if path in layers else 1
         rows.append(LayerCost.once(path, layer.kind, counted.work, counted.parameters, calls))
-    words = {"signal": "one segment", "records": f"one example of {inputs.steps} steps"}
+    words = {Modality.EEG: "one segment", Modality.RECORDS: f"one example of {inputs.steps} steps"}
     example = words[kind_of(inputs.reads[0])]
     trainable = sum(row.parameters for row in rows)
     account = Account(name, convention, example, tuple(rows), trainable, (), (), None)

@@ -63,6 +63,7 @@ def trace(
 
     The model, its mode and torch's random state are not changed.
     """
+    # A copy on the meta device has shapes only, so that the largest model takes no memory.
     refuse_opaque(model)
     copied = on_meta(model)
     traced = Trace(copied, padded_rows)
@@ -92,6 +93,7 @@ def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:
     except ModelError:
         raise
     except Exception as error:
+        # On the meta device, code that depends on values fails in torch, which knows none.
         if _asks_for_values(error):
             raise _depends_on_data(name, _line(error)) from error
         shapes = ", ".join(describe(value) for value in (*inputs[0], *inputs[1].values()))
@@ -132,6 +134,8 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
     ) -> Any:
         trace, kwargs = self.trace, dict(kwargs or {})
+        # Its own formula is clearer than the operators that torch would take, which depend on the
+        # device and the version.
         attends = func is nn.functional.scaled_dot_product_attention
         if trace.hidden or not (attends or _transformed()):
             try:
@@ -363,6 +367,7 @@ class Trace(TorchDispatchMode):
 
         A tensor that is written into counts as a source of its new values.
         """
+        # Data with weights is data; weights with constants stay weights.
         sources = {self.sources.get(_storage(tensor), (None, None))[1] for tensor in op.tensors()}
         if "data" in sources:
             self.mark(op.results(), "data")

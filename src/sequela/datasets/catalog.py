@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
     from sequela.config import SegmentLength, SignalSettings, SplitUnit
 
 EXCERPTS = Path(__file__).parent / "excerpts"
-DataKind = Literal["signal", "records"]
-"""The kind of a data set: recordings of a signal, or records of people."""
+
+
+class Modality(StrEnum):
+    """The kind of a data set, and of the inputs of a model; files have the values."""
+
+    EEG = "signal"
+    RECORDS = "records"
+
+    @property
+    def words(self) -> str:
+        """The kind in a sentence."""
+        return "recordings" if self is Modality.EEG else "hospital records"
 
 
 @dataclass(frozen=True)
@@ -78,9 +89,9 @@ class DataSet:
     name: str = ""
 
     @property
-    def holds(self) -> DataKind:
+    def modality(self) -> Modality:
         """The kind of examples of a run on it."""
-        return "signal" if self.kind == "eeg" else "records"
+        return Modality.EEG if self.kind == "eeg" else Modality.RECORDS
 
     @property
     def recordings(self) -> Signals:
@@ -103,7 +114,7 @@ class DataSet:
     def check_split(self, unit: "SplitUnit", folds: int = 0) -> None:
         """Check that it can be split by a unit."""
         if unit not in self.units:
-            reasons = {**_NOT_OF[self.holds], **self.not_units}
+            reasons = {**_NOT_OF[self.modality], **self.not_units}
             reason = reasons.get(unit, f"its entry in the catalogue names no {unit}s")
             allowed = " or ".join(f"--split {name}" for name in self.units)
             raise SettingError(f"{self.name} cannot be split by {unit}: {reason}; use {allowed}")
@@ -237,9 +248,9 @@ def data_sets() -> list[DataSet]:
     return [*map(lookup, DATA_SETS)]
 
 
-_NOT_OF: "Mapping[DataKind, Mapping[SplitUnit, str]]" = {
-    "signal": {},
-    "records": {
+_NOT_OF: "Mapping[Modality, Mapping[SplitUnit, str]]" = {
+    Modality.EEG: {},
+    Modality.RECORDS: {
         "row": "it holds patients, who stay whole",
         "recording": "it holds patients, not recordings",
     },

@@ -13,10 +13,10 @@ _MOST = 0.5  # share of examples with a measurement above which measurements are
 
 @dataclass(frozen=True)
 class Default:
-    """The model for one kind of data, which ``of`` names, and a ``second`` to train with it."""
+    """The model for one kind of data, which ``data`` names, and a ``second`` to train with it."""
 
     model: str
-    of: str
+    data: str
     second: str = ""
 
 

@@ -3,25 +3,23 @@
 from itertools import chain
 from typing import Any
 
-from sequela.datasets.catalog import DataKind
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError, unknown_name
 from sequela.formats.opened import json_value
 from sequela.sequences import featurisers
 from sequela.sequences.featurisers import FEATURES, FEATURISERS
 
-INPUTS: dict[str, tuple[DataKind, tuple[str, ...]]] = {
-    "signal": ("signal", ("n_chans", "n_times")),
-    "codes": ("records", ("n_codes",)),
-    "values": ("records", ("n_channels",)),
-    "gaps": ("records", ()),
-    "static": ("records", ("n_static",)),
+INPUTS: dict[str, tuple[Modality, tuple[str, ...]]] = {
+    "signal": (Modality.EEG, ("n_chans", "n_times")),
+    "codes": (Modality.RECORDS, ("n_codes",)),
+    "values": (Modality.RECORDS, ("n_channels",)),
+    "gaps": (Modality.RECORDS, ()),
+    "static": (Modality.RECORDS, ("n_static",)),
 }
 """The inputs that a model may read besides ``features:NAME``, with the data that hold them and the
 sizes that a model is built with."""
-DEFAULT_READS: dict[DataKind, tuple[str, ...]] = {"signal": ("signal",), "records": ("codes",)}
+DEFAULT_READS = {Modality.EEG: ("signal",), Modality.RECORDS: ("codes",)}
 """The inputs of a class that declares none."""
-HOLDS: dict[DataKind, str] = {"signal": "recordings", "records": "hospital records"}
-"""The kinds of data in words."""
 VISITS = 20
 """Visits of a patient, for counting without data."""
 MOST_NUMBERS = 50_000_000
@@ -38,7 +36,7 @@ SIZES = {
 """Sizes for models whose config does not set them, for counting without data."""
 
 
-def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
+def check_reads(name: str, reads: tuple[str, ...]) -> Modality:
     """Return the kind of data that holds all inputs of a model."""
     for read in reads:
         if read.startswith(FEATURES):
@@ -60,10 +58,10 @@ def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
     return next(iter(kinds))
 
 
-def kind_of(read: str) -> DataKind:
+def kind_of(read: str) -> Modality:
     """Return the kind of data that holds an input."""
     if read.startswith(FEATURES):
-        return FEATURISERS[read.removeprefix(FEATURES)].of
+        return Modality(FEATURISERS[read.removeprefix(FEATURES)].of)
     return INPUTS[read][0]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.datasets.catalog import DataKind
+from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, RunError, SettingError, extra
 from sequela.models.inputs import kind_of
 from sequela.registry import Registry
@@ -105,7 +105,7 @@ class ReferenceModel:
     parameters: Callable[[Arrays], int]
     of_times: bool = False
 
-    def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
+    def reads_of(self, kind: Modality) -> tuple[str, ...] | None:
         """Return its inputs for such data; ``None`` if it cannot be fitted on them."""
         return next(((read,) for read in self.reads if kind_of(read) == kind), None)
 

@@ -12,7 +12,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sequela.config import SegmentLength, TrainingSettings
-from sequela.datasets.catalog import DataKind
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, SettingError, unknown_name
 from sequela.models.defaults import AUTO, DEFAULTS
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
@@ -65,7 +65,7 @@ class ModelEntry:
         config = getattr(module, f"{name}Config", None)
         return config if isinstance(config, type) and is_dataclass(config) else None
 
-    def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
+    def reads_of(self, kind: Modality) -> tuple[str, ...] | None:
         """Return its inputs for such data; ``None`` if it cannot be trained on them."""
         return self.reads if kind_of(self.reads[0]) == kind else None
 
@@ -106,7 +106,7 @@ Entry = ModelEntry | ReferenceModel
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
-    + "; ".join(f"{default.model} for {default.of}" for default in DEFAULTS.values()),
+    + "; ".join(f"{default.model} for {default.data}" for default in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
 }
 """The names that a model cannot have, and their meaning."""
@@ -125,7 +125,7 @@ REFERENCE_MODELS.check = _check
 add_reference_model = REFERENCE_MODELS.add
 
 
-def lookup(name: str, kind: DataKind | None = None) -> Entry:
+def lookup(name: str, kind: Modality | None = None) -> Entry:
     """Look up the entry of a registered model, or of a class named by its file or module.
 
     A class without ``reads`` gets the usual inputs of data of this kind.
@@ -163,12 +163,12 @@ def lookup_network(name: str) -> ModelEntry:
     return entry
 
 
-def _of_class(name: str, kind: DataKind | None) -> ModelEntry:
+def _of_class(name: str, kind: Modality | None) -> ModelEntry:
     from sequela.models.loading import attribute
 
     builder = attribute(name)
     declared = getattr(builder, "reads", None)
-    reads = DEFAULT_READS[kind or "signal"] if declared is None else declared
+    reads = DEFAULT_READS[kind or Modality.EEG] if declared is None else declared
     if not isinstance(reads, tuple | list) or not all(isinstance(r, str) for r in reads):
         raise ModelError(
             f'{name}: reads is {reads!r}: expected a tuple of inputs, such as ("signal",)'

@@ -19,13 +19,12 @@ from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS, Split
 from sequela.config import RunSettings
 from sequela.datasets import catalog
-from sequela.datasets.catalog import DataSet
+from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import Default
-from sequela.models.inputs import HOLDS
 from sequela.models.reference import Arrays, Times
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 Inputs: TypeAlias = "SignalInputs | VisitInputs"
 """The inputs of a model, prepared from the examples of a run."""
 
-_MODULES = {"signal": "signals", "records": "records"}
+_MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
 """The module of this package that reads the data of each kind."""
 _PREDICTED = 1024
 """Examples that are predicted at once."""
@@ -282,11 +281,11 @@ def load_other(
     label file needs one for the other data too.
     """
     training_name = folder.settings.data
-    data_set, kind = catalog.lookup(name), catalog.lookup(training_name).holds
-    if data_set.holds != kind:
+    data_set, kind = catalog.lookup(name), catalog.lookup(training_name).modality
+    if data_set.modality is not kind:
         raise SettingError(
-            f"{name} holds {HOLDS[data_set.holds]}, and the model of {folder.path} reads "
-            f"{HOLDS[kind]}, as {training_name} holds: name data of that kind with --data"
+            f"{name} holds {data_set.modality.words}, and the model of {folder.path} reads "
+            f"{kind.words}, as {training_name} holds: name data of that kind with --data"
         )
     data: Examples = _reader(data_set).load_other(folder, header, data_set, root, work, labels)
     return data
@@ -294,4 +293,4 @@ def load_other(
 
 def _reader(data_set: DataSet) -> ModuleType:
     """Import the module that makes examples of a data set's content."""
-    return import_module(f"sequela.runs.{_MODULES[data_set.holds]}")
+    return import_module(f"sequela.runs.{_MODULES[data_set.modality]}")

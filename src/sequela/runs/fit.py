@@ -16,10 +16,12 @@ from sequela.cost import record as record_cost
 from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
+from sequela.datasets.catalog import Modality
 from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
+from sequela.listeners import Listener, broadcast, current_listeners
 from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
@@ -30,7 +32,6 @@ from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
-from sequela.training.events import Listener, listeners_to_runs, notify
 from sequela.training.history import History, kept_epoch, to_lines
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def train(
 
     Several runs may share ``work``, the folder for intermediate files (default: a temporary folder
     next to the run folder). ``files`` are further JSON files of the run by name. Listeners of
-    :func:`sequela.training.events.listening` hear the run.
+    :func:`sequela.listeners.listening` hear the run.
 
     Raises:
         SettingError: If a network without a second output gets a second target.
@@ -96,11 +97,11 @@ def train(
             for name, content in (files or {}).items():
                 folder.write(name, content)
             run = _Run(settings, entry, data, inputs, folder)
-            notify(listeners_to_runs(), "on_run_begin", out, settings)
+            broadcast("on_run_begin", out, settings)
             try:
                 _finish(run, resume=resume)
             finally:
-                notify(listeners_to_runs(), "on_run_end", out, finished=folder.complete)
+                broadcast("on_run_end", out, finished=folder.complete)
     return folder
 
 
@@ -202,7 +203,6 @@ class _HistoryFile(Listener):
     folder: RunFolder
 
     def on_epoch_end(self, history: History) -> None:
-        """Write the history."""
         self.folder.write("history.jsonl", to_lines(history))
 
 
@@ -212,7 +212,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
     model = learner.built()
     cost = cost_of(settings.model, model, inputs)
     record_cost.save(cost, folder.path / COST)
-    listeners = [_HistoryFile(folder), *listeners_to_runs()]
+    listeners = [_HistoryFile(folder), *current_listeners()]
     history = learner.learn(
         model, how, checkpoint=folder.path / "checkpoint", resume=resume, listeners=listeners
     )
@@ -268,7 +268,7 @@ def learner_of(
 
 def _is_recalibrated(run: _Run) -> bool:
     data, binary = run.data, 2
-    if data.data_set.holds != "records" or run.settings.training.class_weights:
+    if data.data_set.modality is not Modality.RECORDS or run.settings.training.class_weights:
         return False
     return data.times is None and len(data.classes) == binary
 

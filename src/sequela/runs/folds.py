@@ -12,6 +12,7 @@ from sequela.errors import RunError, SettingError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.files import held, is_leftover
+from sequela.listeners import broadcast
 from sequela.runs import fit
 from sequela.runs.folder import (
     CONFIG,
@@ -25,7 +26,6 @@ from sequela.runs.folder import (
 from sequela.runs.manifest import NOTICE, seal, unseal
 from sequela.runs.recipe import mean_recalls, summarise_runs
 from sequela.runs.record import Facts, FoldsRecord, Numbers
-from sequela.training.events import listeners_to_runs, notify
 
 FOLDS = "folds.json"
 _NAME_OF_RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
@@ -145,7 +145,7 @@ def cross_validate(
         for path, run_settings in fold_settings:
             run = train_one(run_settings, path, root=root, work=scratch)
             finished.append(run)
-            notify(listeners_to_runs(), "on_fold_end", path, len(finished), len(fold_settings))
+            broadcast("on_fold_end", path, len(finished), len(fold_settings))
         folder.write(NOTICE, NOTICE_TEXT)
         folder.write(FOLDS, summarise_runs(finished))
         seal(out)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
+from sequela.listeners import Listener
 from sequela.training import checkpoint as checkpoints
-from sequela.training.events import Listener
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch
 from sequela.training.totals import correct

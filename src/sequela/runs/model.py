@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.datasets import catalog
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
-from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
+from sequela.models.inputs import DEFAULT_READS, sizes_of
 from sequela.models.reference import (
     REFERENCE_MODELS,
     Arrays,
@@ -54,14 +55,14 @@ MEMORY_MARGIN = 64_000_000
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     """Look up the model of a run, and its inputs from the run's data, or raise a SequelaError."""
-    kind = catalog.lookup(settings.data).holds
+    kind = catalog.lookup(settings.data).modality
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
     if reads is None:
-        example = {"signal": "gru-improved", "records": "visits-improved"}[kind]
+        example = "gru-improved" if kind is Modality.EEG else "visits-improved"
         raise SettingError(
             f"{settings.model} reads {' and '.join(entry.reads)}, but data set '{settings.data}' "
-            f"has {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
+            f"has {kind.words}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{example}"
         )
     robust = settings.signals and settings.signals.standardise

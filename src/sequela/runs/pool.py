@@ -17,12 +17,12 @@ from typing import Any
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import staying, temporary, whole
+from sequela.listeners import Listener, listening
 from sequela.plugins import load_plugins
 from sequela.runs import fit
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import check_free, cross_validate, fold_runs
-from sequela.training.events import Listener, listening
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25

@@ -14,7 +14,7 @@ from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS, draw_for
 from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.datasets import catalog
-from sequela.datasets.catalog import DataSet
+from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import SettingError
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
@@ -290,7 +290,7 @@ def _entry(settings: RunSettings) -> Entry:
     """Look up the model of a run; for an ensemble, its first member, which reads the same data."""
     if settings.model == ENSEMBLE:
         return _entry(RunSettings.of(**settings.model_settings["members"][0]["settings"]))
-    return lookup(settings.model, "signal")
+    return lookup(settings.model, Modality.EEG)
 
 
 def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> Default:

@@ -22,7 +22,7 @@ from sequela.config import SequenceSettings
 from sequela.datasets import codes
 from sequela.errors import DataError, DataNotFoundError, SplitError
 from sequela.formats.columns import column_of
-from sequela.progress import report
+from sequela.listeners import broadcast
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, bin_name, known
@@ -247,7 +247,7 @@ def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
     for first in range(0, examples, at_once):
         end = min(first + at_once, examples)
         yield _piece(connection, {"first": first, "end": end})
-        report("writing codes and measurements", load * end // examples, load)
+        broadcast("on_rows", "writing codes and measurements", load * end // examples, load)
 
 
 def _piece(connection: Connection, examples: dict[str, int]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.datasets.codes import SEX
+from sequela.listeners import broadcast
 from sequela.sequences.flat import Sequences, spans
 from sequela.sequences.scaling import LEVELS, quantiles
 
@@ -114,8 +115,6 @@ def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTa
     """Compute :func:`summaries`, without the cells of channels that were not measured."""
     from scipy.sparse import csr_array, vstack
 
-    from sequela.progress import report  # recordings have no summaries
-
     n_channels, width = len(sequences.channel_names), len(SUMMARIES)
     empty = np.full((n_channels, width), np.nan, np.float32)
     empty[:, SUMMARIES.index("count")] = 0
@@ -131,7 +130,7 @@ def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTa
         shape = (len(rows), n_channels * width)
         parts.append(csr_array((numbers.ravel(), columns.ravel(), ends * width), shape=shape))
         finished = (first + len(rows)) * per_example
-        report("summarising measurements", finished, len(examples) * per_example)
+        broadcast("on_rows", "summarising measurements", finished, len(examples) * per_example)
     return SparseTable(vstack(parts, format="csr"), empty.ravel())
 
 

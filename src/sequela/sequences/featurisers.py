@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.datasets.catalog import DataKind
+from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
 from sequela.errors import SettingError
 from sequela.registry import Registry
@@ -106,7 +106,7 @@ class Featuriser:
 
     name: str
     title: str
-    of: DataKind
+    of: Modality
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
@@ -543,14 +543,14 @@ _COUNTS = (
 )
 _SUMMARIES = (_summaries_columns, _summaries_fit, _summaries, _summaries_operations)
 for _featuriser in (
-    Featuriser("samples", "Scaled samples", "signal", *_SAMPLES),
-    Featuriser("spectrum", "Log spectrum", "signal", *_SPECTRUM),
-    Featuriser("minirocket", "MiniRocket", "signal", *_MINIROCKET),
-    Featuriser("presence", "Present codes", "records", *_PRESENCE),
-    Featuriser("counts", "Counts of codes", "records", *_COUNTS),
-    Featuriser("summaries", "Summaries as normal scores", "records", *_SUMMARIES),
+    Featuriser("samples", "Scaled samples", Modality.EEG, *_SAMPLES),
+    Featuriser("spectrum", "Log spectrum", Modality.EEG, *_SPECTRUM),
+    Featuriser("minirocket", "MiniRocket", Modality.EEG, *_MINIROCKET),
+    Featuriser("presence", "Present codes", Modality.RECORDS, *_PRESENCE),
+    Featuriser("counts", "Counts of codes", Modality.RECORDS, *_COUNTS),
+    Featuriser("summaries", "Summaries as normal scores", Modality.RECORDS, *_SUMMARIES),
     *(
-        Featuriser(name, s.title, "records", s.columns, s.fit, s.apply, s.operations)
+        Featuriser(name, s.title, Modality.RECORDS, s.columns, s.fit, s.apply, s.operations)
         for name, s in SCORES.items()
     ),
 ):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SMALLEST_CELL
+from sequela.datasets.catalog import Modality
 from sequela.evaluation.predictions import Predictions
 from sequela.sequences.flat import Sequences, spans
 from sequela.serving.model_facts import (
@@ -152,7 +153,7 @@ class Drift:
             "stability": stability
             and dict(zip(classes, np.round(stability, 4).tolist(), strict=True)),
         }
-        if self.about.kind == "signal":
+        if self.about.kind is Modality.EEG:
             return {**statistics, "channels": self._channels(self.about.takes)}
         return {**statistics, "records": self._records(self.about.takes)}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
+from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, extra
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
@@ -224,7 +225,7 @@ def _record_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
     return {"records": records, "features": features}
 
 
-_FACTS = {"signal": _signal_facts, "records": _record_facts}
+_FACTS = {Modality.EEG: _signal_facts, Modality.RECORDS: _record_facts}
 """The description of the inputs of each kind."""
 
 

@@ -13,6 +13,7 @@ from safetensors import numpy as safetensors
 
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings, SignalSettings
+from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
 from sequela.formats.sealed import is_intact
@@ -201,7 +202,7 @@ class ModelFacts(_Facts):
     internal: str | None = None
     model: str
     title: str
-    kind: Literal["signal", "records"]
+    kind: Modality
     reads: list[str] = []
     classes: Annotated[list[str], Field(min_length=2)]
     horizons: list[Positive] = []

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from sequela.config import SignalSettings
-from sequela.datasets.catalog import DataSet, lookup
+from sequela.datasets.catalog import DataSet, Modality, lookup
 from sequela.errors import SettingError
 from sequela.files import temporary
 from sequela.serving import record_input, signal_input
@@ -23,7 +23,10 @@ from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
 
 OnProgress = Callable[[int, float | None], None]
-_SCORING: dict[str, ModuleType] = {"signal": signal_input, "records": record_input}
+_SCORING: dict[str, ModuleType] = {
+    Modality.EEG: signal_input,
+    Modality.RECORDS: record_input,
+}
 """The module that scores data, by their kind."""
 
 
@@ -183,12 +186,12 @@ def _format_of(model: ServedModel, data: NewData) -> DataSet:
     path, name = data.path, data.data or model.facts.training.name
     if data.data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
-    kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
     data_set, reads = lookup(name), model.facts.kind
-    if data_set.holds != reads:
+    example = "signals" if reads is Modality.EEG else "meds"
+    if data_set.modality is not reads:
         raise SettingError(
-            f"{name} has {kinds[data_set.holds][0]}, but {model.name} reads {kinds[reads][0]}: "
-            f"name other data with --data, such as {kinds[reads][1]}"
+            f"{name} has {data_set.modality.words}, but {model.name} reads {reads.words}: "
+            f"name other data with --data, such as {example}"
         )
     return data_set
 

@@ -13,7 +13,7 @@ from sequela.config import (
     TrainingSettings,
 )
 from sequela.datasets import catalog
-from sequela.datasets.catalog import DataSet
+from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import SettingError
 from sequela.models.defaults import Default
 from sequela.runs.data import default_of
@@ -118,7 +118,7 @@ def _cohort(
     data_set: DataSet, options: Options, signals: SignalSettings | None
 ) -> CohortSettings | None:
     """Return the task of a run on records; ``None`` for recordings, which allow fewer options."""
-    if data_set.holds == "records":
+    if data_set.modality is Modality.RECORDS:
         if options.run.segment is not None:
             raise SettingError(
                 f"--segment cuts recordings, and {data_set.name} holds hospital records: leave it "

@@ -34,6 +34,7 @@ class Checkpoint:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint; it replaces the previous one in one step."""
+        # One file, because its parts must be of the same step: names have their group before a /.
         tensors: dict[str, Tensor] = {}
         for group in _GROUPS:
             tensors |= {f"{group}/{k}": v for k, v in getattr(self, group).items()}

@@ -17,8 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
+from sequela.listeners import Listener, notify
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
-from sequela.training.events import Listener, notify
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
@@ -75,6 +75,7 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs the folder of a checkpoint")
     run = _Fit(model, train, tuning, settings, metrics, class_weight)
+    # The average is updated and the best weights are copied before a checkpoint is written.
     of_fit: list[Listener] = [run.average, _KeptWeights(run), _EarlyStopping(run)]
     if checkpoint is not None and run.accelerator.is_main_process:
         of_fit.append(_Checkpoints(run, checkpoint))
@@ -173,6 +174,7 @@ class _Fit:
         """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
+        # The average is what is kept, so it is what the validation set judges.
         network = (self.model if learns else self.average.network).train(learns)
         with torch.set_grad_enabled(learns):
             for batch in self.train if learns else self.tuning:
@@ -180,6 +182,7 @@ class _Fit:
                 logits, second = outputs if isinstance(outputs, tuple) else (outputs, None)
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
+                    # Each member has its own loss: all predict the same labels.
                     n_members = len(logits)
                     labels = labels.repeat(n_members, *(1 for _ in labels.shape[1:]))
                     weight = None if weight is None else weight.repeat(n_members)
@@ -245,7 +248,6 @@ class _KeptWeights(Listener):
     run: _Fit
 
     def on_epoch_end(self, history: History) -> None:
-        """Copy the weights if the epoch is the best so far, or the last is kept."""
         keep = self.run.settings.keep
         if self.run.tuning is None or kept_epoch(history, keep) == history[-1].epoch:
             self.run.best = clone(self.run.average.network.module.state_dict())
@@ -275,16 +277,13 @@ class _Checkpoints(Listener):
     saved_at: float = 0.0
 
     def on_fit_begin(self, _: History) -> None:
-        """Begin to measure the time."""
         self.saved_at = time.perf_counter()
 
     def on_epoch_end(self, history: History) -> None:
-        """Write the checkpoint if it is due."""
         if time.perf_counter() - self.saved_at > CHECKPOINT_SECONDS:
             self.on_fit_end(history)
 
     def on_fit_end(self, _: History) -> None:
-        """Write the checkpoint."""
         self.run.checkpoint().save(self.folder)
         self.saved_at = time.perf_counter()
 

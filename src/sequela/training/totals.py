@@ -52,6 +52,7 @@ class Totals:
         if self.class_weight is not None:
             of_labels = self.class_weight[labels]
             weight = of_labels if weight is None else weight * of_labels
+        # The loss is divided by the sum of the weights, so that the mean does not depend on them.
         loss, total = _weighted(losses, weight), len(labels) if weight is None else weight.sum()
         self.loss = self.loss + loss.detach()  # on the device of the loss, without waiting for it
         self.weight = self.weight + total
@@ -67,6 +68,7 @@ class Totals:
 
     def record(self, accelerator: Accelerator) -> dict[str, Any]:
         """Return the means over all examples of all processes."""
+        # One reduction of all sums, as each waits for every process.
         numbers = [self.loss, self.weight, *self.values.values(), torch.tensor(self.n_examples)]
         sums = torch.stack([number.to(accelerator.device, torch.float64) for number in numbers])
         loss, weight, *values, n_examples = accelerator.reduce(sums, reduction="sum").tolist()

@@ -13,7 +13,7 @@ from typing import Any
 from sequela.config import RunSettings
 from sequela.datasets.catalog import DATA_SETS
 from sequela.errors import extra, unknown_name
-from sequela.training.events import Listener
+from sequela.listeners import Listener
 from sequela.training.history import History
 
 

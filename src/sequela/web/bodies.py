@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
+from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import AGE
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
@@ -38,7 +39,10 @@ def kinds_of(model: ServedModel) -> tuple[str, ...]:
     prepared = getattr(model.facts.takes, "preparation", None)
     if prepared and (prepared.reference or prepared.filter or prepared.notch):
         return (EDF,)  # a whole recording: a single segment cannot be filtered
-    kinds = {"signal": (JSON, BINARY, PARQUET, CSV, EDF), "records": (JSON, PARQUET, CSV)}
+    kinds = {
+        Modality.EEG: (JSON, BINARY, PARQUET, CSV, EDF),
+        Modality.RECORDS: (JSON, PARQUET, CSV),
+    }
     return kinds[model.facts.kind]
 
 
@@ -90,7 +94,7 @@ class Bodies:
             EDF: self._of_edf,
         }
         records: _Readers = {kind: partial(self._records, kind)}
-        readers = {"signal": signals, "records": records}
+        readers = {Modality.EEG: signals, Modality.RECORDS: records}
         found = readers[self.model.facts.kind][kind](body, said)
         if len(found) > self.most:
             raise SettingError(

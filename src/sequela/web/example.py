@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.catalog import EXCERPTS, Modality
 from sequela.serving.model_facts import RecordsFacts, SignalFacts
 from sequela.serving.served_model import ServedModel
 from sequela.web.bodies import kinds_of
@@ -68,4 +68,7 @@ def _patient(records: RecordsFacts) -> Example | None:
     return Example("made-up.json", about, JSON, body) if visits else None
 
 
-_MADE: dict[str, Callable[[Any], Example | None]] = {"signal": _recording, "records": _patient}
+_MADE: dict[str, Callable[[Any], Example | None]] = {
+    Modality.EEG: _recording,
+    Modality.RECORDS: _patient,
+}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema, models_json_schema
 
+from sequela.datasets.catalog import Modality
 from sequela.errors import DataError
 from sequela.serving.served_model import ServedModel
 from sequela.web.problems import PROBLEM
@@ -174,8 +175,8 @@ _BODIES = {
     EDF: "EDF, EDF+C or BDF",
 }
 _IN_JSON: dict[str, tuple[type[BaseModel], ...]] = {
-    "signal": (Segment, Segments),
-    "records": (Patient, Patients),
+    Modality.EEG: (Segment, Segments),
+    Modality.RECORDS: (Patient, Patients),
 }
 
 

@@ -142,7 +142,7 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
     settings = run_settings(AUTO, data)
     with work_beside(Path(AUTO)) as work:
         found, _ = default_run(settings, TrainingSettings(), root=root, work=work)
-    print(f"auto: {found.model}, the default for {found.of}", file=sys.stderr)
+    print(f"auto: {found.model}, the default for {found.data}", file=sys.stderr)
     return found.model
 
 

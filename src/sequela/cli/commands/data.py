@@ -140,12 +140,12 @@ def check(
             aside; may be repeated.
     """
     check_names(data=name)
-    from sequela.datasets.catalog import lookup
+    from sequela.datasets.catalog import Modality, lookup
     from sequela.signals.segments import cut
     from sequela.tables.hospitals import place_of
 
     data_set = lookup(name)
-    if data_set.kind == "ehr":
+    if data_set.modality is Modality.RECORDS:
         from sequela.tables.declared.check import check, check_rows
 
         place, origin = place_of(name, root)

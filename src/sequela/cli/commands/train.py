@@ -67,11 +67,10 @@ def train_one(
     """
     from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.cli.progress import ReadingProgress, RunProgress
+    from sequela.listeners import listening
     from sequela.models.defaults import Default
     from sequela.models.reference import REFERENCE_MODELS
-    from sequela.progress import reported_to
     from sequela.studies.train import train as train_run
-    from sequela.training.events import listening
     from sequela.training.tracking import tracker
 
     check_names(model, data)
@@ -99,11 +98,11 @@ def train_one(
     seconds: list[str] = []
 
     def on_default(default: Default) -> None:
-        console.print(f"auto: {default.model}, the default for {default.of}")
+        console.print(f"auto: {default.model}, the default for {default.data}")
         seconds.extend([default.second] if default.second else [])
 
     trackers = [tracker(track)] if track else []
-    with reported_to(ReadingProgress()), listening(*trackers):
+    with listening(ReadingProgress(), *trackers):
         run = begin(model, out=out, on_default=on_default, progress=progress)
     if options.training.changes and run.settings.model in REFERENCE_MODELS:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in options.training.changes)

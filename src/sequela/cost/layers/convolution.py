@@ -80,6 +80,8 @@ def pooling(out: Tensor, taps: int, dimensions: int, kind: str) -> Layer:
     ``taps`` are those inside the input, over all windows of one channel; others are neither read
     nor counted. The report of 2019 counts one operation for each window of a max-pooling.
     """
+    # Padding is neither read nor counted. Where it cuts windows differently, their taps are only
+    # known together: the formula is then of all windows of a channel.
     windows = prod(out.shape[-dimensions:])
     rows, largest = out.numel() // windows, "max" in kind
     channels = Number(1) if rows == 1 else Symbol("C", rows, "channels of all samples")

@@ -130,6 +130,7 @@ def powers(exponent: float) -> Primitive | None:
     """
     if exponent in (0, 1):
         return None
+    # A whole power is written as a product, any other as e^(y·log x).
     if exponent == int(exponent) and exponent > 0:
         times = int(exponent) - 1
         return Primitive("pow", times, f"x^{int(exponent)}: {times} multiplications")
@@ -143,6 +144,7 @@ def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> 
     Each of the channels has ``values`` values, all samples together.
     """
     n, c = Symbol("n", values, "values of a channel"), Symbol("C", channels, "channels")
+    # The root of the variance is once a channel, whatever the batch: it does not depend on data.
     parts = (
         Part("sqrt(variance + eps): add, root", Cost.of(2)),
         Part("subtract, divide", Cost.of(2).times(n)),
@@ -173,6 +175,7 @@ def own_norm(
 def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
     """Count x / sqrt(mean of x squared + eps) · gamma for each row, where gamma may be learnt."""
     n = Symbol("n", values, "values of a row")
+    # Without the mean there are no differences, and no shift after it.
     parts = (
         Part("squares", Cost(n)),
         Part("their mean", mean(n)),

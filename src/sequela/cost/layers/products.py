@@ -27,6 +27,7 @@ def multi_hot(rows: int, n: int, m: int, ones: int, filled: int, slots: int) -> 
     ones together, and ``filled`` vectors have one at least. The sum adds all but the first row of
     each vector, then the bias.
     """
+    # A dense product would multiply by every zero; adding the rows of the ones gives the same.
     c, v = Symbol("c", ones, "codes in all rows"), Symbol("v", filled, "rows with a code")
     parts = (
         Part("sum of the codes' rows", Cost(c - v)),
@@ -52,6 +53,7 @@ def embedding_bag(
 
     ``items`` rows are looked up for all bags together, ``filled`` bags hold one or more.
     """
+    # The first row of a bag is copied, the others are added to it or compared with it.
     c, b = Symbol("c", items, "rows in all bags"), Symbol("b", filled, "bags with a row")
     parts = [Part("comparisons" if mode == "max" else "additions", Cost(c - b))]
     if mode == "mean":

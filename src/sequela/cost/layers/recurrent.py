@@ -47,6 +47,7 @@ def recurrence(
     w, h, gates = Symbol("W", width, "inputs"), Symbol("H", units, "units"), GATES[cell]
     ways = Number(1) if directions == 1 else Symbol("D", directions, "directions")
     repeated = ways * Symbol("T", steps, "steps of all sequences")
+    # Each step multiplies the input and the state by one matrix for all gates, then combines both.
     parts = [
         Part(f"input{GATE_WORDS[gates]}", dot(w, bias=bias).times(gates * h)),
         Part(f"state{GATE_WORDS[gates]}", dot(h, bias=bias).times(gates * h)),
@@ -59,6 +60,7 @@ def recurrence(
     parameters = gates * h * (w + h + 2 * int(bias))
     report = None
     if cell == "GRU":
+        # The report joins input and state into one vector: one product and one bias for each gate.
         sums = dot(w + h, bias=bias)
         gate = (sums + SIGMOID.cost).times(h)
         reported = (

@@ -1,20 +1,23 @@
-"""The events of training and the listeners to them.
+"""Listeners to long work: to the reading of many rows, and to training.
 
-The loop only trains: progress, history, checkpoints, the average of the weights, early stopping and
-trackers listen. A fit has the listeners that it is called with. Runs of one split, of folds or in
-other processes have those of :func:`listening` too, so that no function has to pass them on.
+The training loop only trains: progress, history, checkpoints, the average of the weights, early
+stopping and trackers listen. A fit has the listeners that it is called with. Others hear all that
+happens within :func:`listening`, in runs of one split or of folds, so that no function has to pass
+them on.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sequela.config import RunSettings
-from sequela.training.history import History
+if TYPE_CHECKING:
+    from sequela.config import RunSettings
+    from sequela.training.history import History
 
 Event = Literal[
+    "on_rows",
     "on_run_begin",
     "on_fit_begin",
     "on_step_end",
@@ -28,25 +31,28 @@ Event = Literal[
 class Listener:
     """A listener that ignores all events; a subclass overrides the methods of those it needs."""
 
-    def on_run_begin(self, folder: Path, settings: RunSettings) -> None:
+    def on_rows(self, work: str, rows: int, total: int) -> None:
+        """Hear how many rows of some work are read, and of how many."""
+
+    def on_run_begin(self, folder: Path, settings: "RunSettings") -> None:
         """Hear that a run is trained, or continued."""
 
-    def on_fit_begin(self, history: History) -> None:
+    def on_fit_begin(self, history: "History") -> None:
         """Hear that a fit begins, or continues after the epochs of the history."""
 
     def on_step_end(self) -> None:
         """Hear that the optimiser has changed the weights."""
 
-    def on_epoch_end(self, history: History) -> None:
+    def on_epoch_end(self, history: "History") -> None:
         """Hear that an epoch has ended; its records are the last of the history."""
 
-    def on_fit_end(self, history: History) -> None:
+    def on_fit_end(self, history: "History") -> None:
         """Hear that the last epoch has ended."""
 
     def on_run_end(self, folder: Path, *, finished: bool) -> None:
         """Hear that the training of a run has ended: it is finished, or there was an error."""
 
-    def on_fold_end(self, folder: Path, count: int, planned: int) -> None:
+    def on_fold_end(self, folder: Path, count: int, total: int) -> None:
         """Hear that the run of a fold or seed is finished, and how many are of how many."""
 
 
@@ -55,20 +61,25 @@ _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=(
 
 @contextmanager
 def listening(*listeners: Listener) -> Iterator[None]:
-    """Let listeners hear the runs of this thread."""
-    token = _listeners.set((*_listeners.get(), *listeners))
+    """Let listeners hear the work of this thread."""
+    token = _listeners.set((*current_listeners(), *listeners))
     try:
         yield
     finally:
         _listeners.reset(token)
 
 
-def listeners_to_runs() -> tuple[Listener, ...]:
+def current_listeners() -> tuple[Listener, ...]:
     """Return the listeners of :func:`listening`."""
     return _listeners.get()
 
 
 def notify(listeners: Sequence[Listener], event: Event, *facts: object, **more: object) -> None:
-    """Call a method of each listener, in order."""
+    """Call the method of an event of each listener, in order."""
     for listener in listeners:
         getattr(listener, event)(*facts, **more)
+
+
+def broadcast(event: Event, *facts: object, **more: object) -> None:
+    """Notify the listeners of :func:`listening`."""
+    notify(current_listeners(), event, *facts, **more)

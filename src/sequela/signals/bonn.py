@@ -96,13 +96,9 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
             spreads=0,
             compared=lambda index: np.logical_or(new, new[index]),
         )
-    for place, recording in enumerate(recordings):
-        names[place] = names[place] or recording.recording_id
-    sessions = simultaneous.sessions(names, pairs)
-    return [
-        replace(recording, session_id=session)
-        for recording, session in zip(recordings, sessions, strict=True)
-    ]
+    ids = [name or rec.recording_id for name, rec in zip(names, recordings, strict=True)]
+    sessions = zip(recordings, simultaneous.sessions(ids, pairs), strict=True)
+    return [replace(recording, session_id=session) for recording, session in sessions]
 
 
 def read(path: Path) -> list[Recording]:

@@ -96,22 +96,13 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
 
 @dataclass(frozen=True)
 class Folder:
-    """The recordings in a folder, with their events.
+    """The recordings in a folder, with their events."""
 
-    Attributes:
-        files: The opened files, in the order of their names.
-        events: The events of each file.
-        ids: The recording of each file (by default its path), with subject, site and session.
-        settings: The declaration, with the classes that the source of events implies.
-        classes: The classes; ``None`` if events are not read.
-        channels: The channels to read from each.
-    """
-
-    files: tuple[SignalFile, ...]
-    events: tuple[tuple[Event, ...], ...]
-    ids: tuple[RecordingIds, ...]
-    settings: SignalSettings
-    classes: Classes | None
+    files: tuple[SignalFile, ...]  # in the order of their names
+    events: tuple[tuple[Event, ...], ...]  # of each file
+    ids: tuple[RecordingIds, ...]  # of each file; its recording is its path by default
+    settings: SignalSettings  # with the classes that the source of events implies
+    classes: Classes | None  # None if events are not read
     channels: tuple[str, ...]
 
     @classmethod

@@ -127,16 +127,10 @@ def cut_unlabelled(
 ) -> tuple[list[str], int]:
     """Cut the recordings at a path while they are read; columns and events of classes are ignored.
 
-    Args:
-        path: A table of segments, or a folder.
-        settings: Their whole declaration.
-        segment: Samples of a window, or ``recording``.
-        collect_cut: Receives the windows in the order of the data.
-        refuse: Receives the place of a row that cannot be cut, and the reason.
-        report: Receives the share read so far, or ``None`` where that is not known.
-
-    Returns:
-        Sentences on the processing, and the number of samples that fill no window.
+    ``settings`` are their whole declaration. ``collect_cut`` receives the windows in the order of
+    the data, ``refuse`` the place of a row that cannot be cut and the reason, and ``report`` the
+    share read so far, or ``None`` where it is not known. Return sentences on the processing, and
+    the number of samples that fill no window.
     """
     fields = SignalSettings.model_fields
     settings = settings.model_copy(update={name: fields[name].default for name in _OF_CLASSES})
@@ -155,4 +149,4 @@ def cut_unlabelled(
                 raise
             refuse(stretch.place, str(error).removeprefix(f"{stretch.place}: "))
     unknown = no_subjects(settings.independent)
-    return [note for note in source.notes(cutter.notes) if note != unknown], cutter.n_dropped
+    return [note for note in source.notes([*cutter.notes]) if note != unknown], cutter.n_dropped

@@ -53,22 +53,13 @@ _LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, 
 
 @dataclass(frozen=True)
 class Content:
-    """Marks of some units (recordings, subjects, examples).
-
-    Attributes:
-        kind: The kind of units.
-        units: Names of the units.
-        unit: int64 (mark,), rising, an index into ``units``; a unit may have no marks.
-        place: int64 (mark,), the sample where a window is centred, rising within a unit; 0 in
-            records.
-        mark: uint64 (mark,).
-    """
+    """Marks of some units (recordings, subjects, examples)."""
 
     kind: Kind
-    units: tuple[str, ...]
-    unit: NDArray[np.int64]
-    place: NDArray[np.int64]
-    mark: NDArray[np.uint64]
+    units: tuple[str, ...]  # their names
+    unit: NDArray[np.int64]  # (mark,), rising, an index into ``units``; a unit may have no marks
+    place: NDArray[np.int64]  # (mark,), the sample in the middle of a window; 0 in records
+    mark: NDArray[np.uint64]  # (mark,)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -141,12 +132,8 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[np.generic]]) -> 
             yield row, numbers.setdefault(name, len(numbers)), ends[name], channel
             ends[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
 
-    def block(channel: tuple[int, int, int, NDArray[np.float64]]) -> tuple[int, int]:
-        """Return the same for consecutive channels of one length, of a few megabytes together."""
-        row, _, _, samples = channel
-        return len(samples), row * len(samples) // _TOGETHER
-
-    for _, group in groupby(channels(), block):
+    # Consecutive channels of one length are marked together, a few megabytes at a time.
+    for _, group in groupby(channels(), lambda c: (len(c[3]), c[0] * len(c[3]) // _TOGETHER)):
         _, unit, begin, samples = zip(*group, strict=True)
         row, place, mark = _marks_of(np.stack(samples))
         places = np.array(begin)[row] + place

@@ -76,14 +76,11 @@ _BEGUN = re.compile("admi|arriv|begin|start|index|visit|aufnahme|entree")
 
 @dataclass(frozen=True)
 class Rows:
-    """The description of a table, as :func:`described` returns it, and what a model reads of it.
-
-    ``vocabulary`` and ``channels`` are the codes and measurements of the model; empty in training.
-    """
+    """The description of a table, as :func:`described` returns it, and what a model reads of it."""
 
     settings: SignalSettings
-    vocabulary: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()  # codes of the model; empty in training
+    channels: tuple[str, ...] = ()  # measurements of the model; empty in training
 
     @property
     def kinds_read(self) -> dict[str, Kind]:

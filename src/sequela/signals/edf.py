@@ -59,28 +59,17 @@ _DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class EdfFile:
-    """The checked header of a file, with access to its samples.
-
-    Attributes:
-        header: Its header, unchanged.
-        names: Name of each signal, also of the signals that hold annotations.
-        samples: Samples of each of these in a data record.
-        labels: Name of each signal that is not annotations, as in all that follows.
-        units: Unit of each of these, as written.
-        n_records: Number of data records.
-        record_seconds: Seconds of a data record.
-        width: Bytes of a sample.
-    """
+    """The checked header of a file, with access to its samples."""
 
     path: Path
-    header: bytes
-    names: tuple[str, ...]
-    samples: tuple[int, ...]
-    labels: tuple[str, ...]
-    units: tuple[str, ...]
+    header: bytes  # unchanged
+    names: tuple[str, ...]  # of all signals, also of those that hold annotations
+    samples: tuple[int, ...]  # of each of these in a data record
+    labels: tuple[str, ...]  # of the signals that are not annotations, as in all that follows
+    units: tuple[str, ...]  # as written
     n_records: int
     record_seconds: float
-    width: int
+    width: int  # bytes of a sample
     attributes: ClassVar[Mapping[str, str]] = {}
     labelled: ClassVar[bool] = False
     epochs: ClassVar[bool] = False

@@ -351,6 +351,7 @@ def test_the_result_has_no_identifiers(tmp_path: Path) -> None:
         "inputs",
         "checks",
         "not_checked",
+        "unchecked",
         "findings",
     ]
 

@@ -14,8 +14,10 @@ import yaml
 from tests.cli.calls import ran
 
 import sequela
-from sequela.audit.finding import Finding
+from sequela.audit.finding import Finding, LeakSearch
+from sequela.audit.input import AuditInput
 from sequela.cli.app import main
+from sequela.errors import SettingError
 from sequela.runs.find import open_run
 
 pytestmark = pytest.mark.usefixtures("ward")
@@ -141,7 +143,7 @@ def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> Non
     assert json.loads(found)["metric"] == "belief"
 
 
-def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
+def test_in_the_audit(runs: Path, tmp_path: Path) -> None:
     windows = np.random.default_rng(0).normal(size=(40, 2, 100))
     windows[:3] = 7
     audited = sequela.audit(windows, y=np.arange(40) % 2)
@@ -152,11 +154,15 @@ def test_in_the_audit(printed: Printed, runs: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["audit", str(tmp_path / "windows.npy"), "--ignore", "LAB001"])
     assert ended.value.code == 2
-    made = json.loads(printed("audit", runs / "bands", "--json"))
-    assert "flat windows" in made["checks"]
-    of_records = json.loads(printed("audit", runs / "drip", "--json"))["unchecked"]
-    reasons = {each["code"]: each["reason"] for each in of_records}
+    assert "flat windows" in sequela.audit(runs / "bands").to_dict()["checks"]
+    reasons = {each.code: each.reason for each in sequela.audit(runs / "drip").unchecked}
     assert reasons["LAB001"] == "the data are not windows of signals"
+
+
+def test_a_finding_under_a_name_that_no_check_has() -> None:
+    search = LeakSearch("flat windows", lambda _: [Finding("flat window", "leak")])
+    with pytest.raises(SettingError, match="reports 'flat window', which is the name of no check"):
+        next(search.run(AuditInput()))
 
 
 def test_a_finding_of_a_plugin_that_is_not_loaded() -> None:

@@ -50,7 +50,7 @@ def test_mlflow(monkeypatch: pytest.MonkeyPatch, finished: bool, state: str) -> 
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     run("mlflow", "bonn", finished=finished)
     begin, settings, numbers, end = mlflow.calls
-    assert begin[:2] == ("start_run", "mlp")
+    assert begin[:2] == ("start_run", "runs/mlp")
     assert settings[1]["model"] == "mlp-baseline"
     assert settings[1]["training.epochs"] == "60"
     assert numbers == ("log_metrics", LOSSES | ACCURACIES, 2)
@@ -68,7 +68,7 @@ def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     module.SummaryWriter = new_writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     run("tensorboard", "bonn")
-    assert folders == [str(Path("tensorboard", "runs", "mlp"))]
+    assert folders == ["tensorboard/runs/mlp"]
     assert "| model | mlp-baseline |" in writer.calls[0][2]
     scalars = {call[1]: call[2] for call in writer.calls if call[0] == "add_scalar"}
     assert scalars == LOSSES | ACCURACIES

@@ -184,7 +184,7 @@ def _compared(first: Run, run: Run, metric: Metric) -> Compared:
         apart = over_models(judged(run.runs), judged(first.runs), metric.name, first)
         return replace(row, difference=apart)
     ours, theirs = _held_out(run), _held_out(first)
-    rng = np.random.default_rng(first.settings.seed)
+    rng = np.random.default_rng(first.settings.seed)  # the same resamples each time
     return replace(
         row,
         difference=paired_difference(metric.name, ours, theirs, rng, bootstrap_of(first.first)),

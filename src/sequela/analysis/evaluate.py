@@ -102,7 +102,7 @@ def predict_other(
         tables.append(data.predictions(model.probabilities_of(data)))
     if len(tables) == 1:
         return datasets[0], tables[0]
-    new_ids = reduce(np.intersect1d, [table.example_id for table in tables])
+    new_ids = reduce(np.intersect1d, [table.example_id for table in tables])  # new to all models
     if not len(new_ids):
         reason = f"each example of {name} is in the training or validation set of a model of"
         raise SettingError(f"{reason} {folder.path}, so none is left for an evaluation")

@@ -101,7 +101,7 @@ def explain(
     for name in classes:
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
-    predictions = folder.predictions
+    predictions = folder.predictions  # of all sets: any example can be named
     place = {name: row for row, name in enumerate(predictions.example_id.tolist())}
     if unknown := [name for name in examples if name not in place]:
         raise UnknownNameError(
@@ -126,7 +126,7 @@ def explain(
 def informative(predictions: Predictions) -> dict[int, str]:
     """Choose informative rows of the test set, each with the reason for its choice."""
     names = predictions.classes
-    inside = predictions.split == "held_out"
+    inside = predictions.split == "held_out"  # the only examples that the model did not learn from
     label = predictions.label
     chance = predictions.probabilities
     if predictions.horizons:

@@ -43,8 +43,7 @@ JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *
 CALIBRATED = ("observed_minus_expected",)
 _Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
 _BINARY = 2
-_FOR_TUNING = 4
-"""Every fourth of the new people chooses the penalty of their own model."""
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def _fresh(new_data: Examples) -> _Fresh:
     labels, classes = new_data.labels, len(new_data.classes)
 
     def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        tuning = rows[::_FOR_TUNING]
+        tuning = rows[::_FOR_TUNING]  # chooses the penalty
         train = np.setdiff1d(rows, tuning)
         if len(np.unique(labels[train])) < classes:
             return None
@@ -215,8 +214,8 @@ def _fresh(new_data: Examples) -> _Fresh:
 def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
     """Recalibrate on a random half of the people, and evaluate on the other half."""
     rng = np.random.default_rng(seed)
-    whose = person(predictions)
-    first = half_of_people(whose, rng)
+    whose = person(predictions)  # (example,)
+    first = half_of_people(whose, rng)  # bool (example,)
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)

@@ -27,6 +27,7 @@ from sequela.audit.input import (
     Labels,
     Rows,
     in_each_split,
+    spacing,
 )
 from sequela.evaluation.delong import Areas, areas
 
@@ -86,7 +87,7 @@ def copies_across_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     for finding in overlaps.identical_rows(tables):
         alike = np.unique(overlaps.hashed(data.table)[0], return_inverse=True)[1]
         yield finding, _effect_of_groups(data, alike)
-    spaced = {name: part_rows[:: -(-len(part_rows) // _NEAR)] for name, part_rows in parts.items()}
+    spaced = {name: rows[:: spacing(len(rows), _NEAR)] for name, rows in parts.items()}
     groups = {name: data.group[part_rows].astype(np.str_) for name, part_rows in spaced.items()}
     tables = {name: overlaps.Selection(data.table, part_rows) for name, part_rows in spaced.items()}
     yield from overlaps.near_identical_rows(tables, groups)
@@ -295,7 +296,7 @@ def _effect_of_columns(
     rest = rest[: max(_COLUMNS - len(removed), 0)]
     if len(rest) < _OTHERS:
         return None
-    rows = rows[:: -(-len(rows) * (len(rest) + len(removed)) // _CELLS)]
+    rows = rows[:: spacing(len(rows) * (len(rest) + len(removed)), _CELLS)]
     labels = data.labels[rows].against_rest(positive)
     fold, table = small_models.folds(labels), data.table[rows].astype(np.float64)
     return _effect(
@@ -440,7 +441,7 @@ def predictions(data: AuditInput) -> Iterator[Found]:
 def _better_than_baseline(data: AuditInput, part: str, rows: Ints) -> Iterator[Found]:
     """Find predictions that are far better than a baseline model of the same rows."""
     score, n = np.asarray(data.score), len(data.table)
-    spaced = np.arange(0, n, -(-n * len(data.names) // _CELLS))
+    spaced = np.arange(0, n, spacing(n * len(data.names), _CELLS))
     labels, in_test = data.labels[spaced], np.isin(spaced, rows)
     table, fold = data.table[spaced].astype(np.float64), small_models.folds(labels)
     baseline = _baseline(table, labels.label, fold)[in_test]

@@ -215,6 +215,7 @@ def _joined(
     if len(addition.columns) == 1:  # a list of values, under whatever name
         names, keys = {addition.columns[0]: role}, []
     how, text = "in the order of the rows", f"POSITIONAL JOIN {theirs} AS o"
+    # The first id that the other table does not repeat joins it; without one, the order does.
     for name, key in ((n, quoted(n)) for n in keys):
         rows, distinct = addition.aggregate(f"count(*), count(DISTINCT {key})").fetchall()[0]
         if rows == distinct:
@@ -327,6 +328,7 @@ def _columns(reader: pa.RecordBatchReader) -> Columns:
     for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
         batches = pieces.pop(name)
         if isinstance(batches[0], pa.Array):
+            # Texts become the rank of their value, so that a tree can cut between them.
             coded = pa.chunked_array(batches).unify_dictionaries()
             values, place = np.unique(coded.chunk(0).dictionary.to_pylist(), return_inverse=True)
             table.texts[name] = values.tolist()
@@ -339,6 +341,7 @@ def _columns(reader: pa.RecordBatchReader) -> Columns:
             table.times[name] = joined
             continue
         if pa.types.is_integer(kind) and np.nanmax(np.abs(joined), initial=0) > _EXACT:
+            # Ids: models read their rank, which float32 keeps apart, and groups the exact number.
             missing = np.isnan(joined)
             if not missing.any():
                 table.exact[name] = joined.astype(np.int64)
@@ -420,6 +423,7 @@ class _Roles:
         ids = {}
         for unit, name in columns.items():
             codes, values = self.table.codes(name)
+            # 007, 7 and 7.0 are one patient: a join or a spreadsheet wrote the id in another way.
             short = [re.sub(r"^0+(?=.)|\.0$", "", value.lower()) for value in values]
             alike, place = np.unique(short, return_inverse=True)
             if len(alike) < len(values):
@@ -438,6 +442,7 @@ class _Roles:
         usual = [name for name in self.table.named("probability") if name in free]
         for name in by_user or usual:
             values = self.table.numbers[name].astype(np.float64)
+            # Among many columns, a risk may be a score that is an input like the others.
             of_predictions = len({*free} - {name, *further}) <= _MOST_OTHERS
             if not (needed or of_predictions or by_user) or name in self.table.texts:
                 continue
@@ -447,7 +452,7 @@ class _Roles:
                 continue
             self.take("probability", [name])
             self.take("other probability", [n for n in further if n != name])
-            if filled.min() < 0:
+            if filled.min() < 0:  # no probability or percentage is negative
                 self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
             elif filled.max() > 1:
                 self.read_as, values = "in percent", values / _PERCENT
@@ -485,6 +490,7 @@ def of_table(
     usual = [n for n in [*table.times, *roles.free()] if _is_named(n, "prediction time")]
     time = roles.take("prediction time", role_columns.get("prediction time") or usual[:1])
     if time and time[0] not in table.times:  # minutes since the admission, or years
+        # All such numbers are from one beginning, so they compare as times do.
         similar = table.named("other time")
         further = [n for n in similar if time[0] in similar and n in roles.free()]
         for name in time + roles.take("times", further):
@@ -565,6 +571,7 @@ def part_of(value: str) -> int | None:
 
 def parts_of(values: Sequence[str], codes: Ints) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each part, the training set first and the test set last."""
+    # A part with another name is between training and test, in the order of the alphabet.
     order = [1 if (place := part_of(value)) is None else place for value in values]
     by_order = sorted(range(len(values)), key=lambda i: (order[i], values[i]))
     return {values[i]: np.flatnonzero(codes == i) for i in by_order}
@@ -576,6 +583,7 @@ def _numbers_in(path: Path) -> dict[str, float]:
         record = opened.json_value(opened.text(path, "results in JSON", "correct the file"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); expected an object of numbers") from error
+    # {"test": {"auroc": ...}} or {"auroc": ...}: the innermost object of a test set.
     inner = record
     while isinstance(inner, Mapping):
         record = inner
@@ -630,6 +638,7 @@ def _index_arrays(splits: Any, data: AuditInput) -> tuple[Rows, ...]:
             ) from error
     splits = [splits] if isinstance(splits, Mapping) else [*splits]
     first = splits[0]
+    # Arrays of indices are the parts of one split; pairs of them are several splits.
     if not isinstance(first, Mapping) and (isinstance(first, np.ndarray) or np.ndim(first[0]) == 0):
         names = [*PARTS] if len(splits) == len(PARTS) else [*_SIDES]
         if len(splits) > len(PARTS):

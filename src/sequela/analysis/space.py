@@ -100,7 +100,7 @@ def _range(text: str, ends: Sequence[str], kind: type) -> BaseDistribution:
         raise SettingError(
             f"--search {text} cannot be used: expected a low number, two dots, a higher number"
         )
-    log = low > 0 and high / low >= _WIDE
+    log = low > 0 and high / low >= _WIDE  # such as learning rates
     if kind in (str, bool):
         raise SettingError(f"--search {text} cannot be used: expected values such as NAME=A,B")
     if kind is not int:

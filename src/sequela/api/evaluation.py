@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BINARY = 2
-_DARK = 0.5
-"""Share of a cell above which its text is white."""
+_DARK = 0.5  # share of a cell above which its text is white
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
 )
@@ -279,7 +278,7 @@ def evaluate_predictions(
             "the second: name them with --label and --score"
         )
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
-    rows = rows[np.isfinite(data.score[rows])]
+    rows = rows[np.isfinite(data.score[rows])]  # a model may have no answer
     model = _Given(np.arange(_BINARY), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None
     evaluation = evaluate(model, rows, data.label[rows], groups=groups)

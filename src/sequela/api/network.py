@@ -163,7 +163,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         weight = None
         if sample_weight is not None:
             weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
-        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)
+        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
         train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
         self.state_ = {}
         self._learn(examples, train, group)
@@ -485,7 +485,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """Return float32 (class,), or ``None`` where all classes have the same weight."""
         if self.class_weight is None:
             return None
-        y = self.classes_[labels]
+        y = self.classes_[labels]  # names of classes, as class_weight has them
         weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         return torch.from_numpy(weight.astype(np.float32))
 

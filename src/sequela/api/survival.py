@@ -24,19 +24,13 @@ from sequela.sequences.intervals import Intervals
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_KINDS = [*product("biu", "fiu")]
-"""The types of numpy of an event and of a time."""
-_BINARY = 2
-"""Ends of follow-up without a competing event: none, and the event."""
+_KINDS = [*product("biu", "fiu")]  # the types of numpy of an event and of a time
+_BINARY = 2  # ends of follow-up without a competing event: none, and the event
 _QUARTERS = (0.25, 0.5, 0.75)
-_REVERSED = 0.4
-"""Concordance below which risks are probably probabilities of survival."""
-_ROUNDING = 1e-5
-"""Fall of a predicted risk that rounding to 32 bits explains."""
-_OTHER_UNIT = 6
-"""Ratio of median times; days in a week, the smallest factor of two units, are 7."""
-_LARGER_SHARE = 2
-"""Ratio of two shares with the event that differ."""
+_REVERSED = 0.4  # concordance below which risks are probably probabilities of survival
+_ROUNDING = 1e-5  # fall of a predicted risk that rounding to 32 bits explains
+_OTHER_UNIT = 6  # ratio of median times; days in a week, the smallest factor of two units, are 7
+_LARGER_SHARE = 2  # ratio of two shares with the event that differ
 Floats = NDArray[np.float64]
 
 
@@ -126,7 +120,7 @@ class SurvivalEvaluation:
 
     def by_risk(self, parts: int = 3) -> NDArray[np.int64]:
         """Divide the examples into equal parts by their risk by the last horizon: (example,)."""
-        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")
+        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")  # ranks
         return order * parts // len(order)
 
     def plot_incidence(self, ax: "Axes | None" = None, parts: int = 3) -> "Axes":

@@ -68,9 +68,9 @@ class VisitLists:
         ``group`` (example,) is the subject of each example; codes in examples of fewer than
         ``min_subjects`` are dropped.
         """
-        counts = np.diff(self.code_offsets)
-        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)
-        learnt = np.isin(example, rows)
+        counts = np.diff(self.code_offsets)  # codes of each visit
+        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)  # of each code
+        learnt = np.isin(example, rows)  # codes of training examples
         subject = np.unique(group, return_inverse=True)[1][example[learnt]]
         # A subject and a code become one number, so that each pair counts once.
         pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])

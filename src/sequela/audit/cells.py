@@ -18,7 +18,7 @@ from sequela.audit.column_checks import (
     too_exact,
 )
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Labels, Words
+from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Ints, Labels, Words, spacing
 from sequela.audit.preprocessing import unit_of
 
 _OF_DECIMALS = "decimals of "
@@ -142,7 +142,7 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     filled = np.isfinite(table)
     usual = np.flatnonzero(filled.mean(0) > _MOSTLY_KNOWN)
     mean = np.nanmean(table[:, usual], axis=0)
-    centred = np.where(filled[:, usual], table[:, usual] - mean, 0)[:: -(-len(table) // _ROWS)]
+    centred = np.where(filled[:, usual], table[:, usual] - mean, 0)[:: spacing(len(table), _ROWS)]
     size = np.linalg.norm(centred, axis=0)
     alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)
     columns = {}

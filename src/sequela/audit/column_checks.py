@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels
+from sequela.audit.input import CHANCE, STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, spacing
 from sequela.audit.preprocessing import unit_of
 
 REVEALING_AUROC = 0.9  # report a column or model that reaches this AUROC
@@ -106,7 +106,7 @@ def _areas_by_way(rank: Floats, present: Flags, even: Flags, is_class: Flags) ->
 def last_digit_is_even(values: Floats) -> Flags:
     """Return where the last digit of rounded values (row,) is even; nowhere if not rounded."""
     filled = np.isfinite(values)
-    sample, even = values[filled][:: -(-len(values) // _SEEN)], np.zeros(len(values), np.bool_)
+    sample, even = values[filled][:: spacing(len(values), _SEEN)], np.zeros(len(values), np.bool_)
     unit = unit_of(sample) if len(sample) else 0
     if unit and np.subtract(*np.quantile(sample, (0.75, 0.25))) >= _WIDE * unit:
         even[filled] = np.round(values[filled] / unit) % 2 == 0
@@ -242,7 +242,7 @@ def spaced_by_class(label: Ints, classes: int, most: int | None = None) -> Ints:
     if len(label) <= most:
         return np.arange(len(label))
     of_class = (np.flatnonzero(label == value) for value in range(classes))
-    steps = ((rows, -(-len(rows) * classes // most) or 1) for rows in of_class)
+    steps = ((rows, spacing(len(rows) * classes, most)) for rows in of_class)
     return np.sort(np.concatenate([rows[::step] for rows, step in steps]))
 
 

@@ -62,8 +62,14 @@ class LeakSearch(NamedTuple):
         if isinstance(find, str):
             module, _, function = find.partition(":")
             find = getattr(import_module(module), function)
-        for finding in find(data):
-            yield finding if isinstance(finding, tuple) else (finding, None)
+        for item in find(data):
+            finding, effect = item if isinstance(item, tuple) else (item, None)
+            if check_named(finding.check) is _UNKNOWN:
+                raise SettingError(
+                    f"the search for '{self.title}' reports '{finding.check}', which is the name "
+                    f"of no check: expected one such as '{self.title}'"
+                )
+            yield finding, effect
 
 
 @dataclass(frozen=True)
@@ -285,10 +291,10 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
     Raises:
         UnknownNameError: If no check has an ignored code.
     """
-    left_out = [CHECKS.lookup(code).code for code in ignored]
-    checks = [check for code, check in CHECKS.items() if code not in left_out]
-    names, fitting = {check.name for check in checks}, list[LeakSearch]()
-    unchecked = [Unchecked(code, CHECKS[code].name, IGNORED) for code in left_out]
+    left_out = {CHECKS.lookup(code).name: code for code in ignored}
+    checks = [check for check in CHECKS.values() if check.name not in left_out]
+    unchecked = [Unchecked(code, name, IGNORED) for name, code in left_out.items()]
+    fitting = list[LeakSearch]()
     for check in checks:
         fitting += [s for s in check.searches if data.lacking.keys().isdisjoint(s.needs)]
         if not {*fitting} & {*check.searches}:
@@ -305,7 +311,7 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
             findings += search.run(data)
     unit = next(iter(data.units), "row")
     titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in searches)
-    reported = tuple(pair for pair in findings if pair[0].check in names)
+    reported = tuple(pair for pair in findings if pair[0].check not in left_out)
     return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
 
 

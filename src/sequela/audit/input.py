@@ -31,6 +31,16 @@ Rows = Mapping[str, Ints]
 OfSplit: TypeAlias = "Callable[[AuditInput, Rows], Iterable[Found]]"
 
 
+def spacing(n: int, most: int) -> int:
+    """Return the step between evenly spaced rows: of n, at most some.
+
+    Example:
+        >>> [spacing(n, 4) for n in (0, 4, 5, 10)]
+        [1, 1, 2, 3]
+    """
+    return max(1, -(-n // most))
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The class of each example, and its group (patient or recording): (example,)."""
@@ -164,6 +174,7 @@ class AuditInput:
         ):
             if need == "label" and len(self.splits) > MOST_SPLITS:
                 yield f"splits after the first {MOST_SPLITS}"
+            # Without a split nothing is compared between parts, whoever the patients are.
             if need in self.lacking and (need != "units" or self.splits):
                 yield f"{topic}: {self.lacking[need]}"
 

@@ -15,7 +15,16 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.audit.finding import Finding
-from sequela.audit.input import AuditInput, Flags, Floats, Groups, Ints, Rows, in_each_split
+from sequela.audit.input import (
+    AuditInput,
+    Flags,
+    Floats,
+    Groups,
+    Ints,
+    Rows,
+    in_each_split,
+    spacing,
+)
 from sequela.identity.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.signals.cutting import in_blocks
 
@@ -258,7 +267,7 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, Groups]) -> list[Find
     """
 
     def copies(first: str, second: str) -> Flags:
-        step = -(-len(parts[second]) // _MOST_ROWS)
+        step = spacing(len(parts[second]), _MOST_ROWS)
         rows = np.asarray(parts[second][::step], np.float64)
         return _near(parts[first], groups[first], rows)
 
@@ -268,7 +277,7 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, Groups]) -> list[Find
 
 def _near(reference: Table, group: Groups, rows: Floats) -> Flags:
     """Return which rows are near copies of rows of a reference, whose groups are given."""
-    step = -(-len(reference) * rows.shape[1] // _CELLS) or 1
+    step = spacing(len(reference) * rows.shape[1], _CELLS)
     spaced = np.asarray(reference[::step], np.float64)
     distinct = [len(np.unique(column[~np.isnan(column)])) for column in spaced.T]
     measured = [index for index, count in enumerate(distinct) if count >= _MEASURED]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Code, Finding
-from sequela.audit.input import Flags, Floats, Ints, Rows
+from sequela.audit.input import Flags, Floats, Ints, Rows, spacing
 
 _MEASURED = 20  # different values of a continuous column
 _LOOKED_AT = 10_000  # rows of a first look
@@ -35,7 +35,7 @@ Sides = tuple[Ints, Ints]
 
 def _continuous(table: Table, rows: Ints) -> Iterator[tuple[int, Floats, float]]:
     """Yield columns with many different values, some of these, and the unit of their rounding."""
-    spaced = rows[:: -(-len(rows) // _LOOKED_AT) or 1]
+    spaced = rows[:: spacing(len(rows), _LOOKED_AT)]
     for column in range(table.shape[1]):
         sample = _filled(table[spaced, column])
         if len(np.unique(sample)) >= _MEASURED:
@@ -194,7 +194,7 @@ def mixtures(table: Table, parts: Rows) -> list[Finding]:
     """
     everybody, _ = _sides(parts)
     columns = [column for column, _, unit in _continuous(table, everybody) if not unit]
-    candidates = everybody[:: -(-len(everybody) // _CANDIDATES) or 1]
+    candidates = everybody[:: spacing(len(everybody), _CANDIDATES)]
     if len(columns) < _LEAST or len(candidates) <= _NEAR:
         return []
     from sklearn.neighbors import NearestNeighbors
@@ -204,7 +204,7 @@ def mixtures(table: Table, parts: Rows) -> list[Finding]:
     search, findings = NearestNeighbors(n_neighbors=_NEAR).fit(scaled), []
     for first, second in combinations(parts, 2):
         rows = np.flatnonzero(np.isin(candidates, parts[second]))
-        rows = rows[:: -(-len(rows) // _MIXED) or 1]
+        rows = rows[:: spacing(len(rows), _MIXED)]
         if not len(rows):
             continue
         near = search.kneighbors(scaled[rows], return_distance=False)[:, 1:]

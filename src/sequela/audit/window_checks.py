@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from sequela.audit.column_checks import revealing_columns, spaced_by_class
 from sequela.audit.finding import Finding
-from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, Rows
+from sequela.audit.input import STRICT_CHANCE, Flags, Floats, Groups, Ints, Labels, Rows, spacing
 from sequela.audit.overlaps import Selection, identical_rows, near_identical_rows
 from sequela.audit.small_models import revealing_statistics
 from sequela.signals.signal_statistics import statistics
@@ -100,7 +100,7 @@ def copies_in_another_form(signal: Signals, parts: Rows) -> list[Finding]:
     spectra, findings = {}, []
     for name, part_rows in parts.items():
         if len(part_rows):
-            rows = part_rows[:: -(-len(part_rows) // _COMPARED)]
+            rows = part_rows[:: spacing(len(part_rows), _COMPARED)]
             spectra[name] = rows, spectrum(rows, 1), spectrum(rows, -1)
     for first_part, second_part in combinations(spectra, 2):
         (_, reference, _), (rows, *directions) = spectra[first_part], spectra[second_part]
@@ -215,7 +215,7 @@ def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Findi
     first, last = order[start], order[np.append(start[1:], len(order)) - 1]
     undivided = np.flatnonzero((part[first] == part[last]) & (part[first] >= 0))[:_GROUPS]
     first, last, of_group = first[undivided], last[undivided], part[first[undivided]]
-    spaced = signals[:: -(-len(signals) // _INSIDE), :, :4].astype(np.float64)
+    spaced = signals[:: spacing(len(signals), _INSIDE), :, :4].astype(np.float64)
     if spaced.shape[2] < 4 or len(undivided) <= _LEAST:  # noqa: PLR2004
         return []
     inside = (_edge(spaced[..., :2], end=True) - _edge(spaced[..., 2:], end=False)).std(0)

@@ -80,5 +80,6 @@ def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:
     names = [f"under {first}"]
     names += [f"{low} to {high - 1}" for low, high in pairwise(AGE_BANDS)]
     names += [f"{last} and over", ""]
+    # The last band is for unknown ages, which searchsorted would put among the oldest.
     place = np.where(np.isnan(age), len(names) - 1, np.searchsorted(AGE_BANDS, age, side="right"))
     return np.asarray(names)[place]

@@ -65,6 +65,7 @@ def task_of_settings(settings: CohortSettings) -> Task:
             f"{settings.task} does not count from an admission, so --from-icu cannot be used: "
             "leave it out"
         )
+    # Settings that were not made leave the task as declared.
     task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
     if settings.horizons_days and settings.labels is None:
         task = timed(task, settings.horizons_days)

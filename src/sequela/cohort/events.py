@@ -76,7 +76,7 @@ class Events(StoredEvents):
         view = VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)
         with temporary() as work, connect_duckdb(work, memory_limit) as connection:
             connection.execute(view)
-            if not self._codes:
+            if not self._codes:  # parsed once, for all connections
                 self._codes.update(_described_codes(connection))
             create_table(connection, "codes", self._codes)
             yield connection

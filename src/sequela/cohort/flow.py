@@ -50,6 +50,7 @@ class Flow:
         these were positive; ``counts`` are the examples, subjects and positives at the end.
         """
         examples, subjects, positives = counts
+        # Counts are of the examples at the end: candidates are these and all that rules removed.
         candidates = left = examples + sum(n for _, n, _ in removed.values())
         steps = []
         for rule, (sentence, n, positives_of_n) in removed.items():

@@ -61,6 +61,7 @@ def _event_by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         kinds = f"'time' is {table['time'].type} and 'event' {table['event'].type}"
         raise DataError(f"{path}: {kinds}; expected numbers: {_TIMES}") from None
+    # A missing time or event is neither possible nor impossible, and so is null here.
     possible = pc.and_kleene(pc.greater(time, 0), pc.is_finite(time))
     valid = pc.and_kleene(possible, pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
     if wrong := len(table) - (pc.sum(valid).as_py() or 0):

@@ -195,6 +195,7 @@ class Cohort:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the events, the task and the labels."""
+        # Runs with equal digests have the same examples, labels and inputs.
         total = hashlib.sha256(self.events.digest.encode())
         total.update(json.dumps(self.task.to_dict(), sort_keys=True).encode())
         for name in self.labels.column_names:
@@ -302,7 +303,7 @@ def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
     """Return the task, without history where the order of stays is unknown, and notes about it."""
     extent = "a subject's whole record" if not task.of_stays else "the time after a stay"
     of_file = task.name == LABEL_FILE
-    needs = task.outcome.needs_order or not task.of_stays
+    needs = task.outcome.needs_order or not task.of_stays  # times after a stay, or a whole record
     if not events.stays_in_order and needs and not of_file:
         raise DataError(
             f"{task.name} needs {extent}, and these data do not give the order of a subject's "
@@ -354,6 +355,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     """Apply the rules of a task, and count the reasons."""
     rules = {name: RULES[name] for name in task.exclude}
     if CENSORED in rules:
+        # Those whom earlier rules leave out do not count among the lost.
         before = task.exclude[: task.exclude.index(CENSORED)]
         mark_lost(connection, [RULES[name].condition for name in before])
     ends = task.horizons_days is not None
@@ -378,6 +380,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         name: (rule.sentence, *removed.get(i, (0, 0)))
         for i, (name, rule) in enumerate(rules.items(), 1)
     }
+    # Readers see why, where those left out had the outcome more or less often than others.
     whys = [f"{n}: {rules[n].why}." for n, (_, left_out, _) in steps.items() if left_out]
     return Flow.of(
         task.candidates,
@@ -423,7 +426,7 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
         return flow
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
-    last = time.max(initial=0)
+    last = time.max(initial=0)  # a horizon beyond it is beyond what anybody's data show
     if last < days and (event == 0).any():
         raise DataError(
             f"nobody was followed until day {days:g}, the last horizon: expected at most day "

@@ -43,6 +43,7 @@ class DeclaredOutcome(_Strict):
         """Build the outcome, within the stay, within horizons, or in a row of a table."""
         within = "the stay" if days is None else "the horizon"
         dies = any(code.partition("//")[0] == DEATH for code in self.codes)
+        # Death ends the time at risk of any other event, so it competes with it.
         rival = ("", "") if days is None or dies else ("died without it", "death_by")
         return Outcome(
             label=self.one if of_row else f"{self.one} within {within}",
@@ -84,8 +85,10 @@ class DeclaredTask(_Strict):
             if isinstance(self.outcome, DeclaredOutcome)
             else _outcome_named(self.outcome)
         )
+        # A file that lists rules has exactly these; otherwise the usual ones for its trigger.
         exclude = self._usual_rules() if self.rules is None else self.rules
         same = self.model_dump(exclude={"outcome", "rules", "horizon_days", "horizons_days"})
+        # An outcome within the stay has times to it, but no horizon of its own.
         if self.horizons_days and not outcome.horizon:
             last = None
         task = Task(outcome=outcome, exclude=exclude, horizon_days=last, **same)

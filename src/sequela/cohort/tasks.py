@@ -131,6 +131,7 @@ class Task:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
 
     def _check_horizons(self, days: tuple[float, ...]) -> None:
+        # The intervals begin at the prediction, and each ends where the next begins.
         if not days or days[0] <= 0 or any(a >= b for a, b in pairwise(days)):
             raise SettingError(
                 f"horizons_days are {', '.join(f'{day:g}' for day in days) or 'empty'}: expected "
@@ -269,7 +270,7 @@ class Task:
                 values["label"] = self.label
             elif value is not None:
                 values[field.name] = list(value) if isinstance(value, tuple) else value
-        if OUTCOMES.get(self.label) != self.outcome:
+        if OUTCOMES.get(self.label) != self.outcome:  # else the label names it
             values["outcome"] = self.outcome.to_dict()
         return values
 
@@ -322,6 +323,7 @@ def timed(task: Task, days: Sequence[float]) -> Task:
 
     Nobody is left out because follow-up ended before a horizon: until then they count.
     """
+    # Within a stay, its end ends the time; otherwise follow-up must last beyond the prediction.
     ended = () if task.of_stays and task.horizon_days is None else ("follow-up-ended",)
     rules = tuple(rule for rule in task.exclude if rule not in (CENSORED, *ended))
     return replace(task, horizon_days=None, horizons_days=tuple(days), exclude=(*rules, *ended))
@@ -384,6 +386,7 @@ def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
 
 def _check(name: str, task: Task) -> None:
     TASKS.check_new(name, taken=[LABEL_FILE])
+    # Files of runs name an outcome of the package by its label alone.
     if OUTCOMES.get(task.label, task.outcome) != task.outcome:
         raise SettingError(
             f"the outcome of task '{name}' has the label '{task.label}', which is that of "

@@ -162,7 +162,7 @@ def openings(run: Run, this: Opening | None = None) -> Openings:
         if wrong:
             damage.append(f"The log {whose} {wrong}: evaluations may be missing here.")
     same = [entry for entry in logged.values() if entry.held_out == this.held_out]
-    kind = (this.population, this.unit)
+    kind = (this.population, this.unit)  # splits of the same people, by the same unit
     alike = [entry for entry in logged.values() if (entry.population, entry.unit) == kind]
     return Openings(
         times=len(same),

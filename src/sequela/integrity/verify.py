@@ -22,8 +22,7 @@ from sequela.runs.recipe import summarise_runs
 from sequela.training.history import kept_epoch
 from sequela.version import __version__
 
-_TOLERANCE = 1e-6
-"""Largest relative difference: another machine adds in another order."""
+_TOLERANCE = 1e-6  # largest relative difference: another machine adds in another order
 
 
 def verify(run: Run, *, intervals: bool = False) -> None:

@@ -38,10 +38,8 @@ Inputs: TypeAlias = "SignalInputs | VisitInputs"
 
 _MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
 """The module of this package that reads the data of each kind."""
-_PREDICTED = 1024
-"""Examples that are predicted at once."""
-_NUMBERS = 1 << 22
-"""Features of the examples that are predicted at once, to limit memory."""
+_PREDICTED = 1024  # examples that are predicted at once
+_NUMBERS = 1 << 22  # features of the examples that are predicted at once, to limit memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from sequela.evaluation.recalibration import LogitLine
     from sequela.runs.learner import Learner
 
-_FOLDS = 3
-"""Models whose predictions fit the intercept of boosting; five give the same sum to 2 %."""
+_FOLDS = 3  # models whose predictions fit the intercept of boosting; five give the same sum to 2 %
 
 
 def train(
@@ -267,10 +266,10 @@ def learner_of(
 
 
 def _is_recalibrated(run: _Run) -> bool:
-    data, binary = run.data, 2
+    data = run.data
     if data.data_set.modality is not Modality.RECORDS or run.settings.training.class_weights:
         return False
-    return data.times is None and len(data.classes) == binary
+    return data.times is None and len(data.classes) == 2  # noqa: PLR2004
 
 
 def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":

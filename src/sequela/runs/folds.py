@@ -141,7 +141,7 @@ def cross_validate(
         check_free(
             out, fold_settings, resume=resume
         )  # again, as another process may have been faster
-        unseal(out)
+        unseal(out)  # until all folds are finished
         for path, run_settings in fold_settings:
             run = train_one(run_settings, path, root=root, work=scratch)
             finished.append(run)

@@ -18,12 +18,9 @@ from sequela.sequences.feature_tables import bag_of_codes, static_table
 from sequela.sequences.flat import Sequences
 from sequela.sequences.input_checks import form_of
 
-_EXPECTED = 10.0
-"""Events to expect in a time without any: chance has a probability of e^-10."""
-_FAR = 0.1
-"""Least difference of a concordance from 0.5 that is reported."""
-_FEWEST_ENDS = 50
-"""Least number of examples whose follow-up ended."""
+_EXPECTED = 10.0  # events to expect in a time without any: chance has a probability of e^-10
+_FAR = 0.1  # least difference of a concordance from 0.5 that is reported
+_FEWEST_ENDS = 50  # least number of examples whose follow-up ended
 
 
 def find_in_times(data: AuditInput) -> list[Finding]:

@@ -104,6 +104,9 @@ class Predictor(Protocol):
     def shapes(self) -> Mapping[str, Shape]:
         """The inputs by name, each with fixed sizes and names of variable sizes."""
 
+    def prepare(self) -> None:
+        """Load what predictions need, which takes time and memory, before the first of them."""
+
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
 
@@ -228,6 +231,10 @@ class NetworkModel(SingleModel):
 
         return Padded(self, tuple(self.shapes))
 
+    def prepare(self) -> None:
+        """Build the network."""
+        _ = self._padded
+
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
         import torch
@@ -268,6 +275,10 @@ class BaselineModel(SingleModel):
         if "intervals" in arrays:  # a column for each interval is added to the features
             columns -= int(arrays["intervals"][0])
         return {read: ("batch", columns)}
+
+    def prepare(self) -> None:
+        """Import the library of the model: a second."""
+        import sklearn.linear_model  # noqa: F401
 
     def _of_table(self, table: Table) -> NDArray[np.float32]:
         return predicted(self.entry, self.arrays, table).astype(np.float32)
@@ -324,6 +335,11 @@ class MeanModel:
     def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([member.probabilities_of(data) for member in self.members], self.pooling)
+
+    def prepare(self) -> None:
+        """Prepare all members."""
+        for member in self.members:
+            member.prepare()
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""

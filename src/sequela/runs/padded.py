@@ -4,14 +4,13 @@ The preprocessing of a run is part of the module, so an exporter can trace the w
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.models.reference import Arrays
 from sequela.runs.model import LEAST, MeanModel, NetworkModel, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling, knots
@@ -64,8 +63,8 @@ def _scaled(model: NetworkModel, read: str, inputs: Mapping[str, Tensor]) -> Ten
         scaled = _standardised(raw, state, f"{read}:column ").clamp(-CLIP, CLIP)
         return torch.where(raw.isnan(), 0.0, scaled)
     # Steps come first, as in a packed sequence; what is padding is known from the lengths.
-    steps = raw.transpose(0, 1)
-    real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]
+    steps = raw.transpose(0, 1)  # (visit, batch, ...)
+    real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]  # (visit, batch)
     if read == "gaps":
         return torch.where(real, steps, 0.0)
     if "values:quantiles" in state:
@@ -75,7 +74,7 @@ def _scaled(model: NetworkModel, read: str, inputs: Mapping[str, Tensor]) -> Ten
     return torch.where(real[..., None], scaled, torch.nan)
 
 
-def _normal_scores(steps: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
+def _normal_scores(steps: Tensor, state: Arrays) -> Tensor:
     """Return normal scores of values (visit, batch, channel), on lines between quantiles."""
     # Each piece of a line between two quantiles adds its rise, up to where the value is.
     columns = []
@@ -86,6 +85,6 @@ def _normal_scores(steps: Tensor, state: Mapping[str, NDArray[Any]]) -> Tensor:
     return torch.where(steps.isnan(), torch.nan, torch.stack(columns, -1))
 
 
-def _standardised(numbers: Tensor, state: Mapping[str, NDArray[Any]], prefix: str) -> Tensor:
+def _standardised(numbers: Tensor, state: Arrays, prefix: str) -> Tensor:
     mean, deviation = (torch.from_numpy(state[f"{prefix}{name}"]) for name in ("mean", "deviation"))
     return (numbers - mean) / deviation

@@ -70,12 +70,11 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
     spread: dict[str, object] = {}
     if intervals:
         spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
-    by_class: dict[str, object] = {
-        "confusion": _summed([test.confusion for test in once]),
-        "per_class_recall": mean_recalls(tests),
-    }
     if tests[0].horizons:
-        by_class = _at_horizons(runs, once, intervals=intervals)
+        at_points = _at_horizons(runs, once, intervals=intervals)
+    else:
+        confusion = _summed([test.confusion for test in once])
+        at_points = {"confusion": confusion, "per_class_recall": mean_recalls(tests)}
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -86,7 +85,7 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
             **{name: sum(test[name] for test in once) for name in counts},
-            **by_class,
+            **at_points,
             **spread,
             "operating_points": _operations(runs, intervals=intervals),
         },

@@ -204,7 +204,7 @@ class VisitInputs:
     data: Records
     reads: tuple[str, ...]
     described: Features | None
-    scales: Mapping[str, NDArray[Any]]
+    scales: Arrays
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -327,7 +327,7 @@ class VisitInputs:
         """Return the index of the name and the visit of each input of a record."""
         sequences, heads = self.data.arrays, {name.partition(":")[0] for name in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
-        counts = batch.offsets.diff().numpy()
+        counts = batch.offsets.diff().numpy()  # codes of each visit
         first_channel = len(sequences.vocabulary)
         first_static = first_channel + len(sequences.channel_names)
         first_feature = first_static + len(static_names(sequences))

@@ -20,9 +20,10 @@ from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
 from sequela.models.reference import Arrays
-from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
+from sequela.models.registry import Entry, ModelEntry, lookup
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
+from sequela.runs.model import members_of
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.scaling import Scaling
 from sequela.signals.segments import Segments, content_of, cut, stretches
@@ -108,7 +109,7 @@ class Recordings(Examples):
     def traces(self) -> dict[str, object]:
         """Return a training segment of median amplitude of each class, in µV: its first channel."""
         segments, typical = self.arrays, {}
-        train = self.part == PARTS.index("train")
+        train = self.part == PARTS.index("train")  # no segment of the test set is shown
         for label, name in enumerate(segments.classes):
             rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
             if len(rows):
@@ -288,9 +289,8 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
 
 def _entry(settings: RunSettings) -> Entry:
     """Look up the model of a run; for an ensemble, its first member, which reads the same data."""
-    if settings.model == ENSEMBLE:
-        return _entry(RunSettings.of(**settings.model_settings["members"][0]["settings"]))
-    return lookup(settings.model, Modality.EEG)
+    members = members_of(settings)
+    return _entry(members[0].run_settings) if members else lookup(settings.model, Modality.EEG)
 
 
 def default(data_set: DataSet, _: RunSettings, root: Path | None, __: Path) -> Default:
@@ -347,7 +347,7 @@ def load_other(
         )
     # One segment of each recording is enough, as all segments have its ids.
     split, listed = folder.split, folder.split.pseudonyms
-    _, first = np.unique(segments.recording_id, return_index=True)
+    _, first = np.unique(segments.recording_id, return_index=True)  # (recording,)
     ids = {kind: kind_ids[first] for kind, kind_ids in ids_of(segments).items() if kind in _NAMED}
     units, by_kind = ids[segments.unit], {kind: ids[kind] for kind in ids if kind in split.ids}
     by_name = split.named(by_kind, listed)

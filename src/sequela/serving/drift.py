@@ -26,10 +26,8 @@ from sequela.serving.model_facts import (
 
 _BINS = 10
 _LEAST_SHARE = 1e-4
-_MOVED = 0.25
-"""Population stability index above which a distribution has changed (Siddiqi 2006)."""
-_FEWEST_EXAMPLES = 100
-"""Number of examples below which the distribution is not compared."""
+_MOVED = 0.25  # population stability index above which a distribution has changed (Siddiqi 2006)
+_FEWEST_EXAMPLES = 100  # number of examples below which the distribution is not compared
 _SPREAD = 2.0
 _CODES_APART = 0.1
 _NAMED = 5
@@ -44,7 +42,7 @@ def probability_shares(predictions: Predictions) -> ProbabilityShares | None:
     bins = min(_BINS, len(np.unique(predictions.group_id)) // SMALLEST_CELL)
     if bins < 2:  # noqa: PLR2004 - one bin has no distribution
         return None
-    places = np.linspace(0, 1, bins + 1)[1:-1]
+    places = np.linspace(0, 1, bins + 1)[1:-1]  # inner ends of bins of equal size
     ends = np.quantile(predictions.probabilities, places, axis=0).T.round(4)  # (class, end)
     shares = _counts(predictions.probabilities, ends) / predictions.n_examples
     return ProbabilityShares(ends=ends.tolist(), shares=shares.round(4).tolist())
@@ -122,8 +120,8 @@ class Drift:
         )
         subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
         self.patients += len(subjects)
-        of_step = np.repeat(subject, sequences.lengths)
-        of_code = np.repeat(of_step, np.diff(sequences.code_offsets))
+        of_step = np.repeat(subject, sequences.lengths)  # (step,)
+        of_code = np.repeat(of_step, np.diff(sequences.code_offsets))  # (code,)
         frequent = self.about.takes.training.codes
         for place, name in enumerate(sequences.vocabulary):
             if name in frequent:
@@ -142,7 +140,7 @@ class Drift:
         # The sum over bins of the change of the share times the log ratio of both shares: 0 if
         # nothing moved. An empty bin has a least share, as the ratio would be infinite.
         after = np.maximum(self._counts / self.examples, _LEAST_SHARE)
-        moved = (after - self._before) * np.log(after / self._before)
+        moved = (after - self._before) * np.log(after / self._before)  # (class, bin)
         return [float(index) for index in moved.sum(1)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -42,8 +42,7 @@ TOLERANCE = 1e-5
 """Largest difference of two probabilities."""
 EXAMPLES = 1000
 """Examples of a run on which a file is compared with it."""
-_AT_ONCE = 100
-"""Examples that are predicted at once."""
+_AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(
@@ -85,7 +84,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     The validation set is left out: after ``--refit`` the run keeps its predictions from before.
     """
     predictions = folder.predictions
-    rows = np.flatnonzero(predictions.split != "tuning")
+    rows = np.flatnonzero(predictions.split != "tuning")  # predicted by the stored model
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     differences = []
     for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):

@@ -17,6 +17,7 @@ from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, without_values
 from sequela.formats.opened import json_value
 from sequela.formats.sealed import is_intact
+from sequela.models.reference import Arrays
 from sequela.sequences.intervals import Intervals
 from sequela.sequences.vocabulary import Vocabulary
 
@@ -284,7 +285,7 @@ def read(metadata: Mapping[str, str], name: str) -> Mapping[str, Any]:
     return content
 
 
-def packed(state: Mapping[str, NDArray[Any]]) -> str:
+def packed(state: Arrays) -> str:
     """Write arrays as text."""
     arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
     return b64encode(safetensors.save(arrays)).decode()

@@ -18,8 +18,7 @@ from sequela.runs.padded import Padded
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
-_TRACED = 3
-"""Examples, steps and codes of the inputs that are traced."""
+_TRACED = 3  # examples, steps and codes of the inputs that are traced
 
 
 def graph_of(model: TrainedModel) -> onnx.ModelProto:

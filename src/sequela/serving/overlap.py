@@ -100,6 +100,6 @@ class Overlap:
     ) -> tuple[list[str], list[str]]:
         # A copy of a test unit is no copy of a training unit, even if it resembles one.
         pairs = matches(content, new)
-        copied = copies(pairs, self.trained, ~self.trained, len(names))
-        checked = recognisable(content, new, pairs)
+        copied = copies(pairs, self.trained, ~self.trained, len(names))  # bool (unit,)
+        checked = recognisable(content, new, pairs)  # bool (unit,): with enough marks
         return [*compress(names, copied)], [*compress(names, checked)]

@@ -26,6 +26,7 @@ from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
+from sequela.models.reference import Arrays
 from sequela.sequences.intervals import Intervals
 from sequela.serving.drift import Drift
 from sequela.serving.overlap import Overlap
@@ -37,8 +38,7 @@ _FORMULA = r"^([=@\t\r]|[+-](?:[\d.]*[^\d.]|$))"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED = "not scored"
 KNOWN = "known"
-_ROWS = 1 << 14
-"""Number of rows that are written at once."""
+_ROWS = 1 << 14  # number of rows that are written at once
 
 
 def overlap_in_words(model: ServedModel, *, names: bool = True, whose: str = "") -> str:
@@ -158,7 +158,7 @@ class PredictionTable:
 
     def score(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Arrays,
         ids: Sequence[str],
         groups: Sequence[str],
         subjects: Sequence[str | None],
@@ -166,7 +166,7 @@ class PredictionTable:
     ) -> None:
         """Predict for examples, and for segments name their recordings."""
         probabilities = self.model.probabilities(inputs, ids)
-        nothing = pa.nulls(len(ids), pa.int64())
+        nothing = pa.nulls(len(ids), pa.int64())  # labels
         columns = [pa.array(values, pa.string()) for values in (ids, groups, subjects)]
         columns.append(pa.repeat(pa.scalar("held_out", pa.string()), len(ids)))
         columns += [pa.array(recordings, pa.string()) for _ in self._columns]

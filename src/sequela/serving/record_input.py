@@ -27,12 +27,9 @@ from sequela.serving.served_model import ServedModel
 from sequela.tables.events import events_of
 
 _DAY = np.timedelta64(1, "D")
-_NUMBERS = 1 << 21
-"""Numbers of a batch, after padding."""
-_MOST = 1024
-"""Examples of a batch."""
-_PATIENTS = 5_000
-"""Patients that are compared with the fingerprints at once."""
+_NUMBERS = 1 << 21  # numbers of a batch, after padding
+_MOST = 1024  # examples of a batch
+_PATIENTS = 5_000  # patients that are compared with the fingerprints at once
 
 
 def check(signals: SignalSettings, _: Path | None) -> None:
@@ -90,7 +87,7 @@ def score(
         scored.recognise(called(overlap.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     places = {key: place for place, key in enumerate(people)}
     keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
-    order = np.argsort([places.get(key, 0) for key in keys], kind="stable")
+    order = np.argsort([places.get(key, 0) for key in keys], kind="stable")  # that of the table
     _score_in_order(scored, sequences, order, called, progress)
     notes = [*located.notes]
     if not table:  # else these notes are of times in the future
@@ -170,7 +167,7 @@ def inputs_of(
             of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
             inputs[name] = _padded(of_visit, lengths, -1)
         elif name == "values":
-            values, mask = last_values(source, np.arange(len(source.step_time)))
+            values, mask = last_values(source, np.arange(len(source.step_time)))  # (visit, channel)
             inputs[name] = _padded(np.where(mask, values, np.nan), lengths, np.nan)
         elif name == "gaps":
             days = np.diff(source.step_time, prepend=source.step_time[:1]) / _DAY

@@ -30,21 +30,15 @@ if TYPE_CHECKING:
     from sequela.models.reference import Arrays
     from sequela.runs.model import Predictor, Shape
 
-_SAME_RATE = 1e-3
-"""Largest relative difference of the rate of a signal from the rate of the model."""
+_SAME_RATE = 1e-3  # largest relative difference of the rate of a signal from the rate of the model
 _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
-_WHOLE = ("codes", "lengths")
-"""The inputs that are whole numbers."""
-_STEPPED = ("signal", "codes", "values", "gaps")
-"""The inputs that have samples or visits."""
+_WHOLE = ("codes", "lengths")  # the inputs that are whole numbers
+_STEPPED = ("signal", "codes", "values", "gaps")  # the inputs that have samples or visits
 _EXPECTED = "an ONNX file that sequela export wrote"
 _REMEDY = "export the run again"
-_ROUNDING = 1e-3
-"""Largest difference of a sum of probabilities from 1."""
-_SHOWN = 5
-"""Number of values in a message."""
-_LEAST = float(np.finfo(np.float32).eps)
-"""Least probability that has a logarithm here."""
+_ROUNDING = 1e-3  # largest difference of a sum of probabilities from 1
+_SHOWN = 5  # number of values in a message
+_LEAST = float(np.finfo(np.float32).eps)  # least probability that has a logarithm here
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,10 @@ class OnnxModel:
         """The inputs by name, each with fixed sizes and names of variable sizes."""
         return {value.name: tuple(value.shape) for value in self.session.get_inputs()}
 
+    def prepare(self) -> None:
+        """Open the graph in ONNX Runtime."""
+        _ = self.session
+
     def probabilities(self, inputs: "Arrays") -> NDArray[np.float32]:
         """Predict from arrays of the inputs: float32 (example, class)."""
         try:
@@ -147,6 +145,13 @@ class ServedModel:
     about: Mapping[str, Any]
     predictor: "Predictor"
 
+    def __post_init__(self) -> None:
+        self.predictor.prepare()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle a model that is prepared where it is read: a server limits memory afterwards."""
+        return ServedModel, (self.name, self.about, self.predictor)
+
     @cached_property
     def facts(self) -> ModelFacts:
         """The metadata as a record."""
@@ -179,9 +184,7 @@ class ServedModel:
             for name, shape in self.predictor.shapes.items()
         }
 
-    def probabilities(
-        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] = ()
-    ) -> NDArray[np.float32]:
+    def probabilities(self, inputs: "Arrays", names: Sequence[str] = ()) -> NDArray[np.float32]:
         """Predict probabilities: float32 (example, class); each row sums to 1.
 
         Args:
@@ -219,7 +222,7 @@ class ServedModel:
                 f"{self.name}: its output is {' x '.join(map(str, probabilities.shape))}; expected "
                 f"{count} x {len(self.classes)}; {_REMEDY}"
             )
-        total = probabilities.sum(1, dtype=np.float64)
+        total = probabilities.sum(1, dtype=np.float64)  # (example,)
         valid = (probabilities >= 0).all(1) & (abs(total - 1) <= _ROUNDING)
         if not valid.all():
             row = int(valid.argmin())
@@ -230,7 +233,7 @@ class ServedModel:
                 "to 1: leave out this example if its numbers are extreme, or export the run again"
             )
 
-    def _checked(self, expected: ModelInput, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _checked(self, expected: ModelInput, inputs: "Arrays") -> NDArray[Any]:
         if expected.name == "lengths" and "lengths" not in inputs:
             steps = next(inputs[name] for name in _STEPPED if inputs.get(name) is not None)
             size = steps.shape[-1] if "signal" in inputs else steps.shape[1]
@@ -279,7 +282,7 @@ class ServedModel:
         """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
         # Logarithms of softmax probabilities are logits up to a constant, which softmax removes.
         logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64))
-        logits /= self.facts.calibration.temperature
+        logits /= self.facts.calibration.temperature  # above 1: less sure
         chance = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray((chance / chance.sum(1, keepdims=True)).astype(np.float32))
 
@@ -352,8 +355,6 @@ def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
     model = open_model(folder, trust_code=trust_code)
     if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
         return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
-    import sklearn.linear_model  # noqa: F401 - a second, before a server's first request
-
     return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
 
 

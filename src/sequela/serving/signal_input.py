@@ -24,12 +24,9 @@ from sequela.signals.segment_tables import is_table
 from sequela.signals.stretches import RecordingIds, Stretch
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
 
-_NUMBERS = 1 << 19
-"""Samples over all channels that are collected before they are scored."""
-_AT_ONCE = 1024
-"""Most windows of a batch."""
-_REMEMBERED = 50_000
-"""Recordings whose numbering of windows is remembered."""
+_NUMBERS = 1 << 19  # samples over all channels that are collected before they are scored
+_AT_ONCE = 1024  # most windows of a batch
+_REMEMBERED = 50_000  # recordings whose numbering of windows is remembered
 OnProgress = Callable[[float | None], None]
 MISSING = "a sample is missing or not finite"
 LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
@@ -102,7 +99,7 @@ class ScoringShelf:
         """Score the collected windows."""
         if not self._cut:
             return
-        signal = np.concatenate(self._cut)
+        signal = np.concatenate(self._cut)  # µV (window, channel, time)
         finite = np.asarray(np.isfinite(signal).all((1, 2)))
         fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
         for row in np.flatnonzero(~fits).tolist():
@@ -141,7 +138,7 @@ class ScoringShelf:
         if self.marked:
             # Windows that follow each other are joined: marks need more than one second.
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
-            pieces = [signal[run[0] : run[-1] + 1] for run in runs]
+            pieces = [signal[run[0] : run[-1] + 1] for run in runs]  # of one recording each
             joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
             units = [groups[run[0]] for run in runs]
             self.scored.recognise(*self.scored.overlap.signals(units, joined))
@@ -283,7 +280,7 @@ def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
         if not complete:
             raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
         return complete
-    values = chunks.values.astype(np.float32)[:, np.newaxis]
+    values = chunks.values.astype(np.float32)[:, np.newaxis]  # (row, channel, time)
     names = chunks.recording_id.tolist()
     for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):
         id_, place = f"{name}/{number:02d}", f"row {row + 1}"

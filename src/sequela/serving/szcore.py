@@ -24,11 +24,9 @@ from sequela.signals.window_classes import Event
 Span = tuple[float, float]
 SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)
 """Sources of known events other than a table."""
-_RATE = 10
-"""Hz of the masks of events: the precision of SzCORE's event scoring."""
+_RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _NOTHING = ("bckg", "n/a")
-_SEIZURES = ("sz", "seiz")
-"""The start of the names of seizures, in BIDS and in annotations."""
+_SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
 _DAY = 86_400
 
 

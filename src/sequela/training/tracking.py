@@ -31,7 +31,8 @@ class Tracker(Listener):
     def on_run_begin(self, folder: Path, settings: RunSettings) -> None:
         """Begin a run with its settings."""
         self.show_metrics = is_public(settings.data)
-        self.begin(folder, flat(settings.model_dump(mode="json", exclude_none=True)))
+        name = "/".join(folder.parts[-2:])  # several runs may have a fold-00
+        self.begin(name, flat(settings.model_dump(mode="json", exclude_none=True)))
 
     def on_epoch_end(self, history: History) -> None:
         """Write the numbers of the epoch."""
@@ -45,7 +46,7 @@ class Tracker(Listener):
         self.write(numbers, epoch)
 
     @abstractmethod
-    def begin(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def begin(self, name: str, settings: Mapping[str, str]) -> None:
         """Begin a run with its settings."""
 
     @abstractmethod
@@ -61,9 +62,9 @@ class MLflow(Tracker):
             import mlflow
         self.mlflow: Any = mlflow
 
-    def begin(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def begin(self, name: str, settings: Mapping[str, str]) -> None:
         """Begin a run with the settings as parameters."""
-        self.mlflow.start_run(run_name=folder.name, nested=True)
+        self.mlflow.start_run(run_name=name, nested=True)
         self.mlflow.log_params(settings)
 
     def write(self, numbers: Mapping[str, float], epoch: int) -> None:
@@ -83,9 +84,9 @@ class TensorBoard(Tracker):
             from torch.utils.tensorboard import SummaryWriter
         self.new_writer, self.writer = SummaryWriter, None  # type: Any, Any
 
-    def begin(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def begin(self, name: str, settings: Mapping[str, str]) -> None:
         """Begin a run with the settings as a table."""
-        self.writer = self.new_writer(str(Path("tensorboard", *folder.parts[-2:])))
+        self.writer = self.new_writer(f"tensorboard/{name}")
         rows = [f"| {name} | {value} |" for name, value in settings.items()]
         self.writer.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *rows]))
 
@@ -110,12 +111,7 @@ def tracker(name: str) -> Tracker:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten nested settings, with dots in their names.
-
-    Example:
-        >>> flat({"model": "cox", "training": {"epochs": 3}})
-        {'model': 'cox', 'training.epochs': '3'}
-    """
+    """Flatten nested settings, with dots in their names: ``training.epochs``."""
     values: dict[str, str] = {}
     for name, value in settings.items():
         nested = isinstance(value, Mapping)

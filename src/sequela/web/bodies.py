@@ -17,8 +17,8 @@ from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
 from sequela.formats.opened import json_value
 from sequela.intake.one_row import Rows, coded
+from sequela.serving.scan import StoredRecording
 from sequela.serving.served_model import ServedModel
-from sequela.serving.stored_recording import StoredRecording
 from sequela.signals.cutting import cut_row, exceed
 from sequela.signals.edf import EdfFile
 from sequela.signals.segment_tables import is_number

@@ -63,7 +63,7 @@ class Audit:
         findings = {}
         for finding, effect in self.measured:
             words, check = finding.in_words(smallest), check_named(finding.check)
-            findings[str(words)] = {
+            findings[str(words)] = {  # folds find the same again
                 "code": check.code,
                 **words,
                 "evidence": {n: c for n, c in finding.counts.items() if not 0 < c < smallest},
@@ -168,13 +168,11 @@ def audit(
     """Look for leaks in data, splits and predictions of anybody, as ``sequela audit`` does.
 
     Args:
-        inputs: A table of examples, or one for each part: paths or DataFrames; or an array (row,
-            column) or (window, channel, time), or Epochs of MNE with their classes; and files of
-            results (.json).
+        inputs: A run; or a table of examples, or one for each part (paths or DataFrames), an array
+            (row, column) or (window, channel, time), Epochs of MNE; and files of results (.json).
         y: The class of each row: an array, or a table joined by an id that both have.
         groups: The patient or recording of each row, in the same forms.
-        splits: The part of each row: a column, an array of names, a table; a list of index arrays,
-            or a splitter of scikit-learn.
+        splits: The part of each row: a column, names, a table, index arrays, or a splitter.
         label: Column of the class; of a cohort table of OMOP, the number of the outcome's cohort.
         group: Columns of patients, recordings or other units, the largest first.
         time: Column with the time of the prediction.
@@ -230,6 +228,7 @@ def _audit_files(
         columns["split"] = [splits]
     elif _is_names(splits) or isinstance(splits, Path):
         separate["split"] = splits
+    # What is neither a name, a table nor a list of names is a splitter, or arrays of indices.
     indices = None if "split" in (columns | separate) else splits
     data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
@@ -284,6 +283,7 @@ def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Exa
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
+        # OMOP has a table of persons; MEDS has a folder of data.
         name = "omop" if any(file.startswith("person") for file in files) else "meds"
         model = "prevalence"
         if name == "meds" and "data" not in files:

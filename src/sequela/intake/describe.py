@@ -12,8 +12,7 @@ from sequela.datasets.catalog import DATA_SETS, data_sets
 
 SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
 """The fields of the list of data sets; the rest of an entry is for the program."""
-HEAD = 100_000
-"""The rows that are read of a table of a database: a table may have billions."""
+HEAD = 100_000  # rows that are read of a table of a database: a table may have billions
 _SEVERAL = 2  # tables of a folder, from which on it is taken for hospital tables
 
 

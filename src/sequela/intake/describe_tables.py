@@ -294,7 +294,6 @@ class _Proposal:
         return times[0] if times else None
 
     def decide(self, question: str, line: str = "") -> None:
-        """Write an open decision, and the line that it is about."""
         self.lines.append(f"# {DECIDE}: {question}")
         if line:
             self.lines.append(f"# {line}")
@@ -310,7 +309,6 @@ class _Proposal:
         value: InspectedColumn | None = None,
         where: str = "",
     ) -> None:
-        """Write a fact, which is known at ``time``; ``when`` says so in words."""
         keys = {
             "code": code,
             "time": time,

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Show = Callable[[str], None]
-FormKeys: TypeAlias = dict[str, Any]
-"""The keys of a :class:`Format`."""
+FormKeys: TypeAlias = dict[str, Any]  # of a :class:`Format`
 _LISTED = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""

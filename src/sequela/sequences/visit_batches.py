@@ -27,8 +27,7 @@ TENSORS = {
 }
 """The tensors of each input."""
 _MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
-STEPPED = {"codes", "values", "gaps"}
-"""The inputs that have steps."""
+STEPPED = {"codes", "values", "gaps"}  # inputs that have steps
 
 
 @dataclass(frozen=True, eq=False)

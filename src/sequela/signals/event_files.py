@@ -25,8 +25,7 @@ SIENA = "siena"
 SIENA_LISTS = "Seizures-list-*.txt"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
-OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)
-"""The sources whose events are always seizures."""
+OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)  # sources whose events are always seizures
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "file": ("file", "filename", "file_name", "recording", "edf"),
     "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),

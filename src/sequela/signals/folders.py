@@ -27,8 +27,7 @@ _FOLDER = "folder"  # declaration of an attribute that is the name of the file's
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _BACKGROUND = "background"
-NAMED = 10
-"""The least count of a label that notes and messages name: rarer ones may be free text."""
+NAMED = 10  # least count of a label that notes and messages name: rarer ones may be free text
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"

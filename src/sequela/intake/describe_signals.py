@@ -213,11 +213,9 @@ def _of_csv(
         proposal.key("time", time, f"by the column's name: is '{time}' the time?")
     events = next((file for file in listings if _is_events(file)), None)
     listing = next((file for file in listings if file != events), None)
-    changes: dict[str, object] = {}
-    if events:
-        changes["events"] = events.relative_to(path).as_posix()
+    sources = {"events": events, "listing": listing}
+    changes = {key: file.relative_to(path).as_posix() for key, file in sources.items() if file}
     if listing:
-        changes["listing"] = listing.relative_to(path).as_posix()
         proposal.key("listing", changes["listing"], "a table of the files, by its columns")
         names = [name.strip() for name in first_rows(listing)[0]]
     for role in _OF_RECORDINGS:

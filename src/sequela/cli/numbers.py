@@ -53,21 +53,22 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     say_path(console, "run folder", run.path)
 
 
-def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:
+def say_run(console: Console, run: "Run", count: str = "", printed: set[str] | None = None) -> None:
     """Print one line on a finished run, and one for each new leak that was not planned."""
     from sequela.runs.audit import Leaks
 
     leaks = Leaks.of(run)
-    name, said = headline(run, run.tuning)
-    said = said if "(no " in said else said.replace("(", "(95 % interval ")
-    planned = "; leaks by design" if leaks.by_design else ""
+    name, score = headline(run, run.tuning)
+    score = score if "(no " in score else score.replace("(", "(95 % interval ")
+    remark = "; leaks by design" if leaks.by_design else ""
     seconds = f"{run.facts.train_seconds:.1f} s"
-    line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
-    known = set() if known is None else known
-    new = [each for each in leaks.lines() if each not in known]
-    known.update(new)
-    for each in (line, *(f"  {line}" for line in new)):
-        console.print(each)
+    line = f"{count}{run.settings.title}: validation {name} {score}, {seconds}{remark}"
+    printed = set() if printed is None else printed
+    new = [leak for leak in leaks.lines() if leak not in printed]
+    printed.update(new)
+    console.print(line)
+    for leak in new:
+        console.print(f"  {leak}")
 
 
 def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
@@ -101,11 +102,11 @@ def say_numbers(
     from sequela.evaluation.metrics import reported
 
     data = run.data
-    other = numbers.get("data", data.name) if "origin" in numbers else ""
-    judged = f"applied to {other}" if other else part
+    other_data = numbers.get("data", data.name) if "origin" in numbers else ""
+    subject = f"applied to {other_data}" if other_data else part
     if "models" in numbers:
-        judged += f", the mean of {numbers['models']} models"
-    console.print(f"{run.settings.title}: {judged}", style="bold")
+        subject += f", the mean of {numbers['models']} models"
+    console.print(f"{run.settings.title}: {subject}", style="bold")
     table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
     for metric in reported(numbers):
@@ -124,27 +125,27 @@ def say_numbers(
     if points := numbers.get("operating_points"):
         console.print("operating points", style="bold")
         console.print(_points(points))
-    for line in _notes(run, numbers, own=not other):
+    for line in _notes(run, numbers, own_test_set=not other_data):
         console.print(line)
 
 
 def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of the numbers by each horizon."""
     table = open_table("by day", "observed share", "predicted", "AUROC", "Brier score")
-    for each in horizons:
-        numbers = (within(each, name) for name in ("observed", "predicted", "auroc", "brier"))
-        table.add_row(f"{each['days']:g}", *numbers)
+    for horizon in horizons:
+        numbers = (within(horizon, name) for name in ("observed", "predicted", "auroc", "brier"))
+        table.add_row(f"{horizon['days']:g}", *numbers)
     return table
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
     table = open_table("", *[f"at {point['threshold']:.3f}" for point in points])
-    for name in [each for each in _POINT if any(each in point for point in points)]:
+    for name in [metric for metric in _POINT if any(metric in point for point in points)]:
         table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table
 
 
-def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
+def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Iterator[str]:
     """Yield notes on the intervals, on data that were set aside, and on leaks."""
     from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.audit import Leaks
@@ -154,8 +155,8 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
     if how := numbers.get("interval"):
         yield f"intervals: {how['level']:.0%}, {how['method']}"
-    if said := variance_in_words(numbers, metric_of(run.data.classes, numbers)):
-        yield said
+    if variance := variance_in_words(numbers, metric_of(run.data.classes, numbers)):
+        yield variance
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
@@ -173,8 +174,9 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         )
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
-    if own:
-        yield from ["leaks by design"] * leaks.by_design
+    if own_test_set:
+        if leaks.by_design:
+            yield "leaks by design"
         yield from leaks.lines()
         if not (leaks.by_design or leaks.unexpected):
             yield "leaks: none found"

@@ -40,8 +40,8 @@ class ReadingProgress(Listener):
             self.printed = self.printed or now
             self.work, self.first, self.began = name, rows, now
         elif total >= _MANY and now >= self.printed + _OFTEN:
-            left = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
-            self.console.print(f"{work}: {rows:,} of {total:,} rows, about {left} left")
+            remaining = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
+            self.console.print(f"{work}: {rows:,} of {total:,} rows, about {remaining} left")
             self.printed = now
 
 
@@ -83,8 +83,8 @@ class RunProgress(Listener):
         if self.is_public and "accuracy" in tuning.metrics:
             numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
         if self.console.is_terminal:
-            done = self.split * self.epochs + tuning.epoch
-            self.bar.update(self.task, completed=done, numbers=numbers)
+            completed = self.split * self.epochs + tuning.epoch
+            self.bar.update(self.task, completed=completed, numbers=numbers)
         elif self.splits == 1:
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
@@ -130,8 +130,8 @@ class StudyProgress:
             self.console.print(self._total(snapshot))
 
     def _total(self, now: "Snapshot") -> str:
-        left = now.seconds_left()
-        remaining = "" if left is None else f", about {_clock(left)} left"
+        seconds = now.seconds_left()
+        remaining = "" if seconds is None else f", about {_clock(seconds)} left"
         elapsed = _clock(time.monotonic() - self.started)
         return f"{len(now.finished)} of {len(now.planned)} runs, {elapsed} elapsed{remaining}"
 
@@ -142,11 +142,11 @@ class StudyProgress:
         runs = Table.grid(padding=(0, 2), expand=True)
         runs.add_column(no_wrap=True, overflow="crop", ratio=1)
         runs.add_column(no_wrap=True, justify="right")
-        for each in now.training:
-            runs.add_row(each.run.settings.title, _stage(each))
-        done = len(now.finished) + sum(each.share for each in now.training)
+        for training in now.training:
+            runs.add_row(training.run.settings.title, _stage(training))
+        finished = len(now.finished) + sum(training.share for training in now.training)
         total = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=1.0, completed=done / len(now.planned), width=_BAR)
+        bar = ProgressBar(total=1.0, completed=finished / len(now.planned), width=_BAR)
         total.add_row(bar, self._total(now))
         return Group(runs, total)
 

@@ -29,7 +29,7 @@ class Entry(Released):
     @property
     def points_shown(self) -> bool:
         """``True`` if the confusion matrices at the thresholds may be shown."""
-        return not any(isinstance(each.confusion, Hidden) for each in self.test.operating_points)
+        return not any(isinstance(point.confusion, Hidden) for point in self.test.operating_points)
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ class Entry(Released):
     def key(self) -> str:
         """The start of its ids on the page: unique among the runs of a cohort that do not leak."""
         study = f"{self.study.name}-" if self.study else ""
-        members = "".join(f"-{each.settings['model']}" for each in self.members)
+        members = "".join(f"-{member.settings['model']}" for member in self.members)
         weighted = "-weighted" * self.run.settings.training.class_weights
         return study + self.name + members + weighted + f"-{self.number}" * bool(self.called)
 
@@ -98,25 +98,30 @@ class Entry(Released):
 
 def measures(entries: Sequence[Entry]) -> list[Metric]:
     """Return the metrics that any of the runs reports, the deciding metric first."""
-    held = {key for entry in entries for key in entry.test}
-    return sorted(reported(held), key=lambda metric: metric is not entries[0].metric)
+    keys = {key for entry in entries for key in entry.test}
+    return sorted(reported(keys), key=lambda metric: metric is not entries[0].metric)
 
 
 def panel(entry: Entry) -> dict[str, object]:
     """Return the registered pictures of one run, and a sentence on its fit."""
-    drawn = [(each, figure) for each in RUN_FIGURES.values() if (figure := each.draw(entry))]
-    alone = len(entry.run.runs) == 1
+    figures = [
+        (run_figure, figure)
+        for run_figure in RUN_FIGURES.values()
+        if (figure := run_figure.draw(entry))
+    ]
+    is_single = len(entry.run.runs) == 1
     classified = not (entry.two or entry.timed)
-    seen = not isinstance(entry.test.confusion, Hidden)
+    is_shown = not isinstance(entry.test.confusion, Hidden)
     parts = entry.run.first.metrics.parts
     return {
         "entry": entry,
         "pictures": [
-            picture(figure, f"{entry.key}-{each.name}", each.title) for each, figure in drawn
+            picture(figure, f"{entry.key}-{run_figure.name}", run_figure.title)
+            for run_figure, figure in figures
         ],
-        "notes": [each.note for each, _ in drawn if each.note],
+        "notes": [run_figure.note for run_figure, _ in figures if run_figure.note],
         "fit": f"Accuracy: {parts.train['accuracy']:.1%} on training {entry.data.example}s, "
         f"{parts.held_out['accuracy']:.1%} on test {entry.data.example}s."
-        if alone and classified and seen
+        if is_single and classified and is_shown
         else "",
     }

@@ -80,11 +80,11 @@ class StudyFile(StudyKeys):
 
 def read_study(path: Path) -> Study:
     """Read the study of a file."""
-    found = opened.declaration(path, StudyFile, _EXPECTED)
+    file = opened.declaration(path, StudyFile, _EXPECTED)
     try:
-        found = _with_tasks(found, path)
-        _check_names(found)
-        return _study(found, path)
+        file = _with_tasks(file, path)
+        _check_names(file)
+        return _study(file, path)
     except (SettingError, UnknownNameError) as error:
         raise type(error)(f"{path}: {error}") from None
 
@@ -106,28 +106,31 @@ def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
         name, declared = read_task(path.parent / task)
         return {"task": name, "asked": {"declared": declared, **asked}}
 
-    named: dict[str, Any] = {
-        key: tuple(one.model_copy(update=read(one.task, one.asked)) for one in getattr(file, key))
+    cohorts: dict[str, Any] = {
+        key: tuple(
+            cohort.model_copy(update=read(cohort.task, cohort.asked))
+            for cohort in getattr(file, key)
+        )
         for key in ("cohorts", "primary", "hindsight")
     }
-    return replace(file, **named, **read(file.task, file.asked))
+    return replace(file, **cohorts, **read(file.task, file.asked))
 
 
 def _study(file: StudyFile, path: Path) -> Study:
     data = (file.data,) if isinstance(file.data, str) else file.data
     cohorts = file.cohorts
     if file.task and data:
-        cohorts, data = tuple(Cohort(data=each, task=file.task) for each in data), ()
+        cohorts, data = tuple(Cohort(data=data_set, task=file.task) for data_set in data), ()
     networks = [name for name in file.models if name in MODELS]
     usual = {name: MODELS[name].training.model_dump() for name in networks}
-    as_stated: dict[str, Any] = {each.name: getattr(file, each.name) for each in fields(StudyKeys)}
-    first = (*data, *(one.data for one in cohorts))[0]
+    as_stated: dict[str, Any] = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
+    first = (*data, *(cohort.data for cohort in cohorts))[0]
     signals = SignalSettings.of(**file.signals)
     return Study(
         **as_stated,
         data=data,
-        cohorts=tuple(each.question for each in cohorts),
-        primary=_preferred(file.primary) or tuple(((one, ""), 1) for one in data),
+        cohorts=tuple(cohort.question for cohort in cohorts),
+        primary=_preferred(file.primary) or tuple(((data_set, ""), 1) for data_set in data),
         hindsight=_preferred(file.hindsight),
         asked=_asked(file, cohorts),
         splits=file.splits or (catalog.lookup(first).usual_split(signals),),
@@ -136,7 +139,9 @@ def _study(file: StudyFile, path: Path) -> Study:
             for name in networks
         },
         reference_models=tuple(name for name in file.models if name not in MODELS),
-        families=tuple((one.title, one.baseline, one.improved) for one in file.families),
+        families=tuple(
+            (cohort.title, cohort.baseline, cohort.improved) for cohort in file.families
+        ),
         claims=read(path.parent / file.claims) if isinstance(file.claims, str) else file.claims,
         reported_question=file.reported_question.question if file.reported_question else None,
         file=path.name,
@@ -144,34 +149,34 @@ def _study(file: StudyFile, path: Path) -> Study:
 
 
 def _preferred(cohorts: tuple[Cohort, ...]) -> tuple[tuple[Question, int], ...]:
-    return tuple((one.question, one.fewest or 0) for one in cohorts)
+    return tuple((cohort.question, cohort.fewest or 0) for cohort in cohorts)
 
 
 def _asked(
     file: StudyFile, cohorts: tuple[Cohort, ...]
 ) -> Mapping[str | Question, Mapping[str, Any]]:
     """Return the settings of each data set, and further ones of a question."""
-    with_task = {one.data: {"task": file.task, **file.asked} for one in cohorts}
-    said = with_task if file.task else file.asked
-    own: dict[str | Question, Mapping[str, Any]] = {}
-    own.update((name, one) for name, one in said.items())
-    return own | {one.question: one.asked for one in cohorts if one.asked}
+    of_task = {cohort.data: {"task": file.task, **file.asked} for cohort in cohorts}
+    settings = of_task if file.task else file.asked
+    by_question: dict[str | Question, Mapping[str, Any]] = {}
+    by_question.update((name, cohort) for name, cohort in settings.items())
+    return by_question | {cohort.question: cohort.asked for cohort in cohorts if cohort.asked}
 
 
 def _check_names(file: StudyFile) -> None:
     from sequela.cohort.tasks import TASKS
 
-    named = [file.data] if isinstance(file.data, str) else list(file.data)
-    named += [one.data for one in file.cohorts]
-    if not named or not file.models:
-        missing = "models" if named else "data"
+    data_sets = [file.data] if isinstance(file.data, str) else list(file.data)
+    data_sets += [cohort.data for cohort in file.cohorts]
+    if not data_sets or not file.models:
+        missing = "models" if data_sets else "data"
         raise SettingError(f"key '{missing}' is missing or empty: a study needs data and models")
-    for name in named:
+    for name in data_sets:
         catalog.lookup(name)
     for name in file.models:
         if name not in MODELS and name not in REFERENCE_MODELS:
             raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])
-    tasks = [(file.task, file.asked), *((one.task, one.asked) for one in file.cohorts)]
+    tasks = [(file.task, file.asked), *((cohort.task, cohort.asked) for cohort in file.cohorts)]
     for task, asked in tasks:
         if task and task not in TASKS and "declared" not in asked:
             raise unknown_name("task", task, TASKS)

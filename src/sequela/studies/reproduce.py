@@ -73,16 +73,16 @@ def reproduce(
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         # Results first, and baseline models before all others: they take seconds.
         jobs.sort(key=lambda job: _late(job.planned[0]))
-        planned = [each for job in jobs for each in job.planned]
-        for each in planned:
-            _check_same_study(out, each)
-            each.check_free()
+        runs = [planned for job in jobs for planned in job.planned]
+        for planned in runs:
+            _check_same_study(out, planned)
+            planned.check_free()
         unseal(out)
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
-        folders = in_order([open_run(each.path) for each in planned])
+        folders = in_order([open_run(planned.path) for planned in runs])
         for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
@@ -94,29 +94,29 @@ def reproduce(
 
 
 def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
-    said = 0
+    reported = 0
     with closing(snapshots):
         for now in snapshots:
-            for each in now.finished[said:]:
-                said += 1
-                on_run(open_run(each.path), said, len(now.planned))
+            for finished in now.finished[reported:]:
+                reported += 1
+                on_run(open_run(finished.path), reported, len(now.planned))
             on_look(now)
 
 
 def _late(planned: PlannedRun) -> tuple[bool, bool]:
     """Return the place of a run in the order of training; runs that only show a leak are last."""
-    asked, is_control = planned.settings.cohort, planned.folds == 0
-    if asked is not None:
-        leaks = declared_task(asked.task, asked.declared).leaks
-        is_control = asked.hindsight or leaks != "" or planned.settings.split == "row"
+    cohort, is_control = planned.settings.cohort, planned.folds == 0
+    if cohort is not None:
+        leaks = declared_task(cohort.task, cohort.declared).leaks
+        is_control = cohort.hindsight or leaks != "" or planned.settings.split == "row"
     return is_control, planned.settings.model not in REFERENCE_MODELS
 
 
 def _check_out(out: Path) -> None:
     paths = out.iterdir() if out.is_dir() else ()
-    there = {path.name for path in paths if not is_leftover(path)}
+    names = {path.name for path in paths if not is_leftover(path)}
     begun = {WORK, *map(_declaration, STUDIES)}
-    if out.is_file() or (there - begun and "runs" not in there):
+    if out.is_file() or (names - begun and "runs" not in names):
         raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
 
 
@@ -139,20 +139,20 @@ def _declare(out: Path, study: Study) -> None:
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    first, asked = planned.runs[0]
+    first, settings = planned.runs[0]
     if not (first / CONFIG).exists():
         return
-    found = RunFolder(first).settings
-    what, remedy = "", ""
-    if found.training.epochs < asked.training.epochs:
-        what, remedy = "that is quick", "add --quick"
-    elif found.training.epochs > asked.training.epochs:
-        what, remedy = "that was not run with --quick", "leave --quick out"
+    begun = RunFolder(first).settings
+    difference, remedy = "", ""
+    if begun.training.epochs < settings.training.epochs:
+        difference, remedy = "that is quick", "add --quick"
+    elif begun.training.epochs > settings.training.epochs:
+        difference, remedy = "that was not run with --quick", "leave --quick out"
     for name, option in (("data", "data"), ("seed_of_split", "split-seed"), ("seed", "seed")):
-        if (ours := getattr(found, name)) != getattr(asked, name):
-            what, remedy = f"of --{option} {ours}", f"add --{option} {ours}"
-    if what:
-        raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
+        if (ours := getattr(begun, name)) != getattr(settings, name):
+            difference, remedy = f"of --{option} {ours}", f"add --{option} {ours}"
+    if difference:
+        raise RunError(f"{out}: holds a study {difference}; {remedy}, or choose another --out")
 
 
 def _jobs(
@@ -171,13 +171,13 @@ def _jobs(
     data_sets = {name: catalog.lookup(name) for name, _ in questions}
     if len(questions) > 1:
         questions = tuple(q for q in questions if q[0] in roots or data_sets[q[0]].find())
-    asked_of = partial(study.runs, seed=seeds[0], split_seed=seeds[1], quick=quick)
+    runs_of_study = partial(study.runs, seed=seeds[0], split_seed=seeds[1], quick=quick)
     runs_of = {}
     for question in questions:  # a wrong root or seed is refused before events are built
         data_sets[question[0]].locate(roots.get(question[0]))
         signals = SignalSettings.of(**study.signals)
         declared = own_signals(question[0], signals, roots.get(question[0]))
-        runs_of[question] = partial(asked_of, question, declared=declared)
+        runs_of[question] = partial(runs_of_study, question, declared=declared)
         runs_of[question]()
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
@@ -190,23 +190,23 @@ def _jobs(
         runs = partial(
             runs_of[question], is_primary=question == primary, looks_back=question == hindsight
         )
-        named = runs()
+        settings_of_runs = runs()
         if study.default:
-            _, asked = next(iter(named.items()))
-            folds = study.folds_for(rarer, asked.split, quick=quick)
-            of_folds = asked.model_copy(update={"folds": folds})
-            found = default_of(of_folds, roots.get(question[0]), work)
-            named = runs(default=found.model)
+            _, settings = next(iter(settings_of_runs.items()))
+            folds = study.folds_for(rarer, settings.split, quick=quick)
+            of_folds = settings.model_copy(update={"folds": folds})
+            default = default_of(of_folds, roots.get(question[0]), work)
+            settings_of_runs = runs(default=default.model)
         folder = out / "runs" / "-".join(question) if flow else out / "runs"
-        planned = []
-        for name, each in named.items():
-            folds = study.folds_for(rarer, each.split, quick=quick)
+        planned_runs = []
+        for name, settings in settings_of_runs.items():
+            folds = study.folds_for(rarer, settings.split, quick=quick)
             repeats = study.repeats if folds and not quick else 1
-            seeds_ = 1 if quick or study.shows_leak(each.split) else study.seeds
-            planned.append(PlannedRun(folder / name, each, folds, repeats, seeds_))
+            seeds_ = 1 if quick or study.shows_leak(settings.split) else study.seeds
+            planned_runs.append(PlannedRun(folder / name, settings, folds, repeats, seeds_))
         jobs += [
-            PoolJob(some, roots.get(question[0]), work if flow else None, out)
-            for some in _together(planned)
+            PoolJob(group, roots.get(question[0]), work if flow else None, out)
+            for group in _together(planned_runs)
         ]
     return jobs
 
@@ -214,10 +214,10 @@ def _jobs(
 def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
-    asked = {question: study.cohort_of(question) for question in questions}
+    cohorts = {question: study.cohort_of(question) for question in questions}
     return {
         question: cohort_of_settings(question[0], settings, roots.get(question[0]), work).flow
-        for question, settings in asked.items()
+        for question, settings in cohorts.items()
         if settings
     }
 
@@ -225,7 +225,7 @@ def _flows(
 def _together(planned: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
     """Group runs that read the same sequences into one process; runs on signals stay alone."""
     alike: dict[object, list[PlannedRun]] = {}
-    for each in planned:
-        cohort = each.settings.cohort
-        alike.setdefault(cohort.hindsight if cohort else each.path, []).append(each)
+    for run in planned:
+        cohort = run.settings.cohort
+        alike.setdefault(cohort.hindsight if cohort else run.path, []).append(run)
     return map(tuple, alike.values())

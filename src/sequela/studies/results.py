@@ -16,22 +16,22 @@ _SPLITS = ("subject", "session", "recording", "site", "time", "row")
 
 def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
     """Return each study that has runs here, in the order of the page."""
-    found: dict[str, tuple[Study, list[Run]]] = {}
+    studies: dict[str, tuple[Study, list[Run]]] = {}
     for run in in_order(folders):
         study = study_of(run)
-        found.setdefault(study.name, (study, []))[1].append(run)
-    return list(found.values())
+        studies.setdefault(study.name, (study, []))[1].append(run)
+    return list(studies.values())
 
 
 def in_order(folders: Sequence[Run]) -> list[Run]:
     """Sort runs by study and question; baseline models last, then leaks."""
-    known = list(STUDIES)
+    studies = list(STUDIES)
 
     def place(run: Run) -> tuple[Any, ...]:
         settings, question, study = run.settings, question_of(run), study_of(run)
         models = [*study.training, *study.reference_models]
         return (
-            known.index(study.name) if study.name in known else len(known),
+            studies.index(study.name) if study.name in studies else len(studies),
             study.place_of(question),
             question,
             planned_leak(run) == "hindsight",
@@ -54,13 +54,13 @@ def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, 
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):
         cohorts = cohorts_of(study, runs)
-        for key, chosen in cohorts.items():
+        for key, cohort in cohorts.items():
             for split in ("", "-by-recording", "-by-row"):
-                if some := [run for run in chosen if _split_leak(run) == split]:
-                    studies[key + split] = as_json(_content(study, some, hide_below, chosen))
+                if leaking := [run for run in cohort if _split_leak(run) == split]:
+                    studies[key + split] = as_json(_content(study, leaking, hide_below, cohort))
         main = next(iter(cohorts))
         if judged := judge_study(study, list(cohorts.values())):
-            studies[main]["claims"] = [each.to_dict() for each in judged]
+            studies[main]["claims"] = [verdict.to_dict() for verdict in judged]
     return {
         "smallest_cell": min(Released(run, hide_below).smallest for run in folders),
         "studies": studies,
@@ -78,19 +78,26 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     grouped: dict[Question, list[Run]] = {}
     for run in runs:
         grouped.setdefault(question_of(run), []).append(run)
-    sizes = {one: some[0].metrics.data for one, some in grouped.items()}
-    primary = study.primary_of({one: d.subjects or d.examples for one, d in sizes.items()})
+    sizes = {
+        question: runs_of_question[0].metrics.data for question, runs_of_question in grouped.items()
+    }
+    primary = study.primary_of(
+        {question: d.subjects or d.examples for question, d in sizes.items()}
+    )
     order = sorted(grouped, key=lambda question: question != primary)
-    return {study.key_of(one, is_primary=one == primary): grouped[one] for one in order}
+    return {
+        study.key_of(question, is_primary=question == primary): grouped[question]
+        for question in order
+    }
 
 
 def _content(
-    study: Study, chosen: Sequence[Run], hide_below: int | None, beside: Sequence[Run]
+    study: Study, runs: Sequence[Run], hide_below: int | None, cohort: Sequence[Run]
 ) -> dict[str, Any]:
     """Return one study of ``results.json``; the first run represents its data and split."""
-    plain = [run for run in beside if not run.settings.training.class_weights]
+    plain = [run for run in cohort if not run.settings.training.class_weights]
     honest = {run.settings.model: run for run in plain if not planned_leak(run)}
-    first = chosen[0]
+    first = runs[0]
     data = Released(first, hide_below).metrics.data
     content: dict[str, Any] = {
         "data": data,
@@ -98,8 +105,8 @@ def _content(
         **{n: data[n] for n in ("subjects", "examples", "recordings") if n in data},
     }
     content |= {"models": {}, "floors": {}, "default": {}, "weighted": {}, "hindsight": {}}
-    for run in chosen:
-        model, shown = run.settings.model, Released(run, hide_below)
+    for run in runs:
+        model, released = run.settings.model, Released(run, hide_below)
         kind = "models" if model in study.training else "floors"
         if study.default and kind == "floors" and model not in study.reference_models:
             kind = "default"
@@ -109,13 +116,13 @@ def _content(
             kind = "weighted"
         content[kind][model] = {
             **run.facts,
-            "test": shown.test,
+            "test": released.test,
             "report_2019": study.reported.get(model, {}),
-            "leaks": shown.metrics.leaks,
+            "leaks": released.metrics.leaks,
             "run": run.path.name,
             **_inflation(honest.get(model), run, hide_below),
         }
-    if best := default_model(study, chosen):
+    if best := default_model(study, runs):
         content["best"] = best
     return {name: value for name, value in content.items() if value != {}}
 
@@ -125,7 +132,7 @@ def _inflation(honest: Run | None, run: Run, hide_below: int | None) -> dict[str
     if honest is None or not planned_leak(run):
         return {}
     key = headline(run.data.classes, run.test).key
-    if any(isinstance(Released(each, hide_below).test[key], Hidden) for each in (honest, run)):
+    if any(isinstance(Released(side, hide_below).test[key], Hidden) for side in (honest, run)):
         return {}
-    found = inflation(honest, run)
-    return {"inflation": found and {"difference": found.value, "ci": found.interval}}
+    difference = inflation(honest, run)
+    return {"inflation": difference and {"difference": difference.value, "ci": difference.interval}}

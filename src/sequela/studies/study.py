@@ -1,6 +1,6 @@
 """A study as data: its runs and data, its claims, and its caveats."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -120,22 +120,26 @@ class Study(StudyKeys):
 
     def questions(self, data: str | None = None) -> tuple[Question, ...]:
         """Return the questions to run: all cohorts, or one data set, by default the first."""
-        chosen = data if data in self.data else next(iter(self.data), None)
-        return self.cohorts or (((chosen, ""),) if chosen else ())
+        data_set = data if data in self.data else next(iter(self.data), None)
+        return self.cohorts or (((data_set, ""),) if data_set else ())
 
     def place_of(self, question: Question) -> int:
         """Return the place of a question in the order of the study; others come after."""
-        known = [*self.cohorts, *((name, "") for name in self.data)]
-        return known.index(question) if question in known else len(known)
+        order = [*self.cohorts, *((name, "") for name in self.data)]
+        return order.index(question) if question in order else len(order)
 
     def primary_of(self, subjects: Mapping[Question, int]) -> Question | None:
         """Return the question of the main result: the first where the study has no preference."""
-        preferred = (one for one, least in self.primary if subjects.get(one, 0) >= least)
+        preferred = (
+            question for question, least in self.primary if subjects.get(question, 0) >= least
+        )
         return next(preferred, None if self.primary else next(iter(subjects), None))
 
     def hindsight_of(self, subjects: Mapping[Question, int]) -> Question | None:
         """Return the question that shows the effect of hindsight; see :meth:`primary_of`."""
-        preferred = (one for one, least in self.hindsight if subjects.get(one, 0) >= least)
+        preferred = (
+            question for question, least in self.hindsight if subjects.get(question, 0) >= least
+        )
         return next(preferred, self.primary_of(subjects))
 
     def key_of(self, question: Question, *, is_primary: bool) -> str:
@@ -157,7 +161,7 @@ class Study(StudyKeys):
         """Return whether a split only shows the effect of a leak, and gives no result."""
         return split == "row" or (split == "recording" and self.splits[0] == "session")
 
-    def ask(self, data: str, said: Mapping[str, Any]) -> CohortSettings:
+    def ask(self, data: str, changes: Mapping[str, Any]) -> CohortSettings:
         """Return the settings of a data set, with a user's changes.
 
         If the user names another task than the study's, its own times are used. If the user names
@@ -165,18 +169,21 @@ class Study(StudyKeys):
         from a file, all tables are read, since any of them may hold the codes.
         """
         usual = {"task": "in-hospital", **self.asked.get(data, {})}
-        own = {**self.asked.get((data, said.get("task", usual["task"])), {}), **said}
-        asked = {**usual, **own}
-        if asked["task"] != usual["task"]:
-            asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
+        given = {**self.asked.get((data, changes.get("task", usual["task"])), {}), **changes}
+        settings = {**usual, **given}
+        if settings["task"] != usual["task"]:
+            settings = {n: v for n, v in settings.items() if n in given or n not in _OF_THE_TASK}
         # Imported here: a run on recordings needs no task.
         from sequela.cohort.task_files import declared_task
 
-        if "inputs" not in said and declared_task(asked["task"], asked.get("declared")).inputs:
-            asked.pop("inputs", None)
-        if "tables" not in said and ("inputs" in said or said.get("declared")):
-            asked.pop("tables", None)
-        return CohortSettings.of(**asked)
+        if (
+            "inputs" not in changes
+            and declared_task(settings["task"], settings.get("declared")).inputs
+        ):
+            settings.pop("inputs", None)
+        if "tables" not in changes and ("inputs" in changes or changes.get("declared")):
+            settings.pop("tables", None)
+        return CohortSettings.of(**settings)
 
     def cohort_of(self, question: Question) -> CohortSettings | None:
         """Return the settings of records; ``None`` where the data set has its own classes."""
@@ -201,16 +208,20 @@ class Study(StudyKeys):
         ``looks_back`` has runs with hindsight. ``default`` is the default model of the data, and
         ``declared`` the description of the user's own recordings.
         """
-        kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
+        kinds = ["weighted"] if is_primary else []
+        if looks_back:
+            kinds.append("hindsight")
         cohort = self.cohort_of(question)
-        named: dict[str, RunSettings] = {}
-        own = (*reversed(tuple(self.training)), *self.reference_models)
-        for model in (*own, *(default,) * bool(default and default not in own)):
+        settings_of_runs: dict[str, RunSettings] = {}
+        models = [*reversed(tuple(self.training)), *self.reference_models]
+        if default and default not in models:
+            models.append(default)
+        for model in models:
             for split in self.splits:
                 if model not in self.controls.get(split, (model,)):
                     continue
-                name = model + f".by-{split}" * (len(self.splits) > 1)
-                named[name] = RunSettings.of(
+                name = f"{model}.by-{split}" if len(self.splits) > 1 else model
+                settings_of_runs[name] = RunSettings.of(
                     model=model,
                     data=question[0],
                     split=split,
@@ -221,8 +232,8 @@ class Study(StudyKeys):
                     **(_QUICK if quick else {}),
                     signals=declared,
                 )
-                named |= self._controls(name, named[name], kinds)
-        return named
+                settings_of_runs |= self._controls(name, settings_of_runs[name], kinds)
+        return settings_of_runs
 
     def _training(self, model: str, *, quick: bool) -> TrainingSettings:
         usual = MODELS[model].training if model in MODELS else TrainingSettings()
@@ -235,15 +246,15 @@ class Study(StudyKeys):
         return training.model_copy(update=changes)
 
     def _controls(
-        self, name: str, settings: RunSettings, kinds: tuple[str, ...]
+        self, name: str, settings: RunSettings, kinds: Sequence[str]
     ) -> dict[str, RunSettings]:
         """Return runs with weighted classes and with hindsight, if the study has them."""
-        found = {}
-        of = {kind: self.controls.get(kind, ()) for kind in kinds}
-        if settings.model in of.get("weighted", ()):
+        controls = {}
+        models_of = {kind: self.controls.get(kind, ()) for kind in kinds}
+        if settings.model in models_of.get("weighted", ()):
             weighted = settings.training.model_copy(update={"class_weights": True})
-            found[f"{name}.weighted"] = settings.model_copy(update={"training": weighted})
-        if settings.cohort and settings.model in of.get("hindsight", ()):
+            controls[f"{name}.weighted"] = settings.model_copy(update={"training": weighted})
+        if settings.cohort and settings.model in models_of.get("hindsight", ()):
             back = settings.cohort.model_copy(update={"hindsight": True})
-            found[f"{name}.hindsight"] = settings.model_copy(update={"cohort": back})
-        return found
+            controls[f"{name}.hindsight"] = settings.model_copy(update={"cohort": back})
+        return controls

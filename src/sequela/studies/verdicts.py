@@ -39,10 +39,14 @@ from sequela.studies.statistics import number_of
 from sequela.studies.study import Study
 from sequela.version import __version__
 
-HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
+HOLDS = "holds"
+FAILS = "does not hold"
+UNKNOWN = "inconclusive"
 UNTESTABLE = "not testable here"
 ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
-SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "open"
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+OPEN = "open"
 LEVEL = 0.05
 """The p-value, corrected for the number of claims, below which a claim is settled."""
 RERUNS = "reruns.json"
@@ -190,12 +194,14 @@ class _Tested:
 
 def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]:
     """Judge the claims of a study, none where all models leak."""
-    main, *others = cohorts
+    main, *further = cohorts
     honest = _by_model(main)
     if not study.claims or not honest:
         return []
-    asked = (runs for runs in others if question_of(runs[0]) == study.reported_question)
-    reported = [run for run in next(asked, []) if planned_leak(run) != "hindsight"]
+    cohorts_as_reported = (
+        runs for runs in further if question_of(runs[0]) == study.reported_question
+    )
+    reported = [run for run in next(cohorts_as_reported, []) if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
         {verdict.claim.id: verdict for verdict in judge(study.claims, runs)} if runs else {}
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
@@ -240,9 +246,9 @@ def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]
     """
     path = files("sequela.studies") / "declared" / RERUNS
     measured = json.loads(path.read_text(encoding="utf-8"))
-    known = measured["studies"].get(study, {})
-    alike = all(known.get(name) == data[name] for name in SAME_DATA)
-    return known["verdicts"] if alike and measured["version"] == __version__ else {}
+    record = measured["studies"].get(study, {})
+    alike = all(record.get(name) == data[name] for name in SAME_DATA)
+    return record["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
 def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
@@ -253,8 +259,10 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
         for claim, reason in zip(claims, reasons, strict=True)
         if not reason
     ]
-    corrected = holm([one.p_value for one in tested]).tolist()
-    settled = iter([_verdict(one, runs, p) for one, p in zip(tested, corrected, strict=True)])
+    corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
+    settled = iter(
+        [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
+    )
     return [
         Verdict(claim, UNTESTABLE, reason) if reason else next(settled)
         for claim, reason in zip(claims, reasons, strict=True)
@@ -271,46 +279,46 @@ def tally(verdicts: Sequence[Verdict]) -> str:
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
     return ", ".join(
-        f"{counts[answer]} {one if counts[answer] == 1 else many}"
-        for answer, (one, many) in words.items()
+        f"{counts[answer]} {singular if counts[answer] == 1 else plural}"
+        for answer, (singular, plural) in words.items()
         if answer != UNTESTABLE or counts[answer]
     )
 
 
 def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdict:
-    claim, answer, said = tested.claim, tested.answer, tested.in_words()
+    claim, answer, measured = tested.claim, tested.answer, tested.in_words()
     verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
-        said = f"From {before} to {after}: {said}"
+        measured = f"From {before} to {after}: {measured}"
     scale = number_of(claim).scale(claim)
-    asked = f"{claim.relation} {scale.claimed(claim.value) if claim.value else 0}"
+    claimed = f"{claim.relation} {scale.claimed(claim.value) if claim.value else 0}"
     if claim.margin:
         unit = " points" if scale.unit == " %" else scale.unit
-        asked += f", within {scale.claimed(claim.margin, unit)}"
+        claimed += f", within {scale.claimed(claim.margin, unit)}"
     reason = _REASONS[answer]
     if answer != OPEN:
         chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
         settled = verdict != UNKNOWN
         reason += f" (p {chance})." if settled else f", but not after the correction (p {chance})."
-    return Verdict(claim, verdict, reason, answer, said, asked)
+    return Verdict(claim, verdict, reason, answer, measured, claimed)
 
 
 def _level(run: Run, name: str) -> str:
     metric = named(name)
-    each = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
-    return number(float(np.mean(each)), metric.form).replace("%", " %")
+    values = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
+    return number(float(np.mean(values)), metric.form).replace("%", " %")
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
     missing = [name for name in claim.models if name not in runs]
     if missing:
         return f"There is no run of {' and '.join(missing)} here."
-    chosen = [runs[name] for name in claim.models]
-    counts = chosen[0].data.counts
+    runs_of_claim = [runs[name] for name in claim.models]
+    counts = runs_of_claim[0].data.counts
     if min(counts) < claim.fewest:
         return f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} are too few."
-    reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
+    reasons = (_CONDITIONS[name](claim, runs_of_claim) for name in claim.untestable)
     return next(filter(None, reasons), "")
 
 
@@ -327,7 +335,7 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
 def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
     for run in runs:
         held_out = [fold.predictions.part("held_out") for fold in run.runs]
-        if len({int(one) for each in held_out for one in np.unique(each.predicted)}) > 1:
+        if len(np.unique(np.concatenate([predictions.predicted for predictions in held_out]))) > 1:
             return ""
     name = runs[0].data.classes[int(runs[0].runs[0].predictions.predicted[0])]
     return f"The models predict “{name}” for every example, so they cannot be compared."
@@ -382,19 +390,19 @@ class Rival:
         return f"{words}, with {times[1]} times its operations"
 
 
-def compared_with(own: Run, rivals: Mapping[str, Run]) -> tuple[Compared, list[Rival], Metric]:
+def compared_with(run: Run, rivals: Mapping[str, Run]) -> tuple[Compared, list[Rival], Metric]:
     """Compare a run with others on the same test examples, by their kind, in a family of tests."""
-    found = compare_opened([own, *rivals.values()])
-    metric, (first, *others) = named(found.metric), found.runs
+    comparison = compare_opened([run, *rivals.values()])
+    metric, (first, *rows) = named(comparison.metric), comparison.runs
     compared = []
-    for (kind, run), other in zip(rivals.items(), others, strict=True):
-        if other.difference is None or other.corrected_p is None:
+    for (kind, rival_run), row in zip(rivals.items(), rows, strict=True):
+        if row.difference is None or row.corrected_p is None:
             continue
-        gap, p_value = other.difference, other.corrected_p
-        theirs, ours = run.facts.operations, own.facts.operations
+        gap, p_value = row.difference, row.corrected_p
+        theirs, ours = rival_run.facts.operations, run.facts.operations
         compared.append(
             Rival(
-                model=other.model,
+                model=row.model,
                 kind=kind,
                 difference=-gap.value,
                 ci=(-gap.interval.high, -gap.interval.low),
@@ -430,10 +438,10 @@ def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
     if not (study.default and plain):
         return None
     name = default_for(next(iter(plain.values())).data).model
-    own = plain.pop(name, None)
-    other = "other " if name in study.training else ""
+    default = plain.pop(name, None)
+    qualifier = "other " if name in study.training else ""
     kinds = {
-        f"the best of the {other}models of {study.report}": study.training,
+        f"the best of the {qualifier}models of {study.report}": study.training,
         "the best baseline model": REFERENCE_MODELS,
     }
     rivals = {
@@ -441,11 +449,11 @@ def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
         for kind, models in kinds.items()
         if not plain.keys().isdisjoint(models)
     }
-    if own is None or not rivals:
+    if default is None or not rivals:
         return None
-    first, compared, metric = compared_with(own, rivals)
+    first, compared, metric = compared_with(default, rivals)
     answers = " ".join(f"It is {rival.in_words(metric)}." for rival in compared)
-    models = f" (mean of {len(own.runs)} models)" if len(own.runs) > 1 else ""
+    models = f" (mean of {len(default.runs)} models)" if len(default.runs) > 1 else ""
     corrected = f", corrected for {len(compared)} comparisons" if len(compared) > 1 else ""
     return {
         "model": name,
@@ -487,16 +495,16 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
         if honest.of_many and leaking.of_many and honest.settings.split == leaking.settings.split:
             apart: Difference | Estimate = _over_folds(honest, leaking, metric.name)
         else:
-            test, others = (
+            test, honest_test = (
                 joined([fold.predictions.part("held_out") for fold in run.once])
                 for run in (leaking, honest)
             )
-            others = others.where(np.isin(others.example_id, test.example_id))
-            paired = others.n_examples == test.n_examples
+            honest_test = honest_test.where(np.isin(honest_test.example_id, test.example_id))
+            paired = honest_test.n_examples == test.n_examples
             if paired:
                 rng = np.random.default_rng(leaking.settings.seed)
                 how = bootstrap_of(leaking.first)
-                apart = paired_difference(metric.name, test, others, rng, how)
+                apart = paired_difference(metric.name, test, honest_test, rng, how)
             else:
                 apart = difference(*(as_written(run.test, metric.key) for run in (leaking, honest)))
     except DataError:
@@ -508,13 +516,13 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
 
 def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
     """Compare two runs with the same folds; the interval includes the variation of training."""
-    theirs = {each.place: each for each in judged(honest.runs)}
+    theirs = {fold.place: fold for fold in judged(honest.runs)}
     ours = []
-    for each in judged(leaking.runs):
-        same = theirs[each.place]
-        tuning = each.tuning and same.tuning and _renamed(each.tuning, same.tuning)
-        held_out = _renamed(each.held_out, same.held_out)
-        ours.append(replace(each, held_out=held_out, tuning=tuning))
+    for fold in judged(leaking.runs):
+        same = theirs[fold.place]
+        tuning = fold.tuning and same.tuning and _renamed(fold.tuning, same.tuning)
+        held_out = _renamed(fold.held_out, same.held_out)
+        ours.append(replace(fold, held_out=held_out, tuning=tuning))
     return over_models(ours, list(theirs.values()), metric, leaking)
 
 

@@ -25,8 +25,12 @@ _METHOD = "occlusion: each part is removed alone, and the prediction is repeated
 _AVERAGED = f"{_METHOD}; mean of the segment and of segments shifted by up to a third of it"
 SMALL = 262_144
 """Most numbers of a request that is answered together with others."""
-_DRAWN, _NEAR, _MOST = 2000, 60, 40_000
-"""Points of a channel that the page draws, at least of each segment, and at most in all."""
+_DRAWN = 2_000
+"""Points of a channel that the page draws, unless there are many segments."""
+_NEAR = 60
+"""Least points of a channel in each segment."""
+_MOST = 40_000
+"""Most points of all channels."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,15 @@ class Answers:
 
     def replies(self, jobs: Sequence[Job]) -> tuple[list[Reply | None], list[int]]:
         """Answer requests together; also return the number of examples of each batch."""
-        read = [_attempt(partial(self._read, job)) for job in jobs]
-        inputs = [each.inputs for each in read if isinstance(each, Examples)]
-        all_found, sizes = predicted(self.model, inputs, self.most)
-        found = iter(all_found)
+        requests = [_attempt(partial(self._read, job)) for job in jobs]
+        inputs = [request.inputs for request in requests if isinstance(request, Examples)]
+        probabilities, sizes = predicted(self.model, inputs, self.most)
+        predictions = iter(probabilities)
         return [
-            _attempt(partial(self._reply, job, each, next(found)))
-            if isinstance(each, Examples)
-            else each
-            for job, each in zip(jobs, read, strict=True)
+            _attempt(partial(self._reply, job, request, next(predictions)))
+            if isinstance(request, Examples)
+            else request
+            for job, request in zip(jobs, requests, strict=True)
         ], sizes
 
     @cached_property
@@ -89,22 +93,22 @@ class Answers:
 
     def _read(self, job: Job) -> Examples | None:
         """Read the examples of a body; ``None`` if they are to be answered alone."""
-        known = [*self.model.facts.takes.query]
-        known += ["example", "class"] if job.path == "/v1/explain" else []
-        only([name for name, _ in job.query], known, "parameter")
+        parameters = [*self.model.facts.takes.query]
+        parameters += ["example", "class"] if job.path == "/v1/explain" else []
+        only([name for name, _ in job.query], parameters, "parameter")
         examples = self._bodies.read(job.kind, job.body, dict(job.query))
         size = sum(array.size for array in examples.inputs.values())
         return None if self.small and size > SMALL else examples
 
-    def _reply(self, job: Job, examples: Examples, found: Any) -> Reply:
-        if isinstance(found, Exception):
-            raise found
+    def _reply(self, job: Job, examples: Examples, probabilities: Any) -> Reply:
+        if isinstance(probabilities, Exception):
+            raise probabilities
         if job.path == "/v1/explain":
-            explanation = self._explained(examples, found, dict(job.query))
+            explanation = self._explained(examples, probabilities, dict(job.query))
             return Reply(200, to_json(explanation), examples=len(examples))
         if job.parquet and job.path == "/v1/predict":
-            return Reply(200, self._parquet(examples, found), PARQUET, len(examples))
-        answer = self._predictions(examples, found)
+            return Reply(200, self._parquet(examples, probabilities), PARQUET, len(examples))
+        answer = self._predictions(examples, probabilities)
         if job.path == "/v1/view":
             self._draw(answer, examples)
         else:
@@ -114,78 +118,83 @@ class Answers:
         body = answer.model_dump_json(exclude_unset=True).encode()
         return Reply(200, body, examples=len(examples))
 
-    def _predictions(self, examples: Examples, found: NDArray[np.float32]) -> Predictions:
+    def _predictions(self, examples: Examples, probabilities: NDArray[np.float32]) -> Predictions:
         """Return the notes, each prediction, and for a recording the mean over its segments."""
         classes, intervals = self.model.classes, self.model.facts.intervals
         predictions = []
-        rows = zip(examples.ids, found.tolist(), self.model.sets(found).tolist(), strict=True)
+        rows = zip(
+            examples.ids,
+            probabilities.tolist(),
+            self.model.sets(probabilities).tolist(),
+            strict=True,
+        )
         for place, (name, chances, members) in enumerate(rows):
             prediction = Prediction(
                 id=name,
-                prediction=classes[int(found[place].argmax())],
+                prediction=classes[int(probabilities[place].argmax())],
                 probabilities=dict(zip(classes, chances, strict=True)),
-                set=[each for each, inside in zip(classes, members, strict=True) if inside],
+                set=[label for label, inside in zip(classes, members, strict=True) if inside],
             )
             if examples.patients:
                 prediction.unknown_codes = [*examples.unknown[place]]
             if intervals is not None:
                 days = [f"{day:g}" for day in intervals.horizons]
-                risk = intervals.risk(found[place : place + 1])[0].tolist()
+                risk = intervals.risk(probabilities[place : place + 1])[0].tolist()
                 prediction.risk = dict(zip(days, risk, strict=True))
             predictions.append(prediction)
         answer = Predictions(notes=[*examples.notes], predictions=predictions)
         if examples.recording:
-            means = found.mean(0, dtype=np.float64)
-            probabilities = dict(zip(classes, means.tolist(), strict=True))
+            means = probabilities.mean(0, dtype=np.float64)
+            of_classes = dict(zip(classes, means.tolist(), strict=True))
             most = classes[int(means.argmax())]
-            answer.recording = Mean(prediction=most, probabilities=probabilities)
+            answer.recording = Mean(prediction=most, probabilities=of_classes)
         return answer
 
-    def _parquet(self, examples: Examples, found: NDArray[np.float32]) -> bytes:
+    def _parquet(self, examples: Examples, probabilities: NDArray[np.float32]) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns: dict[str, object] = {"id": list(examples.ids)}
-        columns |= {f"p_{name}": found[:, k] for k, name in enumerate(self.model.classes)}
-        written = io.BytesIO()
-        pq.write_table(pa.table(columns), written)
-        return written.getvalue()
+        columns |= {f"p_{name}": probabilities[:, k] for k, name in enumerate(self.model.classes)}
+        file = io.BytesIO()
+        pq.write_table(pa.table(columns), file)
+        return file.getvalue()
 
     def _explained(
-        self, examples: Examples, found: NDArray[np.float32], query: Mapping[str, str]
+        self, examples: Examples, probabilities: NDArray[np.float32], query: Mapping[str, str]
     ) -> dict[str, object]:
-        asked = query.get("example", "0")
-        if asked not in map(str, range(len(examples))):
+        example = query.get("example", "0")
+        if example not in map(str, range(len(examples))):
             raise Refusal(422, f"example must be 0 to {len(examples) - 1}")
-        row, name = int(asked), query.get("class")
+        row, name = int(example), query.get("class")
         if name is not None and name not in self.model.classes:
             raise Refusal(422, f"unknown class: expected {', '.join(self.model.classes)}")
-        before = found[row]
-        of = int(np.argmax(before)) if name is None else self.model.classes.index(name)
+        before = probabilities[row]
+        place = int(np.argmax(before)) if name is None else self.model.classes.index(name)
         facts: dict[str, object] = {
             "id": examples.ids[row],
-            "class": self.model.classes[of],
-            "probability": float(before[of]),
+            "class": self.model.classes[place],
+            "probability": float(before[place]),
             "method": _METHOD,
             "agreement": None,
             "stable": None,
         }
         if examples.patients:
-            others, parts = occlusion.without_codes(examples.patients[row])
-            inputs = self._bodies.read_patients(others) if others else {}
-            raised = before[of] - self._probabilities(inputs)[:, of]
+            variants, parts = occlusion.without_codes(examples.patients[row])
+            inputs = self._bodies.read_patients(variants) if variants else {}
+            raised = before[place] - self._probabilities(inputs)[:, place]
             return {**facts, "parts": occlusion.with_raised(parts, raised)}
         signal = examples.inputs["signal"]
         if examples.recording:
-            whole = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
+            recording = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
         else:
             length = examples.inputs.get("lengths", [signal.shape[2]] * len(signal))[row]
-            whole, row = signal[row, :, :length], 0
+            recording, row = signal[row, :, :length], 0
         parts, agreement = occlusion.over_neighbours(
-            lambda copies: self._probabilities({"signal": copies})[:, of],
-            whole,
+            lambda copies: self._probabilities({"signal": copies})[:, place],
+            recording,
             row,
-            signal.shape[2] if examples.recording else whole.shape[1],
+            signal.shape[2] if examples.recording else recording.shape[1],
         )
         if agreement is not None:
             stable = agreement >= occlusion.STABLE
@@ -196,21 +205,21 @@ class Answers:
         """Predict in batches: float32 (example, class)."""
         if not inputs:
             return np.empty((0, len(self.model.classes)), np.float32)
-        ((found,), _) = predicted(self.model, [inputs], self.most)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        ((probabilities,), _) = predicted(self.model, [inputs], self.most)
+        if isinstance(probabilities, Exception):
+            raise probabilities
+        return probabilities
 
     def _draw(self, view: Predictions, examples: Examples) -> None:
         """Add patients, or the lowest and highest value of each span of a channel."""
         if examples.patients:
-            full = (each.model_dump() for each in examples.patients)  # with defaults
-            view.patients = [Patient.model_validate(each) for each in full]
+            full = (patient.model_dump() for patient in examples.patients)  # with defaults
+            view.patients = [Patient.model_validate(patient) for patient in full]
             return
-        whole = examples.inputs["signal"]  # (example, channel, sample)
-        points = max(_DRAWN, min(_NEAR * len(whole), _MOST // whole.shape[1]))
-        view.sfreq, view.n_times, view.channels = self.model.signal.sfreq, whole.shape[2], []
-        for channel in whole.swapaxes(0, 1).reshape(whole.shape[1], -1):
+        signal = examples.inputs["signal"]  # (example, channel, sample)
+        points = max(_DRAWN, min(_NEAR * len(signal), _MOST // signal.shape[1]))
+        view.sfreq, view.n_times, view.channels = self.model.signal.sfreq, signal.shape[2], []
+        for channel in signal.swapaxes(0, 1).reshape(signal.shape[1], -1):
             edges = np.linspace(0, len(channel), min(points, len(channel)) + 1).astype(int)
             starts = np.unique(edges)[:-1]
             least, greatest = (f.reduceat(channel, starts) for f in (np.minimum, np.maximum))

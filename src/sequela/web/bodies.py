@@ -82,7 +82,7 @@ class Bodies:
         sizes = (getattr(model.facts.takes, name, 0) for name in ("n_chans", "n_times"))
         self._n_chans, self._n_times = sizes
 
-    def read(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
+    def read(self, kind: str, body: bytes, query: Mapping[str, str]) -> Examples:
         """Read the examples of a body."""
         if not body:
             raise DataError("the body is empty: expected at least one example")
@@ -95,15 +95,15 @@ class Bodies:
         }
         records: _Readers = {kind: partial(self._records, kind)}
         readers = {Modality.EEG: signals, Modality.RECORDS: records}
-        found = readers[self.model.facts.kind][kind](body, said)
-        if len(found) > self.most:
+        examples = readers[self.model.facts.kind][kind](body, query)
+        if len(examples) > self.most:
             raise SettingError(
-                f"the body has {len(found):,} examples: expected {self.most:,} at most; send "
+                f"the body has {len(examples):,} examples: expected {self.most:,} at most; send "
                 "several requests"
             )
-        if not len(found):
+        if not len(examples):
             raise DataError("the body has no example: expected at least one")
-        return found
+        return examples
 
     @cached_property
     def _reader(self) -> Reader:
@@ -111,15 +111,15 @@ class Bodies:
 
     def _records(self, kind: str, body: bytes, _: Mapping[str, str]) -> Examples:
         if kind == JSON:
-            said = _value(body)
-            several = isinstance(said, dict) and "patients" in said
-            only(said if several else (), ("patients",), "key")
-            patients = patients_of(said["patients"] if several else [said])
+            value = _value(body)
+            is_list = isinstance(value, dict) and "patients" in value
+            only(value if is_list else (), ("patients",), "key")
+            patients = patients_of(value["patients"] if is_list else [value])
         elif kind == CSV and self.model.records.rows and not _is_coded(body):
             patients = self._of_cells(body)
         else:
             patients = patients_of_rows(self._rows(kind, body))
-        longest = max((len(each.visits) for each in patients), default=0)
+        longest = max((len(patient.visits) for patient in patients), default=0)
         if longest > self.longest or len(patients) > self.most:
             raise SettingError(
                 f"{len(patients):,} patients with up to {longest:,} visits: expected {self.most:,} "
@@ -128,41 +128,43 @@ class Bodies:
         if not patients:
             raise DataError("the body has no patient: expected at least one")
         inputs, unknown, notes = self._reader.inputs(patients)
-        return Examples(inputs, _ids([each.id for each in patients]), notes, unknown, patients)
+        return Examples(
+            inputs, _ids([patient.id for patient in patients]), notes, unknown, patients
+        )
 
     def _of_cells(self, body: bytes) -> list[Patient]:
         """Read a csv file with one row per patient, as the model was trained on."""
-        described = described_rows(self.model)
+        rows_of_training = described_rows(self.model)
         with temporary() as folder:
             path = folder / "body.csv"
             path.write_bytes(body)
             try:
-                rows = coded(path, described)
+                rows = coded(path, rows_of_training)
             except SequelaError as error:
                 raise DataError(str(error).replace(str(path), "the body")) from error
         ages = {row["subject_id"]: row["numeric_value"] for row in rows if row["code"] == AGE}
         patients = patients_of_rows([row for row in rows if row["code"] != AGE])
-        return [each.model_copy(update={"age": ages.get(each.id)}) for each in patients]
+        return [patient.model_copy(update={"age": ages.get(patient.id)}) for patient in patients]
 
     def read_patients(self, patients: Sequence[Patient]) -> Mapping[str, NDArray[Any]]:
         """Return the inputs of the model for patients."""
         return self._reader.inputs(patients, variants=True)[0]
 
-    def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
+    def _check(self, stated: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
         for name in ("sfreq", "unit"):
-            if said.get(name) in (None, ""):
+            if stated.get(name) in (None, ""):
                 expected = f"{name}={getattr(self.model.signal, name)}"
                 raise SettingError(f"the {name} of the signal is missing: expected {expected}")
-        if not NUMBER.fullmatch(str(said["sfreq"])):
+        if not NUMBER.fullmatch(str(stated["sfreq"])):
             raise SettingError("sfreq is not a number: expected samples per second")
         self.model.check_signal(
-            unit=str(said["unit"]), sfreq=float(said["sfreq"]), n_chans=channels, channels=names
+            unit=str(stated["unit"]), sfreq=float(stated["sfreq"]), n_chans=channels, channels=names
         )
 
     def _examples(self, arrays: Iterable[NDArray[Any]], ids: Sequence[str]) -> Examples:
         """Make examples of arrays (channel, sample), of several lengths if the model allows it."""
         arrays = list(arrays)
-        lengths = np.array([each.shape[1] for each in arrays], np.int64)
+        lengths = np.array([array.shape[1] for array in arrays], np.int64)
         if lengths.max(initial=0) > self.longest:
             raise SettingError(
                 f"a segment has {lengths.max():,} samples: expected {self.longest:,} at most"
@@ -172,10 +174,10 @@ class Bodies:
                 f"{len(arrays):,} segments of up to {lengths.max():,} samples: expected "
                 f"{self.numbers:,} numbers at most after padding; send long segments alone"
             )
-        whole = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
-        for row, each in enumerate(arrays):
-            whole[row, :, : each.shape[1]] = each
-        inputs: dict[str, NDArray[Any]] = {"signal": whole}
+        padded = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
+        for row, array in enumerate(arrays):
+            padded[row, :, : array.shape[1]] = array
+        inputs: dict[str, NDArray[Any]] = {"signal": padded}
         if "lengths" in self.model.inputs:
             inputs["lengths"] = lengths
         elif len(set(lengths.tolist())) > 1 or lengths[0] != self._n_times:
@@ -184,17 +186,17 @@ class Bodies:
                 f"{self._n_times} of each channel"
             )
         most, notes = self.model.signal.preparation.reject, []
-        if large := np.count_nonzero(exceed(whole, most)):
+        if large := np.count_nonzero(exceed(padded, most)):
             notes = [f"Range above {most:g} µV, as in no window of the training: {large} segments."]
         return Examples(inputs, ids, notes)
 
     def _of_json(self, body: bytes, query: Mapping[str, str]) -> Examples:
         value = _value(body)
-        several = isinstance(value, dict) and "examples" in value
-        kind: Any = schemas.Segments if several else schemas.Segment
-        read = validated(kind.model_validate, value, "key")
-        parts: list[schemas.Named] = read.examples if several else [read]
-        stated = read.model_dump(include={"sfreq", "unit"}, exclude_none=True)
+        is_list = isinstance(value, dict) and "examples" in value
+        kind: Any = schemas.Segments if is_list else schemas.Segment
+        body_read = validated(kind.model_validate, value, "key")
+        parts: list[schemas.Named] = body_read.examples if is_list else [body_read]
+        stated = body_read.model_dump(include={"sfreq", "unit"}, exclude_none=True)
         self._check({**query, **stated}, parts[0].signal.shape[0])
         for name in stated.keys() & query.keys():
             if query[name] != str(stated[name]):
@@ -202,11 +204,13 @@ class Bodies:
                     f"the body has {name}={stated[name]}, the address {name}={query[name]}: "
                     "expected one of them"
                 )
-        return self._examples([each.signal for each in parts], _ids([each.id for each in parts]))
+        return self._examples(
+            [named.signal for named in parts], _ids([named.id for named in parts])
+        )
 
-    def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
+    def _of_numbers(self, body: bytes, query: Mapping[str, str]) -> Examples:
         """Read little-endian float32, example after example, channel after channel."""
-        self._check(said, self._n_chans)
+        self._check(query, self._n_chans)
         size = 4 * self._n_chans * self._n_times
         if len(body) % size:
             raise DataError(
@@ -223,37 +227,37 @@ class Bodies:
                 "the numbers are not plausible in µV (0, or up to 1,000,000): expected "
                 "little-endian float32, not another type or byte order"
             )
-        whole = flat.reshape(-1, self._n_chans, self._n_times)
-        return self._examples(whole, _numbers(len(whole)))
+        segments = flat.reshape(-1, self._n_chans, self._n_times)
+        return self._examples(segments, _numbers(len(segments)))
 
-    def _of_parquet(self, body: bytes, said: Mapping[str, str]) -> Examples:
+    def _of_parquet(self, body: bytes, query: Mapping[str, str]) -> Examples:
         """Read a column ``signal`` of lists, channel after channel, and an optional ``id``."""
         table = self._table(body, ("id", "signal"), ("signal",))
         if table.num_rows > self.most:
             raise SettingError(f"the table has {table.num_rows:,} rows: expected {self.most:,}")
-        self._check(said, self._n_chans)
+        self._check(query, self._n_chans)
         arrays = []
         for row in table["signal"].to_pylist():
             flat = array_of(row if row is not None else [])
             if flat.shape[0] != 1 or flat.shape[1] % self._n_chans:
                 raise DataError(f"a signal is not a list of samples of {self._n_chans} channel(s)")
             arrays.append(flat.reshape(self._n_chans, -1))
-        named = "id" in table.column_names
+        has_ids = "id" in table.column_names
         return self._examples(
-            arrays, _ids(table["id"].to_pylist() if named else [""] * len(arrays))
+            arrays, _ids(table["id"].to_pylist() if has_ids else [""] * len(arrays))
         )
 
-    def _of_csv(self, body: bytes, said: Mapping[str, str]) -> Examples:
+    def _of_csv(self, body: bytes, query: Mapping[str, str]) -> Examples:
         """Read a column per channel; for one channel also a row per segment."""
         table, names = _numbers_of_csv(body)
         if self._n_chans == 1 and table.shape[1] == self._n_times:
-            self._check(said, 1)
+            self._check(query, 1)
             return self._examples(table[:, np.newaxis], _numbers(len(table)))
         clocks = [i for i, name in enumerate(names) if name.lower() in ("time", "t", "seconds")]
-        kept = [i for i in range(table.shape[1]) if i not in clocks]
-        self._check(said, len(kept), [names[i] for i in kept] if names else [])
+        signals = [i for i in range(table.shape[1]) if i not in clocks]
+        self._check(query, len(signals), [names[i] for i in signals] if names else [])
         notes = [f"Left out: the column {names[i]}." for i in clocks]
-        return self._windows(table[:, kept].T, notes)
+        return self._windows(table[:, signals].T, notes)
 
     def _of_edf(self, body: bytes, _: Mapping[str, str]) -> Examples:
         """Read an EDF or BDF file with the channels and rate of the model."""
@@ -269,8 +273,8 @@ class Bodies:
                 self._check_count(recording.n_times)
                 array = recording.read(0, recording.n_times)
             except SequelaError as error:  # without the path and the options of the command line
-                said = str(error).replace(str(path), "the file").replace(" with --channels", "")
-                raise DataError(said) from error
+                message = str(error).replace(str(path), "the file").replace(" with --channels", "")
+                raise DataError(message) from error
         return self._windows(array, [f"{note[:1].upper()}{note[1:]}." for note in recording.notes])
 
     def _check_count(self, n_times: int) -> None:
@@ -288,10 +292,10 @@ class Bodies:
     def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
         """Cut a recording (channel, sample) into consecutive segments."""
         self._check_count(array.shape[1])
-        cut, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
-        left = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
-        found = self._examples(cut, _numbers(len(cut)))
-        return replace(found, notes=[*notes, *found.notes, *left], recording=True)
+        segments, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
+        remainder = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
+        examples = self._examples(segments, _numbers(len(segments)))
+        return replace(examples, notes=[*notes, *examples.notes, *remainder], recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
         import csv
@@ -327,22 +331,24 @@ class Bodies:
         import pyarrow.parquet as pq
 
         try:
-            said = pq.read_metadata(io.BytesIO(body))
-            names = said.schema.to_arrow_schema().names
+            metadata = pq.read_metadata(io.BytesIO(body))
+            names = metadata.schema.to_arrow_schema().names
             if not set(needed) <= set(names):
                 raise DataError(
                     f"the table has no column {' or '.join(needed)}: expected "
                     f"{' and '.join(columns)}"
                 )
             only(names, columns, "column")
-            groups = [said.row_group(i) for i in range(said.num_row_groups)]
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
             texts = {c.path_in_schema for c in chunks if c.physical_type == "BYTE_ARRAY"}
             if not texts <= set(columns):
                 raise DataError("the table has a list of texts: expected numbers in a signal")
             self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in chunks))
             # Dictionaries keep repeated texts once.
-            file = pq.ParquetFile(io.BytesIO(body), metadata=said, read_dictionary=sorted(texts))
+            file = pq.ParquetFile(
+                io.BytesIO(body), metadata=metadata, read_dictionary=sorted(texts)
+            )
             table = file.read()
             self._check_bytes(sum(map(_bytes_of_texts, table.columns)))
         except (pa.ArrowException, OSError, ValueError) as error:

@@ -52,50 +52,50 @@ def over_neighbours(
         contributions in the segment with their mean in shifted ones, ``None`` without two.
     """
     parts = _parts(len(recording), n_times)
-    found = np.full((len(SHIFTS), len(parts)), np.nan)  # (segment, piece)
-    for number, shift in enumerate(n_times * each // PIECES for each in SHIFTS):
+    contributions = np.full((len(SHIFTS), len(parts)), np.nan)  # (segment, piece)
+    for number, shift in enumerate(n_times * shift_pieces // PIECES for shift_pieces in SHIFTS):
         first = row * n_times + shift
         if not 0 <= first <= recording.shape[1] - n_times:
             continue
         inside = [
             place
-            for place, each in enumerate(parts)
-            if shift <= each["first"] and each["end"] <= shift + n_times
+            for place, shift_pieces in enumerate(parts)
+            if shift <= shift_pieces["first"] and shift_pieces["end"] <= shift + n_times
         ]
         segment = recording[:, first : first + n_times]
         copies = np.repeat(segment[None], 1 + len(inside), axis=0)
         for copy, part in zip(copies[1:], (parts[place] for place in inside), strict=True):
-            of = part["channel"]
-            copy[of, part["first"] - shift : part["end"] - shift] = segment[of].mean()
+            channel = part["channel"]
+            copy[channel, part["first"] - shift : part["end"] - shift] = segment[channel].mean()
         chances = chance(copies).astype(np.float64)
-        found[number, inside] = chances[0] - chances[1:]
-    found = found[np.isfinite(found).any(1)]
-    shared = np.isfinite(found[1:]).any(0)
-    if len(found) < 3:  # noqa: PLR2004
-        return with_raised(parts, found[0]), None
-    own, others = found[0, shared], np.nanmean(found[1:, shared], 0)
-    varies = min(np.ptp(own), np.ptp(others)) > 0
-    agreement = float(np.corrcoef(own, others)[0, 1]) if varies else 0.0
-    return with_raised(parts, np.nanmean(found, 0)), agreement
+        contributions[number, inside] = chances[0] - chances[1:]
+    contributions = contributions[np.isfinite(contributions).any(1)]
+    in_both = np.isfinite(contributions[1:]).any(0)
+    if len(contributions) < 3:  # noqa: PLR2004
+        return with_raised(parts, contributions[0]), None
+    unshifted, shifted = contributions[0, in_both], np.nanmean(contributions[1:, in_both], 0)
+    varies = min(np.ptp(unshifted), np.ptp(shifted)) > 0
+    agreement = float(np.corrcoef(unshifted, shifted)[0, 1]) if varies else 0.0
+    return with_raised(parts, np.nanmean(contributions, 0)), agreement
 
 
 def without_codes(patient: Patient) -> tuple[list[Patient], Parts]:
     """Copy a patient many times, each time without one code or measurement of one visit."""
     patients: list[Patient] = []
     parts: Parts = []
-    asked = patient.time or max(visit.time for visit in patient.visits)
-    for place, visit in sorted(enumerate(patient.visits), key=lambda each: -each[0]):
+    prediction_time = patient.time or max(visit.time for visit in patient.visits)
+    for place, visit in sorted(enumerate(patient.visits), key=lambda numbered: -numbered[0]):
         for code in [*dict.fromkeys(visit.codes), *visit.values]:
             if len(parts) == MOST:
                 return patients, parts
-            less = visit.model_copy(
+            changed = visit.model_copy(
                 update={
-                    "codes": [each for each in visit.codes if each != code],
+                    "codes": [numbered for numbered in visit.codes if numbered != code],
                     "values": {name: v for name, v in visit.values.items() if name != code},
                 }
             )
-            visits = [*patient.visits[:place], less, *patient.visits[place + 1 :]]
-            patients.append(patient.model_copy(update={"visits": visits, "time": asked}))
+            visits = [*patient.visits[:place], changed, *patient.visits[place + 1 :]]
+            patients.append(patient.model_copy(update={"visits": visits, "time": prediction_time}))
             parts.append({"visit": place + 1, "time": visit.time, "code": code})
     return patients, parts
 
@@ -103,6 +103,6 @@ def without_codes(patient: Patient) -> tuple[list[Patient], Parts]:
 def with_raised(parts: Sequence[Mapping[str, Any]], raised: NDArray[np.floating[Any]]) -> Parts:
     """Add how much each part raised the probability of a class, (part,), to its description."""
     return [
-        {**part, "raised": round(each, 6)}
-        for part, each in zip(parts, raised.tolist(), strict=True)
+        {**part, "raised": round(value, 6)}
+        for part, value in zip(parts, raised.tolist(), strict=True)
     ]

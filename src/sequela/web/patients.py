@@ -31,9 +31,9 @@ _OLDEST = 12
 _PATIENTS: TypeAdapter[list[Patient]] = TypeAdapter(list[Patient])
 
 
-def patients_of(said: Any) -> list[Patient]:
+def patients_of(value: Any) -> list[Patient]:
     """Read patients from a JSON value."""
-    return validated(_PATIENTS.validate_python, said, "patient")
+    return validated(_PATIENTS.validate_python, value, "patient")
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,35 @@ class Reader:
     ) -> tuple[dict[str, NDArray[Any]], list[list[str]], list[str]]:
         """Return the inputs of the model, the unknown codes of each patient, and notes."""
         if self.settings.step_hours is None:
-            codes = max((len(visit.codes) for each in patients for visit in each.visits), default=0)
-            visits = max((len(each.visits) for each in patients), default=0)
+            codes = max(
+                (len(visit.codes) for patient in patients for visit in patient.visits), default=0
+            )
+            visits = max((len(patient.visits) for patient in patients), default=0)
             self._check_size(patients, visits, codes)
         unread: Counter[str] = Counter()
-        asked, steps, unknown = zip(
+        times, steps, unknown = zip(
             *(
-                self._read(each, each.id or f"number {number}", unread, variants=variants)
-                for number, each in enumerate(patients, 1)
+                self._read(patient, patient.id or f"number {number}", unread, variants=variants)
+                for number, patient in enumerate(patients, 1)
             ),
             strict=True,
         )
-        every = [step for some in steps for step in some]
-        given: dict[str, object] = {
+        all_steps = [step for of_patient in steps for step in of_patient]
+        columns: dict[str, object] = {
             **dict.fromkeys(LAYOUT, np.zeros(len(patients))),
             "subject_id": np.arange(len(patients)),
-            "prediction_time": asked,
-            "age": [np.nan if each.age is None else each.age for each in patients],
+            "prediction_time": times,
+            "age": [np.nan if patient.age is None else patient.age for patient in patients],
             "step_offsets": _offsets(map(len, steps)),
-            "step_time": [step.time for step in every],
-            "code_offsets": _offsets(len(step.codes) for step in every),
-            "codes": [code for step in every for code in sorted(step.codes)],
-            "value_offsets": _offsets(len(step.values) for step in every),
-            "channels": [channel for step in every for channel, _ in step.values],
-            "values": [value for step in every for _, value in step.values],
+            "step_time": [step.time for step in all_steps],
+            "code_offsets": _offsets(len(step.codes) for step in all_steps),
+            "codes": [code for step in all_steps for code in sorted(step.codes)],
+            "value_offsets": _offsets(len(step.values) for step in all_steps),
+            "channels": [channel for step in all_steps for channel, _ in step.values],
+            "values": [value for step in all_steps for _, value in step.values],
         }
         header = {"settings": self.settings.model_dump(exclude_none=True), **self.words.to_dict()}
-        arrays = {name: np.array(given[name], dtype) for name, (dtype, _) in LAYOUT.items()}
+        arrays = {name: np.array(columns[name], dtype) for name, (dtype, _) in LAYOUT.items()}
         sequences = Sequences(Path(), header, **arrays)
         codes = int(np.diff(sequences.code_offsets).max())
         self._check_size(patients, int(sequences.lengths.max()), codes)
@@ -111,15 +113,17 @@ class Reader:
         self, patient: Patient, name: str, unread: Counter[str], *, variants: bool
     ) -> tuple[np.datetime64, list[_Step], list[str]]:
         """Return prediction time, steps and unknown codes; count codes that are not read."""
-        asked, steps = self._steps(patient, name)
+        prediction_time, steps = self._steps(patient, name)
         facts = [fact for step in steps for fact in step.facts]
-        every = dict.fromkeys([*(code for code, _ in facts), *patient.static])
-        terms = terms_of(sorted(every), self.task, self.settings)
-        unknown = self._unknown(every, name, share=1 if variants else 0.5)
+        all_codes = dict.fromkeys([*(code for code, _ in facts), *patient.static])
+        terms = terms_of(sorted(all_codes), self.task, self.settings)
+        unknown = self._unknown(all_codes, name, share=1 if variants else 0.5)
         read = {*terms.of_code, *unknown} - set(
             () if self.settings.demographics else patient.static
         )
-        unread.update(family_of(code).name for code in every if code not in read)  # such as labels
+        unread.update(
+            family_of(code).name for code in all_codes if code not in read
+        )  # such as labels
         for step in steps:
             for code, value in step.facts:
                 index = terms.of_code.get(code)
@@ -132,13 +136,13 @@ class Reader:
                     unknown[code] = None
                 if value is not None and term in self._channel:
                     step.values.append((self._channel[term], value))
-            step.values.sort(key=lambda each: each[0])
+            step.values.sort(key=lambda pair: pair[0])
         if self.settings.demographics:  # in the last step
             decade = [] if patient.age is None else [min(int(patient.age // 10), _OLDEST) * 10]
             codes = [*patient.static, *(f"{AGE}//{years}" for years in decade)]
             steps[-1].codes.update(self._place.get(code, 0) for code in codes)
             unknown |= dict.fromkeys(c for c in patient.static if c not in self._place)
-        return asked, steps, list(unknown)
+        return prediction_time, steps, list(unknown)
 
     def _unknown(self, codes: Iterable[str], name: str, share: float) -> dict[str, None]:
         """Return the codes of unknown families, which are at most a share of all."""
@@ -168,33 +172,33 @@ class Reader:
         visits = sorted(
             ((_time(visit.time, name), visit) for visit in patient.visits), key=lambda v: v[0]
         )
-        asked = visits[-1][0] if patient.time is None else _time(patient.time, name)
-        if visits[-1][0] > asked:
+        prediction_time = visits[-1][0] if patient.time is None else _time(patient.time, name)
+        if visits[-1][0] > prediction_time:
             raise DataError(
-                f"patient {name}: a visit is after the time of the prediction ({asked}): leave out "
-                "later information"
+                f"patient {name}: a visit is after the time of the prediction ({prediction_time}): "
+                "leave out later information"
             )
         if any(not np.isfinite(value) for _, visit in visits for value in visit.values.values()):
             raise DataError(f"patient {name}: a measurement is not finite: leave it out")
         windows: dict[int, _Step] = {}  # or visits, whose entries have the same time
         width = np.timedelta64(round((self.settings.step_hours or 0) * 3_600_000_000) or 1, "us")
         for time, visit in visits:
-            step = windows.setdefault(-int((asked - time) // width), _Step(time, []))
+            step = windows.setdefault(-int((prediction_time - time) // width), _Step(time, []))
             step.facts.extend((code, None) for code in visit.codes)
             step.facts.extend(visit.values.items())
         for step in windows.values():
             step.facts.sort(key=lambda fact: fact[1] is not None)  # codes, then measurements
-        return asked, [windows[place] for place in sorted(windows)]
+        return prediction_time, [windows[place] for place in sorted(windows)]
 
 
 def _offsets(counts: Iterable[int]) -> list[int]:
     return [0, *accumulate(counts)]
 
 
-def _time(said: str, name: str) -> np.datetime64:
+def _time(text: str, name: str) -> np.datetime64:
     with suppress(ValueError):  # such as the 30th of February
-        if re.fullmatch(TIME, said):
-            return np.datetime64(said.replace(" ", "T"), "us")
+        if re.fullmatch(TIME, text):
+            return np.datetime64(text.replace(" ", "T"), "us")
     raise DataError(
         f"patient {name}: a time is missing or cannot be read: expected 2020-01-31 or "
         "2020-01-31T12:00, without a time zone"
@@ -208,7 +212,7 @@ def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
         rows: Rows with ``time`` and ``code``, and optionally ``subject_id`` and
             ``numeric_value``. A row without a time is valid at all times.
     """
-    found: dict[str, dict[str, Any]] = {}
+    patients: dict[str, dict[str, Any]] = {}
     for place, row in enumerate(rows, 1):
         cells = {name: "" if row.get(name) is None else str(row[name]).strip() for name in COLUMNS}
         id_, time, code, value = cells.values()
@@ -216,7 +220,7 @@ def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
             raise DataError(f"row {place} has no code: expected the columns time and code")
         if not id_ and "subject_id" in row:
             raise DataError(f"row {place} has no subject_id: name its patient")
-        patient = found.setdefault(id_, {"id": id_, "static": [], "visits": {}})
+        patient = patients.setdefault(id_, {"id": id_, "static": [], "visits": {}})
         if not time:
             patient["static"].append(code)
             continue
@@ -226,10 +230,13 @@ def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
             continue
         if not NUMBER.fullmatch(value):
             raise DataError(f"row {place}: numeric_value is not a number")
-        visit = next((each for each in visits if code not in each["values"]), None)
+        visit = next((measured for measured in visits if code not in measured["values"]), None)
         if visit is None:  # it was measured again
             visits.append(visit := {"time": time, "codes": [], "values": {}})
         visit["values"][code] = float(value)
     return patients_of(
-        [{**each, "visits": [*chain(*each["visits"].values())]} for each in found.values()]
+        [
+            {**measured, "visits": [*chain(*measured["visits"].values())]}
+            for measured in patients.values()
+        ]
     )

@@ -25,7 +25,6 @@ from sequela.runs.audit import Leaks, check_examples, in_one_line, status_of
 from sequela.runs.data import Examples, load, load_again
 from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
-from sequela.signals.declaration import is_declared
 from sequela.studies.settings import own_signals, run_settings
 
 SCHEMA = "sequela-audit/1"
@@ -261,6 +260,8 @@ def _audit_folder(
 
 def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:
     """Read a folder of events with labels, or of recordings, and split it."""
+    from sequela.signals.reading import is_declared
+
     files = {file.name.lower(): file for file in path.iterdir()}
     if labels is None and cohort is not None:
         labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)

@@ -30,64 +30,73 @@ class Moved:
 
 
 def build_explanation(
-    found: Explanation, out: Path, *, ids: bool = False, hide_below: int | None = None
+    explanation: Explanation, out: Path, *, ids: bool = False, hide_below: int | None = None
 ) -> Path:
     """Write the page. The same run and data give the same bytes on one machine.
 
     With ``ids``, it shows ids of examples, days of codes and names of rare codes, for internal use
     only. For ``hide_below`` see :func:`sequela.runs.released.smallest_shown`.
     """
-    entry = Entry(found.run, hide_below=hide_below)
+    entry = Entry(explanation.run, hide_below=hide_below)
     return write_page(
         "explanation.html.j2",
         out,
         title=f"Contributions to the predictions of {entry.title}",
-        environment=found.run.environment,
-        found=found,
+        environment=explanation.run.environment,
+        found=explanation,
         entry=entry,
         findings=entry.findings,
         examples=[
-            _example(each, place, ids=ids, smallest=1 if ids else entry.smallest)
-            for place, each in enumerate(found.examples)
+            _example(example, place, ids=ids, smallest=1 if ids else entry.smallest)
+            for place, example in enumerate(explanation.examples)
         ],
         ids=ids,
         smallest=entry.smallest,
-        origin=found.origin if ids else public(found.origin),
-        importance=found.importance,
-        picture=_picture(found.importance),
-        listed=found.importance.codes[:_LISTED] if found.importance else (),
+        origin=explanation.origin if ids else public(explanation.origin),
+        importance=explanation.importance,
+        picture=_picture(explanation.importance),
+        listed=explanation.importance.codes[:_LISTED] if explanation.importance else (),
     )
 
 
 def up_and_down(
-    codes: tuple[CodeAt, ...], found: Attribution, most: int = _MOST, smallest: int = 1
+    codes: tuple[CodeAt, ...], attribution: Attribution, most: int = _MOST, smallest: int = 1
 ) -> tuple[list[Moved], list[Moved], float]:
     """Return the codes that raised or lowered a number most, and the sum of the others.
 
     Codes of fewer than ``smallest`` training subjects are among the others.
     """
-    values = found.values
+    values = attribution.values
     order = np.argsort(values, kind="stable").tolist()
     order = [i for i in order if codes[i].subjects >= smallest]
     up = [Moved(codes[i], float(values[i])) for i in order[::-1][:most] if values[i] > 0]
     down = [Moved(codes[i], float(values[i])) for i in order[:most] if values[i] < 0]
-    others = float(values.sum()) - sum(each.value for each in (*up, *down))
-    return up, down, others
+    rest = float(values.sum()) - sum(moved.value for moved in (*up, *down))
+    return up, down, rest
 
 
-def _example(each: Explained, place: int, *, ids: bool, smallest: int) -> dict[str, object]:
+def _example(example: Explained, place: int, *, ids: bool, smallest: int) -> dict[str, object]:
     picture, tables = None, []
-    if each.signal is not None and each.sfreq is not None:
-        picture = svg(signal_attribution(each.signal, each.sfreq, each.numbers), f"segment-{place}")
+    if example.signal is not None and example.sfreq is not None:
+        picture = svg(
+            signal_attribution(example.signal, example.sfreq, example.numbers), f"segment-{place}"
+        )
     else:
-        for name, one in each.numbers.items():
-            up, down, others = up_and_down(each.codes, one, smallest=smallest)
-            rest = len(each.codes) - len(up) - len(down)
+        for name, attribution in example.numbers.items():
+            up, down, sum_of_rest = up_and_down(example.codes, attribution, smallest=smallest)
+            rest = len(example.codes) - len(up) - len(down)
             tables.append(
-                {"name": name, "up": up, "down": down, "others": others, "rest": rest, "one": one}
+                {
+                    "name": name,
+                    "up": up,
+                    "down": down,
+                    "others": sum_of_rest,
+                    "rest": rest,
+                    "one": attribution,
+                }
             )
-    name = each.example_id if ids else f"Example {place + 1}"
-    return {"each": each, "name": name, "picture": picture, "tables": tables}
+    name = example.example_id if ids else f"Example {place + 1}"
+    return {"each": example, "name": name, "picture": picture, "tables": tables}
 
 
 def _picture(importance: Importance | None) -> Markup | None:

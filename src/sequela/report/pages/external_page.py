@@ -43,47 +43,54 @@ class Row:
     away: str
 
 
-def build_external(found: External, out: Path, hide_below: int | None = None) -> Path:
+def build_external(validation: External, out: Path, hide_below: int | None = None) -> Path:
     """Write the page. The same run and data give the same bytes on one machine."""
-    smallest = max(smallest_shown(data, hide_below) for data in found.data)
-    few = {name for name in ("home", "away") if _few(getattr(found, name).predictions, smallest)}
-    entry = Entry(found.run, hide_below=smallest)
-    judged = found.updated and not _few_of_a_half(found, found.updated, smallest)
+    smallest = max(smallest_shown(data, hide_below) for data in validation.data)
+    few = {
+        name for name in ("home", "away") if _few(getattr(validation, name).predictions, smallest)
+    }
+    entry = Entry(validation.run, hide_below=smallest)
+    shows_updates = validation.updated and not _few_of_a_half(
+        validation, validation.updated, smallest
+    )
     return write_page(
         "external.html.j2",
         out,
         title=f"{entry.title} on new data",
-        sentence=sentence(found, entry, few),
+        sentence=sentence(validation, entry, few),
         entry=entry,
         findings=entry.findings,
-        environment=found.run.environment,
-        home=found.home,
-        away=found.away,
-        people=_people(found, smallest, few),
-        measures=[] if few else _measures(found, smallest),
-        few=[getattr(found, name).title for name in sorted(few)],
+        environment=validation.run.environment,
+        home=validation.home,
+        away=validation.away,
+        people=_people(validation, smallest, few),
+        measures=[] if few else _measures(validation, smallest),
+        few=[getattr(validation, name).title for name in sorted(few)],
         smallest=smallest,
-        event=_event(found),
-        updated=_updated(found, smallest) if judged and not few else None,
-        aside=_aside(found, smallest),
-        leaks=found.numbers.get("leaks", False),
-        origin=public(found.origin) if found.origin else "",
-        opened=found.opened,
+        event=_event(validation),
+        updated=_updated(validation, smallest) if shows_updates and not few else None,
+        aside=_aside(validation, smallest),
+        leaks=validation.numbers.get("leaks", False),
+        origin=public(validation.origin) if validation.origin else "",
+        opened=validation.opened,
     )
 
 
-def sentence(found: External, entry: Entry, few: set[str]) -> str:
+def sentence(validation: External, entry: Entry, few: set[str]) -> str:
     """Return the summary of the page, one sentence or two."""
-    metric = main_metric(found.home.predictions)
-    homes, aways = found.home.numbers, found.away.numbers
-    where = f"{entry.title}, trained on {found.home.title}, evaluated on {found.away.title}"
-    if few or metric.name not in homes or metric.name not in aways:
+    metric = main_metric(validation.home.predictions)
+    home, away = validation.home.numbers, validation.away.numbers
+    where = (
+        f"{entry.title}, trained on {validation.home.title}, evaluated on {validation.away.title}"
+    )
+    if few or metric.name not in home or metric.name not in away:
         return f"{where}: the performance is hidden, because a class has too few people."
-    inside, outside = homes[metric.name], aways[metric.name]
+    inside, outside = home[metric.name], away[metric.name]
     apart = difference(outside, inside)
     return (
         f"{where}: {metric.title} {with_interval(outside, metric.table)} on the new data and "
-        f"{with_interval(inside, metric.table)} on {found.home.judged}. {_verdict(metric, apart)}"
+        f"{with_interval(inside, metric.table)} on {validation.home.judged}. "
+        f"{_verdict(metric, apart)}"
     )
 
 
@@ -91,11 +98,11 @@ def _verdict(metric: Metric, apart: Estimate) -> str:
     if apart.interval is None:
         return f"The difference is {number(apart.value, '+.3f')}."
     span = within(apart.interval.low, apart.interval.high, "+.3f")
-    said = f"The difference is {number(apart.value, '+.3f')} {span}"
+    words = f"The difference is {number(apart.value, '+.3f')} {span}"
     if apart.interval.low <= 0 <= apart.interval.high:
-        return f"{said}. Its interval includes zero: whether the model does worse is inconclusive."
+        return f"{words}. Its interval includes zero: whether the model does worse is inconclusive."
     better = (apart.value > 0) == (metric.better == "higher")
-    return f"{said}: the model does {'better' if better else 'worse'} on the new data."
+    return f"{words}: the model does {'better' if better else 'worse'} on the new data."
 
 
 def _few(predictions: Predictions, smallest: int) -> bool:
@@ -103,30 +110,30 @@ def _few(predictions: Predictions, smallest: int) -> bool:
     return has_small(np.bincount(predictions.label, minlength=len(predictions.classes)), smallest)
 
 
-def _few_of_a_half(found: External, updated: Updated, smallest: int) -> bool:
+def _few_of_a_half(validation: External, updated: Updated, smallest: int) -> bool:
     """Return ``True`` if a class has too few examples in either half of the new people."""
-    classes = len(found.away.predictions.classes)
-    judged, everybody = (
-        np.bincount(each.label, minlength=classes)
-        for each in (updated.judged[AS_IT_IS], found.away.predictions)
+    classes = len(validation.away.predictions.classes)
+    evaluated, counts = (
+        np.bincount(predictions.label, minlength=classes)
+        for predictions in (updated.judged[AS_IT_IS], validation.away.predictions)
     )
-    return has_small([judged, everybody - judged], smallest) or not judged.all()
+    return has_small([evaluated, counts - evaluated], smallest) or not evaluated.all()
 
 
-def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
-    home, away = found.home, found.away
-    both = (home.everybody, away.everybody)
+def _people(validation: External, smallest: int, few: set[str]) -> list[Row]:
+    home, away = validation.home, validation.away
+    everybody = (home.everybody, away.everybody)
     counts = {
-        "examples": [each.n_examples for each in both],
-        "people": [len(np.unique(person(each))) for each in both],
+        "examples": [predictions.n_examples for predictions in everybody],
+        "people": [len(np.unique(person(predictions))) for predictions in everybody],
     }
     rows = [
-        Row(name, "", *(_count(each, smallest) for each in pair)) for name, pair in counts.items()
+        Row(name, "", *(_count(count, smallest) for count in pair)) for name, pair in counts.items()
     ]
     if not few:
         rows += _of_events(home, away)
     shares = [_share(side.unknown_codes) for side in (home, away)]
-    if found.away.unknown_codes is not None:
+    if validation.away.unknown_codes is not None:
         rows.append(Row("codes outside the model's vocabulary", "", *shares))
     for name in home.attributes:
         if name in away.attributes:
@@ -145,32 +152,45 @@ def _of_events(home: Side, away: Side) -> list[Row]:
         if i or len(classes) > _TWO
     ]
     chances = [event(side.predictions).chance for side in (home, away)]
-    rows.append(Row("mean predicted probability", "", *(_share(each.mean()) for each in chances)))
-    spread = (number(float(each.std()), ".3f") for each in chances)
+    rows.append(
+        Row(
+            "mean predicted probability",
+            "",
+            *(_share(probabilities.mean()) for probabilities in chances),
+        )
+    )
+    spread = (number(float(probabilities.std()), ".3f") for probabilities in chances)
     return [*rows, Row("standard deviation of the predicted probability", "", *spread)]
 
 
 def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Row]:
     """Return the share of each value of an attribute; rare values are pooled."""
     sides = [
-        (np.where((own := side.attributes[name]) == "", UNKNOWN, own), person(side.everybody))
+        (
+            np.where(side.attributes[name] == "", UNKNOWN, side.attributes[name]),
+            person(side.everybody),
+        )
         for side in (home, away)
     ]
-    values = sorted({each for given, _ in sides for each in np.unique(given).tolist()})
+    values = np.unique(np.concatenate([of_people for of_people, _ in sides])).tolist()
     counts = np.array(
-        [[len(np.unique(whose[given == v])) for given, whose in sides] for v in values], np.int64
+        [
+            [len(np.unique(people[of_people == value])) for of_people, people in sides]
+            for value in values
+        ],
+        np.int64,
     ).reshape(len(values), 2)
     pooled = pool(counts, smallest)
-    totals = [len(given) for given, _ in sides]
+    totals = [len(of_people) for of_people, _ in sides]
 
-    def shares(chosen: Sequence[str]) -> list[str]:
-        inside = [np.isin(given, chosen).sum() for given, _ in sides]
+    def shares(chosen_values: Sequence[str]) -> list[str]:
+        inside = [np.isin(of_people, chosen_values).sum() for of_people, _ in sides]
         return [_share(n / total) for n, total in zip(inside, totals, strict=True)]
 
-    kept = [v for v, out in zip(values, pooled.tolist(), strict=True) if not out]
-    rows = [Row(name, value, *shares([value])) for value in kept]
-    others = [v for v, out in zip(values, pooled.tolist(), strict=True) if out]
-    return [*rows, Row(name, OTHERS, *shares(others))] if others else rows
+    frequent = [value for value, out in zip(values, pooled.tolist(), strict=True) if not out]
+    rows = [Row(name, value, *shares([value])) for value in frequent]
+    rare = [value for value, out in zip(values, pooled.tolist(), strict=True) if out]
+    return [*rows, Row(name, OTHERS, *shares(rare))] if rare else rows
 
 
 def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
@@ -197,11 +217,15 @@ def _share(value: float | None) -> str:
     return number(None if value is None else float(value), ".1%").replace("%", " %")
 
 
-def _measures(found: External, smallest: int) -> list[dict[str, str]]:
+def _measures(validation: External, smallest: int) -> list[dict[str, str]]:
     rows = []
     for name in (*JUDGED, *CALIBRATED):
-        home, away = found.home.numbers.get(name), found.away.numbers.get(name)
-        if home is None or away is None or (name == "accuracy" and _counts_few(found, smallest)):
+        home, away = validation.home.numbers.get(name), validation.away.numbers.get(name)
+        if (
+            home is None
+            or away is None
+            or (name == "accuracy" and _counts_few(validation, smallest))
+        ):
             continue
         metric, apart = METRICS[name], difference(away, home)
         span = apart.interval
@@ -210,20 +234,21 @@ def _measures(found: External, smallest: int) -> list[dict[str, str]]:
         row["apart"] = number(apart.value, "+.3f")
         row["within"] = within(span.low, span.high, "+.3f") if span else ""
         rows.append(row)
-    return [*rows, *_lines(found)]
+    return [*rows, *_lines(validation)]
 
 
-def _counts_few(found: External, smallest: int) -> bool:
+def _counts_few(validation: External, smallest: int) -> bool:
     """Return ``True`` if an accuracy reveals that a model is right or wrong for few people."""
     right = [
-        each.predicted == each.label for each in (found.home.predictions, found.away.predictions)
+        predictions.predicted == predictions.label
+        for predictions in (validation.home.predictions, validation.away.predictions)
     ]
-    return has_small([[each.sum(), (~each).sum()] for each in right], smallest)
+    return has_small([[hits.sum(), (~hits).sum()] for hits in right], smallest)
 
 
-def _lines(found: External) -> list[dict[str, str]]:
+def _lines(validation: External) -> list[dict[str, str]]:
     """Return observed over expected events and the slope for two classes, without intervals."""
-    sides = (found.home.predictions, found.away.predictions)
+    sides = (validation.home.predictions, validation.away.predictions)
     if sides[0].horizons:
         return []
     if any(len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO for side in sides):
@@ -232,40 +257,40 @@ def _lines(found: External) -> list[dict[str, str]]:
         return []
     home, away = map(calibration_line, sides)
     pairs = {
-        "observed / expected events": [each.observed / each.expected for each in (home, away)],
-        "calibration slope": [each.slope for each in (home, away)],
+        "observed / expected events": [line.observed / line.expected for line in (home, away)],
+        "calibration slope": [line.slope for line in (home, away)],
     }
     return [
         {
             "title": title,
-            "home": number(here, ".2f"),
-            "away": number(there, ".2f"),
-            "apart": number(there - here, "+.2f"),
+            "home": number(at_home, ".2f"),
+            "away": number(elsewhere, ".2f"),
+            "apart": number(elsewhere - at_home, "+.2f"),
             "within": "",
         }
-        for title, (here, there) in pairs.items()
+        for title, (at_home, elsewhere) in pairs.items()
     ]
 
 
-def _event(found: External) -> str:
-    outcome = found.run.data.outcome
+def _event(validation: External) -> str:
+    outcome = validation.run.data.outcome
     return outcome.label if outcome else "the most probable class is right"
 
 
-def _updated(found: External, smallest: int) -> dict[str, object]:
-    updated = found.updated
+def _updated(validation: External, smallest: int) -> dict[str, object]:
+    updated = validation.updated
     assert updated is not None  # noqa: S101 - checked by the caller
     forms = {name: METRICS[name].table for name in ("log_loss", "brier_score")}
     forms["observed_minus_expected"] = "+.3f"
     table = []
-    for way, said in updated.judged.items():
-        numbers = [number(METRICS[name].value(said), form) for name, form in forms.items()]
+    for way, predictions in updated.judged.items():
+        numbers = [number(METRICS[name].value(predictions), form) for name, form in forms.items()]
         table.append({"title": way, "numbers": numbers, "line": updated.lines.get(way)})
     return {
         "people": _count(updated.people, smallest),
         "table": table,
         "heads": [METRICS[name].heading for name in forms],
-        "reliability": _reliability(found, updated, smallest),
+        "reliability": _reliability(validation, updated, smallest),
         "learning": picture(
             curves_of_people(updated.curve),
             "learning",
@@ -277,12 +302,12 @@ def _updated(found: External, smallest: int) -> dict[str, object]:
 
 def _enough(updated: Updated) -> str:
     """Return the number of people from which each way of learning helps, in sentences."""
-    first, *others = updated.curve.items()
+    first, *updates = updated.curve.items()
     best_so_far = first[1][0].loss
-    said = []
-    for name, curve in others:
-        enough = next((each.people for each in curve if each.high < best_so_far), None)
-        said.append(
+    sentences = []
+    for name, curve in updates:
+        enough = next((point.people for point in curve if point.high < best_so_far), None)
+        sentences.append(
             f"{name}: better than the original model in nine of ten draws from {enough:,} people on"
             if enough
             else f"{name}: not better than the original model with up to {curve[-1].people:,} "
@@ -290,32 +315,35 @@ def _enough(updated: Updated) -> str:
             if curve
             else f"{name}: too few people to fit it"
         )
-    return ". ".join(part[0].upper() + part[1:] for part in said) + "."
+    return ". ".join(part[0].upper() + part[1:] for part in sentences) + "."
 
 
-def _reliability(found: External, updated: Updated, smallest: int) -> Picture:
-    rng = np.random.default_rng(found.run.settings.seed)
+def _reliability(validation: External, updated: Updated, smallest: int) -> Picture:
+    rng = np.random.default_rng(validation.run.settings.seed)
     curves = {
-        name: reliability(each, rng, smallest=smallest) for name, each in updated.judged.items()
+        name: reliability(predictions, rng, smallest=smallest)
+        for name, predictions in updated.judged.items()
     }
-    chances = {name: event(each).chance for name, each in updated.judged.items()}
-    drawn = reliability_curves(curves, chances, event=_event(found), smallest=smallest)
+    chances = {name: event(predictions).chance for name, predictions in updated.judged.items()}
+    figure = reliability_curves(curves, chances, event=_event(validation), smallest=smallest)
     caption = (
-        f"Calibration on the evaluation half of the people; event: {_event(found)}. On the "
+        f"Calibration on the evaluation half of the people; event: {_event(validation)}. On the "
         "diagonal, events predicted with 30 % happen in 30 % of the examples."
     )
-    return picture(drawn, "reliability", caption)
+    return picture(figure, "reliability", caption)
 
 
-def _aside(found: External, smallest: int) -> list[str]:
+def _aside(validation: External, smallest: int) -> list[str]:
     """Return sentences on new people who were in the model's training or validation set."""
-    said = []
-    for name, count in found.numbers.items():
+    sentences = []
+    for name, count in validation.numbers.items():
         if name.endswith("_set_aside_as_trained_or_tuned_on"):
             many = f"fewer than {smallest}" if is_small(count, smallest) else f"{count:,}"
             kind = name.split("_")[0]
             units = kind.removesuffix("s") if many == "1" else kind
-            said.append(f"Set aside from the model's training or validation set: {many} {units}.")
-    if "overlap_unknown" in found.numbers:
-        said.append(f"{found.numbers['overlap_unknown'].capitalize()}.")
-    return said
+            sentences.append(
+                f"Set aside from the model's training or validation set: {many} {units}."
+            )
+    if "overlap_unknown" in validation.numbers:
+        sentences.append(f"{validation.numbers['overlap_unknown'].capitalize()}.")
+    return sentences

@@ -42,34 +42,34 @@ def build_scan(
 ) -> Path:
     """Write the page. The recordings are read again where events are drawn enlarged."""
     confident = sorted(
-        ((each.confidence, place, row) for place, one in enumerate(scans)
-         for row, each in enumerate(one.events)),
-        key=lambda each: -each[0],
+        ((event.confidence, place, row) for place, scan in enumerate(scans)
+         for row, event in enumerate(scan.events)),
+        key=lambda event: -event[0],
     )  # fmt: skip
-    drawn = {(place, row) for _, place, row in confident[:_DRAWN]}
-    several = f"{len(scans)} recordings" if len(scans) > 1 else "a recording"
+    enlarged = {(place, row) for _, place, row in confident[:_DRAWN]}
+    subject = f"{len(scans)} recordings" if len(scans) > 1 else "a recording"
     sections = [
-        _section(one, place, None if known is None else known[place], drawn)
-        for place, one in enumerate(scans)
+        _section(scan, place, None if known is None else known[place], enlarged)
+        for place, scan in enumerate(scans)
     ]
     return write_page(
         "scan.html.j2",
         out,
-        title=f"{scans[0].event.capitalize()} in {several}",
+        title=f"{scans[0].event.capitalize()} in {subject}",
         about=about,
         sections=sections,
         scores=scores,
-        duration=duration(sum(each.seconds for each in scans)),
+        duration=duration(sum(event.seconds for event in scans)),
         n_events=len(confident),
-        n_drawn=len(drawn),
+        n_drawn=len(enlarged),
         clock=clock,
     )
 
 
 def _section(
-    scan: "Scan", place: int, known: Sequence[Span] | None, drawn: set[tuple[int, int]]
+    scan: "Scan", place: int, known: Sequence[Span] | None, enlarged_events: set[tuple[int, int]]
 ) -> Section:
-    spans = [(each.onset, each.onset + each.duration) for each in scan.events]
+    spans = [(event.onset, event.onset + event.duration) for event in scan.events]
     arrays = scan.times, scan.probability, scan.range
     scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known)
     overview = picture(
@@ -78,7 +78,7 @@ def _section(
     events = []
     for row, event in enumerate(scan.events):
         name = f"event-{place + 1}-{row + 1}"
-        enlarged = _near(scan, scored, event, name) if (place, row) in drawn else None
+        enlarged = _near(scan, scored, event, name) if (place, row) in enlarged_events else None
         events.append((clock(event.onset), event, enlarged))
     return Section(scan.path.name, scan, overview, events)
 

@@ -65,7 +65,7 @@ def held_out(run: Run) -> Predictions:
 
 def recalibrated(run: Run, fit: Fit) -> Predictions:
     """Recalibrate the test-set predictions on the validation set of the same fold."""
-    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
+    return joined([fit(fold.predictions.part("tuning")).apply(held_out(fold)) for fold in run.once])
 
 
 def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
@@ -73,7 +73,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
 
     The legends show the numbers of the tables, also where these are means over folds.
     """
-    chosen = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
+    thresholds = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
     run = entries[0].run
     areas_are = f"mean of {len(run.runs)} models" if run.of_many else ""
     pictures = []
@@ -93,8 +93,8 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
             for s in entries
         }
         areas = {s.title: as_written(s.test, metric.key) for s in entries if metric.key in s.test}
-        drawn = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
-        pictures.append(picture(drawn, f"{prefix}{name}", _RANKED[name]))
+        figure = ranking(curves, event=what, chosen=thresholds, areas=areas, areas_are=areas_are)
+        pictures.append(picture(figure, f"{prefix}{name}", _RANKED[name]))
     return pictures
 
 
@@ -103,12 +103,12 @@ def one_against_rest(entry: Entry, prefix: str) -> Picture:
     predictions = held_out(entry.run)
     against = {name: predictions.against_rest(name) for name in predictions.classes}
     curves = {
-        name: coarse(roc_curve(each, _rng(entry.run)), each, entry.smallest)
-        for name, each in against.items()
+        name: coarse(roc_curve(of_class, _rng(entry.run)), of_class, entry.smallest)
+        for name, of_class in against.items()
     }
-    drawn = ranking(curves, event="one class against the rest")
+    figure = ranking(curves, event="one class against the rest")
     caption = f"{entry.title}: ROC curve of each class against all others together."
-    return picture(drawn, f"{prefix}roc", caption)
+    return picture(figure, f"{prefix}roc", caption)
 
 
 def confused(entry: Entry, prefix: str) -> Picture | None:
@@ -116,21 +116,21 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
     counts = entry.test.confusion
     if isinstance(counts, Hidden):
         return None
-    drawn = confusion_matrix(counts, entry.data.classes)
+    figure = confusion_matrix(counts, entry.data.classes)
     caption = f"Confusion matrix of {entry.title}: share of each true class by predicted class."
-    return picture(drawn, f"{prefix}matrix", caption)
+    return picture(figure, f"{prefix}matrix", caption)
 
 
 def _thresholds(run: Run) -> float | list[float]:
     """Return the chosen threshold, or the threshold of each model."""
-    found = [each.test.operating_points[1].threshold for each in run.runs]
-    return found if run.of_many else float(found[0])
+    thresholds = [model.test.operating_points[1].threshold for model in run.runs]
+    return thresholds if run.of_many else float(thresholds[0])
 
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
     """Draw decision curves of models, at the thresholds that count no small number of people."""
-    shown = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
-    at = _THRESHOLDS[np.all(shown, axis=0)]
+    allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
+    at = _THRESHOLDS[np.all(allowed, axis=0)]
     if not at.size:
         return None
     curves = {s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=at) for s in entries}
@@ -139,21 +139,21 @@ def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
 
 def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     """Draw the reliability of one model, as trained and recalibrated on the validation set."""
-    said = {
+    predictions = {
         "as trained": held_out(entry.run),
         "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
     }
-    if len(said["as trained"].classes) == _TWO:
-        said["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
+    if len(predictions["as trained"].classes) == _TWO:
+        predictions["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
     curves = {
-        name: reliability(each, _rng(entry.run), smallest=entry.smallest)
-        for name, each in said.items()
+        name: reliability(variant, _rng(entry.run), smallest=entry.smallest)
+        for name, variant in predictions.items()
     }
-    chances = {name: event(each).chance for name, each in said.items()}
-    drawn = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
+    chances = {name: event(variant).chance for name, variant in predictions.items()}
+    figure = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
     caption = f"Calibration of {entry.title}. On the diagonal, events predicted with 30 % "
     caption += "happen in 30 % of the examples."
-    return picture(drawn, f"{prefix}reliability", caption)
+    return picture(figure, f"{prefix}reliability", caption)
 
 
 def table(entries: Sequence[Entry]) -> list[dict[str, object]]:
@@ -185,32 +185,32 @@ def _scores(entry: Entry) -> dict[str, object]:
 def sets(entry: Entry) -> dict[str, object]:
     """Compute the coverage of prediction sets that are fitted on the validation set."""
     run = entry.run
-    found = [
+    coverages = [
         check_coverage(
-            fit_conformal(each.predictions.part("tuning"), PROMISED), held_out(each), _rng(each)
+            fit_conformal(fold.predictions.part("tuning"), PROMISED), held_out(fold), _rng(fold)
         )
-        for each in run.runs
+        for fold in run.runs
     ]
-    interval = found[0].coverage.interval if len(found) == 1 else None
-    of_class = np.nanmean([[c.value for c in each.of_class] for each in found], 0)
+    interval = coverages[0].coverage.interval if len(coverages) == 1 else None
+    of_class = np.nanmean([[c.value for c in fold.of_class] for fold in coverages], 0)
     counts = np.bincount(held_out(run).label, minlength=len(of_class))
     covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
-    few = [
-        has_small((some, whole - some), entry.smallest)
-        for some, whole in zip(covered.tolist(), counts.tolist(), strict=True)
+    is_hidden = [
+        has_small((inside, total - inside), entry.smallest)
+        for inside, total in zip(covered.tolist(), counts.tolist(), strict=True)
     ]
     return {
         "promised": PROMISED,
-        "coverage": float(np.mean([each.coverage.value for each in found])),
+        "coverage": float(np.mean([fold.coverage.value for fold in coverages])),
         "interval": interval,
-        "folds": len(found),
-        "of_class": apply(of_class.tolist(), np.array(few)),
+        "folds": len(coverages),
+        "of_class": apply(of_class.tolist(), np.array(is_hidden)),
         "classes": list(held_out(run).classes),
-        "mean_size": float(np.mean([each.mean_size.value for each in found])),
-        "kept": all(each.kept for each in found),
+        "mean_size": float(np.mean([fold.mean_size.value for fold in coverages])),
+        "kept": all(fold.kept for fold in coverages),
         "missed": [
             name
-            for name, share, hidden in zip(held_out(run).classes, of_class, few, strict=True)
+            for name, share, hidden in zip(held_out(run).classes, of_class, is_hidden, strict=True)
             if share < PROMISED - _SHORT and not hidden
         ],
     }
@@ -235,29 +235,29 @@ def _model(run: Run) -> NDArray[np.int64]:
     """Return the index of the model whose test set has each example: int64 (example,)."""
     ids = held_out(run).example_id
     model = np.zeros(len(ids), np.int64)
-    for index, each in enumerate(run.once):
-        model[np.searchsorted(ids, held_out(each).example_id)] = index
+    for index, fold in enumerate(run.once):
+        model[np.searchsorted(ids, held_out(fold).example_id)] = index
     return model
 
 
 def by_group(entry: Entry, prefix: str) -> dict[str, object] | None:
     """Draw the subgroups, for known attributes of the people."""
-    found = groups(entry)
-    if not any(one.value for one in found):
+    rows = groups(entry)
+    if not any(row.value for row in rows):
         return None
-    many = entry.data.outcome.many if entry.data.outcome else ""
-    drawn = (headline(entry.data.classes).name, "observed_minus_expected", "alarm_rate")
+    event = entry.data.outcome.many if entry.data.outcome else ""
+    metrics = (headline(entry.data.classes).name, "observed_minus_expected", "alarm_rate")
     return {
         "pictures": [
             picture(
-                subgroup_forest(found, metric, event=many),
+                subgroup_forest(rows, metric, event=event),
                 f"{prefix}subgroups-{metric}",
                 f"{named(metric).heading} of {entry.title}, by subgroup, with 95 % intervals.",
             )
-            for metric in drawn
+            for metric in metrics
         ],
         "smallest": entry.smallest,
-        "suppressed": sum(not one.value for one in found),
+        "suppressed": sum(not row.value for row in rows),
     }
 
 

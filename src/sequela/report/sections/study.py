@@ -43,13 +43,13 @@ def content(
 ) -> dict[str, Any]:
     """Return the values of the template, from runs of one study."""
     cohorts = cohorts_of(study, runs)
-    groups = [Group.of(study, key, some, hide_below) for key, some in cohorts.items()]
+    groups = [Group.of(study, key, of_cohort, hide_below) for key, of_cohort in cohorts.items()]
     main = groups[0]
     judged = judge_study(study, list(cohorts.values()))
-    judged.sort(key=lambda each: ANSWERS.index(each.verdict))
+    judged.sort(key=lambda row: ANSWERS.index(row.verdict))
     again = commands(runs)
     panels = _panels(main)
-    notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
+    notes = [note for family in panels for row in family["panels"] for note in row["notes"]]
     return {
         "study": study,
         "main": main,
@@ -76,7 +76,7 @@ def content(
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),
-        "leaks": [each for group in groups for each in leaks(group.plain, group.leaking)],
+        "leaks": [row for group in groups for row in leaks(group.plain, group.leaking)],
         "flow": _flow(main),
         "table_one": table_one(main.best),
         "traces": _traces(main),
@@ -104,14 +104,16 @@ def _chosen(main: Group, command: str) -> str:
 
 
 def _derivation(account: Account, study: Study) -> Markup:
-    own = account if study.claims else replace(account, report=None)
-    return Markup(render_mathml(own))  # noqa: S704 - written here, its text escaped
+    shown = account if study.claims else replace(account, report=None)
+    return Markup(render_mathml(shown))  # noqa: S704 - written here, its text escaped
 
 
 def _as_reported(groups: Sequence[Group]) -> Group | None:
     """Return the runs of the report's own question, if it was run next to the main one."""
-    asked = (g for g in groups[1:] if question_of(g.first) == g.study.reported_question)
-    return next(asked, None)
+    groups_as_reported = (
+        g for g in groups[1:] if question_of(g.first) == g.study.reported_question
+    )
+    return next(groups_as_reported, None)
 
 
 def _imbalance(entry: Entry) -> dict[str, Any]:
@@ -120,8 +122,8 @@ def _imbalance(entry: Entry) -> dict[str, Any]:
     for number, point in enumerate(entry.test.operating_points):
         matrix = None
         if not isinstance(point.confusion, Hidden):
-            drawn = confusion_matrix(point.confusion, entry.data.classes)
-            matrix = picture(drawn, f"{entry.key}-matrix-{number}")
+            figure = confusion_matrix(point.confusion, entry.data.classes)
+            matrix = picture(figure, f"{entry.key}-matrix-{number}")
         points.append({**point, "matrix": matrix})
     return {"entry": entry, "points": points}
 
@@ -133,26 +135,26 @@ def _panels(main: Group) -> list[dict[str, Any]]:
         for title, baseline, improved in main.study.families
     ]
     paired = {name for _, names in families for name in names}
-    others = {entry.name for entry in main.plain} - paired
-    rest = "Other and baseline models" if main.study.training else "Models"
-    found = []
-    for number, (title, names) in enumerate([*families, (rest, others)]):
+    unpaired = {entry.name for entry in main.plain} - paired
+    title_of_rest = "Other and baseline models" if main.study.training else "Models"
+    shown = []
+    for number, (title, names) in enumerate([*families, (title_of_rest, unpaired)]):
         panels = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [each for each in panels if each["pictures"]]
+        panels = [drawn_model for drawn_model in panels if drawn_model["pictures"]]
         if panels:
             key = f"{main.study.name}-family-{number}"
-            found.append({"id": key, "title": title, "panels": panels})
-    return found
+            shown.append({"id": key, "title": title, "panels": panels})
+    return shown
 
 
 def _traces(main: Group) -> Picture | None:
     """Draw an example of each class, where the data are signals that may be shown."""
-    found = main.best.traces
-    if not found.classes:
+    examples = main.best.traces
+    if not examples.classes:
         return None
-    drawn = traces(found.classes, found.sfreq)
+    figure = traces(examples.classes, examples.sfreq)
     caption = "The segment of median amplitude of each class. Each segment has its own scale."
-    return picture(drawn, f"{main.study.name}-traces", caption)
+    return picture(figure, f"{main.study.name}-traces", caption)
 
 
 def _flow(main: Group) -> Markup | None:
@@ -164,5 +166,5 @@ def _flow(main: Group) -> Markup | None:
         f"{data.outcome.one} by day {data.horizons[-1]:g}" if data.horizons and data.outcome else ""
     )
     event = timed or data.classes[1]
-    drawn = cohort_flow(Flow.from_dict(data.flow), parts, event=event)
-    return Markup(drawn.html())  # noqa: S704 - escaped as it was drawn
+    figure = cohort_flow(Flow.from_dict(data.flow), parts, event=event)
+    return Markup(figure.html())  # noqa: S704 - escaped as it was drawn

@@ -28,27 +28,30 @@ _TWO = 2
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
     """Return the values of the template on the risk over time."""
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "best": best,
         "prefix": prefix,
         "of_few": best.of_few,
         "subgroups": None,
     }
     if best.of_few:
-        return found
+        return values
     held_out = best.run.predictions.part("held_out")
     event = best.data.outcome.one if best.data.outcome else ""
-    part = _by_risk(held_out.risk[:, -1], len(GROUPS))
+    groups = _by_risk(held_out.risk[:, -1], len(GROUPS))
     days = np.array([0.0, *held_out.horizons])
-    drawn = [
-        over_time(best, held_out, part, event, prefix),
+    pictures = [
+        over_time(best, held_out, groups, event, prefix),
         calibrated(best, held_out, event, prefix),
     ]
-    return found | {
-        "pictures": [*drawn, decided(entries, best, event, prefix)],
+    return values | {
+        "pictures": [*pictures, decided(entries, best, event, prefix)],
         "days": [0.0, *held_out.horizons],
         "at_risk": [
-            (name, [shown(int(n), best.smallest) for n in _followed(held_out, part == place, days)])
+            (
+                name,
+                [shown(int(n), best.smallest) for n in _followed(held_out, groups == place, days)],
+            )
             for place, name in enumerate(GROUPS)
         ],
     }
@@ -68,7 +71,7 @@ def _followed(
 
 
 def over_time(
-    entry: Entry, held_out: Predictions, part: NDArray[np.int64], event: str, prefix: str
+    entry: Entry, held_out: Predictions, group_of: NDArray[np.int64], event: str, prefix: str
 ) -> Picture:
     """Draw the observed share with the event by groups of predicted risk.
 
@@ -79,62 +82,64 @@ def over_time(
     times = fine if entry.smallest == 1 else np.array([0.0, *held_out.horizons])
     observed, predicted = {}, {}
     for place, name in enumerate(GROUPS):
-        among = part == place
+        among = group_of == place
         if not among.any():
             continue
         shares = survival.incidence(held_out.outcomes, times, among=among)
-        found = estimates(shares, np.random.default_rng(entry.run.settings.seed))
-        seen = _followed(held_out, among, times) > 0
+        curve = estimates(shares, np.random.default_rng(entry.run.settings.seed))
+        is_observed = _followed(held_out, among, times) > 0
         observed[name] = [
-            pair for pair, s in zip(zip(times.tolist(), found, strict=True), seen, strict=True) if s
+            pair
+            for pair, s in zip(zip(times.tolist(), curve, strict=True), is_observed, strict=True)
+            if s
         ]
         means = held_out.risk[among].mean(axis=0).tolist()
         predicted[name] = list(zip(held_out.horizons, means, strict=True))
-    drawn = risk_over_time(observed, predicted, event=event)
+    figure = risk_over_time(observed, predicted, event=event)
     caption = (
         f"Observed share with the event (lines, with pointwise 95 % intervals) and mean predicted "
         f"risk (points) of thirds of the test set by the risk that {entry.title} predicts."
     )
-    return picture(drawn, f"{prefix}over-time", caption)
+    return picture(figure, f"{prefix}over-time", caption)
 
 
 def calibrated(entry: Entry, held_out: Predictions, event: str, prefix: str) -> Picture:
     """Draw the observed share by fifths of the predicted risk, at up to three horizons."""
     size = len(held_out.horizons)
-    chosen = sorted({0, size // 2, size - 1}) if size > _SHOWN else range(size)
+    horizons = sorted({0, size // 2, size - 1}) if size > _SHOWN else range(size)
     curves, chances = {}, {}
-    for place in chosen:
+    for place in horizons:
         day, risk = held_out.horizons[place], held_out.risk[:, place]
-        part = _by_risk(risk, _BINS)
-        bins = [b for b in range(_BINS) if (part == b).any()]
+        fifth = _by_risk(risk, _BINS)
+        bins = [b for b in range(_BINS) if (fifth == b).any()]
         rng = np.random.default_rng(entry.run.settings.seed)
         at = np.array([day])
-        shares = [survival.incidence(held_out.outcomes, at, among=part == b) for b in bins]
+        shares = [survival.incidence(held_out.outcomes, at, among=fifth == b) for b in bins]
         name = f"by day {day:g}"
         curves[name] = Reliability(
-            np.array([risk[part == b].mean() for b in bins]),
+            np.array([risk[fifth == b].mean() for b in bins]),
             tuple(estimates(stacked(shares), rng)),
-            np.array([np.sum(part == b) for b in bins]),
-            np.array([len(np.unique(held_out.group_id[part == b])) for b in bins]),
+            np.array([np.sum(fifth == b) for b in bins]),
+            np.array([len(np.unique(held_out.group_id[fifth == b])) for b in bins]),
         )
         chances[name] = risk
-    drawn = reliability_curves(curves, chances, event=event, smallest=entry.smallest)
+    figure = reliability_curves(curves, chances, event=event, smallest=entry.smallest)
     caption = (
         f"Calibration of {entry.title}: the observed share with the event in fifths of the test "
         "set, estimated with follow-up that ended (Aalen-Johansen), against the predicted risk."
     )
-    return picture(drawn, f"{prefix}calibration", caption)
+    return picture(figure, f"{prefix}calibration", caption)
 
 
 def decided(entries: Sequence[Entry], best: Entry, event: str, prefix: str) -> Picture:
     """Draw the net benefit by the last horizon of the best model and the best baseline model."""
-    baselines = [each for each in entries if not each.is_network]
-    other = max(baselines, key=lambda each: each.value, default=best)
-    curves = {each.title: _benefit(each) for each in (best, other)}
+    baselines = [entry for entry in entries if not entry.is_network]
+    baseline = max(baselines, key=lambda entry: entry.value, default=best)
+    curves = {entry.title: _benefit(entry) for entry in (best, baseline)}
     day = best.data.horizons[-1]
-    drawn = decision_curves(curves, event=event)
+    figure = decision_curves(curves, event=event)
     caption = f"Net benefit of acting where the predicted risk by day {day:g} exceeds a threshold."
-    return picture(drawn, f"{prefix}decision", caption)
+    return picture(figure, f"{prefix}decision", caption)
 
 
 def _benefit(entry: Entry) -> NetBenefit:
@@ -145,6 +150,9 @@ def _benefit(entry: Entry) -> NetBenefit:
     odds = _THRESHOLDS / (1 - _THRESHOLDS)
     few = [is_small(int((risk >= t).sum()), entry.smallest) for t in _THRESHOLDS.tolist()]
     rng = np.random.default_rng(entry.run.settings.seed)
-    found = estimates(survival.net_benefit_at(ours, risk, day, _THRESHOLDS), rng)
-    model = [Estimate(np.nan, None) if hide else one for hide, one in zip(few, found, strict=True)]
+    benefits = estimates(survival.net_benefit_at(ours, risk, day, _THRESHOLDS), rng)
+    model = [
+        Estimate(np.nan, None) if hide else benefit
+        for hide, benefit in zip(few, benefits, strict=True)
+    ]
     return NetBenefit(_THRESHOLDS, tuple(model), share - (1 - share) * odds)

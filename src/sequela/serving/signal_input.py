@@ -18,9 +18,8 @@ from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cut, Cutter, exceed
-from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
-from sequela.signals.reading import cut_unlabelled
+from sequela.signals.reading import cut_unlabelled, declared, prepared_as
 from sequela.signals.segment_tables import is_table
 from sequela.signals.stretches import RecordingIds, Stretch
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks

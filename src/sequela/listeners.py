@@ -10,22 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sequela.config import RunSettings
     from sequela.training.history import History
-
-Event = Literal[
-    "on_rows",
-    "on_run_begin",
-    "on_fit_begin",
-    "on_step_end",
-    "on_epoch_end",
-    "on_fit_end",
-    "on_run_end",
-    "on_fold_end",
-]
 
 
 class Listener:
@@ -74,12 +63,12 @@ def current_listeners() -> tuple[Listener, ...]:
     return _listeners.get()
 
 
-def notify(listeners: Sequence[Listener], event: Event, *facts: object, **more: object) -> None:
+def notify(listeners: Sequence[Listener], event: str, *facts: object, **more: object) -> None:
     """Call the method of an event of each listener, in order."""
     for listener in listeners:
         getattr(listener, event)(*facts, **more)
 
 
-def broadcast(event: Event, *facts: object, **more: object) -> None:
+def broadcast(event: str, *facts: object, **more: object) -> None:
     """Notify the listeners of :func:`listening`."""
     notify(current_listeners(), event, *facts, **more)

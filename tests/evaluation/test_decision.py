@@ -12,7 +12,7 @@ from tests.evaluation.conftest import two_classes
 from sequela.errors import DataError, SettingError, SplitError
 from sequela.evaluation import decision
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.intervals import Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
@@ -111,9 +111,15 @@ def test_no_threshold_is_chosen_on_held_out_data() -> None:
         decision.choose_threshold(scored([(1, False)]), "f1")
 
 
+def rates(predictions: Predictions, threshold: float) -> dict[str, Estimate]:
+    numbers = decision.operation(predictions, Threshold(threshold, "a test"))
+    found = estimates(numbers, np.random.default_rng(0), QUICK)
+    return dict(zip(decision.RATES, found, strict=True))
+
+
 def test_operation_is_what_scikit_learn_counts(make_predictions: Make) -> None:
     made = make_predictions(groups=40)
-    found = decision.operate(made, Threshold(0.4, "a test"), np.random.default_rng(0), QUICK)
+    found = rates(made, 0.4)
     alarm = made.score >= np.float32(0.4)
     (tn, fp), (fn, tp) = sklearn.metrics.confusion_matrix(made.label, alarm)
     expected = {
@@ -125,7 +131,8 @@ def test_operation_is_what_scikit_learn_counts(make_predictions: Make) -> None:
         "alarm_rate": alarm.mean(),
     }
     for name, value in expected.items():
-        one = getattr(found, name)
+        one = found[name]
+        assert one.interval is not None
         assert one.value == pytest.approx(value, abs=1e-9), name
         assert one.interval.low < value < one.interval.high
         assert one.interval.n_groups == 40
@@ -133,12 +140,12 @@ def test_operation_is_what_scikit_learn_counts(make_predictions: Make) -> None:
 
 def test_without_an_alarm_there_is_no_precision(make_predictions: Make) -> None:
     made = make_predictions()
-    found = decision.operate(made, Threshold(1.1, "none"), np.random.default_rng(0), QUICK)
-    assert np.isnan(found.precision.value)
-    assert found.precision.interval is None
-    assert found.sensitivity.value == found.f1.value == 0
-    assert found.sensitivity.interval is not None
-    assert found.sensitivity.interval.method == "exact binomial over groups"
+    found = rates(made, 1.1)
+    assert np.isnan(found["precision"].value)
+    assert found["precision"].interval is None
+    assert found["sensitivity"].value == found["f1"].value == 0
+    assert found["sensitivity"].interval is not None
+    assert found["sensitivity"].interval.method == "exact binomial over groups"
 
 
 def test_net_benefit_by_hand() -> None:

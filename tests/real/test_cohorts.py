@@ -23,8 +23,8 @@ from sequela.config import SequenceSettings
 from sequela.datasets.catalog import lookup
 from sequela.datasets.codes import families_where
 from sequela.sequences.build import build_sequences
+from sequela.sequences.feature_tables import bag_of_codes
 from sequela.sequences.flat import Sequences
-from sequela.sequences.tables import bag_of_codes
 from sequela.studies.mortality import COHORTS, STUDY
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of

@@ -31,7 +31,7 @@ from sequela.runs import fit, records
 from sequela.runs.audit import findings_of
 from sequela.runs.manifest import MANIFEST
 from sequela.sequences import visit_batches
-from sequela.sequences.tables import last_values
+from sequela.sequences.feature_tables import last_values
 from sequela.sequences.visit_batches import VisitDataset
 
 MIMIC3 = EXCERPTS / "mimic3"

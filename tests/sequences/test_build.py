@@ -25,9 +25,9 @@ from sequela.errors import SplitError
 from sequela.models.registry import lookup_network
 from sequela.sequences import build
 from sequela.sequences.build import build_sequences
+from sequela.sequences.feature_tables import summary_names
 from sequela.sequences.featurisers import lookup
 from sequela.sequences.flat import LAYOUT, Sequences
-from sequela.sequences.tables import summary_names
 from sequela.sequences.visit_batches import VisitDataset
 
 Row = tuple[Any, ...]  # subject, hour or None, code, visit or None, value or None

@@ -15,14 +15,14 @@ from tests.sequences.conftest import written
 
 from sequela.cost.rules.formula import Symbol, parse
 from sequela.errors import SettingError
-from sequela.sequences import featurisers, tables
+from sequela.sequences import feature_tables, featurisers
+from sequela.sequences.feature_tables import SparseTable
 from sequela.sequences.featurisers import (
     FEATURISERS,
     Features,
     Standardised,
     lookup,
 )
-from sequela.sequences.tables import SparseTable
 
 
 def signals(n: int = 12, n_chans: int = 2, n_times: int = 64) -> Any:
@@ -166,7 +166,7 @@ def test_a_table_in_blocks_is_the_whole_table(
 
     whole = described()
     monkeypatch.setattr(featurisers, "NUMBERS", numbers)
-    monkeypatch.setattr(tables, "_VALUES", numbers)
+    monkeypatch.setattr(feature_tables, "_VALUES", numbers)
     blocks = described()
     assert len(featurisers._blocks(*whole.table.shape)) > 5
     assert isinstance(whole.table, SparseTable)

@@ -16,9 +16,8 @@ from sequela.formats import opened
 from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
 from sequela.signals.csv_recordings import start_of
-from sequela.signals.declaration import declared
 from sequela.signals.edf import EdfFile
-from sequela.signals.reading import read
+from sequela.signals.reading import declared, read
 from sequela.signals.segments import Segments
 
 Edf = Callable[..., Path]
@@ -101,8 +100,7 @@ def test_the_class_and_the_patient_in_columns_and_in_a_table_of_files(tmp_path: 
     found = read(tmp_path, SignalSettings(label="stage", subject="patient", window=1))
     assert found.classes == ("N", "W")
     assert found.label.tolist() == [1, 1, 0, 0] * 2
-    assert found.subject_id is not None
-    assert found.subject_id.tolist() == ["p1"] * 4 + ["p2"] * 4
+    np.testing.assert_array_equal(found.subject_id, ["p1"] * 4 + ["p2"] * 4)
     for n in (1, 2):
         written(tmp_path / "listed" / f"{n}.csv", signal)
     (tmp_path / "listed/labels.csv").write_text("name,dx,who\n2.csv,well,q\n1,sick,r\n", "utf-8")

@@ -14,8 +14,7 @@ import sequela
 from sequela.config import SignalSettings
 from sequela.errors import SequelaError
 from sequela.sequences.scaling import Scaling
-from sequela.signals.declaration import declared
-from sequela.signals.reading import read
+from sequela.signals.reading import declared, read
 from sequela.signals.segments import Segments
 
 RATES = {"a": 128, "b": 256, "c": 200}

@@ -26,8 +26,7 @@ from sequela.errors import ModelError
 if TYPE_CHECKING:
     from sequela.cost.work import Omission
 
-UNKNOWN_SHOWN = 5
-"""Operations without a rule that an error names."""
+UNKNOWN_SHOWN = 5  # operations without a rule that an error names
 COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
 """The models that the report of 2019 counts."""
 

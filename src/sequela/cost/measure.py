@@ -17,16 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sequela.cost.network import Network
 
-SECONDS = 0.5
-"""The shortest time to measure a statement for, in seconds."""
-MATRIX = 1024
-"""The rows and columns of the matrices whose product shows the speed of the machine."""
-CALLS = 31
-"""The calls of a model that takes less than ``ENOUGH`` for all of them."""
-FEWEST = 8
-"""The calls of a slower model."""
-ENOUGH = 0.1
-"""Seconds of calls after which ``FEWEST`` calls are enough."""
+SECONDS = 0.5  # the shortest time to measure a statement for, in seconds
+MATRIX = 1024  # the rows and columns of the matrices whose product shows the speed of the machine
+CALLS = 31  # the calls of a model that takes less than ``ENOUGH`` for all of them
+FEWEST = 8  # the calls of a slower model
+ENOUGH = 0.1  # seconds of calls after which ``FEWEST`` calls are enough
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from sequela.sequences.visit_batches import VisitBatch
 
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
-MOST_SEQUENCES = 10_000
-"""The limit for the sequences of a batch; each is a Python object."""
+MOST_SEQUENCES = 10_000  # the limit for the sequences of a batch; each is a Python object
 _LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 

@@ -21,10 +21,8 @@ from sequela.errors import ModelError, extra
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import STEPPED, TENSORS, VisitBatch
 
-STEPS = 64
-"""Steps of the integral at first."""
-MOST_STEPS = 4096
-"""Steps of the integral at most."""
+STEPS = 64  # steps of the integral at first
+MOST_STEPS = 4096  # steps of the integral at most
 TOLERANCE = 0.01
 """Completeness error, as a share of the difference, above which the steps are doubled."""
 _SLOW = 6  # power of the path from a flat segment: logarithms change most where it is nearly flat

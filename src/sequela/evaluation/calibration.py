@@ -85,9 +85,6 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     Kumar, Liang & Ma (2019) subtract from each bin the variance of its share; here that variance is
     taken over groups, as examples of one group are alike. Its mean is 0 for perfect probabilities,
     so it may be negative.
-
-    Raises:
-        DataError: If there are no predictions, or each bin holds one group.
     """
     judged = event(predictions)
     of_bin = _bin_of(judged.chance, bins)
@@ -173,11 +170,7 @@ class CalibrationLine:
 
 
 def calibration_line(predictions: Predictions) -> CalibrationLine:
-    """Compute calibration slope and intercept, and observed and expected share of the event.
-
-    Raises:
-        DataError: If all examples or none have the event.
-    """
+    """Compute calibration slope and intercept, and observed and expected share of the event."""
     judged = event(predictions)
     if len(np.unique(judged.happened)) == 1:
         raise DataError(

@@ -31,13 +31,7 @@ def paired_difference(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> Difference:
-    """Compute the difference of a metric, both models resampled together over groups.
-
-    Raises:
-        SplitError: If the two are not predictions of the same examples.
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric or its interval is not defined.
-    """
+    """Compute the difference of a metric, both models resampled together over groups."""
     second = aligned(first, second)
     paired = statistic.difference(statistic_of(name, first), statistic_of(name, second))
     stratum = class_strata(first.label, first.group_index) if how.classes_fixed else None
@@ -67,12 +61,7 @@ def difference_of(
 
 
 def paired_delong(first: Predictions, second: Predictions, level: float = 0.95) -> Difference:
-    """Compute the difference of two AUROCs by DeLong's covariance.
-
-    Raises:
-        SplitError: If the two are not predictions of the same examples.
-        DataError: If there are not two classes, or fewer than two groups hold one of them.
-    """
+    """Compute the difference of two AUROCs by DeLong's covariance."""
     from sequela.evaluation import delong
 
     second = aligned(first, second)

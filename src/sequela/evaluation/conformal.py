@@ -11,8 +11,7 @@ from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
 
-SCORE = "LAC"
-"""1 - the probability of a class (Sadinle, Lei & Wasserman 2019): the smallest sets."""
+SCORE = "LAC"  # 1 - the probability of a class (Sadinle, Lei & Wasserman 2019): the smallest sets
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,6 @@ def fit_conformal(tuning: Predictions, promised: float = 0.9) -> Conformal:
     one more (hierarchical conformal prediction; Lee, Barber & Willett 2023). With one example per
     group that is plain split conformal prediction. Where groups are too few for the guarantee, the
     sets hold all classes.
-
-    Raises:
-        SettingError: If the coverage is not between 0 and 1.
-        SplitError: If there are predictions for the test set.
-        DataError: If there are none.
     """
     refuse_held_out(tuning, "sets are fitted")
     if not 0 < promised < 1:

@@ -121,9 +121,6 @@ def roc_curve(
         predictions: Predictions for one part, with two classes.
         rng: Draws the resamples: first those of the AUROC, as ``metric_interval`` would.
         how: Resamples, level and strata; its method is used for the AUROC's interval.
-
-    Raises:
-        DataError: If there are not two classes, or one has no examples.
     """
     bare, places = _bare("roc", predictions), _FALSE_POSITIVE_RATES
     return _with_band(bare, places, sensitivity_at(predictions, places), predictions, rng, how)
@@ -143,9 +140,6 @@ def precision_recall_curve(
         rng: Draws the resamples: first those of the average precision, as ``metric_interval``
             would.
         how: Resamples, level and strata; its method is used for the average precision's interval.
-
-    Raises:
-        DataError: If there are not two classes, or one has no examples.
     """
     bare, places = _bare("precision-recall", predictions), _RECALLS
     return _with_band(bare, places, precision_at(predictions, places), predictions, rng, how)

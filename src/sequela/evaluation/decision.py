@@ -74,35 +74,13 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     return Threshold(float(-distinct[np.argmax(merit)]), reason)
 
 
-@dataclass(frozen=True)
-class Operation:
-    """The performance at a threshold; each number with its interval.
-
-    ``negative_value`` is the share of examples without an alarm that are not events, ``alarm_rate``
-    the alarms per example.
-    """
-
-    threshold: Threshold
-    sensitivity: Estimate
-    specificity: Estimate
-    precision: Estimate
-    negative_value: Estimate
-    f1: Estimate
-    alarm_rate: Estimate
-
-
-def operate(
-    predictions: Predictions,
-    threshold: Threshold,
-    rng: np.random.Generator,
-    how: Bootstrap = DEFAULT,
-) -> Operation:
-    """Compute the performance at a threshold on these predictions."""
-    return Operation(threshold, *estimates(operation(predictions, threshold), rng, how))
+RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
+"""The numbers of a threshold: ``negative_value`` is the share of examples without an alarm that are
+not events, ``alarm_rate`` the alarms per example."""
 
 
 def operation(predictions: Predictions, threshold: Threshold) -> Statistic:
-    """Return the numbers of :class:`Operation`, in order, as a function of the groups' weights."""
+    """Return the ``RATES`` at a threshold, in order, as a function of the groups' weights."""
     alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
     group = predictions.group_index
     hit = np.stack([alarm, ~alarm, is_event, ~is_event], axis=1)
@@ -135,12 +113,7 @@ def net_benefit(
     thresholds: NDArray[np.float64] | None = None,
     how: Bootstrap = DEFAULT,
 ) -> NetBenefit:
-    """Compute the net benefit over a range of thresholds, 0.01 to 0.99 by default.
-
-    Raises:
-        SettingError: If a threshold is not between 0 and 1.
-        DataError: If there are not two classes.
-    """
+    """Compute the net benefit over a range of thresholds, 0.01 to 0.99 by default."""
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
     if not ((at > 0) & (at < 1)).all():
         raise SettingError("thresholds of a decision curve must be between 0 and 1")

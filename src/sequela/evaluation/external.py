@@ -12,8 +12,7 @@ from sequela.evaluation.predictions import Predictions
 
 SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 """The numbers of new people in a learning curve."""
-DRAWS = 10
-"""Orders of the new people, over which a learning curve is a mean."""
+DRAWS = 10  # orders of the new people, over which a learning curve is a mean
 _MIDDLE = (0.1, 0.9)  # quantiles of the losses of the draws that bound a learning curve
 
 Way = Callable[[NDArray[np.int64]], Predictions | None]

@@ -242,12 +242,7 @@ def interval(
 def metric_interval(
     name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Interval:
-    """Compute the interval of a metric of :mod:`sequela.evaluation.metrics` by its name.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric or its interval is not defined on these predictions.
-    """
+    """Compute the interval of a metric of :mod:`sequela.evaluation.metrics` by its name."""
     classes = class_strata(predictions.label, predictions.group_index)
     stratum = classes if how.classes_fixed else None
     return interval(statistic_of(name, predictions), rng, how, stratum)

@@ -162,11 +162,7 @@ def example_loss(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def auroc(predictions: Predictions) -> float:
-    """Compute the probability that class 1 scores higher than class 0; ties count half.
-
-    Raises:
-        DataError: If there are not two classes, or one has no examples.
-    """
+    """Compute the probability that class 1 scores higher than class 0; ties count half."""
     refuse_one_class(predictions)
     return float(sklearn_metrics.roc_auc_score(predictions.label, predictions.score))
 

@@ -37,8 +37,7 @@ COUPLED = 1.5
 
 Half of it comes from the assignment to folds, which repeats average out.
 """
-COUPLED_APART = 0.6
-"""The same for the difference of two models on the same examples."""
+COUPLED_APART = 0.6  # the same for the difference of two models on the same examples
 COUPLED_SWING = 8.0
 """The upper limit of the coupled part, as a multiple of the group variance that changes: models
 that other training data hardly change are hardly coupled."""

@@ -83,10 +83,6 @@ def subgroups(
             metric is then the mean over the models that have it: their scores cannot be ranked
             together.
         smallest: The smallest count that is shown.
-
-    Raises:
-        UnknownNameError: If no metric has a name.
-        DataError: If an attribute does not have a value for each example.
     """
     results = []
     for attribute, column in attributes.items():

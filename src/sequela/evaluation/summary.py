@@ -3,7 +3,6 @@
 import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ import numpy as np
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
-from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operation
+from sequela.evaluation.decision import RATES, Threshold, choose_threshold, operation
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, stacked
 
-_NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
 Numbers = dict[str, Any]
 """Numbers, intervals and counts by name, as they are written to a run folder."""
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
@@ -152,14 +150,14 @@ def points(
 ) -> list[Numbers]:
     """Compute the performance at given thresholds; as :func:`operating_points`."""
     rates = stacked([operation(held_out, threshold) for threshold in thresholds])
-    numbers = _numbers(_NAMES * len(thresholds), rates, seed, how)
+    numbers = _numbers(RATES * len(thresholds), rates, seed, how)
     records: list[Numbers] = []
     for place, threshold in enumerate(thresholds):
         point: Numbers = {"threshold": threshold.value, "chosen_for": threshold.chosen_for}
         cell = 2 * held_out.label + (held_out.score >= threshold.value)  # true class, then alarm
         counts = np.bincount(cell, minlength=4).reshape(2, 2).tolist()
         point["confusion"] = counts
-        for rate in numbers[place * len(_NAMES) : (place + 1) * len(_NAMES)]:
+        for rate in numbers[place * len(RATES) : (place + 1) * len(RATES)]:
             point |= rate
         records.append(point)
     return records

@@ -30,9 +30,6 @@ def signal_attribution(
         sfreq: Samples per second, in Hz.
         attributions: Values (n_chans, n_times) by the name of the number that they explain, for
             example ``logit of seizure``.
-
-    Raises:
-        SettingError: If attributions have another shape than the signal.
     """
     for name, attribution in attributions.items():
         if attribution.values.shape != signal.shape:

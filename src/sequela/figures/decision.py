@@ -27,9 +27,6 @@ def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
     Args:
         curves: Net benefit by model name, all at the same thresholds on the same examples.
         event: The predicted event, for example ``death in this stay``.
-
-    Raises:
-        SettingError: If there is no curve, or thresholds or data differ.
     """
     first = _only_comparable(curves)
     rows = list(chain.from_iterable(_rows(name, curve) for name, curve in curves.items()))

@@ -152,9 +152,6 @@ def cohort_flow(flow: Flow, parts: Sequence[SplitSet] = (), *, event: str) -> Fl
         flow: The flow of :mod:`sequela.cohort.selection`.
         parts: See :meth:`SplitSet.of`.
         event: The event of a positive example, for example ``died in this stay``.
-
-    Raises:
-        SettingError: If the counts of the parts do not sum to those of the flow.
     """
     for name in ("examples", "positives"):
         total = sum(getattr(part, name) for part in parts)

@@ -80,9 +80,6 @@ def ranking(
             threshold of each model.
         areas: Areas to show by model name, if they differ from the area of the curve.
         areas_are: A note on these areas for the legend, such as ``mean of 5 folds``.
-
-    Raises:
-        SettingError: If there is no curve, or they are of two kinds.
     """
     kinds = {curve.kind for curve in curves.values()}
     if len(kinds) != 1:

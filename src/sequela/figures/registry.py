@@ -31,8 +31,7 @@ class RunFigure:
     note: str = ""
 
 
-RUN_FIGURES = Registry("figure", RunFigure)
-"""The pictures by name, in the order of the page."""
+RUN_FIGURES = Registry("figure", RunFigure)  # the pictures by name, in the order of the page
 
 
 def _learning_curve(run: Any, number: str) -> "Figure | None":

@@ -33,9 +33,6 @@ def reliability_curves(
         event: The predicted event, for example ``death in this stay``.
         smallest: Bars of the histogram with fewer examples are merged with their neighbours, and
             smaller counts of groups are left out of the rows.
-
-    Raises:
-        SettingError: If the names differ, or there are none.
     """
     if not curves or list(curves) != list(chances):
         raise SettingError(
@@ -126,14 +123,10 @@ def _points_of(rows: list[Row], series: Series, end: float) -> list[alt.Chart]:
     words = "{model}: {chance:.1%} predicted, {happened:.1%} observed"
     points = [{**r, "hover": words.format(**r)} for r in rows]
     base = chart_of(points).encode(**_axes(end), description=alt.Description("hover:N"))
+    look: Channels = {"filled": True, "aria": True, "size": 45, "opacity": 1}
     return [
         base.transform_filter(alt.datum.model == name).mark_point(
-            filled=True,
-            aria=True,
-            size=45,
-            opacity=1,
-            color=series.colour_of(name),
-            shape=series.shape_of(name),
+            **look, color=series.colour_of(name), shape=series.shape_of(name)
         )
         for name in series.names
     ]

@@ -25,8 +25,7 @@ from sequela.identity.pseudonyms import PLAIN, Pseudonyms
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-CHANCE_OF_COPY = 1e-6
-"""Probability of a false alarm over all records that are compared."""
+CHANCE_OF_COPY = 1e-6  # probability of a false alarm over all records that are compared
 SAME = 0.6
 """The least share of the marks of a common stretch that two copies of a signal have in common."""
 _HALF = 4  # samples of each half of a slope
@@ -53,22 +52,13 @@ _LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, 
 
 @dataclass(frozen=True)
 class Content:
-    """Marks of some units (recordings, subjects, examples).
-
-    Attributes:
-        kind: The kind of units.
-        units: Names of the units.
-        unit: int64 (mark,), rising, an index into ``units``; a unit may have no marks.
-        place: int64 (mark,), the sample where a window is centred, rising within a unit; 0 in
-            records.
-        mark: uint64 (mark,).
-    """
+    """Marks of some units (recordings, subjects, examples)."""
 
     kind: Kind
-    units: tuple[str, ...]
-    unit: NDArray[np.int64]
-    place: NDArray[np.int64]
-    mark: NDArray[np.uint64]
+    units: tuple[str, ...]  # their names
+    unit: NDArray[np.int64]  # (mark,), rising, an index into ``units``; a unit may have no marks
+    place: NDArray[np.int64]  # (mark,), the sample in the middle of a window; 0 in records
+    mark: NDArray[np.uint64]  # (mark,)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -141,12 +131,8 @@ def of_signals(units: Sequence[str], signals: Iterable[NDArray[np.generic]]) -> 
             yield row, numbers.setdefault(name, len(numbers)), ends[name], channel
             ends[name] += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
 
-    def block(channel: tuple[int, int, int, NDArray[np.float64]]) -> tuple[int, int]:
-        """Return the same for consecutive channels of one length, of a few megabytes together."""
-        row, _, _, samples = channel
-        return len(samples), row * len(samples) // _TOGETHER
-
-    for _, group in groupby(channels(), block):
+    # Consecutive channels of one length are marked together, a few megabytes at a time.
+    for _, group in groupby(channels(), lambda c: (len(c[3]), c[0] * len(c[3]) // _TOGETHER)):
         _, unit, begin, samples = zip(*group, strict=True)
         row, place, mark = _marks_of(np.stack(samples))
         places = np.array(begin)[row] + place
@@ -248,7 +234,6 @@ def _improbable(reference: Content, query: Content, enough: NDArray[np.bool_]) -
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the first channel that is not flat, or no samples."""
     moving = (channel for channel in signal if len(channel) and channel.max() > channel.min())
     return next(moving, np.zeros(0))
 
@@ -339,8 +324,7 @@ def _within_one_sign(
     """Find pairs of marks that differ in at most one bit: their lower or upper halves are equal."""
     pairs = []
     for shift in (np.uint64(0), np.uint64(32)):
-        halves = ((first >> shift).astype(np.uint32), (second >> shift).astype(np.uint32))
-        i, j = _equal(*halves)
+        i, j = _equal((first >> shift).astype(np.uint32), (second >> shift).astype(np.uint32))
         near = np.bitwise_count(first[i] ^ second[j]) <= 1
         pairs.append(np.stack([i[near], j[near]]))
     i, j = np.unique(np.concatenate(pairs, axis=1), axis=1)
@@ -388,8 +372,7 @@ def _too_alike(reference: Content, query: Content) -> Matches:
         if bits[shared].sum() <= needed:
             continue
         copied[pair] = evidence(shared, i, j) > needed
-    count = int(copied.sum())
-    return Matches(first[copied], second[copied] - n_reference, np.ones(count, np.bool_))
+    return Matches(first[copied], second[copied] - n_reference, copied[copied])
 
 
 def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
@@ -406,7 +389,6 @@ def _evidence_of(rows: "csr_array") -> Callable[..., float]:
     by_code = csc_array(rows[judges], dtype=np.float64)
 
     def bits(codes: NDArray[np.int64], *but: int) -> float:
-        """Return the bits of some codes, judged without the records ``but``."""
         judging = by_code[:, codes].toarray()[~np.isin(judges, but)]
         return bits_of_codes(judging.T @ judging, len(judging))
 
@@ -468,8 +450,7 @@ def _half_shared(
     """Test which pairs of rows share half of their marks: bool (pair,)."""
     size = np.diff(rows.indptr)
     shared = np.asarray(rows[first].multiply(rows[second]).sum(axis=1), np.int64)
-    union = size[first] + size[second] - shared
-    return np.asarray(shared >= _RESEMBLING * union)
+    return np.asarray(shared >= _RESEMBLING * (size[first] + size[second] - shared))
 
 
 def _log2_choices(total: int, shared: int) -> float:
@@ -491,8 +472,8 @@ def bits_of_codes(together: NDArray[np.floating], records: int) -> float:
     """
     if not len(together):
         return 0.0
-    frequent_first = np.argsort(-together.diagonal(), kind="stable")
-    together = together[np.ix_(frequent_first, frequent_first)]
+    frequent = np.argsort(-together.diagonal(), kind="stable")
+    together = together[np.ix_(frequent, frequent)]
     share = (together.diagonal() + 0.5) / (records + 1)
     # Among records with the row's code, the share with the column's code, shrunk a little.
     conditional = (together + share) / (together.diagonal()[:, None] + 1)

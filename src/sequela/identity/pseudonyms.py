@@ -65,8 +65,7 @@ def _digest(secret: bytes, text: str) -> bytes:
     return hmac.digest(secret, text.encode(), "sha256")
 
 
-PLAIN = Pseudonyms(b"")
-"""Hashing without a key."""
+PLAIN = Pseudonyms(b"")  # hashing without a key
 
 
 def own() -> Pseudonyms:

@@ -12,8 +12,7 @@ from sequela.datasets.catalog import DATA_SETS, data_sets
 
 SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
 """The fields of the list of data sets; the rest of an entry is for the program."""
-HEAD = 100_000
-"""The rows that are read of a table of a database: a table may have billions."""
+HEAD = 100_000  # rows that are read of a table of a database: a table may have billions
 _SEVERAL = 2  # tables of a folder, from which on it is taken for hospital tables
 
 
@@ -59,13 +58,22 @@ def describe(place: Path | str, show: Callable[[str], None] = lambda _: None) ->
     A table with one row per patient has no file of this kind, and gets a command with options.
     """
     # Engines of tables take long to load, and the catalogue is printed without them.
+    import pyarrow.parquet as pq
+
+    from sequela.files import make_folder, temporary
     from sequela.intake import describe_signals, describe_tables, one_row
-    from sequela.signals.declaration import NAME as OF_SIGNALS
+    from sequela.signals.reading import NAME as OF_SIGNALS
     from sequela.tables.declared.declaration import NAME as OF_TABLES
-    from sequela.tables.odbc import is_odbc
+    from sequela.tables.odbc import OdbcDatabase, is_odbc
 
     if is_odbc(place):
-        return _describe_database(str(place), show), OF_TABLES
+        with temporary() as work, closing(OdbcDatabase(str(place))) as database:
+            folder = work / "database"
+            make_folder(folder)
+            for _, name in database.tables:
+                show(f"{name}: reading the first {HEAD:,} rows")
+                pq.write_table(database.head(name, HEAD), folder / f"{name}.parquet")
+            return describe_tables.propose(folder, show), OF_TABLES
     path = Path(place)
     if str(path) in DATA_SETS and not path.exists():
         return describe_tables.shown(str(path)), OF_TABLES
@@ -78,25 +86,7 @@ def describe(place: Path | str, show: Callable[[str], None] = lambda _: None) ->
     return describe_signals.propose(path), OF_SIGNALS
 
 
-def _describe_database(place: str, show: Callable[[str], None]) -> str:
-    """Propose a declaration for the first rows of the tables of a database."""
-    import pyarrow.parquet as pq
-
-    from sequela.files import make_folder, temporary
-    from sequela.intake.describe_tables import propose
-    from sequela.tables.odbc import OdbcDatabase
-
-    with temporary() as work, closing(OdbcDatabase(place)) as database:
-        folder = work / "database"
-        make_folder(folder)
-        for _, name in database.tables:
-            show(f"{name}: reading the first {HEAD:,} rows")
-            pq.write_table(database.head(name, HEAD), folder / f"{name}.parquet")
-        return propose(folder, show)
-
-
 def _is_table(path: Path) -> bool:
-    """Return whether a file has the name of a table."""
     from sequela.tables.stored_tables import EXCEL, SUFFIXES
 
     return path.name.lower().endswith((*SUFFIXES, ".parquet", EXCEL))
@@ -104,8 +94,8 @@ def _is_table(path: Path) -> bool:
 
 def holds_tables(path: Path) -> bool:
     """Return whether a path is a folder of several tables, and not of recordings."""
-    from sequela.signals.declaration import is_declared
     from sequela.signals.folders import has_recordings
+    from sequela.signals.reading import is_declared
     from sequela.tables.stored_tables import files_under, sheets
 
     if not path.is_dir() or has_recordings(path) or is_declared(path):

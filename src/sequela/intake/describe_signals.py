@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
@@ -28,29 +28,24 @@ from sequela.signals.csv_recordings import (
     start_of,
     time_of,
 )
-from sequela.signals.declaration import NAME
 from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.reading import NAME
 from sequela.signals.segment_tables import table_of
 from sequela.signals.stretches import SignalFile
 from sequela.signals.window_classes import counted
 
-_ROLES: Mapping[str, Sequence[str]] = {
-    "id": ("id", "segment", "segment_id"),
-    "subject": (
-        "subject", "patient", "participant", "person", "subject_id", "patient_id", "who",
-    ),
-    "session": ("session", "session_id"),
-    "recording": ("recording", "recording_id", "night", "file", "record"),
-    "site": ("site", "hospital", "center", "centre"),
-    "label": (
-        "label", "class", "stage", "y", "target", "diagnosis", "event", "type", "group",
-        "condition", "dx", "klasse", "diagnose", "gruppe",
-    ),
-    "time": ("time", "t", "seconds", "onset", "timestamp"),
-}  # fmt: skip
+_ROLES = {
+    "id": "id segment segment_id",
+    "subject": "subject patient participant person subject_id patient_id who",
+    "session": "session session_id",
+    "recording": "recording recording_id night file record",
+    "site": "site hospital center centre",
+    "label": "label class stage y target diagnosis event type group condition dx klasse diagnose "
+    "gruppe",
+    "time": "time t seconds onset timestamp",
+}
 """The usual names of the columns of a table, by key of the declaration."""
-_OF_RECORDINGS = ("label", "subject", "session", "site")
-"""The keys whose columns are looked for in a csv file of one recording, or in a table of files."""
+_OF_RECORDINGS = ("label", "subject", "session", "site")  # in a csv file of one, or of their names
 _NUMBERED = 16  # columns with one name and a number from which on they are samples
 _HEAD = 2000  # lines of a csv file from which its form is found
 _LISTED = 20  # largest number of classes that are listed
@@ -95,7 +90,7 @@ def propose(path: Path) -> str:
 def _column_of(role: str, names: Sequence[str]) -> str | None:
     """Return the first column with a usual name for a role, in either case."""
     lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[name] for name in _ROLES[role] if name in lower), None)
+    return next((lower[name] for name in _ROLES[role].split() if name in lower), None)
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
@@ -218,11 +213,9 @@ def _of_csv(
         proposal.key("time", time, f"by the column's name: is '{time}' the time?")
     events = next((file for file in listings if _is_events(file)), None)
     listing = next((file for file in listings if file != events), None)
-    changes: dict[str, object] = {}
-    if events:
-        changes["events"] = events.relative_to(path).as_posix()
+    sources = {"events": events, "listing": listing}
+    changes = {key: file.relative_to(path).as_posix() for key, file in sources.items() if file}
     if listing:
-        changes["listing"] = listing.relative_to(path).as_posix()
         proposal.key("listing", changes["listing"], "a table of the files, by its columns")
         names = [name.strip() for name in first_rows(listing)[0]]
     for role in _OF_RECORDINGS:
@@ -294,11 +287,8 @@ def _facts(
     """Yield sentences on recordings."""
     facts = [f"{len(headers):,} recordings"]
     if has_rate:
-        seconds = sum(
-            sum(last - first for first, last, _ in file.pieces_of(0)) / file.rate(0)
-            for file in headers
-        )
-        facts.append(f"{seconds / 3600:,.2f} hours")
+        lengths = [(sum(b - a for a, b, _ in file.pieces_of(0)), file.rate(0)) for file in headers]
+        facts.append(f"{sum(n / rate for n, rate in lengths) / 3600:,.2f} hours")
     if n_gaps := folders.n_gaps_of(headers):
         facts.append(f"{n_gaps:,} gaps in time")
     if annotated:

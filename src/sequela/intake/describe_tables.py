@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import reduce
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import tomlkit
@@ -99,18 +99,13 @@ class _Proposal:
         self, pattern: re.Pattern[str], words: Sequence[str]
     ) -> tuple[str, InspectedTable | None]:
         """Return the column of an id, and the table that has one row for each id."""
-        first, likely = "", list[tuple[int, str, InspectedTable]]()
-        for table in self.tables:
-            for column in table.columns:
-                if pattern.fullmatch(column.name):
-                    first = first or column.name
-                    if column.unique:
-                        n_words = sum(bool(_column(table, word)) for word in words)
-                        likely.append((n_words, column.name, table))
-        if not likely:
-            return first, None
-        _, name, table = max(likely, key=lambda candidate: candidate[0])
-        return name, table
+        columns = chain.from_iterable(zip(repeat(t), t.columns, strict=False) for t in self.tables)
+        ids = [(table, column) for table, column in columns if pattern.fullmatch(column.name)]
+        unique = [(table, column) for table, column in ids if column.unique]
+        if not unique:
+            return (ids[0][1].name if ids else ""), None
+        table, column = max(unique, key=lambda pair: sum(bool(_column(pair[0], w)) for w in words))
+        return column.name, table
 
     def _format(self, key: str, usual: Mapping[str, str], form: Mapping[str, str]) -> None:
         """Write the form of CSV files, where it differs from the usual one."""
@@ -197,15 +192,9 @@ class _Proposal:
         template = f"//{{{kind.name}|UNKNOWN}}" if kind else ""
         if kind:
             self.decide(f"is {kind.name} known on arrival? Else take it out of the code")
-        self.fact(
-            table,
-            f"HOSPITAL_ADMISSION{template}",
-            _at(admitted),
-            "at admission",
-            "staff wrote it then",
-        )
-        end = _at(discharged)
-        self.fact(table, "HOSPITAL_DISCHARGE", end, "at discharge", "staff wrote it then")
+        begin, end, why = _at(admitted), _at(discharged), "staff wrote it then"
+        self.fact(table, f"HOSPITAL_ADMISSION{template}", begin, "at admission", why)
+        self.fact(table, "HOSPITAL_DISCHARGE", end, "at discharge", why)
         if ended is None:
             self.decide(
                 "no column records deaths in the stay: without one, deaths of patients are used"
@@ -305,7 +294,6 @@ class _Proposal:
         return times[0] if times else None
 
     def decide(self, question: str, line: str = "") -> None:
-        """Write an open decision, and the line that it is about."""
         self.lines.append(f"# {DECIDE}: {question}")
         if line:
             self.lines.append(f"# {line}")
@@ -321,7 +309,6 @@ class _Proposal:
         value: InspectedColumn | None = None,
         where: str = "",
     ) -> None:
-        """Write a fact, which is known at ``time``; ``when`` says so in words."""
         keys = {
             "code": code,
             "time": time,

@@ -25,10 +25,8 @@ from sequela.signals import bonn
 from sequela.version import __version__
 
 RETRIES = 2
-PAUSE = 1.0
-"""The seconds before the first retry; before the second there are twice as many."""
-TIMEOUT = 30
-"""The timeout in seconds without an answer or a byte."""
+PAUSE = 1.0  # seconds before the first retry; before the second there are twice as many
+TIMEOUT = 30  # seconds without an answer or a byte
 
 _UPF = "https://www.upf.edu/documents/229517819/234490509"
 BONN_FILES = {
@@ -49,8 +47,7 @@ def get(name: str, url: str | None = None) -> Path:
             f"{name} cannot be fetched by a command, expected one of {fetchable}: "
             f"{data_set.how_to_get}"
         )
-    folder: Path = loaded(data_set.fetches)(catalog.cache_folder(name), url)
-    return folder
+    return Path(loaded(data_set.fetches)(catalog.cache_folder(name), url))
 
 
 def get_bonn(folder: Path, url: str | None = None) -> Path:
@@ -83,8 +80,8 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
 
 
 def _gather(gathering: Path, url: str | None) -> None:
-    for left_by_a_killed_download in gathering.glob("tmp*"):
-        left_by_a_killed_download.unlink()
+    for partial in gathering.glob("tmp*"):  # of a download that was killed
+        partial.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for letter in bonn.PUBLISHED_ORDER:
         file = gathering / f"{letter}.zip"

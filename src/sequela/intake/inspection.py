@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Show = Callable[[str], None]
-FormKeys: TypeAlias = dict[str, Any]
-"""The keys of a :class:`Format`."""
+FormKeys: TypeAlias = dict[str, Any]  # of a :class:`Format`
 _LISTED = 8  # largest number of different values that are listed
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """The parts of column names whose numbers are text: 0042 is not 42."""
@@ -66,27 +65,21 @@ _TESTED = (Kind.INTEGER, Kind.TIME)  # kinds whose usual form is tested
 
 @dataclass(frozen=True)
 class InspectedColumn:
-    """A column as inspected, its name in lower case.
+    """A column as inspected."""
 
-    It is not blank in ``filled`` of the rows. ``values`` are its ``distinct`` values, where these
-    are few; ``least`` and ``most`` are text, empty for text columns. With ``dates``, all its times
-    are dates, or midnight. ``fits`` are the forms of CSV files that fit all its numbers with a
-    mark, or all its times; ``cells``, for numbers and other texts in one column, what they are,
-    their count and the most frequent one; ``missing`` counts the blanks that are codes.
-    """
-
-    name: str
+    name: str  # in lower case
     kind: Kind
     rows: int
-    filled: int
+    filled: int  # rows in which it is not blank
     distinct: int
-    least: str = ""
+    least: str = ""  # empty for text columns
     most: str = ""
-    dates: bool = False
-    values: tuple[str, ...] = ()
-    fits: tuple[Format, ...] = ()
+    dates: bool = False  # True if all its times are dates, or midnight
+    values: tuple[str, ...] = ()  # the distinct ones, where these are few
+    fits: tuple[Format, ...] = ()  # forms that fit all numbers with a mark, or all times
     cells: tuple[tuple[str, int, str], ...] = ()
-    missing: int = 0
+    """Of numbers and other texts in one column: what they are, their count, the most frequent."""
+    missing: int = 0  # blanks that are codes
 
     @property
     def number(self) -> str:
@@ -117,19 +110,14 @@ class InspectedColumn:
 
 @dataclass(frozen=True)
 class InspectedTable:
-    """A table as inspected.
-
-    ``form`` is what its CSV file shows of its form, as keys of a ``Format``, empty for other
-    tables; ``doubts`` are what a person must decide about it, and ``last`` the columns whose times
-    are never before another one of their row.
-    """
+    """A table as inspected."""
 
     name: str
     columns: tuple[InspectedColumn, ...]
     rows: int
-    form: FormKeys = field(default_factory=dict)
-    doubts: tuple[str, ...] = ()
-    last: tuple[str, ...] = ()
+    form: FormKeys = field(default_factory=dict)  # what its CSV file shows; empty for others
+    doubts: tuple[str, ...] = ()  # what a person must decide about it
+    last: tuple[str, ...] = ()  # columns whose times are never before another one of their row
 
     def named(self, name: str) -> InspectedColumn | None:
         """Return the column with a name."""
@@ -440,26 +428,18 @@ def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
         usual = usual_text("v", Kind.TIME, form)
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
-    # Most tests fail on a few values. Those of forms are last: whole numbers and ISO times have
-    # one form.
-    _drop_failing(tests, [*tests], "(SELECT v FROM seen LIMIT 100)", connection)
-    _drop_failing(tests, [test for test in tests if test not in _FORMS], "seen", connection)
-    if not tests.keys() & {"whole", Kind.TIME}:
-        _drop_failing(tests, [test for test in tests if test in _FORMS], "seen", connection)
+    forms = {*_FORMS}  # tested last: whole numbers and ISO times have one form
+    for values, part in (
+        ("(SELECT v FROM seen LIMIT 100)", {*tests}),  # most tests fail on a few values
+        ("seen", {*tests} - forms),
+        ("seen", forms),
+    ):
+        names = [name for name in tests if name in part]
+        if not names or (part is forms and tests.keys() & {"whole", Kind.TIME}):
+            continue
+        columns = ", ".join(f"bool_and({tests[name]})" for name in names)
+        results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
+        for name, holds in zip(names, results, strict=True):
+            if not holds:
+                del tests[name]
     return set(tests)
-
-
-def _drop_failing(
-    tests: dict[Kind | str | Format, str],
-    names: Sequence[Kind | str | Format],
-    values: str,
-    connection: "DuckDBPyConnection",
-) -> None:
-    """Remove the tests that do not hold for all values of a table."""
-    if not names:
-        return
-    columns = ", ".join(f"bool_and({tests[name]})" for name in names)
-    results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
-    for name, holds in zip(names, results, strict=True):
-        if not holds:
-            del tests[name]

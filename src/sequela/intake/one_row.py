@@ -38,15 +38,12 @@ _KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
 """Pairs of classes whose second is the event; the first ones need the name of the label."""
-_MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")
-"""The words that mean a blank cell."""
-_OF_CELLS = ("decimal", "thousands", "date")
-"""The keys of a form that other data share with the training."""
+_MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")  # mean a blank cell
+_OF_CELLS = ("decimal", "thousands", "date")  # keys that other data share with the training
 _CLASSES = 2  # values of an outcome
 _LISTED = 20  # values that a message lists; a column with more may be one of free text, or of ids
 _FREE = 0.5  # share of the filled cells of a column of free text that differ
-BINS = 8
-"""The codes of a number, for models that read codes only."""
+BINS = 8  # codes of a number, for models that read codes only
 _DAYS = "days"
 _KEY = "missing="
 _SHEET = "sheet="
@@ -76,14 +73,11 @@ _BEGUN = re.compile("admi|arriv|begin|start|index|visit|aufnahme|entree")
 
 @dataclass(frozen=True)
 class Rows:
-    """The description of a table, as :func:`described` returns it, and what a model reads of it.
-
-    ``vocabulary`` and ``channels`` are the codes and measurements of the model; empty in training.
-    """
+    """The description of a table, as :func:`described` returns it, and what a model reads of it."""
 
     settings: SignalSettings
-    vocabulary: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()  # codes of the model; empty in training
+    channels: tuple[str, ...] = ()  # measurements of the model; empty in training
 
     @property
     def kinds_read(self) -> dict[str, Kind]:
@@ -124,9 +118,8 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
         if getattr(options, key) is None:
             names = ", ".join(column.name for column in inspection.columns)
             raise SettingError(f"--{key} is missing: name the column of the {what}, one of {names}")
-    roles = {
-        key: _column_of(key, name, inspection) for key in ROLES if (name := getattr(options, key))
-    }
+    names = {key: name for key in ROLES if (name := getattr(options, key))}
+    roles = {key: _column_of(key, name, inspection) for key, name in names.items()}
     if len({*roles.values()}) < len(roles):
         listed = ", ".join(f"--{key} {name}" for key, name in roles.items())
         raise SettingError(f"{listed} name one column twice: expected another column for each")
@@ -328,10 +321,10 @@ def _inspected(path: Path, missing: Sequence[str], sheet: str, *_: int) -> Inspe
 def _column_of(option: str, name: str, table: InspectedTable) -> str:
     """Return the column that an option names, in any case and with any signs between words."""
     columns = {re.sub(r"\W+", "_", c.name.lower()): c.name for c in table.columns}
-    plain = re.sub(r"\W+", "_", name.strip().lower())
-    if plain not in columns:
+    column = columns.get(re.sub(r"\W+", "_", name.strip().lower()))
+    if column is None:
         raise unknown_name(f"column of --{option}:", name, columns.values())
-    return columns[plain]
+    return column
 
 
 def _two(settings: SignalSettings) -> Classes:
@@ -495,7 +488,6 @@ class _EventTable:
         return typed_text(f"cell {name}", kind, None, self.form).rpartition(" AS ")[0]
 
     def notes(self) -> Iterator[str]:
-        """Yield sentences on the cells that are not read, and on rows that are left out."""
         settings, rows = self.rows.settings, self.inspection.rows
         yield from self._notes_of_columns()
         with self.people() as connection:

@@ -8,12 +8,9 @@ from sequela.errors import ModelError
 from sequela.models.cpu_training import Dropout, pooled_convolutions
 from sequela.models.signal import SignalConfig
 
-KERNEL = 5
-"""Samples that a convolution reads at once."""
-POOL = 2
-"""Samples of which a pooling keeps the greatest."""
-CHANNELS = (6, 16)
-"""Output channels of the two convolutions."""
+KERNEL = 5  # samples that a convolution reads at once
+POOL = 2  # samples of which a pooling keeps the greatest
+CHANNELS = (6, 16)  # output channels of the two convolutions
 
 
 def flat_features(n_times: int) -> int:

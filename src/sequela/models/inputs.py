@@ -20,8 +20,7 @@ INPUTS: dict[str, tuple[Modality, tuple[str, ...]]] = {
 sizes that a model is built with."""
 DEFAULT_READS = {Modality.EEG: ("signal",), Modality.RECORDS: ("codes",)}
 """The inputs of a class that declares none."""
-VISITS = 20
-"""Visits of a patient, for counting without data."""
+VISITS = 20  # visits of a patient, for counting without data
 MOST_NUMBERS = 50_000_000
 """The limit for the numbers of an input whose values count, such as the codes of all visits."""
 SIZES = {

@@ -18,10 +18,8 @@ from sequela.errors import ModelError, SequelaError, unknown_name
 
 # A user's code may fail in any way; ending the program is a failure too.
 FAILURES = (Exception, SystemExit)
-MOST_BYTES = 1_000_000_000
-"""The limit for all tensors made while a module is built."""
-MOST_TENSORS = 10_000
-"""The limit for the number of these tensors: a layer has a few."""
+MOST_BYTES = 1_000_000_000  # the limit for all tensors made while a module is built
+MOST_TENSORS = 10_000  # the limit for the number of these tensors: a layer has a few
 
 
 def built(name: str, build: Callable[[], object], remedy: str = "") -> nn.Module:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from sequela.models.cpu_training import Dropout
 
-KNOTS = (0.5, 1.2)
-"""The normal scores at which a summary may bend, on either side of its median."""
+KNOTS = (0.5, 1.2)  # the normal scores at which a summary may bend, on either side of its median
 
 
 def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:

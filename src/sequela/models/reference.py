@@ -31,15 +31,12 @@ Probabilities = NDArray[np.floating]
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 """The penalties of logistic regression on codes, which outnumber patients."""
-SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
-"""The penalties of logistic regression on spectra and scores."""
+SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)  # the penalties of logistic regression on spectra and scores
 MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 """The penalties on 9,996 columns, which outnumber the examples of most data."""
-COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
-"""The penalties of Cox regression."""
+COX_PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # the penalties of Cox regression
 _AT_ONCE = 512  # examples whose hazards at all times are in memory
-MOST_LEAVES = 8
-"""The leaves of a boosted tree, at most."""
+MOST_LEAVES = 8  # the leaves of a boosted tree, at most
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
 

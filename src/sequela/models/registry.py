@@ -119,8 +119,7 @@ def _check(name: str, entry: Entry) -> None:
         check_reads(name, reads)
 
 
-MODELS = Registry("model", ModelEntry, _check)
-"""The networks by name."""
+MODELS = Registry("model", ModelEntry, _check)  # the networks by name
 REFERENCE_MODELS.check = _check
 add_reference_model = REFERENCE_MODELS.add
 

@@ -14,9 +14,9 @@ from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput, Labels
 from sequela.evaluation.survival import TimesToEvent, concordance
 from sequela.models.reference import Times
+from sequela.sequences.feature_tables import bag_of_codes, static_table
 from sequela.sequences.flat import Sequences
 from sequela.sequences.input_checks import form_of
-from sequela.sequences.tables import bag_of_codes, static_table
 
 _EXPECTED = 10.0  # events to expect in a time without any: chance has a probability of e^-10
 _FAR = 0.1  # least difference of a concordance from 0.5 that is reported

@@ -1,14 +1,14 @@
 """Summary of the runs of several folds, repeats or seeds, with intervals."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sequela.evaluation.decision import Operation, Threshold, operation
+from sequela.evaluation.decision import RATES, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import Metric, reported, statistic_of
 from sequela.evaluation.predictions import Predictions
@@ -143,14 +143,13 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
         )
 
     numbers = over_runs(runs, statistic_of_run, intervals=intervals)
-    names = [field.name for field in fields(Operation) if field.name != "threshold"]
-    size = len(names)
+    size = len(RATES)
     return [
         {
             "threshold": float(np.mean([point.threshold for point in of_runs])),
             "chosen_for": of_runs[0]["chosen_for"],
             "confusion": _summed([point.confusion for point in compress(of_runs, once)]),
-            **_written(dict(zip(names, numbers[n * size : (n + 1) * size], strict=True)), {}),
+            **_written(dict(zip(RATES, numbers[n * size : (n + 1) * size], strict=True)), {}),
         }
         for n, of_runs in enumerate(zip(*points, strict=True))
     ]

@@ -33,10 +33,10 @@ from sequela.models.reference import Arrays, Times
 from sequela.runs.data import Examples, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
+from sequela.sequences.feature_tables import static_names
 from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, content_of, examples_of
 from sequela.sequences.intervals import Intervals
-from sequela.sequences.tables import static_names
 from sequela.sequences.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

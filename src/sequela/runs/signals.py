@@ -384,7 +384,7 @@ def _of_others(
     folder: RunFolder, header: Mapping[str, Any], data_set: DataSet, root: Path | None, work: Path
 ) -> tuple[Segments, str]:
     """Read other data with the length, rate and channels of the model, by their own declaration."""
-    from sequela.signals.declaration import declared, is_declared, prepared_as
+    from sequela.signals.reading import declared, is_declared, prepared_as
 
     path = data_set.locate(root).path
     trained = folder.settings.signals or SignalSettings()

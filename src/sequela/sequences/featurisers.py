@@ -19,9 +19,7 @@ from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
 from sequela.errors import SettingError
 from sequela.registry import Registry
 from sequela.sequences import minirocket
-from sequela.sequences.flat import Sequences
-from sequela.sequences.scaling import Scaling, normal_scores, quantiles
-from sequela.sequences.tables import (
+from sequela.sequences.feature_tables import (
     SparseTable,
     bag_of_codes,
     channel_scales,
@@ -31,6 +29,8 @@ from sequela.sequences.tables import (
     summary_names,
     summary_table,
 )
+from sequela.sequences.flat import Sequences
+from sequela.sequences.scaling import Scaling, normal_scores, quantiles
 from sequela.sequences.vocabulary import levels_of
 
 if TYPE_CHECKING:
@@ -39,16 +39,13 @@ if TYPE_CHECKING:
 State = Mapping[str, NDArray[Any]]
 Table: TypeAlias = "NDArray[np.float32] | SparseTable | csr_array"
 
-FEATURES = "features:"
-"""The prefix of a table of features among the inputs of a model."""
+FEATURES = "features:"  # prefix of a table of features among the inputs of a model
 LEAST_EXAMPLES = 20
 """The fewest training examples with a code that gets a column of ``counts``: a leaf of boosting."""
 MOST_CODES = 1000
 """The most codes that get a column of ``counts``, the most frequent ones, to limit cost."""
-NUMBERS = 1 << 24
-"""The numbers of a table that are worked on at once, to limit memory."""
-CLIP = 5.0
-"""The number of training standard deviations at which a network's features are clipped."""
+NUMBERS = 1 << 24  # numbers of a table that are worked on at once, to limit memory
+CLIP = 5.0  # number of training standard deviations at which a network's features are clipped
 
 
 @dataclass(frozen=True)

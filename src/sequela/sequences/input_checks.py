@@ -11,15 +11,15 @@ from sequela.audit import cells, column_checks, overlaps, small_models, window_c
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput, Floats, Ints, Labels
 from sequela.datasets.codes import family_of
-from sequela.sequences.flat import Sequences
-from sequela.sequences.scaling import Scaling
-from sequela.sequences.tables import (
+from sequela.sequences.feature_tables import (
     SUMMARIES,
     SparseTable,
     bag_of_codes,
     summary_names,
     summary_table,
 )
+from sequela.sequences.flat import Sequences
+from sequela.sequences.scaling import Scaling
 from sequela.signals import simultaneous
 from sequela.signals.segments import Segments, first_minutes
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, extra
 
-NUMBERS = 9996
-"""The number of features: the paper's 10,000 as a multiple of its 84 kernels."""
+NUMBERS = 9996  # number of features: the paper's 10,000 as a multiple of its 84 kernels
 KERNELS = 84
 MOST_DILATIONS = 32
 _FEWEST = 9

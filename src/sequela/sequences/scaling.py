@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.signals.cutting import in_blocks
 
-LEVELS = 101
-"""The number of quantiles kept of a column."""
+LEVELS = 101  # number of quantiles kept of a column
 _EDGE = 0.005  # share of the training values in each tail whose scores are equal
 _STEPS = (64, 32, 16, 8, 4, 2, 1)  # steps of a bisection of the quantiles
 _AT_ONCE = 1 << 16  # numbers that are ranked at once, to limit memory

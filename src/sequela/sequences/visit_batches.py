@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sequela.sequences.feature_tables import last_values, static_table
 from sequela.sequences.featurisers import Standardised
 from sequela.sequences.flat import Sequences, spans
 from sequela.sequences.scaling import knots
 from sequela.sequences.signal_batches import as_it_is
-from sequela.sequences.tables import last_values, static_table
 
 TENSORS = {
     "codes": ("codes", "offsets"),
@@ -27,8 +27,7 @@ TENSORS = {
 }
 """The tensors of each input."""
 _MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
-STEPPED = {"codes", "values", "gaps"}
-"""The inputs that have steps."""
+STEPPED = {"codes", "values", "gaps"}  # inputs that have steps
 
 
 @dataclass(frozen=True, eq=False)

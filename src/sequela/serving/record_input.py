@@ -17,9 +17,9 @@ from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
 from sequela.intake.one_row import people_of, rows_of_model
 from sequela.sequences.build import build_sequences
+from sequela.sequences.feature_tables import last_values, static_table
 from sequela.sequences.featurisers import FEATURES, lookup
 from sequela.sequences.flat import Sequences, examples_of, spans
-from sequela.sequences.tables import last_values, static_table
 from sequela.serving.drift import patients_of
 from sequela.serving.model_facts import unpacked
 from sequela.serving.prediction_table import PredictionTable

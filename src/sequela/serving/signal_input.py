@@ -18,9 +18,8 @@ from sequela.signals.bonn import SFREQ, recording, with_sessions
 from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cut, Cutter, exceed
-from sequela.signals.declaration import declared, prepared_as
 from sequela.signals.folders import has_recordings, is_recording
-from sequela.signals.reading import cut_unlabelled
+from sequela.signals.reading import cut_unlabelled, declared, prepared_as
 from sequela.signals.segment_tables import is_table
 from sequela.signals.stretches import RecordingIds, Stretch
 from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
@@ -37,18 +36,12 @@ TOO_SHORT = "it has fewer samples than the model reads"
 
 @dataclass
 class ScoringShelf:
-    """A shelf from which windows are scored while recordings are cut.
-
-    Attributes:
-        marked: Whether fingerprints of windows are compared here.
-        n_dropped: Number of samples that fill no window.
-        flat: Number of scored windows with a flat channel.
-    """
+    """A shelf from which windows are scored while recordings are cut."""
 
     scored: PredictionTable
-    marked: bool = True
-    n_dropped: int = 0
-    flat: int = 0
+    marked: bool = True  # whether fingerprints of windows are compared here
+    n_dropped: int = 0  # number of samples that fill no window
+    flat: int = 0  # number of scored windows with a flat channel
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
     _whose: list[RecordingIds] = field(default_factory=list)

@@ -26,22 +26,18 @@ from sequela.formats.opened import members
 from sequela.signals import simultaneous
 
 CLASSES = ("seizure", "tumour area", "healthy area", "eyes closed", "eyes open")
-SETS = "SFNOZ"
-"""The letter of each class's set, in the order of ``CLASSES``."""
+SETS = "SFNOZ"  # letter of each class's set, in the order of ``CLASSES``
 PUBLISHED_ORDER = "ZONFS"
 N_TIMES = 4097
-SHARED = 4094
-"""The samples of a recording that are in the UCI set too."""
+SHARED = 4094  # samples of a recording that are in the UCI set too
 SFREQ = 173.61
 SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
 """The segments: about one second, as in the UCI set."""
 
 SESSIONS = EXCERPTS / "bonn_sessions.csv"
 """The session of each recording, by a hash of its content, from ``scripts/make_sessions.py``."""
-BOUND = 0.3
-"""The least correlation of recordings of one session; the audit has a higher one."""
-LAG = 64 / SFREQ
-"""The largest time difference of recordings of one session, in seconds."""
+BOUND = 0.3  # least correlation of recordings of one session; the audit has a higher one
+LAG = 64 / SFREQ  # largest time difference of recordings of one session, in seconds
 
 SAMPLE = "a whole number of microvolts from -32768 to 32767"
 """The form of a sample in the text file and in a csv file, in words."""
@@ -96,13 +92,9 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
             spreads=0,
             compared=lambda index: np.logical_or(new, new[index]),
         )
-    for place, recording in enumerate(recordings):
-        names[place] = names[place] or recording.recording_id
-    sessions = simultaneous.sessions(names, pairs)
-    return [
-        replace(recording, session_id=session)
-        for recording, session in zip(recordings, sessions, strict=True)
-    ]
+    ids = [name or rec.recording_id for name, rec in zip(names, recordings, strict=True)]
+    sessions = zip(recordings, simultaneous.sessions(ids, pairs), strict=True)
+    return [replace(recording, session_id=session) for recording, session in sessions]
 
 
 def read(path: Path) -> list[Recording]:

@@ -137,7 +137,6 @@ def _reader(path: Path, columns: Sequence[str], form: Format, signals: Sequence[
 
 
 def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[str]]:
-    """Read columns as text."""
     texts: dict[str, list[str]] = {column: [] for column in columns}
     if texts:
         for batch in segment_tables.batches(path, [*texts], texts, form):
@@ -147,19 +146,12 @@ def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[s
 
 
 class CsvStart(NamedTuple):
-    """What the start of a csv file shows.
+    """What the start of a csv file shows."""
 
-    Attributes:
-        header: Its first line; empty if it is longer than the start.
-        is_timed: True if a column has the name of a time.
-        is_recorded: True if the first rows are samples: in equal steps, or all numbers.
-        lists_files: True if a column has the name of a column of files, and none of a time.
-    """
-
-    header: bytes
-    is_timed: bool
-    is_recorded: bool
-    lists_files: bool
+    header: bytes  # its first line; empty if it is longer than the start
+    is_timed: bool  # a column has the name of a time
+    is_recorded: bool  # the first rows are samples: in equal steps, or all numbers
+    lists_files: bool  # a column has the name of a column of files, and none of a time
 
 
 def start_of(path: Path) -> CsvStart:
@@ -183,7 +175,6 @@ def _start_of(path: Path, _size: int, _changed: int) -> CsvStart:
 
 
 def _head(path: Path) -> bytes:
-    """Read the start of a file; nothing if it cannot be read."""
     with suppress(SequelaError), opened(path, EXPECTED) as stream:
         return stream.read(_HEAD)
     return b""

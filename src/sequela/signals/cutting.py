@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
-from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered, part_of
+from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered
 from sequela.signals.window_classes import NO_CLASS, label_windows
 
 Number = TypeVar("Number", bound=np.generic)
@@ -41,31 +41,21 @@ class Cut(NamedTuple):
 
 @dataclass
 class Cutter:
-    """A cutter of stretches into windows.
-
-    Attributes:
-        segment: Samples of a window, where set.
-        notes: Sentences on the processing, each once.
-        n_dropped: Samples at the ends of stretches that fill no window.
-    """
+    """A cutter of stretches into windows."""
 
     settings: SignalSettings
-    segment: SegmentLength | None
-    notes: list[str] = field(default_factory=list)
-    n_dropped: int = 0
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+    segment: SegmentLength | None  # samples of a window, where set
+    notes: dict[str, None] = field(default_factory=dict)  # sentences on the processing
+    n_dropped: int = 0  # samples at the ends of stretches that fill no window
 
     def _resampling(self, before: float) -> "tuple[Rates, float]":
         """Return the resampling of a signal, and its rate afterwards."""
         after = self.settings.resample or before
         if after != before:
-            self._note(
+            self.notes[
                 f"resampled from {before:g} Hz to {after:g} Hz (scipy.signal.resample_poly, behind "
                 "its anti-alias filter)"
-            )
+            ] = None
         return Rates.of(before, after), after
 
     def _lengths(self, sfreq: float, n_times: int) -> tuple[int, int]:
@@ -79,8 +69,7 @@ class Cutter:
 
     def cut(self, stretch: Stretch) -> Iterator[Cut]:
         """Yield the windows of a stretch that have a class, some at a time."""
-        for note in stretch.notes:
-            self._note(note)
+        self.notes |= dict.fromkeys(stretch.notes)
         rates, sfreq = self._resampling(stretch.sfreq)
         n_after = rates.n_after(stretch.n_times)
         n_times, stride = self._lengths(sfreq, n_after)
@@ -167,14 +156,9 @@ def stored(
 
 @dataclass(frozen=True)
 class Rates:
-    """The change from one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
+    """A change of the sampling rate by ``scipy.signal.resample_poly``, piece by piece."""
 
-    Attributes:
-        up: Samples after, for each ``down`` before.
-        down: Samples before.
-    """
-
-    up: int = 1
+    up: int = 1  # samples after, for each ``down`` before
     down: int = 1
 
     @classmethod
@@ -190,11 +174,6 @@ class Rates:
     def n_after(self, n_before: int) -> int:
         """Return the number of samples after, from so many before."""
         return -(-n_before * self.up // self.down)
-
-    def apply(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Resample a whole signal (n_chans, time) to the other rate."""
-        n_before = signal.shape[1]
-        return self.part(part_of(signal), n_before, 0, self.n_after(n_before))
 
     def part(self, read: Reader, n_before: int, first: int, last: int) -> NDArray[np.float64]:
         """Return samples ``first`` to ``last`` after, of a long signal that is read in part.

@@ -59,24 +59,17 @@ _DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class EdfFile:
-    """The checked header of a file, with access to its samples.
-
-    Attributes:
-        header: Its header, unchanged.
-        names: Name of each signal, also of the signals that hold annotations.
-        samples: Samples of each of these in a data record.
-        n_records: Number of data records.
-        record_seconds: Seconds of a data record.
-        width: Bytes of a sample.
-    """
+    """The checked header of a file, with access to its samples."""
 
     path: Path
-    header: bytes
-    names: tuple[str, ...]
-    samples: tuple[int, ...]
+    header: bytes  # unchanged
+    names: tuple[str, ...]  # of all signals, also of those that hold annotations
+    samples: tuple[int, ...]  # of each of these in a data record
+    labels: tuple[str, ...]  # of the signals that are not annotations, as in all that follows
+    units: tuple[str, ...]  # as written
     n_records: int
     record_seconds: float
-    width: int
+    width: int  # bytes of a sample
     attributes: ClassVar[Mapping[str, str]] = {}
     labelled: ClassVar[bool] = False
     epochs: ClassVar[bool] = False
@@ -98,10 +91,14 @@ class EdfFile:
             )
         header = opened.span(path, 0, n_header, EXPECTED, REMEDY)
         fields = _fields(header, n_signals)
+        names = tuple(map(_text, fields["label"]))
+        units = zip(names, map(_text, fields["unit"]), strict=True)
         file = cls(
             path=path,
             header=header,
-            names=tuple(_text(label) for label in fields["label"]),
+            names=names,
+            labels=tuple(name for name in names if name not in _ANNOTATIONS),
+            units=tuple(unit for name, unit in units if name not in _ANNOTATIONS),
             samples=tuple(_whole(path, n, "samples of a record") for n in fields["samples"]),
             n_records=_whole(path, header[_N_RECORDS], "number of data records"),
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
@@ -212,17 +209,6 @@ class EdfFile:
         return tuple(i for i, name in enumerate(self.names) if name not in _ANNOTATIONS)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The name of each signal that is not annotations, as in all that follows."""
-        return tuple(self.names[i] for i in self.signals)
-
-    @cached_property
-    def units(self) -> tuple[str, ...]:
-        """The unit of each signal, as written."""
-        units = _fields(self.header, len(self.names))["unit"]
-        return tuple(_text(units[i]) for i in self.signals)
-
-    @property
     def seconds(self) -> float:
         """The length of the recording in seconds, gaps included."""
         first, last, start = self.pieces[-1]
@@ -321,7 +307,6 @@ class EdfFile:
         return bytes(fixed)
 
     def _decoded(self, first: int, last: int) -> "edfio.Edf | edfio.Bdf":
-        """Decode some data records."""
         header = self._header_of(range(len(self.names)), last - first)
         return self._edfio(header + self._bytes(first, last))
 

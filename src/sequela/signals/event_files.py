@@ -25,8 +25,7 @@ SIENA = "siena"
 SIENA_LISTS = "Seizures-list-*.txt"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
-OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)
-"""The sources whose events are always seizures."""
+OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)  # sources whose events are always seizures
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "file": ("file", "filename", "file_name", "recording", "edf"),
     "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),
@@ -136,7 +135,14 @@ def of_siena(place: Path, files: Mapping[str, SignalFile]) -> dict[str, list[Eve
                 continue
             if start is None:
                 raise DataError(f"{where}: an end without a start before it: expected both")
-            seizures[file.path.name].append(_seizure(start, seconds, file, where))
+            if not start < seconds <= file.seconds + _LATE:
+                raise DataError(
+                    f"{where}: a seizure of {file.path.name} from {start:g} s to {seconds:g} s, "
+                    f"and the recording has {file.seconds:g} s: expected both within it, the end "
+                    "after the start; correct the time"
+                )
+            seizure = Event(start, min(seconds, file.seconds) - start, SEIZURE)
+            seizures[file.path.name].append(seizure)
             start = None
     return seizures
 
@@ -163,16 +169,6 @@ def _clock(text: str, where: str) -> int:
             "seconds, such as 19.58.36; correct it"
         )
     return 3600 * hours + 60 * minutes + seconds
-
-
-def _seizure(start: float, end: float, file: EdfFile, where: str) -> Event:
-    if not start < end <= file.seconds + _LATE:
-        raise DataError(
-            f"{where}: a seizure of {file.path.name} from {start:g} s to {end:g} s, and the "
-            f"recording has {file.seconds:g} s: expected both within it, the end after the start; "
-            "correct the time"
-        )
-    return Event(start, min(end, file.seconds) - start, SEIZURE)
 
 
 def of_seizeit(path: Path) -> list[Event]:

@@ -18,9 +18,8 @@ from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
 from sequela.signals import csv_recordings, event_files, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
-from sequela.signals.declaration import no_subjects
 from sequela.signals.edf import SUFFIXES, EdfFile
-from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, stretches_of
+from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, no_subjects, stretches_of
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
 PARTICIPANTS = "participants.tsv"
@@ -28,8 +27,7 @@ _FOLDER = "folder"  # declaration of an attribute that is the name of the file's
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _BACKGROUND = "background"
-NAMED = 10
-"""The least count of a label that notes and messages name: rarer ones may be free text."""
+NAMED = 10  # least count of a label that notes and messages name: rarer ones may be free text
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
@@ -97,22 +95,13 @@ def _are_recordings(texts: Sequence[Path], settings: SignalSettings) -> bool:
 
 @dataclass(frozen=True)
 class Folder:
-    """The recordings in a folder, with their events.
+    """The recordings in a folder, with their events."""
 
-    Attributes:
-        files: The opened files, in the order of their names.
-        events: The events of each file.
-        ids: The recording of each file (by default its path), with subject, site and session.
-        settings: The declaration, with the classes that the source of events implies.
-        classes: The classes; ``None`` if events are not read.
-        channels: The channels to read from each.
-    """
-
-    files: tuple[SignalFile, ...]
-    events: tuple[tuple[Event, ...], ...]
-    ids: tuple[RecordingIds, ...]
-    settings: SignalSettings
-    classes: Classes | None
+    files: tuple[SignalFile, ...]  # in the order of their names
+    events: tuple[tuple[Event, ...], ...]  # of each file
+    ids: tuple[RecordingIds, ...]  # of each file; its recording is its path by default
+    settings: SignalSettings  # with the classes that the source of events implies
+    classes: Classes | None  # None if events are not read
     channels: tuple[str, ...]
 
     @classmethod

@@ -24,8 +24,7 @@ from sequela.formats import opened
 from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
 from sequela.signals.channels import Montage, to_microvolts
-from sequela.signals.declaration import no_subjects
-from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered
+from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered, no_subjects
 from sequela.signals.window_classes import Classes, Event, of_samples
 
 if TYPE_CHECKING:
@@ -45,33 +44,21 @@ _REPORTED = 1000  # number of rows between reports of progress
 
 @dataclass(frozen=True)
 class SegmentRows:
-    """Some rows of a table.
+    """Some rows of a table."""
 
-    Attributes:
-        first: Number of the first, from 1.
-        texts: For each key of the declaration that names a column: its text in each row.
-        signal: For each row, (n_chans, n_times), as in the file; for a table of one row a sample,
-            one array (row, n_chans).
-    """
-
-    first: int
-    texts: Mapping[str, Sequence[str]]
+    first: int  # number of the first row, from 1
+    texts: Mapping[str, Sequence[str]]  # text in each row, by key of the declaration
     signal: Sequence[NDArray[np.float64]] | NDArray[np.float64]
+    """For each row, (n_chans, n_times), as in the file; for one row a sample, (row, n_chans)."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The place of the samples in a table.
-
-    Attributes:
-        channels: Names of the channels.
-        columns: Columns of each channel: one a sample, or one that holds a list or a sample.
-        long: Whether a row is one sample.
-    """
+    """The place of the samples in a table."""
 
     channels: tuple[str, ...]
-    columns: tuple[tuple[str, ...], ...]
-    long: bool
+    columns: tuple[tuple[str, ...], ...]  # of each channel: one a sample, or one that holds lists
+    long: bool  # True if a row is one sample
 
 
 def is_table(path: Path) -> bool:
@@ -464,24 +451,15 @@ def _rate(times: NDArray[np.float64]) -> float:
     return sfreq
 
 
-def _raise(place: str, reason: str) -> None:
-    raise DataError(f"{place}: {reason}")
-
-
 @dataclass
 class SegmentTable:
-    """A table of segments, whose rows become stretches.
-
-    Attributes:
-        labelled: False if the classes of its rows are ignored.
-        refuse: Function that gets the place of a row without an id, and the reason why it cannot be
-            cut; raises a DataError by default.
-    """
+    """A table of segments, whose rows become stretches."""
 
     path: Path
     settings: SignalSettings
-    labelled: bool = True
-    refuse: Callable[[str, str], None] = _raise
+    labelled: bool = True  # False if the classes of its rows are ignored
+    refuse: Callable[[str, str], None] | None = None
+    """Receives the place of a row without an id, and the reason; by default it is an error."""
     _numbers: dict[str, int] = field(default_factory=dict)
     _n_omitted: int = 0
     _n_gaps: int = 0
@@ -558,6 +536,8 @@ class SegmentTable:
                 try:
                     ids = self._ids(texts, place, "" if has_id else row_id(number, signal))
                 except DataError as error:
+                    if self.refuse is None:
+                        raise
                     self.refuse(place, str(error).removeprefix(f"{place}: "))
                     continue
                 in_microvolts = self._montage.apply(signal[self._montage.needs]) * self._scale
@@ -620,9 +600,7 @@ class SegmentTable:
                     "of each row"
                 )
         recording = texts.get("recording") or texts.get("id") or otherwise
-        return RecordingIds(
-            recording, texts.get("subject"), texts.get("site"), texts.get("session")
-        )
+        return RecordingIds(recording, *map(texts.get, ("subject", "site", "session")))
 
 
 def row_id(row: int, signal: NDArray[np.float64]) -> str:
@@ -667,7 +645,6 @@ def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Segm
 
 
 def _joined(parts: Sequence[SegmentRows]) -> SegmentRows:
-    """Join consecutive rows."""
     texts = {
         name: [*chain.from_iterable(part.texts[name] for part in parts)] for name in parts[0].texts
     }

@@ -3,24 +3,27 @@
 import hashlib
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isclose
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import SegmentLength, SignalSettings
+from sequela.config import SegmentLength
 from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own
 from sequela.signals.cutting import Cut, Cutter, cut_row, exceed, in_blocks, release, stored
 from sequela.signals.simultaneous import LONGEST
-from sequela.signals.stretches import Stretch
+
+if TYPE_CHECKING:
+    from sequela.signals.folders import Folder
+    from sequela.signals.segment_tables import SegmentTable
 
 _GROUPINGS = ("subject_id", "site", "session_id")  # groupings of recordings, which may be unknown
 _HALF = 0.5  # samples by which a segment may begin earlier or later than the one before it ends
@@ -150,35 +153,16 @@ class Segments:
                 )
 
 
-class RecordingSource(Protocol):
-    """Recordings at a path: a folder of files, or a table."""
-
-    @property
-    def settings(self) -> SignalSettings:
-        """Their declaration."""
-
-    @property
-    def channels(self) -> Sequence[str]:
-        """The names of the channels that are read."""
-
-    def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
-        """Yield their signal, and report the share that is read so far where that is known."""
-
-    def classes_of_numbers(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Return the names of the classes, and for each number of a label its class."""
-
-    def notes(self, processing: Sequence[str]) -> list[str]:
-        """Return sentences on the data, with those on their processing in their place."""
-
-
 def collect(
-    source: RecordingSource, segment: SegmentLength | None, title: str, work: Path | None = None
+    source: "Folder | SegmentTable",
+    segment: SegmentLength | None,
+    title: str,
+    work: Path | None = None,
 ) -> Segments:
     """Cut all recordings of a source, and return their windows by recording and time.
 
-    The samples are written to an unnamed file in ``work`` while they are cut, which is the system's
-    temporary folder by default. Windows of a larger range than the source's settings allow, or with
-    a gap (NaN), are counted and left out.
+    The samples are written to an unnamed file in ``work`` while they are cut. Windows of a larger
+    range than the settings allow, or with a gap (NaN), are counted and left out.
     """
     settings, cutter = source.settings, Cutter(source.settings, segment)
     stretches = source.stretches(lambda _: None)
@@ -187,7 +171,7 @@ def collect(
         parts, rejected, left_out = _write(cuts, settings.reject, file)
         classes, number = source.classes_of_numbers()
         label = number[np.concatenate([rejected[:0], *(part.label for part in parts)])]
-        notes = source.notes(cutter.notes)
+        notes = source.notes([*cutter.notes])
         if settings.reject:
             notes.append(_rejections(number[rejected], label, classes, settings.reject))
         if cutter.n_dropped:
@@ -248,11 +232,7 @@ def _require_classes(
 def _write(
     cuts: Iterable[Cut], reject: float | None, file: IO[bytes]
 ) -> tuple[list[Cut], NDArray[np.int64], list[str]]:
-    """Write the samples of windows, and return the rest of each cut.
-
-    Besides, return the labels of rejected windows, int64 (window,), and sentences on windows with
-    missing samples and on flat ones.
-    """
+    """Write the samples of windows; return the rest of each cut, labels of rejected ones, notes."""
     parts: list[Cut] = []
     rejected = [np.empty(0, np.int64)]
     n_with_gap = n_flat = 0
@@ -271,12 +251,11 @@ def _write(
             n_flat += int((signal.max(2) == signal.min(2)).any(1).sum())
         none = np.empty((0, *signal.shape[1:]), np.float32)
         parts.append(cut._replace(signal=none, label=label, start=start))
-    notes = []
-    if n_with_gap:
-        notes.append(f"{n_with_gap:,} windows with a gap (missing samples) are left out")
-    if n_flat:
-        flat = "windows have a flat channel, one value throughout; they are kept"
-        notes.append(f"{n_flat:,} {flat}")
+    counts = {
+        "windows with a gap (missing samples) are left out": n_with_gap,
+        "windows have a flat channel, one value throughout; they are kept": n_flat,
+    }
+    notes = [f"{count:,} {sentence}" for sentence, count in counts.items() if count]
     return parts, np.concatenate(rejected), notes
 
 

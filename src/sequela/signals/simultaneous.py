@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 BOUND = 0.35
 """The least correlation of simultaneous recordings: among 500, chance alone brings 0.2 pairs."""
-RATIO = 1.5
-"""Its least ratio to the correlation when moved."""
-SPREADS = 6.0
-"""The least ratio to the root mean square of a pair's correlations when moved."""
+RATIO = 1.5  # its least ratio to the correlation when moved
+SPREADS = 6.0  # least ratio to the root mean square of a pair's correlations when moved
 MOVED = 2.0  # least seconds by which signals are moved for the reference
 SHORTEST = 4 * MOVED  # seconds of the shortest recordings that are compared
 LONGEST = 60.0  # seconds of a recording that are compared, from its start

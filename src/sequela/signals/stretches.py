@@ -47,36 +47,30 @@ class Piece(NamedTuple):
     start: float
 
 
+def no_subjects(unit: str) -> str:
+    """Return a note that people are unknown, where a split is by session or recording."""
+    return (
+        f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
+        "parts"
+    )
+
+
 @dataclass(frozen=True)
 class SampledFile:
-    """A file of one recording whose signals have one rate: csv, and the formats of MNE.
-
-    Attributes:
-        labels: Name of each signal.
-        units: Unit of each signal, as written.
-        sfreq: Samples per second, in Hz.
-        pieces: The pieces without a gap, in samples.
-        reader: Returns a function that reads some signals, in their units.
-        annotations: The annotations, by onset in seconds from the start.
-        patient: The patient's code; empty where it is not recorded.
-        attributes: Values of columns about the whole recording, by key of the declaration.
-        labelled: True if the annotations are the classes of its samples.
-        epochs: True if each piece is an epoch that was cut before.
-        assumed: True if the unit of a signal is not recorded.
-    """
+    """A file of one recording whose signals have one rate: csv, and the formats of MNE."""
 
     path: Path
     labels: tuple[str, ...]
-    units: tuple[str, ...]
-    sfreq: float
+    units: tuple[str, ...]  # as written
+    sfreq: float  # Hz
     pieces: tuple[Piece, ...]
-    reader: Callable[[Sequence[int]], Reader]
+    reader: Callable[[Sequence[int]], Reader]  # of some signals, in their units
     annotations: tuple[Event, ...] = ()
-    patient: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    labelled: bool = False
-    epochs: bool = False
-    assumed: bool = False
+    patient: str = ""  # empty where it is not recorded
+    attributes: Mapping[str, str] = field(default_factory=dict)  # by key of the declaration
+    labelled: bool = False  # True if the annotations are the classes of its samples
+    epochs: bool = False  # True if each piece is an epoch that was cut before
+    assumed: bool = False  # True if the unit of a signal is not recorded
 
     @property
     def seconds(self) -> float:
@@ -99,33 +93,20 @@ SignalFile: TypeAlias = "EdfFile | SampledFile"
 
 @dataclass(frozen=True)
 class Stretch:
-    """A continuous signal, of which parts can be read.
+    """A continuous signal, of which parts can be read."""
 
-    Attributes:
-        place: Name in errors.
-        ids: Its recording, with subject, site and session.
-        sfreq: Samples per second, in Hz.
-        read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
-        offset: Seconds from the recording's start to its first sample.
-        events: Events, by onset in seconds from its first sample.
-        classes: The classes of the events; without them all windows have ``label``.
-        label: Number of its class.
-        is_row: True for a row of a table, which is at least one window.
-        notes: Sentences about the choice of its channels.
-    """
-
-    place: str
+    place: str  # name in errors
     ids: RecordingIds
-    sfreq: float
+    sfreq: float  # Hz
     n_times: int
     n_chans: int
-    read: Reader
-    offset: float = 0.0
-    events: Sequence[Event] = ()
-    classes: Classes | None = None
-    label: int = 0
-    is_row: bool = False
-    notes: Sequence[str] = ()
+    read: Reader  # in µV
+    offset: float = 0.0  # seconds from the recording's start to its first sample
+    events: Sequence[Event] = ()  # by onset in seconds from its first sample
+    classes: Classes | None = None  # of the events; without them all windows have ``label``
+    label: int = 0  # number of its class
+    is_row: bool = False  # True for a row of a table, which is at least one window
+    notes: Sequence[str] = ()  # sentences about the choice of its channels
 
     @classmethod
     def of_row(
@@ -199,20 +180,15 @@ def stretches_of(
 
 
 class _Filter(NamedTuple):
-    """A Butterworth filter, as second-order sections.
+    """A Butterworth filter."""
 
-    ``padding`` is the number of samples by which both ends of a signal are continued, turned by 180
-    degrees; an end has no effect beyond ``reach`` samples.
-    """
-
-    sections: NDArray[np.float64]
-    padding: int
-    reach: int
+    sections: NDArray[np.float64]  # of second order
+    padding: int  # samples by which both ends of a signal are continued, turned by 180 degrees
+    reach: int  # samples beyond which an end has no effect
 
 
 @lru_cache(maxsize=8)
 def _filter(kind: str, edges: tuple[float, ...], sfreq: float) -> _Filter:
-    """Design a filter."""
     from scipy.signal import butter, sos2zpk, sosfilt
 
     sections = butter(_ORDER, np.squeeze(edges), kind, output="sos", fs=sfreq)  # type: ignore[call-overload]

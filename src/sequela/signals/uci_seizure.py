@@ -33,17 +33,11 @@ _REMEDY = "use the file as published"
 
 @dataclass(frozen=True)
 class Chunks:
-    """The rows of a table, in its order.
+    """The rows of a table, in its order."""
 
-    Attributes:
-        recording_id: str (row,).
-        chunk: int64 (row,), number of the chunk in its recording, from 1.
-        values: int16 (row, 178), in µV.
-    """
-
-    recording_id: NDArray[np.str_]
-    chunk: NDArray[np.int64]
-    values: NDArray[np.int16]
+    recording_id: NDArray[np.str_]  # (row,)
+    chunk: NDArray[np.int64]  # (row,), number in its recording, from 1
+    values: NDArray[np.int16]  # (row, 178), in µV
 
     def joined(self) -> dict[str, NDArray[np.int16]]:
         """Join the chunks of each recording in the order of time: (n_times,) by recording."""

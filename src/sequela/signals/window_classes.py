@@ -19,13 +19,7 @@ _LISTED = 20  # most labels that a message counts one by one
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of data.
-
-    Attributes:
-        names: Their names, in order.
-        numbers: The class of each value in the data, as its place in ``names``.
-        omitted: Values that are left out.
-    """
+    """The classes of data, the class of each value there, by number, and values to leave out."""
 
     names: tuple[str, ...]
     numbers: Mapping[str, int]
@@ -77,15 +71,10 @@ def _by_number(name: str) -> tuple[bool, float, str]:
 
 @dataclass(frozen=True)
 class Event:
-    """An event in a recording.
+    """An event in a recording."""
 
-    Attributes:
-        onset: Seconds from the recording's start.
-        duration: Seconds; ``None`` where it is unknown.
-    """
-
-    onset: float
-    duration: float | None
+    onset: float  # seconds from the recording's start
+    duration: float | None  # seconds; None where it is unknown
     label: str
 
 

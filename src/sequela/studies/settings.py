@@ -95,8 +95,8 @@ def own_signals(data: str, given: SignalSettings, root: Path | None) -> SignalSe
         from sequela.intake.one_row import described
 
         return described(path, settings)
-    from sequela.signals.declaration import declared
     from sequela.signals.folders import is_recording
+    from sequela.signals.reading import declared
     from sequela.signals.segment_tables import is_table, layout_of
 
     settings = declared(path, settings)

@@ -22,12 +22,10 @@ from sequela.training.checkpoint import Checkpoint, clone, generator_states, res
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
-CHECKPOINT_SECONDS = 5.0
-"""The least time between two checkpoints of a fit."""
+CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints of a fit
 _STEPS_WITHOUT_A_RISE = 10
 """Steps of a fit of which a tenth is one step: torch cannot divide by its steps less one."""
-_TRIM_THRESHOLD = -1
-"""The name in ``mallopt(3)`` of the free memory from which on some is returned."""
+_TRIM_THRESHOLD = -1  # the name in ``mallopt(3)`` of the free memory from which on some is returned
 _MMAP_THRESHOLD = -3
 """The name in ``mallopt(3)`` of the size from which on a block is returned at once."""
 _ema = cache(get_ema_multi_avg_fn)
@@ -76,7 +74,7 @@ def fit(
         raise ValueError("resume needs the folder of a checkpoint")
     run = _Fit(model, train, tuning, settings, metrics, class_weight)
     # The average is updated and the best weights are copied before a checkpoint is written.
-    of_fit: list[Listener] = [run.average, _KeptWeights(run), _EarlyStopping(run)]
+    of_fit: list[Listener] = [run.average, _Selection(run)]
     if checkpoint is not None and run.accelerator.is_main_process:
         of_fit.append(_Checkpoints(run, checkpoint))
     listeners = [*of_fit, *listeners]
@@ -242,30 +240,21 @@ class _MovingAverage(Listener):
 
 
 @dataclass
-class _KeptWeights(Listener):
-    """The averaged weights of the epoch to keep: a copy after each epoch that is better."""
+class _Selection(Listener):
+    """The weights of the epoch to keep, and the end of a fit whose loss has stopped falling."""
 
     run: _Fit
+
+    def on_fit_begin(self, history: History) -> None:
+        if any(record.part == "tuning" for record in history):
+            since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)
+            self.run.stopped = since > self.run.settings.patience
 
     def on_epoch_end(self, history: History) -> None:
         keep = self.run.settings.keep
         if self.run.tuning is None or kept_epoch(history, keep) == history[-1].epoch:
             self.run.best = clone(self.run.average.network.module.state_dict())
-
-
-@dataclass
-class _EarlyStopping(Listener):
-    """The end of a fit whose validation loss has stopped falling."""
-
-    run: _Fit
-
-    def on_fit_begin(self, history: History) -> None:
-        """Stop a fit at once that had been stopped."""
-        if any(record.part == "tuning" for record in history):
-            since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)
-            self.run.stopped = since > self.run.settings.patience
-
-    on_epoch_end = on_fit_begin
+        self.on_fit_begin(history)
 
 
 @dataclass

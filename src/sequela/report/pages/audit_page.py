@@ -1,7 +1,7 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from sequela.runs.audit import Leaks, check_examples, in_one_line, status_of
 from sequela.runs.data import Examples, load, load_again
 from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
-from sequela.signals.declaration import is_declared
 from sequela.studies.settings import own_signals, run_settings
 
 SCHEMA = "sequela-audit/1"
@@ -34,25 +33,15 @@ SCHEMA = "sequela-audit/1"
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit: inputs, checks and findings, leaks first.
-
-    Attributes:
-        inputs: The inputs, and what each was taken for.
-        measured: The findings, and their measured effects.
-        titles: What was looked for, in words.
-        unchecked: The checks that were not made, and why.
-        open_points: What a user could add, and what is not checked without it.
-        looked_for: Words for what was looked for in a run or folder; empty for data of others.
-        by_design: True for a run that was made to show a leak.
-    """
+    """The result of an audit: inputs, checks and findings."""
 
     inputs: tuple[NamedInput, ...]
-    measured: tuple[Measured, ...]
-    titles: tuple[str, ...]
+    measured: tuple[Measured, ...]  # findings, and their effects
+    titles: tuple[str, ...]  # what was looked for, in words
     unchecked: tuple[Unchecked, ...]
-    open_points: tuple[str, ...] = ()
-    looked_for: str = ""
-    by_design: bool = False
+    open_points: tuple[str, ...] = ()  # what a user could add to check more
+    looked_for: str = ""  # all titles, for a run or folder
+    by_design: bool = False  # a run that was made to show a leak
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
@@ -60,9 +49,9 @@ class Audit:
         return self.in_words(1)
 
     def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
-        """Return the findings, each once; counts below ``smallest`` are hidden."""
+        """Return the findings, leaks first, each once; counts below ``smallest`` are hidden."""
         findings = {}
-        for finding, effect in self.measured:
+        for finding, effect in sorted(self.measured, key=lambda pair: pair[0].severity != "leak"):
             words, check = finding.in_words(smallest), check_named(finding.check)
             findings[str(words)] = {  # folds find the same again
                 "code": check.code,
@@ -239,12 +228,7 @@ def _audit_files(
             f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "
             "split, the label and the patient with --split, --label and --group"
         )
-    return _leaks_first(Audit(tuple(words), *outcome, open_points=points))
-
-
-def _leaks_first(audited: Audit) -> Audit:
-    pairs = sorted(audited.measured, key=lambda pair: pair[0].severity != "leak")
-    return replace(audited, measured=tuple(pairs))
+    return Audit(tuple(words), *outcome, open_points=points)
 
 
 def _audit_folder(
@@ -271,11 +255,13 @@ def _audit_folder(
     sources = (NamedInput(str(path), f"data: {origin}"),)
     outcome = outcomes[-1]._replace(findings=measured)
     looked_for = ", ".join(outcome.titles)
-    return _leaks_first(Audit(sources, *outcome, looked_for=looked_for, by_design=by_design))
+    return Audit(sources, *outcome, looked_for=looked_for, by_design=by_design)
 
 
 def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:
     """Read a folder of events with labels, or of recordings, and split it."""
+    from sequela.signals.reading import is_declared
+
     files = {file.name.lower(): file for file in path.iterdir()}
     if labels is None and cohort is not None:
         labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)

@@ -19,9 +19,7 @@ from tests.sequences.conftest import (
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms
 from sequela.sequences import flat
-from sequela.sequences.featurisers import lookup
-from sequela.sequences.flat import Sequences, content_of
-from sequela.sequences.tables import (
+from sequela.sequences.feature_tables import (
     SUMMARIES,
     SparseTable,
     bag_of_codes,
@@ -29,6 +27,8 @@ from sequela.sequences.tables import (
     summaries,
     summary_names,
 )
+from sequela.sequences.featurisers import lookup
+from sequela.sequences.flat import Sequences, content_of
 
 Write = Callable[..., Sequences]
 

@@ -24,15 +24,10 @@ _VALUES = 1 << 22  # measurements that are summarised at once, to limit memory
 
 @dataclass(frozen=True, eq=False)
 class SparseTable:
-    """A table (row, column) in memory without the cells that a record without events has too.
+    """A table (row, column) in memory without the cells that a record without events has too."""
 
-    Attributes:
-        cells: float32 (row, column), the other cells; zeros and NaN may be among them.
-        empty: float32 (column,), what the cells that are left out hold; NaN where it is missing.
-    """
-
-    cells: "csr_array"
-    empty: NDArray[np.float32]
+    cells: "csr_array"  # float32 (row, column), the other cells; zeros and NaN may be among them
+    empty: NDArray[np.float32]  # (column,), the cells that are left out; NaN where missing
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from sequela.sequences.featurisers import FEATURISERS
 from sequela.studies.registry import STUDIES
 
 REGISTRIES: tuple[dict[str, Any], ...] = (
+    plugins.COMMANDS,
     CHECKS,
     DATA_SETS,
     FEATURISERS,

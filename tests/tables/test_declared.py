@@ -109,6 +109,33 @@ def test_text_ids_are_numbered_in_their_order(own: Path, decided: Built) -> None
     assert all(row["numeric_value"] > 0 and row["time"].minute == 0 for row in labs)
 
 
+def test_short_forms_mean_what_is_written_out(own: Path, decided: Built, tmp_path: Path) -> None:
+    """Columns by their kind, keys that the facts of a table share, and blocks of facts."""
+    text = (own / "tables.toml").read_text("utf-8")
+    start, end = text.index("[tables.stays.columns]"), text.index("[tables.labs.columns]")
+    columns = "[tables.stays.columns]\ntext = ['stay', 'patient', 'ward', 'outcome']\n"
+    short = text[:start] + SHORT_STAYS + columns + "time = ['admitted', 'left']\n" + text[end:]
+    short = short.replace('code = "LAB//{test}//{unit|UNKNOWN}"\n', "")
+    short = short.replace('value = "result"', 'values.result = "LAB//{test}//{unit|UNKNOWN}"')
+    (own / "tables.toml").write_text(short, "utf-8")
+    build(declared_in(own), own, tmp_path / "short")
+    assert digest(tmp_path / "short") == digest(decided.out)
+
+
+SHORT_STAYS = """[tables.stays]
+time = "left"
+known = "at discharge"
+why = "a label, never an input"
+facts = [
+  { code = "HOSPITAL_ADMISSION//{ward|UNKNOWN}", time = "admitted", known = "at admission" },
+  { codes.discharge = "HOSPITAL_DISCHARGE" },
+  { code = "HOSPITAL_OUTCOME//expired", where = "outcome == 'died'" },
+  { code = "HOSPITAL_OUTCOME//alive", where = "outcome == 'home'" },
+]
+
+"""
+
+
 def changed(own: Path, name: str, old: str, new: str) -> Path:
     """The hospital with the first occurrence of a text replaced in a file."""
     text = (own / name).read_text("utf-8")
@@ -233,6 +260,8 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ("[[tables.labs.facts]]", "[tables.labs.facts]", "key 'tables.labs.facts' is {"),
         ('value = "result"', 'values = "result"', "codes and values are tables of codes"),
         ('value = "result"', 'values.result = "LAB//{tst}"', "unknown column 'tst'"),
+        ('value = "result"', 'values = ["rsult"]\nwhere = "tst > 1"', "unknown column 'tst'"),
+        ('value = "result"', "missing = -1", "unknown key 'missing'"),
         ('value = "result"', 'value = "result +"', "labs.facts.0.value' is 'result +': 'result +'"),
         (LABS, f"[tables.labs.derived]\nq = 'min(result)'\n{LABS}",
          "key 'tables.labs.derived.q' is 'min(result)'"),

@@ -222,10 +222,10 @@ def _check(name: str, data_set: DataSet) -> None:
             "its data are read"
         )
     source = data_set.source
-    if not source:
-        return
-    in_file = isinstance(source, str) and source.endswith(".toml")
-    declared = source.removesuffix(".toml") if in_file else loaded(source).name
+    if isinstance(source, str) and source.endswith(".toml"):
+        declared = source.removesuffix(".toml")
+    else:
+        declared = loaded(source).name if source else name
     if declared != name:
         raise SettingError(
             f"data set '{name}' has the declaration of '{declared}': give both the same name"

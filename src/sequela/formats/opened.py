@@ -1,18 +1,7 @@
 """Guarded opening of external files: regular, complete files of bounded size.
 
-All reading of external files uses these functions:
-
-- ``opened(path, expected)``: a file as a stream of bytes, decompressed where its name ends in
-  ``.gz``, or in ``.zip`` with one file in it.
-- ``content(path, expected)``: the same as ``bytes``; ``text(path, expected)``: as ``str``.
-- ``span(path, first, last, expected)``: some bytes of a file, not decompressed.
-- ``json_value(text)``: strict JSON.
-- ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
-- ``Sums.beside(folder)``: a publisher's ``SHA256SUMS.txt``; ``check(path)`` compares a file, and
-  ``check_all()`` those that are there.
-
-``expected`` is the description of the file, as the end of "expected ..."; ``remedy`` the advice for
-other files.
+All reading of external files uses these functions. ``expected`` is the description of the file, as
+the end of "expected ..."; ``remedy`` the advice for other files.
 
 The rules. Links are followed, for data folders are often links; their target must be a regular
 file: no folder, pipe, socket or device. A member that is held in memory has at most ``MOST`` bytes;

@@ -106,9 +106,11 @@ def _write(
     write_dataset(out, source.data_set, title)
     table_accounts = []
     for number, count in enumerate(counts):
-        made, on_disk = shards.of_table(number)
+        events_made, on_disk = shards.of_table(number)
         proof = tables.proofs.get(count.table, "")
-        table_accounts.append(replace(count, events=made, duplicates=made - on_disk, proof=proof))
+        table_accounts.append(
+            replace(count, events=events_made, duplicates=events_made - on_disk, proof=proof)
+        )
     account = Account(
         source=source.name,
         engine=engine.name,

@@ -4,6 +4,7 @@ Many events are first spread over buckets of subjects on disk, in one pass; then
 time are sorted in memory, counted and written, so that the size of memory does not bound the data.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -172,17 +173,23 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Pack keys into one integer a row that sorts as they do, the first of them first."""
-    packed, width = np.zeros(1, np.int64), 1
-    for key in keys:
-        low = int(key.min())
-        values, span = key, int(key.max()) - low + 1
-        # Each key is a digit of a number with mixed bases. Where 63 bits are too few, ranks replace
-        # what is packed so far and the key: at most as many as there are rows, so they fit.
-        if width * span > MOST:
-            (packed, width), (values, span), low = _ranked(packed), _ranked(key), 0
-        packed = packed * span + (values - low)
-        width *= span
+    """Pack keys into one integer a row that sorts as they do, the first of them first.
+
+    Each key is a digit of a number with mixed bases.
+    """
+    digits = list(keys)
+    bases = [int(key.max()) - int(key.min()) + 1 for key in digits]
+    # Where 63 bits are too few, ranks replace keys, the first ones first: ids of subjects have a
+    # large span and few values.
+    for place, key in enumerate(digits):
+        if math.prod(bases) <= MOST:
+            break
+        digits[place], bases[place] = _ranked(key)
+    packed, width = digits[0] - digits[0].min(), bases[0]
+    for digit, base in zip(digits[1:], bases[1:], strict=True):
+        if width * base > MOST:  # there are at most as many ranks as rows, so these fit
+            packed, width = _ranked(packed)
+        packed, width = packed * base + (digit - digit.min()), width * base
     return packed
 
 

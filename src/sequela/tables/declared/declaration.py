@@ -30,8 +30,8 @@ _ADDED = ("subject_id", "visit_id", "known_subject")
 """The columns that are added to each table."""
 _INTERNAL = {"name", "prepare", "among"}
 """The attributes of tables and checks that are not keys of a file."""
-_KEYS_OF_BLOCKS = {"codes", "values", "missing"}
-"""The keys of a block of several facts, which replace ``what``, ``code`` and ``value``."""
+_KEYS_OF_FACTS = {"time", "known", "why"}
+"""The keys of a table that are those of its facts which have none."""
 _EXPECTED = "a declaration of hospital tables in TOML (docs/tables.md)"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
@@ -213,7 +213,9 @@ def _with_words(name: str, table: Any, form: Any) -> Any:
     for key in table.keys() & _INTERNAL:
         problem = unknown_name("key", key, _keys_of(Table))
         raise SettingError(f"key 'tables.{name}.{key}': {problem}")
-    table = _without_blocks(name, table)
+    kinds = {"columns": dict, "notes": dict, "facts": list}
+    if all(isinstance(table.get(key, kind()), kind) for key, kind in kinds.items()):
+        table = _written_out(name, table)
     facts = table.get("facts", ())
     if isinstance(facts, list):
         facts = [_usual(fact) | fact if isinstance(fact, dict) else fact for fact in facts]
@@ -223,44 +225,59 @@ def _with_words(name: str, table: Any, form: Any) -> Any:
     return {"name": name, **table, "facts": facts, "format": table_form}
 
 
-def _without_blocks(name: str, table: dict[str, Any]) -> dict[str, Any]:
-    """Replace each block of facts, which share all other keys, by its facts.
+def _written_out(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    """Write out the short forms of a table.
 
-    A block has ``codes``, from words to a code, or ``values``, from a column of numbers to its
-    code. Its ``missing`` is the number in these columns where nothing was measured.
+    These are lists of columns by their kind, keys that all facts share, and blocks of facts: with
+    ``codes``, from words to a code, or ``values``, columns of numbers and the codes of these.
+    ``missing`` is the number in such columns where nothing was measured.
     """
-    blocks = [block for block in table.get("facts", ()) if isinstance(block, dict)]
-    if not any(_KEYS_OF_BLOCKS & block.keys() for block in blocks):
-        return table
+    columns, notes = dict[str, Any](), {**table.get("notes", {})}
+    for column, kind in table.get("columns", {}).items():
+        columns |= dict.fromkeys(kind, column) if _are_texts(kind) else {column: kind}
+    common = {key: table[key] for key in _KEYS_OF_FACTS & table.keys()}
     facts = list[Any]()
-    columns, notes = {**table.get("columns", {})}, {**table.get("notes", {})}
-    for block in table["facts"]:
-        codes, values = (block.get(key, {}) for key in ("codes", "values"))
-        if not (isinstance(codes, dict) and isinstance(values, dict)):
+    for block in table.get("facts", ()):
+        if not isinstance(block, dict) or not {"codes", "values"} & block.keys():
+            facts.append({**common, **block} if isinstance(block, dict) else block)
+            continue
+        shared = {**common, **block}
+        codes, values = shared.pop("codes", {}), shared.pop("values", {})
+        missing, where = shared.pop("missing", None), shared.pop("where", None)
+        if _are_texts(values):
+            values = {column: f"{shared.get('code')}//{column}" for column in values}
+        if not isinstance(codes, dict) or not isinstance(values, dict):
             raise SettingError(f"key 'tables.{name}.facts': codes and values are tables of codes")
-        shared = {key: text for key, text in block.items() if key not in _KEYS_OF_BLOCKS}
-        if not codes and not values:
-            facts.append(shared)
         for what, code in codes.items():
-            facts.append({**shared, "what": what, "code": code})
-        missing = block.get("missing")
+            facts.append({**shared, "what": what, "code": code, "where": where})
         for column, code in values.items():
             columns.setdefault(column, Kind.NUMBER)
             measured = f"{column} is not None" if missing is None else f"{column} != {missing}"
             if missing is not None:
                 notes[f"{column} is {missing} (not measured): no event"] = f"{column} == {missing}"
-            what = f"{block.get('what')}: {column}"
-            fact = {"what": what, "code": code, "value": column, "where": measured}
-            facts.append({**shared, **fact})
-    return {**table, "facts": facts, "columns": columns, "notes": notes}
+            if where is not None:
+                measured = f"({where}) and {measured}"
+            what = f"{shared.get('what')}: {column}"
+            facts.append({**shared, "what": what, "code": code, "value": column, "where": measured})
+    rest = {key: value for key, value in table.items() if key not in _KEYS_OF_FACTS}
+    return {**rest, "facts": facts, "columns": columns, "notes": notes}
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _usual(fact: dict[str, Any]) -> dict[str, Any]:
     """Return the words about a fact that its family of codes implies."""
     code = str(fact.get("code", ""))
     family = codes.family_of(code)
-    known = "" if fact.get("time") else "always (static)"
-    return {"what": family.words or code, "time": None, "known": known, "why": family.coded_later}
+    time_words = "" if fact.get("time") else "always (static)"
+    return {
+        "what": family.words or code,
+        "time": None,
+        "known": time_words,
+        "why": family.coded_later,
+    }
 
 
 def _unknown(key: str, text: Condition, columns: set[str]) -> Iterable[tuple[str, str]]:

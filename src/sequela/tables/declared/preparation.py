@@ -22,10 +22,11 @@ def given_stays(declared: Declaration, stays: Stays, frames: Frames) -> Frame:
     columns = {STAY_ID: nw.col(stays.id), "stay_subject": nw.col(stays.subject)}
     if stays.visit is not None:
         columns["visit_id"] = nw.col(stays.visit)
-    given = _extended(rows, stays.gives.items()).select(*stays.gives, **columns)
+    extended = _extended(rows, stays.gives.items()).select(*stays.gives, **columns)
     if stays.visit is None and declared.kind_of(stays) is Kind.TEXT:
-        given = given.join(_numbers(rows, stays.id, STAY_ID, "visit_id"), on=STAY_ID, how="left")
-    return given
+        numbers = _numbers(rows, stays.id, STAY_ID, "visit_id")
+        return extended.join(numbers, on=STAY_ID, how="left")
+    return extended
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Preparation:
             return frame
         if stays is None:
             return frame.with_columns(visit_id=nw.col(key))
-        given = frames[STAYS] if STAYS in frames else given_stays(self.declared, stays, frames)
-        frame = frame.join(given.rename({STAY_ID: key}), on=key, how="left")
+        columns = frames[STAYS] if STAYS in frames else given_stays(self.declared, stays, frames)
+        frame = frame.join(columns.rename({STAY_ID: key}), on=key, how="left")
         if stays.visit is not None or self.declared.kind_of(stays) is Kind.TEXT:
             return frame
         return frame.with_columns(visit_id=nw.col(key))

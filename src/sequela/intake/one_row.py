@@ -118,8 +118,8 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
         if getattr(options, key) is None:
             names = ", ".join(column.name for column in inspection.columns)
             raise SettingError(f"--{key} is missing: name the column of the {what}, one of {names}")
-    names = {key: name for key in ROLES if (name := getattr(options, key))}
-    roles = {key: _column_of(key, name, inspection) for key, name in names.items()}
+    declared_roles = {key: name for key in ROLES if (name := getattr(options, key))}
+    roles = {key: _column_of(key, name, inspection) for key, name in declared_roles.items()}
     if len({*roles.values()}) < len(roles):
         listed = ", ".join(f"--{key} {name}" for key, name in roles.items())
         raise SettingError(f"{listed} name one column twice: expected another column for each")

@@ -14,7 +14,7 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.tables import events
 from sequela.tables.build import build
-from sequela.tables.events import events_of
+from sequela.tables.built_events import events_of
 from sequela.tables.hospitals import source_of
 
 TABLES = ("ICUSTAYS",)

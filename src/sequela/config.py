@@ -293,35 +293,35 @@ class SignalSettings(_Settings):
 
     @field_validator("format", mode="before")
     @classmethod
-    def _of_table(cls, said: Any) -> Any:
+    def _of_table(cls, value: Any) -> Any:
         """Read a table ``[format]``, as hospital tables have it."""
-        return [f"{k}={v}" for k, v in said.items()] if isinstance(said, dict) else said
+        return [f"{k}={v}" for k, v in value.items()] if isinstance(value, dict) else value
 
     @field_validator("channels", "classes", "omit", "reference", mode="before")
     @classmethod
-    def _by_comma(cls, said: Any) -> Any:
+    def _by_comma(cls, value: Any) -> Any:
         """Split ``C3,C4`` at commas; a table of classes in a file is ``NAME=VALUES``."""
-        if isinstance(said, dict):
-            return tuple(f"{name}={_found(found)}" for name, found in said.items())
-        if isinstance(said, str):
-            said = (said,)
-        if not isinstance(said, (list, tuple)) or not all(isinstance(e, str) for e in said):
-            return said
-        return tuple(part.strip() for each in said for part in each.split(",") if part.strip())
+        if isinstance(value, dict):
+            return tuple(f"{name}={_joined(values)}" for name, values in value.items())
+        if isinstance(value, str):
+            value = (value,)
+        if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+            return value
+        return tuple(part.strip() for part in ",".join(value).split(",") if part.strip())
 
 
-def _found(found: Any) -> str:
+def _joined(values: Any) -> str:
     """Return the value or values of a class in the data."""
-    return "|".join(str(each) for each in (found if isinstance(found, list) else [found]))
+    return "|".join(map(str, values if isinstance(values, list) else [values]))
 
 
 class CohortSettings(SequenceSettings, QuestionSettings):
     """The task and the sequences of a run on hospital tables."""
 
 
-def _codes(asked: CohortSettings) -> str:
+def _codes(cohort: CohortSettings) -> str:
     """Return the level to which ICD codes are cut; nothing if they are not."""
-    digits = asked.icd_digits
+    digits = cohort.icd_digits
     if digits is None:
         return ""
     return f", ICD codes to {f'{digits} characters after ' if digits else ''}the dot"
@@ -432,12 +432,13 @@ class RunSettings(RunOptions, _Inputs):
             >>> RunSettings(model="gru-improved", data="bonn", split="row").title
             'gru-improved, bonn by row'
         """
-        where, by, asked = self.data, f" by {self.split}", self.cohort
-        if asked:
-            task = (asked.outcome or "labels of a file") if asked.labels else asked.task
-            where, by = f"{task} of {self.data}", by * (self.split != "subject") + _codes(asked)
-        weighted = ", weighted" * self.training.class_weights
-        later = ", with later information" * bool(asked and asked.hindsight)
+        where, by, cohort = self.data, f" by {self.split}", self.cohort
+        if cohort:
+            task = (cohort.outcome or "labels of a file") if cohort.labels else cohort.task
+            by = _codes(cohort) if self.split == "subject" else by + _codes(cohort)
+            where = f"{task} of {self.data}"
+        weighted = ", weighted" if self.training.class_weights else ""
+        later = ", with later information" if cohort and cohort.hindsight else ""
         return f"{self.model}, {where}{by}{weighted}{later}"
 
     def to_toml(self) -> str:
@@ -507,9 +508,9 @@ def _as_toml(where: str, value: Any) -> Any:
     """Return a value as TOML gives it back, or raise ``ValueError`` if TOML has no such value."""
     match value:
         case dict() if all(isinstance(key, str) for key in value):
-            return {key: _as_toml(f"{where}.{key}", each) for key, each in value.items()}
+            return {key: _as_toml(f"{where}.{key}", item) for key, item in value.items()}
         case list() | tuple():
-            return [_as_toml(where, each) for each in value]
+            return [_as_toml(where, item) for item in value]
         case bool() | int() | str():
             return value
         case float() if math.isfinite(value):

@@ -9,7 +9,7 @@ from tests.cli.calls import status
 
 from sequela.config import RunSettings, SignalSettings
 from sequela.errors import without_passwords
-from sequela.web.problems import document
+from sequela.web.schemas import document
 
 ADDRESSES = (
     "postgresql://me:hush@nowhere.invalid/db", "DSN=nowhere;PWD=hush", "s3a://me:hush@bucket/x",

@@ -32,10 +32,7 @@ AS_IT_IS = "unchanged"
 INTERCEPT = "intercept recalibrated"
 LINE = "intercept and slope recalibrated"
 TEMPERATURE = "recalibrated (temperature)"
-FRESH = {
-    Modality.RECORDS: "logistic-regression",
-    Modality.EEG: "spectral-logistic-regression",
-}
+FRESH = {Modality.RECORDS: "logistic-regression", Modality.EEG: "spectral-logistic-regression"}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")

@@ -74,28 +74,16 @@ class LeakSearch(NamedTuple):
 
 @dataclass(frozen=True)
 class LeakCheck:
-    """One kind of leak.
+    """One kind of leak, and its sentences, into which a finding puts counts, facts and places."""
 
-    Attributes:
-        code: A stable code, such as ``SQ001``, by which a user can leave the check out.
-        name: The name that findings have.
-        what: The sentence on the problem; a finding fills in its counts, facts and places.
-        remedy: The sentence on what to do.
-        searches: The searches that report it.
-        missing: The sentence for a part that lacks some classes.
-        reference: The literature.
-        by_design: The choice that such a finding follows from: a ``task`` that is declared to leak,
-            or a split by ``rows``.
-    """
-
-    code: str
-    name: str
-    what: str
+    code: str  # such as SQ001; it stays the same
+    name: str  # of its findings
+    what: str  # the problem
     remedy: str
-    searches: tuple[LeakSearch, ...] = ()
-    missing: str = ""
-    reference: str = ""
-    by_design: str = ""
+    searches: tuple[LeakSearch, ...] = ()  # which report it
+    missing: str = ""  # the problem of a part that lacks some classes
+    reference: str = ""  # the literature
+    by_design: str = ""  # it follows from a "task" that is declared to leak, or a split by "rows"
 
 
 def _check_new(code: str, check: LeakCheck) -> None:
@@ -208,24 +196,14 @@ Codes: TypeAlias = Sequence[Code]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that inflates a result.
+    """Something that inflates a result: a leak, or a suspicion that a person has to check."""
 
-    Attributes:
-        check: Name of the check, one of :data:`sequela.audit.finding.CHECKS`.
-        severity: ``leak``: do not trust numbers based on it. ``suspicion``: a person has to look.
-        place: The two parts that share examples, or the part, task or input.
-        counts: Numbers of people, or of their examples, rows and steps, by their name in the
-            sentence. Small ones are not published.
-        facts: Names and other numbers in the sentence.
-        codes: The codes or columns, the strongest first.
-    """
-
-    check: str
+    check: str  # the name of one of the checks
     severity: Severity
-    place: tuple[str, ...] = ()
-    counts: Counts = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    codes: tuple[Code, ...] = ()
+    place: tuple[str, ...] = ()  # two parts that share examples; or a part, task or input
+    counts: Counts = field(default_factory=dict)  # of people and their rows; few are not published
+    facts: Mapping[str, Any] = field(default_factory=dict)  # names and other numbers
+    codes: tuple[Code, ...] = ()  # or columns, the strongest first
 
     @classmethod
     def suspected(

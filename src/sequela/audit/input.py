@@ -74,53 +74,36 @@ class Labels:
 class AuditInput:
     """Examples, and what is known of them. What is not known is empty or ``None``.
 
-    Of every input, by example (int64): the label; the ``units``, patients, recordings or others by
-    their kind, the largest first; and ``splits``, the indices of each part, the training set first.
-    Several splits are of a cross-validation.
-
-    A run has the ``segments`` of its recordings, whose ``signals`` are (window, channel, time), and
-    their fitted ``scaling``; or the sequences of its ``records``
-    (:class:`sequela.sequences.flat.Sequences`), perhaps with ``times_to_event``. It also has the
-    ``content`` of its units, by which they are recognised under any name, with the ids of each part
-    in it; and the findings of when its examples were ``selected``. At that time there are only
-    ``events``.
-
-    Data of others are rows of a ``table`` (row, column), NaN for missing values and text as numbers
-    of its values, with the ``names`` of its columns; or windows of ``signals``, whose table has
-    four numbers of each channel. ``times`` are datetime64 (row,) by column, ``time`` is the column
-    with the time of the prediction, ``identifiers`` are ranks by column, which a model must not
-    read. ``score`` is the probability of the second class, float64 (row,), ``stated`` the numbers
-    of a published result, ``later`` the columns known after the outcome by their name or texts;
-    ``open_questions`` are on the form of a file. By row are also numbers on how texts are
-    ``written``, and the forms of ``texts``, by name.
+    Arrays are by example. Data of others are rows of a table, or windows of signals, whose table
+    has four numbers of each channel. Several splits are of a cross-validation.
     """
 
     label: Ints | None = None
     classes: tuple[str, ...] = ()
-    units: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    splits: tuple[Rows, ...] = ()
-    signals: NDArray[np.floating] | None = None
+    units: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # by kind, the largest first
+    splits: tuple[Rows, ...] = ()  # the training set is the first part
+    signals: NDArray[np.floating] | None = None  # (window, channel, time)
     # of a run
     segments: "Segments | None" = None
-    scaling: Any = None
-    records: Any = None
+    scaling: Any = None  # fitted to the segments
+    records: Any = None  # sequela.sequences.flat.Sequences
     times_to_event: Any = None
-    content: "Content | None" = None
-    content_ids: Mapping[str, list[str]] = field(default_factory=dict)
-    events: Any = None
-    selected: tuple[Finding, ...] | None = None
+    content: "Content | None" = None  # of the units, which it recognises under any name
+    content_ids: Mapping[str, list[str]] = field(default_factory=dict)  # the units of each part
+    events: Any = None  # while the examples of a run are selected
+    selected: tuple[Finding, ...] | None = None  # findings of that time
     # of others
     table: NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
-    names: tuple[str, ...] = ()
-    times: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
-    time: str | None = None
-    identifiers: Mapping[str, Ints] = field(default_factory=dict)
-    score: Floats | None = None
-    stated: Mapping[str, float] = field(default_factory=dict)
-    later: tuple[str, ...] = ()
-    open_questions: tuple[str, ...] = ()
-    written: Mapping[str, Floats] = field(default_factory=dict)
-    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # of the columns; texts are numbers of their values
+    times: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)  # by column
+    time: str | None = None  # the column with the time of the prediction
+    identifiers: Mapping[str, Ints] = field(default_factory=dict)  # ranks, which no model may read
+    score: Floats | None = None  # the probability of the second class
+    stated: Mapping[str, float] = field(default_factory=dict)  # numbers of a published result
+    later: tuple[str, ...] = ()  # columns known after the outcome, by their name or texts
+    open_questions: tuple[str, ...] = ()  # on the form of a file
+    written: Mapping[str, Floats] = field(default_factory=dict)  # lengths of texts
+    texts: Mapping[str, Words] = field(default_factory=dict)  # values of texts, or their forms
 
     @property
     def of_run(self) -> bool:
@@ -186,24 +169,16 @@ NEEDS: Mapping[str, tuple[Callable[[AuditInput], bool], str]] = {
     ),
     "segments": (lambda d: d.segments is not None, "not a run or folder of recordings"),
     "records": (lambda d: d.records is not None, "not a run or folder of hospital records"),
-    "times to an event": (
-        lambda d: d.times_to_event is not None, "the outcome is not the time to an event"
-    ),
-    "content": (
-        lambda d: d.content is not None, "units are recognised by their content in runs and folders"
-    ),
-    "others' data": (
-        lambda d: not d.of_run and d.events is None, "looked for in data that others prepared"
-    ),
+    "times to an event": (lambda d: d.times_to_event is not None, "no times to an event"),
+    "content": (lambda d: d.content is not None, "looked for in runs and folders, by content"),
+    "others' data": (lambda d: not d.of_run and d.events is None, "Sequela prepared the data"),
     "split": (lambda d: bool(d.splits), "no split is known; name its column with --split"),
     "no split": (lambda d: not d.splits, "a split is known, so the parts are compared"),
     "units": (lambda d: bool(d.units), "no {column} is known, name it with --group"),
     "columns": (lambda d: bool(d.names), "there are no columns but those named above"),
     "no signals": (lambda d: d.signals is None, "the data are windows of signals"),
     "signals": (lambda d: d.signals is not None, "the data are not windows of signals"),
-    "time": (
-        lambda d: d.time is not None, "no time of the prediction is known, name it with --time"
-    ),
+    "time": (lambda d: bool(d.time), "no time of the prediction is known, name it with --time"),
     "other times": (lambda d: len(d.times) > 1, "no other column has times"),
     "label": (lambda d: d.label is not None, "no label is known; name its column with --label"),
     "groups": (
@@ -215,7 +190,7 @@ NEEDS: Mapping[str, tuple[Callable[[AuditInput], bool], str]] = {
     "ids or times": (lambda d: bool(d.identifiers or d.times), "no column has ids or times"),
     "predictions": (lambda d: d.score is not None, "there are no predictions"),
     "results": (lambda d: bool(d.stated), "there are no stated results"),
-}  # fmt: skip
+}
 """What searches may need: whether an input has it, and the reason why it is not searched."""
 
 

@@ -1,18 +1,18 @@
 """The command ``sequela``: its subcommands and its error messages."""
 
+import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 import sequela.cli.commands  # noqa: F401 - registers them
-from sequela.cli.plain import print_plainly
-from sequela.cli.written import as_written
 from sequela.errors import (
     MissingExtraError,
     SequelaError,
@@ -20,10 +20,12 @@ from sequela.errors import (
     fixable,
     is_memory,
     system_words,
+    without_passwords,
 )
 from sequela.plugins import COMMANDS, load_plugins
 from sequela.version import __version__
 
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _DATABASE = re.compile(
     r"(--[a-z-]+=)?((odbc:)|(postgres(ql)?(\+\w+)?:/|jdbc:)|(?!https?:)[a-z0-9+]+://[^/]*@)",
     re.IGNORECASE,
@@ -40,6 +42,20 @@ _MEMORY = (
     "out of memory: finished work is kept; close other programs, or use less memory "
     "(--batch-size, --processes), and run the command again"
 )
+
+
+def as_written(type_: Any, tokens: Sequence[Token]) -> Any:
+    """Convert an argument as cyclopts does, but accept only plain digits as whole numbers.
+
+    For a whole number, cyclopts takes 1.5 for 2, 0x10 for 16 and 1_000 for 1000.
+    """
+    return convert(type_, tokens, converter=_converted)
+
+
+def _converted(type_: Any, token: Any) -> Any:
+    if type_ is int and not _WHOLE_NUMBER.fullmatch(token):
+        raise ValueError(token)
+    return convert(type_, [token])
 
 
 def build_app(*, listed: bool = False) -> App:
@@ -151,3 +167,17 @@ def _refuse(message: str, status: int) -> NoReturn:
         f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False, emoji=False
     )
     sys.exit(status)
+
+
+def print_plainly() -> None:
+    """Let standard output and error hide passwords, and escape signs that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+            if not isinstance(stream.write, partial):  # a second call changes nothing
+                stream.write = partial(_write, stream.write)  # type: ignore[method-assign]
+
+
+def _write(write: Callable[[str], int], text: str) -> int:
+    write(without_passwords(text))
+    return len(text)

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sequela.audit.finding import Code, Finding, run_checks
+from sequela.audit.finding import Code, Finding
 from sequela.audit.input import CHANCE, AuditInput, Floats, Ints, Labels
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.tasks import LABEL_FILE, Task
@@ -161,11 +161,6 @@ class OpenEvents:
     task: Task
     labels: pa.Table
     events: Events
-
-
-def check_events(opened: OpenEvents) -> tuple[Finding, ...]:
-    """Run the checks on the events from which a cohort is selected."""
-    return tuple(finding for finding, _ in run_checks(AuditInput(events=opened)).findings)
 
 
 def find_in_events(data: AuditInput) -> Iterator[Finding]:

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sequela.audit.finding import Finding
+from sequela.audit.finding import Finding, run_checks
+from sequela.audit.input import AuditInput
 from sequela.cohort.attributes import attributes_of
 from sequela.cohort.censoring import mark_lost
-from sequela.cohort.event_checks import OpenEvents, check_events
+from sequela.cohort.event_checks import OpenEvents
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
 from sequela.cohort.labels import SCHEMA, TIMED_SCHEMA, example_ids, read_labels, sorted_labels
@@ -294,7 +295,8 @@ def _cohort(
         events.passed(_WORK, 2, _PASSES)
         labels, flow = label(connection)
         _check_classes(labels, flow)
-        leaks = check_events(OpenEvents(connection, task, labels, events))
+        opened = OpenEvents(connection, task, labels, events)
+        leaks = tuple(leak for leak, _ in run_checks(AuditInput(events=opened)).findings)
         events.passed(_WORK, _PASSES, _PASSES)
         return Cohort(events, task, labels, flow, leaks)
 

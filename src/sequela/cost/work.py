@@ -140,7 +140,7 @@ class Layer:
 
     Attributes:
         report: The layer as the report of 2019 counts it, where that differs.
-        omissions: Of a report's layer: the rules that it leaves out.
+        omissions: The rules that the layer leaves out, if it is one of the report.
         padded: The work on every row of a padded batch, where that differs.
         embedding_sum: The work for the same result as a sum of rows, for a multi-hot input.
     """

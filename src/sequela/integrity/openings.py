@@ -34,29 +34,20 @@ class Opening:
     """One evaluation of a model on its test set by a command.
 
     Attributes:
-        date: The time in UTC, to the second.
-        command: The command.
-        model: The name of the model.
-        run: The name of the run's folder.
-        predictions: SHA-256 of ``predictions.parquet``; for folds, of their SHA-256.
-        data: The name of the data set.
         population: SHA-256 of the hashed ids of all sets: the same for every split of the same
             subjects or recordings.
-        unit: The unit of the split.
-        seed: The seed of the split.
-        held_out: SHA-256 of the hashed ids of the test set; for folds, of their SHA-256.
     """
 
-    date: str
+    date: str  # the time in UTC, to the second
     command: str
     model: str
-    run: str
-    predictions: str
-    data: str
+    run: str  # the name of the run's folder
+    predictions: str  # SHA-256 of ``predictions.parquet``; for folds, of their SHA-256
+    data: str  # the name of the data set
     population: str
-    unit: str
-    seed: int
-    held_out: str
+    unit: str  # the unit of the split
+    seed: int  # the seed of the split
+    held_out: str  # SHA-256 of the hashed ids of the test set; for folds, of their SHA-256
 
     @classmethod
     def of(cls, run: Run, command: Command) -> Self:
@@ -84,25 +75,15 @@ class Opening:
 
 @dataclass(frozen=True)
 class Openings:
-    """The number of evaluations on a test set, and on other test sets of the same data.
+    """The number of evaluations on a test set, and on other test sets of the same data."""
 
-    Attributes:
-        times: Number of evaluations on this test set.
-        models: Number of models among them, distinguished by their predictions.
-        parts: Number of evaluated test sets of these data, split by the same unit.
-        seeds: Number of seeds of these test sets.
-        folds: Whether the test set consists of folds.
-        damage: Sentences on damaged logs.
-        since: The day of the first evaluation in UTC; empty if no log has one.
-    """
-
-    times: int
-    models: int
-    parts: int
-    seeds: int
-    folds: bool
-    damage: tuple[str, ...]
-    since: str = ""
+    times: int  # number of evaluations on this test set
+    models: int  # number of models among them, distinguished by their predictions
+    parts: int  # number of evaluated test sets of these data, split by the same unit
+    seeds: int  # number of seeds of these test sets
+    folds: bool  # whether the test set consists of folds
+    damage: tuple[str, ...]  # sentences on damaged logs
+    since: str = ""  # the day of the first evaluation in UTC; empty if no log has one
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -120,16 +120,18 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     if "declared" in sayable:  # the reader needs the file of the task
         sayable = {**sayable, "task": f"{sayable['task']}.toml"}
         del sayable["declared"]
-    own = settings.signals.model_dump(exclude_defaults=True) if settings.signals else {}
-    said = "".join(_option(name, value) for name, value in {**sayable, **own, **changes}.items())
+    own_signals = settings.signals.model_dump(exclude_defaults=True) if settings.signals else {}
+    options_in_words = "".join(
+        _option(name, value) for name, value in {**sayable, **own_signals, **changes}.items()
+    )
     if settings.folds:
-        said += f" --folds {settings.folds}"
-        said += f" --repeats {repeats}" * (repeats > 1)
-    said += f" --seeds {seeds}" * (seeds > 1)
+        options_in_words += f" --folds {settings.folds}"
+        options_in_words += f" --repeats {repeats}" * (repeats > 1)
+    options_in_words += f" --seeds {seeds}" * (seeds > 1)
     segment = "" if settings.segment is None else f" --segment {settings.segment}"
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
-        f"--seed {settings.seed}{_split_seed(settings)}{segment}{said}"
+        f"--seed {settings.seed}{_split_seed(settings)}{segment}{options_in_words}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command
@@ -138,16 +140,16 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
 
 def _records(settings: RunSettings) -> dict[str, Any]:
     """Return the settings of the records that differ from the study of the data."""
-    asked = settings.cohort
-    if not asked:
+    cohort = settings.cohort
+    if not cohort:
         return {}
-    as_named = {"task": asked.task} | ({"declared": asked.declared} if asked.declared else {})
+    as_named = {"task": cohort.task} | ({"declared": cohort.declared} if cohort.declared else {})
     usual = asked_of(settings.data, as_named)
-    said = as_named | {
-        name: value for name, value in asked.model_dump().items() if value != getattr(usual, name)
+    changes = as_named | {
+        name: value for name, value in cohort.model_dump().items() if value != getattr(usual, name)
     }
     plain = RunSettings(model=settings.model, data=settings.data)
-    return said | {
+    return changes | {
         name: getattr(settings, name)
         for name in _AIMS
         if getattr(settings, name) != getattr(plain, name)
@@ -158,7 +160,7 @@ def _option(name: str, value: Any) -> str:
     """Return one option of ``sequela train``; it is repeated for each value of a list."""
     flag = f" {_OPTIONS[name]}"
     if isinstance(value, (list, tuple)):
-        return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)
+        return "".join(f"{flag} {shlex.quote(str(item))}" for item in value)
     if isinstance(value, bool):
         return flag if value else flag.replace("--", "--no-")
     text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -39,8 +39,10 @@ class Entry(Released):
     @property
     def title(self) -> str:
         """The model's name for people."""
-        weighted = ", weighted" * self.run.settings.training.class_weights
-        return title(self.run.settings) + weighted + f" ({self.called})" * bool(self.called)
+        words = title(self.run.settings)
+        if self.run.settings.training.class_weights:
+            words += ", weighted"
+        return f"{words} ({self.called})" if self.called else words
 
     @property
     def members(self) -> list[Member]:
@@ -52,8 +54,10 @@ class Entry(Released):
         """The start of its ids on the page: unique among the runs of a cohort that do not leak."""
         study = f"{self.study.name}-" if self.study else ""
         members = "".join(f"-{member.settings['model']}" for member in self.members)
-        weighted = "-weighted" * self.run.settings.training.class_weights
-        return study + self.name + members + weighted + f"-{self.number}" * bool(self.called)
+        key = f"{study}{self.name}{members}"
+        if self.run.settings.training.class_weights:
+            key += "-weighted"
+        return f"{key}-{self.number}" if self.called else key
 
     @property
     def is_network(self) -> bool:
@@ -98,7 +102,7 @@ class Entry(Released):
 
 def measures(entries: Sequence[Entry]) -> list[Metric]:
     """Return the metrics that any of the runs reports, the deciding metric first."""
-    keys = {key for entry in entries for key in entry.test}
+    keys: set[str] = set().union(*(entry.test for entry in entries))
     return sorted(reported(keys), key=lambda metric: metric is not entries[0].metric)
 
 

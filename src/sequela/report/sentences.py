@@ -23,21 +23,21 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
     data = entry.data
     for name, numbers in entry.metrics.parts.items():
         if data.parts:
-            held = data.parts[name]
-            sites = "" if held.sites is None else f" at {held.sites:,} sites"
-            counted = f"{held.examples:,} {data.example}s of {held.subjects:,} subjects"
-            yield SETS[name], f"{counted}{sites}, {held.positives:,} with the event"
+            part = data.parts[name]
+            sites = "" if part.sites is None else f" at {part.sites:,} sites"
+            counted = f"{part.examples:,} {data.example}s of {part.subjects:,} subjects"
+            yield SETS[name], f"{counted}{sites}, {part.positives:,} with the event"
         else:
             counted = f"{numbers.examples:,} {data.example}s of {numbers.groups:,}"
-            said = f"{counted} {data.unit}s"
+            words = f"{counted} {data.unit}s"
             if isinstance(numbers.confusion, Hidden):
-                yield SETS[name], said
+                yield SETS[name], words
                 continue
             counts = [sum(row) for row in numbers.confusion]
             classes = ", ".join(
                 f"{count} {label}" for label, count in zip(data.classes, counts, strict=True)
             )
-            yield SETS[name], f"{said} ({classes})"
+            yield SETS[name], f"{words} ({classes})"
 
 
 def how_split(entry: Entry) -> str:
@@ -98,13 +98,13 @@ def events_in_words(data: DataRecord) -> str:
 
 def steps_in_words(sequences: SequencesRecord) -> str:
     """Return how many steps sequences have; runs of earlier versions give the mean alone."""
-    found = f"A sequence has {sequences.steps:.1f} steps on average"
+    sentence = f"A sequence has {sequences.steps:.1f} steps on average"
     spread = sequences.steps_distribution
     if not spread:
-        return f"{found}."
+        return f"{sentence}."
     least, lower, middle, upper, many = spread.quantiles.values()
     return (
-        f"{found} (median {middle}, maximum {spread.most}). The middle half of the sequences "
+        f"{sentence} (median {middle}, maximum {spread.most}). The middle half of the sequences "
         f"have {_span(lower, upper)} and nine of ten {_span(least, many)}; "
         f"{100 * spread.share_of_one:.0f} % have one step."
     )
@@ -171,8 +171,8 @@ def main_number(entry: Entry) -> str:
     form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
-    said = f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
-    return said.replace("%", " %").replace("  %", " %")
+    words = f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
+    return words.replace("%", " %").replace("  %", " %")
 
 
 def alarms(entry: Entry) -> str:

@@ -80,8 +80,8 @@ def checklist(entry: Entry) -> Checklist:
     """Fill the checklist of a run from its folder alone."""
     values = _values(entry)
     answers = (
-        Answer(each, *(_template(text).render(values) for text in (each.said, each.left)))
-        for each in ITEMS
+        Answer(item, *(_template(text).render(values) for text in (item.said, item.left)))
+        for item in ITEMS
     )
     return Checklist(entry.title, tuple(answers))
 
@@ -89,7 +89,7 @@ def checklist(entry: Entry) -> Checklist:
 def _values(entry: Entry) -> dict[str, object]:
     data, run = entry.data, entry.run
     listed = catalog.DATA_SETS.get(data.name)
-    parts = "; ".join(f"{name}: {held}" for name, held in parts_in_words(entry))
+    parts = "; ".join(f"{name}: {content}" for name, content in parts_in_words(entry))
     return {
         "commands": commands,
         "data": data,
@@ -97,7 +97,7 @@ def _values(entry: Entry) -> dict[str, object]:
         "groups": ", ".join(run.attributes) if entry.two else "",  # subgroups need two classes
         "how_split": how_split,
         "kept": KEPT,
-        "leaks": [each["what"] for each in entry.findings if each["severity"] == "leak"],
+        "leaks": [finding["what"] for finding in entry.findings if finding["severity"] == "leak"],
         "network": MODELS.get(entry.name),
         "parts": f"{parts}{' (first fold)' if run.of_many else ''}.",
         "performance": performance,

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
 KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
-NOTHING = 0
-"""Exit status of ``sequela audit`` without a finding."""
+NOTHING = 0  # exit status of sequela audit without a finding
 LEAK = 3  # exit status for a leak, with suspicions or without
 SUSPICION = 4  # exit status for suspicions only
-REVEALING_CELL = 0.99
-"""The AUROC of a column alone that what is known before the outcome hardly reaches."""
+REVEALING_CELL = 0.99  # AUROC that what is known before the outcome hardly reaches alone
 _STORED = TypeAdapter(Finding)
 _AUDITED: dict[str, AuditOutcome] = {}
 

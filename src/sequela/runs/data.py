@@ -46,24 +46,17 @@ _NUMBERS = 1 << 22  # features of the examples that are predicted at once, to li
 class Examples(ABC):
     """The examples of a run, in the sets of a split.
 
-    Attributes:
-        data_set: The entry of the catalogue.
-        origin: The place of the data, in words.
-        split: The split.
-        part: int64 (example,), an index into ``PARTS``.
-        arrays: The segments of recordings, or the sequences of records.
-        unlike_training: Differences of other data from those that the model was trained on.
-        set_aside: Number of units of the model's training or validation set in other data.
-        renamed: Those of them found by content: with another name, or recorded at the same time.
+    Other data than the model's have ``unlike_training``, their differences, and ``renamed``: the
+    units set aside that have another name, or were recorded at the same time.
     """
 
     data_set: DataSet
-    origin: str
+    origin: str  # the place of the data, in words
     split: Split
-    part: NDArray[np.int64]
-    arrays: Any
+    part: NDArray[np.int64]  # int64 (example,), an index into ``PARTS``
+    arrays: Any  # the segments of recordings, or the sequences of records
     unlike_training: Mapping[str, float | None] = field(default_factory=dict)
-    set_aside: int = 0
+    set_aside: int = 0  # number of units of the model's training or validation set in other data
     renamed: int = 0
 
     @property

@@ -23,13 +23,7 @@ from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, sizes_of
-from sequela.models.reference import (
-    REFERENCE_MODELS,
-    Arrays,
-    ReferenceModel,
-    loaded,
-    predicted,
-)
+from sequela.models.reference import REFERENCE_MODELS, Arrays, ReferenceModel, loaded, predicted
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup, title_of
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table

@@ -203,7 +203,7 @@ class ModelFacts(_Facts):
     internal: str | None = None
     model: str
     title: str
-    kind: Modality
+    kind: Annotated[Modality, Field(strict=False)]
     reads: list[str] = []
     classes: Annotated[list[str], Field(min_length=2)]
     horizons: list[Positive] = []

@@ -26,20 +26,16 @@ class Overlap:
     """Fingerprints of the data of a model, which new data are compared with.
 
     Attributes:
-        content: The fingerprints; ``None`` if they cannot be compared.
-        trained: bool (unit,), whether each is in the training or validation set.
-        how: The hash of codes.
         why_not: Why units cannot be compared, as the end of a sentence.
         listed: Kinds and hashed ids of a run's training and validation set.
-        hash_of_ids: The hash of these ids; ``None`` for fingerprints only.
     """
 
-    content: Content | None
-    trained: NDArray[np.bool_]
-    how: Pseudonyms
+    content: Content | None  # the fingerprints; ``None`` if they cannot be compared
+    trained: NDArray[np.bool_]  # bool (unit,), whether each is in the training or validation set
+    how: Pseudonyms  # the hash of codes
     why_not: str = "which are too short, or have too few values, to be recognised"
     listed: frozenset[tuple[str, str]] = frozenset()
-    hash_of_ids: Pseudonyms | None = None
+    hash_of_ids: Pseudonyms | None = None  # the hash of listed ids; ``None`` without a run
 
     @classmethod
     def of(cls, about: ModelFacts) -> Self:

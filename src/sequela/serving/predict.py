@@ -23,10 +23,7 @@ from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
 
 OnProgress = Callable[[int, float | None], None]
-_SCORING: dict[str, ModuleType] = {
-    Modality.EEG: signal_input,
-    Modality.RECORDS: record_input,
-}
+_SCORING: dict[str, ModuleType] = {Modality.EEG: signal_input, Modality.RECORDS: record_input}
 """The module that scores data, by their kind."""
 
 
@@ -66,10 +63,7 @@ class Predicted:
 
 
 def predict(
-    model: ServedModel,
-    data: NewData,
-    out: Path,
-    progress: OnProgress = lambda _, __: None,
+    model: ServedModel, data: NewData, out: Path, progress: OnProgress = lambda _, __: None
 ) -> Predicted:
     """Predict on new data while they are read: memory does not grow with them.
 

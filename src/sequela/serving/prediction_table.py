@@ -111,22 +111,18 @@ class PredictionTable:
     """The predictions of a model for new data: the table and the list while they are made.
 
     Attributes:
-        examples: Number of scored examples.
-        unscored: Number of other examples by reason.
-        trained: Groups of the training or validation set.
         comparable: Groups that would have been recognised by their content.
-        unchecked: Number of written examples that could not be recognised.
     """
 
     model: ServedModel
     overlap: Overlap
     out: Path
     work: Path
-    examples: int = 0
-    unscored: Counter[str] = field(default_factory=Counter)
-    trained: set[str] = field(default_factory=set)
+    examples: int = 0  # number of scored examples
+    unscored: Counter[str] = field(default_factory=Counter)  # number of other examples by reason
+    trained: set[str] = field(default_factory=set)  # groups of the training or validation set
     comparable: set[str] = field(default_factory=set)
-    unchecked: int = 0
+    unchecked: int = 0  # number of written examples that could not be recognised
 
     def __post_init__(self) -> None:
         self.drift, self._columns = Drift(self.model.facts), self.model.facts.takes.columns

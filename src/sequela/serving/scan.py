@@ -32,20 +32,16 @@ class StoredRecording:
     """A recording with the channels and rate of a model.
 
     Attributes:
-        n_chans: Number of channels that the model reads at once.
-        n_times: Number of samples at the model's rate.
-        sfreq: That rate, in Hz.
         read: Returns samples in µV, (channel, time), from one sample up to another; NaN in gaps.
-        gaps: Seconds without signal between the pieces of a discontinuous file.
     """
 
     names: tuple[str, ...]
-    n_chans: int
-    n_times: int
-    sfreq: float
+    n_chans: int  # number of channels that the model reads at once
+    n_times: int  # number of samples at the model's rate
+    sfreq: float  # the rate of the model, in Hz
     read: Callable[[int, int], NDArray[np.float64]]
     notes: tuple[str, ...]
-    gaps: float = 0.0
+    gaps: float = 0.0  # seconds without signal between the pieces of a discontinuous file
 
     @property
     def n_asked(self) -> int:
@@ -103,22 +99,16 @@ class Scanning:
     """The settings of a scan.
 
     Attributes:
-        event: The class to detect.
-        step: Seconds from one window to the next (default: half a window).
-        smooth: Seconds over which probabilities are averaged.
         threshold: Threshold of the smoothed probability (default: the model's, or 0.5).
-        shortest: Shortest event in seconds.
-        gap: Longest gap between two events that are joined, in seconds.
-        channels: Names of channels, in the model's order.
     """
 
-    event: str = ""
-    step: float | None = None
-    smooth: float = 5.0
+    event: str = ""  # the class to detect
+    step: float | None = None  # seconds from one window to the next (default: half a window)
+    smooth: float = 5.0  # seconds over which probabilities are averaged
     threshold: float | None = None
-    shortest: float = 10.0
-    gap: float = 10.0
-    channels: tuple[str, ...] = ()
+    shortest: float = 10.0  # shortest event in seconds
+    gap: float = 10.0  # longest gap between two events that are joined, in seconds
+    channels: tuple[str, ...] = ()  # names of channels, in the model's order
 
     def __post_init__(self) -> None:
         if self.step is not None and not 0 < self.step < math.inf:
@@ -132,19 +122,12 @@ class Scanning:
 
 @dataclass(frozen=True)
 class Found:
-    """A detected event.
+    """A detected event."""
 
-    Attributes:
-        onset: Seconds from the start of the recording.
-        duration: Length in seconds.
-        confidence: Mean probability of the event.
-        channel: The channel with the highest probability, if channels are scored one by one.
-    """
-
-    onset: float
-    duration: float
-    confidence: float
-    channel: str
+    onset: float  # seconds from the start of the recording
+    duration: float  # length in seconds
+    confidence: float  # mean probability of the event
+    channel: str  # the channel with the highest probability, if channels are scored one by one
 
 
 @dataclass(frozen=True)
@@ -152,25 +135,20 @@ class Scan:
     """The result of a scan of a recording.
 
     Attributes:
-        seconds: Length of the recording.
-        times: float64 (window,), the middle of each window, in seconds.
         probability: float32 (window,), smoothed; NaN for windows that were not scored.
         range: float32 (window,), lowest to highest value in µV, the median of channels.
-        threshold: The lowest probability of an event.
-        unscored: Seconds that were not scored: flat, or not finite.
-        recording: The recording with the channels and rate of the model.
     """
 
     path: Path
     event: str
-    seconds: float
-    times: NDArray[np.float64]
+    seconds: float  # length of the recording
+    times: NDArray[np.float64]  # float64 (window,), the middle of each window, in seconds
     probability: NDArray[np.float32]
     range: NDArray[np.float32]
-    threshold: float
+    threshold: float  # the lowest probability of an event
     events: tuple[Found, ...]
-    unscored: float
-    recording: StoredRecording
+    unscored: float  # seconds that were not scored: flat, or not finite
+    recording: StoredRecording  # the recording with the channels and rate of the model
 
     @property
     def in_words(self) -> str:

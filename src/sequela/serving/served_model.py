@@ -59,13 +59,7 @@ class ModelInput:
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """The graph of an exported model in ONNX Runtime, which several threads may use.
-
-    Attributes:
-        name: The name of the file.
-        content: Its bytes.
-        threads: Threads of a prediction.
-    """
+    """The graph of a file in ONNX Runtime, which several threads may use."""
 
     name: str
     content: bytes = field(repr=False)

@@ -36,18 +36,12 @@ TOO_SHORT = "it has fewer samples than the model reads"
 
 @dataclass
 class ScoringShelf:
-    """A shelf from which windows are scored while recordings are cut.
-
-    Attributes:
-        marked: Whether fingerprints of windows are compared here.
-        n_dropped: Number of samples that fill no window.
-        flat: Number of scored windows with a flat channel.
-    """
+    """A shelf from which windows are scored while recordings are cut."""
 
     scored: PredictionTable
-    marked: bool = True
-    n_dropped: int = 0
-    flat: int = 0
+    marked: bool = True  # whether fingerprints of windows are compared here
+    n_dropped: int = 0  # number of samples that fill no window
+    flat: int = 0  # number of scored windows with a flat channel
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
     _whose: list[RecordingIds] = field(default_factory=list)

@@ -77,21 +77,13 @@ def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores by event or by sample, over all recordings.
+    """Scores by event or by sample, over all recordings."""
 
-    Attributes:
-        by: ``event`` or ``sample``.
-        known: Number of known events, or their samples.
-        met: Number of detected ones among them.
-        false: Number of false detections.
-        days: Length of all recordings in days, without gaps.
-    """
-
-    by: str
-    known: int
-    met: int
-    false: int
-    days: float
+    by: str  # ``event`` or ``sample``
+    known: int  # number of known events, or their samples
+    met: int  # number of detected ones among them
+    false: int  # number of false detections
+    days: float  # length of all recordings in days, without gaps
 
     @property
     def numbers(self) -> Mapping[str, float]:

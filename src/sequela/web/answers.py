@@ -17,8 +17,18 @@ from sequela.web import occlusion
 from sequela.web.batching import predicted
 from sequela.web.bodies import Bodies, Examples, only
 from sequela.web.guards import Limits
-from sequela.web.problems import FAILED, PROBLEM, Refusal, document
-from sequela.web.schemas import JSON, PARQUET, Mean, Patient, Prediction, Predictions
+from sequela.web.schemas import (
+    FAILED,
+    JSON,
+    PARQUET,
+    PROBLEM,
+    Mean,
+    Patient,
+    Prediction,
+    Predictions,
+    Refusal,
+    document,
+)
 
 T = TypeVar("T")
 _METHOD = "occlusion: each part is removed alone, and the prediction is repeated"

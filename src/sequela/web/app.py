@@ -19,11 +19,21 @@ from sequela.web import schemas
 from sequela.web.answers import Answers, Job, Reply
 from sequela.web.bodies import described_rows, kinds_of
 from sequela.web.example import example_of
-from sequela.web.guards import BUSY, SMALL, Guard, Limits
+from sequela.web.guards import BUSY, SMALL, Guard, Limits, Metrics
 from sequela.web.lanes import Lane, Process
-from sequela.web.metrics import Metrics
-from sequela.web.problems import FAILED, Refusal, response_of
-from sequela.web.schemas import BINARY, CSV, JSON, OBJECT, PARQUET, PREDICTIONS, TEXT, described
+from sequela.web.schemas import (
+    BINARY,
+    CSV,
+    FAILED,
+    JSON,
+    OBJECT,
+    PARQUET,
+    PREDICTIONS,
+    TEXT,
+    Refusal,
+    described,
+    response_of,
+)
 
 BATCH = 128
 """Most examples of a batch."""

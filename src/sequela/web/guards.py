@@ -6,11 +6,11 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sequela.web.metrics import Metrics
-from sequela.web.problems import Refusal, response_of
+from sequela.web.schemas import Refusal, response_of
 
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -34,6 +34,38 @@ _CLIENTS = 10_000
 """Most clients whose rate is remembered, against attackers with many addresses."""
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
 """Paths that need no token: none of them uses the model."""
+
+
+_BUCKETS_OF_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_BUCKETS_OF_EXAMPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """The metrics of one server for Prometheus, without data of patients."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "sequela_requests", "Requests", ["path", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "sequela_request_seconds",
+            "Time of a request",
+            ["path"],
+            buckets=_BUCKETS_OF_SECONDS,
+            registry=self.registry,
+        )
+        self.examples = Counter("sequela_examples", "Examples scored", registry=self.registry)
+        self.batch = Histogram(
+            "sequela_batch_size",
+            "Examples of a batch",
+            buckets=_BUCKETS_OF_EXAMPLES,
+            registry=self.registry,
+        )
+
+    def text(self) -> bytes:
+        """Return the metrics in the format of Prometheus."""
+        return generate_latest(self.registry)
 
 
 @dataclass(frozen=True)

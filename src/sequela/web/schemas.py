@@ -1,6 +1,8 @@
 """Bodies and responses as pydantic models, and their description for FastAPI's OpenAPI document."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
@@ -8,11 +10,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema, models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from sequela.datasets.catalog import Modality
-from sequela.errors import DataError
+from sequela.errors import DataError, without_passwords
 from sequela.serving.served_model import ServedModel
-from sequela.web.problems import PROBLEM
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +32,31 @@ _TIME: JsonDict = {"pattern": f"^{TIME}$"}
 _REAL = {int, float}
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 _ARRAY = {"oneOf": [_NUMBERS, {"type": "array", "items": _NUMBERS, "minItems": 1}]}
+PROBLEM = "application/problem+json"
+FAILED = "internal server error: see the log of the server"
+_SENTENCES = {
+    "Not Found": "unknown path: see /openapi.json",
+    "Method Not Allowed": "this path has another method: see /openapi.json",
+}
+"""Sentences in place of starlette's."""
+
+
+class Refusal(HTTPException):
+    """A refused request."""
+
+
+def document(status: int, detail: str) -> bytes:
+    """Return the body of a problem document (RFC 9457): the status and a sentence."""
+    title = HTTPStatus(status).phrase
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return without_passwords(json.dumps(problem, ensure_ascii=False)).encode()
+
+
+def response_of(error: HTTPException) -> Response:
+    """Return the response to a refused request."""
+    detail = _SENTENCES.get(error.detail, error.detail)
+    body = document(error.status_code, detail)
+    return Response(body, error.status_code, error.headers, media_type=PROBLEM)
 
 
 def array_of(value: Any) -> NDArray[np.float32]:

@@ -1,1 +1,1 @@
-"""What pictures are made of: frames, lines, labels and tables."""
+"""The parts that pictures share: the figure with its theme, and marks."""

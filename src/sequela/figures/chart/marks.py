@@ -1,4 +1,4 @@
-"""Marks that pictures share: texts, reference lines, and curves that are told apart."""
+"""Marks that pictures share: texts, reference lines, and curves with different looks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The audit of anything: runs, tables, arrays and predictions, and its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,25 +33,15 @@ SCHEMA = "sequela-audit/1"
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit: inputs, checks and findings, leaks first.
-
-    Attributes:
-        inputs: The inputs, and what each was taken for.
-        measured: The findings, and their measured effects.
-        titles: What was looked for, in words.
-        unchecked: The checks that were not made, and why.
-        open_points: What a user could add, and what is not checked without it.
-        looked_for: Words for what was looked for in a run or folder; empty for data of others.
-        by_design: True for a run that was made to show a leak.
-    """
+    """The result of an audit: inputs, checks and findings."""
 
     inputs: tuple[NamedInput, ...]
-    measured: tuple[Measured, ...]
-    titles: tuple[str, ...]
+    measured: tuple[Measured, ...]  # findings, and their effects
+    titles: tuple[str, ...]  # what was looked for, in words
     unchecked: tuple[Unchecked, ...]
-    open_points: tuple[str, ...] = ()
-    looked_for: str = ""
-    by_design: bool = False
+    open_points: tuple[str, ...] = ()  # what a user could add to check more
+    looked_for: str = ""  # all titles, for a run or folder
+    by_design: bool = False  # a run that was made to show a leak
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
@@ -59,9 +49,9 @@ class Audit:
         return self.in_words(1)
 
     def in_words(self, smallest: int) -> list[Mapping[str, Any]]:
-        """Return the findings, each once; counts below ``smallest`` are hidden."""
+        """Return the findings, leaks first, each once; counts below ``smallest`` are hidden."""
         findings = {}
-        for finding, effect in self.measured:
+        for finding, effect in sorted(self.measured, key=lambda pair: pair[0].severity != "leak"):
             words, check = finding.in_words(smallest), check_named(finding.check)
             findings[str(words)] = {  # folds find the same again
                 "code": check.code,
@@ -238,12 +228,7 @@ def _audit_files(
             f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "
             "split, the label and the patient with --split, --label and --group"
         )
-    return _leaks_first(Audit(tuple(words), *outcome, open_points=points))
-
-
-def _leaks_first(audited: Audit) -> Audit:
-    pairs = sorted(audited.measured, key=lambda pair: pair[0].severity != "leak")
-    return replace(audited, measured=tuple(pairs))
+    return Audit(tuple(words), *outcome, open_points=points)
 
 
 def _audit_folder(
@@ -270,7 +255,7 @@ def _audit_folder(
     sources = (NamedInput(str(path), f"data: {origin}"),)
     outcome = outcomes[-1]._replace(findings=measured)
     looked_for = ", ".join(outcome.titles)
-    return _leaks_first(Audit(sources, *outcome, looked_for=looked_for, by_design=by_design))
+    return Audit(sources, *outcome, looked_for=looked_for, by_design=by_design)
 
 
 def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:

@@ -1,19 +1,24 @@
 """The page of runs: one self-contained HTML file, with the same bytes each time."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sequela.errors import RunError
 from sequela.files import require_file
-from sequela.integrity.openings import open_held_out
+from sequela.integrity.openings import Opening, open_held_out
 from sequela.report.page import write_page
 from sequela.report.sections import answer
 from sequela.report.sections.study import content as study_content
 from sequela.report.sections.training_size import apart
-from sequela.report.sections.trust import documentation, trust
 from sequela.runs.find import Run, find_runs, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
+
+if TYPE_CHECKING:
+    from sequela.report.sections.group import Group
 
 
 def report(
@@ -42,6 +47,9 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     for folder in folders:  # all, before any is counted
         open_held_out(folder, "report")
     contents = [study_content(study, runs, hide_below, aside) for study, runs, aside in studies]
+    shown: list[Run] = []
+    for _, runs, aside in studies:
+        shown += [*runs, *aside]
     return write_page(
         "report.html.j2",
         out,
@@ -50,8 +58,8 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
         cards=answer.cards(contents),
         pictures=answer.pictures(contents),
         contents=contents,
-        trust=trust([*contents], [run for _, *some in studies for runs in some for run in runs]),
-        documentation=documentation(),
+        trust=_provenance(contents, shown),
+        documentation=_documentation(),
     )
 
 
@@ -68,3 +76,37 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
                 f"{settings.split}): their metrics cannot be compared; build one page for each"
             )
         _ = folder.predictions  # reading them proves that they belong to the split
+
+
+def _provenance(
+    contents: Sequence[Mapping[str, Any]], runs: Sequence[Run]
+) -> list[tuple[str, str]]:
+    """Return the headings and texts of the foot of the page, in order."""
+    groups: list[Group] = [group for content in contents for group in content["groups"]]
+    environment = runs[0].environment
+    commit = environment.get("commit", "unknown: the runs do not record it")
+    since = min(filter(None, (group.opened.since for group in groups)), default="date unknown")
+    mains: list[Group] = [content["main"] for content in contents]
+    opened = " ".join(f"{group.data.title}: {' '.join(group.opened.sentences)}" for group in mains)
+    prints = {
+        group.data.title: Opening.of(group.first, "report").population[:16] for group in groups
+    }
+    predictions = [Opening.of(run, "report").predictions for run in runs]  # in the page's order
+    return [
+        ("First evaluation on the test set", f"{since} (UTC)."),
+        ("Version", f"sequela {environment['sequela']}."),
+        ("Commit", f"{commit}."),
+        ("Data", "; ".join(f"{title}: {digest}" for title, digest in prints.items()) + "."),
+        ("Evaluations on the test set", opened),
+        (
+            "Checksum of all predictions",
+            hashlib.sha256("\n".join(predictions).encode()).hexdigest(),
+        ),
+    ]
+
+
+def _documentation() -> str:
+    """Return the address of the documentation from the package metadata; empty if there is none."""
+    urls = metadata("sequela").get_all("Project-URL") or []
+    addresses = dict(url.split(", ", 1) for url in urls)
+    return str(addresses.get("Documentation", ""))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Content = Mapping[str, Any]
 _THOUSAND = 1000
-_FEW = 20
+FEWEST_GROUPS = 20
 """Groups of a test set below which an interval is not reliable."""
 
 
@@ -33,23 +33,23 @@ class Line:
 
 def lead(contents: Sequence[Content]) -> list[str]:
     """Return the conclusion of each study, then what was done on which data."""
-    alone = len(contents) == 1
-    said = [
-        ("" if alone else f"{content['study'].title}: ") + make(content)
+    is_only = len(contents) == 1
+    sentences = [
+        ("" if is_only else f"{content['study'].title}: ") + make(content)
         for make in (_conclusion, _done)
         for content in contents
     ]
     for study in {content["study"].cited: content["study"] for content in contents}.values():
-        first, cited, rest = "\n".join(said).partition(study.cited)
-        said = (first + cited + rest.replace(study.cited, study.report)).split("\n")
-    return said
+        first, cited, rest = "\n".join(sentences).partition(study.cited)
+        sentences = (first + cited + rest.replace(study.cited, study.report)).split("\n")
+    return sentences
 
 
 def _conclusion(content: Content) -> str:
     """Return the result in words: the report's networks, the default or best model, and leaks."""
     main: Group = content["main"]
     standing: Standing = content["standing"]
-    if leaking := [each for each in main.findings if each["severity"] == "leak"]:
+    if leaking := [finding for finding in main.findings if finding["severity"] == "leak"]:
         return f"The scores cannot be trusted, because there is a leak: {leaking[0]['what']}."
     if main.quick:
         return "This is a quick run, so its numbers are not results."
@@ -66,8 +66,10 @@ def _networks(content: Content) -> str:
     """Compare the best of a report's networks with the best baseline model, in a sentence."""
     main: Group = content["main"]
     standing: Standing = content["standing"]
-    own = {name for _, *names in main.study.families for name in names}
-    network = next((row for row in standing.rows if row.entry.name in own), None)
+    networks_of_report: set[str] = set()
+    for _, *names in main.study.families:
+        networks_of_report.update(names)
+    network = next((row for row in standing.rows if row.entry.name in networks_of_report), None)
     baseline = next((row for row in standing.rows if not row.entry.is_network), None)
     if not (network and baseline and tests_claims(content)):
         return ""
@@ -99,29 +101,32 @@ def _predicts(content: Content, row: Row) -> str:
     form = ".0f" if metric.name == "accuracy" else metric.form
     ends = " to ".join(number(scale * end, form) for end in row.interval or ())
     within = f" (95 % interval {ends})" if ends else ""
-    said = f"{who} has {_score(row)} on new {data.unit}s{within}"
+    sentence = f"{who} has {_score(row)} on new {data.unit}s{within}"
     if metric.name == "auroc":
         pairs = number(100 * row.value, ".0f")
-        said += f": of a {data.example} with the event and one without, the first gets the "
-        said += f"higher probability in {pairs} of 100 pairs"
+        sentence += f": of a {data.example} with the event and one without, the first gets the "
+        sentence += f"higher probability in {pairs} of 100 pairs"
     if metric.name == "concordance":
         pairs = number(100 * row.value, ".0f")
-        said += f": of two {data.example}s, the one with the earlier event gets the higher risk in "
-        said += f"{pairs} of 100 pairs"
+        sentence += (
+            f": of two {data.example}s, the one with the earlier event gets the higher risk in "
+        )
+        sentence += f"{pairs} of 100 pairs"
     selected = models > 1 and not content["default_model"]
-    chosen = " It was chosen on the same test data." if selected else ""
-    return f"{said}.{chosen}"
+    caution = " It was chosen on the same test data." if selected else ""
+    return f"{sentence}.{caution}"
 
 
 def _added(leak: Leak, row: Row) -> str:
     """Return how much each kind of a leak inflates the score of a model, in sentences."""
-    metric, found = row.entry.metric, [e for e in leak.rows if e.entry.name == row.entry.name]
+    metric = row.entry.metric
+    inflated_runs = [run for run in leak.rows if run.entry.name == row.entry.name]
     unit = " percentage points" if metric.points else ""
     return " ".join(
-        f"{leak.planned.adds.format(leak=leak.planned.leaking[each.entry.leak])} changes its "
-        f"{metric.title} by {metric.apart(each.by.value)}{unit} ("
-        f"{' to '.join(map(metric.apart, each.by.interval))})."
-        for each in found
+        f"{leak.planned.adds.format(leak=leak.planned.leaking[inflated.entry.leak])} changes its "
+        f"{metric.title} by {metric.apart(inflated.by.value)}{unit} ("
+        f"{' to '.join(map(metric.apart, inflated.by.interval))})."
+        for inflated in inflated_runs
     )
 
 
@@ -129,68 +134,72 @@ def _done(content: Content) -> str:
     main: Group = content["main"]
     many = len(main.plain)
     models = "One model was" if many == 1 else f"{many} models were"
-    done = f"Question: {main.data.question}. {models} trained and tested on {content['holds']}."
+    sentences = (
+        f"Question: {main.data.question}. {models} trained and tested on {content['holds']}."
+    )
     count, example = main.best.test.examples, main.data.example
     if main.split.folds:
         repeats = main.split.repeats
         often = "once" if repeats == 1 else f"{repeats} times"
-        done += f" Each {example} was in a test set {often}."
+        sentences += f" Each {example} was in a test set {often}."
     else:
         few = isinstance(count, Hidden)
-        shown = f"fewer than {main.best.smallest}" if few else f"{count:,}"
-        done += f" The test set has {shown} {example}{'s' * (count != 1)}."
+        size = f"fewer than {main.best.smallest}" if few else f"{count:,}"
+        sentences += f" The test set has {size} {example}{'s' * (count != 1)}."
     if tests_claims(content):
         claims = "claims" if len(content["judged"]) > 1 else "claim"
-        done += f" Of {len(content['judged'])} {claims} of {main.study.cited}, {content['tally']}."
-    return done
+        sentences += (
+            f" Of {len(content['judged'])} {claims} of {main.study.cited}, {content['tally']}."
+        )
+    return sentences
 
 
 def tests_claims(content: Content) -> bool:
     """Return whether a claim of a report can be tested on these runs."""
-    return any(each.verdict != UNTESTABLE for each in content["judged"])
+    return any(verdict.verdict != UNTESTABLE for verdict in content["judged"])
 
 
 def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
     """Return the cards on data, best model, cost and limitations, each for all studies."""
     titles = ("Data", "Best model", "Cost of the best model", "Limitations")
     makers = dict(zip(titles, (_data, _best, _cost, _caveat), strict=True))
-    alone = len(contents) == 1
+    is_only = len(contents) == 1
     return [
-        (title, [make("" if alone else content["study"].title, content) for content in contents])
+        (title, [make("" if is_only else content["study"].title, content) for content in contents])
         for title, make in makers.items()
     ]
 
 
 def pictures(contents: Sequence[Content]) -> list[Picture]:
     """Return a picture for each study: all models with intervals against their operations."""
-    drawn, alone = [], len(contents) == 1
+    shown_models, is_only = [], len(contents) == 1
     for content in contents:
         standing: Standing = content["standing"]
-        caption = "" if alone else f"{content['study'].title}. "
+        caption = "" if is_only else f"{content['study'].title}. "
         caption += f"{standing.metric.heading} with 95 % intervals."
         if content is contents[0]:
             caption += " A filled point marks a model that no model with fewer operations beats."
             if any(row.entry.run.facts.operations is None for row in standing.rows):
                 caption += " Diamonds mark models whose operations are not counted."
         name = f"{content['study'].name}-models-picture"
-        drawn.append(standing.against_operations(name, caption, WIDE if alone else HALF))
-    return [each for each in drawn if each]
+        shown_models.append(standing.against_operations(name, caption, WIDE if is_only else HALF))
+    return [shown for shown in shown_models if shown]
 
 
 def _data(study: str, content: Content) -> Line:
     main: Group = content["main"]
     data, split = main.data, main.split
-    named = data.subjects not in (None, data.examples)
-    whose = f"{data.subjects:,} subjects" if named else ""
+    has_subjects = data.subjects not in (None, data.examples)
+    whose = f"{data.subjects:,} subjects" if has_subjects else ""
     recordings = f"{data.recordings:,} recordings" if data.recordings is not None else ""
     recordings += f" of {data.sessions:,} sessions" if data.sessions is not None else ""
-    of = ", ".join(filter(None, (whose, recordings)))
+    counted = ", ".join(filter(None, (whose, recordings)))
     how = f"{split.folds} folds" if split.folds else "test set split off"
     events = events_in_words(data)
     first = f"{data.examples:,} {data.example}s"
-    whole = ", ".join(filter(None, (of and f"of {of}", events)))
-    said = (whole, data.title, f"{_capital(how)} by {split.by}")
-    return Line(study, first, " ".join(f"{each}." for each in said if each))
+    counts = ", ".join(filter(None, (counted and f"of {counted}", events)))
+    parts = (counts, data.title, f"{_capital(how)} by {split.by}")
+    return Line(study, first, " ".join(f"{part}." for part in parts if part))
 
 
 def _best(study: str, content: Content) -> Line:
@@ -200,9 +209,9 @@ def _best(study: str, content: Content) -> Line:
     if not best:
         hidden = f"{standing.metric.heading} is hidden: a class has too few people."
         return Line(study, main.best.title, hidden)
-    said = f"{standing.metric.heading} {_with_interval(best, standing)}"
-    chosen = f", {main.chosen}" if main.chosen else ""
-    return Line(study, best.entry.title, f"{said}{chosen}.{_simpler(standing)}")
+    score = f"{standing.metric.heading} {_with_interval(best, standing)}"
+    selection = f", {main.chosen}" if main.chosen else ""
+    return Line(study, best.entry.title, f"{score}{selection}.{_simpler(standing)}")
 
 
 def _simpler(standing: Standing) -> str:
@@ -230,25 +239,26 @@ def _cost(study: str, content: Content) -> Line:
     best = content["best"]
     operations = best.run.facts.operations
     first = "Operations not counted." if operations is None else f"{operations:,} operations"
-    each = "" if operations is None else f"per {best.data.example}. "
-    held = f"{best.run.facts.parameters:,} parameter{'s' * (best.run.facts.parameters != 1)}"
-    used, models = best.run.facts.inference_us, len(best.run.runs)
+    per_example = "" if operations is None else f"per {best.data.example}. "
+    parameters = f"{best.run.facts.parameters:,} parameter{'s' * (best.run.facts.parameters != 1)}"
+    microseconds, models = best.run.facts.inference_us, len(best.run.runs)
     took = f"training took {number(best.run.facts.train_seconds / models, '.3g')} s"
-    took += f" for each of {models} models" * (models > 1)
-    if used:
-        timed = number(used, ",.3g" if used < _THOUSAND else ",.0f")
+    if models > 1:
+        took += f" for each of {models} models"
+    if microseconds:
+        timed = number(microseconds, ",.3g" if microseconds < _THOUSAND else ",.0f")
         took = f"a prediction takes {timed} µs, {took}"
-    return Line(study, first, f"{each}{held}; {took}, on one thread.")
+    return Line(study, first, f"{per_example}{parameters}; {took}, on one thread.")
 
 
 def _caveat(study: str, content: Content) -> Line:
     """Return the worst limitation, and the titles of the others."""
-    found = caveats(content)
-    if not found:
+    limitations = caveats(content)
+    if not limitations:
         return Line(study, "No data leak found", f"{_tested(content['main'])}.")
-    first, rest = found[0]
-    others = "; ".join(title[:1].lower() + title[1:] for title, _ in found[1:])
-    return Line(study, first, f"{rest} {f'Also: {others}.' if others else ''}".strip(), bad=True)
+    first, rest = limitations[0]
+    further = "; ".join(title[:1].lower() + title[1:] for title, _ in limitations[1:])
+    return Line(study, first, f"{rest} {f'Also: {further}.' if further else ''}".strip(), bad=True)
 
 
 def caveats(content: Content) -> list[tuple[str, str]]:
@@ -256,33 +266,39 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     main: Group = content["main"]
     standing: Standing = content["standing"]
     data = main.data
-    leaking = [each for each in main.findings if each["severity"] == "leak"]
-    found = [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in leaking[:1]]
+    leaking = [finding for finding in main.findings if finding["severity"] == "leak"]
+    limitations = [
+        (_capital(finding["check"]), f"{_capital(finding['what'])}.") for finding in leaking[:1]
+    ]
     if main.quick:
-        found.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
-    if isinstance(count := main.best.test.groups, Hidden) or count < _FEW:
-        found.append((_tested(main), "Intervals of so few are unreliable."))
+        limitations.append(
+            ("Quick run", "Networks had few epochs, so the numbers are not results.")
+        )
+    if isinstance(count := main.best.test.groups, Hidden) or count < FEWEST_GROUPS:
+        limitations.append((_tested(main), "Intervals of so few are unreliable."))
     if main.too_few:
-        found.append((_capital(main.too_few), f"{main.rarer_is} {main.rarer_shown}."))
+        limitations.append((_capital(main.too_few), f"{main.rarer_is} {main.rarer_shown}."))
     if unbeaten := standing.unbeaten:
         reference = unbeaten.entry
         many = f"{unbeaten.parameters:,} parameter{'s' * (unbeaten.parameters != 1)}"
         why = f"It is a baseline model with {many}."
-        found.append((f"No network is clearly better than {reference.title}", why))
+        limitations.append((f"No network is clearly better than {reference.title}", why))
     if data.subjects is None:
         why = f"A split by {main.first.settings.split} can put one patient into several sets."
-        found.append(("Patients are not identified", why))
+        limitations.append(("Patients are not identified", why))
     for worst in main.study.caveats[:1]:
-        title, rest = found.pop(0) if found else (worst.removesuffix("."), "")
-        found.insert(0, (title, f"{rest} {worst}" if rest else ""))
+        title, rest = limitations.pop(0) if limitations else (worst.removesuffix("."), "")
+        limitations.insert(0, (title, f"{rest} {worst}" if rest else ""))
     if not main.too_few and main.rarer < main.study.few:
         many = f"{main.rarer_is} {main.rarer_shown}"
-        found.append((many, "Intervals are wide."))
+        limitations.append((many, "Intervals are wide."))
     if content["chosen"]:
-        found.append(("Settings were chosen on other splits of these data", ""))
-    suspicious = [each for each in main.findings if each["severity"] != "leak"]
-    found += [(_capital(each["what"]), f"Suspicious: {each['check']}.") for each in suspicious]
-    return found
+        limitations.append(("Settings were chosen on other splits of these data", ""))
+    suspicious = [finding for finding in main.findings if finding["severity"] != "leak"]
+    limitations += [
+        (_capital(finding["what"]), f"Suspicious: {finding['check']}.") for finding in suspicious
+    ]
+    return limitations
 
 
 def _tested(main: "Group") -> str:

@@ -48,8 +48,8 @@ class Row:
     @property
     def as_good(self) -> bool:
         """``True`` if the interval of the difference from the best model includes zero."""
-        found = self.apart and self.apart.difference
-        return bool(found and found.interval.low <= 0 <= found.interval.high)
+        difference = self.apart and self.apart.difference
+        return bool(difference and difference.interval.low <= 0 <= difference.interval.high)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Standing:
         shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
         shown.sort(key=lambda e: (e is not best, -e.value))
         # A difference from a hidden number would reveal it.
-        seen = any(each is best for each in shown)
+        seen = any(e is best for e in shown)
         apart = _apart(best, shown) if seen else {}
         rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
         return cls(rows, rows[0] if seen else None, metric, best.data.example)
@@ -102,16 +102,16 @@ class Standing:
 
     def between(self, first: Row, other: Row) -> Difference | None:
         """Return the paired difference of a model from another one, if they can be compared."""
-        found = _apart(first.entry, [other.entry]).get(other.entry.key)
-        return found.difference if found else None
+        compared = _apart(first.entry, [other.entry]).get(other.entry.key)
+        return compared.difference if compared else None
 
     @cached_property
     def ends(self) -> tuple[float, float]:
         """The ends of the axis: a bit more than the intervals and the folds reach."""
-        all_ = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
+        numbers = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
         if self.metric.chance is not None:
-            all_.append(self.metric.chance)
-        low, high = min(all_), max(all_)
+            numbers.append(self.metric.chance)
+        low, high = min(numbers), max(numbers)
         margin = _MARGIN * ((high - low) or 1)
         least, most = self.metric.bounds
         return max(least, low - margin), min(most, high + margin)
@@ -177,7 +177,7 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
     models = []
     if len(entry.run.runs) > 1:
         released = [Released(run, entry.smallest) for run in entry.run.runs]
-        models = [each.test.get(metric.key) for each in released if not each.of_few]
+        models = [fold.test.get(metric.key) for fold in released if not fold.of_few]
     shown = tuple(n for n in models if isinstance(n, float))
     interval = (ci[0], ci[1]) if ci else None
     return Row(entry, entry.test[metric.key], interval, shown, apart)
@@ -185,11 +185,11 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
     """Return the paired difference from the best of each model with the same folds and seeds."""
-    others = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
-    if not others or not best.metric.better:
+    comparable = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
+    if not comparable or not best.metric.better:
         return {}
-    found = compare_opened([best.run, *(each.run for each in others)], best.metric.name)
-    return {each.key: row for each, row in zip(others, found.runs[1:], strict=True)}
+    comparison = compare_opened([best.run, *(entry.run for entry in comparable)], best.metric.name)
+    return {entry.key: row for entry, row in zip(comparable, comparison.runs[1:], strict=True)}
 
 
 def _design(run: Run) -> tuple[int, int, int]:

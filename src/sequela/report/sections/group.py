@@ -151,12 +151,12 @@ def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Return the entries; those with the same title get the name of their folder too."""
     titles = Counter(entry.title for entry in entries)
     folders = Counter(entry.run.path.name for entry in entries)
-    found = []
+    distinct = []
     for number, entry in enumerate(entries):
         path = entry.run.path
         if titles[entry.title] > 1:
-            alone = folders[path.name] == 1
-            called = path.name if alone else f"{path.parent.name}/{path.name}"
-            entry = replace(entry, called=called, number=number)  # noqa: PLW2901
-        found.append(entry)
-    return tuple(found)
+            is_unique = folders[path.name] == 1
+            label = path.name if is_unique else f"{path.parent.name}/{path.name}"
+            entry = replace(entry, called=label, number=number)  # noqa: PLW2901
+        distinct.append(entry)
+    return tuple(distinct)

@@ -76,7 +76,7 @@ class Leak:
 
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
     """Return each leak that was run on purpose, with its picture and its inflation of the score."""
-    found = []
+    leaks_of_runs = []
     first = honest[0]
     for planned in PLANNED:
         rows = inflations(planned, honest, leaking)
@@ -86,10 +86,10 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
         key = f"{first.study.name}-leak-{name}" if first.study else name
         split = first.run.settings.split
         caption = planned.caption.format(data=first.data.title)
-        drawn = picture(leak_figure(planned, rows, split), f"{key}-picture", caption)
+        drawing = picture(leak_figure(planned, rows, split), f"{key}-picture", caption)
         note = f"{planned.note.format(split=split)} {_in_words(planned, rows, split)}"
-        found.append(Leak(key, planned, drawn, note, tuple(rows)))
-    return found
+        leaks_of_runs.append(Leak(key, planned, drawing, note, tuple(rows)))
+    return leaks_of_runs
 
 
 def inflations(
@@ -99,9 +99,11 @@ def inflations(
 
     Left out are models whose score is hidden or undefined in one of the two.
     """
-    known = {entry.name: entry for entry in _shown(honest)}
+    by_model = {entry.name: entry for entry in _shown(honest)}
     ordered = [entry for leak_ in planned.leaking for entry in leaking if entry.leak == leak_]
-    pairs = [(e, inflation(known[e.name].run, e.run)) for e in _shown(ordered) if e.name in known]
+    pairs = [
+        (e, inflation(by_model[e.name].run, e.run)) for e in _shown(ordered) if e.name in by_model
+    ]
     return [Inflated(entry, by) for entry, by in pairs if by]
 
 
@@ -115,11 +117,11 @@ def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
     unit = "percentage points" if metric.points else metric.title
     without = planned.honest.format(split=split)
     sentences = []
-    for (leak_, paired), some in groupby(rows, lambda each: (each.entry.leak, each.by.paired)):
+    for (leak_, paired), group in groupby(rows, lambda row: (row.entry.leak, row.by.paired)):
         listed = "; ".join(
-            f"{e.entry.title} {metric.apart(e.by.value)} ({metric.apart(e.by.interval[0])} to "
-            f"{metric.apart(e.by.interval[1])})"
-            for e in some
+            f"{row.entry.title} {metric.apart(row.by.value)} "
+            f"({' to '.join(map(metric.apart, row.by.interval))})"
+            for row in group
         )
         on = "on the same examples" if paired else "on test sets of their own"
         what = f"{planned.leaking[leak_].capitalize()} minus {without}"
@@ -130,14 +132,14 @@ def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
 def leak_figure(planned: Planned, rows: Sequence[Inflated], split: str) -> Figure:
     """Draw the inflation of each model, in comparison with a split that does not leak."""
     without = planned.honest.format(split=split)
-    drawn = [
+    rows_of_figure = [
         {
-            "model": each.entry.title,
-            "leak": f"{planned.leaking[each.entry.leak]} minus {without}",
-            "difference": each.by.value,
-            "low": each.by.interval[0],
-            "high": each.by.interval[1],
+            "model": inflated.entry.title,
+            "leak": f"{planned.leaking[inflated.entry.leak]} minus {without}",
+            "difference": inflated.by.value,
+            "low": inflated.by.interval[0],
+            "high": inflated.by.interval[1],
         }
-        for each in rows
+        for inflated in rows
     ]
-    return leak(drawn, metric=rows[0].entry.metric.name)
+    return leak(rows_of_figure, metric=rows[0].entry.metric.name)

@@ -53,9 +53,9 @@ def table_one(entry: Entry) -> TableOne | None:
     cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
     if has_small(cells, smallest):
         return None
-    whole = cells.sum(0)
+    totals = cells.sum(0)
     example, unit = entry.data.example, entry.data.unit
-    first = [Line(f"{example}s", tuple(whole.tolist()))]
+    first = [Line(f"{example}s", tuple(totals.tolist()))]
     if len(np.unique(groups)) < len(groups):
         of_class = [len(np.unique(groups[label == one])) for one in range(n)]
         if not has_small(of_class, smallest):
@@ -66,12 +66,12 @@ def table_one(entry: Entry) -> TableOne | None:
         )
         hide = hidden_cells(parts, smallest).tolist()
         for name, counts, out in zip(SETS.values(), parts, hide, strict=True):
-            first.append(_line(name, None if out else counts, whole))
+            first.append(_line(name, None if out else counts, totals))
     lines, hidden = {"": first}, 0
     for attribute, values in entry.run.attributes.items():
         shown = list(_of_attribute(values, label, groups, held_out, n, smallest))
-        if some := [_line(name, counts, whole) for name, counts in shown if name]:
-            lines[attribute] = some
+        if rows := [_line(name, counts, totals) for name, counts in shown if name]:
+            lines[attribute] = rows
         hidden += sum(not name for name, _ in shown)
     return TableOne(classes, lines, hidden)
 
@@ -85,11 +85,11 @@ def _of_attribute(
     smallest: int,
 ) -> Iterator[tuple[str, NDArray[np.int64] | None]]:
     """Yield name and counts (class,) of each value, empty or ``None`` where they are hidden."""
-    named = np.where(values == "", UNKNOWN, values)
-    names = np.unique(named).tolist()
+    with_unknown = np.where(values == "", UNKNOWN, values)
+    names = np.unique(with_unknown).tolist()
     cells: list[list[int]] = []
     for name in names:
-        inside = [(named == name) & part for part in (held_out, ~held_out)]
+        inside = [(with_unknown == name) & part for part in (held_out, ~held_out)]
         people = [len(np.unique(groups[rows])) for rows in inside]
         of_class = [count for r in inside for count in np.bincount(label[r], minlength=n).tolist()]
         cells.append(people + of_class)
@@ -97,8 +97,8 @@ def _of_attribute(
     small = [has_small(row, smallest) for row in cells]
     counts = table[:, 2:].reshape(len(names), 2, n).sum(1)
     hide = hidden_cells(table, smallest).tolist()
-    for name, few, out, own in zip(names, small, hide, counts, strict=True):
-        yield ("" if few else name), (None if out else own)
+    for name, few, out, counts_of_value in zip(names, small, hide, counts, strict=True):
+        yield ("" if few else name), (None if out else counts_of_value)
 
 
 def _line(name: str, counts: NDArray[np.int64] | None, whole: NDArray[np.int64]) -> Line:

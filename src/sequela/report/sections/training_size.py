@@ -23,19 +23,19 @@ def apart(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     kinds: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         kinds.setdefault((question_of(run), run.settings.split, planned_leak(run)), []).append(run)
-    for some in kinds.values():
-        shares = Counter(run.settings.fractions for run in some)
-        own = max(shares, key=lambda share: (shares[share], share))
-        first = next(run for run in some if run.settings.fractions == own)
-        for run in some:
-            same = run.settings.fractions == own or _judged_on(run) != _judged_on(first)
+    for alike in kinds.values():
+        shares = Counter(run.settings.fractions for run in alike)
+        usual = max(shares, key=lambda share: (shares[share], share))
+        first = next(run for run in alike if run.settings.fractions == usual)
+        for run in alike:
+            same = run.settings.fractions == usual or _judged_on(run) != _judged_on(first)
             (main if same else aside).append(run)
     return main, aside
 
 
 def _judged_on(run: Run) -> list[list[str]]:
     """Return the hashed ids of the test set of each fold."""
-    return [sorted(each.split.ids[each.split.group]["held_out"]) for each in run.runs]
+    return [sorted(fold.split.ids[fold.split.group]["held_out"]) for fold in run.runs]
 
 
 def other_sizes(main: Group, aside: Sequence[Run]) -> str:
@@ -44,9 +44,11 @@ def other_sizes(main: Group, aside: Sequence[Run]) -> str:
     It names the sizes of the models' training sets, and is empty where there are no such models.
     """
     question, metric = question_of(main.first), main.best.metric
-    others = [Entry(run, main.best.hide_below, main.study) for run in aside]
-    same = [e for e in others if question_of(e.run) == question and e.leak == main.plain[0].leak]
-    sizes = [size for entry in same if (size := _size(entry, metric))]
+    entries = [Entry(run, main.best.hide_below, main.study) for run in aside]
+    comparable = [
+        e for e in entries if question_of(e.run) == question and e.leak == main.plain[0].leak
+    ]
+    sizes = [size for entry in comparable if (size := _size(entry, metric))]
     if not sizes:
         return ""
     return (

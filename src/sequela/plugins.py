@@ -49,15 +49,17 @@ def load_plugins() -> None:
             raise _loaded[0]
         return
     _loaded.append(None)  # a plugin may look up a name in the package, which calls this again
-    installed = [(f"the plugin {each.name}", each.value) for each in entry_points(group=GROUP)]
+    installed = [
+        (f"the plugin {plugin.name}", plugin.value) for plugin in entry_points(group=GROUP)
+    ]
     paths = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
-    named = [(f"{VARIABLE}: {path}", path) for path in paths]
-    for said, where in (*installed, *named):
+    in_variable = [(f"{VARIABLE}: {path}", path) for path in paths]
+    for source, where in (*installed, *in_variable):
         try:
             _import(where)
         except Exception as error:
             failure = PluginError(
-                f"{said} cannot be loaded ({type(error).__name__}: {error}): fix it, or remove it"
+                f"{source} cannot be loaded ({type(error).__name__}: {error}): fix it, or remove it"
             )
             _loaded[0] = failure
             raise failure from error

@@ -55,7 +55,7 @@ def model(
 
     if not (isinstance(made_by, str) or callable(made_by)):
         _refuse("model", made_by, "a class, or the text package.module:CLASS")
-    if isinstance(reads, str) or not all(isinstance(each, str) for each in reads):
+    if isinstance(reads, str) or not all(isinstance(read, str) for read in reads):
         _refuse("model's reads", reads, 'a tuple of inputs, such as ("signal",)')
     MODELS.add(ModelEntry(tuple(reads), made_by, title or name, recurrent), name)
 
@@ -197,5 +197,5 @@ def command(name: str, place: str, summary: str) -> None:
     COMMANDS.add(Command(name, place, summary))
 
 
-def _refuse(what: str, found: object, expected: str) -> None:
-    raise SettingError(f"the {what} is {found!r}: expected {expected}")
+def _refuse(what: str, value: object, expected: str) -> None:
+    raise SettingError(f"the {what} is {value!r}: expected {expected}")

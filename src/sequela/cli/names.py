@@ -79,7 +79,7 @@ def models() -> list[str]:
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.models.registry import MODELS
 
-    notes = {each.model: f" (default for {each.data})" for each in DEFAULTS.values()}
+    notes = {default.model: f" (default for {default.data})" for default in DEFAULTS.values()}
     return [AUTO, *(name + notes.get(name, "") for name in [*MODELS, *REFERENCE_MODELS])]
 
 
@@ -122,7 +122,7 @@ def one_of(kind: str, names: Callable[[], Iterable[str]]) -> Callable[[object, s
     """Return a check of an argument that runs before the command."""
 
     def check(_: object, name: str | None) -> None:
-        if name is not None and name not in (there := list(names())):
-            raise unknown_name(kind, name, there)
+        if name is not None and name not in (choices := list(names())):
+            raise unknown_name(kind, name, choices)
 
     return check

@@ -1,7 +1,7 @@
 """The options of the commands that train, made from the settings of a run."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,8 +88,11 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
     """
     if "(default:" in str(setting.description):
         return None
+    from sequela.datasets.catalog import DATA_SETS
+    from sequela.models.registry import MODELS
+
     text = _in_words(setting.default)
-    for owners, settings in _defaults().items():
+    for owners, settings in _defaults((*MODELS,), (*DATA_SETS,)).items():
         others = {getattr(default, name, setting.default) for default in settings}
         if others != {setting.default}:
             words = map(_in_words, sorted(others - {setting.default}))
@@ -100,15 +103,13 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
 
 
 @cache
-def _defaults() -> dict[str, list[BaseModel]]:
-    """Return the training settings of all models, and the settings of all data sets."""
-    from sequela.datasets.catalog import DATA_SETS
-    from sequela.models.registry import MODELS
+def _defaults(models: Sequence[str], data_sets: Sequence[str]) -> dict[str, list[BaseModel]]:
+    """Return the training settings of models, and the settings of data sets."""
     from sequela.studies.registry import asked_of, training_of
 
     return {
-        "models": [training_of(model, {}) for model in MODELS],
-        "data sets": [asked_of(data, {}) for data in DATA_SETS],
+        "models": [training_of(model, {}) for model in models],
+        "data sets": [asked_of(data, {}) for data in data_sets],
     }
 
 

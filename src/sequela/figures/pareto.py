@@ -18,6 +18,7 @@ _LETTER = 6.3  # mean width of a letter of a name
 _GAP = 12.0  # distance of the names from the plot
 _LEAST_WIDTH = 150  # least width of the plot without the names
 _STRIP = 1.0  # width of the strip for models that are not counted, in decades of operations
+_COLUMNS = ("model", "operations", "accuracy", "low", "high", "front")
 
 
 def front(rows: Sequence[Row]) -> list[str]:
@@ -63,15 +64,14 @@ def accuracy_against_operations(
     uncounted = [r for r in rows if r["operations"] is None]
     counted = sorted((r for r in rows if r not in uncounted), key=lambda row: row["operations"])
     names = front(counted)
-    ordered = [*uncounted, *counted]
     data = [
         {**r, "at": at, "front": r["model"] in names, "hover": _hover(r, form)}
-        for r, at in zip(ordered, _places(len(uncounted), counted), strict=True)
+        for r, at in zip([*uncounted, *counted], _places(len(uncounted), counted), strict=True)
     ]
     zero = [r["at"] for r in data if r["operations"] == 0][:1]
     scales = _scales(data)
-    longest = max(len(row["model"]) for row in data)
-    size = max(width - _GAP - _LETTER * longest, _LEAST_WIDTH), max(_HEIGHT, _LINE * len(data))
+    names_width = _LETTER * max(len(row["model"]) for row in data)
+    size = max(width - _GAP - names_width, _LEAST_WIDTH), max(_HEIGHT, _LINE * len(data))
     x = _operations(zero, counted, scales["at"], example)
     y = alt.Y(
         "low:Q",
@@ -97,12 +97,8 @@ def accuracy_against_operations(
     if uncounted:
         at = {"x": alt.XValue(4), "y": alt.YValue(size[1] - 8)}
         layers.append(haloed([{"text": "operations not counted"}], at, align="left"))
-    numbers = "; ".join(r["hover"] for r in data)
-    best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
-    text = f"Test-set {number} against operations. {numbers}.{best}"
-    columns = ("model", "operations", "accuracy", "low", "high", "front")
-    table = [{name: row[name] for name in columns} for row in data]
-    return Figure.of(layers, size, text, table)
+    table = [{name: row[name] for name in _COLUMNS} for row in data]
+    return Figure.of(layers, size, _alt(number, data, names), table)
 
 
 def _operations(
@@ -119,6 +115,12 @@ def _operations(
             labelExpr=f"indexof({zero}, datum.value) < 0 ? datum.label : '0'",
         ),
     )
+
+
+def _alt(number: str, data: Sequence[Row], names: Sequence[str]) -> str:
+    numbers = "; ".join(row["hover"] for row in data)
+    best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
+    return f"Test-set {number} against operations. {numbers}.{best}"
 
 
 def _hover(row: Row, form: str) -> str:

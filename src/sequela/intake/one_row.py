@@ -413,9 +413,8 @@ class _EventTable:
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
         settings, of_model = self.rows.settings, bool(self.rows.kinds_read)
-        options = [*settings.format]
-        if of_model:
-            options = [*(f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS), *options]
+        usual = [f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS] if of_model else []
+        options = [*usual, *settings.format]
         decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
         decided |= {option.partition("=")[0] for option in options}
         for doubt in self.inspection.doubts:

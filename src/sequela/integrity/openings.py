@@ -33,9 +33,8 @@ Command = Literal["train", "evaluate", "compare", "report", "card"]
 class Opening:
     """One evaluation of a model on its test set by a command.
 
-    Attributes:
-        population: SHA-256 of the hashed ids of all sets: the same for every split of the same
-            subjects or recordings.
+    ``population`` is the SHA-256 of the hashed ids of all sets: the same for every split of the
+    same subjects or recordings.
     """
 
     date: str  # the time in UTC, to the second

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 class Overlap:
     """Fingerprints of the data of a model, which new data are compared with.
 
-    Attributes:
-        why_not: Why units cannot be compared, as the end of a sentence.
-        listed: Kinds and hashed ids of a run's training and validation set.
+    ``why_not`` is why units cannot be compared, as the end of a sentence; ``listed`` are kinds and
+    hashed ids of a run's training and validation set.
     """
 
     content: Content | None  # the fingerprints; ``None`` if they cannot be compared

@@ -110,8 +110,7 @@ def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
 class PredictionTable:
     """The predictions of a model for new data: the table and the list while they are made.
 
-    Attributes:
-        comparable: Groups that would have been recognised by their content.
+    ``comparable`` are groups that would have been recognised by their content.
     """
 
     model: ServedModel

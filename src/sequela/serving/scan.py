@@ -31,8 +31,7 @@ _MOST = 1_000_000  # largest term of the ratio of two rates, which is the length
 class StoredRecording:
     """A recording with the channels and rate of a model.
 
-    Attributes:
-        read: Returns samples in µV, (channel, time), from one sample up to another; NaN in gaps.
+    ``read`` returns samples in µV, (channel, time), from one sample up to another; NaN in gaps.
     """
 
     names: tuple[str, ...]
@@ -96,16 +95,12 @@ class StoredRecording:
 
 @dataclass(frozen=True)
 class Scanning:
-    """The settings of a scan.
-
-    Attributes:
-        threshold: Threshold of the smoothed probability (default: the model's, or 0.5).
-    """
+    """The settings of a scan."""
 
     event: str = ""  # the class to detect
     step: float | None = None  # seconds from one window to the next (default: half a window)
     smooth: float = 5.0  # seconds over which probabilities are averaged
-    threshold: float | None = None
+    threshold: float | None = None  # of the smoothed probability (default: the model's, or 0.5)
     shortest: float = 10.0  # shortest event in seconds
     gap: float = 10.0  # longest gap between two events that are joined, in seconds
     channels: tuple[str, ...] = ()  # names of channels, in the model's order
@@ -132,19 +127,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Scan:
-    """The result of a scan of a recording.
-
-    Attributes:
-        probability: float32 (window,), smoothed; NaN for windows that were not scored.
-        range: float32 (window,), lowest to highest value in µV, the median of channels.
-    """
+    """The result of a scan of a recording."""
 
     path: Path
     event: str
     seconds: float  # length of the recording
     times: NDArray[np.float64]  # float64 (window,), the middle of each window, in seconds
-    probability: NDArray[np.float32]
-    range: NDArray[np.float32]
+    probability: NDArray[np.float32]  # (window,), smoothed; NaN for windows that were not scored
+    range: NDArray[np.float32]  # (window,), lowest to highest value in µV, the median of channels
     threshold: float  # the lowest probability of an event
     events: tuple[Found, ...]
     unscored: float  # seconds that were not scored: flat, or not finite

@@ -60,19 +60,19 @@ class _Claims(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_shared_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
-        shared = {key: value for key, value in given.items() if key != "claim"}
-        claims = given.get("claim")
-        if not isinstance(claims, list) or not all(isinstance(each, dict) for each in claims):
-            return given
-        return {"claim": [{**shared, **each} for each in claims]}
+    def _with_shared_keys(cls, tables: dict[str, Any]) -> dict[str, Any]:
+        shared = {key: value for key, value in tables.items() if key != "claim"}
+        claims = tables.get("claim")
+        if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
+            return tables
+        return {"claim": [{**shared, **claim} for claim in claims]}
 
 
 def read(path: Path) -> tuple[Claim, ...]:
     """Read the claims of a file."""
     claims = opened.declaration(path, _Claims, "a declaration of claims in TOML").claim
     ids = [claim.id for claim in claims]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise DataError(f"{path}: '{twice[0]}' names two claims; name each once")
     return claims
 

@@ -23,7 +23,7 @@ def _check(name: str, study: Study) -> None:
             f"study '{name}' runs nothing: name its data or cohorts, and models in training "
             "or reference_models"
         )
-    for question in [*study.cohorts, *((each, "") for each in study.data)]:
+    for question in [*study.cohorts, *((data_set, "") for data_set in study.data)]:
         catalog.lookup(question[0])
         study.cohort_of(question)
     for model in (*study.training, *study.reference_models):
@@ -72,21 +72,21 @@ def study_of(run: "Run") -> Study:
 
 def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
     """Return the training settings of a model in its study, or else of its entry, with changes."""
-    known = (study.training[model] for study in STUDIES.values() if model in study.training)
-    own = MODELS[model].training if model in MODELS else TrainingSettings()
-    return TrainingSettings.of(**{**next(known, own).model_dump(), **changes})
+    in_studies = (study.training[model] for study in STUDIES.values() if model in study.training)
+    usual = MODELS[model].training if model in MODELS else TrainingSettings()
+    return TrainingSettings.of(**{**next(in_studies, usual).model_dump(), **changes})
 
 
-def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
+def asked_of(data: str, changes: Mapping[str, Any]) -> CohortSettings:
     """Return the settings of a data set in its study, with a user's changes; see ``Study.ask``.
 
     A task may be the path of a file that declares it.
     """
-    task = str(said.get("task", ""))
+    task = str(changes.get("task", ""))
     if task.endswith(SUFFIX):
         from sequela.cohort.task_files import read_task
 
         name, declared = read_task(Path(task))
-        said = {**said, "task": name, "declared": declared}
+        changes = {**changes, "task": name, "declared": declared}
     asking = (study for study in STUDIES.values() if data in study.asked)
-    return next(asking, Study("")).ask(data, said)
+    return next(asking, Study("")).ask(data, changes)

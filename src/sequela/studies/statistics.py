@@ -70,13 +70,13 @@ def number_of(claim: Claim) -> Number:
     """Return the number that a claim is about."""
     if claim.statistic not in STATISTICS:
         raise unknown_name("statistic", claim.statistic, STATISTICS)
-    found = STATISTICS[claim.statistic]
-    if len(claim.models) != found.models:
+    statistic = STATISTICS[claim.statistic]
+    if len(claim.models) != statistic.models:
         raise SettingError(
             f"claim '{claim.id}' names {len(claim.models)} model(s): '{claim.statistic}' is of "
-            f"{found.models}"
+            f"{statistic.models}"
         )
-    return found
+    return statistic
 
 
 def _correct(predictions: Predictions) -> Values:
@@ -102,7 +102,7 @@ def _level(claim: Claim, fold: Fold, part: str, share_: float | None) -> Statist
     predictions = at_prevalence(predictions, fold[0].data.counts, share_)
     values, event = _OF_EXAMPLES[claim.metric](predictions), predictions.label == 1
     of_events, of_others = (
-        ratio(values * chosen, chosen, predictions.group_index) for chosen in (event, ~event)
+        ratio(values * rows, rows, predictions.group_index) for rows in (event, ~event)
     )
     return Statistic(
         lambda w: share_ * of_events(w) + (1 - share_) * of_others(w), of_events.n_groups
@@ -123,20 +123,20 @@ def at_prevalence(predictions: Predictions, counts: Sequence[int], share_: float
 
 
 def _change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
-    before, after = (statistic_of(claim.metric, each) for each in _pair(fold, part))
+    before, after = (statistic_of(claim.metric, predictions) for predictions in _pair(fold, part))
     return difference(after, before)
 
 
 def _recall_change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
     before, after = _pair(fold, part)
-    wanted = [before.classes.index(name) for name in claim.classes]
-    among = np.isin(before.label, wanted).astype(np.float64)
+    places = [before.classes.index(name) for name in claim.classes]
+    among = np.isin(before.label, places).astype(np.float64)
     change = (_correct(after) - _correct(before)) * among
     return ratio(change, among, before.group_index)
 
 
-def _moved(one: Statistic, by: float) -> Statistic:
-    return Statistic(lambda weights: one(weights) + by, one.n_groups)
+def _moved(statistic: Statistic, by: float) -> Statistic:
+    return Statistic(lambda weights: statistic(weights) + by, statistic.n_groups)
 
 
 def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
@@ -163,8 +163,8 @@ def asymmetry(confusion: Values) -> Values:
     """
     errors = confusion * (1 - np.eye(confusion.shape[-1]))
     unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
-    found: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)
-    return found
+    shares: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)
+    return shares
 
 
 def _asymmetry_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
@@ -192,14 +192,14 @@ def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> St
     predictions = fold[0].predictions.part(part)
     if share_ is not None:
         predictions = at_prevalence(predictions, fold[0].data.counts, share_)
-    both = _recalls(predictions, 0.5)
-    return Statistic(lambda w: both(w)[:, 0], both.n_groups, (both.trials or (0,))[:1])
+    recalls = _recalls(predictions, 0.5)
+    return Statistic(lambda w: recalls(w)[:, 0], recalls.n_groups, (recalls.trials or (0,))[:1])
 
 
 def _smaller_recall(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     (run,) = fold
-    both = _recalls(run.predictions.part(part), run.test.operating_points[1].threshold)
-    return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
+    recalls = _recalls(run.predictions.part(part), run.test.operating_points[1].threshold)
+    return Statistic(lambda w: recalls(w).min(axis=1), recalls.n_groups)
 
 
 _OF_EXAMPLES: Mapping[str, Callable[[Predictions], Values]] = {

@@ -71,24 +71,24 @@ def train(
     place = None if root is None else Path(root)
     folder = Path(out or Path("runs") / str(model).rpartition(":")[2])
     if resume:
-        found, begun_folds = begun(folder)
-        refuse_code(folder, model or found.model, trusted=trust_code or model is not None)
-        chosen = resumed_settings(found, options, model=model, data=data)
+        begun_run, begun_folds = begun(folder)
+        refuse_code(folder, model or begun_run.model, trusted=trust_code or model is not None)
+        run = resumed_settings(begun_run, options, model=model, data=data)
         if begun_folds and repeats is None:
             repeats = begun_repeats(folder)
         seeds = begun_seeds(folder) if seeds is None else seeds
         folds = begun_folds if folds is None else folds
     else:
         signals = own_signals(str(data), options.signals, place)
-        chosen = run_settings(str(model), str(data), options, signals)
+        run = run_settings(str(model), str(data), options, signals)
     with work_beside(folder) as work:  # data are read once, also to choose the model
-        if chosen.model == AUTO:
-            of_folds = chosen.model_copy(update={"folds": folds or 0})
-            default, chosen = default_run(of_folds, options.training, root=place, work=work)
+        if run.model == AUTO:
+            of_folds = run.model_copy(update={"folds": folds or 0})
+            default, run = default_run(of_folds, options.training, root=place, work=work)
             on_default(default)
-            chosen = chosen.model_copy(update={"folds": 0})
+            run = run.model_copy(update={"folds": 0})
             folder = Path(out or Path("runs") / default.model)
-        repeats, seeds = (1 if each is None else each for each in (repeats, seeds))
-        planned = PlannedRun(folder, chosen, folds or 0, repeats, seeds)
-        with progress(planned) if progress else nullcontext():
-            return planned.train(root=place, work=work, resume=resume)
+        repeats, seeds = (1 if count is None else count for count in (repeats, seeds))
+        planned_run = PlannedRun(folder, run, folds or 0, repeats, seeds)
+        with progress(planned_run) if progress else nullcontext():
+            return planned_run.train(root=place, work=work, resume=resume)

@@ -34,17 +34,17 @@ class Process:
         try:
             if self._process is None or not self._process.is_alive():
                 self._pipe, theirs = _context.Pipe()
-                given = (theirs, self._answers, self._memory)
-                process = _context.Process(target=_work, args=given, daemon=True)
+                arguments = (theirs, self._answers, self._memory)
+                process = _context.Process(target=_work, args=arguments, daemon=True)
                 process.start()
                 self._process = process
                 theirs.close()
             self._pipe.send(jobs)
-            found: Replies = self._pipe.recv()
+            replies: Replies = self._pipe.recv()
         except (EOFError, OSError):
             self.end()
             return [None] * len(jobs), []
-        return found
+        return replies
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -54,8 +54,11 @@ class Process:
 
 
 def _work(pipe: Connection, answers: Answers, memory: int) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):  # which all processes may get: the server ends it
-        signal.signal(each, signal.SIG_IGN)
+    for signal_number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # which all processes may get: the server ends it
+        signal.signal(signal_number, signal.SIG_IGN)
     if not answers.small and hasattr(os, "nice"):
         os.nice(5)
     with suppress(ImportError, OSError):  # where the system has no such limit
@@ -122,19 +125,19 @@ class Lane:
             while not self._waiting.empty() and len(batch) < self._most and size < _TOGETHER:
                 batch.append(self._waiting.get_nowait())
                 size += len(batch[-1][0].body)
-            batch = [each for each in batch if not each[1].done()]  # others were cancelled
+            batch = [waiting for waiting in batch if not waiting[1].done()]  # others were cancelled
             if not batch:
                 continue
             jobs, answers = zip(*batch, strict=True)
             work = self._exchange(jobs)
-            left: asyncio.Future[Any] = asyncio.gather(*answers, return_exceptions=True)
-            first: set[asyncio.Future[Any]] = {work, left}
+            awaited: asyncio.Future[Any] = asyncio.gather(*answers, return_exceptions=True)
+            first: set[asyncio.Future[Any]] = {work, awaited}
             await asyncio.wait(first, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 self._process.end()
             replies, sizes = await work
-            for each in sizes:
-                self._observe(each)
+            for waiting in sizes:
+                self._observe(waiting)
             for answer, reply in zip(answers, replies, strict=True):
                 if not answer.done():
                     answer.set_result(reply)

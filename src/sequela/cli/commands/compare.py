@@ -43,15 +43,15 @@ def compare(
     from sequela.evaluation.metrics import named
     from sequela.report.pages.comparison_page import compare as compare_runs
 
-    found = compare_runs(*runs, metric=metric, out=out, hide_below=hide_below)
+    comparison = compare_runs(*runs, metric=metric, out=out, hide_below=hide_below)
     if json:
-        print(dumps(found.to_dict(), indent=1))
+        print(dumps(comparison.to_dict(), indent=1))
     else:
-        title = named(found.metric).title
+        title = named(comparison.metric).title
         table = Table(box=None)
         for column in ("run", title, "difference", "95 % interval", "p", "p, corrected"):
             table.add_column(column, no_wrap=True, overflow="fold")
-        for run in found.runs:
+        for run in comparison.runs:
             row = [run.name, f"{run.value:.3f}"]
             if run.difference and run.corrected_p is not None:
                 gap = run.difference.interval
@@ -64,14 +64,14 @@ def compare(
             table.add_row(*row)
         Console(soft_wrap=True, markup=False, highlight=False, width=_WIDTH).print(table)
         print(
-            f"test set: {found.examples} examples of {found.groups} "
-            f"group{'s' * (found.groups != 1)}; {found.method}; p-values corrected (Holm)"
+            f"test set: {comparison.examples} examples of {comparison.groups} "
+            f"group{'s' * (comparison.groups != 1)}; {comparison.method}; p-values corrected (Holm)"
         )
-        for line in (f"{found.best}.", *found.opened):
+        for line in (f"{comparison.best}.", *comparison.opened):
             print(line)
-    for run in found.runs:
+    for run in comparison.runs:
         if run.same:
-            said = "has the same probabilities as the first run: is it the same model?"
-            print(f"sequela: warning: {run.name} {said}", file=sys.stderr)
+            words = "has the same probabilities as the first run: is it the same model?"
+            print(f"sequela: warning: {run.name} {words}", file=sys.stderr)
     if out is not None:
         print(f"page: {out.resolve()}")

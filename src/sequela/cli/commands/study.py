@@ -46,12 +46,12 @@ def study(
     from sequela.studies.file import read_study
     from sequela.studies.registry import STUDIES
 
-    found = read_study(options.pop("file"))
-    if data is not None and data not in found.data:
-        raise unknown_name(f"data set of {file}", data, found.data)
-    if STUDIES.get(found.name) != found:
-        STUDIES.add(found)
-    run_studies((found.name,), **options)
+    declared = read_study(options.pop("file"))
+    if data is not None and data not in declared.data:
+        raise unknown_name(f"data set of {file}", data, declared.data)
+    if STUDIES.get(declared.name) != declared:
+        STUDIES.add(declared)
+    run_studies((declared.name,), **options)
 
 
 def run_studies(
@@ -90,14 +90,14 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
     from sequela.studies.verdicts import default_model, improvements
 
     for study, of_study in by_study(runs):
-        for chosen in cohorts_of(study, of_study).values():
+        for cohort in cohorts_of(study, of_study).values():
             console.print()
-            title, table = _table(study, chosen)
+            title, table = _table(study, cohort)
             console.print(title, style="bold")
             console.print(table)
-            for line in improvements(study, chosen):
+            for line in improvements(study, cohort):
                 console.print(line)
-            if best := default_model(study, chosen):
+            if best := default_model(study, cohort):
                 console.print(best["sentence"])
     console.print()
 

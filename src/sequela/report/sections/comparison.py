@@ -71,10 +71,10 @@ class Standing:
         shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
         shown.sort(key=lambda e: (e is not best, -e.value))
         # A difference from a hidden number would reveal it.
-        seen = any(e is best for e in shown)
-        apart = _apart(best, shown) if seen else {}
+        is_best_shown = any(e is best for e in shown)
+        apart = _apart(best, shown) if is_best_shown else {}
         rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
-        return cls(rows, rows[0] if seen else None, metric, best.data.example)
+        return cls(rows, rows[0] if is_best_shown else None, metric, best.data.example)
 
     @property
     def simpler(self) -> tuple[Row, ...]:
@@ -100,9 +100,9 @@ class Standing:
         first = references[0]
         return first if first is self.best or first.as_good else None
 
-    def between(self, first: Row, other: Row) -> Difference | None:
+    def between(self, first: Row, baseline: Row) -> Difference | None:
         """Return the paired difference of a model from another one, if they can be compared."""
-        compared = _apart(first.entry, [other.entry]).get(other.entry.key)
+        compared = _apart(first.entry, [baseline.entry]).get(baseline.entry.key)
         return compared.difference if compared else None
 
     @cached_property

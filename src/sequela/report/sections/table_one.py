@@ -57,7 +57,7 @@ def table_one(entry: Entry) -> TableOne | None:
     example, unit = entry.data.example, entry.data.unit
     first = [Line(f"{example}s", tuple(totals.tolist()))]
     if len(np.unique(groups)) < len(groups):
-        of_class = [len(np.unique(groups[label == one])) for one in range(n)]
+        of_class = [len(np.unique(groups[label == label_])) for label_ in range(n)]
         if not has_small(of_class, smallest):
             first.append(Line(f"{'subject' if unit == 'site' else unit}s", tuple(of_class)))
     if not held_out.all():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.test_docs import fences
 
+import sequela.cli.commands  # noqa: F401 - registers them
 from sequela import plugins
 from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS
@@ -24,6 +25,7 @@ from sequela.studies.registry import STUDIES
 REGISTRIES: tuple[dict[str, Any], ...] = (
     plugins.COMMANDS,
     CHECKS,
+    plugins.COMMANDS,
     DATA_SETS,
     FEATURISERS,
     METRICS,

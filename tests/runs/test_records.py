@@ -264,7 +264,7 @@ def test_a_taken_folder_is_refused_before_events_are_built(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("events were asked for")
 
-    monkeypatch.setattr("sequela.tables.events.build", never)
+    monkeypatch.setattr("sequela.tables.built_events.build", never)
     monkeypatch.setattr(records, "load", never)
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
     with pytest.raises(RunError, match="is not empty; continue it with --resume"):

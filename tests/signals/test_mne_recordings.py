@@ -104,23 +104,11 @@ def test_eeglab(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     signal = np.random.default_rng(0).normal(scale=20, size=(2, 400))
-    event: dict[str, list[Any]] = {
-        "type": ["seizure", "boundary"],
-        "latency": [201.0, 301.0],
-        "duration": [200.0, 0.0],
-    }
-    events = np.array(
-        [tuple(v[i] for v in event.values()) for i in range(2)], [(k, object) for k in event]
-    )
+    rows = [("seizure", 201.0, 200.0), ("boundary", 301.0, 0.0)]
+    events = np.array(rows, [(name, object) for name in ("type", "latency", "duration")])
     channels = np.array([("C3",), ("C4",)], [("labels", object)])
-    eeg: dict[str, Any] = {
-        "nbchan": 2,
-        "srate": 100.0,
-        "pnts": 400,
-        "trials": 1,
-        "xmin": 0.0,
-        "xmax": 3.99,
-    }
+    numbers = {"nbchan": 2, "srate": 100.0, "pnts": 400, "trials": 1, "xmin": 0.0, "xmax": 3.99}
+    eeg: dict[str, Any] = {**numbers}
     eeg |= {"data": signal, "chanlocs": channels, "event": events, "epoch": [], "setname": "a"}
     eeg["ref"] = "common"
     for name in "ab":

@@ -12,9 +12,9 @@ from tests.rows_hash import rows_hash
 
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.tables import events
+from sequela.tables import built_events
 from sequela.tables.build import build
-from sequela.tables.events import events_of
+from sequela.tables.built_events import events_of
 from sequela.tables.hospitals import source_of
 
 TABLES = ("ICUSTAYS",)
@@ -39,7 +39,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...] | None]:
         made.append(options["tables"])
         return build(*arguments, **options)
 
-    monkeypatch.setattr(events, "build", counted)
+    monkeypatch.setattr(built_events, "build", counted)
     return made
 
 
@@ -81,7 +81,7 @@ def test_other_tables_code_or_places_are_built_again(
 ) -> None:
     found = events_of("mimic3", root, tmp_path / "events", TABLES).path
     stays = rows_hash(found)
-    monkeypatch.setattr(events, "_code_digest", lambda _: "another program")
+    monkeypatch.setattr(built_events, "_code_digest", lambda _: "another program")
     events_of("mimic3", root, tmp_path / "events", TABLES)
     assert len(builds) == 2
     other = shutil.copytree(root, tmp_path / "copy")

@@ -55,7 +55,7 @@ def test_each_fact_says_when_and_why_and_what_is_coded_later_is_of_the_discharge
 
 def test_a_source_cannot_declare_as_coded_later_what_is_not_listed_so(tmp_path: Path) -> None:
     text = place_of("mimic4").read_text("utf-8")
-    changed = text.replace('"HCPCS//{hcpcs_cd}"\ntime', '"LAB//{hcpcs_cd}"\ntime')
+    changed = text.replace('code = "HCPCS//{hcpcs_cd}"', 'code = "LAB//{hcpcs_cd}"')
     assert changed != text
     place = tmp_path / "tables.toml"
     place.write_text(changed, "utf-8")

@@ -16,8 +16,8 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.intake.describe import describe
 from sequela.intake.one_row import Rows, coded, described, inspected, with_task
+from sequela.tables.built_events import events_of
 from sequela.tables.declarations import Kind
-from sequela.tables.events import events_of
 
 GIVEN = SignalSettings(label="died", id="patient", time="admitted", site="site")
 WORDS = ("", "CELL//age", "CELL//crp_mg_l_", "CELL//sex//F", "CELL//ward//surgery")

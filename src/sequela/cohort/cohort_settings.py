@@ -12,7 +12,7 @@ from sequela.cohort.tasks import Task, timed, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
 from sequela.intake.one_row import Rows
-from sequela.tables.events import events_of
+from sequela.tables.built_events import events_of
 
 
 def cohort_of_settings(

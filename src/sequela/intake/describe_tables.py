@@ -326,16 +326,8 @@ def _column(
     table: InspectedTable, role: str, kind: Kind | None = None, but: Iterable[str] = ()
 ) -> InspectedColumn | None:
     """Return the first column whose name suggests a role."""
-    return next(
-        (
-            column
-            for column in table.columns
-            if _WORDS[role].search(column.name)
-            and kind in {None, column.kind}
-            and column.name not in but
-        ),
-        None,
-    )
+    likely = (c for c in table.columns if _WORDS[role].search(c.name) and c.name not in but)
+    return next((column for column in likely if kind in {None, column.kind}), None)
 
 
 def _at(column: InspectedColumn) -> str:

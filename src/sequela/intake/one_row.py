@@ -118,8 +118,8 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
         if getattr(options, key) is None:
             names = ", ".join(column.name for column in inspection.columns)
             raise SettingError(f"--{key} is missing: name the column of the {what}, one of {names}")
-    names = {key: name for key in ROLES if (name := getattr(options, key))}
-    roles = {key: _column_of(key, name, inspection) for key, name in names.items()}
+    declared_roles = {key: name for key in ROLES if (name := getattr(options, key))}
+    roles = {key: _column_of(key, name, inspection) for key, name in declared_roles.items()}
     if len({*roles.values()}) < len(roles):
         listed = ", ".join(f"--{key} {name}" for key, name in roles.items())
         raise SettingError(f"{listed} name one column twice: expected another column for each")
@@ -413,9 +413,8 @@ class _EventTable:
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
         settings, of_model = self.rows.settings, bool(self.rows.kinds_read)
-        options = [*settings.format]
-        if of_model:
-            options = [*(f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS), *options]
+        usual = [f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS] if of_model else []
+        options = [*usual, *settings.format]
         decided = {"UTF-8", *(f"'{name}'" for name in settings.omit)}  # letters change no numbers
         decided |= {option.partition("=")[0] for option in options}
         for doubt in self.inspection.doubts:

@@ -24,7 +24,7 @@ from sequela.serving.drift import patients_of
 from sequela.serving.model_facts import unpacked
 from sequela.serving.prediction_table import PredictionTable
 from sequela.serving.served_model import ServedModel
-from sequela.tables.events import events_of
+from sequela.tables.built_events import events_of
 
 _DAY = np.timedelta64(1, "D")
 _NUMBERS = 1 << 21  # numbers of a batch, after padding

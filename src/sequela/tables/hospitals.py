@@ -22,7 +22,7 @@ def hospitals() -> list[str]:
     return [name for name, entry in DATA_SETS.items() if entry.source]
 
 
-def source_of(name: str, place: Path | str | None = None, rows: Any = None) -> Source:
+def source_of(name: str, place: Path | str | None = None, rows: object = None) -> Source:
     """Return the declarations of a hospital data set.
 
     ``rows`` describes a table with one row per patient: see :class:`sequela.intake.one_row.Rows`.
@@ -52,7 +52,9 @@ def source_of(name: str, place: Path | str | None = None, rows: Any = None) -> S
     return source
 
 
-def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None = None) -> Source:
+def source_read_so(
+    name: str, ways: Mapping[str, object], place: Path | str | None = None
+) -> Source:
     """Return the declarations of a hospital data set, read in the selected ways."""
     source = source_of(name, place)
     options = {option: value for option, value in ways.items() if value}

@@ -185,7 +185,8 @@ def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
         if math.prod(bases) <= MOST:
             break
         digits[place], bases[place] = _ranked(key)
-    packed, width = digits[0] - digits[0].min(), bases[0]
+    packed: NDArray[np.int64] = digits[0] - digits[0].min()
+    width = bases[0]
     for digit, base in zip(digits[1:], bases[1:], strict=True):
         if width * base > MOST:  # there are at most as many ranks as rows, so these fit
             packed, width = _ranked(packed)

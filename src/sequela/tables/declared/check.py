@@ -18,9 +18,9 @@ from sequela.files import temporary
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.tables.account import Account
 from sequela.tables.build import build
+from sequela.tables.built_events import is_built
 from sequela.tables.declarations import Condition, Frame, Kind, Source, Table
 from sequela.tables.engine import typed_text
-from sequela.tables.events import is_built
 from sequela.tables.hospitals import source_of
 from sequela.tables.rows import NO_FACT, gives_event, holds, out_of_range
 from sequela.tables.stored_tables import (

@@ -206,7 +206,7 @@ class Declaration(BaseModel):
         return table.visit or (usual if usual in table.columns else None)
 
 
-def _with_words(name: str, table: Any, form: Any) -> Any:
+def _with_words(name: str, table: object, form: dict[str, str]) -> object:
     """Add its name to a table, the common form of files, and the usual words to its facts."""
     if not isinstance(table, dict):
         return table
@@ -236,7 +236,7 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, Any]:
     for column, kind in table.get("columns", {}).items():
         columns |= dict.fromkeys(kind, column) if _are_texts(kind) else {column: kind}
     common = {key: table[key] for key in _KEYS_OF_FACTS & table.keys()}
-    facts = list[Any]()
+    facts = list[object]()
     for block in table.get("facts", ()):
         if not isinstance(block, dict) or not {"codes", "values"} & block.keys():
             facts.append({**common, **block} if isinstance(block, dict) else block)

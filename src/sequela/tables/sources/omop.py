@@ -9,14 +9,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import narwhals as nw
 
 from sequela.datasets import codes
 from sequela.errors import SettingError, unknown_name
 from sequela.tables.account import LEAKS
-from sequela.tables.declarations import Condition, Fact, Frame, Frames, Source, Table, never_blank
+from sequela.tables.declarations import (
+    Condition,
+    Fact,
+    Frame,
+    Frames,
+    Prepare,
+    Source,
+    Table,
+    never_blank,
+)
 from sequela.tables.sources.omop_rows import (
     CONCEPTS,
     LIMIT_OF,
@@ -197,7 +205,7 @@ class Omop:
             notes[LIMITS] = "limit is not None"
         return notes
 
-    def _prepared(self, domain: Domain) -> Any:
+    def _prepared(self, domain: Domain) -> Prepare:
         def prepare(frame: Frame, frames: Frames) -> Frame:
             rows = with_visit(with_person(frame, frames), frames)
             rows = with_own_time(rows, domain.start, late=True)

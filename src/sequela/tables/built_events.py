@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from sequela.datasets import catalog
 from sequela.datasets.catalog import Located
@@ -27,7 +26,7 @@ def events_of(
     tables: Collection[str] = (),
     *,
     labelled: bool = True,
-    rows: Any = None,
+    rows: object = None,
 ) -> Located:
     """Return the place of a data set's events, and build them if they are not there yet.
 

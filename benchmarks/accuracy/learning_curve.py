@@ -8,7 +8,6 @@ is its tuning part, so networks are not refitted on it. Each test set is opened 
     python benchmarks/accuracy/learning_curve.py --tasks bonn --models spectral-mlp
 
 They are written to ``learning_curve.json`` next to this file; interrupted, the command goes on.
-``bonn`` is one segment of EEG; ``physionet2012`` is death in the stay at 48 hours.
 """
 
 import argparse
@@ -29,7 +28,7 @@ TASKS: Mapping[str, Sequence[str]] = {
     "bonn": ("spectral-logistic-regression", "spectral-mlp-small", "spectral-mlp"),
     "physionet2012": ("summaries-boosting", "values-lstm"),
 }
-"""What is predicted, and the models."""
+"""The models of segments of EEG, and of death in the stay at 48 hours."""
 SHARES = {"bonn": (0.2, 0.4, 0.6, 0.7), "physionet2012": (0.125, 0.25, 0.5, 0.7)}
 """Of all sessions or patients; the validation set has at least a tenth."""
 HELD_OUT = 0.2

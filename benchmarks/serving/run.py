@@ -80,17 +80,16 @@ def latency(run: Path, file: Path, calls: int) -> dict[str, float]:
     from sequela.serving.served_model import OnnxModel
 
     torch.set_num_threads(1)
-    one = segments(1)
+    signal = torch.from_numpy(segments(1))
     served = load(file)
-    graph = OnnxModel(str(file), file.read_bytes())
-    given: dict[str, NDArray[Any]] = {"signal": one, "lengths": np.array([178], np.int64)}
-    session = {name: given[name] for name in served.inputs}
+    graph = OnnxModel(str(file), file.read_bytes()).session
+    inputs: dict[str, NDArray[Any]] = {"signal": signal.numpy(), "lengths": np.array([178])}
+    read = {name: inputs[name] for name in served.inputs}
     network = open_network(RunFolder(run), "a benchmark").module()
-    tensor = torch.from_numpy(one)
     with torch.inference_mode():
-        eager = _median(lambda: network(tensor), calls)
-    runtime = _median(lambda: graph.session.run(["probabilities"], session), calls)
-    checked = _median(lambda: served.probabilities(given), calls)
+        eager = _median(lambda: network(signal), calls)
+    runtime = _median(lambda: graph.run(["probabilities"], read), calls)
+    checked = _median(lambda: served.probabilities(inputs), calls)
     return {
         "onnx_runtime_microseconds": round(runtime, 1),
         "with_checks_microseconds": round(checked, 1),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sequela.datasets.catalog import Modality
 from sequela.errors import RunError, SettingError, UnknownNameError, unknown_name
 from sequela.evaluation.attribution import (
     NUMBER_OF_EVENT,
@@ -93,7 +94,7 @@ def explain(
         raise RunError(f"{path}: each fold has its own model: name one, for example {folder.path}")
     network = open_network(folder, "an explanation", trust_code=trust_code)
     model, header = network.module(), network.header
-    if network.reads != ("signal",) and kind_of(network.reads[0]) == "signal":
+    if network.reads != ("signal",) and kind_of(network.reads[0]) is Modality.EEG:
         raise SettingError(
             f"{path}: the model reads {' and '.join(network.reads)}, but only models that read "
             "the signal alone can be explained"

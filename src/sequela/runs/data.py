@@ -221,15 +221,16 @@ def prediction_batch(shape: Mapping[str, int]) -> int:
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
     """Find, read, select and split the data of a run."""
-    data: Examples = _reader(catalog.lookup(settings.data)).load(settings, root, work)
+    _, reader = _read_by(settings.data)
+    data: Examples = reader.load(settings, root, work)
     return data
 
 
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
     """Return the default model, chosen by the kind of data, not by its performance."""
-    data_set = catalog.lookup(settings.data)
+    data_set, reader = _read_by(settings.data)
     data_set.check_split(settings.split, settings.folds)
-    default: Default = _reader(data_set).default(data_set, settings, root, work)
+    default: Default = reader.default(data_set, settings, root, work)
     return default
 
 
@@ -271,17 +272,19 @@ def load_other(
     Data of the training and validation set of the run are set aside. A run that was trained with a
     label file needs one for the other data too.
     """
-    training_name = folder.settings.data
-    data_set, kind = catalog.lookup(name), catalog.lookup(training_name).modality
-    if data_set.modality is not kind:
+    data_set, reader = _read_by(name)
+    training_data, reader_of_training = _read_by(folder.settings.data)
+    if reader is not reader_of_training:
         raise SettingError(
             f"{name} holds {data_set.modality.words}, and the model of {folder.path} reads "
-            f"{kind.words}, as {training_name} holds: name data of that kind with --data"
+            f"{training_data.modality.words}, as {training_data.name} holds: name data of that "
+            "kind with --data"
         )
-    data: Examples = _reader(data_set).load_other(folder, header, data_set, root, work, labels)
+    data: Examples = reader.load_other(folder, header, data_set, root, work, labels)
     return data
 
 
-def _reader(data_set: DataSet) -> ModuleType:
-    """Import the module that makes examples of a data set's content."""
-    return import_module(f"sequela.runs.{_MODULES[data_set.modality]}")
+def _read_by(name: str) -> tuple[DataSet, ModuleType]:
+    """Look up a data set, and import the module that makes examples of its content."""
+    data_set = catalog.lookup(name)
+    return data_set, import_module(f"sequela.runs.{_MODULES[data_set.modality]}")

@@ -53,11 +53,11 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
     if reads is None:
-        example = "gru-improved" if kind is Modality.EEG else "visits-improved"
+        examples = {Modality.EEG: "gru-improved", Modality.RECORDS: "visits-improved"}
         raise SettingError(
             f"{settings.model} reads {' and '.join(entry.reads)}, but data set '{settings.data}' "
             f"has {kind.words}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
-            f"{example}"
+            f"{examples[kind]}"
         )
     robust = settings.signals and settings.signals.standardise
     if (settings.training.varies or robust) and reads != ("signal",):
@@ -170,7 +170,7 @@ class NetworkModel(SingleModel):
                 shapes[read] = ("batch", "visit")
             elif read == "values":
                 shapes[read] = ("batch", "visit", header["config"]["n_channels"])
-            elif "n_times" not in header:
+            elif "signal" not in shapes:
                 shapes[read] = ("batch", int(header["config"]["n_features"]))
         if self.takes_lengths:
             shapes["lengths"] = ("batch",)

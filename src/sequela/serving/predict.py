@@ -181,11 +181,11 @@ def _format_of(model: ServedModel, data: NewData) -> DataSet:
     if data.data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
     data_set, reads = lookup(name), model.facts.kind
-    example = "signals" if reads is Modality.EEG else "meds"
+    examples = {Modality.EEG: "signals", Modality.RECORDS: "meds"}
     if data_set.modality is not reads:
         raise SettingError(
             f"{name} has {data_set.modality.words}, but {model.name} reads {reads.words}: "
-            f"name other data with --data, such as {example}"
+            f"name other data with --data, such as {examples[reads]}"
         )
     return data_set
 

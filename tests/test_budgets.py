@@ -132,7 +132,7 @@ def test_a_data_set_is_passed_and_its_kind_is_not_asked() -> None:
     assert lookups("entry = catalog.lookup(name); registry.lookup(name)") == 1
     assert sum(map(lookups, others())) <= LOOKUPS
     assert KIND.search("if data_set.modality is not Modality.RECORDS:")
-    assert KIND.search('if header["kind"] == "records":')
+    assert KIND.search('if kind == "records":')
     assert sum(len(KIND.findall(text)) for text in others()) <= ASKED
 
 

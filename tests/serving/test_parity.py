@@ -30,7 +30,7 @@ from sequela.sequences.intervals import Intervals
 from sequela.serving import export
 from sequela.serving.model_facts import ModelFacts, RecordsFacts, packed
 from sequela.serving.onnx_graph import graph_of
-from sequela.serving.record_input import inputs_of
+from sequela.serving.sequence_inputs import inputs_of
 from sequela.serving.served_model import OnnxModel, ServedModel
 
 TOLERANCE = 1e-5

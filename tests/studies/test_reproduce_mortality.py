@@ -20,7 +20,7 @@ from sequela.studies import mortality, reproduce
 from sequela.studies.registry import STUDIES, question_of
 from sequela.studies.results import results
 from sequela.studies.study import Question
-from sequela.tables import events
+from sequela.tables import built_events
 from sequela.tables.build import build as build_events
 
 EICU, REPORT, MIMIC3, PHYSIONET = (
@@ -72,7 +72,7 @@ def builds(small_study: pytest.MonkeyPatch) -> list[str]:
         made.append(source.name)
         return build(source, *arguments, **options)
 
-    small_study.setattr(events, "build", counted)
+    small_study.setattr(built_events, "build", counted)
     return made
 
 

@@ -29,7 +29,7 @@ from sequela.sequences.featurisers import FEATURES
 from sequela.sequences.flat import Sequences
 from sequela.serving import model_facts
 from sequela.serving.drift import probability_shares, training_statistics
-from sequela.serving.record_input import inputs_of
+from sequela.serving.sequence_inputs import inputs_of
 from sequela.serving.served_model import ServedModel, from_bytes
 from sequela.version import __version__
 

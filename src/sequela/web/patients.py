@@ -18,7 +18,7 @@ from sequela.datasets.codes import AGE, family_of
 from sequela.errors import DataError, SettingError
 from sequela.sequences.flat import LAYOUT, Sequences
 from sequela.sequences.vocabulary import bin_name, terms_of
-from sequela.serving.record_input import inputs_of
+from sequela.serving.sequence_inputs import inputs_of
 from sequela.serving.served_model import ServedModel
 from sequela.web.schemas import TIME, Patient, validated
 

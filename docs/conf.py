@@ -50,6 +50,7 @@ autodoc_default_options = {
     "exclude-members": "set_fit_request, set_score_request",  # scikit-learn writes these
 }
 autodoc_typehints_format = "short"
+suppress_warnings = ["ref.python"]  # annotations kept as text, of a class whose name occurs twice
 nitpicky = True
 nitpick_ignore_regex = [
     # Names of other packages lead nowhere, for want of a network; those of this one must.
@@ -58,7 +59,8 @@ nitpick_ignore_regex = [
     # Annotations that are kept as text, types of a module's own, and defaults of pydantic's fields.
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|FastAPI|SplitUnit"),
     (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier|Tensor|DataLoader"),
-    (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model)"),
+    (r"py:class", "Arrays|History|Measured"),
+    (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model|Number|Batch|Annotated)"),
     (r"py:class", "FieldInfo|MinLen|Ge|Gt|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
 ]
 

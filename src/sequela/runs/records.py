@@ -110,7 +110,7 @@ class Records(Examples):
     def inputs(
         self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
     ) -> "VisitInputs":
-        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        """Prepare the inputs of a model: see :meth:`sequela.runs.data.Examples.inputs`."""
         features = self._features(reads, learnt, standardise=standardise)
         if learnt is None:
             learnt = learn_scales(self.arrays, self.rows("train"), reads)

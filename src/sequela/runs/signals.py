@@ -103,7 +103,7 @@ class Recordings(Examples):
     def inputs(
         self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
     ) -> "SignalInputs":
-        """Prepare the inputs of a model: see :meth:`Examples.inputs`."""
+        """Prepare the inputs of a model: see :meth:`sequela.runs.data.Examples.inputs`."""
         return SignalInputs(self, reads, self._features(reads, learnt, standardise=standardise))
 
     def traces(self) -> dict[str, object]:

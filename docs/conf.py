@@ -50,7 +50,6 @@ autodoc_default_options = {
     "exclude-members": "set_fit_request, set_score_request",  # scikit-learn writes these
 }
 autodoc_typehints_format = "short"
-suppress_warnings = ["ref.python"]  # annotations kept as text, of a class whose name occurs twice
 nitpicky = True
 nitpick_ignore_regex = [
     # Names of other packages lead nowhere, for want of a network; those of this one must.

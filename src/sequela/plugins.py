@@ -36,8 +36,6 @@ COMMANDS = Registry("command", Command)
 """The commands by name, in the order of the help."""
 GROUP = "sequela.plugins"
 VARIABLE = "SEQUELA_PLUGINS"
-
-
 _loaded: list[PluginError | None] = []
 """The state: empty before loading, then the failure, if any."""
 

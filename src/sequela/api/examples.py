@@ -20,7 +20,7 @@ from sequela.identity.pseudonyms import Ids
 if TYPE_CHECKING:
     from sequela.cohort.selection import Cohort
     from sequela.sequences.flat import Sequences
-    from sequela.signals.segments import Segments
+    from sequela.signals import segments as signal_segments
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,7 +135,7 @@ class LabelledExamples(ABC):
 class SignalExamples(LabelledExamples):
     """Labelled segments of a data set, or one part of them, with all their ids."""
 
-    segments: "Segments"
+    segments: "signal_segments.Segments"
 
     @property
     def X(self) -> NDArray[np.float32]:  # noqa: N802 - scikit-learn's name

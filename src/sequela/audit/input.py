@@ -12,7 +12,7 @@ from sequela.audit.finding import Finding, Found
 
 if TYPE_CHECKING:
     from sequela.identity.fingerprint import Content
-    from sequela.signals.segments import Segments
+    from sequela.signals import segments as signal_segments
 
 LEAST_GROUPS = 10  # groups (patients, recordings) that each class needs, to judge what predicts it
 MOST_SPLITS = 10  # splits of a cross-validation that are looked at
@@ -84,7 +84,7 @@ class AuditInput:
     splits: tuple[Rows, ...] = ()  # the training set is the first part
     signals: NDArray[np.floating] | None = None  # (window, channel, time)
     # of a run
-    segments: "Segments | None" = None
+    segments: "signal_segments.Segments | None" = None
     scaling: Any = None  # fitted to the segments
     records: Any = None  # sequela.sequences.flat.Sequences
     times_to_event: Any = None

@@ -31,7 +31,8 @@ from sequela.sequences.featurisers import Features, Table
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.runs.data import Examples, Inputs
+    from sequela.runs import data as runs_data
+    from sequela.runs.data import Inputs
 
 Shape = tuple[int | str, ...]
 """The sizes of an array; a size that varies has a name: ``batch``, ``time``..."""
@@ -147,7 +148,7 @@ class SingleModel(ABC):
     def of_inputs(self, inputs: "Inputs") -> NDArray[np.float32]:
         """Predict for all examples from prepared inputs: float32 (example, class)."""
 
-    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
+    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         standardise = isinstance(self, NetworkModel)
         return self.of_inputs(data.inputs(self.reads, self.state, standardise=standardise))
@@ -304,8 +305,7 @@ class MeanModel:
     @property
     def pooling(self) -> Pooling:
         """The kind of the mean."""
-        pooling: Pooling = self.header["mean"]
-        return pooling
+        return cast("Pooling", self.header["mean"])
 
     @property
     def leaves(self) -> list[NetworkModel | BaselineModel]:
@@ -326,7 +326,7 @@ class MeanModel:
             shapes[name] = tuple(a if isinstance(a, int) else b for a, b in sizes)
         return shapes
 
-    def probabilities_of(self, data: "Examples") -> NDArray[np.float32]:
+    def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
         return averaged([member.probabilities_of(data) for member in self.members], self.pooling)
 

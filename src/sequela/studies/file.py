@@ -30,7 +30,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Cohort(_Table):
+class StudyCohort(_Table):
     """A data set and its task."""
 
     data: str
@@ -64,9 +64,9 @@ class StudyFile(StudyKeys):
     """The task of ``data``, if these are records: a name, or a task file next to this."""
     asked: dict[str, Any] = field(default_factory=dict)
     """Settings of the task and its sequences; in a file of several cohorts, by data set."""
-    cohorts: tuple[Cohort, ...] = ()
-    primary: tuple[Cohort, ...] = ()
-    hindsight: tuple[Cohort, ...] = ()
+    cohorts: tuple[StudyCohort, ...] = ()
+    primary: tuple[StudyCohort, ...] = ()
+    hindsight: tuple[StudyCohort, ...] = ()
     splits: tuple[SplitUnit, ...] = ()
     models: tuple[str, ...] = ()
     """Networks and baseline models."""
@@ -75,7 +75,7 @@ class StudyFile(StudyKeys):
     families: tuple[ModelFamily, ...] = ()
     claims: str | tuple[Claim, ...] = ()
     """Tables, or a file of them."""
-    reported_question: Cohort | None = None
+    reported_question: StudyCohort | None = None
 
 
 def read_study(path: Path) -> Study:
@@ -120,7 +120,7 @@ def _study(file: StudyFile, path: Path) -> Study:
     data = (file.data,) if isinstance(file.data, str) else file.data
     cohorts = file.cohorts
     if file.task and data:
-        cohorts, data = tuple(Cohort(data=data_set, task=file.task) for data_set in data), ()
+        cohorts, data = tuple(StudyCohort(data=data_set, task=file.task) for data_set in data), ()
     networks = [name for name in file.models if name in MODELS]
     usual = {name: MODELS[name].training.model_dump() for name in networks}
     as_stated: dict[str, Any] = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
@@ -148,12 +148,12 @@ def _study(file: StudyFile, path: Path) -> Study:
     )
 
 
-def _preferred(cohorts: tuple[Cohort, ...]) -> tuple[tuple[Question, int], ...]:
+def _preferred(cohorts: tuple[StudyCohort, ...]) -> tuple[tuple[Question, int], ...]:
     return tuple((cohort.question, cohort.fewest or 0) for cohort in cohorts)
 
 
 def _asked(
-    file: StudyFile, cohorts: tuple[Cohort, ...]
+    file: StudyFile, cohorts: tuple[StudyCohort, ...]
 ) -> Mapping[str | Question, Mapping[str, Any]]:
     """Return the settings of each data set, and further ones of a question."""
     of_task = {cohort.data: {"task": file.task, **file.asked} for cohort in cohorts}

@@ -4,7 +4,7 @@ import ctypes
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ class _Fit:
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     # Each member has its own loss: all predict the same labels.
                     n_members = len(logits)
-                    labels = labels.repeat(n_members, *(1 for _ in labels.shape[1:]))
+                    labels = labels.expand(n_members, *labels.shape).flatten(0, 1)
                     weight = None if weight is None else weight.repeat(n_members)
                     toward = None if toward is None else toward.repeat(n_members, 1)
                     logits = logits.flatten(0, 1)
@@ -245,16 +245,19 @@ class _Selection(Listener):
 
     run: _Fit
 
-    def on_fit_begin(self, history: History) -> None:
+    def _stop_if_due(self, history: History) -> None:
         if any(record.part == "tuning" for record in history):
             since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)
             self.run.stopped = since > self.run.settings.patience
+
+    def on_fit_begin(self, history: History) -> None:
+        self._stop_if_due(history)
 
     def on_epoch_end(self, history: History) -> None:
         keep = self.run.settings.keep
         if self.run.tuning is None or kept_epoch(history, keep) == history[-1].epoch:
             self.run.best = clone(self.run.average.network.module.state_dict())
-        self.on_fit_begin(history)
+        self._stop_if_due(history)
 
 
 @dataclass
@@ -263,10 +266,7 @@ class _Checkpoints(Listener):
 
     run: _Fit
     folder: Path
-    saved_at: float = 0.0
-
-    def on_fit_begin(self, _: History) -> None:
-        self.saved_at = time.perf_counter()
+    saved_at: float = field(default_factory=time.perf_counter)
 
     def on_epoch_end(self, history: History) -> None:
         if time.perf_counter() - self.saved_at > CHECKPOINT_SECONDS:

@@ -278,6 +278,16 @@ def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, o
     assert "\n" not in words
 
 
+def test_a_check_reads_a_column_that_is_called_reason(own: Path, tmp_path: Path) -> None:
+    for name in ("stays.csv", "tables.toml"):
+        (own / name).write_text(
+            (own / name).read_text("utf-8").replace("outcome", "reason"), "utf-8"
+        )
+    changed(own, "tables.toml", "left < admitted", "reason == 'died'")
+    with pytest.raises(DataError, match="in 98 of 754 rows"):
+        build(declared_in(own), own, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [

@@ -55,6 +55,11 @@ def records(asked: Ask, opened: Load) -> Records:
     return opened(asked(task="in-hospital"))
 
 
+def test_what_was_partly_left_out_is_not_said_to_be_checked(half: Recordings) -> None:
+    (left_out,) = {*check_examples(half).titles} - {*check_examples(half, ["SQ001"]).titles}
+    assert left_out == "sessions in two sets, under one name or two"
+
+
 def with_signal(data: Recordings, signal: np.ndarray[Any, Any]) -> Recordings:
     segments = replace(data.arrays, signal=signal.astype(np.float32))
     scaling = Scaling.fit(segments.signal[data.part == PARTS.index("train")])

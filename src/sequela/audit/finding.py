@@ -288,7 +288,8 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
         if ("events" in search.needs) == (data.events is not None):
             findings += search.run(data)
     unit = next(iter(data.units), "row")
-    titles = dict.fromkeys(search.title.replace("{unit}", unit) for search in searches)
+    partial = {s for check in CHECKS.values() if check.name in left_out for s in check.searches}
+    titles = dict.fromkeys(s.title.replace("{unit}", unit) for s in searches if s not in partial)
     reported = tuple(pair for pair in findings if pair[0].check not in left_out)
     return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
 

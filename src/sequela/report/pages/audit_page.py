@@ -222,7 +222,7 @@ def _audit_files(
     indices = None if "split" in (columns | separate) else splits
     data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
-    if not outcome.titles:
+    if not outcome.titles and not ignored:
         taken_for = "; ".join(source.taken_for for source in words)
         raise SettingError(
             f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "
@@ -254,8 +254,7 @@ def _audit_folder(
     origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
     sources = (NamedInput(str(path), f"data: {origin}"),)
     outcome = outcomes[-1]._replace(findings=measured)
-    looked_for = ", ".join(outcome.titles)
-    return Audit(sources, *outcome, looked_for=looked_for, by_design=by_design)
+    return Audit(sources, *outcome, looked_for=", ".join(outcome.titles), by_design=by_design)
 
 
 def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:

@@ -288,8 +288,11 @@ def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
         if ("events" in search.needs) == (data.events is not None):
             findings += search.run(data)
     unit = next(iter(data.units), "row")
-    partial = {s for check in CHECKS.values() if check.name in left_out for s in check.searches}
-    titles = dict.fromkeys(s.title.replace("{unit}", unit) for s in searches if s not in partial)
+    titles = dict[str, None]()
+    for search in searches:
+        title = search.title.replace("{unit}", unit)
+        without = [code for code in ignored if search in CHECKS.lookup(code).searches]
+        titles[f"{title} (without {' and '.join(without)})" if without else title] = None
     reported = tuple(pair for pair in findings if pair[0].check not in left_out)
     return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
 

@@ -222,7 +222,7 @@ def _audit_files(
     indices = None if "split" in (columns | separate) else splits
     data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
-    if not outcome.titles and not ignored:
+    if not outcome.titles:
         taken_for = "; ".join(source.taken_for for source in words)
         raise SettingError(
             f"nothing can be checked ({taken_for}; {'; '.join(points)}); name the columns of the "

@@ -59,7 +59,8 @@ def test_legends_show_the_tables_means_over_folds(record_runs: list[Run]) -> Non
     pictures = ranked([Entry(folds)], "death", "")
     for picture, key in zip(pictures, ("auroc", "average_precision"), strict=True):
         low, high = folds.test[f"{key}_ci"]
-        assert f"mean of 2 models {folds.test[key]:.2f} ({low:.2f} to {high:.2f});" in picture.drawn
+        mean = f"mean of 2 models {folds.test[key]:.2f} ({low:.2f} to {high:.2f});"
+        assert mean in picture.drawing
 
 
 def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(

@@ -14,7 +14,7 @@ from sequela.integrity.openings import LEDGER, read
 from sequela.report.pages.build import build
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
-from sequela.studies import claims, seizure
+from sequela.studies import claims
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import in_order
@@ -23,16 +23,16 @@ from sequela.studies.verdicts import ANSWERS
 DEFAULT = "spectral-mlp"
 NETWORKS = ["mlp-baseline", "cnn-improved"]
 REFERENCE = ["majority-class", "logistic-regression"]
-CLAIMS = tuple(each for each in seizure.CLAIMS if {*each.models} <= {*NETWORKS})
+CLAIMS = tuple(each for each in STUDIES["seizure"].claims if {*each.models} <= {*NETWORKS})
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_study() -> Iterator[None]:
     """Few models, each trained for one epoch, in this process: to start another takes longer."""
     small = replace(
-        seizure.STUDY,
+        STUDIES["seizure"],
         quick_epochs=1,
-        training={name: seizure.TRAINING[name] for name in NETWORKS},
+        training={name: STUDIES["seizure"].training[name] for name in NETWORKS},
         reference_models=tuple(REFERENCE),
         claims=CLAIMS,
     )
@@ -182,16 +182,17 @@ def test_claims_are_declared_before_training_and_judged_twice(
 
 def test_the_study_is_the_reports() -> None:
     full, quick = (
-        list(seizure.STUDY.runs(("bonn", ""), seed=4, quick=flag).values())
+        list(STUDIES["seizure"].runs(("bonn", ""), seed=4, quick=flag).values())
         for flag in (False, True)
     )
     assert len(full) == len({(s.model, s.split) for s in full}) == 24
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
-        epochs = min(a.training.epochs, seizure.STUDY.quick_epochs)
-        if a.model in seizure.TRAINING:
-            assert a.training == seizure.TRAINING[a.model]
-            average = min(a.training.average, seizure.STUDY.quick_average)
+        epochs = min(a.training.epochs, STUDIES["seizure"].quick_epochs)
+        if a.model in STUDIES["seizure"].training:
+            assert a.training == STUDIES["seizure"].training[a.model]
+            average = min(a.training.average, STUDIES["seizure"].quick_average)
             shorter = {"epochs": epochs, "average": average}
             assert b.training == a.training.model_copy(update=shorter)
-    assert {model for claim in seizure.CLAIMS for model in claim.models} == set(seizure.TRAINING)
+    study = STUDIES["seizure"]
+    assert {model for claim in study.claims for model in claim.models} == set(study.training)

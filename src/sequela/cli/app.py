@@ -141,9 +141,9 @@ def _check_utf8(argument: str) -> None:
     try:
         argument.encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(argument).decode("utf-8", "replace")
+        name = os.fsencode(argument).decode("utf-8", "replace")
         raise SettingError(
-            f"'{shown}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
+            f"'{name}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
         ) from None
 
 

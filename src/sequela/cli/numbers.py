@@ -81,8 +81,9 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
     """Return the number of subjects, recordings or sites of the examples, in words."""
-    count = numbers["groups"]
-    return f"{count:,} {numbers.get('unit', run.data.unit)}{'s' * (count != 1)}"
+    from sequela.evaluation.number import plural
+
+    return plural(numbers["groups"], numbers.get("unit", run.data.unit))
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:

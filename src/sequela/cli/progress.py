@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _BAR = 20  # columns
 _LINE_SECONDS = 60.0
 """Time between two lines on what is left, where there is no terminal."""
-_OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
+_READING_SECONDS = 5.0
+"""Time between two lines on what is read."""
+_MANY_ROWS = 1_000_000
+"""Rows from which lines on what is read are printed."""
 
 
 class ReadingProgress(Listener):
@@ -39,7 +42,7 @@ class ReadingProgress(Listener):
         if name != self.work or rows < self.first:  # the same work may be done again
             self.printed = self.printed or now
             self.work, self.first, self.began = name, rows, now
-        elif total >= _MANY and now >= self.printed + _OFTEN:
+        elif total >= _MANY_ROWS and now >= self.printed + _READING_SECONDS:
             remaining = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
             self.console.print(f"{work}: {rows:,} of {total:,} rows, about {remaining} left")
             self.printed = now
@@ -118,9 +121,9 @@ class StudyProgress:
     def __exit__(self, *_: object) -> None:
         self.live.stop()
 
-    def run(self, run: "Run", done: int, count: int) -> None:
+    def run(self, run: "Run", finished: int, count: int) -> None:
         """Print the numbers of a run."""
-        say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
+        say_run(self.console, run, f"[{finished}/{count}] ", self.leaks)
 
     def look(self, snapshot: "Snapshot") -> None:
         """Show the runs in training; elsewhere than on a terminal, print a line each minute."""
@@ -155,7 +158,7 @@ def _stage(training: "RunInTraining") -> str:
     run = training.run
     fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
     epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""
-    return ", ".join(each for each in (fold, epoch) if each) or "started"
+    return ", ".join(stage for stage in (fold, epoch) if stage) or "started"
 
 
 def _clock(seconds: float) -> str:

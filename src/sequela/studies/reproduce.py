@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import joblib
@@ -73,16 +74,16 @@ def reproduce(
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         # Results first, and baseline models before all others: they take seconds.
         jobs.sort(key=lambda job: _late(job.planned[0]))
-        runs = [planned for job in jobs for planned in job.planned]
-        for planned in runs:
-            _check_same_study(out, planned)
-            planned.check_free()
+        runs = list(chain.from_iterable(job.planned for job in jobs))
+        for run_plan in runs:
+            _check_same_study(out, run_plan)
+            run_plan.check_free()
         unseal(out)
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
-        folders = in_order([open_run(planned.path) for planned in runs])
+        folders = in_order([open_run(run_plan.path) for run_plan in runs])
         for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
@@ -103,13 +104,13 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
             on_look(now)
 
 
-def _late(planned: PlannedRun) -> tuple[bool, bool]:
+def _late(run_plan: PlannedRun) -> tuple[bool, bool]:
     """Return the place of a run in the order of training; runs that only show a leak are last."""
-    cohort, is_control = planned.settings.cohort, planned.folds == 0
+    cohort, is_control = run_plan.settings.cohort, run_plan.folds == 0
     if cohort is not None:
         leaks = declared_task(cohort.task, cohort.declared).leaks
-        is_control = cohort.hindsight or leaks != "" or planned.settings.split == "row"
-    return is_control, planned.settings.model not in REFERENCE_MODELS
+        is_control = cohort.hindsight or leaks != "" or run_plan.settings.split == "row"
+    return is_control, run_plan.settings.model not in REFERENCE_MODELS
 
 
 def _check_out(out: Path) -> None:
@@ -138,8 +139,8 @@ def _declare(out: Path, study: Study) -> None:
         )
 
 
-def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    first, settings = planned.runs[0]
+def _check_same_study(out: Path, run_plan: PlannedRun) -> None:
+    first, settings = run_plan.runs[0]
     if not (first / CONFIG).exists():
         return
     begun = RunFolder(first).settings
@@ -222,10 +223,10 @@ def _flows(
     }
 
 
-def _together(planned: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
+def _together(run_plan: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
     """Group runs that read the same sequences into one process; runs on signals stay alone."""
     alike: dict[object, list[PlannedRun]] = {}
-    for run in planned:
+    for run in run_plan:
         cohort = run.settings.cohort
         alike.setdefault(cohort.hindsight if cohort else run.path, []).append(run)
     return map(tuple, alike.values())

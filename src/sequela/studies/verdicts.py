@@ -79,7 +79,7 @@ class Verdict:
     reason: str
     interval_verdict: str = UNTESTABLE
     measured: str = ""
-    asked: str = ""
+    claimed: str = ""
     by_row: "Verdict | None" = None
     as_reported: "Verdict | None" = None
     reruns: tuple[int, int] | None = None
@@ -89,7 +89,7 @@ class Verdict:
         """The numbers behind the verdict, or the reason why there are none."""
         if not self.measured:
             return self.reason
-        return f"{self.measured}. Claimed: {self.asked}. {self.reason}"
+        return f"{self.measured}. Claimed: {self.claimed}. {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdicts for ``results.json``."""
@@ -124,7 +124,7 @@ class _Tested:
 
         def measure(share: float | None) -> RecipeNumber:
             def of(fold: int, part: str) -> Statistic:
-                return form.of(claim, folds[fold], part, share)
+                return form.make(claim, folds[fold], part, share)
 
             (measured,) = over_runs(runs[0].runs, of, paired=form.paired)
             return measured

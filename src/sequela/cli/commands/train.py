@@ -16,7 +16,6 @@ Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
 
 train = App(
     name="train",
-    help="Train one model and write a run folder.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
@@ -86,14 +85,14 @@ def train_one(
         options=options,
     )
 
-    def progress(planned: Any) -> RunProgress:
-        table = planned.settings.signals if data == "table" else None
+    def progress(run_plan: Any) -> RunProgress:
+        table = run_plan.settings.signals if data == "table" else None
         if table and isinstance(root, Path):
             from sequela.intake.one_row import columns_of
 
             for line in columns_of(root, table.format):
                 console.print(line, markup=False, highlight=False)
-        return RunProgress(console, planned)
+        return RunProgress(console, run_plan)
 
     seconds: list[str] = []
 

@@ -197,8 +197,8 @@ def audit(
         result = _audit_files(inputs, sources, names, splits, form, ignore)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
-        shown = {"audit": result, "found": words, "summary": result.summary}
-        write_page("audit.html.j2", Path(page), title="Leak audit", **shown)
+        values = {"audit": result, "found": words, "summary": result.summary}
+        write_page("audit.html.j2", Path(page), title="Leak audit", **values)
     return result
 
 

@@ -28,7 +28,7 @@ class Section:
 
     name: str
     scan: "Scan"
-    whole: Picture
+    overview: Picture
     events: Sequence[tuple[str, "Found", Picture | None]]
 
 
@@ -37,19 +37,18 @@ def build_scan(
     out: Path,
     *,
     about: dict[str, object],
-    known: Sequence[Sequence[Span]] | None = None,
+    known_events: Sequence[Sequence[Span]] | None = None,
     scores: "Sequence[Scores]" = (),
 ) -> Path:
     """Write the page. The recordings are read again where events are drawn enlarged."""
-    confident = sorted(
-        ((event.confidence, place, row) for place, scan in enumerate(scans)
-         for row, event in enumerate(scan.events)),
-        key=lambda event: -event[0],
-    )  # fmt: skip
+    confident: list[tuple[float, int, int]] = []
+    for place, scan in enumerate(scans):
+        confident += [(event.confidence, place, row) for row, event in enumerate(scan.events)]
+    confident.sort(key=lambda event: -event[0])
     enlarged = {(place, row) for _, place, row in confident[:_DRAWN]}
     subject = f"{len(scans)} recordings" if len(scans) > 1 else "a recording"
     sections = [
-        _section(scan, place, None if known is None else known[place], enlarged)
+        _section(scan, place, None if known_events is None else known_events[place], enlarged)
         for place, scan in enumerate(scans)
     ]
     return write_page(
@@ -67,11 +66,14 @@ def build_scan(
 
 
 def _section(
-    scan: "Scan", place: int, known: Sequence[Span] | None, enlarged_events: set[tuple[int, int]]
+    scan: "Scan",
+    place: int,
+    known_events: Sequence[Span] | None,
+    enlarged_events: set[tuple[int, int]],
 ) -> Section:
     spans = [(event.onset, event.onset + event.duration) for event in scan.events]
     arrays = scan.times, scan.probability, scan.range
-    scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known)
+    scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known_events)
     overview = picture(
         whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."
     )

@@ -36,7 +36,6 @@ from sequela.figures.matrices import confusion_matrix
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
-from sequela.report import sentences
 from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
 from sequela.runs.find import Run
@@ -44,7 +43,7 @@ from sequela.runs.recipe import bootstrap_of, judged
 
 PROMISED = 0.9
 _SHORT = 0.1  # of the coverage of a class below which a page warns
-_TWO = 2
+_BINARY = 2  # classes of a model with one probability
 _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
@@ -143,7 +142,7 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
         "as trained": held_out(entry.run),
         "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
     }
-    if len(predictions["as trained"].classes) == _TWO:
+    if len(predictions["as trained"].classes) == _BINARY:
         predictions["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
     curves = {
         name: reliability(variant, _rng(entry.run), smallest=entry.smallest)
@@ -165,7 +164,7 @@ def _scores(entry: Entry) -> dict[str, object]:
     predictions = held_out(entry.run)
     brier = brier_score(predictions)
     line = None
-    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > _FLAT:
+    if len(predictions.classes) == _BINARY and np.ptp(predictions.score) > _FLAT:
         line = calibration_line(predictions)
     return {
         "title": entry.title,
@@ -272,6 +271,15 @@ def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -
         return None
 
 
+def alarms(entry: Entry) -> dict[str, float] | None:
+    """Count the alarms of 100 examples at the chosen threshold; ``None`` where they are hidden."""
+    confusion = entry.test.operating_points[1].confusion
+    if isinstance(confusion, Hidden):
+        return None
+    (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
+    return {"false": false, "missed": missed, "true": true}
+
+
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
     """Return the values of the template on probabilities."""
     two = best.two
@@ -281,15 +289,15 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
     outcome = best.data.outcome
     what = outcome.label if outcome else "the most probable class is right"
     baselines = [s for s in entries if not s.is_network]
-    shown = (best, max(baselines, key=lambda s: s.value, default=best))
-    curves = [s for s in entries if s.is_network or s in shown]
+    compared = (best, max(baselines, key=lambda s: s.value, default=best))
+    curves = [s for s in entries if s.is_network or s in compared]
     return {
         "of_few": False,
         "event": what,
         "best": best,
         "prefix": prefix,
         "two": two,
-        "alarms": sentences.alarms(best) if two else "",
+        "alarms": alarms(best) if two else None,
         "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
         "reliability": calibrated(best, what, prefix),
         "decision": decided(curves, what, prefix) if two else None,

@@ -20,10 +20,10 @@ from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
 
 GROUPS = ("low risk", "middle risk", "high risk")
-_TIMES, _BINS = 24, 5
+_TIMES = 24  # times at which a curve of the observed share is computed
+_BINS = 5  # groups of equal size by predicted risk, for calibration
 _SHOWN = 3  # horizons whose calibration is drawn
 _THRESHOLDS = np.arange(1, 31) * 2 / 100
-_TWO = 2
 
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from optuna import Trial
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -145,21 +144,6 @@ def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, object]:
             inside = value in _extremes(distribution)
         if inside:
             values[name] = value
-    return values
-
-
-def drawn(trial: Trial, space: Space) -> dict[str, object]:
-    """Draw a value of each setting."""
-    values: dict[str, object] = {}
-    for name, distribution in space.items():
-        if isinstance(distribution, IntDistribution):
-            low, high = distribution.low, distribution.high
-            values[name] = trial.suggest_int(name, low, high, log=distribution.log)
-        elif isinstance(distribution, FloatDistribution):
-            least, most = distribution.low, distribution.high
-            values[name] = trial.suggest_float(name, least, most, log=distribution.log)
-        elif isinstance(distribution, CategoricalDistribution):
-            values[name] = trial.suggest_categorical(name, distribution.choices)
     return values
 
 

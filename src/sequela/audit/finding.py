@@ -80,6 +80,7 @@ class LeakCheck:
     name: str  # of its findings
     what: str  # the problem
     remedy: str
+    severity: Severity = "suspicion"
     searches: tuple[LeakSearch, ...] = ()  # which report it
     missing: str = ""  # the problem of a part that lacks some classes
     reference: str = ""  # the literature
@@ -206,11 +207,11 @@ class Finding:
     codes: tuple[Code, ...] = ()  # or columns, the strongest first
 
     @classmethod
-    def suspected(
+    def of(
         cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
     ) -> Self:
-        """Return a suspicion with these facts."""
-        return cls(check, "suspicion", place, counts or {}, facts, tuple(codes))
+        """Return a finding of a check, with its severity and these facts."""
+        return cls(check, check_named(check).severity, place, counts or {}, facts, tuple(codes))
 
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
@@ -308,8 +309,10 @@ def _declared() -> dict[str, LeakSearch]:
     for heading, sentences in declared["checks"].items():
         code, _, name = heading.partition(" ")
         reporting = tuple(searches[key] for key in searches if code in codes[key])
+        severity: Severity = "leak" if code in declared["certain"]["leak"] else "suspicion"
         design = next((d for d, leaks in declared["by_design"].items() if code in leaks), "")
-        CHECKS.add(LeakCheck(code, name, searches=reporting, by_design=design, **sentences), code)
+        facts: dict[str, Any] = {"severity": severity, "searches": reporting, "by_design": design}
+        CHECKS.add(LeakCheck(code, name, **facts, **sentences), code)
     return searches
 
 

@@ -155,7 +155,7 @@ def revealing_inputs(
         auroc = area(label, highest)
     if how:
         check, name = "inputs that tell the outcome", labels.classes[1]
-        findings.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
+        findings.append(Finding.of(check, "inputs", how=how, auroc=auroc, name=name))
     levels = ((names, outweighs), (families, together))
     return findings + _outweighing(table, levels, LOSS, labels)
 
@@ -184,7 +184,7 @@ def _outweighing(
             check, name = "an input that outweighs the others", labels.classes[1]
             facts: dict[str, Any] = {"auroc": auroc, "low": low, "high": high}
             facts["without"] = area(label, without)
-            return [Finding.suspected(check, codes=codes, name=name, **facts)]
+            return [Finding.of(check, codes=codes, name=name, **facts)]
     return []
 
 
@@ -290,7 +290,7 @@ def revealing_statistics(
         for kind, auroc in areas.items():
             if kind in ARTEFACTS and auroc > most:
                 check, how = "inputs that tell the outcome", f"the {kind} alone predicts"
-                finding = Finding.suspected(check, "signal", how=how, auroc=auroc, name=name)
+                finding = Finding.of(check, "signal", how=how, auroc=auroc, name=name)
                 findings.append(finding)
         if max(areas.values(), default=0.0) >= _WEAK:
             levels = [(artefacts, least), (amplitudes, most)]

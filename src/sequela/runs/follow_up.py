@@ -49,7 +49,7 @@ def immortal(times: Times) -> Finding | None:
     if expected < _EXPECTED:
         return None
     facts = {"first": round(first, 1), "expected": round(expected)}
-    return Finding("immortal time", "suspicion", ("labels",), facts=facts)
+    return Finding.of("immortal time", "labels", **facts)
 
 
 def _person_time(time: NDArray[np.float64], start: float, end: float) -> float:
@@ -84,4 +84,4 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
         return None
     facts = {"sooner": "sooner" if index > 0.5 else "later", "index": index}  # noqa: PLR2004
     counts = {"ended": int(ended.sum()), "all": len(rows)}
-    return Finding("censoring that depends on the risk", "suspicion", ("labels",), counts, facts)
+    return Finding.of("censoring that depends on the risk", "labels", counts=counts, **facts)

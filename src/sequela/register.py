@@ -153,14 +153,15 @@ def check(
         needs: What the function reads, such as ``signals`` or ``columns``: keys of
             ``sequela.audit.input.NEEDS``. Other inputs are not searched.
     """
-    from sequela.audit.finding import CHECKS, LeakCheck, LeakSearch
+    from sequela.audit.finding import CHECKS, LeakCheck
     from sequela.audit.input import NEEDS
+    from sequela.audit.searches import SEARCHES, LeakSearch
 
     for need in needs:
         if need not in NEEDS:
             raise unknown_name("need of a check", need, NEEDS)
-    searches = (LeakSearch(name, find, needs),)
-    CHECKS.add(LeakCheck(code, name, what, remedy, severity, searches), code)
+    CHECKS.add(LeakCheck(code, name, what, remedy, severity), code)
+    SEARCHES.add(LeakSearch(name, find, needs, (code,)), code)
 
 
 def figure(entry: "RunFigure") -> None:

@@ -14,8 +14,9 @@ import yaml
 from tests.cli.calls import ran
 
 import sequela
-from sequela.audit.finding import Finding, LeakSearch
+from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
+from sequela.audit.searches import LeakSearch
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.runs.find import open_run

@@ -11,7 +11,7 @@ import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
 
-from sequela.analysis.external import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
+from sequela.analysis.evaluate import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sequela.analysis.external import _updated
+from sequela.analysis.evaluate import _updated
 from sequela.evaluation.predictions import Predictions
 
 

@@ -37,13 +37,12 @@ import optuna
 from sequela.analysis import tune as search
 
 file = Path(sys.argv[1])
-lock = search._lock(file, "killed")
-lock.acquire()
-trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
-trial.set_user_attr("worker", "killed")
-os._exit(0)
+with search.scratch_beside(file) as worker:
+    trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
+    trial.set_user_attr("worker", worker.name)
+    os._exit(0)
 """
-"""Takes a trial and a worker's lock, and ends without releasing it."""
+"""Takes a trial and a worker's folder, and ends without removing it."""
 
 
 def asked(model: str = MODEL, **training: Any) -> RunSettings:

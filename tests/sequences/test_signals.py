@@ -75,12 +75,6 @@ def test_the_given_order_without_a_generator() -> None:
     assert all(len(batch.inputs) == 1 and batch.inputs[0] is batch.signal for batch in batches)
 
 
-@pytest.mark.parametrize("shapes", [((4, 3), (4,)), ((4, 1, 3), (5,)), ((4, 1, 3), (4, 1))])
-def test_a_batch_of_the_wrong_shape(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        SignalBatch(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
-
-
 def test_training_segments_are_cut_anywhere_in_their_stretch() -> None:
     signal = torch.arange(60, dtype=torch.float32).reshape(1, 6, 10).transpose(0, 1)
     labels = torch.arange(6)

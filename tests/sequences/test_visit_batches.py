@@ -183,33 +183,6 @@ def test_a_good_batch_moves() -> None:
     assert VisitBatch(**GOOD).to("meta").batch_sizes.device.type == "cpu"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"codes": torch.tensor([1.0, 2.0, 3.0])}, "codes must be int64"),
-        ({"labels": torch.zeros(2, 1, dtype=torch.int64)}, "labels must be int64"),
-        ({"offsets": ints(0, 1, 1, 2)}, "offsets end at 2"),
-        ({"batch_sizes": ints(2, 2)}, "sum to 4"),
-        ({"batch_sizes": ints(1, 2), "labels": ints(0), "order": ints(0)}, "never rise"),
-        ({"batch_sizes": ints(3)}, "begin with the 2 patients"),
-        ({"batch_sizes": ints()}, "begin with"),
-        ({"order": ints(0)}, "order has 1 entries"),
-        ({"batch_sizes": torch.empty(2, dtype=torch.int64, device="meta")}, "stay on the CPU"),
-    ],
-)
-def test_tensors_that_do_not_fit_are_refused(
-    changes: dict[str, torch.Tensor], message: str
-) -> None:
-    with pytest.raises((TypeError, ValueError), match=message):
-        VisitBatch(**{**GOOD, **changes})
-
-
-@pytest.mark.parametrize(("batch_size", "pool"), [(0, 1), (1, 0)])
-def test_sizes_below_one(batch_size: int, pool: int) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        BucketSampler(np.ones(3, np.int64), batch_size, None, pool)
-
-
 @given(measured=measured_lists)
 @settings(max_examples=30, deadline=None)
 def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Measured) -> None:

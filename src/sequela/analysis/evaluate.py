@@ -1,25 +1,49 @@
-"""Evaluation of a finished run: from its predictions, or of its model on other data."""
+"""Evaluation of a finished run: from its predictions, or of its model on other people."""
 
-from dataclasses import replace
-from functools import reduce
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sequela.cohort.split import PARTS
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import calibration_in_words
 from sequela.evaluation.decision import Threshold
+from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
+from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.metrics import METRICS, statistic_of
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, fit_temperature
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
+from sequela.models import reference
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import RunFolder
 from sequela.runs.model import averaged, open_model
 from sequela.runs.recipe import summarise_runs
+from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
+AS_IT_IS = "unchanged"
+INTERCEPT = "intercept recalibrated"
+LINE = "intercept and slope recalibrated"
+TEMPERATURE = "recalibrated (temperature)"
+FRESH = {Modality.RECORDS: "logistic-regression", Modality.EEG: "spectral-logistic-regression"}
+"""The baseline model that is fitted on the new people alone, by the kind of data."""
+CHOSE = "on which settings were chosen"
+_OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
+JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
+CALIBRATED = ("observed_minus_expected",)
+_Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 _BINARY = 2
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
@@ -136,3 +160,213 @@ def judge_other(folder: Run, data: Examples, predictions: Predictions) -> dict[s
         stored = Threshold(point.threshold, point.chosen_for)
         numbers["operating_points"] = points(predictions, [MORE_PROBABLE, stored], seed=seed)
     return numbers
+
+
+@dataclass(frozen=True)
+class Side:
+    """The people of one side: the development data, or the new data.
+
+    Those whose predictions are evaluated are ``judged``, in words; ``everybody`` are predictions
+    for all, to describe them, and ``attributes`` what is known of all: str (example,) by name.
+    ``unknown_codes`` is the share of codes outside the vocabulary; ``None`` without codes.
+    """
+
+    title: str
+    judged: str
+    everybody: Predictions
+    attributes: Mapping[str, NDArray[np.str_]]
+    predictions: Predictions
+    unknown_codes: float | None
+    seed: int
+
+    @cached_property
+    def numbers(self) -> Mapping[str, Estimate]:
+        """The estimate of each metric that is defined."""
+        numbers = {}
+        for name in (*JUDGED, *CALIBRATED):
+            if METRICS[name].can_be_had(self.predictions, whole_groups=False):
+                rng = np.random.default_rng(self.seed)
+                (numbers[name],) = estimates(statistic_of(name, self.predictions), rng)
+        return numbers
+
+
+@dataclass(frozen=True)
+class Updated:
+    """The effect of recalibration on half of the new people (so many ``people``) on the others.
+
+    ``judged`` are the predictions of each way for the others, first those of the unchanged model;
+    ``lines`` the change of the logit with two classes, ``curve`` the performance over the people.
+    """
+
+    people: int
+    judged: Mapping[str, Predictions]
+    lines: Mapping[str, LogitLine]
+    curve: Mapping[str, list[Learnt]]
+
+
+@dataclass(frozen=True)
+class External:
+    """The external validation of a model on the data of its development and on new data.
+
+    The recalibration is ``None`` where the new people are too few for two halves; ``numbers`` are
+    the result of :func:`evaluate_run`, ``data`` the descriptions of both
+    data. The origin of the run's own data is empty.
+    """
+
+    run: RunFolder
+    home: Side
+    away: Side
+    updated: Updated | None
+    numbers: Mapping[str, Any]
+    data: tuple[DataRecord, ...]
+    origin: str = ""
+    opened: tuple[str, ...] = ()
+
+
+def judge_elsewhere(
+    path: Path,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    labels: Path | None = None,
+    trust_code: bool = False,
+) -> External:
+    """Evaluate a run's model on other data, or on the sites of its test set.
+
+    See :func:`evaluate_run`. Without ``data`` and ``root``, a run that
+    was split by site is evaluated on its test sites.
+    """
+    (run,) = named_runs([path])
+    if not isinstance(run, RunFolder):
+        words = f"{len(run.runs)} models, one per fold or seed: name one of them for the page"
+        raise SettingError(f"{run.path} has {words}, such as {run.first.path.name}")
+    opened = open_held_out(run, "evaluate").sentences
+    if data is None and root is None and labels is None:
+        return _held_out_sites(run, opened)
+    name = data or run.settings.data
+    with temporary() as work:
+        new_data, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, new_data, predictions)
+        fresh, title = _fresh(new_data), new_data.data_set.title
+        attributes = new_data.attributes()
+        described = DataRecord.model_validate(new_data.describe())
+        unknown = _unknown(described, "held_out")
+        updated = _updated(predictions, run.settings.seed, fresh)
+    seed = run.settings.seed
+    away = Side(title, "all new people", predictions, attributes, predictions, unknown, seed)
+    held_out = run.predictions.part("held_out")
+    if np.isin(predictions.example_id, held_out.example_id).any():
+        home = _tuning(run, run.data.title, f"its validation set, {CHOSE}")
+    else:
+        names, unknown = (run.data.title, "its own test set"), _unknown(run.data, "held_out")
+        home = Side(*names, run.predictions, run.attributes, held_out, unknown, seed)
+    origin = public(numbers["origin"])
+    evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
+    return External(run, home, away, updated, evaluation, (run.data, described), origin, opened)
+
+
+def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
+    """Evaluate a run that was split by site on the sites of its test set."""
+    if run.settings.split != "site":
+        raise SettingError(
+            f"{run.path} was split by {run.settings.split}, so its test set has no other sites: "
+            "name other data with --data or --root, or train with --split site"
+        )
+    held_out = run.predictions.split == "held_out"
+    attributes = {name: values[held_out] for name, values in run.attributes.items()}
+    away, title = run.predictions.where(held_out), run.data.title
+    home = _tuning(
+        run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
+    )
+    unknown, seed = _unknown(run.data, "held_out"), run.settings.seed
+    return External(
+        run,
+        home,
+        Side(f"the test sites of {title}", "all new people", away, attributes, away, unknown, seed),
+        _updated(away, seed, None),
+        run.test,
+        (run.data,),
+        opened=opened,
+    )
+
+
+def _tuning(run: RunFolder, title: str, judged: str) -> Side:
+    """Return all people outside of the test set; those of the validation set are evaluated."""
+    rest = run.predictions.split != "held_out"
+    who = {name: values[rest] for name, values in run.attributes.items()}
+    everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
+    unknown = _unknown(run.data, "tuning")
+    return Side(title, judged, everybody, who, tuning, unknown, run.settings.seed)
+
+
+def _unknown(data: DataRecord, part: str) -> float | None:
+    """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
+    share = data.sequences.unknown.get(part, {}).get("share") if data.sequences else None
+    return None if share is None else float(share)
+
+
+def _fresh(new_data: Examples) -> _Fresh:
+    """Return a baseline model for the new people alone: title, and prediction after a fit."""
+    kind = new_data.data_set.modality
+    model = REFERENCE_MODELS[FRESH[kind]]
+    reads = model.reads_of(kind)
+    assert reads is not None  # noqa: S101 - it is chosen by the kind of data
+    # Columns are scaled by all of the new people; no label is used.
+    part = np.full(len(new_data.labels), PARTS.index("train"))
+    table = replace(new_data, part=part).inputs(reads).features
+    labels, classes = new_data.labels, len(new_data.classes)
+
+    def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        tuning = rows[::_FOR_TUNING]  # chooses the penalty
+        train = np.setdiff1d(rows, tuning)
+        if len(np.unique(labels[train])) < classes:
+            return None
+        arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
+        return model.predict(arrays, table[test_rows]).astype(np.float32)
+
+    return model.title, fit
+
+
+def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
+    """Recalibrate on a random half of the people, and evaluate on the other half."""
+    rng = np.random.default_rng(seed)
+    whose = person(predictions)  # (example,)
+    first = half_of_people(whose, rng)  # bool (example,)
+    if predictions.horizons or not first.any():  # the fits are of classes that are all known
+        return None
+    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
+    fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
+        INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
+        LINE: fit_line,
+    }
+    if len(predictions.classes) != _BINARY:
+        fits = {TEMPERATURE: fit_temperature}
+    rest = predictions.where(judge)
+
+    def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
+        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
+
+    # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
+    ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
+    ways |= {name: updates(fit) for name, fit in fits.items()}
+    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
+    judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
+    if fresh is not None:
+        title, fit_alone = fresh
+
+        def alone(rows: NDArray[np.int64]) -> Predictions | None:
+            probabilities = fit_alone(rows, judge)
+            return None if probabilities is None else replace(rest, probabilities=probabilities)
+
+        ways[f"{title} fitted on the new people alone"] = alone
+    return Updated(
+        len(np.unique(whose[learn])),
+        judged,
+        {name: line for name, line in lines.items() if isinstance(line, LogitLine)},
+        learning_curve(whose, learn, ways, rng),
+    )
+
+
+def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    learned = predictions.where(rows)
+    return replace(learned, split=np.full(learned.n_examples, "tuning"))

@@ -242,14 +242,16 @@ def _strong(data: AuditInput, rows: Ints, copies: Sequence[int]) -> list[_Strong
     tests = 2 * len(data.names) * len(labels.positives)
     for column in [column for column in range(len(data.names)) if column not in copies]:
         values = data.table[rows, column].astype(np.float64)
-        score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
+        place, filled = _bins(values), ~np.isnan(values)
+        bins = csr_array((np.ones(len(place)), (np.arange(len(place)), place)))
         for positive in labels.positives:
             is_class = (label == positive)[filled]
-            auroc = area(is_class.astype(np.int64), score[filled, positive])
+            score = small_models.strongest_share(bins, (label == positive).astype(np.int64), fold)
+            auroc = area(is_class.astype(np.int64), score[filled])
             if auroc >= REVEALING_AUROC and auroc >= least_area(
                 is_class, labels.group[filled], tests, REVEALING_AUROC, STRONG
             ):
-                strong.append(_Strong(auroc, column, positive, score[:, positive]))
+                strong.append(_Strong(auroc, column, positive, score))
     return sorted(strong, key=lambda s: -s.auroc)
 
 
@@ -262,16 +264,6 @@ def _bins(values: Floats) -> Ints:
     edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), len(edges) + 1, bins)
-
-
-def _shares(place: Ints, label: Ints, fold: Ints) -> Floats:
-    """Return the share of each class among the rows of a bin in other folds: (row, class)."""
-    prior = np.bincount(label) / len(label)
-    counts = np.zeros((small_models.FOLDS, int(place.max()) + 1, len(prior)))
-    np.add.at(counts, (fold, place, label), 1)
-    rest = counts.sum(0) - counts
-    # One row of average classes more keeps a bin of few rows from being pure.
-    return np.asarray(((rest + prior) / (rest.sum(2, keepdims=True) + 1))[fold, place])
 
 
 def _label_copies(data: AuditInput) -> list[int]:
@@ -382,9 +374,14 @@ def later_times(data: AuditInput) -> Iterator[Found]:
         wrong = int(is_wrong.sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
-            facts = {"labels": "outcomes", "when": "dated before the prediction"}
-            facts["leave_out"] = "these rows"
-            yield Finding.of("known outcome", name, counts=counts, **facts)
+            yield Finding.of(
+                "known outcome",
+                name,
+                counts=counts,
+                labels="outcomes",
+                when="dated before the prediction",
+                leave_out="these rows",
+            )
         elif wrong:
             yield Finding.of("times after the prediction", name, counts=counts)
 
@@ -463,8 +460,8 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     for name, value in data.stated.items():
         numbers = computed.get(aliases.get(name, name))
         if numbers is not None and abs(float(np.squeeze(numbers)) - value) > _unit(value):
-            facts = {"name": name, "stated": value, "given": float(np.squeeze(numbers))}
-            yield Finding.of("numbers that the predictions do not give", part, **facts)
+            check, given = "numbers that the predictions do not give", float(np.squeeze(numbers))
+            yield Finding.of(check, part, name=name, stated=value, given=given)
     distinct = np.unique(score)
     if threshold is None or len(distinct) < _ENOUGH or _unit(threshold) > CHANCE:
         return

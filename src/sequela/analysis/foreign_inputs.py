@@ -19,17 +19,15 @@ from numpy.typing import NDArray
 from sequela.audit.input import AuditInput, Ints, Rows
 from sequela.cohort.event_checks import OUTCOME_WORDS
 from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
-from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
+from sequela.errors import DataError, SettingError, unknown_name, without_values
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
-from sequela.formats.columns import nulls_of, values_of
 from sequela.intake.one_row import event_last, typed
 from sequela.tables.stored_tables import connection_for, quoted
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
-NUMPY = (".npy", ".npz")
-ARRAYS = (*NUMPY, ".fif", ".fif.gz")
+ARRAYS = (".npy", ".npz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
 PARTS: dict[str, str] = _NAMES.pop("parts")
@@ -183,10 +181,9 @@ def _name(source: object) -> str:
 
 
 def _checked(source: Any) -> Any:
-    """Return a path of a form that is read, or a table, Epochs or an array."""
+    """Return a path of a form that is read, or a table or an array."""
     if not isinstance(source, str | Path):
-        has_columns = hasattr(source, "columns") or hasattr(source, "event_id")
-        source = source if has_columns else np.asarray(of_epochs(source))
+        source = source if hasattr(source, "columns") else np.asarray(of_epochs(source))
         if not getattr(source, "ndim", 1):
             raise SettingError(f"{source} is one value; expected a table or an array")
         return source
@@ -241,14 +238,11 @@ def _joined(
 
 def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
     """Return a DataFrame, an array (row, column), or windows (window, channel, time) as a table."""
-    separate: Mapping[str, Any] = {}
     try:
         if hasattr(source, "columns"):
             frame = nw.from_native(source, eager_only=True)
             return frame.rename({c: str(c) for c in frame.columns}).to_arrow()
-        array = source
-        if isinstance(source, Path) or hasattr(source, "event_id"):
-            array, separate = _archive(source) if _ends(source, *NUMPY) else _epochs(source)
+        array, separate = _archive(source) if isinstance(source, Path) else (source, {})
         if array.ndim == 1:
             return pa.table({role: array})
         if array.ndim == 3:  # noqa: PLR2004
@@ -303,18 +297,6 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
     return arrays.pop(main), arrays
 
 
-def _epochs(source: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    """Return the windows of Epochs of MNE, and the class and metadata of each."""
-    epochs = source
-    if isinstance(source, Path):
-        with extra("mne", "reading .fif"):
-            import mne
-        epochs = mne.read_epochs(source, verbose="error")
-    names, table = {code: name for name, code in epochs.event_id.items()}, epochs.metadata
-    more = {} if table is None else {name: table[name].to_numpy() for name in table}
-    return epochs.get_data(copy=False), {"label": [names[e] for e in epochs.events[:, 2]], **more}
-
-
 def _columns(reader: pa.RecordBatchReader) -> Columns:
     """Collect batches, each column in the smallest form that keeps its values apart."""
     pieces: dict[str, list[Any]] = {name: [] for name in reader.schema.names}
@@ -354,17 +336,14 @@ def _piece(column: pa.Array) -> Any:
     """Return the values of a column of a batch as an array, or as a dictionary of texts."""
     kind = column.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        times = column.cast(pa.timestamp("us"), safe=False)
-        return np.where(nulls_of(times), np.datetime64("NaT"), values_of(times))
-    if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-    is_integer = pa.types.is_integer(kind)
-    if not (is_integer or pa.types.is_floating(column.type) or pa.types.is_boolean(kind)):
-        return column.cast(pa.string()).dictionary_encode()
-    values, nulls = values_of(column), nulls_of(column)
-    if is_integer and not nulls.any():
-        return values.astype(np.int32 if np.abs(values).max(initial=0) <= _EXACT else np.int64)
-    return np.where(nulls, np.nan, values).astype(np.float64 if is_integer else np.float32)
+        return column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(kind):  # with blanks, as float64
+        values = column.to_numpy(zero_copy_only=False)
+        small = values.dtype.kind in "iu" and np.abs(values).max(initial=0) <= _EXACT
+        return values.astype(np.int32) if small else values
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+    return column.cast(pa.string()).dictionary_encode()
 
 
 class _Roles:

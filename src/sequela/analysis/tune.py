@@ -7,8 +7,7 @@ loss on the validation set.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,11 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
-from uuid import uuid4
 
 import optuna
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -30,6 +28,7 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis.space import Space, changed, defaults_of, described, space_of, within
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, without_passwords
+from sequela.files import scratch_beside
 from sequela.listeners import Listener
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ModelEntry
@@ -47,7 +46,7 @@ _FEWEST = 10  # finished trials from which the importance of settings is estimat
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _WHY = "why"  # a trial failed
 _EPOCHS = "epochs"  # of a trial
-_WORKER = "worker"  # of a trial
+_WORKER = "worker"  # of a trial: the name of its folder
 
 OnTrial = Callable[[optuna.Study, FrozenTrial], None]
 
@@ -167,9 +166,9 @@ class Search:
         ``on_trial`` is called after each trial of this worker, and ``on_wait`` once, when no trial
         is left to start, with the number of unfinished trials of other workers.
         """
-        worker = uuid4().hex[:12]
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with _at_work(self.storage, worker), threadpool_limits(limits=1):
+        # The locked folder shows other workers that this one has not ended.
+        with scratch_beside(self.storage) as worker, threadpool_limits(limits=1):
             torch.set_num_threads(1)
             study = self._study(_opened(self.storage))
             self._unfinished(study)
@@ -179,7 +178,7 @@ class Search:
                 if _begun(study) < trials:
                     self._begin_with_defaults(study)
                     trial = study.ask(dict(self.space))
-                    trial.set_user_attr(_WORKER, worker)
+                    trial.set_user_attr(_WORKER, worker.name)
                     on_trial(study, study.tell(trial, **self._judged(trial)))
                 elif running := self._unfinished(study):  # one may still find something better
                     if not waited:
@@ -325,34 +324,13 @@ def _opened(file: Path) -> JournalStorage:
         ) from error
 
 
-@contextmanager
-def _at_work(file: Path, worker: str) -> Iterator[None]:
-    """Hold a lock by which other workers see that this one has not ended."""
-    file.absolute().parent.mkdir(parents=True, exist_ok=True)
-    lock = _lock(file, worker)
-    with lock:
-        try:
-            yield
-        finally:
-            Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def _lock(file: Path, worker: str) -> FileLock:
-    return FileLock(file.with_name(f"{file.name}.{worker}"))
-
-
 def _is_dead(file: Path, trial: FrozenTrial) -> bool:
     worker = trial.user_attrs.get(_WORKER)
     if worker is None:  # it has just begun, or was killed at once
         begun = trial.datetime_start
         return begun is not None and datetime.now() - begun > _UNNAMED
-    lock = _lock(file, worker)
-    try:
-        with lock.acquire(timeout=0):
-            Path(lock.lock_file).unlink(missing_ok=True)
-    except Timeout:
-        return False
-    return True
+    with scratch_beside(file):  # removes the folders of processes that were killed
+        return not file.with_name(worker).exists()
 
 
 def _begun(study: optuna.Study) -> int:

@@ -197,10 +197,14 @@ def _known_outcomes(
     query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
     total, on_record = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if on_record:
-        facts = {"labels": "labels" if of_any else "positive labels"}
-        facts |= {"when": outcome.known_words, "leave_out": outcome.leave_out}
-        counts = {"known": on_record, "all": total}
-        yield Finding.of("known outcome", task.name, counts=counts, **facts)
+        yield Finding.of(
+            "known outcome",
+            task.name,
+            counts={"known": on_record, "all": total},
+            labels="labels" if of_any else "positive labels",
+            when=outcome.known_words,
+            leave_out=outcome.leave_out,
+        )
 
 
 def _early_codes(

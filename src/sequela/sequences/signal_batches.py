@@ -39,19 +39,6 @@ class SignalBatch:
     reads: tuple[str, ...] = ("signal",)
     weight: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        rows = self.labels.shape[: 1 if self.labels.is_floating_point() else None]
-        if self.signal.ndim != 3 or rows != self.signal.shape[:1]:  # noqa: PLR2004
-            raise ValueError(
-                f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
-                "expected (segment, n_chans, n_times) and (segment,)"
-            )
-        if self.features is not None and self.features.shape[:1] != self.labels.shape[:1]:
-            raise ValueError(
-                f"features are {tuple(self.features.shape)} and labels are "
-                f"{tuple(self.labels.shape)}: expected (segment, feature) and (segment,)"
-            )
-
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The arguments of a model's ``forward``, in the order of ``reads``."""

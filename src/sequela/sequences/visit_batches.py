@@ -79,37 +79,6 @@ class VisitBatch:
     weight: Tensor | None = None
     teacher: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
-        several = self.labels.ndim > 1 and self.labels.is_floating_point()
-        for name in ("codes", "offsets", "batch_sizes", *([] if several else ["labels"]), "order"):
-            tensor: Tensor = getattr(self, name)
-            if tensor.dtype != torch.int64 or tensor.ndim != 1:
-                raise TypeError(f"{name} must be int64 of one dimension, not {tensor.dtype}")
-        if self.batch_sizes.device.type != "cpu":
-            raise ValueError("batch_sizes must stay on the CPU: packed sequences read it there")
-        sizes = self.batch_sizes.tolist()
-        patients, visits = len(self.labels), len(self.offsets) - 1
-        if not sizes or sizes[0] != patients or sum(sizes) != visits or sizes[-1] < 1:
-            raise ValueError(
-                f"batch_sizes must begin with the {patients} patients and sum to the {visits} "
-                f"visits: they begin with {sizes[:1]} and sum to {sum(sizes)}"
-            )
-        if sizes != sorted(sizes, reverse=True):
-            raise ValueError("batch_sizes must never rise: sort the patients by falling length")
-        if len(self.order) != patients:
-            raise ValueError(f"order has {len(self.order)} entries for {patients} patients")
-        if self.offsets.device.type == "cpu" and int(self.offsets[-1]) != len(self.codes):
-            raise ValueError(
-                f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
-            )
-        of_visits = dict.fromkeys(("values", "mask", "gaps"), visits)
-        of_patients = dict.fromkeys(("static", "features", "second", "weight", "teacher"), patients)
-        for name, expected in {**of_visits, **of_patients}.items():
-            tensor = getattr(self, name)
-            if tensor is not None and len(tensor) != expected:
-                raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
-
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -315,8 +284,6 @@ class BucketSampler(Sampler[list[int]]):
         generator: torch.Generator | None = None,
         pool: int = 64,
     ) -> None:
-        if batch_size < 1 or pool < 1:
-            raise ValueError(f"batch_size and pool must be at least 1: {batch_size}, {pool}")
         self.lengths = lengths
         self.batch_size = batch_size
         self.generator = generator

@@ -32,7 +32,7 @@ def audit(
     Example: `sequela audit features.csv --group patient_id --label died --page audit.html`
 
     Args:
-        inputs: Run folder, or files: csv, Parquet, npy, npz, fif, json.
+        inputs: Run folder, or files: csv, Parquet, npy, npz, json.
         labels: File with the class of each row; of a MEDS or OMOP folder, its labels or cohorts.
         split: Column with the part of each row, or a file with it.
         predictions: File with the probability of the second class of each row.

@@ -9,14 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from sequela.analysis.foreign_inputs import NamedInput, labels_of_cohorts, read
-from sequela.audit.finding import (
-    IGNORED,
-    AuditOutcome,
-    Measured,
-    Unchecked,
-    check_named,
-    run_checks,
-)
+from sequela.audit.finding import Measured, check_named
+from sequela.audit.searches import IGNORED, AuditOutcome, Unchecked, run_checks
 from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary

@@ -1,5 +1,4 @@
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,15 +49,6 @@ def test_arrays_are_mapped_not_loaded_and_plain_numpy_reads_them(
     with pytest.raises(ValueError, match="read-only"):
         sequences.codes[0] = 5
     assert np.load(tmp_path / "s" / "codes.npy").tolist() == [1, 2, 3]
-
-
-def test_another_process_gets_the_folder_not_the_arrays(
-    write_nested: Write, tmp_path: Path
-) -> None:
-    sequences = write_nested(tmp_path / "s", [[[1, 2], [3]]] * 1000)
-    sent = pickle.dumps(sequences)
-    assert len(sent) < 1000
-    assert read_back(pickle.loads(sent)) == [[[1, 2], [3]]] * 1000  # noqa: S301 (made above)
 
 
 def test_an_error_leaves_what_was_there(write_nested: Write, tmp_path: Path) -> None:

@@ -233,8 +233,8 @@ def judge_elsewhere(
 ) -> External:
     """Evaluate a run's model on other data, or on the sites of its test set.
 
-    See :func:`evaluate_run`. Without ``data`` and ``root``, a run that
-    was split by site is evaluated on its test sites.
+    See :func:`evaluate_run`. Without ``data`` and ``root``, a run that was split by site is
+    evaluated on its test sites.
     """
     (run,) = named_runs([path])
     if not isinstance(run, RunFolder):
@@ -247,19 +247,24 @@ def judge_elsewhere(
     with temporary() as work:
         new_data, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
         numbers = judge_other(run, new_data, predictions)
-        fresh, title = _fresh(new_data), new_data.data_set.title
-        attributes = new_data.attributes()
         described = DataRecord.model_validate(new_data.describe())
-        unknown = _unknown(described, "held_out")
-        updated = _updated(predictions, run.settings.seed, fresh)
-    seed = run.settings.seed
-    away = Side(title, "all new people", predictions, attributes, predictions, unknown, seed)
-    held_out = run.predictions.part("held_out")
-    if np.isin(predictions.example_id, held_out.example_id).any():
-        home = _tuning(run, run.data.title, f"its validation set, {CHOSE}")
+        away = Side(
+            new_data.data_set.title,
+            "all new people",
+            predictions,
+            new_data.attributes(),
+            predictions,
+            _unknown(described, "held_out"),
+            run.settings.seed,
+        )
+        updated = _updated(predictions, run.settings.seed, _fresh(new_data))
+    own, title = run.predictions, run.data.title
+    if np.isin(predictions.example_id, own.part("held_out").example_id).any():
+        rest = own.split != "held_out"
+        home = _own_side(run, title, f"its validation set, {CHOSE}", rest, "tuning")
     else:
-        names, unknown = (run.data.title, "its own test set"), _unknown(run.data, "held_out")
-        home = Side(*names, run.predictions, run.attributes, held_out, unknown, seed)
+        everybody = np.ones(own.n_examples, np.bool_)
+        home = _own_side(run, title, "its own test set", everybody, "held_out")
     origin = public(numbers["origin"])
     evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
     return External(run, home, away, updated, evaluation, (run.data, described), origin, opened)
@@ -272,31 +277,20 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
             f"{run.path} was split by {run.settings.split}, so its test set has no other sites: "
             "name other data with --data or --root, or train with --split site"
         )
-    held_out = run.predictions.split == "held_out"
-    attributes = {name: values[held_out] for name, values in run.attributes.items()}
-    away, title = run.predictions.where(held_out), run.data.title
-    home = _tuning(
-        run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
-    )
-    unknown, seed = _unknown(run.data, "held_out"), run.settings.seed
-    return External(
-        run,
-        home,
-        Side(f"the test sites of {title}", "all new people", away, attributes, away, unknown, seed),
-        _updated(away, seed, None),
-        run.test,
-        (run.data,),
-        opened=opened,
-    )
+    test, title = run.predictions.split == "held_out", run.data.title
+    away = _own_side(run, f"the test sites of {title}", "all new people", test, "held_out")
+    names = f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
+    home = _own_side(run, *names, ~test, "tuning")
+    updated = _updated(away.predictions, run.settings.seed, None)
+    return External(run, home, away, updated, run.test, (run.data,), opened=opened)
 
 
-def _tuning(run: RunFolder, title: str, judged: str) -> Side:
-    """Return all people outside of the test set; those of the validation set are evaluated."""
-    rest = run.predictions.split != "held_out"
-    who = {name: values[rest] for name, values in run.attributes.items()}
-    everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
-    unknown = _unknown(run.data, "tuning")
-    return Side(title, judged, everybody, who, tuning, unknown, run.settings.seed)
+def _own_side(run: RunFolder, title: str, judged: str, rows: NDArray[np.bool_], part: str) -> Side:
+    """Return some people of a run, of which a part of the split is evaluated."""
+    who = {name: values[rows] for name, values in run.attributes.items()}
+    everybody, predictions = run.predictions.where(rows), run.predictions.part(part)
+    unknown = _unknown(run.data, part)
+    return Side(title, judged, everybody, who, predictions, unknown, run.settings.seed)
 
 
 def _unknown(data: DataRecord, part: str) -> float | None:

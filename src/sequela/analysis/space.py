@@ -72,7 +72,7 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
     return space
 
 
-def _parsed(text: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
+def _parsed(text: str, defaults: Mapping[str, object]) -> tuple[str, BaseDistribution]:
     name, equals, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:
@@ -147,7 +147,7 @@ def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, object]:
     return values
 
 
-def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+def changed(settings: RunSettings, values: Mapping[str, object]) -> RunSettings:
     """Return the settings of a run with other values."""
     of_training = {n: v for n, v in values.items() if n in TrainingSettings.model_fields}
     of_network = {n: v for n, v in values.items() if n not in of_training}

@@ -147,7 +147,7 @@ class Search:
     name: str
 
     @property
-    def question(self) -> dict[str, Any]:
+    def question(self) -> dict[str, object]:
         """The settings that all workers must share."""
         return {
             "settings": self.settings.model_dump(mode="json", exclude_none=True),

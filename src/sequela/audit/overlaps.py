@@ -182,7 +182,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     return _copies("identical rows", parts, copies)
 
 
-def _blocks(table: Table, order: Any = slice(None)) -> Iterator[Floats]:
+def _blocks(table: Table, order: slice | Ints = slice(None)) -> Iterator[Floats]:
     selection = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
     for block in in_blocks(selection.table, selection.rows[order], size=_CELLS // 8):
         yield np.asarray(block, np.float64)

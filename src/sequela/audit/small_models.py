@@ -180,11 +180,16 @@ def _outweighing(
         low, high = _difference(score, without, labels)
         if low > least_loss:
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
-            codes = (Code(str(largest), len(np.unique(labels.group[having]))),)
-            check, name = "an input that outweighs the others", labels.classes[1]
-            facts: dict[str, Any] = {"auroc": auroc, "low": low, "high": high}
-            facts["without"] = area(label, without)
-            return [Finding.of(check, codes=codes, name=name, **facts)]
+            finding = Finding.of(
+                "an input that outweighs the others",
+                codes=[Code(str(largest), len(np.unique(labels.group[having])))],
+                name=labels.classes[1],
+                auroc=auroc,
+                low=low,
+                high=high,
+                without=area(label, without),
+            )
+            return [finding]
     return []
 
 

@@ -27,7 +27,6 @@ from sequela.sequences.feature_tables import (
     static_table,
     summaries,
     summary_names,
-    summary_table,
 )
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling, normal_scores, quantiles
@@ -385,7 +384,7 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     if settings["demographics"]:
         columns.append(source.age[:, None])
     if settings["bins"]:
-        columns.append(summaries(source, everyone))
+        columns.append(summaries(source, everyone).toarray())
     return np.hstack(columns).astype(np.float32)
 
 
@@ -416,7 +415,7 @@ def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> 
     from scipy.sparse import csr_array, hstack
 
     counted = _grouped(source, examples)[:, state["codes"]]
-    measured = summary_table(source, examples)
+    measured = summaries(source, examples)
     parts = [csr_array(source.age[examples][:, None]), counted, measured.cells]  # NaN is not 0
     none = np.zeros(1 + len(state["codes"]), np.float32)
     return SparseTable(hstack(parts, format="csr"), np.append(none, measured.empty))
@@ -500,8 +499,8 @@ class Score:
             )
         from scipy.special import logit
 
-        names = summary_names(source)
-        last = summaries(source, np.arange(len(source)))[:, names.index(f"{self.code} last")]
+        place = summary_names(source).index(f"{self.code} last")
+        last = summaries(source, np.arange(len(source)))[:, place : place + 1].ravel()
         if not self.chance:
             return last
         return np.asarray(logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)), np.float32)

@@ -7,7 +7,7 @@ codes is two equal offsets; nothing is inferred from zeros.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -95,10 +95,6 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self.subject_id)
-
-    def __reduce__(self) -> "tuple[Callable[[Path], Sequences], tuple[Path]]":
-        """Pickle as the folder's name, not as the arrays."""
-        return open_sequences, (self.folder,)
 
     @property
     def digest(self) -> str:

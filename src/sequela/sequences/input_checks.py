@@ -15,8 +15,8 @@ from sequela.sequences.feature_tables import (
     SUMMARIES,
     SparseTable,
     bag_of_codes,
+    summaries,
     summary_names,
-    summary_table,
 )
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
@@ -77,7 +77,7 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     in_vocabulary = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values, bound = summary_table(sequences, everybody), column_checks.REVEALING_VALUE
+    values, bound = summaries(sequences, everybody), column_checks.REVEALING_VALUE
     judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
     spaced = column_checks.spaced_by_class(label, len(data.classes))
     return [

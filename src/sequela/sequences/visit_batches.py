@@ -26,6 +26,7 @@ TENSORS = {
     "features": ("features",),
 }
 """The tensors of each input."""
+_POOL = 64  # batches that are sorted together: larger pools save work, smaller ones mix better
 _MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
 STEPPED = {"codes", "values", "gaps"}  # inputs that have steps
 
@@ -271,10 +272,10 @@ class VisitDataset(Dataset[VisitBatch]):
 class BucketSampler(Sampler[list[int]]):
     """A sampler of rows of similar length, so that few long patients do not delay a batch.
 
-    With a generator the rows are shuffled, sorted by length within pools of ``pool`` batches, and
-    the batches shuffled: each epoch has another order, and the same seed gives the same orders.
-    Larger pools save work, and smaller ones mix better. Each row comes exactly once an epoch.
-    Without a generator, as for evaluation, all rows are sorted by length.
+    With a generator the rows are shuffled, sorted by length within pools of batches, and the
+    batches shuffled: each epoch has another order, and the same seed gives the same orders. Each
+    row comes exactly once an epoch. Without a generator, as for evaluation, all rows are sorted by
+    length.
     """
 
     def __init__(
@@ -282,12 +283,10 @@ class BucketSampler(Sampler[list[int]]):
         lengths: NDArray[np.int64],
         batch_size: int,
         generator: torch.Generator | None = None,
-        pool: int = 64,
     ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.generator = generator
-        self.pool = pool
 
     def __len__(self) -> int:
         return math.ceil(len(self.lengths) / self.batch_size)
@@ -298,7 +297,7 @@ class BucketSampler(Sampler[list[int]]):
             yield from self._cut(np.argsort(self.lengths, kind="stable"))
             return
         shuffled = torch.randperm(n, generator=self.generator).numpy()
-        size = self.pool * self.batch_size
+        size = _POOL * self.batch_size
         batches: list[list[int]] = []
         for i in range(0, n, size):
             rows = shuffled[i : i + size]
@@ -319,17 +318,14 @@ def visit_loader(
     *,
     batch_size: int,
     generator: torch.Generator | None = None,
-    workers: int = 0,
 ) -> DataLoader[VisitBatch]:
     """Return a loader of batches of similar length.
 
-    The generator draws the order of each epoch; ``None`` sorts by length, for evaluation. With
-    ``workers``, other processes prepare the batches.
+    The generator draws the order of each epoch; ``None`` sorts by length, for evaluation.
     """
     return DataLoader(
         dataset,
         batch_sampler=BucketSampler(dataset.lengths, batch_size, generator),
         collate_fn=as_it_is,
         generator=generator,
-        num_workers=workers,
     )

@@ -1,7 +1,6 @@
 """Attacks that were stopped once are stopped for ever."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from benchmarks.attacks.attack import Attack, Outcome
 from benchmarks.attacks.bench import Bench
 from benchmarks.attacks.foreign import OTHERS, PLANTED
 from benchmarks.attacks.harness import ATTACKS, attack_all
-
-from sequela.integrity.openings import VARIABLE
 
 PLANTED_LEAKS = 195
 """Attacks that plant a leak; the number may only grow."""
@@ -126,20 +123,3 @@ def test_the_command_prints_what_became_of_each(
     main()
     printed = json.loads(capsys.readouterr().out)
     assert printed[2] == {"attack": "unseen", "verdict": "missed", "by": "nothing is said"}
-
-
-def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is what is opened here an opening of the user's."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "openings.jsonl"))
-    (tmp_path / "tmp").mkdir()
-
-    def opening(bench: Bench) -> Outcome:
-        ledger = Path(os.environ[VARIABLE])
-        assert ledger.parent == bench.work
-        ledger.write_text("opened", "utf-8")
-        return Outcome("found", "a check")
-
-    assert [each.verdict for each in attack_all([Attack("opened", opening)])] == ["found"]
-    assert list(tmp_path.rglob("*")) == [tmp_path / "tmp"]
-    assert os.environ[VARIABLE] == str(tmp_path / "openings.jsonl")

@@ -19,11 +19,11 @@ from sequela.sequences.input_checks import find_in_sequences, form_of
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
     measured: Measured = [[[], [(0, 0.0)]], [[(0, 0.0), (0, 0.0)]]]
     stored = written(tmp_path, [[[1], [2, 3]], [[]]], measured=measured)
-    monday, hour = np.datetime64("2024-01-01", "us"), np.timedelta64(1, "h")
+    monday = np.datetime64("2024-01-01", "us")
     sequences = replace(
         stored,
-        prediction_time=monday + np.array([30, 59]) * hour,
-        step_time=monday + np.array([3, 58, 100]) * hour // 2,
+        prediction_time=monday + np.array([30, 59]) * np.timedelta64(1, "h"),
+        step_time=monday + np.array([3, 58, 100]) * np.timedelta64(30, "m"),
     )
     expected: list[list[float]] = [[3, 2, 1, 28.5, 1, 6, 5], [0, 1, 2, 9, 9, 11, 6]]
     assert form_of(sequences).tolist() == expected

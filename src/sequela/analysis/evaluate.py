@@ -258,12 +258,12 @@ def judge_elsewhere(
             run.settings.seed,
         )
         updated = _updated(predictions, run.settings.seed, _fresh(new_data))
-    own, title = run.predictions, run.data.title
-    if np.isin(predictions.example_id, own.part("held_out").example_id).any():
-        rest = own.split != "held_out"
+    own_predictions, title = run.predictions, run.data.title
+    if np.isin(predictions.example_id, own_predictions.part("held_out").example_id).any():
+        rest = own_predictions.split != "held_out"
         home = _own_side(run, title, f"its validation set, {CHOSE}", rest, "tuning")
     else:
-        everybody = np.ones(own.n_examples, np.bool_)
+        everybody = np.ones(own_predictions.n_examples, np.bool_)
         home = _own_side(run, title, "its own test set", everybody, "held_out")
     origin = public(numbers["origin"])
     evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}

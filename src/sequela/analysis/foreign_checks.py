@@ -459,9 +459,10 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     aliases = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
     for name, value in data.stated.items():
         numbers = computed.get(aliases.get(name, name))
-        if numbers is not None and abs(float(np.squeeze(numbers)) - value) > _unit(value):
-            check, given = "numbers that the predictions do not give", float(np.squeeze(numbers))
-            yield Finding.of(check, part, name=name, stated=value, given=given)
+        number = value if numbers is None else float(np.squeeze(numbers))
+        if abs(number - value) > _unit(value):
+            check = "numbers that the predictions do not give"
+            yield Finding.of(check, part, name=name, stated=value, given=number)
     distinct = np.unique(score)
     if threshold is None or len(distinct) < _ENOUGH or _unit(threshold) > CHANCE:
         return

@@ -19,7 +19,6 @@ from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
 from sequela.evaluation.number import number, within
 from sequela.evaluation.statistic import Statistic
 from sequela.evaluation.survival import TimesToEvent
-from sequela.sequences.intervals import Intervals
 
 _KINDS = [*product("biu", "fiu")]  # the types of numpy of an event and of a time
 _BINARY = 2  # ends of follow-up without a competing event: none, and the event
@@ -251,15 +250,6 @@ def _training_set(train: TimesToEvent, outcomes: TimesToEvent, horizons: Floats)
         )
     train.check_horizons(horizons, " of train")
     return train
-
-
-def intervals_of(
-    y: ArrayLike, horizons: Sequence[float] | None
-) -> tuple[Intervals, Floats, NDArray[np.int64]]:
-    """Return the intervals to predict times to an event in, and the times and events."""
-    outcomes = times_to_event(y)
-    at, causes = _horizons(outcomes, horizons), max(int(outcomes.event.max()), 1)
-    return Intervals(tuple(at.tolist()), causes), outcomes.time, outcomes.event
 
 
 def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEvent:

@@ -139,11 +139,9 @@ class VisitClassifier(NetworkClassifier):
     def _loader(
         self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
-        is_timed = labels.ndim > 1  # of times to an event
-        classes = np.zeros(len(examples), np.int64) if is_timed else labels
-        visits = self._visits(examples).under(self.vocabulary_, classes)
-        weight, targets = None if weight is None else weight[rows], labels if is_timed else None
-        return visit_loader(VisitDataset(visits, rows, weight=weight, targets=targets), **how)
+        visits = self._visits(examples).under(self.vocabulary_, labels)
+        weight = None if weight is None else weight[rows]
+        return visit_loader(VisitDataset(visits, rows, weight=weight), **how)
 
     def _batches(
         self, examples: Examples, size: int

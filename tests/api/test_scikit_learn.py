@@ -50,7 +50,6 @@ Visits = list[list[list[str]]]
             learning_rate=1e-2,
             batch_size=16,
         ),
-        VisitClassifier(epochs=8, learning_rate=2e-2, batch_size=16),
     ],
     expected_failed_checks=lambda _: EXPECTED_FAILURES,
 )
@@ -149,7 +148,7 @@ def as_form(X: Visits, form: str) -> Any:
 
 
 def test_parameters_and_clone() -> None:
-    for one in (quick(class_weight={"calm": 1.0}), quick_visits(bins=4)):
+    for one in (quick(class_weight={"calm": 1.0}), quick_visits(min_subjects=4)):
         other = clone(one)
         assert other is not one
         assert other.get_params() == one.get_params()

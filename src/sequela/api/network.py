@@ -275,7 +275,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             raise SettingError(f"{path}: was saved with {name}: give {hint}")
         if parameters["class_weight"] not in (None, "balanced"):
             parameters["class_weight"] = dict(parameters["class_weight"])
-        loaded = cls(**{**parameters, "model": model or parameters["model"]})
+        known = {name: parameters[name] for name in cls._get_param_names() if name in parameters}
+        loaded = cls(**{**known, "model": model or parameters["model"]})
         loaded.classes_ = np.array(header["classes"], np.dtype(header["dtype"]))
         if header["features"] is not None:
             loaded.n_features_in_ = header["features"]

@@ -6,19 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.api.network import NetworkClassifier
-from sequela.api.visit_lists import Binning, VisitLists, as_lists
+from sequela.api.visit_lists import VisitLists, as_lists
 from sequela.config import SequenceSettings, TrainingSettings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, RunError
 from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
-
-Examples = VisitLists | NDArray[np.float64]
 
 
 @dataclass(eq=False, repr=False)
@@ -31,11 +28,6 @@ class VisitClassifier(NetworkClassifier):
     codes that they lack share index 0. The order of the codes within a visit, and their repetition,
     have no effect.
 
-    A table of numbers (example, column) is accepted too, each example as one visit: a column of 0
-    and 1 is a code that is present or not; any other is cut at its training quantiles into ``bins``
-    codes, and a missing value has no code. That loses the order of the numbers, so other
-    classifiers are better for plain tables.
-
     Within a cross-validation by group, pass ``groups`` to this classifier too, by scikit-learn's
     metadata routing (``set_fit_request(groups=True)``): its validation set is then drawn by group
     as well. Parameters of training that are ``None`` have the values of the model's own training
@@ -45,14 +37,10 @@ class VisitClassifier(NetworkClassifier):
         model: ``auto`` for the default model of lists of visits, the name of a registered model
             that reads ``codes`` alone, or a class or function that is called with ``n_codes`` and
             ``n_outputs`` and returns a similar ``nn.Module``.
-        bins: Quantiles into which a column of numbers is cut; at least 2.
 
     Attributes:
         classes_: The classes, sorted.
         vocabulary_: The known codes by index; index 0 is for all others.
-        binning_: The conversion of numbers to codes; ``None`` where examples are visits.
-        n_features_in_: Columns, where examples are a table.
-        feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
         content_: Marks of the training and validation examples, see ``seen``.
@@ -75,63 +63,43 @@ class VisitClassifier(NetworkClassifier):
     model: str | Callable[..., nn.Module] = AUTO
     _: KW_ONLY
     min_subjects: int = SequenceSettings().min_subjects
-    bins: int = 10
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.two_d_array = False
         return tags
 
-    def _examples(self, X: Any, *, reset: bool) -> Examples:
+    def _examples(self, X: Any, *, reset: bool) -> VisitLists:
+        del reset
         lists = as_lists(X)
         if lists is None:
-            if not reset and self.binning_ is None:
-                raise DataError(
-                    "X is a table of numbers, but the classifier was fitted on lists of visits: "
-                    "give examples of the same form"
-                )
-            table: NDArray[np.float64] = validate_data(
-                self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
-            )
-            return table
-        if reset:
-            for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
-                delattr(self, name)  # left from an earlier fit on a table
-        elif self.binning_ is not None:
             raise DataError(
-                "X holds lists of visits, but the classifier was fitted on a table of numbers: "
-                "give examples of the same form"
+                "X holds no lists of visits: expected a list of visits an example, each a list of "
+                "codes, such as [['I50', 'E11'], ['I21']]; for a table of numbers use a classifier "
+                "of scikit-learn"
             )
         return VisitLists.of(lists)
 
-    def _learn(self, examples: Examples, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+    def _learn(self, examples: VisitLists, train: NDArray[np.int64], group: NDArray[Any]) -> None:
         settings = SequenceSettings.of(**self._settings(SequenceSettings))
-        if not settings.bins:
-            raise SettingError("bins = 0: expected at least 2")
-        self.binning_ = None
-        if not isinstance(examples, VisitLists):
-            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(examples.shape[1])])
-            self.binning_ = Binning.fit(examples[train], names, settings.bins)
-        self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
+        self.vocabulary_ = examples.vocabulary(train, group, settings.min_subjects)
 
-    def _content(self, examples: Examples) -> Content:
-        visits = self._visits(examples)
+    def _content(self, visits: VisitLists) -> Content:
         steps = np.repeat(np.arange(len(visits)), visits.lengths)
         example = np.repeat(steps, np.diff(visits.code_offsets))
         rows = [str(row) for row in range(len(visits))]
         return of_records(rows, example, tokens(visits.names, visits.codes))
 
     def _learnt(self) -> dict[str, Any]:
-        edges = None if self.binning_ is None else self.binning_.edges
-        names = None if self.binning_ is None else self.binning_.names
-        return {"vocabulary": self.vocabulary_, "names": names, "edges": edges}
+        return {"vocabulary": self.vocabulary_}
 
     def _relearn(self, record: dict[str, Any]) -> None:
+        if record.get("names") is not None:
+            raise RunError(
+                "this VisitClassifier was fitted on a table of numbers by an earlier version: fit "
+                "a classifier of scikit-learn on such a table"
+            )
         self.vocabulary_ = tuple(record["vocabulary"])
-        self.binning_ = None
-        if record["names"] is not None:
-            edges = tuple(None if ends is None else tuple(ends) for ends in record["edges"])
-            self.binning_ = Binning(tuple(record["names"]), edges)
 
     def _shape(self) -> dict[str, int]:
         return {"n_codes": len(self.vocabulary_)}
@@ -139,22 +107,15 @@ class VisitClassifier(NetworkClassifier):
     def _loader(
         self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
     ) -> DataLoader[Any]:
-        visits = self._visits(examples).under(self.vocabulary_, labels)
+        visits = examples.under(self.vocabulary_, labels)
         weight = None if weight is None else weight[rows]
         return visit_loader(VisitDataset(visits, rows, weight=weight), **how)
 
     def _batches(
-        self, examples: Examples, size: int
+        self, examples: VisitLists, size: int
     ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         unlabelled = np.zeros(len(examples), np.int64)
-        dataset = VisitDataset(self._visits(examples).under(self.vocabulary_, unlabelled))
+        dataset = VisitDataset(examples.under(self.vocabulary_, unlabelled))
         for first in range(0, len(dataset), size):
             batch = dataset[range(first, min(first + size, len(dataset)))]
             yield batch.inputs, batch.order
-
-    def _visits(self, examples: Examples) -> VisitLists:
-        if isinstance(examples, VisitLists):
-            return examples
-        if self.binning_ is None:
-            raise AssertionError("a table is only taken where its binning was learnt")
-        return self.binning_.visits(examples)

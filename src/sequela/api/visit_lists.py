@@ -1,4 +1,4 @@
-"""Examples of visits in memory: from nested lists of codes, or from a table of numbers."""
+"""Examples of visits in memory, from nested lists of codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError
-from sequela.sequences.vocabulary import UNKNOWN, bin_edges, bin_name, known
+from sequela.sequences.vocabulary import UNKNOWN, known
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class VisitLists:
                 f"no code occurs in training examples of {min_subjects} subject(s) or more: give "
                 "examples with codes, or lower min_subjects"
             )
-        return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))  # columns may share a name
+        return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))
 
     def under(self, vocabulary: Sequence[str], label: NDArray[np.int64]) -> Self:
         """Return the examples with indices into a vocabulary, and their labels."""
@@ -95,60 +95,6 @@ class VisitLists:
         offsets = _offsets(np.bincount(visit, minlength=n_visits))
         return replace(
             self, names=tuple(vocabulary), codes=codes, code_offsets=offsets, label=label
-        )
-
-
-@dataclass(frozen=True)
-class Binning:
-    """The conversion of a table's numbers to codes, learnt from training examples.
-
-    A column that held only 0 and 1 is a code that is present or not. Any other column is cut at the
-    quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
-    :func:`sequela.sequences.vocabulary.bin_name` names them. A missing value has no code. A network
-    must learn the order of the intervals.
-
-    Attributes:
-        names: Names of the columns.
-        edges: For each column the upper ends of all intervals but the last; ``None`` for a column
-            of 0 and 1.
-    """
-
-    names: tuple[str, ...]
-    edges: tuple[tuple[float, ...] | None, ...]
-
-    @classmethod
-    def fit(cls, table: NDArray[np.float64], names: Sequence[str], bins: int) -> Self:
-        """Learn the intervals from the training examples (example, column); NaN is missing."""
-        learnt: list[tuple[float, ...] | None] = []
-        for column in table.T:
-            present = column[~np.isnan(column)]
-            if np.isin(present, (0, 1)).all():
-                learnt.append(None)
-            else:
-                values, counts = np.unique(present, return_counts=True)
-                _, ends = bin_edges(np.zeros(len(values), np.int64), values, counts, bins)
-                learnt.append(tuple(ends[0].tolist()))
-        return cls(tuple(names), tuple(learnt))
-
-    def visits(self, table: NDArray[np.float64]) -> VisitLists:
-        """Convert examples (example, column) to one visit each."""
-        names: list[str] = []
-        codes = np.empty(table.shape, np.int64)
-        here = ~np.isnan(table)
-        for i, (name, ends) in enumerate(zip(self.names, self.edges, strict=True)):
-            if ends is None:
-                codes[:, i] = len(names)
-                here[:, i] &= table[:, i] != 0
-                names.append(name)
-            else:
-                codes[:, i] = len(names) + np.searchsorted(ends, table[:, i])
-                names += [bin_name(name, k) for k in range(1, len(ends) + 2)]
-        return VisitLists(
-            names=tuple(names),
-            codes=codes[here],
-            code_offsets=_offsets(here.sum(axis=1)),
-            step_offsets=np.arange(len(table) + 1),
-            label=np.zeros(len(table), np.int64),
         )
 
 

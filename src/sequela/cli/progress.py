@@ -13,12 +13,12 @@ from rich.table import Table
 
 from sequela.cli.numbers import say_run
 from sequela.listeners import Listener, listening
+from sequela.training.history import History, TrainingListener
 from sequela.training.tracking import is_public
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
     from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
-    from sequela.training.history import History
 
 _BAR = 20  # columns
 _LINE_SECONDS = 60.0
@@ -45,7 +45,7 @@ class ReadingProgress(Listener):
             self.printed = now
 
 
-class RunProgress(Listener):
+class RunProgress(TrainingListener):
     """The progress over the epochs of one run, or of all folds."""
 
     def __init__(self, console: Console, run: "PlannedRun") -> None:
@@ -76,7 +76,7 @@ class RunProgress(Listener):
     def __exit__(self, *_: object) -> None:
         self.within.close()
 
-    def on_epoch_end(self, history: "History") -> None:
+    def on_epoch_end(self, history: History) -> None:
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, validation {tuning.loss:.3f}"

@@ -220,11 +220,16 @@ class NetworkModel(SingleModel):
         """Predict for all examples from prepared inputs: float32 (example, class)."""
         return inputs.probabilities(self.module())
 
-    @cached_property
-    def _padded(self) -> "nn.Module":
+    def padded(self, names: Sequence[str]) -> "nn.Module":
+        """Return a module from padded inputs, by these names, to probabilities."""
         from sequela.runs.padded import Padded
 
-        return Padded(self, tuple(self.shapes))
+        lengths = self.takes_lengths
+        return Padded(self.module(), self.header, self.state, names, takes_lengths=lengths)
+
+    @cached_property
+    def _padded(self) -> "nn.Module":
+        return self.padded(tuple(self.shapes))
 
     def prepare(self) -> None:
         """Build the network."""
@@ -325,6 +330,16 @@ class MeanModel:
                 )
             shapes[name] = tuple(a if isinstance(a, int) else b for a, b in sizes)
         return shapes
+
+    def padded(self, names: Sequence[str]) -> "nn.Module":
+        """Return a module from padded inputs, by these names, to probabilities."""
+        from sequela.runs.padded import PaddedMean
+
+        networks = []
+        for member in self.members:
+            assert not isinstance(member, BaselineModel)  # noqa: S101 - export refuses these
+            networks.append(member.padded(names))
+        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None)
 
     def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""

@@ -17,13 +17,13 @@ from typing import Any
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import staying, temporary, whole
-from sequela.listeners import Listener, listening
+from sequela.listeners import listening
 from sequela.plugins import load_plugins
 from sequela.runs import fit
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import check_free, cross_validate, fold_runs
-from sequela.training.history import History
+from sequela.training.history import History, TrainingListener
 
 LOOK_SECONDS = 0.25
 """Time between two checks of the processes."""
@@ -233,7 +233,7 @@ def _work(job: PoolJob, path: Path) -> None:
 
 
 @dataclass
-class _State(Listener):
+class _State(TrainingListener):
     """The file with the state of a job: unlike a queue, it never blocks after a kill."""
 
     path: Path

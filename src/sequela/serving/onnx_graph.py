@@ -13,15 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from sequela.files import temporary
-from sequela.runs.model import TrainedModel
-from sequela.runs.padded import Padded
+from sequela.runs.model import MeanModel, NetworkModel
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
 _TRACED = 3  # examples, steps and codes of the inputs that are traced
 
 
-def graph_of(model: TrainedModel) -> onnx.ModelProto:
+def graph_of(model: NetworkModel | MeanModel) -> onnx.ModelProto:
     """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
     shapes = model.shapes
     inputs = [
@@ -41,7 +40,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
         torch.onnx.export(
-            Padded(model, tuple(shapes)),
+            model.padded(tuple(shapes)),
             tuple(inputs),
             folder / "model.onnx",
             input_names=[*shapes],

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sequela.config import TrainingSettings
 from sequela.listeners import Listener, notify
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
-from sequela.training.history import EpochRecord, History, kept_epoch
+from sequela.training.history import EpochRecord, History, TrainingListener, kept_epoch
 from sequela.training.totals import Metric, Totals
 
 CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints of a fit
@@ -219,7 +219,7 @@ class _Fit:
         self.schedule.step()
 
 
-class _MovingAverage(Listener):
+class _MovingAverage(TrainingListener):
     """The running average of a model's weights over the steps: ``network`` has it."""
 
     def __init__(self, model: nn.Module, decay: float, device: torch.device) -> None:
@@ -240,7 +240,7 @@ class _MovingAverage(Listener):
 
 
 @dataclass
-class _Selection(Listener):
+class _Selection(TrainingListener):
     """The weights of the epoch to keep, and the end of a fit whose loss has stopped falling."""
 
     run: _Fit
@@ -261,7 +261,7 @@ class _Selection(Listener):
 
 
 @dataclass
-class _Checkpoints(Listener):
+class _Checkpoints(TrainingListener):
     """The checkpoint of a fit: written at the end, and after an epoch if the last one is old."""
 
     run: _Fit

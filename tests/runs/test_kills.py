@@ -245,7 +245,7 @@ class Waits(PlannedRun):
 if __name__ == "__main__":
     run = Waits(Path("a"), RunSettings.of(model="mlp-baseline", data="bonn"))
     for now in in_processes([PoolJob((run,), None)], 2):
-        print(len(now.training), flush=True)
+        print(len(now), flush=True)
 """
 
 
@@ -255,10 +255,10 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "parent.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
         assert parent.stdout
-        while parent.stdout.readline() != "1\n":
-            assert parent.poll() is None
-        workers = psutil.Process(parent.pid).children(recursive=True)
-        assert len(workers) >= 2
+        workers: list[psutil.Process] = []
+        while len(workers) < 2:
+            assert parent.stdout.readline()
+            workers = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive

@@ -1,6 +1,6 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sequela.figures.chart.figure import FAINT, FIRST, INK, SECOND, Figure
 from sequela.figures.matrices import confusion_matrix
 
 _BINARY = 2
+_NARROW = "several draws of the bootstrap: intervals are too narrow"
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
 )
@@ -135,7 +136,7 @@ def evaluate(
     """
     _require_classifier(model, y)
     if groups is None and recordings is not True:
-        warn_without_groups("several draws of the bootstrap: intervals are too narrow")
+        warn_without_groups(_NARROW)
     if hasattr(model, "warn_if_seen"):  # ours
         model.warn_if_seen(X, stacklevel=3)
     classes = np.asarray(model.classes_)
@@ -166,7 +167,7 @@ def _require_classifier(model: object, y: ArrayLike) -> None:
 
 
 def _predictions(
-    classes: NDArray[Any],
+    classes: Iterable[Any],
     labels: NDArray[np.int64],
     probabilities: NDArray[Any],
     groups: ArrayLike | None,
@@ -184,17 +185,6 @@ def _predictions(
     )
 
 
-@dataclass(frozen=True)
-class _Given:
-    """A classifier whose probabilities are known, by the number of the example."""
-
-    classes_: NDArray[Any]
-    probabilities: NDArray[np.float64]
-
-    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self.probabilities[X]
-
-
 def evaluate_predictions(
     path: Path,
     *,
@@ -203,7 +193,7 @@ def evaluate_predictions(
     group: str | None = None,
     form: Sequence[str] = (),
 ) -> tuple[Evaluation, str]:
-    """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
+    """Evaluate the predictions of any model for two classes, in a file, as :func:`evaluate` does.
 
     Columns are recognised by their names, as ``sequela audit`` does. If the table has a split, the
     test set is evaluated. Returns also what the columns were taken for.
@@ -218,11 +208,13 @@ def evaluate_predictions(
         )
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]  # a model may have no answer
-    model = _Given(np.arange(_BINARY), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None
-    evaluation = evaluate(model, rows, data.label[rows], groups=groups)
-    predictions = replace(evaluation.predictions, classes=data.classes)
-    return replace(evaluation, predictions=predictions), words[0].taken_for
+    if groups is None:
+        warn_without_groups(_NARROW)
+    probabilities = np.column_stack([1 - data.score[rows], data.score[rows]])
+    predictions = _predictions(data.classes, data.label[rows], probabilities, groups)
+    numbers = summarise(predictions, seed=0, recordings=False)
+    return Evaluation(predictions, numbers), words[0].taken_for
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

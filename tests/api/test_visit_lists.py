@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequela.api.visit_lists import VisitLists
+from sequela.api.visit_classifier import VisitLists
 
 visit = st.lists(st.text("ab?", max_size=2) | st.integers(0, 3), max_size=5)
 examples = st.lists(st.lists(visit, min_size=1, max_size=4), min_size=1, max_size=8)

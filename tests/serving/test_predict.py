@@ -32,7 +32,7 @@ from sequela.errors import (
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
-from sequela.serving.predict import NewData, Predicted, predict
+from sequela.serving.predict import NewData, Predicted, predict, predict_data
 from sequela.serving.prediction_table import listed_path
 from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 

@@ -39,7 +39,7 @@ from sequela.errors import (
 )
 from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
-from sequela.models.inputs import check_reads, kind_of, sizes_of
+from sequela.models.inputs import sizes_of
 from sequela.models.registry import MODELS, lookup_network
 from sequela.runs.learner import Batches, Learner
 from sequela.training.history import EpochRecord, History
@@ -68,7 +68,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     """
 
     gives: ClassVar[tuple[str, ...]]
-    """The inputs that a model may read here."""
+    """The input that a model reads here."""
     auto: ClassVar[str]
     """The entry of ``DEFAULTS`` that the model ``auto`` selects."""
     settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
@@ -94,7 +94,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     classes_: NDArray[Any] = field(init=False)
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
-    state_: dict[str, NDArray[Any]] = field(init=False)
     content_: Content = field(init=False)
 
     def __init_subclass__(cls, **more: object) -> None:
@@ -147,7 +146,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
         used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
         train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
-        self.state_ = {}
         self._learn(examples, train, group)
 
         rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}
@@ -247,7 +245,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "learnt": self._learnt(),
             "content": self.content_.to_json(),
         }
-        stored.write(Path(path), {**self.module_.state_dict(), **self.state_}, header)
+        stored.write(Path(path), self.module_.state_dict(), header)
 
     @classmethod
     def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
@@ -283,14 +281,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if header["feature_names"]:
             loaded.feature_names_in_ = np.array(header["feature_names"], object)
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
-        # Qualified names have no colon.
-        loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
-        weights = {n: torch.as_tensor(t) for n, t in tensors.items() if n not in loaded.state_}
-        loaded.module_.load_state_dict(weights)
+        loaded.module_.load_state_dict({n: torch.as_tensor(t) for n, t in tensors.items()})
         loaded.module_.eval()
         return loaded
 
@@ -426,7 +421,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
-        """Return the inputs of the model, by default the first of ``gives``, after a check."""
+        """Return the inputs of the model, by default ``gives``, after a check."""
         model = self._named()
         if isinstance(model, nn.Module):
             raise SettingError(
@@ -437,16 +432,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             name, reads = model, lookup_network(model).reads
         else:
             name = getattr(model, "__name__", "model")
-            reads = tuple(getattr(model, "reads", self.gives[:1]))
-        check_reads(name, reads)
-        for read in reads:
-            head, colon, _ = read.partition(":")
-            is_given = (f"{head}:NAME" if colon else read) in self.gives
-            if not is_given or kind_of(read) != kind_of(self.gives[0]):
-                raise SettingError(
-                    f"{name} reads {read}, but {type(self).__name__} gives it "
-                    f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"
-                )
+            reads = tuple(getattr(model, "reads", self.gives))
+        if reads != self.gives:
+            raise SettingError(
+                f"{name} reads {' and '.join(reads)}, but {type(self).__name__} gives it "
+                f"{self.gives[0]}: choose a model that reads {self.gives[0]} alone"
+            )
         return reads
 
 

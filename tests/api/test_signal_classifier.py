@@ -87,9 +87,9 @@ def test_a_group_is_set_aside_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[np.ndarray] = []
     loader = SignalClassifier._loader
 
-    def noted(self: Any, examples: Any, labels: Any, rows: Any, **more: Any) -> Any:
+    def noted(self: Any, examples: Any, labels: Any, rows: Any, *more: Any) -> Any:
         seen.append(rows)
-        return loader(self, examples, labels, rows, **more)
+        return loader(self, examples, labels, rows, *more)
 
     monkeypatch.setattr(SignalClassifier, "_loader", noted)
     quick(epochs=1).fit(X, Y, groups=GROUPS)

@@ -41,7 +41,7 @@ from sequela.identity.fingerprint import Content, matches
 from sequela.models import defaults, stored
 from sequela.models.inputs import sizes_of
 from sequela.models.registry import MODELS, lookup_network
-from sequela.runs.learner import Batches, Learner
+from sequela.runs.learner import Learner
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
@@ -149,9 +149,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self._learn(examples, train, group)
 
         rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}
+
+        def batches(
+            part: str, batch_size: int, generator: torch.Generator | None, _: object
+        ) -> DataLoader[Any]:
+            return self._loader(examples, labels, rows[part], weight, batch_size, generator)
+
         learner = Learner(
             build=self._built,
-            batches=self._batches_of(examples, labels, rows, weight),
+            batches=batches,
             seed=seed,
             at_once=_PREDICTION_BATCH,
             class_weight=self._class_weight(labels[train]),
@@ -273,8 +279,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             raise SettingError(f"{path}: was saved with {name}: give {hint}")
         if parameters["class_weight"] not in (None, "balanced"):
             parameters["class_weight"] = dict(parameters["class_weight"])
-        known = {name: parameters[name] for name in cls._get_param_names() if name in parameters}
-        loaded = cls(**{**known, "model": model or parameters["model"]})
+        # An earlier version may have had other parameters.
+        names = [name for name in cls._get_param_names() if name in parameters]
+        parameters = {name: parameters[name] for name in names}
+        loaded = cls(**{**parameters, "model": model or parameters["model"]})
         loaded.classes_ = np.array(header["classes"], np.dtype(header["dtype"]))
         if header["features"] is not None:
             loaded.n_features_in_ = header["features"]
@@ -314,7 +322,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @abstractmethod
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
+        self,
+        examples: Any,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
     ) -> DataLoader[Any]:
         """Make batches of ``rows``; labels are int64 (example,)."""
 
@@ -348,23 +362,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
         parameters = self.get_params(deep=False)
         return {name: _plain(parameters[name]) for name in kind.model_fields if name in parameters}
-
-    def _batches_of(
-        self,
-        examples: Any,
-        targets: NDArray[Any],
-        rows: Mapping[str, NDArray[np.int64]],
-        weight: NDArray[np.float32] | None,
-    ) -> Batches:
-        """Return a function that makes the batches of a set, whose ``rows`` are known by name."""
-
-        def batches(
-            part: str, batch_size: int, generator: torch.Generator | None, _: object
-        ) -> DataLoader[Any]:
-            how: dict[str, Any] = {"batch_size": batch_size, "generator": generator}
-            return self._loader(examples, targets, rows[part], weight=weight, **how)
-
-        return batches
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""

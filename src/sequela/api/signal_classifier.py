@@ -113,19 +113,25 @@ class SignalClassifier(NetworkClassifier):
     def _shape(self) -> dict[str, int]:
         return {"n_chans": self.n_chans_, "n_times": self.n_times_}
 
-    def _batch(self, examples: NDArray[np.float32], labels: NDArray[Any]) -> SignalBatch:
+    def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
         scaled = torch.from_numpy(self.scaling_.apply(examples))
         return SignalBatch(scaled, torch.from_numpy(labels))
 
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
-    ) -> DataLoader[Any]:
+        self,
+        examples: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
+    ) -> DataLoader[SignalBatch]:
         batch = self._batch(examples[rows], labels[rows])
         if weight is not None:
             batch = replace(batch, weight=torch.from_numpy(weight[rows]))
-        gain, generator = self._training_settings().gain, how.get("generator")
+        gain = self._training_settings().gain
         dataset = VariedDataset(batch, generator, gain=gain) if generator and gain else batch
-        return signal_loader(dataset, **how)
+        return signal_loader(dataset, batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: NDArray[np.float32], size: int

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -16,7 +17,7 @@ from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, RunError
 from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
-from sequela.sequences.visit_batches import VisitDataset, visit_loader
+from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import UNKNOWN, known
 
 
@@ -192,11 +193,18 @@ class VisitClassifier(NetworkClassifier):
         return {"n_codes": len(self.vocabulary_)}
 
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
-    ) -> DataLoader[Any]:
+        self,
+        examples: VisitLists,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
+    ) -> DataLoader[VisitBatch]:
         visits = examples.under(self.vocabulary_, labels)
         weight = None if weight is None else weight[rows]
-        return visit_loader(VisitDataset(visits, rows, weight=weight), **how)
+        dataset = VisitDataset(visits, rows, weight=weight)
+        return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: VisitLists, size: int

@@ -129,26 +129,6 @@ def test_what_a_living_process_writes_stays(holder: subprocess.Popen[str], tmp_p
     assert theirs() == before
 
 
-KILLED_REMOVING = """
-import os, shutil, signal, sys
-from pathlib import Path
-from sequela.files import scratch_beside
-shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-with scratch_beside(Path(sys.argv[1])) as work:
-    (work / "events").mkdir()
-    (work / "events/patients.parquet").write_text("theirs")
-"""
-
-
-def test_what_a_process_that_was_killed_while_it_tidied_up_left_goes(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED_REMOVING, str(tmp_path / "run")]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert list(tmp_path.rglob("patients.parquet"))
-    with files.scratch_beside(tmp_path / "run") as work:
-        assert list(tmp_path.iterdir()) == [work]
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_path: Path) -> None:
     left = tmp_path / "run/.config.toml.0123456789abcdef.work"
     left.mkdir(parents=True)

@@ -104,8 +104,7 @@ def evaluate(
     """Evaluate a fitted classifier, with intervals over subjects.
 
     Args:
-        model: A classifier with ``classes_`` and ``predict_proba``: ours, a pipeline, or any of
-            scikit-learn's.
+        model: A classifier of ours or of scikit-learn, or a pipeline, with ``predict_proba``.
         X: Examples that the model was not trained on.
         y: Their classes (example,).
         groups: Subject, session or recording of each (example,), which the bootstrap draws whole;
@@ -147,12 +146,11 @@ def evaluate(
             raise SettingError(f"event = {event!r}: expected one of two classes, not of {names}")
         if event == classes[0]:
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
-    of_recordings = bool(np.ndim(recordings) or recordings)
     predictions = _predictions(classes, labels, probabilities, groups)
     if np.ndim(recordings):
         predictions = replace(predictions, recording_id=np.asarray(recordings).astype(np.str_))
-    numbers = summarise(predictions, seed=seed, recordings=of_recordings)
-    return Evaluation(predictions, numbers)
+    is_whole = bool(np.ndim(recordings) or recordings)
+    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=is_whole))
 
 
 def _require_classifier(model: object, y: ArrayLike) -> None:

@@ -144,7 +144,7 @@ def evaluate(
         if len(classes) != _BINARY or event not in classes:
             names = classes.tolist()
             raise SettingError(f"event = {event!r}: expected one of two classes, not of {names}")
-        if event == classes[0]:
+        if event == classes[0]:  # the event is the second class in all metrics
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
     predictions = _predictions(classes, labels, probabilities, groups)
     if np.ndim(recordings):

@@ -146,6 +146,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
         used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
         train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
+        # The validation set judges what was learnt, so nothing is learnt from it.
         self._learn(examples, train, group)
 
         rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}

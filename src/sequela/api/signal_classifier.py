@@ -80,6 +80,7 @@ class SignalClassifier(NetworkClassifier):
         if _has_channels(X):
             array = check_array(X, dtype=np.float32, allow_nd=True)
             shape: tuple[int, ...] = array.shape[1:]
+            # scikit-learn remembers the shape of tables only.
             array = validate_data(self, array.reshape(len(array), -1), reset=reset)
         else:
             array = validate_data(self, X, dtype=np.float32, reset=reset)

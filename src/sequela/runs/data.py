@@ -150,7 +150,7 @@ class Examples(ABC):
     def digest(self) -> str:
         """SHA-256 of all inputs and labels."""
         digest = str(self.arrays.sha256())
-        if self.times is not None:
+        if self.times is not None:  # the arrays have no times, and these decide what is learnt
             outcomes = self.times.time.tobytes() + self.times.event.tobytes()
             digest = hashlib.sha256(digest.encode() + outcomes).hexdigest()
         return digest

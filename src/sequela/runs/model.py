@@ -60,6 +60,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"has {kind.words}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{examples[kind]}"
         )
+    # Features are computed before an epoch, and would not follow segments that are cut anew.
     robust = settings.signals and settings.signals.standardise
     if (settings.training.varies or robust) and reads != ("signal",):
         raise SettingError(
@@ -328,6 +329,7 @@ class MeanModel:
                 raise ModelError(
                     f"the models read {name} in two shapes, {before} and {shape}: use each alone"
                 )
+            # A member that takes any length takes the fixed length of another one.
             shapes[name] = tuple(a if isinstance(a, int) else b for a, b in sizes)
         return shapes
 

@@ -126,6 +126,7 @@ def _finished(
         for future in ended:
             future.result()
         for run in runs:
+            # The manifest is written last, whichever process writes it.
             if run.path not in finished and run.complete:
                 finished[run.path] = run
         yield tuple(finished.values())

@@ -153,7 +153,6 @@ class SignalInputs(Inputs):
     """The inputs of a model of signals."""
 
     data: Recordings
-    steps = 1
 
     @property
     def shape(self) -> dict[str, int]:
@@ -165,6 +164,11 @@ class SignalInputs(Inputs):
             "n_features": self.features.shape[1],
             "n_outputs": len(self.data.classes),
         }
+
+    @property
+    def steps(self) -> int:
+        """The number of steps: a segment is one."""
+        return 1
 
     @cached_property
     def alone(self) -> Segments:

@@ -13,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from sequela.files import temporary
-from sequela.runs.model import MeanModel, NetworkModel
+from sequela.runs.model import BaselineModel, TrainedModel
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
 _TRACED = 3  # examples, steps and codes of the inputs that are traced
 
 
-def graph_of(model: NetworkModel | MeanModel) -> onnx.ModelProto:
+def graph_of(model: TrainedModel) -> onnx.ModelProto:
     """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
+    assert not isinstance(model, BaselineModel)  # noqa: S101 - export refuses these
     shapes = model.shapes
     inputs = [
         torch.full(

@@ -294,12 +294,3 @@ def test_two_workers_share_the_trials(
     assert numbers == list(range(len(numbers)))
     assert len(numbers) in (4, 5)  # both may begin the last one
     run.require_complete()
-
-
-def test_names_with_signs_are_those_of_files(
-    tmp_path: Path, synthetic: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    out = Path("tu?x #1 {a}%41")
-    tune(asked(), out, trials=1, root=synthetic)
-    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.trials"]

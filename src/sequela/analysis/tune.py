@@ -29,14 +29,13 @@ from sequela.analysis.space import Space, changed, defaults_of, described, space
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, without_passwords
 from sequela.files import scratch_beside
-from sequela.listeners import Listener
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ModelEntry
 from sequela.runs import fit
 from sequela.runs.data import Examples, Inputs, load
 from sequela.runs.folder import CONFIG, RunFolder, is_taken, work_beside
 from sequela.runs.model import entry_for
-from sequela.training.history import History, kept_epoch
+from sequela.training.history import History, TrainingListener, kept_epoch
 
 FILE = "search.json"
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
@@ -120,7 +119,7 @@ def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
 
 
 @dataclass
-class _Pruning(Listener):
+class _Pruning(TrainingListener):
     """The end of a trial whose loss is above that of others after as many epochs."""
 
     trial: optuna.Trial

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from sequela.audit.input import AuditInput, Ints, Rows
 from sequela.cohort.event_checks import OUTCOME_WORDS
-from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
-from sequela.errors import DataError, SettingError, unknown_name, without_values
+from sequela.errors import DataError, SettingError, unknown_name
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
@@ -40,15 +39,6 @@ _CLASSES = 20  # most values of a label or part, and of a text whose forms are l
 _MOST_OTHERS = 3  # most other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
 _OF_FILE = "part of the file"
-_COHORTS = """
-SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
-    bool_or(o.subject_id IS NOT NULL) AS boolean_value
-FROM cohorts AS t LEFT JOIN cohorts AS o
-    ON o.subject_id = t.subject_id AND o.cohort_definition_id::VARCHAR = $outcome
-    AND o.cohort_start_date >= t.cohort_start_date
-    AND o.cohort_start_date <= coalesce(t.cohort_end_date, 'infinity')
-WHERE t.cohort_definition_id::VARCHAR <> $outcome GROUP BY ALL
-"""
 _UNITS = ("patient", "group", "recording", "stay")
 
 
@@ -573,33 +563,6 @@ def _numbers_in(path: Path) -> dict[str, float]:
         )
     numbers = {k: v for k, v in record.items() if type(v) in (int, float)}
     return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
-
-
-def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
-    """Write the labels of a cohort table of OMOP: the prediction is made as a person enters.
-
-    A label is true if the person enters the cohort ``outcome`` by the end of the other cohort.
-    """
-    source = str(_checked(path)).replace("'", "''")
-    reader = "read_parquet" if _ends(path, ".parquet") else "read_csv"
-    with connection_for(path) as connection:
-        try:
-            connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
-            ids = connection.sql("SELECT DISTINCT cohort_definition_id::VARCHAR FROM cohorts")
-            cohorts = sorted(cohort for (cohort,) in ids.fetchall())
-            labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
-        except duckdb.Error as error:
-            raise DataError(
-                f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
-                "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
-            ) from None
-    if len(cohorts) != 2 or outcome not in cohorts:  # noqa: PLR2004
-        raise DataError(
-            f"{path}: cohorts {', '.join(cohorts)}; expected two, of which --label names the "
-            "outcome"
-        )
-    write_labels(sorted_labels(labels.cast(SCHEMA)), out)
-    return out
 
 
 def _index_arrays(splits: Any, data: AuditInput) -> tuple[Rows, ...]:

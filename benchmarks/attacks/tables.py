@@ -140,7 +140,7 @@ def write_omop(root: Path, within: int) -> Path:
             for n, came, left, died, _ in stays
         ],
     )  # fmt: skip
-    rows = []
+    rows = list[tuple[object, ...]]()
     for n, came, _, _, problems in stays:
         for code in problems:
             at = came + timedelta(minutes=int(rng.integers(5, within)) if within else 0)

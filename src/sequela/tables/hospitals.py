@@ -68,15 +68,16 @@ def source_read_so(
     return source.ways(**options)
 
 
-def place_of(
-    name: str, root: str | None, schema: str | None = None, *, spark: bool = False
-) -> tuple[Path | str, str]:
-    """Return the place of a hospital data set, for Spark or not, and a description of it."""
+def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
+    """Return the place of a hospital data set, and a description of it."""
     if root is not None and (is_address(root) or is_odbc(root)):
         kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
         return in_schema(root, schema), kind
-    if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
-        return str(root), f"the tables that Spark finds at {without_passwords(str(root))}"
+    if root is not None and "://" in root:
+        raise SettingError(
+            f"--root {without_passwords(root)} is not read: name a folder (mount or copy an object "
+            "store), postgresql://... or odbc:..."
+        )
     if schema is not None:
         raise SettingError(
             f"--schema {schema} is of a database: name it with --root postgresql://... or "
@@ -99,16 +100,15 @@ def build(
 ) -> Account:
     """Convert hospital tables to MEDS events, as ``sequela build`` does: see its help.
 
-    ``options`` are those of the command, by name, and ``spark``, a session of Spark to use instead
-    of ``engine``. ``on_place`` is called with a description of the place of the tables.
+    ``options`` are those of the command, by name. ``on_place`` is called with a description of the
+    place of the tables.
 
     Raises:
         SequelaError: If a setting is unknown or not allowed, or the tables are missing or damaged.
     """
     from sequela.tables.build import build as build_source
 
-    spark = options.get("engine") == "spark" or options.get("spark") is not None
-    place, origin = place_of(name, None if root is None else str(root), schema, spark=spark)
+    place, origin = place_of(name, None if root is None else str(root), schema)
     if re.match(r"\w\w+:/", str(out)):
         raise SettingError(f"--out {out} is an address; expected a folder")
     ways = {way: options.pop(way) for way in WAYS if way in options}

@@ -38,8 +38,8 @@ def build(
         out: Folder to write to; it must be new or empty.
         root: Folder of the published files, or address of a database that holds them
             (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass; or
-            `odbc:DSN=hospital;UID=user`, password in SEQUELA_ODBC_PASSWORD); with Spark also a
-            schema (`catalog.schema`) or an address (`s3a://...`); default: the usual search path.
+            `odbc:DSN=hospital;UID=user`, password in SEQUELA_ODBC_PASSWORD); default: the usual
+            search path.
         engine: Engine for the table work: duckdb (in this process) or spark.
         master: Address of the master of a Spark cluster, such as `spark://host:7077`.
         seed: Seed of the split into train, tuning and held_out.

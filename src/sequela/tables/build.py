@@ -114,7 +114,7 @@ def _write(
         seed=seed,
         stays_in_order=source.stays_in_order and bool(built.get("stays_in_order", True)),
         dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
-        leaks=source.leaks or leaks_of(built),
+        leaks=leaks_of(built),
         title=title,
         open=is_open(source.name, rows_read) or bool(built.get("open")),
         subjects=len(shards.ids),

@@ -1,19 +1,20 @@
 """The hospital data sets that can be built, by name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
 from sequela.errors import SettingError, without_passwords
+from sequela.files import temporary
 from sequela.tables.account import Account
 from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
-WAYS = {"codes": "omop", "ancestors": "omop", "dated_as_recorded": "omop", "sets": "physionet2012"}
+WAYS = {"codes": "omop", "sets": "physionet2012"}
 """Options of ``sequela build``, and the data set that each is for."""
 
 
@@ -118,3 +119,23 @@ def build(
     on_place(origin)
     settings = {option: value for option, value in options.items() if value is not None}
     return build_source(source, place, Path(out), **settings)
+
+
+def check(
+    name: str,
+    root: Path | str,
+    changed: Collection[str] = (),
+    allow_set_aside: Collection[str] = (),
+) -> Account:
+    """Read a hospital data set as a build does, and keep nothing but the log.
+
+    The events are written to a folder of the system for temporary files (``TMPDIR``), because
+    duplicates are found only after sorting, and memory may be too small.
+    """
+    from sequela.tables.build import build as build_source
+    from sequela.tables.built_events import is_built
+
+    source = source_of("meds" if isinstance(root, Path) and is_built(name, root) else name, root)
+    with temporary() as folder:
+        out = folder / "events"
+        return build_source(source, root, out, changed=changed, allow_set_aside=allow_set_aside)

@@ -114,7 +114,7 @@ class StoredEvents:
         mixed: Whether shards have different types.
         dated_by_row: Whether each row carries the time it became available, so that its family of
             codes need not (OMOP).
-        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        leaks: How the data leak the outcome: see :class:`sequela.tables.account.Account`.
         earlier: The rows that were dated by the earlier of two times.
         title: Name of the data, where it differs from the catalogue's.
         open: Whether their licence is open.

@@ -138,11 +138,8 @@ def shown(root: Path | str) -> str:
     return database_of(str(root)) if is_address(root) else str(root)
 
 
-def typed_blanks(frame: Frame, table: Table, more: Collection[str] = ()) -> Frame:
-    """Return the declared columns of a table, null where text is empty or the column absent.
-
-    ``more`` are further columns to keep.
-    """
+def typed_blanks(frame: Frame, table: Table) -> Frame:
+    """Return the declared columns of a table, null where text is empty or the column absent."""
     present = set(frame.collect_schema().names())
     columns = {}
     for name, kind in table.columns.items():
@@ -150,7 +147,7 @@ def typed_blanks(frame: Frame, table: Table, more: Collection[str] = ()) -> Fram
         if kind is Kind.TEXT and name in present:
             column = nw.when(column != "").then(column)
         columns[name] = column
-    return frame.select(*more, **columns)
+    return frame.select(**columns)
 
 
 def check_names(source: Source, names: Collection[str]) -> None:

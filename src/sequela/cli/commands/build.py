@@ -18,8 +18,6 @@ def build(
     changed: list[str] | None = None,
     allow_set_aside: list[str] | None = None,
     codes: str | None = None,
-    ancestors: int | None = None,
-    dated_as_recorded: bool = False,
     sets: list[str] | None = None,
     schema: str | None = None,
     declaration: Path | None = None,
@@ -50,10 +48,6 @@ def build(
             repeated.
         codes: For omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC;
             the default) or by the concept of the hospital (source: ICD10CM, NDC).
-        ancestors: For omop: code each row by the ancestor of its standard concept that is this
-            many levels above it (table concept_ancestor).
-        dated_as_recorded: For omop: date each row at its start, although bills are written after
-            the discharge, which leaks by design, to show how much it inflates the score.
         sets: For physionet2012: read this set, of a, b and c; may be repeated (default: all that
             are there).
         schema: Schema of the database that holds the tables (default: the search path).

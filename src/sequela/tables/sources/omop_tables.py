@@ -174,7 +174,7 @@ CARE_SITES = Table(
 )
 
 NOT_READ = {
-    "cdm_source": "describes the data set", "concept_ancestor": "read with --ancestors",
+    "cdm_source": "describes the data set", "concept_ancestor": "coarser concepts",
     "concept_relationship": "the tables name the concepts themselves",
     "concept_synonym": "other words for concepts",
     "condition_era": "derived from condition_occurrence", "cost": "what was paid",
@@ -184,15 +184,6 @@ NOT_READ = {
     "payer_plan_period": "insurance", "provider": "who treated",
     "vocabulary": "describes the vocabularies", "2b_vocabulary": "describes the vocabularies",
 }  # fmt: skip
-
-
-ANCESTORS = Table(
-    "concept_ancestor",
-    columns_of("ancestor_concept_id", "descendant_concept_id")
-    | {"min_levels_of_separation": INTEGER},
-    required=True,
-    unused="names coarser concepts",
-)
 
 
 def concept_table(name: str) -> Table:

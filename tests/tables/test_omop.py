@@ -21,7 +21,9 @@ from sequela.tables.account import ACCOUNT, LEAKS
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_read_so
 from sequela.tables.sources.omop import (
+    AGAIN,
     ALONE,
+    APART,
     BY_ID,
     BY_LATER,
     BY_OWN_TIME,
@@ -29,11 +31,13 @@ from sequela.tables.sources.omop import (
     BY_VALUE,
     BY_VISIT_END,
     LIMITS,
+    LONG_DEAD,
     NO_END,
     ONLY_DATES,
+    REVERSED,
     TIMED,
+    UNBORN,
 )
-from sequela.tables.sources.omop_tables import AGAIN, APART, LONG_DEAD, REVERSED, UNBORN
 
 END = datetime(2150, 2, 9, 11)
 

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +22,8 @@ from sequela.errors import (
     extra,
     without_values,
 )
-from sequela.tables.declarations import Frame, Kind
-from sequela.tables.engine import Engine
-from sequela.tables.stored_tables import DuckDBFile, Stored
+from sequela.tables.declarations import Kind
+from sequela.tables.stored_tables import DuckDBFile
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -128,7 +126,6 @@ class OdbcDatabase(DuckDBFile):
         self.place, self._secrets = harmless(address), _secrets(pairs)
         self._schema = {key.lower(): value for key, value in pairs}.get(SCHEMA)  # the last one
         self._marks: Sequence[str] = _MARKS
-        self._error: SequelaError | None = None
         self._refusal: type[Exception] = Error
         # Without a ';' at its end, the library appends the password to the last value.
         text = "".join(f"{key}={value};" for key, value in pairs if key.lower() != SCHEMA)
@@ -160,21 +157,6 @@ class OdbcDatabase(DuckDBFile):
                 "or give the user the right to read it"
             )
         return in_schema
-
-    def table(self, name: str) -> Stored | None:
-        """See ``Store``."""
-        if (stored := super().table(name)) is None:
-            return None
-
-        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
-            try:
-                return stored.scan(kinds, engine)
-            except Exception:
-                if self._error is None:
-                    raise
-                raise self._error from None  # the engine hides it in another error
-
-        return replace(stored, scan=scan)
 
     def head(self, name: str, rows: int) -> pa.Table:
         """Return the first rows of a table that is there, all columns as text."""

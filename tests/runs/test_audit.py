@@ -10,7 +10,8 @@ import torch
 from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
-from sequela.audit.finding import AuditOutcome, Finding
+from sequela.audit.finding import Finding
+from sequela.audit.searches import AuditOutcome
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
@@ -102,14 +103,6 @@ def test_a_segment_copied_into_another_part(half: Recordings, noise: float, chec
     drawn = np.random.default_rng(0).normal(size=signal.shape[1:])
     signal[to] = signal[source] + noise * drawn
     assert checks(audit(with_signal(half, signal))) == [check]
-
-
-def test_a_sample_that_tells_the_class(half: Recordings) -> None:
-    signal = half.arrays.signal.copy()
-    signal[:, 0, 3] = 1000 * (half.labels == 2) + np.arange(len(signal)) % 7
-    by_check = {each.check: each for each in audit(with_signal(half, signal))}
-    found = by_check["columns that reveal the outcome"]
-    assert "sample 3" in found.where
 
 
 def test_a_part_that_lacks_a_class(recordings: Recordings) -> None:

@@ -36,8 +36,7 @@ _CONNECTION = re.compile(
 """A connection string without its prefix, which may hold a password."""
 _READS_DATABASES = ("build", "data check")
 _READS_ODBC = (*_READS_DATABASES, "data describe")
-_OF_TRAINING = ("torch", "accelerate")
-"""Libraries of the extra ``train``."""
+_OF_TRAINING = ("torch", "accelerate")  # libraries of the extra `train`
 _MEMORY = (
     "out of memory: finished work is kept; close other programs, or use less memory "
     "(--batch-size, --processes), and run the command again"

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
-_OF_A_FILE = 1000
-"""Width of a line of a file in characters, wider than any table."""
+_OF_A_FILE = 1000  # width of a line of a file in characters, wider than any table
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 

@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from sequela.runs.pool import PlannedRun
 
 _BAR = 20  # columns
-_LINE_SECONDS = 60.0
-"""Time between two lines on finished runs, where there is no terminal."""
-_READING_SECONDS = 5.0
-"""Time between two lines on what is read."""
-_MANY_ROWS = 1_000_000
-"""Rows from which lines on what is read are printed."""
+_LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
+_READING_SECONDS = 5.0  # time between two lines on what is read
+_MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
 
 class ReadingProgress(Listener):

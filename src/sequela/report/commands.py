@@ -21,8 +21,7 @@ _OPTIONS = (
     | config.options(TrainingSettings)
 )
 """The option of ``sequela train`` for each setting."""
-_AIMS = ("aim", "aim_target")
-"""The settings of the decision threshold."""
+_AIMS = ("aim", "aim_target")  # the settings of the decision threshold
 
 
 def commands(folders: Sequence[Run]) -> list[str]:

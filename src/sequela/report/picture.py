@@ -13,12 +13,9 @@ from markupsafe import Markup
 from sequela.disclosure.disclosure import as_json
 from sequela.figures.chart.figure import Figure
 
-WIDE = 1090
-"""Pixels of a picture as wide as a page."""
-HALF = 510
-"""Pixels of a picture half as wide."""
-NARROW = 290
-"""Pixels of a picture on a phone, without its axis."""
+WIDE = 1090  # pixels of a picture as wide as a page
+HALF = 510  # pixels of a picture half as wide
+NARROW = 290  # pixels of a picture on a phone, without its axis
 _DIGITS = 4
 
 

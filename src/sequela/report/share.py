@@ -29,8 +29,7 @@ LEFT_OUT = "left-out.txt"
 _COPIED = (COST, "environment.json")
 _NAMES_OF_USERS = ("title", "origin", "run")
 """Keys of names that a user chose: of the data, their folder, and the runs of an ensemble."""
-_SHORTEST_ID = 5
-"""Characters from which an id is not in a page by chance."""
+_SHORTEST_ID = 5  # characters from which an id is not in a page by chance
 _TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
 _WORD = re.compile(rb"[0-9A-Za-z_-]+")
 

@@ -34,8 +34,7 @@ def _check(name: str, study: Study) -> None:
 STUDIES = Registry("study", Study, _check)
 STUDIES |= {study.name: study for study in map(shipped, ("seizure", "mortality"))}
 """The studies by name, in page order."""
-REPORT = tuple(STUDIES)
-"""The studies of the 2019 report, which are reproduced by default."""
+REPORT = tuple(STUDIES)  # the studies of the 2019 report, which are reproduced by default
 
 
 def question_of(run: "Run") -> Question:

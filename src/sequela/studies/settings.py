@@ -19,8 +19,7 @@ from sequela.models.defaults import Default
 from sequela.runs.data import default_of
 from sequela.studies.registry import records_of, training_of
 
-_AIMS = ("aim", "aim_target")
-"""The settings of a run that are only for two classes."""
+_AIMS = ("aim", "aim_target")  # the settings of a run that are only for two classes
 
 
 def resumed_settings(

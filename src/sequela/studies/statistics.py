@@ -15,8 +15,7 @@ from sequela.runs.folder import RunFolder
 from sequela.studies.claims import Claim
 
 Values = NDArray[np.float64]
-Fold = tuple[RunFolder, ...]
-"""The runs of a claim's models on one fold."""
+Fold = tuple[RunFolder, ...]  # the runs of a claim's models on one fold
 
 
 @dataclass(frozen=True)

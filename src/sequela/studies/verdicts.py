@@ -47,8 +47,7 @@ ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
 OPEN = "open"
-LEVEL = 0.05
-"""The p-value, corrected for the number of claims, below which a claim is settled."""
+LEVEL = 0.05  # the p-value, corrected for the number of claims, below which a claim is settled
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
 """The facts about data that must be equal for verdicts to be comparable."""

@@ -21,8 +21,7 @@ from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
 from sequela.studies.settings import own_signals, run_settings
 
-SCHEMA = "sequela-audit/1"
-"""The form of the JSON."""
+SCHEMA = "sequela-audit/1"  # the form of the JSON
 
 
 @dataclass(frozen=True)

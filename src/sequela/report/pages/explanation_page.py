@@ -16,8 +16,7 @@ from sequela.report.picture import svg
 from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
-_MOST = 12
-"""Codes in each direction of a table, and in the picture of the importance."""
+_MOST = 12  # codes in each direction of a table, and in the picture of the importance
 _LISTED = 50
 
 

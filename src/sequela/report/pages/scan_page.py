@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 _DRAWN = 12
 """Number of events that are drawn enlarged, over all recordings: the most confident ones."""
-_BESIDE = 10.0
-"""Seconds that are drawn before and after an event."""
-_LONGEST = 120.0
-"""Seconds of an event that are drawn."""
+_BESIDE = 10.0  # seconds that are drawn before and after an event
+_LONGEST = 120.0  # seconds of an event that are drawn
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from sequela.runs.record import DataRecord, SplitRecord
 from sequela.studies.study import Study
 
 TOO_FEW = "too few examples of a class to conclude"
-FEWEST_GROUPS = 20
-"""Groups of a test set below which an interval is not reliable."""
+FEWEST_GROUPS = 20  # groups of a test set below which an interval is not reliable
 MOST_OF_ONE_STEP = 0.5
 """Share of sequences of one step above which the page warns of recurrent models."""
 

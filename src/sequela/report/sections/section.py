@@ -32,10 +32,8 @@ class Section:
     folded: bool = True
 
 
-SECTIONS = Registry("section", Section)
-"""The sections of a page by name."""
-CARD_ITEMS = Registry("card item", Section)
-"""The items of a model card by name."""
+SECTIONS = Registry("section", Section)  # the sections of a page by name
+CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name
 for _name, _content in (
     ("models", "standing"),
     ("leaks", "study"),

@@ -1,6 +1,5 @@
 """``sequela train`` and ``sequela reproduce`` on hospital records, as a user types them."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 from tests.cli.calls import Output, Refused, ran
 
-from sequela.datasets.catalog import EXCERPTS
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
@@ -146,18 +144,6 @@ def test_refused_in_one_line_and_nothing_written(
         more = ["--root", excerpt_events("eicu")]
     assert message in refused("train", *command.split(), *more)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_tables_that_cannot_be_read(refused: Refused, tmp_path: Path) -> None:
-    """What else can be wrong with tables is in test_build.py."""
-    root = shutil.copytree(EXCERPTS / "mimic3", tmp_path / "tables")
-    file = root / "DIAGNOSES_ICD.csv.gz"
-    file.write_bytes(file.read_bytes()[:3000])
-    command = asked("prevalence --data mimic3", tmp_path / "new" / "run", "--root", root)
-    assert "DIAGNOSES_ICD.csv.gz is damaged" in refused(*command)
-    (root / "ADMISSIONS.csv.gz").unlink()
-    assert "no table ADMISSIONS" in refused(*command)
-    assert [path.name for path in tmp_path.iterdir()] == ["tables"]
 
 
 def test_a_data_set_of_another_source_is_refused(

@@ -31,6 +31,14 @@ def no_good(refused: Refused) -> Check:
     return check
 
 
+def test_a_set_without_a_recording(no_good: Check, bonn_folder: Path) -> None:
+    for file in (bonn_folder / "S").iterdir():
+        file.unlink()
+    (bonn_folder / "S" / ".DS_Store").touch()
+    parts = ("S holds no recording", "expected S001.txt to S100.txt")
+    assert no_good("bonn", bonn_folder, *parts) == []
+
+
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
 def test_a_root_that_does_not_exist(no_good: Check, tmp_path: Path, name: str) -> None:
     assert no_good(name, tmp_path / "nowhere", "does not exist", "name another --root") == []

@@ -107,6 +107,7 @@ def _defaults(models: Sequence[str], data_sets: Sequence[str]) -> dict[str, list
     """Return the training settings of models, and the settings of data sets."""
     from sequela.studies.registry import records_of, training_of
 
+    # Computed once for all options: each needs the settings of every model and data set.
     return {
         "models": [training_of(model, {}) for model in models],
         "data sets": [records_of(data, {}) for data in data_sets],

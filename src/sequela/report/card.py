@@ -92,7 +92,7 @@ def _content(entry: Entry) -> dict[str, object]:
         "split": run.describe_split(),
         "measures": measures([entry]),
         "variance": variance_in_words(entry.test, entry.metric),
-        "calibration": None if entry.of_few or entry.timed else probabilities.table([entry])[0],
+        "calibration": None if entry.of_few or entry.timed else probabilities.scores(entry),
         "headline": headline(data.classes),
         "groups": [group for group in groups if group.value],
         "hidden_groups": sum(not group.value for group in groups),

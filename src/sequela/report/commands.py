@@ -28,6 +28,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
     """Return one command if the runs are those of a study, else one for each run."""
     runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
     first, study = runs[0], study_of(folders[0])
+    # Settings are compared, not names: a run of a study that somebody changed is not the study's.
     for quick in (False, True):
         of_study = _runs(study, first, quick=quick)
         as_split = all(_is_split_so(folder, quick=quick) for folder in folders)

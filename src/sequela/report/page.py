@@ -22,6 +22,7 @@ from sequela.runs.manifest import adding
 
 def write_page(template: str, out: Path, **values: object) -> Path:
     """Write a page. The same content gives the same bytes each time."""
+    # The policy names the checksum of our script, so a browser runs no other one.
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = render(

@@ -125,6 +125,7 @@ def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
     Counts and names are hidden when a file is written, but users choose the names of data files,
     columns and run folders, and a file may be named after its patient.
     """
+    # A number such as 12345 parameters may also be an id: it is published as the number that it is.
     ids = _ids(run) - _numbers(run) if of_people(run.data) else set()
     for path in sorted(out.iterdir()):
         text = path.read_bytes()

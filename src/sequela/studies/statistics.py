@@ -141,6 +141,7 @@ def _moved(statistic: Statistic, by: float) -> Statistic:
 def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """Return the change of the gap; training accuracy is fixed, only the test groups vary."""
     before, after = _pair(fold, part)
+    # The gap is training minus test accuracy: what the test loses, the gap gains.
     change = ratio(
         _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
     )
@@ -160,6 +161,7 @@ def asymmetry(confusion: Values) -> Values:
 
     It is 0 for symmetric errors, and 1 for one-sided errors.
     """
+    # Errors of a pair of classes are balanced if each is taken for the other equally often.
     errors = confusion * (1 - np.eye(confusion.shape[-1]))
     unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
     shares: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)

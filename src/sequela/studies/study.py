@@ -208,6 +208,7 @@ class Study(StudyKeys):
         ``looks_back`` has runs with hindsight. ``default`` is the default model of the data, and
         ``declared`` the description of the user's own recordings.
         """
+        # Controls show the effect of weights or of hindsight once, on one question.
         kinds = ["weighted"] if is_primary else []
         if looks_back:
             kinds.append("hindsight")

@@ -142,6 +142,7 @@ class _Tested:
     @property
     def answer(self) -> str:
         """The verdict of the intervals, if they agree: all of each, or none, is as claimed."""
+        # At each end of the report's prevalence: a claim that only one end supports is open.
         answers = {self._answer(measured.interval) for measured, _ in self.numbers}
         return answers.pop() if len(answers) == 1 else OPEN
 
@@ -258,6 +259,7 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
         for claim, reason in zip(claims, reasons, strict=True)
         if not reason
     ]
+    # All claims that can be tested are one family: the chance of any false verdict stays at 0.05.
     corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
     settled = iter(
         [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
@@ -515,6 +517,8 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
 
 def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
     """Compare two runs with the same folds; the interval includes the variation of training."""
+    # Both have the same folds and seeds, so each model is paired with the one of its fold: the
+    # variation of training is part of the interval, that of the split is not.
     theirs = {fold.place: fold for fold in judged(honest.runs)}
     ours = []
     for fold in judged(leaking.runs):

@@ -1,7 +1,6 @@
 """``sequela scan``: detection of events in long recordings."""
 
 from pathlib import Path
-from typing import Any
 
 from sequela.cli.names import TrustCode
 
@@ -50,7 +49,7 @@ def scan(
             or `annotations`.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from sequela.files import require_file, whole
     from sequela.serving.scan import Scanning, looked_for, table
@@ -72,7 +71,7 @@ def scan(
         for path in recordings:
             task = bar.add_task(path.name, total=1.0)
 
-            def advance(share: float, task: Any = task) -> None:
+            def advance(share: float, task: TaskID = task) -> None:
                 bar.update(task, completed=share)
 
             scans.append(scan_recording(served, path, how, advance))

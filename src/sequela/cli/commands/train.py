@@ -3,13 +3,16 @@
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from sequela.cli.names import Root, check_names, data_sets, known, models
 from sequela.cli.options import FIRST, RUN, OptionsOfTrain
 from sequela.config import Options
+
+if TYPE_CHECKING:
+    from sequela.runs.pool import PlannedRun
 
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
@@ -85,7 +88,7 @@ def train_one(
         options=options,
     )
 
-    def progress(run_plan: Any) -> RunProgress:
+    def progress(run_plan: "PlannedRun") -> RunProgress:
         table = run_plan.settings.signals if data == "table" else None
         if table and isinstance(root, Path):
             from sequela.intake.one_row import columns_of

@@ -1,7 +1,7 @@
 """``sequela tune``: a search for settings, then a run with the best."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
@@ -9,6 +9,11 @@ from sequela.cli.names import Root, check_names
 from sequela.cli.options import FIRST, OptionsOfTune
 from sequela.config import Options
 from sequela.errors import SettingError, extra
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+    from rich.console import Console
 
 _SHARED = Group("Shared search", sort_key=1)
 
@@ -100,7 +105,7 @@ def _check(model: str, options: Options) -> None:
         )
 
 
-def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
+def _say_trial(console: "Console", study: "Study", trial: "FrozenTrial", trials: int) -> None:
     from optuna.trial import TrialState
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any
 
 from sequela.errors import RunError
 from sequela.files import require_file
@@ -41,7 +40,8 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     studies = by_study(folders)
     for _, runs in studies:
         _refuse_mixture(runs)
-    for folder in folders:  # all, before any is counted
+    # All are logged before any is counted: else a page of the same runs would differ the next time.
+    for folder in folders:
         open_held_out(folder, "report")
     parts = [Part.of(study, runs, hide_below) for study, runs in studies]
     width = WIDE if len(parts) == 1 else HALF
@@ -80,7 +80,7 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
         _ = folder.predictions  # reading them proves that they belong to the split
 
 
-def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
+def _provenance(parts: Sequence[Part]) -> dict[str, object]:
     """Return what the foot of the page says of the evaluations, data and predictions."""
     groups, openings = list[Group](), list[Opening]()
     for part in parts:

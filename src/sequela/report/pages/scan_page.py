@@ -39,6 +39,8 @@ def build_scan(
     scores: "Sequence[Scores]" = (),
 ) -> Path:
     """Write the page. The recordings are read again where events are drawn enlarged."""
+    # Of all recordings together, only the most probable events are drawn: each drawing reads its
+    # recording again.
     confident: list[tuple[float, int, int]] = []
     for place, scan in enumerate(scans):
         confident += [(event.confidence, place, row) for row, event in enumerate(scan.events)]

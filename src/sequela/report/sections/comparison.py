@@ -132,6 +132,7 @@ class Standing:
     def ticks(self) -> list[tuple[str, str]]:
         """The place and label of round numbers on the axis."""
         low, high = self.ends
+        # The finest round step that gives at most five ticks: more labels touch on a phone.
         step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
         first = int(low / step) + 1
         values = [i * step for i in range(first, int(high / step) + 1)]
@@ -192,6 +193,7 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
     """Return the paired difference from the best of each model with the same folds and seeds."""
+    # Folds and seeds are paired one by one, so both runs must have the same number of each.
     comparable = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
     if not comparable or not best.metric.better:
         return {}

@@ -99,6 +99,7 @@ def inflations(
 
     Left out are models whose score is hidden or undefined in one of the two.
     """
+    # Each leaking run is compared with the run of the same model that does not leak.
     by_model = {entry.name: entry for entry in _shown(honest)}
     kinds = list(leak_plan.leaking)
     of_plan = [entry for entry in leaking if entry.leak in kinds]

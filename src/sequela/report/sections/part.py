@@ -1,6 +1,6 @@
 """The part of a page on one study: the values of its sections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,13 +65,13 @@ class Part:
     network: Row | None  # the best network of the report
     baseline: Row | None  # the best baseline model
     leaks: list[Leak]  # run on purpose
-    risk: dict[str, Any] | None  # of times to an event
-    probabilities: dict[str, Any] | None  # of classes
+    risk: Mapping[str, object] | None  # of times to an event
+    probabilities: Mapping[str, object] | None  # of classes
     models: list[Entry]  # a run of each model of any question
     table_one: TableOne | None
     flow: Markup | None
-    panels: list[dict[str, Any]]
-    imbalance: list[dict[str, Any]]
+    panels: list[dict[str, object]]
+    imbalance: list[dict[str, object]]
     derivations: list[tuple[Entry, Markup]]
     traces: Picture | None
     checklist: Checklist
@@ -188,7 +188,7 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
     return next(groups_as_reported, None)
 
 
-def _imbalance(entry: Entry) -> dict[str, Any]:
+def _imbalance(entry: Entry) -> dict[str, object]:
     """Draw confusion matrices of a network at 0.5 and at the chosen threshold."""
     points = []
     for number, point in enumerate(entry.test.operating_points):
@@ -200,7 +200,7 @@ def _imbalance(entry: Entry) -> dict[str, Any]:
     return {"entry": entry, "points": points}
 
 
-def _panels(main: Group) -> list[dict[str, Any]]:
+def _panels(main: Group) -> list[dict[str, object]]:
     """Draw the models of each family, then all others, as far as they have pictures."""
     families = [
         (f"{title}: baseline and improved", {baseline, improved})
@@ -211,8 +211,8 @@ def _panels(main: Group) -> list[dict[str, Any]]:
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
     shown_families = []
     for number, (title, names) in enumerate(families):
-        panels = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [drawn_model for drawn_model in panels if drawn_model["pictures"]]
+        of_models = [panel(entry) for entry in main.plain if entry.name in names]
+        panels = [of_model for of_model in of_models if of_model["pictures"]]
         if panels:
             key = f"{main.study.name}-family-{number}"
             shown_families.append({"id": key, "title": title, "panels": panels})

@@ -1,7 +1,6 @@
 """The section on probabilities: ranking, calibration, decisions, sets and subgroups."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +127,7 @@ def _thresholds(run: Run) -> float | list[float]:
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
     """Draw decision curves of models, at the thresholds that count no small number of people."""
+    # One set of thresholds for all curves: a gap in one curve would reveal where few people are.
     allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
     at = _THRESHOLDS[np.all(allowed, axis=0)]
     if not at.size:
@@ -155,12 +155,8 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     return picture(figure, f"{prefix}reliability", caption)
 
 
-def table(entries: Sequence[Entry]) -> list[dict[str, object]]:
-    """Return scores of the probabilities of each model; an undefined score is ``None``."""
-    return [_scores(s) for s in entries]
-
-
-def _scores(entry: Entry) -> dict[str, object]:
+def scores(entry: Entry) -> dict[str, object]:
+    """Return scores of the probabilities of a model; an undefined score is ``None``."""
     predictions = held_out(entry.run)
     brier = brier_score(predictions)
     line = None
@@ -193,6 +189,7 @@ def sets(entry: Entry) -> dict[str, object]:
     interval = coverages[0].coverage.interval if len(coverages) == 1 else None
     of_class = np.nanmean([[c.value for c in fold.of_class] for fold in coverages], 0)
     counts = np.bincount(held_out(run).label, minlength=len(of_class))
+    # The coverage of a class, times its size, is a count of people: it is hidden as a count is.
     covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
     is_hidden = [
         has_small((inside, total - inside), entry.smallest)
@@ -280,7 +277,7 @@ def alarms(entry: Entry) -> dict[str, float] | None:
     return {"false": false, "missed": missed, "true": true}
 
 
-def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:
     """Return the values of the template on probabilities."""
     two = best.two
     if best.of_few:
@@ -302,7 +299,7 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         "reliability": calibrated(best, what, prefix),
         "decision": decided(curves, what, prefix) if two else None,
         "matrix": None if two else confused(best, prefix),
-        "table": table(entries),
+        "table": [scores(s) for s in entries],
         "sets": sets(best),
         "subgroups": by_group(best, prefix) if two else None,
     }

@@ -50,6 +50,7 @@ def table_one(entry: Entry) -> TableOne | None:
     held_out = predictions.split == "held_out"
     unknown = (predictions.subject_id == "").any()
     groups = predictions.group_id if unknown else predictions.subject_id
+    # The page also has counts of the test set alone, and the rest is their difference from here.
     cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
     if has_small(cells, smallest):
         return None

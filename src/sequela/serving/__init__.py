@@ -13,18 +13,5 @@ Nothing here loads torch, unless a run folder is given instead of a file::
 ``model.inputs`` the inputs of :meth:`~sequela.serving.served_model.ServedModel.probabilities`.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sequela.serving.served_model import ServedModel as ServedModel
-    from sequela.serving.served_model import load as load
-
-__all__ = ["ServedModel", "load"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sequela.serving import served_model
-
-    return getattr(served_model, name)
+from sequela.serving.served_model import ServedModel as ServedModel
+from sequela.serving.served_model import load as load

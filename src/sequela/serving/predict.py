@@ -1,7 +1,7 @@
 """Prediction on new data: from a path to a table of probabilities and a list of exceptions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +17,6 @@ from sequela.serving.prediction_table import (
     listed_path,
     overlap_in_words,
     require_outputs,
-    write_mean,
 )
 from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
@@ -25,23 +24,6 @@ from sequela.signals.folders import is_recording
 OnProgress = Callable[[int, float | None], None]
 _SCORING: dict[str, ModuleType] = {Modality.EEG: signal_input, Modality.RECORDS: record_input}
 """The module that scores data, by their kind."""
-
-
-@dataclass(frozen=True)
-class NewData:
-    """The data to predict for.
-
-    Attributes:
-        path: File or folder (default: the usual search path).
-        data: Name of the data set or format (default: from the file, else as in training).
-        signals: Options for custom recordings.
-        times: Label file with subjects and times, for a model trained with a label file.
-    """
-
-    path: Path | None = None
-    data: str | None = None
-    signals: SignalSettings = field(default_factory=SignalSettings)
-    times: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -63,54 +45,7 @@ class Predicted:
 
 
 def predict(
-    model: ServedModel, data: NewData, out: Path, progress: OnProgress = lambda _, __: None
-) -> Predicted:
-    """Predict on new data while they are read: memory does not grow with them.
-
-    Args:
-        model: The model.
-        data: The data.
-        out: The table, a Parquet file. The list of examples that were not scored, or are in the
-            training or validation set, is written next to it as ``NAME.listed.csv``.
-        progress: Called with the number of scored examples, and the finished share of the data or
-            ``None`` if it is unknown.
-
-    Raises:
-        SettingError: If the model reads another kind of data.
-        SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
-            written then.
-    """
-    require_outputs(out, [data.path, data.times, Path(model.name)])
-    scoring = _SCORING[model.facts.kind]
-    scoring.check(data.signals, data.times)
-    data_set = _format_of(model, data)
-    overlap = _overlap(model, data_set.name)
-    with temporary() as work, PredictionTable.open(model, overlap, out) as scored:
-        source = (data.path, data.signals, data.times, work)
-        notes, unknown = scoring.score(
-            scored, data_set, *source, lambda share: progress(scored.examples, share)
-        )
-        report: dict[str, Any] = {
-            "scored": scored.examples,
-            "not_scored": dict(scored.unscored.most_common()),
-            "known_groups": len(scored.trained),
-        }
-        if unknown is not None:
-            report["unknown_codes"] = unknown
-        report["drift"] = scored.drift.to_dict()
-        count = scored.write(report)
-        report["not_checked"] = scored.unchecked
-    sentences = (
-        *_counted(scored, count),
-        *notes,
-        *_unknown(model, unknown),
-        *scored.drift.sentences(),
-    )
-    return Predicted(out, report, count, sentences)
-
-
-def predict_data(
-    model: Path | str,
+    model: ServedModel | Path | str,
     path: Path | str | None = None,
     *,
     out: Path | str,
@@ -122,63 +57,68 @@ def predict_data(
 ) -> Predicted:
     """Predict on new data and write the probabilities, as ``sequela predict`` does: see its help.
 
-    Options for custom recordings are ``signals``, by name. ``done`` is that of :func:`predict`.
+    Memory does not grow with the data.
 
-    Returns:
-        The path of the table, the counts, and the report in sentences.
+    Args:
+        model: A model, its run folder or its file.
+        path: File or folder of the data (default: the usual search path).
+        out: The table, a Parquet file. The list of examples that were not scored, or are in the
+            training or validation set, is written next to it as ``NAME.listed.csv``.
+        data: Name of the data set or format (default: from the file, else as in training).
+        times: Label file with subjects and times, for a model trained with a label file.
+        trust_code: Whether the run's model may be a class of a file or module.
+        done: Called with the number of scored examples, and the finished share of the data or
+            ``None`` if it is unknown.
+        signals: Options for custom recordings, by name.
+
+    Raises:
+        SettingError: If the model reads another kind of data.
+        SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
+            written then.
     """
-    settings = {name: value for name, value in signals.items() if value is not None}
-    new = NewData(
-        path=None if path is None else Path(path),
-        data=data,
-        signals=SignalSettings.of(**settings),
-        times=None if times is None else Path(times),
-    )
-    models = [load(folder, trust_code=trust_code) for folder in folds_of(Path(model))]
-    return predict_mean(models, new, Path(out), done)
+    out, options = Path(out), {name: v for name, v in signals.items() if v is not None}
+    settings = SignalSettings.of(**options)
+    path, times = (None if place is None else Path(place) for place in (path, times))
+    if not isinstance(model, ServedModel):
+        model = load(model, trust_code=trust_code)
+    require_outputs(out, [path, times, Path(model.name)])
+    scoring = _SCORING[model.facts.kind]
+    scoring.check(settings, times)
+    data_set = _format_of(model, path, data)
+    overlap = _overlap(model, data_set.name)
+    with temporary() as work, PredictionTable.open(model, overlap, out) as scored:
+        source = (data_set, path, settings, times, work)
+        notes, unknown = scoring.score(scored, *source, lambda share: done(scored.examples, share))
+        return _write(scored, notes, unknown)
 
 
-def folds_of(path: Path) -> list[Path]:
-    """Return the run folders of a cross-validation, or the path itself for anything else."""
-    if not (path / "folds.json").is_file():
-        return [path]
-    from sequela.runs.folds import FoldsFolder
-
-    return [run.path for run in FoldsFolder(path).runs]
-
-
-def predict_mean(
-    models: Sequence[ServedModel],
-    data: NewData,
-    out: Path,
-    progress: OnProgress = lambda _, __: None,
+def _write(
+    scored: PredictionTable, notes: Sequence[str], unknown: dict[str, float] | None
 ) -> Predicted:
-    """Predict with all models of a cross-validation, and write the mean of their probabilities.
-
-    An example counts as known if it is in the training or validation set of any model. Memory grows
-    with the table of probabilities. Each model in turn calls ``progress``.
-    """
-    if len(models) == 1:
-        return predict(models[0], data, out, progress)
-    require_outputs(out, [data.path, data.times])
-    with temporary() as work:
-        tables = [work / f"{number}.parquet" for number in range(len(models))]
-        pairs = zip(models, tables, strict=True)
-        predictions = [predict(model, data, table, progress) for model, table in pairs]
-        count = write_mean(tables, out)
-    report, sentences = predictions[0].report, [*predictions[0].sentences]
-    sentences[0] = f"{out}: {report['scored']:,} examples, the mean of {len(models)} models"
-    reason = overlap_in_words(models[0], whose=" of a model")
-    for number, sentence in enumerate(sentences):
-        if sentence.startswith("known:"):
-            sentences[number] = f"known: {count:,} of these examples are {reason}"
-    return Predicted(out, {**report, "models": len(models)}, count, tuple(sentences))
+    """Write the table and the list, and report on them."""
+    report: dict[str, Any] = {
+        "scored": scored.examples,
+        "not_scored": dict(scored.unscored.most_common()),
+        "known_groups": len(scored.trained),
+    }
+    if unknown is not None:
+        report["unknown_codes"] = unknown
+    report["drift"] = scored.drift.to_dict()
+    count = scored.write(report)
+    report["not_checked"] = scored.unchecked
+    sentences = (
+        *_counted(scored, count),
+        *notes,
+        *_unknown(scored.model, unknown),
+        *scored.drift.sentences(),
+    )
+    return Predicted(scored.out, report, count, sentences)
 
 
-def _format_of(model: ServedModel, data: NewData) -> DataSet:
+def _format_of(model: ServedModel, path: Path | None, data: str | None) -> DataSet:
     """Return the format of the data: the given one, else from the path, else as in training."""
-    path, name = data.path, data.data or model.facts.training.name
-    if data.data is None and path is not None:
+    name = data or model.facts.training.name
+    if data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
     data_set, reads = lookup(name), model.facts.kind
     examples = {Modality.EEG: "signals", Modality.RECORDS: "meds"}

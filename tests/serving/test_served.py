@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from sequela import register
 from sequela.datasets.catalog import EXCERPTS, load_recordings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.serving import load
@@ -124,16 +124,3 @@ def test_another_file_is_refused(
 def test_a_wrong_input_is_refused(array: np.ndarray, words: str, file: Path) -> None:
     with pytest.raises(DataError, match=words):
         load(file).probabilities({"signal": array})
-
-
-def test_another_signal_is_refused(file: Path) -> None:
-    model = load(file)
-    model.check_signal(unit="uV", sfreq=173.6, n_chans=1)
-    for change, words in (
-        ({"unit": "mV"}, "in mV"),
-        ({"sfreq": 256.0}, "256 Hz"),
-        ({"n_chans": 19}, "19 channel"),
-    ):
-        given = {"unit": "µV", "sfreq": 173.61, "n_chans": 1, **change}
-        with pytest.raises(SettingError, match=words):
-            model.check_signal(**given)  # type: ignore[arg-type]

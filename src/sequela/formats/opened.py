@@ -246,15 +246,10 @@ def sha256(path: Path, expected: str, remedy: str = REMEDY) -> str:
 
 @dataclass(frozen=True)
 class Sums:
-    """The published checksums of a folder's files.
+    """The published checksums of a folder's files."""
 
-    Attributes:
-        place: The list itself.
-        sha256_of: Path of each file relative to the list's folder, to its SHA-256.
-    """
-
-    place: Path
-    sha256_of: Mapping[str, str]
+    place: Path  # the list itself
+    sha256_of: Mapping[str, str]  # by the path of each file, relative to the list's folder
 
     @classmethod
     def beside(cls, folder: Path) -> "Sums | None":

@@ -69,6 +69,7 @@ class Overlap:
         """List the ids of a kind that are in the training or validation set."""
         if self.hash_of_ids is None:
             return []
+        # A set: Split.named compares arrays, which is slow for one id at a time.
         hashed = {id_: (kind, self.hash_of_ids.of(id_)) for id_ in ids}
         return [id_ for id_, pair in hashed.items() if pair in self.listed]
 

@@ -175,7 +175,7 @@ class PredictionTable:
             self._flush()
         self.drift.say(probabilities)
 
-    def _flush(self) -> None:
+    def _flush(self) -> None:  # a row group a batch would make a large file
         if self._rows:
             self._table.write_table(pa.Table.from_batches(self._rows).combine_chunks())
             self._rows = []

@@ -149,6 +149,8 @@ class Answers:
             full = (patient.model_dump() for patient in examples.patients)  # with defaults
             view.patients = [Patient.model_validate(patient) for patient in full]
             return
+        # A recording has more samples than a screen has columns. The lowest and the highest of each
+        # span keep every peak visible.
         signal = examples.inputs["signal"]  # (example, channel, sample)
         points = max(_DRAWN, min(_NEAR * len(signal), _MOST // signal.shape[1]))
         view.sfreq, view.n_times, view.channels = self.model.signal.sfreq, signal.shape[2], []
@@ -201,7 +203,7 @@ def predicted(model: ServedModel, requests: Sequence[Inputs], most: int) -> list
         try:
             probabilities = model.probabilities(joined(pieces))
         except Exception as error:  # noqa: BLE001 - it is raised in the request
-            if len(batch) > 1:
+            if len(batch) > 1:  # each alone, so that a bad request affects only itself
                 batches = [[request] for request in batch] + batches
             else:
                 errors.setdefault(batch[0][0], error)

@@ -195,6 +195,8 @@ class Bodies:
                 f"the body has {len(body):,} bytes: expected a multiple of {size:,}, which are "
                 f"{self._n_chans} × {self._n_times} numbers of 4 bytes (little-endian float32)"  # noqa: RUF001
             )
+        # Bytes in another order or of another type are numbers too, but with exponents that no EEG
+        # in µV has.
         flat = np.frombuffer(body, "<f4")
         sizes = np.abs(flat[flat != 0])
         halves = not flat[::2].any() and flat[1::2].any()  # whole numbers of 8 bytes

@@ -17,7 +17,7 @@ Replies = list[Reply | None]
 _TOGETHER = 1_000_000  # most bytes of requests that are answered together
 _TOO_LARGE = 413
 _context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-_context.set_forkserver_preload([__name__, "onnxruntime", "pyarrow.parquet"])
+_context.set_forkserver_preload([__name__, "onnxruntime"])
 
 
 class Process:
@@ -53,11 +53,8 @@ class Process:
 
 
 def _work(pipe: Connection, answers: Answers, memory: int) -> None:
-    for signal_number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # which all processes may get: the server ends it
-        signal.signal(signal_number, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # all processes may get them: the server ends it
+        signal.signal(number, signal.SIG_IGN)
     if not answers.small and hasattr(os, "nice"):
         os.nice(5)
     with suppress(ImportError, OSError):  # where the system has no such limit

@@ -3,7 +3,6 @@
 import io
 import json
 import multiprocessing
-import re
 import time
 import tracemalloc
 from types import SimpleNamespace
@@ -288,12 +287,6 @@ def test_every_answer_has_the_headers_that_guard_it(asked: TestClient) -> None:
         assert headers["x-content-type-options"] == "nosniff"
     assert "unknown path" in problem(asked.get("/nowhere"), 404)
     assert "another method" in problem(asked.get("/v1/predict"), 405)
-
-
-def test_the_page_names_no_other_place(asked: TestClient) -> None:
-    for path in ("/", "/page.css", "/page.js"):
-        found = set(re.findall(r"https?://[^\"'\s)]+", asked.get(path).text))
-        assert found <= {"http://www.w3.org/2000/svg"}
 
 
 def test_the_model_tells_what_it_is_and_no_mark_of_anybody(

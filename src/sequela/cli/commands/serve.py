@@ -31,10 +31,10 @@ def serve(
     """Serve a model over HTTP, with an interface for programs and a page for people.
 
     The page at / takes a file and shows the signal or the visits, the probabilities with their
-    conformal set, an explanation of the prediction, and the model's card. Programs use /v1/predict;
-    see /openapi.json. Data that are sent are neither stored nor passed on. The server is reachable
-    only from this machine unless --host is set, so that records of patients are not offered to a
-    network by accident. Needs the extra `serve`. Press Ctrl-C to stop; open requests are finished.
+    conformal set, and the model's card. Programs use /v1/predict; see /openapi.json. Data that are
+    sent are neither stored nor passed on. The server is reachable only from this machine unless
+    --host is set, so that records of patients are not offered to a network by accident. Needs the
+    extra `serve`. Press Ctrl-C to stop; open requests are finished.
 
     Example: `sequela serve gru.onnx`, or `sequela serve runs/gru-improved --port 8080`
 

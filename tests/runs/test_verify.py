@@ -66,16 +66,10 @@ HELD_OUT = ("parts", "held_out")
 
 EDITS: list[tuple[str, Edit, str]] = [
     ("mlp-baseline", put(*HELD_OUT, "accuracy", to=0.99), r"held_out accuracy = 0\.99, but the"),
-    ("mlp-baseline", put(*HELD_OUT, "recording_accuracy", to=1.0), "recording_accuracy = 1, but"),
     ("mlp-baseline", put(*HELD_OUT, "confusion", 1, 1, to=46), r"held_out confusion\[1\]\[1\] ="),
     ("mlp-baseline", put(*HELD_OUT, "per_class_recall", to=[1.0]), r"per_class_recall = \[1.0\],"),
     ("mlp-baseline", put(*HELD_OUT, "auroc", to=0.99), "auroc = 0.99, but the .* give None"),
-    (
-        "mlp-baseline",
-        put("parts", "tuning", "accuracy", to="high"),
-        r"parts\.tuning: .*accuracy: Input should be a valid number",
-    ),
-    ("mlp-baseline", put("parts", to=None), "parts: Input should be a valid dictionary"),
+    ("mlp-baseline", put(*HELD_OUT, "examples", to=10_000), "held_out examples = 10000"),
     ("single", put(*HELD_OUT, "auroc", to=0.99), r"held_out auroc = 0\.99, but the predictions"),
     (
         "single",

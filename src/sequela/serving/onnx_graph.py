@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from sequela.files import temporary
 from sequela.formats import sealed
-from sequela.runs.model import TrainedModel
-from sequela.runs.padded import Padded
+from sequela.runs.model import BaselineModel, TrainedModel
 from sequela.serving.model_facts import KEY, SEAL, ModelFacts, as_text
 
 OPSET = 20  # version of the operators, for ONNX Runtime 1.17 or later
@@ -31,6 +30,7 @@ def file_of(model: TrainedModel, facts: ModelFacts) -> bytes:
 
 def graph_of(model: TrainedModel) -> onnx.ModelProto:
     """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
+    assert not isinstance(model, BaselineModel)  # noqa: S101 - export refuses these
     shapes = model.shapes
     inputs = [
         torch.full(
@@ -49,7 +49,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
         torch.onnx.export(
-            Padded(model, tuple(shapes)),
+            model.padded(tuple(shapes)),
             tuple(inputs),
             folder / "model.onnx",
             input_names=[*shapes],

@@ -9,7 +9,7 @@ from tests.serving.web.conftest import client
 from tests.tables.one_row import changed, rows, without, write
 
 from sequela.runs.find import open_run
-from sequela.serving.served_model import load
+from sequela.serving import load
 
 COLUMNS = ("--label", "died", "--id", "patient", "--time", "admitted", "--site", "site")
 

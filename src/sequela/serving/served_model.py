@@ -1,6 +1,5 @@
-"""A model in use: loaded from an ONNX file or a run folder, to predict probabilities."""
+"""A model in use, which predicts probabilities, and the forms of its file."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,12 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, MissingExtraError, SettingError, extra
 from sequela.formats.arrays import Array
-from sequela.formats.opened import content
 from sequela.registry import Registry
 from sequela.serving.model_facts import (
     KEY,
     ModelFacts,
     RecordsFacts,
     SignalFacts,
-    as_text,
     check_seal,
     read,
 )
@@ -330,42 +327,6 @@ EXPORTERS.add(Exporter("onnx", _onnx_of, from_bytes))
 def exporter_of(path: Path) -> Exporter:
     """Return the form of a file by its name; ONNX for a name of no form."""
     return EXPORTERS.get(path.suffix.lower().removeprefix("."), EXPORTERS["onnx"])
-
-
-def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
-    """Load a model from a file of ``sequela export``, or from a finished run.
-
-    ONNX Runtime gets a file only if ``sequela export`` wrote it and nobody edited it since. This is
-    no proof of its origin: load only files from people whom you trust.
-
-    Args:
-        path: A file, or a run folder. Baseline models predict as they were trained, by
-            scikit-learn. Networks are exported in memory, which needs torch.
-        threads: Threads of a prediction by ONNX Runtime.
-        trust_code: Whether the run's model may be a class of a file or module.
-
-    Raises:
-        MissingExtraError: If ONNX Runtime is not installed, or torch where a network needs it.
-        DataNotFoundError: If there is no such file.
-        DataError: If ``sequela export`` did not write the file, or it was edited or damaged.
-        SequelaError: If the run is not finished, or its network cannot be exported.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return _load_run(path, threads=threads, trust_code=trust_code)
-    return exporter_of(path).read(content(path, _EXPECTED, _REMEDY), str(path), threads)
-
-
-def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
-    """Load the model of a run; networks are exported in memory."""
-    from sequela.runs.model import BaselineModel, open_model
-    from sequela.serving.export import describe, exported, run_to_export
-
-    folder = run_to_export(path)
-    model = open_model(folder, trust_code=trust_code)
-    if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
-        return from_bytes(exported(path, trust_code=trust_code), str(path), threads)
-    return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
 
 
 def _unusable(name: str, error: Exception) -> DataError:

@@ -18,7 +18,7 @@ from sequela.datasets.catalog import EXCERPTS
 from sequela.datasets.recordings import Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
-from sequela.serving.served_model import ServedModel, load
+from sequela.serving import ServedModel, load
 from sequela.studies.settings import run_settings
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits

@@ -56,7 +56,7 @@ def serve(
     from os import environ
 
     with extra("serve", "a server", "fastapi", "starlette", "uvicorn"):
-        from sequela.serving.served_model import load
+        from sequela.serving import load
         from sequela.web.guards import Limits
         from sequela.web.server import Address, token_of
         from sequela.web.server import serve as serve_model

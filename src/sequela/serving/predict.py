@@ -27,20 +27,14 @@ _SCORING: dict[str, ModuleType] = {Modality.EEG: signal_input, Modality.RECORDS:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The result of a prediction.
+    """The result of a prediction."""
 
-    Attributes:
-        out: The table.
-        report: Counts, unknown codes and drift, as in the table's metadata, and the number of
-            examples whose overlap with the training data could not be checked (``not_checked``).
-        known: Number of examples in the training or validation set.
-        sentences: The report in words.
-    """
-
-    out: Path
+    out: Path  # the table
+    # Counts, unknown codes and drift, as in the table's metadata, and the number of examples whose
+    # overlap with the training data could not be checked ("not_checked").
     report: dict[str, Any]
-    known: int
-    sentences: tuple[str, ...]
+    known: int  # number of examples in the training or validation set
+    sentences: tuple[str, ...]  # the report in words
 
 
 def predict(

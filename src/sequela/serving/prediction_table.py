@@ -32,12 +32,9 @@ from sequela.serving.drift import Drift
 from sequela.serving.overlap import Overlap
 from sequela.serving.served_model import ServedModel
 
-LISTED = ".listed.csv"
 _FORMULA = r"^([=@\t\r]|[+-](?:[\d.]*[^\d.]|$))"
 """A text that a spreadsheet would run as a formula; -5 is a number."""
-HEADER = ("what", "id", "group", "subject", "place", "reason")
-NOT_SCORED = "not scored"
-KNOWN = "known"
+_HEADER = ("what", "id", "group", "subject", "place", "reason")
 _ROWS = 1 << 14  # number of rows that are written at once
 
 
@@ -49,7 +46,7 @@ def overlap_in_words(model: ServedModel, *, names: bool) -> str:
 
 def listed_path(out: Path) -> Path:
     """Return the path of the list: ``predictions.listed.csv`` for ``predictions.parquet``."""
-    return out.with_name(out.stem + LISTED)
+    return out.with_name(f"{out.stem}.listed.csv")
 
 
 def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
@@ -140,7 +137,7 @@ class PredictionTable:
             self._list_path.open("w", encoding="utf-8", newline="")
         )
         self._list = csv.writer(self._file, lineterminator="\n")
-        self._list.writerow(HEADER)
+        self._list.writerow(_HEADER)
 
     @classmethod
     @contextmanager
@@ -185,7 +182,7 @@ class PredictionTable:
     ) -> None:
         """List an example that cannot be scored."""
         self.unscored[reason] += 1
-        self._list_row(NOT_SCORED, id_, group, subject, place, reason)
+        self._list_row("not scored", id_, group, subject, place, reason)
 
     def _list_row(self, *cells: str) -> None:
         self._list.writerow([re.sub(_FORMULA, r"'\1", cell) for cell in cells])
@@ -245,5 +242,5 @@ class PredictionTable:
         """List the examples of a table, all of the model's data, and return their number."""
         reason = overlap_in_words(self.model, names=self.overlap.hash_of_ids is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
-            self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", reason)
+            self._list_row("known", row["id"], row["group"], row["subject"] or "", "", reason)
         return int(table.num_rows)

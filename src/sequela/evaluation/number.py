@@ -2,7 +2,7 @@
 
 import math
 
-from sequela.disclosure.disclosure import Hidden, is_small
+from sequela.disclosure import Hidden, is_small
 
 _MINUTE = 60  # seconds of a minute
 _HOUR = 3600  # seconds of an hour

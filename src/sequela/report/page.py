@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sequela.cohort.split import SETS
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number, plural
 from sequela.figures.flow import css

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sequela.disclosure.disclosure import as_json
+from sequela.disclosure import as_json
 from sequela.figures.chart.figure import Figure
 
 WIDE = 1090  # pixels of a picture as wide as a page

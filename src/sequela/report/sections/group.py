@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.number import plural
 from sequela.integrity.openings import Openings, openings
 from sequela.models.registry import is_recurrent

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import plural
 from sequela.figures.flow import SplitSet, cohort_flow

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import is_small, shown
+from sequela.disclosure import is_small, shown
 from sequela.evaluation import survival
 from sequela.evaluation.calibration import Reliability
 from sequela.evaluation.decision import NetBenefit

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sequela.report.entry import Entry
-from sequela.report.sections.leak import PLANNED, inflations, leak_figure
+from sequela.report.sections.inflation import PLANNED, inflations, leak_figure
 from sequela.runs.find import find_runs
 from sequela.studies.registry import STUDIES
 from sequela.studies.results import by_study

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sequela.figures.registry import RunFigure
     from sequela.models.reference import ReferenceModel
     from sequela.report.entry import Entry
-    from sequela.report.sections.part import Part
+    from sequela.report.sections.part import StudyPart
     from sequela.runs.model import TrainedModel
     from sequela.sequences.featurisers import Featuriser
     from sequela.serving.model_facts import ModelFacts
@@ -198,11 +198,11 @@ def figure(entry: "RunFigure") -> None:
     RUN_FIGURES.add(entry)
 
 
-def section(name: str, title: str, show: "Callable[[Part], object]") -> None:
+def section(name: str, title: str, show: "Callable[[StudyPart], object]") -> None:
     """Add a section to the details of each study on a page.
 
     Args:
-        name: Part of its id on the page.
+        name: StudyPart of its id on the page.
         title: Its heading.
         show: Returns a text or Markup from the runs on the page; nothing where it is left out.
     """

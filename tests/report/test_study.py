@@ -28,13 +28,12 @@ from sequela.integrity.openings import LEDGER, VARIABLE
 from sequela.report.entry import Entry
 from sequela.report.page import render
 from sequela.report.pages.build import build
-from sequela.report.sections import comparison
-from sequela.report.sections.comparison import Row, Standing
 from sequela.report.sections.group import Group
-from sequela.report.sections.leak import PLANNED, inflations, leak_figure, leaks
-from sequela.report.sections.part import Part
+from sequela.report.sections.inflation import PLANNED, inflations, leak_figure, leaks
+from sequela.report.sections.part import StudyPart
 from sequela.report.sections.part import _as_reported as as_reported
-from sequela.report.sections.part import _chosen as chosen
+from sequela.report.sections.part import _choice as choice
+from sequela.report.sections.standing import Row, Standing
 from sequela.runs import fit, released
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
@@ -48,11 +47,11 @@ from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 Outline = Callable[[Path], Any]
 
 
-def first_screen(part: Part) -> str:
+def first_screen(part: StudyPart) -> str:
     return render("answer.html.j2", parts=[part], pictures=[], title="")
 
 
-def lead(part: Part) -> list[str]:
+def lead(part: StudyPart) -> list[str]:
     return re.findall('<p class="lead">(.*)</p>', first_screen(part))
 
 
@@ -160,7 +159,7 @@ def test_runs_that_leak_are_called_so_at_the_top(
 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
-    placed = Part.of(STUDIES["mortality"], record_runs, 10)
+    placed = StudyPart.of(STUDIES["mortality"], record_runs, 10)
     main, judged = placed.main, placed.judged
     assert main.key == "mortality"
     assert {each.claim.id for each in judged} == {claim.id for claim in STUDIES["mortality"].claims}
@@ -250,7 +249,7 @@ def test_settings_were_chosen_on_the_data_that_are_shipped(
 ) -> None:
     study = STUDIES["seizure"]
     main: Any = SimpleNamespace(data=part_of(DataRecord, **data), quick=quick, study=study)
-    assert bool(chosen(main, command)) is shown
+    assert bool(choice(main, command)) is shown
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(
@@ -266,7 +265,7 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
 def test_the_first_sentence_is_the_conclusion(
     small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = Part.of(STUDIES["seizure"], small_runs, 10)
+    placed = StudyPart.of(STUDIES["seizure"], small_runs, 10)
     standing = placed.standing
     rows = {row.entry.name: row for row in standing.rows}
 
@@ -278,7 +277,7 @@ def test_the_first_sentence_is_the_conclusion(
         changed.sort(key=lambda row: -row.value)
         interval = Interval(low, 1.0, 0.95, "paired", 2000, 80)
         apart = Compared("b", "b", network, Difference(network - baseline, interval, 0.5))
-        monkeypatch.setattr(comparison, "_apart", lambda _, rows: {rows[0].key: apart})
+        monkeypatch.setattr(standing, "_apart", lambda _, rows: {rows[0].key: apart})
         made = replace(standing, rows=tuple(changed), best=changed[0])
         by_name = {row.entry.name: row for row in changed}
         said, done = lead(
@@ -306,7 +305,7 @@ def test_the_first_sentence_is_the_conclusion(
     assert said.startswith(f"{higher}, but not clearly: MLP improved has 70 of 100 segments right,")
     assert concluded(0.7, 0.6, 0.1).startswith(f"{higher}: MLP improved has 70 of 100")
     baseline = [run for run in small_runs if run.settings.model == "mlp-baseline"]
-    of_baseline = Part.of(STUDIES["seizure"], baseline, 10)
+    of_baseline = StudyPart.of(STUDIES["seizure"], baseline, 10)
     (leak,) = (row for each in of_baseline.leaks for row in each.rows)
     said, _ = lead(of_baseline)
     assert said.startswith("MLP baseline has ")
@@ -322,8 +321,8 @@ def test_the_first_sentence_is_the_conclusion(
 def test_without_a_caveat_the_page_says_what_was_looked_for(
     small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = Part.of(STUDIES["seizure"], small_runs[:1], 10)
-    monkeypatch.setattr(Part, "limitations", [])
+    placed = StudyPart.of(STUDIES["seizure"], small_runs[:1], 10)
+    monkeypatch.setattr(StudyPart, "limitations", [])
     assert "<strong>No data leak found</strong> The test set has " in first_screen(placed)
 
 

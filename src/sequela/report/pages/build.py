@@ -11,7 +11,7 @@ from sequela.integrity.openings import Opening, open_held_out
 from sequela.report.page import write_page
 from sequela.report.picture import HALF, WIDE
 from sequela.report.sections.group import Group
-from sequela.report.sections.part import Part
+from sequela.report.sections.part import StudyPart
 from sequela.report.sections.section import SECTIONS
 from sequela.runs.find import Run, find_runs, paths_of
 from sequela.studies.registry import planned_leak, question_of
@@ -43,7 +43,7 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     # All are logged before any is counted: else a page of the same runs would differ the next time.
     for folder in folders:
         open_held_out(folder, "report")
-    parts = [Part.of(study, runs, hide_below) for study, runs in studies]
+    parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
     width = WIDE if len(parts) == 1 else HALF
     pictures = []
     for part in parts:
@@ -80,7 +80,7 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
         _ = folder.predictions  # reading them proves that they belong to the split
 
 
-def _provenance(parts: Sequence[Part]) -> dict[str, object]:
+def _provenance(parts: Sequence[StudyPart]) -> dict[str, object]:
     """Return what the foot of the page says of the evaluations, data and predictions."""
     groups, openings = list[Group](), list[Opening]()
     for part in parts:

@@ -21,7 +21,7 @@ _LONGEST = 120.0  # seconds of an event that are drawn
 
 
 @dataclass(frozen=True)
-class Section:
+class ScannedRecording:
     """One recording on the page."""
 
     name: str
@@ -70,7 +70,7 @@ def _section(
     place: int,
     known_events: Sequence[Span] | None,
     enlarged_events: set[tuple[int, int]],
-) -> Section:
+) -> ScannedRecording:
     spans = [(event.onset, event.onset + event.duration) for event in scan.events]
     arrays = scan.times, scan.probability, scan.range
     scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known_events)
@@ -82,7 +82,7 @@ def _section(
         name = f"event-{place + 1}-{row + 1}"
         enlarged = _near(scan, scored, event, name) if (place, row) in enlarged_events else None
         events.append((clock(event.onset), event, enlarged))
-    return Section(scan.path.name, scan, overview, events)
+    return ScannedRecording(scan.path.name, scan, overview, events)
 
 
 def _near(scan: "Scan", scored: ScoredRecording, event: "Found", name: str) -> Picture:

@@ -17,10 +17,10 @@ from sequela.figures.traces import traces
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
 from sequela.report.picture import Picture, picture
-from sequela.report.sections import probabilities, survival
-from sequela.report.sections.comparison import Row, Standing
+from sequela.report.sections import probabilities, risk
 from sequela.report.sections.group import Group
-from sequela.report.sections.leak import Leak, leaks
+from sequela.report.sections.inflation import Leak, leaks
+from sequela.report.sections.standing import Row, Standing
 from sequela.report.sections.table_one import TableOne, table_one
 from sequela.report.tripod import Checklist, checklist
 from sequela.runs.find import Run
@@ -41,7 +41,7 @@ from sequela.studies.verdicts import (
 
 
 @dataclass(frozen=True)
-class Part:
+class StudyPart:
     """The runs of one study, and what a page shows of them.
 
     Of its groups, the first is the ``main`` one, and others are further questions or cohorts.
@@ -78,10 +78,10 @@ class Part:
     sources: list[DataRecord]
     seconds: float
     commands: list[str]
-    chosen: str  # how the settings were chosen, in words
+    choice: str  # how the settings were chosen, in words
 
     @classmethod
-    def of(cls, study: Study, runs: Sequence[Run], hide_below: int | None) -> "Part":
+    def of(cls, study: Study, runs: Sequence[Run], hide_below: int | None) -> "StudyPart":
         """Compute the values from runs of one study."""
         cohorts = cohorts_of(study, runs)
         groups = [Group.of(study, key, of_key, hide_below) for key, of_key in cohorts.items()]
@@ -119,7 +119,7 @@ class Part:
             network=next(iter(networks), None),
             baseline=next(iter(baselines), None),
             leaks=leaks_of_groups,
-            risk=survival.content(plain, best, prefix) if best.timed else None,
+            risk=risk.content(plain, best, prefix) if best.timed else None,
             probabilities=None if best.timed else probabilities.content(plain, best, prefix),
             models=list(models.values()),
             table_one=table_one(best),
@@ -132,7 +132,7 @@ class Part:
             sources=list({group.data.name: group.data for group in groups}.values()),
             seconds=sum(sum(e.run.facts.train_seconds for e in g.entries) for g in groups),
             commands=again,
-            chosen=_chosen(main, again[0]),
+            choice=_choice(main, again[0]),
         )
 
     @property
@@ -159,14 +159,14 @@ class Part:
             listed.insert(0, (title, f"{rest} {worst}" if rest else ""))
         if not main.too_few and main.rarer < study.few:
             listed.append((main.rarest, "Intervals are wide."))
-        if self.chosen:
+        if self.choice:
             listed.append(("Settings were chosen on other splits of these data", ""))
         suspicions = [f for f in main.findings if f["severity"] != "leak"]
         listed += [(f["what"], f"Suspicious: {f['check']}.") for f in suspicions]
         return [(_capital(title), why) for title, why in listed]
 
 
-def _chosen(main: Group, command: str) -> str:
+def _choice(main: Group, command: str) -> str:
     """Return how the settings were chosen, on the data that they were chosen on: those shipped."""
     ours = command.startswith(("sequela reproduce", "sequela study")) and not main.quick
     shipped = main.data.recordings is not None or main.data.open

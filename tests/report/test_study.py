@@ -277,7 +277,9 @@ def test_the_first_sentence_is_the_conclusion(
         changed.sort(key=lambda row: -row.value)
         interval = Interval(low, 1.0, 0.95, "paired", 2000, 80)
         apart = Compared("b", "b", network, Difference(network - baseline, interval, 0.5))
-        monkeypatch.setattr(standing, "_apart", lambda _, rows: {rows[0].key: apart})
+        monkeypatch.setattr(
+            "sequela.report.sections.standing._apart", lambda _, rows: {rows[0].key: apart}
+        )
         made = replace(standing, rows=tuple(changed), best=changed[0])
         by_name = {row.entry.name: row for row in changed}
         said, done = lead(

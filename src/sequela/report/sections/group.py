@@ -87,7 +87,7 @@ class Group:
 
     @property
     def rarest(self) -> str:
-        """That number in a sentence, such as ``The smallest class has fewer than 10 stays``."""
+        """A sentence with that number, such as ``The smallest class has fewer than 10 stays``."""
         what = "The rarest event came in" if self.data.horizons else "The smallest class has"
         return f"{what} {plural(self.rarer, self.data.example, smallest=self.plain[0].smallest)}"
 

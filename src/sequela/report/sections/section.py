@@ -17,9 +17,9 @@ class Section:
 
     Attributes:
         name: Its name, part of its id on a page.
-        show: Returns its content from the :class:`~sequela.report.sections.part.StudyPart` of a page, or
-            the :class:`~sequela.report.entry.Entry` of a card: a text, Markup, or what its template
-            shows. Where that is empty, it is left out.
+        show: Returns its content from the :class:`~sequela.report.sections.part.StudyPart` of a
+            page, or the :class:`~sequela.report.entry.Entry` of a card: a text, Markup, or what its
+            template shows. Where that is empty, it is left out.
         title: Its heading; templates of the package have their own.
         template: The template of the package that shows the content.
         folded: Whether it is among the details of the study.

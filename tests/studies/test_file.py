@@ -40,8 +40,9 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_is_a_study(tmp_path: Path) -> None:
-    study = read_study(written(tmp_path, OWN))
+@pytest.mark.parametrize("key", ["records", "asked"])  # the key in version 0.2.0
+def test_a_file_is_a_study(key: str, tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, OWN.replace("[records]", f"[{key}]")))
     assert (study.name, study.title, study.file) == ("wards", "My wards", "wards.toml")
     assert study.cohorts == (("eicu", "in-hospital"),)
     assert (study.splits, study.seeds, study.folds) == (("subject",), 2, 3)

@@ -127,6 +127,7 @@ class Split:
         if kind not in self.ids:
             return
         listed, how = sorted(self.ids[kind][part]), self.pseudonyms
+        # Without the key the ids cannot be compared, only counted.
         if (len(np.unique(ids)) != len(listed)) if how is None else how.distinct(ids) != listed:
             raise SplitError(
                 f"the {kind} ids of the {part} predictions are not those that split.json lists: "
@@ -146,6 +147,7 @@ class Split:
         if self.content is None:
             return np.zeros(len(content.units), np.bool_)
         parts = self.ids[self.whose]
+        # A test unit may resemble a training unit by chance; new data that match it are not seen.
         trained = {*parts["train"], *parts["tuning"]}
         unseen = set(parts["held_out"]) - trained
         units = np.array(self.content.units, np.str_)
@@ -359,6 +361,8 @@ def periods(
     index into ``PARTS``.
     """
     _check_fractions(fractions)
+    # The periods are cut at quantiles of the subjects' first predictions, not of all predictions:
+    # else subjects with many of them would decide.
     _, inverse = np.unique(subject, return_inverse=True)
     first = np.full(inverse.max() + 1, time.max())
     np.minimum.at(first, inverse, time)

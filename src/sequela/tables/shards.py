@@ -98,6 +98,7 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     rows, copies = distinct_rows(table)
     made_counts = _count(table, codes)
     kept_counts = made_counts - _count(table.take(column_of(copies)), codes)
+    # Subjects are whole in a bucket, so that their split and their shard can be decided here.
     subject = values_of(table["subject_id"])[rows]  # sorted
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
     ids, counts = subject[first], np.diff(first, append=len(subject))

@@ -96,6 +96,7 @@ def read_tables(
     absent = [table.name for table in declared if is_private and table.name not in tables]
     if publication is None:
         return Tables(frames, places, tuple(absent))
+    # Files are verified while an engine reads them; tables of other stores have no published form.
     read = {*chain.from_iterable(stored.files for stored in tables.values())}
     firsts = {name: stored.files[0] for name, stored in tables.items()}
     csv = {name: path for name, path in firsts.items() if is_csv(path)}

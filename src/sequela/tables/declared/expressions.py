@@ -207,6 +207,7 @@ def _lit(value: Value) -> nw.Expr:
     return value if isinstance(value, nw.Expr) else nw.lit(value)
 
 
+# What is not matched is refused: no attribute is read, and no name is called but those listed.
 def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 - a case for each form
     match node:
         case ast.Name(id=name):

@@ -257,8 +257,8 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
-    yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
+    check, classes = "times that tell the outcome", {"positive": positive, "negative": negative}
+    yield Finding.suspected(check, task.name, auroc=auroc, medians=medians, **classes)
 
 
 def _remaining_times(

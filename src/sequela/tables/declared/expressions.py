@@ -89,10 +89,10 @@ def _divided(dividend: Value, divisor: Value) -> Value:
     return nw.when(divisor != 0).then(_lit(dividend) / divisor)
 
 
-_COMPARED: Mapping[type, Callable[[Any, Any], Any]] = {
+_COMPARED: Mapping[type, Callable[[Value, Value], Value]] = {
     ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge,
 }  # fmt: skip
-_COMPUTED: Mapping[type, Callable[[Any, Any], Any]] = {
+_COMPUTED: Mapping[type, Callable[[Value, Value], Value]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: _divided,
 }  # fmt: skip
 _CALLS: Mapping[str, Callable[..., Value]] = {

@@ -257,8 +257,14 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    check, classes = "times that tell the outcome", {"positive": positive, "negative": negative}
-    yield Finding.suspected(check, task.name, auroc=auroc, medians=medians, **classes)
+    yield Finding.suspected(
+        "times that tell the outcome",
+        task.name,
+        auroc=auroc,
+        positive=positive,
+        negative=negative,
+        medians=medians,
+    )
 
 
 def _remaining_times(

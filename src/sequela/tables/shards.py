@@ -136,7 +136,8 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     # Whole numbers sort several times faster than text, and compare bit by bit.
     keys = {name: _key(events[name]) for name in (*EVENT_COLUMNS, "table")}
     by_all = [(name, "ascending") for name in keys]
-    order = values_of(pc.sort_indices(pa.table(keys), by_all)).astype(np.int64)
+    columns = pa.table({name: column_of(key) for name, key in keys.items()})
+    order = values_of(pc.sort_indices(columns, by_all)).astype(np.int64)
     equal = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys.values()])
     copies = np.flatnonzero(equal) + 1
     return np.delete(order, copies), order[copies]

@@ -46,7 +46,7 @@ _AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(
-    path: Path, out: Path, *, root: Path | None = None, check: bool = True
+    path: Path, out: Path, *, root: Path | None = None, check: bool = True, trust_code: bool = False
 ) -> list[str]:
     """Write the ONNX file of a run, and return sentences on the result.
 
@@ -55,8 +55,9 @@ def write_export(
         out: The file, written completely or not at all.
         root: Folder or file of the data (default: the usual search path).
         check: Whether to compare the file with the run on the run's data.
+        trust_code: Whether the run's model may be a class of a file or module.
     """
-    folder, content, sentences = run_to_export(path), exported(path), []
+    folder, content, sentences = run_to_export(path), exported(path, trust_code=trust_code), []
     if check:
         with temporary() as work:
             data = load_again(folder, root, work)

@@ -324,7 +324,7 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
 
     Args:
         path: ``FILE.onnx``, or a run folder. Baseline models predict as they were trained, by
-            scikit-learn. Networks are exported in memory, which needs torch.
+            scikit-learn. Networks are exported in memory, or run by torch; both need it.
         threads: Threads of a prediction by ONNX Runtime.
         trust_code: Whether the run's model may be a class of a file or module.
 
@@ -341,13 +341,13 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
 
 
 def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
-    """Load the model of a run; networks are exported in memory."""
-    from sequela.runs.model import BaselineModel, open_model
+    """Load the model of a run; networks of the package are exported in memory."""
+    from sequela.runs.model import NetworkModel, open_model
     from sequela.serving.export import describe, exported, run_to_export
 
     folder = run_to_export(path)
     model = open_model(folder, trust_code=trust_code)
-    if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
+    if all(isinstance(leaf, NetworkModel) and leaf.of_package for leaf in model.leaves):
         return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
     return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
 

@@ -13,7 +13,7 @@ from tests.docs.conftest import DOCS
 from tests.test_docs import fences
 
 from sequela.datasets.catalog import Modality
-from sequela.errors import ModelError, RunError, SettingError
+from sequela.errors import DataError, ModelError, RunError, SettingError
 from sequela.models import reference as references
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
@@ -181,7 +181,7 @@ def test_a_custom_network_of_a_signal(bonn: Recordings) -> None:
 
 def test_a_custom_network_of_records(stays: Examples) -> None:
     page: dict[str, Any] = {}
-    exec(fences(DOCS / "serving.md", "python")[-1], page)  # noqa: S102 - the page's own
+    exec(fences(DOCS / "serving.md", "python")[0], page)  # noqa: S102 - the page's own
     given = stays.inputs(page["Visits"].reads)
     sizes = {name: given.shape[name] for name in ("n_channels", "n_static", "n_outputs")}
     header = {"model": "a.py:Visits", "reads": page["Visits"].reads, "config": sizes}
@@ -207,6 +207,13 @@ def test_a_file_that_differs_from_its_run_is_not_written(
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"differs from the run by .* nothing is written"):
+        export.write_export(run, tmp_path / "model.onnx")
+
+    def fixed(*_: object) -> None:
+        raise DataError("damaged")
+
+    monkeypatch.setattr(export, "_compare", fixed)
+    with pytest.raises(RunError, match="does it loop over steps in Python"):
         export.write_export(run, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

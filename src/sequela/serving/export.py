@@ -12,7 +12,7 @@ import numpy as np
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
 from sequela.datasets.catalog import Modality
-from sequela.errors import ModelError, RunError, extra
+from sequela.errors import DataError, ModelError, RunError, extra
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
@@ -61,7 +61,11 @@ def write_export(
     if check:
         with temporary() as work:
             data = load_again(folder, root, work)
-            examples, difference = _compare(from_bytes(content, str(out)), folder, data)
+            try:
+                examples, difference = _compare(from_bytes(content, str(out)), folder, data)
+            except DataError as error:
+                words = "ONNX Runtime refuses its graph: does it loop over steps in Python?"
+                raise RunError(f"{folder.path} cannot be exported: {words}") from error
         if not difference <= TOLERANCE:
             raise RunError(
                 f"{folder.path}: the exported model differs from the run by {difference:.1e} in "
@@ -73,10 +77,7 @@ def write_export(
         )
     with whole(out) as partial:
         partial.write_bytes(content)
-    sentences.append(f"{out}: {len(content):,} bytes")
-    if warning := names_of_few(folder):
-        sentences.append(warning)
-    return sentences
+    return [*sentences, f"{out}: {len(content):,} bytes", *filter(None, [names_of_few(folder)])]
 
 
 def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int, float]:

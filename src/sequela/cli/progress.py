@@ -114,6 +114,7 @@ class StudyProgress:
             MofNCompleteColumn(),
             TextColumn("runs"),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -136,8 +137,11 @@ class StudyProgress:
         self.bar.update(self.task, completed=finished, total=count)
         now = time.monotonic()
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
-            self.shown = now
-            self.console.print(f"{finished} of {count} runs, {_clock(now - self.started)} elapsed")
+            self.shown, elapsed = now, now - self.started
+            line = f"{finished} of {count} runs, {_clock(elapsed)} elapsed"
+            if finished:  # as if the others took as long: the first runs are the quick ones
+                line += f", about {_clock(elapsed / finished * (count - finished))} left"
+            self.console.print(line)
 
 
 def _clock(seconds: float) -> str:

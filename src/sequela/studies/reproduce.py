@@ -57,13 +57,8 @@ def reproduce(
     reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second with the
     state of training. The runs are returned in the order of the page.
     """
-    for name in studies:
-        STUDIES.lookup(name)
+    _check(studies, root, processes)
     _check_out(out)
-    if root is not None and len(studies) > 1:
-        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
-    if processes is not None and processes < 1:
-        raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[PoolJob] = []
     with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
@@ -107,6 +102,15 @@ def _late(run_plan: PlannedRun) -> tuple[bool, bool]:
         leaks = declared_task(cohort.task, cohort.declared).leaks
         is_control = cohort.hindsight or leaks != "" or run_plan.settings.split == "row"
     return is_control, run_plan.settings.model not in REFERENCE_MODELS
+
+
+def _check(studies: Sequence[str], root: Path | None, processes: int | None) -> None:
+    for name in studies:
+        STUDIES.lookup(name)
+    if root is not None and len(studies) > 1:
+        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
+    if processes is not None and processes < 1:
+        raise SettingError(f"--processes is {processes}; expected 1 or more")
 
 
 def _check_out(out: Path) -> None:

@@ -14,8 +14,8 @@ from sequela.report.sections.probabilities import (
     held_out,
     ranked,
     recalibrated,
+    scores,
     sets,
-    table,
 )
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
@@ -68,7 +68,7 @@ def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
 ) -> None:
     seen = set()
     for run, card in cards:
-        (row,) = table([Entry(run)])
+        row = scores(Entry(run))
         assert row["binned_error"] == expected_calibration_error(held_out(run))
         assert row["beyond_chance"] == calibration_error(held_out(run))
         beyond = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "none"

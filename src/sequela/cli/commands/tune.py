@@ -109,7 +109,7 @@ def _say_trial(console: "Console", study: "Study", trial: "FrozenTrial", trials:
     from optuna.trial import TrialState
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = min(finished, key=lambda finished_trial: finished_trial.value, default=None)
+    best = min(finished, key=lambda complete: complete.value or 0.0, default=None)
     reached = {
         TrialState.COMPLETE: f"loss {trial.value or 0:.4f}",
         TrialState.PRUNED: f"stopped early, after epoch {trial.last_step}",

@@ -209,7 +209,7 @@ def _panels(main: Group) -> list[dict[str, object]]:
     paired: set[str] = set().union(*(names for _, names in families))
     title_of_rest = "Other and baseline models" if main.study.training else "Models"
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
-    shown_families = []
+    shown_families: list[dict[str, object]] = []
     for number, (title, names) in enumerate(families):
         of_models = [panel(entry) for entry in main.plain if entry.name in names]
         panels = [of_model for of_model in of_models if of_model["pictures"]]

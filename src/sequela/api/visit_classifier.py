@@ -197,14 +197,11 @@ class VisitClassifier(NetworkClassifier):
         examples: VisitLists,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        weight: NDArray[np.float32] | None,
         batch_size: int,
         generator: torch.Generator | None,
     ) -> DataLoader[VisitBatch]:
         visits = examples.under(self.vocabulary_, labels)
-        weight = None if weight is None else weight[rows]
-        dataset = VisitDataset(visits, rows, weight=weight)
-        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+        return visit_loader(VisitDataset(visits, rows), batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: VisitLists, size: int

@@ -194,8 +194,8 @@ class SignalSettings(_Settings):
     title: Text = None
     """Name of the data on pages and cards (default: the name of the file or folder)."""
     id: Text = None
-    """Column of the id: in a table with one row per sample, the rows of an id are one stretch of
-    signal; in a table with one row per patient, those of an id are one patient."""
+    """Column of the id: of the segment in a table of segments, of the patient in a table with one
+    row per patient, whose rows with one id are one patient."""
     subject: Text = None
     """Column of the recorded person; for files, `header`, `folder` (the first in the path), or a
     regular expression with a group that matches it in the path, such as '(chb[0-9]+)_'."""
@@ -213,10 +213,10 @@ class SignalSettings(_Settings):
     """Table in a folder of files that names them, one a row, in a column `file` or `name`: label,
     subject, session, recording and site may then be its columns."""
     time: Text = None
-    """Column of the time in seconds: of each sample in a table with one row per sample, else of the
-    start of the segment, which orders the segments of a recording; in a csv file of one
-    recording also in another unit, as in 'time [ms]', or a date and time; in a table with one row
-    per patient, column of the date and time of the prediction."""
+    """Column of the time in seconds: in a table of segments, of the start of the segment, which
+    orders the segments of a recording; in a csv file of one recording, of each sample, also in
+    another unit, as in 'time [ms]', or a date and time; in a table with one row per patient, column
+    of the date and time of the prediction."""
     channels: tuple[str, ...] = ()
     """Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that all files
     have)."""
@@ -247,7 +247,7 @@ class SignalSettings(_Settings):
     """Sheet of an Excel workbook, for a table with one row per patient in one of several sheets."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
-    `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
+    `summary` (CHB-MIT), or a table with file, onset, duration and label."""
     background: Text = None
     """Class of windows without an event (default: they are left out)."""
     overlap: float = Field(default=0.5, gt=0, le=1)

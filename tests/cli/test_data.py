@@ -157,7 +157,6 @@ def test_get_says_how_to_get_what_it_cannot(refused: Refused, no_data: Path, nam
 def test_get_takes_the_address_from_the_environment(
     refused: Refused, no_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.intake.fetch.RETRIES", 0)
     monkeypatch.setenv("SEQUELA_BONN_URL", "nowhere://here")
     assert "nowhere://here/Z.zip could not be fetched" in refused("data", "get", "bonn")
     line = refused("data", "get", "bonn", "--url", "nowhere://there")

@@ -10,6 +10,7 @@ from scipy.signal import resample_poly
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
+from sequela.intake.describe_signals import propose
 from sequela.signals.channels import Montage
 from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
@@ -200,20 +201,20 @@ def test_events_of_a_summary(edf: Edf, tmp_path: Path) -> None:
     summary.write_text(text + times, "utf-8")
     with pytest.raises(DataError, match=r"no entry for chb01_04.edf"):
         read(tmp_path, SignalSettings(events="summary", window=2))
+    assert 'events = "summary"' in propose(tmp_path)
+    summary.unlink()
+    with pytest.raises(DataError, match=r"no \*-summary.txt"):
+        read(tmp_path, SignalSettings(events="summary", window=2))
 
 
-def test_events_of_seizeit(edf: Edf, tmp_path: Path) -> None:
-    edf("P_ID1_r1.edf")
-    place = tmp_path / "P_ID1_r1_a1.tsv"
-    rows = "2\t4\tFIA\tHem:L\n", "4\t5\tFIA\tHem:L\n", "6\tNone\tFIA\t\n"
-    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows)}", "utf-8")
-    found = read(tmp_path, SignalSettings(events="seizeit", window=2))
-    assert found.label.tolist() == [0, 1, 1]
+def test_an_event_without_an_end(edf: Edf, tmp_path: Path) -> None:
+    edf("a.edf")
+    text = "file,onset,end,label\na,2,4,seizure\na,6,None,seizure\n"
+    (tmp_path / "events.csv").write_text(text, "utf-8")
+    found = read(tmp_path, SEIZURES.model_copy(update={"events": "events.csv"}))
+    assert found.label.tolist() == [0, 1, 0]
     np.testing.assert_array_equal(found.start, [0, 2, 4])
     assert "1 events have no end: the rest of their recordings is left out" in found.notes
-    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows[:2])}", "utf-8")
-    found = read(tmp_path, SignalSettings(events="seizeit", window=2))
-    assert not [note for note in found.notes if "no end" in note]
 
 
 def test_a_table_without_names_has_the_events_of_the_only_recording(tmp_path: Path) -> None:

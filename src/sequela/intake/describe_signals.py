@@ -110,10 +110,8 @@ def _of_table(path: Path, proposal: Proposal) -> None:
     elif samples:
         proposal.key("samples", samples, "columns of one name and a number")
     elif path.suffix.lower() not in {".npy", ".npz"}:
-        rest = [name for name in names if name not in roles.values()]
-        proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
-    if not (roles["time"] and roles["id"] and not lists and not samples):
-        proposal.key("rate", None, "the file does not contain the sampling rate")
+        proposal.key("samples", None, "no columns have one name and a number")
+    proposal.key("rate", None, "the file does not contain the sampling rate")
     proposal.key("unit", None, "the file does not contain the unit of the samples")
     if path.suffix.lower() not in {".npy", ".npz"} and roles["label"]:
         _add_classes(path, roles["label"], form, proposal)
@@ -270,12 +268,6 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
         proposal.key("unit", "µV", "the files do not name a unit: is it this one?")
     if "subject" not in proposal.keys:
         _subjects(path, headers, proposal)
-    if all(file.epochs for file in headers):
-        events = chain.from_iterable(file.annotations for file in headers)
-        labels = [event.label for event in events]
-        why = f"the classes of the epochs: {counted(labels)}; put them in order"
-        proposal.key("classes", tuple(sorted({*labels})), why)
-        return
     if "label" not in proposal.keys:
         _events(path, headers, annotated, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")
@@ -335,7 +327,7 @@ def _events(
         )
         return
     proposal.key("events", source, "events were found there")
-    if source in event_files.OF_SEIZURES:
+    if source == event_files.SUMMARY:
         proposal.notes.append("windows are background or seizure")
         return
     events = folders.events_of(path, headers, annotated, SignalSettings(events=source))
@@ -353,10 +345,6 @@ def _sources(
         yield event_files.BIDS
     if any(list(place.glob(event_files.SUMMARIES)) for place in places):
         yield event_files.SUMMARY
-    if any(list(place.glob(event_files.SIENA_LISTS)) for place in places):
-        yield event_files.SIENA
-    if any(list(file.path.parent.glob(f"{file.path.stem}_a*.tsv")) for file in headers):
-        yield event_files.SEIZEIT
     if annotated or any(file.annotations for file in headers):
         yield event_files.ANNOTATIONS
     root = path if path.is_dir() else path.parent

@@ -39,7 +39,6 @@ _WIDTHS = {
 """The fields of a signal's header and their bytes, in order."""
 _EDF_WIDTH = 2  # bytes of a sample in EDF
 _BDF_WIDTH = 3  # bytes of a sample in BDF
-_START_TIME = slice(176, 184)
 _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
@@ -72,7 +71,6 @@ class EdfFile:
     width: int  # bytes of a sample
     attributes: ClassVar[Mapping[str, str]] = {}
     labelled: ClassVar[bool] = False
-    epochs: ClassVar[bool] = False
     assumed: ClassVar[bool] = False
 
     @classmethod
@@ -241,11 +239,6 @@ class EdfFile:
                 return self._without_signals.startdatetime
         except (AnonymizedDateError, DataError):
             return None
-
-    @property
-    def clock(self) -> str:
-        """The time of day at which the recording starts, as written."""
-        return self.header[_START_TIME].decode("latin-1")
 
     @cached_property
     def patient(self) -> str:

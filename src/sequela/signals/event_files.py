@@ -1,31 +1,19 @@
-"""Events in files next to recordings: tables, BIDS, and the lists of CHB-MIT, Siena and SeizeIT.
-
-Siena has clock times, typed by hand: P. Detti, Siena Scalp EEG Database 1.0.0, PhysioNet (2020),
-doi:10.13026/5d4a-j060. Each patient's folder has a ``Seizures-list-PN00.txt``; the onset of a
-seizure is counted from the start in the header of its recording, because the starts in the lists
-have errors.
-"""
+"""Events in files next to recordings: tables, BIDS, and the summaries of CHB-MIT."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sequela.errors import DataError, form_of
 from sequela.formats import opened
 from sequela.signals.csv_recordings import small_table
-from sequela.signals.edf import EdfFile
-from sequela.signals.stretches import SignalFile
 from sequela.signals.window_classes import Event
 
 SEIZURE = "seizure"
 SUMMARY = "summary"
 SUMMARIES = "*-summary.txt"
-SEIZEIT = "seizeit"
-SIENA = "siena"
-SIENA_LISTS = "Seizures-list-*.txt"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
-OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)  # sources whose events are always seizures
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "file": ("file", "filename", "file_name", "recording", "edf"),
     "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),
@@ -42,32 +30,21 @@ _SUMMARY_TIME = re.compile(
     r"^Seizure(?:\s+\d+)?\s+(Start|End)\s+Time:\s*([0-9.]+)\s*sec", re.IGNORECASE
 )
 _SUMMARY_COUNT = re.compile(r"^Number of Seizures in File:\s*([0-9]+)", re.IGNORECASE)
-_SIENA_NAME = re.compile(r"^\s*File name:\s*(\S+)", re.IGNORECASE)
-_SIENA_NEXT = re.compile(r"^\s*Seizure n", re.IGNORECASE)
-_SIENA_TIME = re.compile(r"^\s*(?:Seizure )?(start|end) time:(.*)$", re.IGNORECASE)
-_CLOCK = re.compile(r"(\d{1,2})[.:](\d{2})[.:](\d{2})\s*(\([^)]*\))?")
-_DAY = 86_400  # seconds of a day: a seizure after midnight is on the next
-_LATE = 1.0
-"""The seconds by which a seizure of Siena may end after its recording: lists have whole seconds."""
 
 
-def of_lists(
-    folder: Path, files: Mapping[str, SignalFile], *, siena: bool = False
-) -> dict[str, list[Event]]:
-    """Read the seizures in files of a folder, by name, from the lists of CHB-MIT or Siena in it."""
-    pattern = SIENA_LISTS if siena else SUMMARIES
-    places = sorted(folder.glob(pattern))
+def of_summaries(folder: Path, names: Collection[str]) -> dict[str, list[Event]]:
+    """Read the seizures in the files of a folder, by name, from the summaries of CHB-MIT in it."""
+    places = sorted(folder.glob(SUMMARIES))
     if not places:
         raise DataError(
-            f"{folder}: no {pattern}, and events are declared to be in one: expected it next to "
-            f"{next(iter(files))}; put it there, or name another source with --events"
+            f"{folder}: no {SUMMARIES}, and events are declared to be in one: expected it next to "
+            f"{next(iter(names))}; put it there, or name another source with --events"
         )
     listed: dict[str, list[Event]] = {}
     for place in places:
-        events = of_siena(place, files) if siena else of_summary(place)
-        for name, seizures in events.items():
+        for name, seizures in of_summary(place).items():
             listed.setdefault(name, []).extend(seizures)
-    for name in files:
+    for name in names:
         if name not in listed:
             raise DataError(
                 f"{places[0]}: no entry for {name}: expected 'File name: {name}' and its seizures; "
@@ -106,91 +83,6 @@ def of_summary(place: Path) -> dict[str, list[Event]]:
                 f"{place}: {complete} seizures of {name} with a start and an end; expected "
                 f"{count}, as it states"
             )
-    return seizures
-
-
-def of_siena(place: Path, files: Mapping[str, SignalFile]) -> dict[str, list[Event]]:
-    """Read the seizures in ``files``, by name, from a list; other files are ignored.
-
-    Names in the lists have errors too: a letter O for a zero, or no number where a patient has one
-    recording. Where a list gives several times of one onset, the electric one counts, else the
-    first.
-    """
-    seizures: dict[str, list[Event]] = {}
-    file, start = None, None
-    for number, line in enumerate(opened.text(place, "a list of Siena").splitlines(), 1):
-        where = f"{place} line {number}"
-        if _SIENA_NEXT.match(line):
-            start = None
-        elif match := _SIENA_NAME.match(line):
-            listed = files.get(_intended(match[1], files))
-            file = listed if isinstance(listed, EdfFile) else None
-            if file is not None:
-                seizures.setdefault(file.path.name, [])
-        elif (match := _SIENA_TIME.match(line)) and file is not None:
-            begin = _clock(file.clock, f"{file.path}, header")
-            seconds = float((_clock(match[2], where) - begin) % _DAY)
-            if match[1].lower() == "start":
-                start = seconds
-                continue
-            if start is None:
-                raise DataError(f"{where}: an end without a start before it: expected both")
-            if not start < seconds <= file.seconds + _LATE:
-                raise DataError(
-                    f"{where}: a seizure of {file.path.name} from {start:g} s to {seconds:g} s, "
-                    f"and the recording has {file.seconds:g} s: expected both within it, the end "
-                    "after the start; correct the time"
-                )
-            seizure = Event(start, min(seconds, file.seconds) - start, SEIZURE)
-            seizures[file.path.name].append(seizure)
-            start = None
-    return seizures
-
-
-def _intended(name: str, files: Mapping[str, SignalFile]) -> str:
-    """Return the name of the file that a list of Siena intends."""
-    stem = name.removesuffix(".edf")
-    for candidate in (name, name.replace("PNO", "PN0"), f"{stem.rstrip('-')}-1.edf"):
-        if candidate in files:
-            return candidate
-    return name
-
-
-def _clock(text: str, where: str) -> int:
-    """Parse a clock time, in seconds; if there are several, the electric one, else the first."""
-    times = list(_CLOCK.finditer(text))
-    electric = [match for match in times if "electric" in (match[4] or "").lower()]
-    match = next(iter(electric or times), None)
-    hours, minutes, seconds = (int(part) for part in match.groups()[:3]) if match else (99, 0, 0)
-    rest = _CLOCK.sub("", text)
-    if re.search(r"\d", rest) or hours > 23 or minutes > 59 or seconds > 59:  # noqa: PLR2004
-        raise DataError(
-            f"{where}: a time of the form {form_of(text.strip())}: expected hours.minutes."
-            "seconds, such as 19.58.36; correct it"
-        )
-    return 3600 * hours + 60 * minutes + seconds
-
-
-def of_seizeit(path: Path) -> list[Event]:
-    """Read the seizures of a recording from the tables ``NAME_a1.tsv``, ... next to it."""
-    places = sorted(path.parent.glob(f"{path.stem}_a*.tsv"))
-    if not places:
-        raise DataError(
-            f"{path}: no {path.stem}_a1.tsv next to it, and events are declared to be there; put "
-            "it there, or name another source with --events"
-        )
-    seizures = []
-    for number, line in enumerate(opened.text(places[0], "a table of SeizeIT").splitlines(), 1):
-        if line.startswith("#") or not line.strip():
-            continue
-        fields = line.split("\t")
-        place = f"{places[0]} line {number}"
-        onset = _seconds(fields[0], place, "start")
-        end = None if len(fields) < 2 else _seconds(fields[1], place, "end", none=True)  # noqa: PLR2004
-        if onset is not None and end is not None and end < onset:
-            raise DataError(f"{place}: the event ends before it begins; expected an end after it")
-        if onset is not None:
-            seizures.append(Event(onset, None if end is None else end - onset, SEIZURE))
     return seizures
 
 

@@ -196,14 +196,14 @@ class Folder:
 
 def n_gaps_of(files: Sequence[SignalFile]) -> int:
     """Return the number of gaps in time in files."""
-    return sum(len(file.pieces_of(0)) - 1 for file in files if not file.epochs)
+    return sum(len(file.pieces_of(0)) - 1 for file in files)
 
 
 def _with_source(settings: SignalSettings, *, bids: bool) -> SignalSettings:
     """Return settings with the source of events in BIDS, and the classes that a source implies."""
     if bids and settings.events is None and settings.label is None:
         settings = settings.model_copy(update={"events": event_files.BIDS})
-    if settings.events in event_files.OF_SEIZURES and not settings.classes:
+    if settings.events == event_files.SUMMARY and not settings.classes:
         names = (settings.background or _BACKGROUND, event_files.SEIZURE)
         settings = settings.model_copy(update={"classes": names, "background": names[0]})
     return settings
@@ -251,7 +251,7 @@ def _opened(path: Path, settings: SignalSettings) -> SignalFile:
     if csv_recordings.is_csv(path):
         return csv_recordings.open_csv(path, settings)
     if mne_recordings.is_mne(path):
-        return mne_recordings.open_mne(path, settings)
+        return mne_recordings.open_mne(path)
     return EdfFile.open(path)
 
 
@@ -278,13 +278,11 @@ def events_of(
         }
     if where == event_files.BIDS:
         return {name: event_files.of_bids(file.path) for name, file in names.items()}
-    if where == event_files.SEIZEIT:
-        return {name: event_files.of_seizeit(file.path) for name, file in names.items()}
-    if where in (event_files.SUMMARY, event_files.SIENA):
+    if where == event_files.SUMMARY:
         events: dict[str, list[Event]] = {}
         for folder, some in groupby(files, key=lambda file: file.path.parent):
             in_folder = {file.path.name: file for file in some}
-            listed = event_files.of_lists(folder, in_folder, siena=where == event_files.SIENA)
+            listed = event_files.of_summaries(folder, in_folder)
             events |= {_name(root, file.path): listed[name] for name, file in in_folder.items()}
         return events
     place = (root if root.is_dir() else root.parent) / where

@@ -108,8 +108,7 @@ def read(
     title = settings.title or path.resolve().name.partition(".")[0]
     if is_recording(path, settings) or has_recordings(path, settings):
         folder = Folder.open(path, settings)
-        epochs = all(file.epochs for file in folder.files)
-        if settings.window is None and segment is None and not epochs:
+        if settings.window is None and segment is None:
             raise SettingError(
                 f"{path}: the length of a window is unknown; give --window, in seconds, such as 4"
             )

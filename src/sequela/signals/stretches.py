@@ -69,7 +69,6 @@ class SampledFile:
     patient: str = ""  # empty where it is not recorded
     attributes: Mapping[str, str] = field(default_factory=dict)  # by key of the declaration
     labelled: bool = False  # True if the annotations are the classes of its samples
-    epochs: bool = False  # True if each piece is an epoch that was cut before
     assumed: bool = False  # True if the unit of a signal is not recorded
 
     @property

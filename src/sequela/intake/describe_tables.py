@@ -31,7 +31,6 @@ _WORDS: Mapping[str, re.Pattern[str]] = {
         "code": "code|icd|ndc|atc|ops|drg|item|test|name|drug|label|kind|type",
         "value": "value|result|amount|dose|number",
         "unit": "unit|uom",
-        "read": READ_TIMES.pattern,
     }.items()
 }
 _ICD = "icd"
@@ -249,7 +248,7 @@ class _Proposal:
         if unit is not None and unit is not code:
             template += f"//{{{unit.name}|UNKNOWN}}"
         if times and not billed:
-            time, when, why = self._available(table, times, measured=value is not None)
+            time, when, why = self._available(times, measured=value is not None)
             self.fact(table, template, time, when, why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
@@ -258,29 +257,22 @@ class _Proposal:
         self.fact(table, template, time, "at discharge", why, value=value)
 
     def _available(
-        self, table: InspectedTable, times: Sequence[InspectedColumn], *, measured: bool
+        self, times: Sequence[InspectedColumn], *, measured: bool
     ) -> tuple[str, str, str]:
         """Propose the time at which a row was known, in words too, with the reason; mark it."""
-        names = " or ".join(c.name for c in times)
-        read = _column(table, "read", Kind.TIME)
-        last = next((c for c in (read, *times) if c and c.name in table.last), None)
         if len(times) == 1:
             (at,) = times
             ask = f"could this be read at {at.name}, or later? State when and why"
-            if measured and at is not read:
+            if measured and not READ_TIMES.search(at.name):
                 ask = (
                     f"is {at.name} the time of the report, or of the sample? A result is known "
                     f"when it is reported: add the usual delay, as {at.name} + hours(2)"
                 )
             self.decide(ask)
             return _at(at), f"at {at.name}", "the only time of its table"
-        if last and last.filled == last.rows:
-            why = f"in no row before {' or '.join(c.name for c in times if c is not last)}"
-            self.decide(f"could this be read at {names}, or later? {last.name} is {why}")
-            return _at(last), f"at {last.name}", why
-        self.decide(
-            f"could this be read at {names}? None is the last of all rows: state which, why"
-        )
+        # Nothing of a row is known before all of it was written: the last of its times is safe.
+        names = " or ".join(c.name for c in times)
+        self.decide(f"could this be read at {names}, or later? State which, and why")
         later = "({0}) if {1} is None or ({0}) > {1} else {1}"
         time = reduce(later.format, map(_at, times))
         return time, f"at the last of {names}", "the last time of a row"

@@ -117,7 +117,6 @@ class InspectedTable:
     rows: int
     form: FormKeys = field(default_factory=dict)  # what its CSV file shows; empty for others
     doubts: tuple[str, ...] = ()  # what a person must decide about it
-    last: tuple[str, ...] = ()  # columns whose times are never before another one of their row
 
     def named(self, name: str) -> InspectedColumn | None:
         """Return the column with a name."""
@@ -167,9 +166,8 @@ def _inspect(
     if csv:
         _add_numbers(form, columns, doubts)
     _add_dates(form, columns, doubts)
-    last = _last(view, columns, Format(**form), connection)
     connection.execute(f'DROP TABLE "{view}"')
-    return InspectedTable(name, tuple(columns), rows, form, tuple(doubts), last)
+    return InspectedTable(name, tuple(columns), rows, form, tuple(doubts))
 
 
 def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
@@ -303,22 +301,6 @@ def _add_dates(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[
         )
     elif unclear := ", ".join(c.name for c in dated if len(c.fits) > 1):
         doubts.append(f"is the date {form['date']} in {unclear}, as in other columns?")
-
-
-def _last(
-    view: str, columns: Sequence[InspectedColumn], form: Format, connection: "DuckDBPyConnection"
-) -> tuple[str, ...]:
-    times = {
-        c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
-        for c in columns
-        if c.kind is Kind.TIME
-    }
-    if len(times) <= 1:
-        return ()
-    latest = f"greatest({', '.join(times.values())})"
-    tests = ", ".join(f"bool_and({time} >= {latest})" for time in times.values())
-    results = connection.execute(f'SELECT {tests} FROM "{view}"').fetchall()[0]  # noqa: S608
-    return tuple(name for name, is_last in zip(times, results, strict=True) if is_last)
 
 
 def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> InspectedColumn:

@@ -15,7 +15,6 @@ from sequela.datasets.recordings import Recording
 from sequela.errors import DataError, SettingError
 from sequela.serving.prediction_table import PredictionTable
 from sequela.signals.bonn import SFREQ, recording, with_sessions
-from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.folders import has_recordings, is_recording
@@ -230,8 +229,6 @@ def _published(
     n_times = windows.scored.model.signal.n_times
     if data_set.name == "uci-seizure":
         recordings = _uci(windows, path, n_times)
-    elif data_set.name == "bonn":
-        recordings = with_sessions(read_bonn(path))
     else:
         recordings = data_set.open(path)[0]
     cutter = Cutter(SignalSettings(), n_times)

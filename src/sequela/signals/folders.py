@@ -122,10 +122,13 @@ class Folder:
         ids, events = [], []
         for file in files:
             name = _name(root, file.path)
-            attribute = partial(attribute_of, root, file, settings, people, rows.get(name))
-            recording, subject = attribute("recording") or name, attribute("subject")
-            if people is not None and subject is None:
+            row, subject = rows.get(name, {}), None
+            if people is not None:
                 subject = bids_subject(root, file.path, people)
+                row = people[subject] | row
+            attribute = partial(attribute_of, root, file, settings, row)
+            subject = attribute("subject") or subject
+            recording = attribute("recording") or name
             ids.append(RecordingIds(recording, subject, attribute("site"), attribute("session")))
             if labelled and file.labelled:
                 events.append(tuple(file.annotations))
@@ -409,17 +412,24 @@ def attribute_of(
     root: Path,
     file: SignalFile,
     settings: SignalSettings,
-    people: Mapping[str, Mapping[str, str]] | None,
-    row: Mapping[str, str] | None,
+    row: Mapping[str, str],
     key: str,
 ) -> str | None:
-    """Return a declared attribute of a file: by a table, its column, folder, header or path."""
+    """Return a declared attribute of a file: by a table, its column, folder, header or path.
+
+    ``row`` is its row in a table of files or of participants.
+    """
     how = getattr(settings, key)
     if how is None:
         return None
-    in_column = _of_columns(file, key, how, row)
-    if in_column is not None:
-        return in_column
+    if how in row:
+        if not row[how]:
+            raise DataError(
+                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
+            )
+        return row[how]
+    if key in file.attributes:
+        return file.attributes[key]
     inside = file.path.relative_to(root if root.is_dir() else root.parent)
     if how == _FOLDER:
         if len(inside.parts) < 2:  # noqa: PLR2004
@@ -435,16 +445,10 @@ def attribute_of(
                 "find it in the path, with a regular expression"
             )
         return file.patient
-    if people is not None:
-        row = people[bids_subject(root, file.path, people)]
-        if how in row:
-            return row[how]
     return _in_path(inside.as_posix(), file, key, how, row)
 
 
-def _in_path(
-    inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str] | None
-) -> str:
+def _in_path(inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str]) -> str:
     """Return what a regular expression finds in the path of a file."""
     try:
         match = re.search(how, inside)
@@ -460,14 +464,3 @@ def _in_path(
             f'that matches, or {key} = "folder"'
         )
     return match[1]
-
-
-def _of_columns(file: SignalFile, key: str, how: str, row: Mapping[str, str] | None) -> str | None:
-    """Return an attribute that a column of the table of files, or of the file itself, states."""
-    if row is not None and how in row:
-        if not row[how]:
-            raise DataError(
-                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
-            )
-        return row[how]
-    return file.attributes.get(key)

@@ -94,9 +94,13 @@ def _column_of(role: str, names: Sequence[str]) -> str | None:
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
-    form = PLAIN
-    if path.suffix.lower() in {".npy", ".npz"}:
-        names, lists = _arrays(path, proposal), set[str]()
+    is_array = path.suffix.lower() in {".npy", ".npz"}
+    form, lists = PLAIN, set[str]()
+    if is_array:
+        shapes = arrays.shapes(path)
+        names = [*shapes]
+        for name, shape in shapes.items():
+            proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
     else:
         if is_csv(path):
             form = Format(**_form_of(path, proposal)[0])
@@ -109,12 +113,19 @@ def _of_table(path: Path, proposal: Proposal) -> None:
         proposal.key("channels", tuple(n for n in names if n in lists), "columns that hold lists")
     elif samples:
         proposal.key("samples", samples, "columns of one name and a number")
-    elif path.suffix.lower() not in {".npy", ".npz"}:
+    elif not is_array:
         proposal.key("samples", None, "no columns have one name and a number")
     proposal.key("rate", None, "the file does not contain the sampling rate")
     proposal.key("unit", None, "the file does not contain the unit of the samples")
-    if path.suffix.lower() not in {".npy", ".npz"} and roles["label"]:
-        _add_classes(path, roles["label"], form, proposal)
+    label = roles["label"]
+    if label is None or is_array:
+        return
+    counts = Counter(segment_tables.texts_of(path, label, form))
+    listed = counted([*counts.elements()])
+    if len(counts) <= _LISTED:
+        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
+    else:
+        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
 def _propose_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
@@ -136,9 +147,7 @@ def has_samples(path: Path) -> bool:
     if path.suffix.lower() == ".parquet":
         names, lists = segment_tables.columns_of(path)
         return bool(lists or _numbered(names))
-    with opened.opened(path, "a table") as stream:
-        first = stream.readline().decode("utf-8", "replace")
-    return _numbered([name.strip('" ') for name in re.split("[,;|\t]", first.strip())]) is not None
+    return _numbered(first_rows(path)[0]) is not None
 
 
 def _numbered(names: Sequence[str]) -> str | None:
@@ -146,26 +155,6 @@ def _numbered(names: Sequence[str]) -> str | None:
     stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
     stem, count = next(iter(stems.most_common(1)), ("", 0))
     return f"{stem}*" if count >= _NUMBERED else None
-
-
-def _arrays(path: Path, proposal: Proposal) -> list[str]:
-    """Name the arrays of an npz file; for an npy file, those next to it."""
-    if path.suffix.lower() == ".npy":
-        proposal.notes.append(f"{path.name}: an array; labels are in files next to it")
-        return [file.name for file in sorted(path.parent.glob("*.npy")) if file != path]
-    shapes = arrays.shapes(path)
-    for name, shape in shapes.items():
-        proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
-    return list(shapes)
-
-
-def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> None:
-    counts = Counter(segment_tables.texts_of(path, label, form))
-    listed = counted(list(counts.elements()))
-    if len(counts) <= _LISTED:
-        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
-    else:
-        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
 def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
@@ -327,9 +316,6 @@ def _events(
         )
         return
     proposal.key("events", source, "events were found there")
-    if source == event_files.SUMMARY:
-        proposal.notes.append("windows are background or seizure")
-        return
     events = folders.events_of(path, headers, annotated, SignalSettings(events=source))
     labels = [event.label for event in chain.from_iterable(events.values())]
     proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
@@ -340,11 +326,8 @@ def _sources(
     path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile]
 ) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
-    places = {file.path.parent for file in headers}
     if any(event_files.place_of_bids(file.path).exists() for file in headers):
         yield event_files.BIDS
-    if any(list(place.glob(event_files.SUMMARIES)) for place in places):
-        yield event_files.SUMMARY
     if annotated or any(file.annotations for file in headers):
         yield event_files.ANNOTATIONS
     root = path if path.is_dir() else path.parent

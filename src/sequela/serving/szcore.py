@@ -22,7 +22,7 @@ from sequela.signals.folders import events_of
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (event_files.SUMMARY, event_files.BIDS, event_files.ANNOTATIONS)
+SOURCES = (event_files.BIDS, event_files.ANNOTATIONS)
 """Sources of known events other than a table."""
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _NOTHING = ("bckg", "n/a")

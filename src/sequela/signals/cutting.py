@@ -97,7 +97,7 @@ class Cutter:
             signal = rates.part(
                 stretch.read, stretch.n_times, begin * stride, (end - 1) * stride + n_times
             )
-            windows, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
+            windows = cut_row(signal.astype(np.float32), n_times, stride)
             if len(rows) < len(windows):
                 windows = windows[rows - begin]
             times = stretch.offset + starts[rows]
@@ -211,17 +211,12 @@ def _anti_alias(most: int) -> NDArray[np.float64]:
     return firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
 
 
-def cut_row(
-    signal: NDArray[np.float32], n_times: int, stride: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-    """Cut a short signal (n_chans, time): windows, their starts, and samples left over."""
-    if signal.shape[1] == n_times:
-        return signal[np.newaxis], np.zeros(1, np.int64), 0
+def cut_row(signal: NDArray[np.float32], n_times: int, stride: int) -> NDArray[np.float32]:
+    """Cut a short signal (n_chans, time) into windows (window, n_chans, n_times), as views."""
     if signal.shape[1] < n_times:
-        return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
+        return np.empty((0, len(signal), n_times), np.float32)
     views = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]
-    starts = np.arange(views.shape[1]) * stride
-    return views.swapaxes(0, 1), starts, max(0, signal.shape[1] - int(starts[-1]) - n_times)
+    return views.swapaxes(0, 1)
 
 
 def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:

@@ -1,17 +1,13 @@
-"""Events in files next to recordings: tables, BIDS, and the summaries of CHB-MIT."""
+"""Events in tables next to recordings, one for all or, in BIDS, one for each."""
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sequela.errors import DataError, form_of
-from sequela.formats import opened
 from sequela.signals.csv_recordings import small_table
 from sequela.signals.window_classes import Event
 
 SEIZURE = "seizure"
-SUMMARY = "summary"
-SUMMARIES = "*-summary.txt"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
 _COLUMNS: Mapping[str, Sequence[str]] = {
@@ -25,65 +21,6 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 """The usual names of the columns of a table of events, the most certain first."""
 _NO_NUMBER = ("", "n/a", "none", "nan")
-_SUMMARY_NAME = re.compile(r"^File Name:\s*(\S.*?)\s*$", re.IGNORECASE)
-_SUMMARY_TIME = re.compile(
-    r"^Seizure(?:\s+\d+)?\s+(Start|End)\s+Time:\s*([0-9.]+)\s*sec", re.IGNORECASE
-)
-_SUMMARY_COUNT = re.compile(r"^Number of Seizures in File:\s*([0-9]+)", re.IGNORECASE)
-
-
-def of_summaries(folder: Path, names: Collection[str]) -> dict[str, list[Event]]:
-    """Read the seizures in the files of a folder, by name, from the summaries of CHB-MIT in it."""
-    places = sorted(folder.glob(SUMMARIES))
-    if not places:
-        raise DataError(
-            f"{folder}: no {SUMMARIES}, and events are declared to be in one: expected it next to "
-            f"{next(iter(names))}; put it there, or name another source with --events"
-        )
-    listed: dict[str, list[Event]] = {}
-    for place in places:
-        for name, seizures in of_summary(place).items():
-            listed.setdefault(name, []).extend(seizures)
-    for name in names:
-        if name not in listed:
-            raise DataError(
-                f"{places[0]}: no entry for {name}: expected 'File name: {name}' and its seizures; "
-                "add it, or move the file elsewhere"
-            )
-    return listed
-
-
-def of_summary(place: Path) -> dict[str, list[Event]]:
-    """Read the seizures of each file that a summary of CHB-MIT lists."""
-    seizures: dict[str, list[Event]] = {}
-    counts: dict[str, int] = {}
-    name, start = "", None
-    for number, line in enumerate(opened.text(place, "a summary of CHB-MIT").splitlines(), 1):
-        if match := _SUMMARY_NAME.match(line):
-            name = match[1]
-            seizures[name], start = [], None
-        elif match := _SUMMARY_COUNT.match(line):
-            counts[name] = int(match[1])
-        elif match := _SUMMARY_TIME.match(line):
-            seconds = float(match[2])
-            if match[1].lower() == "start":
-                start = seconds
-            elif name and start is not None and seconds > start:
-                seizures[name].append(Event(start, seconds - start, SEIZURE))
-                start = None
-            else:
-                raise DataError(
-                    f"{place} line {number}: the end of a seizure at {seconds:g} s, without a "
-                    "start before it: expected a start, then its end"
-                )
-    for name, count in counts.items():
-        complete = len(seizures.get(name, ()))
-        if complete != count:
-            raise DataError(
-                f"{place}: {complete} seizures of {name} with a start and an end; expected "
-                f"{count}, as it states"
-            )
-    return seizures
 
 
 def _seconds(text: str, place: str, what: str, *, none: bool = False) -> float | None:

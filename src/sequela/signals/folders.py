@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from os.path import commonprefix
 from pathlib import Path
 
@@ -26,7 +26,6 @@ PARTICIPANTS = "participants.tsv"
 _FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
-_BACKGROUND = "background"
 NAMED = 10  # least count of a label that notes and messages name: rarer ones may be free text
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
 _NO_EEG = re.compile(
@@ -108,8 +107,8 @@ class Folder:
     def open(cls, root: Path, settings: SignalSettings, *, labelled: bool = True) -> "Folder":
         """Read all headers and events."""
         people = participants(root)
-        if labelled:
-            settings = _with_source(settings, bids=people is not None)
+        if labelled and people is not None and settings.events is None and settings.label is None:
+            settings = settings.model_copy(update={"events": event_files.BIDS})
         files, annotated = headers(root, settings)
         rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
         unknown = settings.label is None and settings.events is None
@@ -202,16 +201,6 @@ def n_gaps_of(files: Sequence[SignalFile]) -> int:
     return sum(len(file.pieces_of(0)) - 1 for file in files)
 
 
-def _with_source(settings: SignalSettings, *, bids: bool) -> SignalSettings:
-    """Return settings with the source of events in BIDS, and the classes that a source implies."""
-    if bids and settings.events is None and settings.label is None:
-        settings = settings.model_copy(update={"events": event_files.BIDS})
-    if settings.events == event_files.SUMMARY and not settings.classes:
-        names = (settings.background or _BACKGROUND, event_files.SEIZURE)
-        settings = settings.model_copy(update={"classes": names, "background": names[0]})
-    return settings
-
-
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
     """Return the declared classes, or those of all labels if these are not of events."""
     if settings.classes or settings.events is None:
@@ -281,13 +270,6 @@ def events_of(
         }
     if where == event_files.BIDS:
         return {name: event_files.of_bids(file.path) for name, file in names.items()}
-    if where == event_files.SUMMARY:
-        events: dict[str, list[Event]] = {}
-        for folder, some in groupby(files, key=lambda file: file.path.parent):
-            in_folder = {file.path.name: file for file in some}
-            listed = event_files.of_summaries(folder, in_folder)
-            events |= {_name(root, file.path): listed[name] for name, file in in_folder.items()}
-        return events
     place = (root if root.is_dir() else root.parent) / where
     aliases = {}
     for name, file in names.items():

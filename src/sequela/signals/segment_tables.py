@@ -216,14 +216,6 @@ def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Itera
         first += batch.num_rows
 
 
-def n_rows_of(path: Path) -> int | None:
-    """Return the number of rows of a Parquet file; ``None`` for other files."""
-    if not path.name.lower().endswith(".parquet"):
-        return None
-    with _parquet(path) as file:
-        return int(file.metadata.num_rows)
-
-
 def batches(
     path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
 ) -> Iterator["pa.Table"]:
@@ -442,7 +434,6 @@ class SegmentTable:
         settings = self.settings
         if settings.rate is None:
             raise SettingError(f"{self.path}: the sampling rate is unknown; give --rate, in Hz")
-        total = None if self.labelled else n_rows_of(self.path)
         has_id = bool(settings.id or settings.recording)
         for rows in rows_of_table(self.path, settings, self._layout):
             starts: Iterable[float] = repeat(0.0)
@@ -451,7 +442,7 @@ class SegmentTable:
             for n, (signal, start) in enumerate(zip(rows.signal, starts, strict=False)):
                 number = rows.first + n
                 if (number - 1) % _REPORTED == 0:
-                    report((number - 1) / total if total else None)
+                    report(None)
                 place = f"{self.path} row {number}"
                 texts = {key: values[n] for key, values in rows.texts.items()}
                 if self.labelled and texts["label"] in settings.omit:

@@ -416,7 +416,7 @@ def cut(
     """
     n_times = _longest(recordings) if segment == "recording" else segment
     _check(recordings, n_times, classes)
-    parts = [cut_row(recording.signal, n_times, n_times)[0] for recording in recordings]
+    parts = [cut_row(recording.signal, n_times, n_times) for recording in recordings]
     counts = [len(part) for part in parts]
     subject, session = (
         None if None in ids else np.repeat(np.array(ids, np.str_), counts)

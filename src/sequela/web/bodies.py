@@ -292,10 +292,12 @@ class Bodies:
     def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
         """Cut a recording (channel, sample) into consecutive segments."""
         self._check_count(array.shape[1])
-        segments, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
-        remainder = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
+        segments = cut_row(array.astype(np.float32), self._n_times, self._n_times)
         examples = self._examples(segments, _numbers(len(segments)))
-        return replace(examples, notes=[*notes, *examples.notes, *remainder], recording=True)
+        notes = [*notes, *examples.notes]
+        if rest := array.shape[1] % self._n_times:
+            notes.append(f"Left out: {rest} samples at the end, less than a segment.")
+        return replace(examples, notes=notes, recording=True)
 
     def _rows(self, kind: str, body: bytes) -> Sequence[Mapping[str, Any]]:
         import csv

@@ -56,8 +56,8 @@ class _Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        for each in cls.model_fields.values():
-            each.description = " ".join((each.description or "").split()) or None
+        for setting in cls.model_fields.values():
+            setting.description = " ".join((setting.description or "").split()) or None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -493,14 +493,14 @@ class Options:
     def of(cls, **values: Any) -> Self:
         """Sort options by the settings that they change: ``Options.of(epochs=8, folds=5)``."""
         parts: dict[str, Any] = {part.name: part.default_factory for part in fields(cls)}
-        known: dict[str, str] = {}
+        part_of: dict[str, str] = {}
         for part, settings in parts.items():
-            known |= dict.fromkeys(options(settings), part)
+            part_of |= dict.fromkeys(options(settings), part)
         groups: dict[str, dict[str, Any]] = {part: {} for part in parts}
         for name, value in values.items():
-            if name not in known:
-                raise unknown_name("setting", name, known)
-            groups[known[name]][name] = value
+            if name not in part_of:
+                raise unknown_name("setting", name, part_of)
+            groups[part_of[name]][name] = value
         return cls(**{part: parts[part].model_construct(**groups[part]) for part in parts})
 
 

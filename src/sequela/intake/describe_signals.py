@@ -241,9 +241,9 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     settings, texts = SignalSettings(), set[str]()
     if files and is_csv(files[0]):
         settings, texts = _of_csv(path, files, proposal)
-    headers, annotated = folders.headers(path, settings)
+    headers = folders.headers(path, settings)
     has_rate = "rate" not in proposal.keys
-    proposal.notes += _facts(headers, annotated, has_rate=has_rate)
+    proposal.notes += _facts(headers, has_rate=has_rate)
     try:
         common = tuple(name for name in folders.common(headers) if name not in texts)
         proposal.key("channels", common, "channels of EEG that all files have")
@@ -258,13 +258,11 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     if "subject" not in proposal.keys:
         _subjects(path, headers, proposal)
     if "label" not in proposal.keys:
-        _events(path, headers, annotated, proposal)
+        _events(path, headers, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")
 
 
-def _facts(
-    headers: Sequence[SignalFile], annotated: Sequence[SignalFile], *, has_rate: bool
-) -> Iterator[str]:
+def _facts(headers: Sequence[SignalFile], *, has_rate: bool) -> Iterator[str]:
     """Yield sentences on recordings."""
     facts = [f"{len(headers):,} recordings"]
     if has_rate:
@@ -272,8 +270,6 @@ def _facts(
         facts.append(f"{sum(n / rate for n, rate in lengths) / 3600:,.2f} hours")
     if n_gaps := folders.n_gaps_of(headers):
         facts.append(f"{n_gaps:,} gaps in time")
-    if annotated:
-        facts.append(f"{len(annotated):,} files of annotations")
     yield ", ".join(facts)
     rates: Counter[float] = Counter()
     counts: Counter[str] = Counter()
@@ -306,29 +302,25 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
     proposal.key("subject", None, f"{why}; else the split is by recording")
 
 
-def _events(
-    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile], proposal: Proposal
-) -> None:
-    source = next(_sources(path, headers, annotated), None)
+def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
+    source = next(_sources(path, headers), None)
     if source is None:
         proposal.key(
             "events", None, 'no events were found: name a table of them, or `label = "folder"`'
         )
         return
     proposal.key("events", source, "events were found there")
-    events = folders.events_of(path, headers, annotated, SignalSettings(events=source))
+    events = folders.events_of(path, headers, SignalSettings(events=source))
     labels = [event.label for event in chain.from_iterable(events.values())]
     proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 
-def _sources(
-    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile]
-) -> Iterator[str]:
+def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
     if any(event_files.place_of_bids(file.path).exists() for file in headers):
         yield event_files.BIDS
-    if annotated or any(file.annotations for file in headers):
+    if any(file.annotations for file in headers):
         yield event_files.ANNOTATIONS
     root = path if path.is_dir() else path.parent
     recordings = {file.path for file in headers}

@@ -25,12 +25,13 @@ Span = tuple[float, float]
 SOURCES = (event_files.BIDS, event_files.ANNOTATIONS)
 """Sources of known events other than a table."""
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
+_SEIZURE = "seizure"
 _NOTHING = ("bckg", "n/a")
 _SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
 _DAY = 86_400
 
 
-def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> list[list[Span]]:
+def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[Span]]:
     """Read onset and end of the known events of recordings, in seconds."""
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
@@ -42,7 +43,7 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
         return [_spans(place, by_path[str(file.path)], file) for file in files]
     root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     files = [EdfFile.open(path.absolute()) for path in paths]
-    by_recording = events_of(root, files, (), SignalSettings(events=how))
+    by_recording = events_of(root, files, SignalSettings(events=how))
     spans = []
     for file, events in zip(files, by_recording.values(), strict=True):
         chosen_events = [
@@ -57,7 +58,7 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
 def _is(event: Event, name: str) -> bool:
     """Return ``True`` if an annotation is an event of a class."""
     label = event.label.casefold()
-    return label == name.casefold() or (name == event_files.SEIZURE and label.startswith(_SEIZURES))
+    return label == name.casefold() or (name == _SEIZURE and label.startswith(_SEIZURES))
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:

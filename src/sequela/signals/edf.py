@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -102,6 +101,11 @@ class EdfFile:
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
             width=_BDF_WIDTH if fixed[:1] == b"\xff" else _EDF_WIDTH,
         )
+        if not file.labels:
+            raise DataError(
+                f"{path}: holds annotations and no signal; expected a recording; move it to "
+                "another folder, and give its events as a table, with --events"
+            )
         file._check_size()
         file._check_scales(fields)
         file.pieces  # noqa: B018 - it checks the times
@@ -117,7 +121,7 @@ class EdfFile:
         if size != stated:
             cut = "it was cut short" if size < stated else "its header is of another file"
             raise _fault(self.path, f"{size:,} bytes, and {stated:,} by its header: {cut}")
-        if self.record_seconds <= 0 and self.signals:
+        if self.record_seconds <= 0:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
 
     def _check_scales(self, fields: Mapping[str, Sequence[bytes]]) -> None:
@@ -142,7 +146,7 @@ class EdfFile:
     def pieces(self) -> tuple[Piece, ...]:
         """The data records without a gap: one piece, unless the file is discontinuous (EDF+D)."""
         times = self._record_times()
-        discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED]) and self.signals
+        discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED])
         if times is None:
             if discontinuous:
                 raise _fault(self.path, "is discontinuous (EDF+D), and no data record has a time")
@@ -183,7 +187,7 @@ class EdfFile:
     def _record_times(self) -> NDArray[np.float64] | None:
         """Read the start of each data record, in seconds; ``None`` if no record has one."""
         first = next((i for i, name in enumerate(self.names) if name in _ANNOTATIONS), None)
-        if first is None or not self.signals:
+        if first is None:
             return None
         content = np.memmap(self.path, np.uint8, "r", len(self.header))
         records = content.reshape(self.n_records, self._n_bytes)
@@ -228,17 +232,6 @@ class EdfFile:
             Piece(first * per_record, last * per_record, start)
             for first, last, start in self.pieces
         )
-
-    @cached_property
-    def start(self) -> datetime | None:
-        """The start of the recording; ``None`` where it is not recorded."""
-        from edfio import AnonymizedDateError
-
-        try:
-            with _translated(self.path):
-                return self._without_signals.startdatetime
-        except (AnonymizedDateError, DataError):
-            return None
 
     @cached_property
     def patient(self) -> str:
@@ -333,13 +326,11 @@ class EdfFile:
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Translate edfio's errors about a damaged file; its warnings were checked before."""
-    from edfio import AnonymizedDateError
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (DataError, AnonymizedDateError):
+    except DataError:
         raise
     except UnicodeDecodeError as error:
         raise _fault(

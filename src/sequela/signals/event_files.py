@@ -7,7 +7,6 @@ from sequela.errors import DataError, form_of
 from sequela.signals.csv_recordings import small_table
 from sequela.signals.window_classes import Event
 
-SEIZURE = "seizure"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
 _COLUMNS: Mapping[str, Sequence[str]] = {

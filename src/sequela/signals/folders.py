@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +108,7 @@ class Folder:
         people = participants(root)
         if labelled and people is not None and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": event_files.BIDS})
-        files, annotated = headers(root, settings)
+        files = headers(root, settings)
         rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
         unknown = settings.label is None and settings.events is None
         if labelled and unknown and not any(file.labelled for file in files):
@@ -117,7 +116,7 @@ class Folder:
                 f"{root}: the class of a window is unknown; name the source of events with "
                 "--events, or give --label: a column, `folder`, or a regular expression"
             )
-        events_beside = events_of(root, files, annotated, settings)
+        events_beside = events_of(root, files, settings)
         ids, events = [], []
         for file in files:
             name = _name(root, file.path)
@@ -212,8 +211,8 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     )
 
 
-def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], list[SignalFile]]:
-    """Read the headers of files with signals, and of those that hold only annotations."""
+def headers(root: Path, settings: SignalSettings) -> list[SignalFile]:
+    """Read the headers of the recordings at a path."""
     files = files_of(root, settings)
     if not files:
         raise DataNotFoundError(f"{root}: no recording; expected {EXPECTED}; name another --root")
@@ -233,10 +232,7 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
                 f"{file.path}: a second file of the recording {name}, next to {first.path.name}; "
                 "expected one; remove or rename one of them"
             )
-    signals = [file for file in opened if file.labels]
-    if not signals:
-        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
-    return signals, [file for file in opened if not file.labels]
+    return opened
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
@@ -254,20 +250,15 @@ def _name(root: Path, path: Path) -> str:
 
 
 def events_of(
-    root: Path,
-    files: Sequence[SignalFile],
-    annotated: Sequence[SignalFile],
-    settings: SignalSettings,
+    root: Path, files: Sequence[SignalFile], settings: SignalSettings
 ) -> dict[str, list[Event]]:
-    """Read the events of each recording, by its name; ``annotated`` files hold only annotations."""
+    """Read the events of each recording, by its name."""
     where = settings.events
     names = {_name(root, file.path): file for file in files}
     if where is None:
         return {name: [] for name in names}
     if where == event_files.ANNOTATIONS:
-        return {
-            name: [*file.annotations, *_hypnogram(file, annotated)] for name, file in names.items()
-        }
+        return {name: [*file.annotations] for name, file in names.items()}
     if where == event_files.BIDS:
         return {name: event_files.of_bids(file.path) for name, file in names.items()}
     place = (root if root.is_dir() else root.parent) / where
@@ -277,27 +268,6 @@ def events_of(
         if file.path.is_relative_to(place.parent):
             aliases[name].add(file.path.relative_to(place.parent).as_posix())
     return event_files.of_table(place, aliases)
-
-
-def _hypnogram(file: SignalFile, annotated: Sequence[SignalFile]) -> tuple[Event, ...]:
-    """Return the annotations for this file in a file without signals.
-
-    Sleep-EDF has such files: they are next to the recording, start when it does, and their names
-    begin alike.
-    """
-    if not isinstance(file, EdfFile):
-        return ()
-    same = [
-        candidate
-        for candidate in annotated
-        if isinstance(candidate, EdfFile)
-        and candidate.path.parent == file.path.parent
-        and candidate.start == file.start
-    ]
-    if not same:
-        return ()
-    alike = [len(commonprefix([match.path.name, file.path.name])) for match in same]  # noqa: RUF071
-    return same[alike.index(max(alike))].annotations
 
 
 def common(files: Sequence[SignalFile]) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
-_AT_ONCE = 1 << 24  # number of bytes of annotations' records that are read at once
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )
@@ -189,11 +188,9 @@ class EdfFile:
         first = next((i for i, name in enumerate(self.names) if name in _ANNOTATIONS), None)
         if first is None:
             return None
-        content = np.memmap(self.path, np.uint8, "r", len(self.header))
-        records = content.reshape(self.n_records, self._n_bytes)
         begin = sum(self.samples[:first]) * self.width
         end = begin + min(_TIME_BYTES, self.samples[first] * self.width)
-        matches = [_RECORD_TIME.match(record.tobytes()) for record in records[:, begin:end]]
+        matches = [_RECORD_TIME.match(record.tobytes()) for record in self._records()[:, begin:end]]
         if not any(matches):  # annotations of a program that writes no times
             return None
         if missing := [i for i, match in enumerate(matches) if match is None]:
@@ -242,42 +239,28 @@ class EdfFile:
     @cached_property
     def annotations(self) -> tuple[Event, ...]:
         """The annotations, by onset in seconds from the start."""
+        signals = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
+        if not signals:
+            return ()
+        ends = np.cumsum(self.samples) * self.width
+        records = self._records()
+        lists = [records[:, ends[i] - self.samples[i] * self.width : ends[i]] for i in signals]
+        for annotation_list in itertools.chain.from_iterable(lists):
+            # edfio ignores invalid annotations.
+            if not _ANNOTATION_LISTS.fullmatch(annotation_list.tobytes()):
+                raise _fault(self.path, "an annotation is damaged")
+        # A file of the annotations alone: edfio would hold all signals of a BDF file in memory.
+        content = self._header_of(signals, self.n_records) + np.hstack(lists).tobytes()
         with _translated(self.path):
             return tuple(
                 Event(annotation.onset, annotation.duration, annotation.text)
-                for annotation in self._without_signals.annotations
+                for annotation in self._edfio(content).annotations
             )
 
-    @cached_property
-    def _without_signals(self) -> "edfio.Edf | edfio.Bdf":
-        """The file with its annotations only."""
-        annotations = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
-        if not annotations:  # edfio requires a signal
-            return self._decoded(0, 1)
-        ends = np.cumsum(self.samples) * self.width
-        spans = [slice(ends[i] - self.samples[i] * self.width, ends[i]) for i in annotations]
-        content = bytearray()
-        step = max(1, _AT_ONCE // self._n_bytes)
-        for first in range(0, self.n_records, step):
-            last = min(self.n_records, first + step)
-            records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
-            content += np.hstack([records[:, span] for span in spans]).tobytes()
-            for span in spans:
-                # edfio ignores invalid annotations.
-                for record in records[:, span]:
-                    if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
-                        raise _fault(self.path, "an annotation is damaged")
-        return self._edfio(self._header_of(annotations, self.n_records) + bytes(content))
-
-    def _bytes(self, first: int, last: int) -> bytes:
-        offset = len(self.header)
-        return opened.span(
-            self.path,
-            offset + first * self._n_bytes,
-            offset + last * self._n_bytes,
-            EXPECTED,
-            REMEDY,
-        )
+    def _records(self) -> NDArray[np.uint8]:
+        """Return the data records, which stay on disk: uint8 (record, byte)."""
+        content = np.memmap(self.path, np.uint8, "r", len(self.header))
+        return content.reshape(self.n_records, self._n_bytes)
 
     def _header_of(self, signals: Sequence[int], n_records: int) -> bytes:
         """Make a header of some of the signals, and as many records."""
@@ -292,10 +275,6 @@ class EdfFile:
             fixed += b"".join(field[i] for i in signals)
         return bytes(fixed)
 
-    def _decoded(self, first: int, last: int) -> "edfio.Edf | edfio.Bdf":
-        header = self._header_of(range(len(self.names)), last - first)
-        return self._edfio(header + self._bytes(first, last))
-
     def _edfio(self, content: bytes) -> "edfio.Edf | edfio.Bdf":
         import edfio
 
@@ -308,7 +287,9 @@ class EdfFile:
         """Read signals of one rate in their units: (signal, time), between two samples."""
         per_record = self.samples[self.signals[signals[0]]]
         begin, end = first // per_record, -(-last // per_record)
-        decoded = self._decoded(begin, end)
+        offset, size = len(self.header), self._n_bytes
+        span = opened.span(self.path, offset + begin * size, offset + end * size, EXPECTED, REMEDY)
+        decoded = self._edfio(self._header_of(range(len(self.names)), end - begin) + span)
         skipped = begin * per_record
         with _translated(self.path):
             return np.stack(

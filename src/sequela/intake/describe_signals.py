@@ -6,31 +6,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import tomlkit
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SequelaError
-from sequela.files import temporary
-from sequela.formats import arrays, opened
+from sequela.errors import SequelaError
+from sequela.formats import arrays
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
-from sequela.intake.inspection import FormKeys, InspectedTable, inspect
+from sequela.intake.inspection import encoding_of
 from sequela.signals import event_files, folders, segment_tables
 from sequela.signals.channels import canonical
-from sequela.signals.csv_recordings import (
-    EXPECTED,
-    first_rows,
-    is_csv,
-    parted,
-    start_of,
-    time_of,
-)
+from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
 from sequela.signals.folders import PARTICIPANTS
 from sequela.signals.reading import NAME
-from sequela.signals.segment_tables import table_of
+from sequela.signals.segment_tables import is_number, table_of
 from sequela.signals.stretches import SignalFile
 from sequela.signals.window_classes import counted
 
@@ -47,7 +39,6 @@ _ROLES = {
 """The usual names of the columns of a table, by key of the declaration."""
 _OF_RECORDINGS = ("label", "subject", "session", "site")  # in a csv file of one, or of their names
 _NUMBERED = 16  # columns with one name and a number from which on they are samples
-_HEAD = 2000  # lines of a csv file from which its form is found
 _LISTED = 20  # largest number of classes that are listed
 
 
@@ -103,7 +94,7 @@ def _of_table(path: Path, proposal: Proposal) -> None:
             proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
     else:
         if is_csv(path):
-            form = Format(**_form_of(path, proposal)[0])
+            form = _form_of(path, proposal)
         names, lists = segment_tables.columns_of(path, form)
         proposal.notes.append(f"{path.name}: {len(names):,} columns")
     roles = {role: _column_of(role, names) for role in _ROLES}
@@ -157,51 +148,45 @@ def _numbered(names: Sequence[str]) -> str | None:
     return f"{stem}*" if count >= _NUMBERED else None
 
 
-def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
+def _form_of(path: Path, proposal: Proposal) -> Format:
     """Find the form of a csv file by its first rows, and propose its keys."""
-    with temporary() as work:
-        with opened.opened(path, EXPECTED) as stream:
-            (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
-        try:
-            (head,) = inspect(work)
-        except SequelaError as error:
-            raise DataError(
-                f"{path}: its rows have no common form; expected one separator, and in each row "
-                f"as many cells as in the header; correct it, or write {NAME} yourself"
-            ) from error
-    form = asdict(Format(**{**head.form, "thousands": ""}))
-    keys = {key: value for key, value in form.items() if value != getattr(PLAIN, key)}
+    form, doubts = encoding_of(path)
+    rows = first_rows(path)[2]
+    keys = {"separator": rows.separator, "decimal": rows.decimal, **form}
     for key, value in keys.items():
-        proposal.key(f"format.{key}", value, f"as in {path.name}")
-    for doubt in head.doubts:
+        if value != getattr(PLAIN, key):
+            proposal.key(f"format.{key}", value, f"as in {path.name}")
+    for doubt in doubts:
         proposal.notes.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
-    return keys, head
+    return Format(**keys)
 
 
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
+    """Propose keys for csv files; return settings that read their headers, and columns of text."""
     listings = [file for file in files if start_of(file).lists_files]
     recorded = [file for file in files if file not in listings]
     first = next(file for file in recorded if start_of(file).is_recorded)
-    keys, head = _form_of(first, proposal)
-    settings = SignalSettings.of(format=keys)
-    names, _ = segment_tables.columns_of(first, Format(**keys))
+    form = _form_of(first, proposal)
+    names, _ = segment_tables.columns_of(first, form)
     texts = {
         canonical(parted(name)[0])
-        for name, column in zip(names, head.columns, strict=True)
-        if column.kind == "text"
+        for name, cells in zip(names, zip(*first_rows(first)[1], strict=True), strict=True)
+        if not all(is_number(form.plain(cell, "number")) for cell in cells)
     }
     time = time_of(names)
+    changes: dict[str, object] = {"format": tuple(f"{k}={v}" for k, v in asdict(form).items())}
     if time is None:
         proposal.key("rate", None, "no column has the name of a time")
-        settings = settings.model_copy(update={"rate": 1.0})  # nothing is cut
+        changes["rate"] = 1.0  # nothing is cut
     else:
         proposal.key("time", time, f"by the column's name: is '{time}' the time?")
     events = next((file for file in listings if _is_events(file)), None)
     listing = next((file for file in listings if file != events), None)
-    sources = {"events": events, "listing": listing}
-    changes = {key: file.relative_to(path).as_posix() for key, file in sources.items() if file}
+    for key, file in {"events": events, "listing": listing}.items():
+        if file:
+            changes[key] = file.relative_to(path).as_posix()
     if listing:
         proposal.key("listing", changes["listing"], "a table of the files, by its columns")
         names = [name.strip() for name in first_rows(listing)[0]]
@@ -216,7 +201,7 @@ def _of_csv(
             listed = counted([*counts.elements()])
             why = f"by the names of the files: {listed}: are these classes?"
         proposal.key("label", pattern, why)
-    return settings.model_copy(update=changes), texts
+    return SignalSettings().model_copy(update=changes), texts
 
 
 def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Counter[str]]:

@@ -170,8 +170,8 @@ def _inspect(
     return InspectedTable(name, tuple(columns), rows, form, tuple(doubts))
 
 
-def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
-    """Find the encoding, the separator and the quotation mark of a CSV file."""
+def encoding_of(path: Path) -> tuple[FormKeys, list[str]]:
+    """Find the encoding of a CSV file, and what a person must decide about it."""
     encoding, letters = _encoding(path)
     form: FormKeys = {} if encoding == "ascii" else {"encoding": encoding}
     doubts: list[str] = []
@@ -181,6 +181,12 @@ def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, li
             f"{' '.join(sorted(letters))}: are these right? Else name its encoding under [format], "
             "such as cp850 or cp1250"
         )
+    return form, doubts
+
+
+def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
+    """Find the encoding, the separator and the quotation mark of a CSV file."""
+    form, doubts = encoding_of(path)
     with utf8(path, "a table", Format(**form)) as stream:
         first = stream.readline().decode("utf-8-sig", "replace")
     place = utf8_copy(path, Format(**form), work_of(connection))

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Output, Refused, ran, status
 
-from sequela.datasets.catalog import DATA_SETS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import DATA_SETS, Recording
 from sequela.signals.uci_seizure import recording_ids
 
 Capture = pytest.CaptureFixture[str]

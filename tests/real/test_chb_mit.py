@@ -17,7 +17,7 @@ from tests.test_docs import call, commands, fences
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
-from sequela.signals.event_files import table
+from sequela.signals.folders import events_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
 SECONDS = 180
@@ -112,7 +112,7 @@ def test_the_page_from_the_published_layout_to_the_scores(
         page = Path(f"{name}.html").read_text("utf-8")
         assert page.count('<figure id="figure-recording-') == 2
         assert "events known: 0:00:30 to 0:01:00, 0:02:00 to 0:02:35" in page
-        events = [event for _, event, _ in table(Path(f"{name}_events.tsv"))]
+        events = [event for _, event, _ in events_in(Path(f"{name}_events.tsv"))]
         found = [event for event in events if event.label == "sz"]
         for event, (first, last) in zip(found, SEIZURES, strict=True):
             assert abs(event.onset - first) < 15

@@ -19,8 +19,7 @@ from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
 from sequela.config import RunSettings, SignalSettings
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.errors import (
     DataError,
     DataNotFoundError,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError, DataNotFoundError
 from sequela.signals import bonn
 

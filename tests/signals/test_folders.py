@@ -14,7 +14,7 @@ from sequela.intake.describe_signals import propose
 from sequela.signals.channels import Montage
 from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
-from sequela.signals.event_files import of_table
+from sequela.signals.folders import events_by_recording
 from sequela.signals.reading import read
 from sequela.signals.segments import stretches
 from sequela.signals.stretches import part_of
@@ -198,9 +198,9 @@ def test_an_event_without_an_end(edf: Edf, tmp_path: Path) -> None:
 def test_a_table_without_names_has_the_events_of_the_only_recording(tmp_path: Path) -> None:
     place = tmp_path / "events.csv"
     place.write_text("onset,duration,label\n2,4,seizure\n", "utf-8")
-    assert of_table(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
+    assert events_by_recording(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
     with pytest.raises(DataError, match="an event of a recording that is not here"):
-        of_table(place, {"a": ["a.edf"], "b": ["b.edf"]})
+        events_by_recording(place, {"a": ["a.edf"], "b": ["b.edf"]})
 
 
 def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sequela.datasets.catalog import EXCERPTS, load_recordings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings
 from sequela.errors import DataError, DataNotFoundError
 from sequela.signals import uci_seizure
 from sequela.signals.uci_seizure import recording_ids

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequela.datasets.catalog import EXCERPTS, load_recordings, lookup
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings, lookup
 from sequela.errors import DownloadError, OutputError
 from sequela.intake import fetch
 

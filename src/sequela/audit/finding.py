@@ -16,7 +16,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 if TYPE_CHECKING:
     from sequela.audit.input import AuditInput

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"

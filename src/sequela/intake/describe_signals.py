@@ -17,7 +17,7 @@ from sequela.formats import arrays
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.inspection import encoding_of
-from sequela.signals import event_files, folders, segment_tables
+from sequela.signals import folders, segment_tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
 from sequela.signals.folders import PARTICIPANTS
@@ -216,7 +216,7 @@ def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Co
 
 def _is_events(place: Path) -> bool:
     with suppress(SequelaError):
-        event_files.table(place)
+        folders.events_in(place)
         return True
     return False
 
@@ -303,10 +303,10 @@ def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> No
 
 def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
-    if any(event_files.place_of_bids(file.path).exists() for file in headers):
-        yield event_files.BIDS
+    if any(folders.place_of_bids(file.path).exists() for file in headers):
+        yield folders.BIDS
     if any(file.annotations for file in headers):
-        yield event_files.ANNOTATIONS
+        yield folders.ANNOTATIONS
     root = path if path.is_dir() else path.parent
     recordings = {file.path for file in headers}
     for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.datasets.catalog import DataSet
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import DataSet, Recording
 from sequela.errors import DataError, SettingError
 from sequela.serving.prediction_table import PredictionTable
 from sequela.signals.bonn import SFREQ, recording, with_sessions

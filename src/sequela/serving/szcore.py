@@ -16,13 +16,12 @@ import numpy as np
 from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
-from sequela.signals import event_files
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import events_of
+from sequela.signals.folders import ANNOTATIONS, BIDS, events_by_recording, events_of
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (event_files.BIDS, event_files.ANNOTATIONS)
+SOURCES = (BIDS, ANNOTATIONS)
 """Sources of known events other than a table."""
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _SEIZURE = "seizure"
@@ -39,7 +38,7 @@ def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[S
     if how not in SOURCES:
         place = Path(how)
         called = {str(path): {path.name, path.stem, str(path)} for path in paths}
-        by_path = event_files.of_table(place, called)
+        by_path = events_by_recording(place, called)
         return [_spans(place, by_path[str(file.path)], file) for file in files]
     root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     files = [EdfFile.open(path.absolute()) for path in paths]
@@ -47,9 +46,7 @@ def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[S
     spans = []
     for file, events in zip(files, by_recording.values(), strict=True):
         chosen_events = [
-            annotation
-            for annotation in events
-            if how != event_files.ANNOTATIONS or _is(annotation, event)
+            annotation for annotation in events if how != ANNOTATIONS or _is(annotation, event)
         ]
         spans.append(_spans(file.path, chosen_events, file))
     return spans

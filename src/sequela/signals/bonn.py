@@ -18,8 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording, Signals
+from sequela.datasets.catalog import EXCERPTS, Recording, Signals
 from sequela.errors import DataError, DataNotFoundError
 from sequela.formats.opened import members
 from sequela.signals import simultaneous

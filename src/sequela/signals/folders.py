@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -12,16 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.errors import DataError, DataNotFoundError, SettingError, form_of
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
-from sequela.signals import csv_recordings, event_files, mne_recordings
+from sequela.signals import csv_recordings, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, no_subjects, stretches_of
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
 PARTICIPANTS = "participants.tsv"
+BIDS = "bids"
+ANNOTATIONS = "annotations"
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "file": ("file", "filename", "file_name", "recording", "edf"),
+    "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),
+    "duration": ("duration", "seconds"),
+    "end": ("end", "stop", "stop_time", "endtime", "end_time", "tend"),
+    "label": (
+        "label", "trial_type", "eventtype", "event_type", "event", "type", "description", "stage",
+    ),
+}  # fmt: skip
+"""The usual names of the columns of a table of events, the most certain first."""
+_NO_NUMBER = ("", "n/a", "none", "nan")
 _FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
@@ -107,7 +120,7 @@ class Folder:
         """Read all headers and events."""
         people = participants(root)
         if labelled and people is not None and settings.events is None and settings.label is None:
-            settings = settings.model_copy(update={"events": event_files.BIDS})
+            settings = settings.model_copy(update={"events": BIDS})
         files = headers(root, settings)
         rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
         unknown = settings.label is None and settings.events is None
@@ -257,17 +270,91 @@ def events_of(
     names = {_name(root, file.path): file for file in files}
     if where is None:
         return {name: [] for name in names}
-    if where == event_files.ANNOTATIONS:
+    if where == ANNOTATIONS:
         return {name: [*file.annotations] for name, file in names.items()}
-    if where == event_files.BIDS:
-        return {name: event_files.of_bids(file.path) for name, file in names.items()}
+    if where == BIDS:
+        return {name: _events_of_bids(file.path) for name, file in names.items()}
     place = (root if root.is_dir() else root.parent) / where
     aliases = {}
     for name, file in names.items():
         aliases[name] = {name, file.path.name, file.path.stem}
         if file.path.is_relative_to(place.parent):
             aliases[name].add(file.path.relative_to(place.parent).as_posix())
-    return event_files.of_table(place, aliases)
+    return events_by_recording(place, aliases)
+
+
+def _seconds(text: str, place: str, what: str, *, none: bool = False) -> float | None:
+    if none and text.strip().lower() in _NO_NUMBER:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(
+            f"{place}: the {what} is of the form {form_of(text)}; expected seconds, as a number "
+            "with a point"
+        ) from error
+
+
+def events_in(place: Path) -> list[tuple[str, Event, str]]:
+    """Read the events of a csv or tsv table: the file of each (empty if none), it, its line."""
+    expected = "a table of events with onset, duration (or end) and label"
+    header, rows, form = csv_recordings.small_table(place)
+    names = [name.lower() for name in header]
+    columns: dict[str, int] = {}
+    for key, aliases in _COLUMNS.items():
+        if usual := [name for name in aliases if name in names]:
+            columns[key] = names.index(usual[0])
+        elif key in ("onset", "label"):
+            raise DataError(
+                f"{place} line 1: no column {key} (found: {', '.join(names)}); expected {expected}"
+            )
+    events = []
+    for where, cells in rows:
+        cell = {key: cells[columns[key]] if key in columns else "" for key in _COLUMNS}
+        onset = _seconds(form.plain(cell["onset"], "number"), where, "onset") or 0.0
+        duration = _seconds(form.plain(cell["duration"], "number"), where, "duration", none=True)
+        end = _seconds(form.plain(cell["end"], "number"), where, "end", none=True)
+        if duration is None and end is not None:
+            duration = end - onset
+        if duration is not None and duration < 0:
+            raise DataError(f"{where}: the event ends before it begins; expected an end after it")
+        events.append((cell["file"], Event(onset, duration, cell["label"]), where))
+    return events
+
+
+def events_by_recording(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[Event]]:
+    """Read the events of one table, by recording, each of which may have several names."""
+    recordings: dict[str, str] = {}
+    for recording, names in files.items():
+        recordings |= dict.fromkeys(names, recording)
+    events: dict[str, list[Event]] = {recording: [] for recording in files}
+    for name, event, where in events_in(place):
+        key = recordings.get(name)
+        if key is None and not name and len(files) == 1:
+            (key,) = files
+        if key is None:
+            raise DataError(
+                f"{where}: an event of a recording that is not here; expected a column file with "
+                f"the name of one, such as {next(iter(files))}"
+            )
+        events[key].append(event)
+    return events
+
+
+def place_of_bids(path: Path) -> Path:
+    """Return the path of a recording's events in BIDS."""
+    return path.with_name(f"{path.stem.removesuffix('_eeg')}_events.tsv")
+
+
+def _events_of_bids(path: Path) -> list[Event]:
+    """Read the events of a recording of a BIDS folder."""
+    place = place_of_bids(path)
+    if not place.exists():
+        raise DataError(
+            f"{path}: no {place.name} next to it: expected the events of each recording there; add "
+            "it, or name another source with --events"
+        )
+    return [event for _, event, _ in events_in(place)]
 
 
 def common(files: Sequence[SignalFile]) -> tuple[str, ...]:

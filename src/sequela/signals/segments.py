@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SegmentLength
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own

@@ -20,7 +20,7 @@ from scipy.signal import resample_poly
 from starlette.testclient import TestClient
 from tests.serving.web.conftest import SAID, body, client, problem
 
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.runs.folder import RunFolder
 from sequela.serving.model_facts import SignalFacts
 from sequela.serving.served_model import ServedModel

@@ -20,10 +20,9 @@ from sequela.intake.inspection import encoding_of
 from sequela.signals import folders, segment_tables
 from sequela.signals.channels import canonical
 from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
-from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.folders import PARTICIPANTS, SignalFile
 from sequela.signals.reading import NAME
 from sequela.signals.segment_tables import is_number, table_of
-from sequela.signals.stretches import SignalFile
 from sequela.signals.window_classes import counted
 
 _ROLES = {

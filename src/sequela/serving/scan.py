@@ -19,7 +19,7 @@ from sequela.serving.served_model import ServedModel
 from sequela.signals.channels import Montage, to_microvolts, without
 from sequela.signals.cutting import Rates, blocks, cut_row
 from sequela.signals.edf import EdfFile
-from sequela.signals.stretches import stretches_of
+from sequela.signals.folders import stretches_of
 
 _AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
 _FLAT = 1e-3  # range in µV below which a channel is flat

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from sequela.formats.csv_files import Format
 from sequela.signals import csv_recordings, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
 from sequela.signals.edf import SUFFIXES, EdfFile
-from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, no_subjects, stretches_of
+from sequela.signals.stretches import RecordingIds, SampledFile, Stretch, filtered, no_subjects
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
+SignalFile: TypeAlias = EdfFile | SampledFile
+"""A file of one recording, opened; what both have is all that is known of it from here on."""
 PARTICIPANTS = "participants.tsv"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
@@ -206,6 +209,55 @@ class Folder:
         if not self.settings.channels:
             notes.append(f"the channels are those that all files have: {', '.join(self.channels)}")
         return [*notes, *processing]
+
+
+def stretches_of(
+    file: SignalFile,
+    montage: Montage,
+    settings: SignalSettings,
+    remedy: str = "give it with --unit, or name other channels",
+) -> Sequence[Stretch]:
+    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
+
+    ``settings`` have the unit of channels whose unit is not a voltage.
+    """
+    rates = {file.rate(signal) for signal in montage.needs}
+    if len(rates) > 1:
+        listed = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in montage.needs[:6])
+        raise DataError(
+            f"{file.path}: the channels have different rates ({listed}); expected one; name "
+            "channels of one rate with --channels"
+        )
+    scales = []
+    for signal in montage.needs:
+        scale = to_microvolts(file.units[signal]) or to_microvolts(settings.unit or "")
+        if scale is None:
+            raise DataError(
+                f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; "
+                f"expected a voltage; {remedy}"
+            )
+        scales.append(scale)
+    factors = np.array(scales, np.float64)[:, np.newaxis]
+    samples = file.reader(montage.needs)
+
+    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
+        return montage.apply(samples(begin + first, begin + last) * factors)
+
+    sfreq = rates.pop()
+    stretches = [
+        Stretch(
+            place=str(file.path),
+            ids=RecordingIds(file.path.name),
+            sfreq=sfreq,
+            n_times=piece.last - piece.first,
+            n_chans=len(montage.names),
+            read=partial(read, piece.first),
+            offset=piece.start,
+            notes=montage.notes,
+        )
+        for piece in file.pieces_of(montage.needs[0])
+    ]
+    return filtered(stretches, settings)
 
 
 def n_gaps_of(files: Sequence[SignalFile]) -> int:

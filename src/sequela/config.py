@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -21,18 +22,16 @@ from sequela.errors import RunError, SettingError, unknown_name, without_passwor
 
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
-SegmentLength = Literal["recording"] | int
-"""Samples of a segment, or each recording whole."""
+SegmentLength = Literal["recording"] | int  # samples of a segment, or each recording whole
 
-Text = Annotated[str | None, Field(min_length=1)]
-"""A text that is missing or not empty."""
+Text = Annotated[str | None, Field(min_length=1)]  # a text that is missing or not empty
 
 SMALLEST_CELL = 10
 _PREPARATION = {"reference", "filter", "notch", "reject", "standardise"}
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
-NO_OPTION: dict[str, Any] = {OPTION: ""}
+NO_OPTION: dict[str, JsonValue] = {OPTION: ""}
 
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 """The aims that need a target, and the largest one."""
@@ -55,7 +54,7 @@ class _Settings(BaseModel):
     )
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
         for setting in cls.model_fields.values():
             setting.description = " ".join((setting.description or "").split()) or None
 
@@ -72,7 +71,7 @@ class _Settings(BaseModel):
             ) from error
 
     @property
-    def changes(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, object]:
         """The settings that were given, by name, even if they are the defaults."""
         fields = type(self).model_fields
         return {name: getattr(self, name) for name in fields if name in self.model_fields_set}
@@ -293,13 +292,13 @@ class SignalSettings(_Settings):
 
     @field_validator("format", mode="before")
     @classmethod
-    def _of_table(cls, value: Any) -> Any:
+    def _of_table(cls, value: object) -> object:
         """Read a table ``[format]``, as hospital tables have it."""
         return [f"{k}={v}" for k, v in value.items()] if isinstance(value, dict) else value
 
     @field_validator("channels", "classes", "omit", "reference", mode="before")
     @classmethod
-    def _by_comma(cls, value: Any) -> Any:
+    def _by_comma(cls, value: object) -> object:
         """Split ``C3,C4`` at commas; a table of classes in a file is ``NAME=VALUES``."""
         if isinstance(value, dict):
             return tuple(f"{name}={_joined(values)}" for name, values in value.items())
@@ -310,7 +309,7 @@ class SignalSettings(_Settings):
         return tuple(part.strip() for part in ",".join(value).split(",") if part.strip())
 
 
-def _joined(values: Any) -> str:
+def _joined(values: object) -> str:
     """Return the value or values of a class in the data."""
     return "|".join(map(str, values if isinstance(values, list) else [values]))
 
@@ -504,7 +503,7 @@ class Options:
         return cls(**{part: parts[part].model_construct(**groups[part]) for part in parts})
 
 
-def _as_toml(where: str, value: Any) -> Any:
+def _as_toml(where: str, value: object) -> object:
     """Return a value as TOML gives it back, or raise ``ValueError`` if TOML has no such value."""
     match value:
         case dict() if all(isinstance(key, str) for key in value):

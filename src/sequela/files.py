@@ -22,13 +22,11 @@ from sequela.errors import OutputError, SequelaError, system_words
 LOCK = ".lock"
 PATIENCE = 5.0
 """The seconds to wait for a locked folder: the workers of a killed process end within them."""
-_LOOK = 0.1
-"""The seconds between two looks at a locked folder."""
-_WORK = ".work"
-"""The end of the name of a temporary folder."""
+_LOOK = 0.1  # seconds between two looks at a locked folder
+_WORK = ".work"  # end of the name of a temporary folder
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}(\.partial|{_WORK})")  # .partial until version 0.2
+# The folders that must stay: the place of each when links are followed, and its identity.
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
-"""The folders that must stay: the place of each when links are followed, and its identity."""
 
 
 def require_file(path: Path, *endings: str) -> None:

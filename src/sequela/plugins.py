@@ -76,12 +76,10 @@ class Command:
     summary: str
 
 
-COMMANDS = Registry("command", Command)
-"""The commands by name, in the order of the help."""
+COMMANDS = Registry("command", Command)  # commands by name, in the order of the help
 GROUP = "sequela.plugins"
 VARIABLE = "SEQUELA_PLUGINS"
-_loaded: list[PluginError | None] = []
-"""The state: empty before loading, then the failure, if any."""
+_loaded: list[PluginError | None] = []  # state: empty before loading, then the failure, if any
 
 
 def load_plugins() -> None:

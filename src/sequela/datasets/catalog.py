@@ -117,7 +117,7 @@ class DataSet:
     not_units: "Mapping[SplitUnit, str]" = field(default_factory=dict)
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
-    source: Any = ""
+    source: object = ""
     declares: str = ""
     rows: str = ""
     windows: str = ""
@@ -315,6 +315,6 @@ def signals_of(name: str) -> Signals:
     return lookup(name).recordings
 
 
-def loaded(what: Any) -> Any:
+def loaded(what: object) -> Any:
     """Return an object, loaded first if it is given as ``module:name``."""
     return resolve_name(what) if isinstance(what, str) else what

@@ -25,6 +25,7 @@ from sequela.signals.reading import NAME
 from sequela.signals.segment_tables import is_number, table_of
 from sequela.signals.window_classes import counted
 
+# The usual names of the columns of a table, by key of the declaration.
 _ROLES = {
     "id": "id segment segment_id",
     "subject": "subject patient participant person subject_id patient_id who",
@@ -35,7 +36,6 @@ _ROLES = {
     "gruppe",
     "time": "time t seconds onset timestamp",
 }
-"""The usual names of the columns of a table, by key of the declaration."""
 _OF_RECORDINGS = ("label", "subject", "session", "site")  # in a csv file of one, or of their names
 _NUMBERED = 16  # columns with one name and a number from which on they are samples
 _LISTED = 20  # largest number of classes that are listed

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Show = Callable[[str], None]
 FormKeys: TypeAlias = dict[str, Any]  # of a :class:`Format`
 _LISTED = 8  # largest number of different values that are listed
+# The parts of column names whose numbers are text: 0042 is not 42.
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
-"""The parts of column names whose numbers are text: 0042 is not 42."""
 _NUMBERS = (
     Format(),
     Format(decimal=","),
@@ -43,19 +43,19 @@ _NUMBERS = (
 _TIMES = tuple(Format(date=date) for date in get_args(Date) if date != PLAIN.date)
 _FORMS = (*_NUMBERS, *_TIMES)
 _NUMBER = "[+-]?[0-9]+([.,][0-9]+)?"
+# The cells of a column of measurements: what they are, and their form; the first that fits.
 _SORTS = {
     "numbers": _NUMBER,
     "limits": f"[<>≤≥]=? ?{_NUMBER}.*",
     "numbers with a unit": f"{_NUMBER} ?[%A-Za-zµμ°].*",
     "words": ".*",
 }
-"""The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+# Cells that are not words, and their form, of which the second part is alike in all cells.
 _UNUSUAL = {
     "numbers with a unit": f"^{_NUMBER} ?([%A-Za-zµμ°].*)$",
     "dates with two digits of the year": "^([0-9]{1,2})([./-])[0-9]{1,2}[./-][0-9]{2}$",
 }
-"""Cells that are not words, and their form, of which the second part is alike in all cells."""
 _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 ROLES = ("label", "id", "time", "site")
 _KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
+# Pairs of classes whose second is the event; the first ones need the name of the label.
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
-"""Pairs of classes whose second is the event; the first ones need the name of the label."""
 _MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")  # mean a blank cell
 _OF_CELLS = ("decimal", "thousands", "date")  # keys that other data share with the training
 _CLASSES = 2  # values of an outcome
@@ -59,8 +59,8 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
         ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
     FROM cells
 )"""
+# SQL of an id without what programs add to numbers or remove from them.
 _SAME_ID = "regexp_replace(lower(id), '^0+|[.]0+$', '', 'g')"
-"""SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
 _OUTCOME = re.compile(

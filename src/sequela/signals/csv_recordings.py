@@ -27,13 +27,13 @@ EXPECTED = "a csv file of one recording"
 SUFFIXES = (".csv", ".csv.gz")
 FILE = ("file", "filename", "file_name", "name", "recording", "datei")
 """The usual names of a column with the names of files."""
+# The keys of a declaration that may name a column.
 _KEYS = ("label", "subject", "session", "recording", "site")
-"""The keys of a declaration that may name a column."""
 _TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
 _UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|\s*[_/\s]\s*(s|ms|us|µs|sec|[uµmn]?V))")
 _ID = re.compile(r"(^|_)(id|nr|no|patient|subject|person|case|stay)(_|$)", re.IGNORECASE)
+# The name of a sample in a table of one row a segment.
 _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
-"""The name of a sample in a table of one row a segment."""
 _SECONDS: Mapping[str, float] = {
     "s": 1, "sec": 1, "seconds": 1, "sek": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 }  # fmt: skip

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # published recordings are cut without these modules
     from sequela.signals.stretches import Reader, RecordingIds, Stretch
 
 Number = TypeVar("Number", bound=np.generic)
+# The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100.
 _DENOMINATOR = 100_000
-"""The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22  # samples, over all channels, that are cut at once
 _READ = 1 << 23  # samples, over all channels, that are read at once
 

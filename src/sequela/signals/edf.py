@@ -31,11 +31,11 @@ SUFFIXES = (".edf", ".bdf")
 EXPECTED = "a whole EDF or BDF file"
 REMEDY = "export or fetch it again"
 _FIXED = 256  # bytes of the header before the fields of the signals, and of those of each signal
+# The fields of a signal's header and their bytes, in order.
 _WIDTHS = {
     "label": 16, "transducer": 80, "unit": 8, "physical minimum": 8, "physical maximum": 8,
     "digital minimum": 8, "digital maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32,
 }  # fmt: skip
-"""The fields of a signal's header and their bytes, in order."""
 _EDF_WIDTH = 2  # bytes of a sample in EDF
 _BDF_WIDTH = 3  # bytes of a sample in BDF
 _RESERVED = slice(192, 236)
@@ -45,11 +45,11 @@ _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *"
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )
+# The start of a data record, which the standard puts first into its annotations.
 _RECORD_TIME = re.compile(rb"([+-][0-9]+(?:[.][0-9]+)?)\x14\x14")
-"""The start of a data record, which the standard puts first into its annotations."""
 _TIME_BYTES = 40
+# The share by which record times may differ from the rounded length of a record in the header.
 _DRIFT = 1e-5
-"""The share by which record times may differ from the rounded length of a record in the header."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 _DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
 

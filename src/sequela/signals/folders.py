@@ -27,6 +27,7 @@ SignalFile: TypeAlias = EdfFile | SampledFile
 PARTICIPANTS = "participants.tsv"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
+# The usual names of the columns of a table of events, the most certain first.
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "file": ("file", "filename", "file_name", "recording", "edf"),
     "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),
@@ -36,18 +37,17 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
         "label", "trial_type", "eventtype", "event_type", "event", "type", "description", "stage",
     ),
 }  # fmt: skip
-"""The usual names of the columns of a table of events, the most certain first."""
 _NO_NUMBER = ("", "n/a", "none", "nan")
 _FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 NAMED = 10  # least count of a label that notes and messages name: rarer ones may be free text
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
+# The names of channels with other signals, and of columns without one.
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
     r"AUX|ACC|GYR|LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
 )
-"""The names of channels with other signals, and of columns without one."""
 
 
 def is_recording(path: Path, settings: SignalSettings | None = None) -> bool:

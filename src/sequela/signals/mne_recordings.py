@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
 _EXPECTED = "a continuous recording that MNE reads"
+# The kinds of channels that MNE gives in V.
 _VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
-"""The kinds of channels that MNE gives in V."""
 _BOUNDARY = "boundary"  # word in an annotation of EEGLAB or MNE where recordings were joined
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError, SettingError
@@ -19,8 +18,8 @@ from sequela.signals.window_classes import Classes
 NAME = "signals.toml"
 _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
 _REMEDY = "correct it, or let `sequela data describe` propose one"
+# The keys of a declaration that are only about classes.
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
-"""The keys of a declaration that are only about classes."""
 
 
 def declared(path: Path, changes: SignalSettings | None = None) -> SignalSettings:
@@ -45,7 +44,7 @@ def _read(place: Path, _size: int, _changed: int) -> SignalSettings:
 
 def prepared_as(
     model: SignalSettings, settings: SignalSettings, place: object, *, fixed: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the preparation of a model, or raise a SettingError for recordings of another one."""
     trained = model.preparation.model_dump(exclude_defaults=True)
     stated = settings.preparation.model_dump(exclude_defaults=True)

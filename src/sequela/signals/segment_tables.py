@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError, without_values
 from sequela.errors import form_of as shape_of
 from sequela.formats import opened
-from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
+from sequela.formats.arrays import KEYS, REMEDY, Array, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
 from sequela.signals.channels import Montage, to_microvolts
 from sequela.signals.stretches import RecordingIds, Stretch, no_subjects
@@ -119,7 +119,7 @@ def _keys(settings: SignalSettings) -> dict[str, str]:
     return {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
 
 
-def _arrays(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path, settings: SignalSettings) -> dict[str, Array]:
     """Read the arrays of an npy or npz file by key; ``signal`` is (row, n_chans, n_times)."""
     arrays = arrays_of(path, settings)
     signal = arrays["signal"]

@@ -195,7 +195,6 @@ def test_classes_of_a_table_are_counted_by_their_final_number(tmp_path: Path) ->
         ({"filter": (40, 0.5)}, "setting filter = .* the lower one first"),
         ({"filter": (0, 0)}, "setting filter = .* the lower one first"),
         ({"filter": (0.5,)}, "setting filter = .* the lower one first"),
-        ({"filter": (-1, 40)}, "setting filter = .* the lower one first"),
         ({"reject": -5}, "setting reject = -5 .* greater than 0"),
         ({"standardise": "z"}, "setting standardise = 'z' .* 'robust'"),
     ],

@@ -45,7 +45,7 @@ def test_raw_files(tmp_path: Path) -> None:
 def test_a_file_of_epochs_is_refused(tmp_path: Path) -> None:
     epochs = mne.make_fixed_length_epochs(raw(1), 1.0, preload=True, verbose="error")
     epochs.save(tmp_path / "1-epo.fif", verbose="error")
-    with pytest.raises(DataError, match=r"1-epo\.fif: holds epochs; .* as an npz table"):
+    with pytest.raises(DataError, match=r"1-epo\.fif cannot be read .* not epochs"):
         read(tmp_path, SEIZURES)
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,8 @@ from sequela.formats.opened import opened
 from sequela.signals.stretches import Piece, SampledFile
 from sequela.signals.window_classes import Event
 
-if TYPE_CHECKING:
-    from mne.io import BaseRaw
-
 SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
-_EXPECTED = "a continuous recording that MNE reads"
+_EXPECTED = "a continuous recording that MNE reads, not epochs"
 # The kinds of channels that MNE gives in V.
 _VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
 _BOUNDARY = "boundary"  # word in an annotation of EEGLAB or MNE where recordings were joined
@@ -36,35 +32,7 @@ def open_mne(path: Path) -> SampledFile:
     with opened(path, _EXPECTED), extra("mne", f"reading {path.name}"):
         import mne
     with _translated(path):
-        if path.name.lower().endswith((".fif", ".fif.gz")) and mne.what(path) == "epochs":
-            raise DataError(
-                f"{path}: holds epochs; expected {_EXPECTED}; save their get_data() in µV, and the "
-                "class of each, as an npz table of segments"
-            )
-        return _of_raw(path, mne.io.read_raw(path, verbose="error"))
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Translate MNE's errors about a file; its warnings are about headers that are not used."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except DataError:
-        raise
-    except ImportError as error:
-        raise DataError(
-            f"{path}: reading it needs the package {error.name}; install it with pip"
-        ) from error
-    except Exception as error:  # MNE raises any, also bare ones, for a damaged file
-        raise DataError(
-            f"{path} cannot be read ({without_values(error)}); expected {_EXPECTED}; export it "
-            "again"
-        ) from error
-
-
-def _of_raw(path: Path, raw: "BaseRaw") -> SampledFile:
+        raw = mne.io.read_raw(path, verbose="error")
     sfreq, n_times, annotations = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
     fields = zip(annotations.onset, annotations.duration, annotations.description, strict=True)
     events = [
@@ -90,3 +58,21 @@ def _of_raw(path: Path, raw: "BaseRaw") -> SampledFile:
         annotations=tuple(event for event in events if _BOUNDARY not in event.label.lower()),
         patient=str((raw.info["subject_info"] or {}).get("his_id") or ""),
     )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Translate MNE's errors about a file; its warnings are about headers that are not used."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImportError as error:
+        raise DataError(
+            f"{path}: reading it needs the package {error.name}; install it with pip"
+        ) from error
+    except Exception as error:  # MNE raises any, also bare ones, for a damaged file
+        raise DataError(
+            f"{path} cannot be read ({without_values(error)}); expected {_EXPECTED}; export it "
+            "again"
+        ) from error

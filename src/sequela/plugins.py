@@ -62,18 +62,11 @@ class Registry(dict[str, T]):
 
 @dataclass(frozen=True)
 class Command:
-    """A command of ``sequela``.
+    """A command of ``sequela``."""
 
-    Attributes:
-        name: Its name on the command line.
-        place: Its function, or its cyclopts app: ``package.module:NAME``, imported when it is
-            called.
-        summary: The first sentence of its help, for the list of commands.
-    """
-
-    name: str
-    place: str
-    summary: str
+    name: str  # on the command line
+    place: str  # of its function, or cyclopts app, as ``package.module:NAME``; imported when called
+    summary: str  # first sentence of its help, for the list of commands
 
 
 COMMANDS = Registry("command", Command)  # commands by name, in the order of the help

@@ -236,17 +236,11 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Located:
-    """A data set found at a place.
+    """A data set found at a place."""
 
-    Attributes:
-        path: The folder or file.
-        origin: A description shown with its numbers, as a part of a sentence.
-        notes: Sentences on what is read and what is not.
-    """
-
-    path: Path
-    origin: str
-    notes: tuple[str, ...] = ()
+    path: Path  # folder or file
+    origin: str  # description shown with its numbers, as a part of a sentence
+    notes: tuple[str, ...] = ()  # sentences on what is read and what is not
 
 
 def _check(name: str, data_set: DataSet) -> None:

@@ -134,7 +134,10 @@ def _reader(path: Path, columns: Sequence[str], form: Format, signals: Sequence[
     @cache
     def samples() -> NDArray[np.float64]:
         batches = segment_tables.batches(path, names, (), form)
-        parts = [np.stack([batch[name].to_numpy() for name in names]) for batch in batches]
+        parts = [
+            np.stack([segment_tables.numbers_of(batch[name]) for name in names])
+            for batch in batches
+        ]
         return np.concatenate(parts, axis=1)
 
     return lambda first, last: samples()[:, first:last]

@@ -218,17 +218,15 @@ def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Itera
 
 def batches(
     path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
-) -> Iterator["pa.Table"]:
+) -> Iterator["pa.RecordBatch"]:
     """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     if path.name.lower().endswith(".parquet"):
         with _parquet(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=[*columns]):
-                yield pa.Table.from_batches([batch])
+            yield from file.iter_batches(batch_size=_BATCH, columns=[*columns])
         return
-
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:
         with (
@@ -246,8 +244,7 @@ def batches(
                 ),
             ) as reader,
         ):
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
+            yield from reader
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DataError):
             raise
@@ -302,7 +299,7 @@ def as_texts(values: Iterable[object]) -> list[str]:
 
 
 def _signals(
-    path: Path, batch: "pa.Table", layout: Layout, first: int
+    path: Path, batch: "pa.RecordBatch", layout: Layout, first: int
 ) -> list[NDArray[np.float64]]:
     """Return for each row (n_chans, n_times)."""
     import pyarrow as pa
@@ -314,7 +311,7 @@ def _signals(
             of_channel.append(_lists(path, channel, batch[columns[0]], first))
             continue
         try:
-            arrays = [batch[name].cast(pa.float64()).to_numpy() for name in columns]
+            arrays = [numbers_of(batch[name].cast(pa.float64())) for name in columns]
         except pa.ArrowException as error:
             raise DataError(
                 f"{path}: column {columns[0]} holds {batch[columns[0]].type}; expected numbers; "
@@ -333,15 +330,16 @@ def _signals(
     return signals
 
 
-def _lists(
-    path: Path, channel: str, column: "pa.ChunkedArray", first: int
-) -> list[NDArray[np.float64]]:
+def numbers_of(column: "pa.Array") -> NDArray[np.float64]:
+    """Return a column of numbers, NaN where one is missing."""
+    numbers: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _lists(path: Path, channel: str, array: "pa.Array", first: int) -> list[NDArray[np.float64]]:
     """Return the samples of a column of lists, for each row (n_times,)."""
     import pyarrow as pa
 
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # no chunks
-        return []
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise DataError(
@@ -349,13 +347,13 @@ def _lists(
             f"samples; {REMEDY}"
         )
     try:
-        values = array.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = numbers_of(array.flatten().cast(pa.float64()))
     except pa.ArrowException as error:
         raise DataError(
             f"{path}: column {channel} holds {array.type}; expected lists of numbers; {REMEDY}"
         ) from error
     lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.split(values, np.cumsum(lengths)[:-1])
+    return np.split(values, np.cumsum(lengths))[:-1]
 
 
 def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:

@@ -214,7 +214,7 @@ def _rows_of(head: bytes) -> tuple[list[str], list[list[str]], Format]:
 
 def small_table(
     place: Path, encoding: str = PLAIN.encoding
-) -> tuple[list[str], list[tuple[str, list[str]]], Format]:
+) -> tuple[list[str], list[tuple[str, dict[str, str]]], Format]:
     """Read a table next to recordings: its columns, the place and cells of each row, its form."""
     form = replace(first_rows(place)[2], encoding=encoding)
     if ".tsv" in place.name.lower():
@@ -232,7 +232,7 @@ def small_table(
             where = f"{place} line {rows.line_num}"
             if len(fields) != len(names):
                 raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
-            lines.append((where, [cell.strip() for cell in fields]))
+            lines.append((where, dict(zip(names, map(str.strip, fields), strict=True))))
     return names, lines, form
 
 

@@ -351,18 +351,18 @@ def events_in(place: Path) -> list[tuple[str, Event, str]]:
     """Read the events of a csv or tsv table: the file of each (empty if none), it, its line."""
     expected = "a table of events with onset, duration (or end) and label"
     header, rows, form = csv_recordings.small_table(place)
-    names = [name.lower() for name in header]
-    columns: dict[str, int] = {}
+    names = {name.lower(): name for name in header}
+    columns: dict[str, str] = {}
     for key, aliases in _COLUMNS.items():
         if usual := [name for name in aliases if name in names]:
-            columns[key] = names.index(usual[0])
+            columns[key] = names[usual[0]]
         elif key in ("onset", "label"):
             raise DataError(
                 f"{place} line 1: no column {key} (found: {', '.join(names)}); expected {expected}"
             )
     events = []
-    for where, cells in rows:
-        cell = {key: cells[columns[key]] if key in columns else "" for key in _COLUMNS}
+    for where, row in rows:
+        cell = {key: row[columns[key]] if key in columns else "" for key in _COLUMNS}
         onset = _seconds(form.plain(cell["onset"], "number"), where, "onset") or 0.0
         duration = _seconds(form.plain(cell["duration"], "number"), where, "duration", none=True)
         end = _seconds(form.plain(cell["end"], "number"), where, "end", none=True)
@@ -439,8 +439,7 @@ def participants(root: Path) -> dict[str, dict[str, str]] | None:
         raise DataError(
             f"{place} line 1: no column participant_id (found: {few(names)}); expected it"
         )
-    people = (dict(zip(names, cells, strict=True)) for _, cells in rows)
-    return {person["participant_id"]: person for person in people}
+    return {row["participant_id"]: row for _, row in rows}
 
 
 def bids_subject(root: Path, path: Path, people: Mapping[str, object]) -> str:
@@ -468,7 +467,7 @@ def listing(
     if not place.is_file():
         raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
     names, rows, _ = csv_recordings.small_table(place, Format.of(settings.format).encoding)
-    column = next((n for n, name in enumerate(names) if name.lower() in csv_recordings.FILE), None)
+    column = next((name for name in names if name.lower() in csv_recordings.FILE), None)
     if column is None:
         raise DataError(
             f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
@@ -478,19 +477,19 @@ def listing(
     for name, path in files.items():
         recordings |= dict.fromkeys((name, path.name, path.stem), name)
     listed: dict[str, dict[str, str]] = {}
-    for where, cells in rows:
-        recording = recordings.get(cells[column])
+    for where, row in rows:
+        recording = recordings.get(row[column])
         if recording is None:
             raise DataError(
-                f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
+                f"{where}: no file '{row[column]}' in the folder; expected one, such as "
                 f"{next(iter(files))}; delete the line, or correct it"
             )
         if recording in listed:
             raise DataError(
-                f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
+                f"{where}: the file '{row[column]}' again; expected each once; delete one of "
                 "the lines"
             )
-        listed[recording] = dict(zip(names, cells, strict=True))
+        listed[recording] = row
     if missing := [name for name in files if name not in listed]:
         raise DataError(
             f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "

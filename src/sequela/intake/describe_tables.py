@@ -41,16 +41,12 @@ def shown(name: str) -> str:
     """Return the declaration of a published data set."""
     place = place_of(name)
     if not place.exists():
+        names = ", ".join(sorted(path.stem for path in place.parent.glob("*.toml")))
         raise SettingError(
-            f"{name} is not declared in a file; expected one of {', '.join(declared_names())}, or "
-            "the path of your own data: its facts and their times are listed in docs/sources.md"
+            f"{name} is not declared in a file; expected one of {names}, or the path of your own "
+            "data: its facts and their times are listed in docs/sources.md"
         )
     return place.read_text(encoding="utf-8")
-
-
-def declared_names() -> list[str]:
-    """Return the published data sets that are declared in files."""
-    return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
 def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:

@@ -61,6 +61,14 @@ def test_case_of_names_and_hidden_files_do_not_matter(bonn_folder: Path) -> None
     assert "Z001" in [each.recording_id for each in bonn.read(bonn_folder)]
 
 
+def test_a_set_without_recordings_is_refused(bonn_folder: Path) -> None:
+    shutil.rmtree(bonn_folder / "S")
+    (bonn_folder / "S").mkdir()
+    (bonn_folder / "S" / ".DS_Store").write_bytes(b"")
+    with pytest.raises(DataError, match="S holds no recording: expected S001.txt to S100.txt"):
+        bonn.read(bonn_folder)
+
+
 def test_a_folder_goes_before_a_zip_file(bonn_folder: Path) -> None:
     (bonn_folder / "Z.zip").write_bytes(b"not looked at")
     assert len(bonn.read(bonn_folder)) == 10

@@ -65,7 +65,7 @@ def test_a_set_without_recordings_is_refused(bonn_folder: Path) -> None:
     shutil.rmtree(bonn_folder / "S")
     (bonn_folder / "S").mkdir()
     (bonn_folder / "S" / ".DS_Store").write_bytes(b"")
-    with pytest.raises(DataError, match="S holds no recording: expected S001.txt to S100.txt"):
+    with pytest.raises(DataError, match=r"S holds no recording: expected S001\.txt to S100\.txt"):
         bonn.read(bonn_folder)
 
 

@@ -421,6 +421,7 @@ class RunSettings(RunOptions, _Inputs):
             return self.seed
         import numpy as np
 
+        # The seed plus the number of the fold would be the seed of another run.
         return int(np.random.SeedSequence([self.seed, self.fold]).generate_state(1)[0]) % 2**31
 
     @property

@@ -127,6 +127,7 @@ def register(family: Family) -> None:
 
 def _known_beginning(code: str) -> str | None:
     """Return the longest name of a family that a code begins with."""
+    # From the longest beginning on: DIAGNOSIS//ICD//9 and DIAGNOSIS may be two families.
     beginning = code
     while beginning not in NAMED:
         beginning, slash, _ = beginning.rpartition("/")

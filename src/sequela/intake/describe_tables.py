@@ -96,6 +96,8 @@ class _Proposal:
         """Return the column of an id, and the table that has one row for each id."""
         columns = chain.from_iterable(zip(repeat(t), t.columns, strict=False) for t in self.tables)
         ids = [(table, column) for table, column in columns if pattern.fullmatch(column.name)]
+        # Several tables may have one row for each id, such as patients and their consent: the one
+        # is meant whose columns tell the most about it.
         unique = [(table, column) for table, column in ids if column.unique]
         if not unique:
             return (ids[0][1].name if ids else ""), None

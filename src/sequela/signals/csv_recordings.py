@@ -351,6 +351,8 @@ def _rate(times: NDArray[np.float64]) -> float:
     """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
     if len(times) == 1:
         return 1.0
+    # A step between rounded times is inexact, but all times together allow only few rates. Devices
+    # have rates of few digits, so the one with the fewest that explains every time is taken.
     times = times - times[0]
     sfreq = (len(times) - 1) / float(times[-1])
     ticks = (10.0**-n for n in range(7))

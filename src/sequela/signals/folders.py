@@ -82,6 +82,7 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
             binary.append(path)
         elif csv_recordings.is_csv(path):
             texts.append(path)
+    # Next to other recordings, csv files are usually tables about them.
     if not binary:
         return texts if _are_recordings(texts, settings) else []
     kinds = {path.suffix.lower() in SUFFIXES: path for path in binary}

@@ -149,6 +149,7 @@ def collect(
     """
     settings, cutter = source.settings, Cutter(source.settings, segment)
     stretches = source.stretches(lambda _: None)
+    # How many windows there are is known when all are cut, and they may be larger than memory.
     with tempfile.TemporaryFile(dir=work) as file:
         cuts = itertools.chain.from_iterable(map(cutter.cut, stretches))
         parts, rejected, left_out = _write(cuts, settings.reject, file)

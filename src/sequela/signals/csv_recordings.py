@@ -153,7 +153,7 @@ def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[s
 
 
 class CsvStart(NamedTuple):
-    """What the start of a csv file shows."""
+    """The facts that the start of a csv file shows."""
 
     header: bytes  # its first line; empty if it is longer than the start
     is_timed: bool  # a column has the name of a time

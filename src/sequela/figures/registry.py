@@ -45,7 +45,7 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
 
 def _confusion_matrix(run: Any) -> "Figure | None":
     """Draw three or more classes; two classes have their own section with thresholds."""
-    from sequela.disclosure.disclosure import Hidden
+    from sequela.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix
 
     classes, counts = run.data.classes, run.test.confusion

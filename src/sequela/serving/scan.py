@@ -320,6 +320,7 @@ def _found(
     )
 
 
+# Columns of an `events.tsv` as SzCORE and HED-SCORE name them.
 HEADER = (
     "onset",
     "duration",
@@ -329,7 +330,6 @@ HEADER = (
     "dateTime",
     "recordingDuration",
 )
-"""Columns of an ``events.tsv`` as SzCORE and HED-SCORE name them."""
 
 
 def table(scans: Sequence[Scan]) -> str:

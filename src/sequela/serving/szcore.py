@@ -17,7 +17,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import ANNOTATIONS, BIDS, events_by_recording, events_of
+from sequela.signals.folders import ANNOTATIONS, BIDS, events_of
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
@@ -34,21 +34,17 @@ def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[S
     """Read onset and end of the known events of recordings, in seconds."""
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
-    files = [EdfFile.open(path) for path in paths]
-    if how not in SOURCES:
-        place = Path(how)
-        called = {str(path): {path.name, path.stem, str(path)} for path in paths}
-        by_path = events_by_recording(place, called)
-        return [_spans(place, by_path[str(file.path)], file) for file in files]
+    # A table is looked for in the working folder, and all else next to the recordings.
+    source = how if how in SOURCES else str(Path(how).absolute())
     root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     files = [EdfFile.open(path.absolute()) for path in paths]
-    by_recording = events_of(root, files, SignalSettings(events=how))
+    by_recording = events_of(root, files, SignalSettings(events=source))
     spans = []
     for file, events in zip(files, by_recording.values(), strict=True):
         chosen_events = [
             annotation for annotation in events if how != ANNOTATIONS or _is(annotation, event)
         ]
-        spans.append(_spans(file.path, chosen_events, file))
+        spans.append(_spans(file.path if how in SOURCES else Path(how), chosen_events, file))
     return spans
 
 

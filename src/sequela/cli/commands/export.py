@@ -34,8 +34,10 @@ def export(
         check: Compare the file with the run, which needs the data.
     """
     from sequela.files import require_file
+    from sequela.serving.served_model import EXPORTERS
+
+    require_file(out, *(f".{name}" for name in EXPORTERS))
     from sequela.serving.export import write_export
 
-    require_file(out, ".onnx")
     for line in write_export(run, out, root=root, check=check):
         print(line)

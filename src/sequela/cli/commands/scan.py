@@ -52,9 +52,9 @@ def scan(
     from rich.progress import Progress
 
     from sequela.files import require_file, whole
+    from sequela.serving import load
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
-    from sequela.serving.served_model import load
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 

@@ -1,4 +1,4 @@
-"""The page on CHB-MIT and Siena, on folders laid out in BIDS.
+"""The page on CHB-MIT and Siena, on folders laid out as published.
 
 The headers are those of the corpora's own files; the signals are recordings of Bonn, with seizures
 at the times that the lists name.
@@ -17,6 +17,7 @@ from tests.test_docs import call, commands, fences
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
+from sequela.signals.chb_mit import seizures_of
 from sequela.signals.folders import events_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
@@ -62,24 +63,29 @@ def write(path: Path, sample: Path, bonn: Signals, seed: int, *, calm: bool) -> 
     edfio.Edf(signals, recording=published.recording, starttime=published.starttime).write(path)
 
 
-def lay_out(root: Path, sample: Path, bonn: Signals, numbers: Sequence[int], seizure: str) -> None:
-    """Write two files a subject, the first without a seizure, as epilepsy2bids does."""
-    for number in numbers:
-        for run, calm in enumerate((True, False)):
-            name = f"sub-{number:02}_ses-01_task-szMonitoring_run-{run:02}"
-            place = root / f"sub-{number:02}" / "ses-01" / "eeg" / f"{name}_eeg.edf"
-            write(place, sample, bonn, 10 * number + run, calm=calm)
-            lines = [
-                "onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration"
-            ]
-            rest = f"n/a\tn/a\t2020-01-01 12:28:57\t{SECONDS}"
-            if calm:
-                lines.append(f"0\t{SECONDS}\tbckg\t{rest}")
-            else:
-                lines += [f"{a}\t{b - a}\t{seizure}\t{rest}" for a, b in SEIZURES]
-            place.with_name(f"{name}_events.tsv").write_text("\n".join(lines), "utf-8")
-    people = "".join(f"sub-{number:02}\n" for number in numbers)
-    (root / "participants.tsv").write_text(f"participant_id\n{people}", "utf-8")
+def lay_out_chb(root: Path, sample: Path, bonn: Signals, cases: Sequence[str]) -> None:
+    """Two files a case, the first without a seizure, and the summary in the published form."""
+    for number, case in enumerate(cases):
+        lines = ["Data Sampling Rate: 256 Hz", "*************************", ""]
+        for file, calm in ((1, True), (2, False)):
+            name = f"{case}_0{file}.edf"
+            write(root / case / name, sample, bonn, 10 * number + file, calm=calm)
+            lines += [f"File Name: {name}", "File Start Time: 12:28:57", "File End Time: 12:31:57"]
+            lines.append(f"Number of Seizures in File: {0 if calm else len(SEIZURES)}")
+            for n, (first, last) in enumerate(() if calm else SEIZURES, 1):
+                lines.append(f"Seizure {n} Start Time: {first} seconds")
+                lines.append(f"Seizure {n} End Time: {last} seconds")
+            lines.append("")
+        (root / case / f"{case}-summary.txt").write_text("\n".join(lines), "utf-8")
+
+
+def lay_out_siena(root: Path, sample: Path, bonn: Signals) -> None:
+    """One patient of Siena, as epilepsy2bids writes it."""
+    stem = "sub-00/ses-01/eeg/sub-00_ses-01_task-szMonitoring_run-00"
+    write(root / f"{stem}_eeg.edf", sample, bonn, 99, calm=False)
+    lines = ["onset\tduration\teventType"]
+    lines += [f"{first}\t{last - first}\tsz_foc_ia" for first, last in SEIZURES]
+    (root / f"{stem}_events.tsv").write_text("\n".join(lines), "utf-8")
 
 
 @pytest.mark.slow
@@ -92,25 +98,24 @@ def test_the_page_from_the_published_layout_to_the_scores(
 ) -> None:
     samples = real_data / "edf-samples"
     monkeypatch.chdir(tmp_path)
-    lay_out(Path("chb-mit"), samples / "chb08_02.edf", bonn, (1, 2, 3), "sz")
-    lay_out(Path("chb-test"), samples / "chb08_02.edf", bonn, (8,), "sz")
-    lay_out(Path("siena"), samples / "PN00-5_sample.edf", bonn, (0,), "sz_foc_ia")
+    lay_out_chb(Path("chb-mit"), samples / "chb08_02.edf", bonn, [f"chb0{n}" for n in (1, 2, 3)])
+    lay_out_chb(Path("chb-test"), samples / "chb08_02.edf", bonn, ["chb08"])
+    lay_out_siena(Path("siena"), samples / "PN00-5_sample.edf", bonn)
     Path("chb-mit/signals.toml").write_text(TOML, "utf-8")
     printed = {}
     for words in commands(PAGE):
         paths = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
         quick = ["--epochs", "20"] if words[0] == "train" else []
         call([word for some in paths for word in some] + quick)
-        printed[" ".join(words)] = capsys.readouterr().out
-    assert "windows" in printed["data check signals --root chb-mit"]
+        printed[words[-1]] = capsys.readouterr().out
+    assert "windows" in printed["chb-mit"]
     split = RunFolder(Path("runs/chb-mit")).predictions
     parts = [set(split.part(part).group_id.tolist()) for part in ("train", "tuning", "held_out")]
-    assert sorted(name for part in parts for name in part) == ["sub-01", "sub-02", "sub-03"]
-    for name in ("chb-test", "siena"):
-        (scores,) = [text for words, text in printed.items() if f"{name}.html" in words]
-        assert "by event: sensitivity 1.000" in scores, scores
+    assert sorted(name for part in parts for name in part) == [f"chb0{n}" for n in (1, 2, 3)]
+    for how, name, recordings in (("summary", "chb-test", 2), ("bids", "siena", 1)):
+        assert "by event: sensitivity 1.000" in printed[how], printed[how]
         page = Path(f"{name}.html").read_text("utf-8")
-        assert page.count('<figure id="figure-recording-') == 2
+        assert page.count('<figure id="figure-recording-') == recordings
         assert "events known: 0:00:30 to 0:01:00, 0:02:00 to 0:02:35" in page
         events = [event for _, event, _ in events_in(Path(f"{name}_events.tsv"))]
         found = [event for event in events if event.label == "sz"]
@@ -130,3 +135,8 @@ def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> No
         weights = Montage(asked, file.labels, name).weights
         pairs = name.startswith("PN")
         assert (np.abs(weights).sum(1) == (2 if pairs else 1)).all()
+
+
+def test_the_published_summary_is_read(real_data: Path) -> None:
+    (seizure,) = seizures_of(real_data / "edf-samples", ["chb08_02.edf"])["chb08_02.edf"]
+    assert (seizure.onset, seizure.duration) == (2670, 171)

@@ -19,6 +19,7 @@ from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.inspection import encoding_of
 from sequela.signals import folders, segment_tables
 from sequela.signals.channels import canonical
+from sequela.signals.chb_mit import SUMMARIES
 from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
 from sequela.signals.folders import PARTICIPANTS, SignalFile
 from sequela.signals.reading import NAME
@@ -294,6 +295,9 @@ def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> No
         )
         return
     proposal.key("events", source, "events were found there")
+    if source == folders.SUMMARY:
+        proposal.notes.append("windows are background or seizure")
+        return
     events = folders.events_of(path, headers, SignalSettings(events=source))
     labels = [event.label for event in chain.from_iterable(events.values())]
     proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
@@ -304,6 +308,8 @@ def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
     if any(folders.place_of_bids(file.path).exists() for file in headers):
         yield folders.BIDS
+    if any(list(file.path.parent.glob(SUMMARIES)) for file in headers):
+        yield folders.SUMMARY
     if any(file.annotations for file in headers):
         yield folders.ANNOTATIONS
     root = path if path.is_dir() else path.parent

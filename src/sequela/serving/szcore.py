@@ -17,11 +17,11 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import ANNOTATIONS, BIDS, events_of
+from sequela.signals.folders import ANNOTATIONS, BIDS, SUMMARY, events_of
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (BIDS, ANNOTATIONS)
+SOURCES = (SUMMARY, BIDS, ANNOTATIONS)
 """Sources of known events other than a table."""
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _SEIZURE = "seizure"

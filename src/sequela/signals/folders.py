@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError, form_of
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
-from sequela.signals import csv_recordings, mne_recordings
+from sequela.signals import chb_mit, csv_recordings, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.stretches import RecordingIds, SampledFile, Stretch, filtered, no_subjects
@@ -26,6 +26,7 @@ SignalFile: TypeAlias = EdfFile | SampledFile
 """A file of one recording, opened; what both have is all that is known of it from here on."""
 PARTICIPANTS = "participants.tsv"
 BIDS = "bids"
+SUMMARY = "summary"
 ANNOTATIONS = "annotations"
 # The usual names of the columns of a table of events, the most certain first.
 _COLUMNS: Mapping[str, Sequence[str]] = {
@@ -125,6 +126,10 @@ class Folder:
         people = participants(root)
         if labelled and people is not None and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": BIDS})
+        if settings.events == SUMMARY and not settings.classes:
+            classes = (settings.background or "background", chb_mit.SEIZURE)
+            changes = {"classes": classes, "background": classes[0]}
+            settings = settings.model_copy(update=changes)
         files = headers(root, settings)
         rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
         unknown = settings.label is None and settings.events is None
@@ -327,6 +332,13 @@ def events_of(
         return {name: [*file.annotations] for name, file in names.items()}
     if where == BIDS:
         return {name: _events_of_bids(file.path) for name, file in names.items()}
+    if where == SUMMARY:
+        events: dict[str, list[Event]] = {}
+        for folder, some in groupby(files, key=lambda file: file.path.parent):
+            in_folder = {file.path.name: _name(root, file.path) for file in some}
+            seizures = chb_mit.seizures_of(folder, in_folder)
+            events |= {name: seizures[file] for file, name in in_folder.items()}
+        return events
     place = (root if root.is_dir() else root.parent) / where
     aliases = {}
     for name, file in names.items():

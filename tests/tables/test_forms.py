@@ -448,3 +448,15 @@ def test_a_sheet_is_named(tmp_path: Path) -> None:
     assert (found.title, found.format) == ("study", ("sheet=Patients",))
     workbook(path, {"New": patients})
     assert inspected(path, found.format).rows == 8
+
+
+def test_a_draft_of_tables_with_german_columns(tmp_path: Path) -> None:
+    faelle = (
+        "FallNr,PatNr,Aufnahme,Entlassung\n8,1,2020-01-01,2020-01-02\n9,1,2020-02-01,2020-02-03\n"
+    )
+    (tmp_path / "faelle.csv").write_text(f"{faelle}\n", "utf-8")
+    (tmp_path / "tod.csv").write_text("case_no,Todesdatum\n9,2020-02-03\n", "utf-8")
+    draft = propose(tmp_path)
+    assert '[stays]\ntable = "faelle"\nid = "fallnr"\nsubject = "patnr"\n' in draft
+    assert "# No column is called fallnr. Is another one? visit = COLUMN" in draft
+    assert "DECIDE: tod has no column like a code: write its facts, or delete it" in draft

@@ -18,19 +18,19 @@ from sequela.tables.declarations import Kind
 from sequela.tables.declared.source import READ_TIMES, place_of
 
 _ID = r"(_?(id|nr|no|num|number|key))?"
-_PERSON = re.compile(rf"(patient|subject|person|pat|client|mrn|pid){_ID}")
-_STAY = re.compile(rf"(stay|visit|encounter|admission|adm|hadm|case|episode|hospital_stay){_ID}")
+_PERSON = re.compile(rf"(patient(en)?|subject|person|pat|client|mrn|pid){_ID}")
+_STAY = re.compile(rf"((hospital_)?stay|visit|encounter|h?adm|admission|case|episode|fall\B){_ID}")
 _WORDS: Mapping[str, re.Pattern[str]] = {
     role: re.compile(words)
     for role, words in {
-        "birth": "birth|born|dob",
-        "sex": "sex|gender",
-        "death": "death|died|dod|dead|deceas|expire|outcome",
-        "admitted": "admi|arriv|in_?time|start|begin",
-        "discharged": "disch|left|leav|out_?time|end",
+        "birth": "birth|born|dob|^geb",
+        "sex": "sex|gender|geschlecht",
+        "death": "death|died|dod|dead|deceas|expire|outcome|storben|^tod|entlassgrund",
+        "admitted": "admi|arriv|in_?time|start|begin|aufnahme",
+        "discharged": "disch|left|leav|out_?time|end|entlassung",
         "code": "code|icd|ndc|atc|ops|drg|item|test|name|drug|label|kind|type",
-        "value": "value|result|amount|dose|number",
-        "unit": "unit|uom",
+        "value": "value|result|amount|dose|number|wert|ergebnis",
+        "unit": "unit|uom|einheit",
     }.items()
 }
 _ICD = "icd"
@@ -147,9 +147,9 @@ class _Proposal:
         if key and not role:
             self.lines.append(f"key = [{_quoted(key)}] # no two rows have one")
         if self.stays is not None and not role and not table.named(self.stay):
-            self.lines.append("# Its rows name no stay.")
+            self.lines.append(f"# No column is called {self.stay}. Is another one? visit = COLUMN")
         if not role and self.person and not table.named(self.person) and not table.named(self.stay):
-            self.decide("which column is the subject?", "subject = ")
+            self.decide("which column is the subject, if no visit is named?", "subject = ")
         self.lines.append("")
         for doubt in table.doubts:
             self.decide(doubt)
@@ -193,9 +193,7 @@ class _Proposal:
         self.fact(table, f"HOSPITAL_ADMISSION{template}", begin, "at admission", why)
         self.fact(table, "HOSPITAL_DISCHARGE", end, "at discharge", why)
         if ended is None:
-            self.decide(
-                "no column records deaths in the stay: without one, deaths of patients are used"
-            )
+            self.decide("no column records deaths in the stay: are those of patients enough?")
             return
         self._outcome(table, ended, end)
 
@@ -222,7 +220,7 @@ class _Proposal:
         code = _column(table, "code", but={*used, *(c.name for c in times)})
         unit = _column(table, "unit", Kind.TEXT)
         if code is None:
-            self.decide("no column looks like a code: write its facts, or delete the table")
+            self.decide(f"{table.name} has no column like a code: write its facts, or delete it")
             return
         if value and value.cells:
             rest = " and ".join(f"{n:,} {what}" for what, n, _ in value.cells[1:])
@@ -231,18 +229,16 @@ class _Proposal:
                 "right? docs/tables.md reads them"
             )
         billed = _ICD in code.name or _ICD in table.name
-        prefix = "ICD10CM" if billed else table.name.upper()
-        name = code.name
+        family, name = ("ICD10CM", "undotted") if billed else (table.name.upper(), code.name)
         if billed:
             self.lines += [
                 f"[tables.{_key(table.name)}.derived]",
                 "# Codes of ICD are written without their dot.",
-                f"undotted = \"without({name}, '.')\"",
+                f"undotted = \"without({code.name}, '.')\"",
                 "",
             ]
-            name = "undotted"
             self.decide("which version of ICD is it: ICD9CM, ICD10CM?")
-        template = f"{prefix}//{{{name}}}"
+        template = f"{family}//{{{name}}}"
         if unit is not None and unit is not code:
             template += f"//{{{unit.name}|UNKNOWN}}"
         if times and not billed:
@@ -251,8 +247,8 @@ class _Proposal:
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
         why = "" if billed else "its table has no time column"
-        time = "discharge" if self.stays else ""
-        self.fact(table, template, time, "at discharge", why, value=value)
+        end = "discharge" if self.stays else ""
+        self.fact(table, template, end, "at discharge", why, value=value)
 
     def _available(
         self, times: Sequence[InspectedColumn], *, measured: bool
@@ -284,9 +280,7 @@ class _Proposal:
         return times[0] if times else None
 
     def decide(self, question: str, line: str = "") -> None:
-        self.lines.append(f"# {DECIDE}: {question}")
-        if line:
-            self.lines.append(f"# {line}")
+        self.lines += [f"# {DECIDE}: {question}", *([f"# {line}"] if line else [])]
 
     def fact(
         self,

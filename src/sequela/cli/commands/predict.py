@@ -70,7 +70,7 @@ def predict(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from sequela.errors import SettingError
-    from sequela.serving.predict import predict_data
+    from sequela.serving.predict import predict as predict_data
 
     del options["input"], options["root"], options["json"]
     if input is not None and root is not None:

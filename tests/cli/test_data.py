@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Output, Refused, ran, status
 
-from sequela.datasets.catalog import DATA_SETS
+from sequela.datasets.catalog import DATA_SETS, Recording
+from sequela.signals.uci_seizure import recording_ids
 
 Capture = pytest.CaptureFixture[str]
 Check = Callable[..., list[str]]
@@ -31,17 +32,37 @@ def no_good(refused: Refused) -> Check:
     return check
 
 
-def test_a_set_without_a_recording(no_good: Check, bonn_folder: Path) -> None:
-    for file in (bonn_folder / "S").iterdir():
-        file.unlink()
-    (bonn_folder / "S" / ".DS_Store").touch()
-    parts = ("S holds no recording", "expected S001.txt to S100.txt")
+# What else can be wrong with the files is in tests/signals/test_bonn.py and test_uci_seizure.py.
+def test_a_set_that_is_not_as_published(no_good: Check, bonn_folder: Path) -> None:
+    (bonn_folder / "S/S001.txt").write_bytes(b"7\n" * 4096)
+    parts = ("S/S001.txt ends at line 4096: expected 4,097 samples", "put the file as published")
     assert no_good("bonn", bonn_folder, *parts) == []
 
 
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
 def test_a_root_that_does_not_exist(no_good: Check, tmp_path: Path, name: str) -> None:
     assert no_good(name, tmp_path / "nowhere", "does not exist", "name another --root") == []
+
+
+def test_a_csv_file_that_is_not_as_published(
+    no_good: Check, tmp_path: Path, excerpt: dict[str, Recording], output_of: Output
+) -> None:
+    """The file of one recording, Z001, whose name is V1; then a label is wrong."""
+    assert recording_ids()["V1"] == "Z001"
+    samples = excerpt["Z001"].signal[0].astype(int).tolist()
+    rows = [["Unnamed", *(f"X{sample}" for sample in range(1, 179)), "y"]]
+    rows += [
+        [f"X{chunk + 1}.V1", *map(str, samples[178 * chunk : 178 * (chunk + 1)]), "5"]
+        for chunk in range(23)
+    ]
+    text = "".join(",".join(row) + "\n" for row in rows)
+    file = tmp_path / "uci-seizure" / "seizure.csv"
+    file.parent.mkdir()
+    file.write_text(text)
+    assert "23 of 178 samples" in output_of("data", "check", "uci-seizure", "--root", file.parent)
+    file.write_text(text.replace(",5\n", ",7\n", 1))
+    fault = f"{file} row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"
+    assert no_good("uci-seizure", file.parent, fault) == []
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
@@ -105,7 +126,6 @@ def test_get_says_how_to_get_what_it_cannot(refused: Refused, no_data: Path, nam
 def test_get_takes_the_address_from_the_environment(
     refused: Refused, no_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.intake.fetch.RETRIES", 0)
     monkeypatch.setenv("SEQUELA_BONN_URL", "nowhere://here")
     assert "nowhere://here/Z.zip could not be fetched" in refused("data", "get", "bonn")
     line = refused("data", "get", "bonn", "--url", "nowhere://there")

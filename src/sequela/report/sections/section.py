@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 
 @dataclass(frozen=True)

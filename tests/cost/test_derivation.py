@@ -14,7 +14,7 @@ from torch import nn
 from sequela.cost import account
 from sequela.cost.derivation import derive, math, render_mathml
 from sequela.cost.network import count, registered
-from sequela.cost.rules.formula import Formula, Number, Symbol, merged, parse
+from sequela.cost.formula import Formula, Number, Symbol, merged, parse
 from sequela.cost.text import render
 from sequela.models.registry import MODELS
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sequela.cost.formula import Number, Symbol, parse
 from sequela.cost.ledger import Account, LayerCost, Noted
-from sequela.cost.rules.formula import Number, Symbol, parse
 from sequela.cost.work import NONE, Cost, Part, Work, samples, softmax
 from sequela.cost.work import mean as mean_of
 from sequela.sequences.featurisers import FEATURES, lookup

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from sequela.cost.formula import Formula, add, formula, multiply
 from sequela.cost.ledger import (
     Account,
     LayerCost,
@@ -17,10 +18,8 @@ from sequela.cost.ledger import (
     amount,
 )
 from sequela.cost.meta import describe
-from sequela.cost.rules import conventions
-from sequela.cost.rules.conventions import Convention
-from sequela.cost.rules.formula import Formula, add, formula, multiply
 from sequela.cost.trace import CallsOfLayer, Trace, trace
+from sequela.cost.work import Convention, convention_of
 from sequela.errors import ModelError
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def account(
         >>> cost.parameters, cost.operations, cost.layers[0].substitution
         (2864, 5760, '16·2·178')
     """
-    rules = conventions.convention(convention)
+    rules = convention_of(convention)
     args, kwargs = arguments(inputs)
     values = (*args, *kwargs.values())
     if any(isinstance(value, Tensor) and value.numel() == 0 for value in values):
@@ -154,7 +153,7 @@ def _parameters(row: CallsOfLayer, rules: Convention) -> Formula:
 
 
 def _report(traced: Trace) -> ReportCount:
-    layers = _layers(traced, conventions.convention("report-2019"))
+    layers = _layers(traced, convention_of("report-2019"))
     omissions: list[Omission] = []
     for row in traced.rows.values():
         for layer in row.layers.elements():

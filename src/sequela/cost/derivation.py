@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import chain
 
+from sequela.cost.formula import Form, Formula, Number, Symbol, add, formula, merged
 from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.rules.formula import Form, Formula, Number, Symbol, add, formula, merged
 from sequela.cost.work import Omission, Work
 
 

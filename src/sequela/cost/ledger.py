@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import ConfigDict, with_config
 
-from sequela.cost.rules.formula import Formula, add, formula
+from sequela.cost.formula import Formula, add, formula
 from sequela.cost.work import NONE, Omission, Work
 
 

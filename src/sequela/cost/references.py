@@ -10,8 +10,7 @@ from sequela.cost.combination import with_features
 from sequela.cost.layers.elementwise import elementwise, reduction
 from sequela.cost.layers.products import dense, embedding
 from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.rules import conventions
-from sequela.cost.work import Layer, Primitive
+from sequela.cost.work import Layer, Primitive, convention_of
 from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.models import reference
@@ -100,7 +99,7 @@ def _account(
     after: Layers | None = None,
 ) -> Account:
     """Return the account of layers that are called ``times``, and of those called once after."""
-    rules = conventions.convention(convention)
+    rules = convention_of(convention)
     rows = []
     for path, layer in {**layers, **(after or {})}.items():
         counted = rules(layer)

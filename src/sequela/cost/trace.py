@@ -23,8 +23,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
+from sequela.cost import rules
+from sequela.cost.layers.calls import ModuleCall, ModuleRule, OperatorCall
+from sequela.cost.layers.elementwise import fourier
+from sequela.cost.layers.products import attention
 from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
-from sequela.cost.rules import modules, operators
 from sequela.cost.work import Layer
 from sequela.errors import ModelError
 
@@ -154,7 +157,7 @@ class _Functions(TorchFunctionMode):
         if any(map(trace.is_weight, (query, key, value))):
             trace.miss("scaled_dot_product_attention of weights", name)
         else:
-            layer = operators.attention(result, query, key, arguments.get("attn_mask"))
+            layer = attention(result, query, key, arguments.get("attn_mask"))
             trace.add("attention", [layer])
         return result
 
@@ -188,7 +191,7 @@ class Trace(TorchDispatchMode):
         self.place_of_values = ""
         # Forwards are replaced instead of hooked: a hook cannot skip the inside of a module.
         for name, module in list(copied.named_modules()):
-            rule = modules.rule_for(module)
+            rule = rules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
 
     def row(self, name: str, kind: str) -> CallsOfLayer:
@@ -214,7 +217,7 @@ class Trace(TorchDispatchMode):
         name: str,
         module: nn.Module,
         forward: Callable[..., object],
-        rule: modules.Rule | None,
+        rule: ModuleRule | None,
         *args: object,
         **kwargs: object,
     ) -> object:
@@ -225,7 +228,7 @@ class Trace(TorchDispatchMode):
             with self.hiding():
                 result = forward(*args, **kwargs)
                 arguments = signature(forward).bind(*args, **kwargs).arguments
-                called = modules.Call(module, arguments, self.padded_rows)
+                called = ModuleCall(module, arguments, self.padded_rows)
                 layers = None if _transformed() else rule(called)
             if layers is None:
                 kind = f"{type(module).__name__} {OTHER_FORM}"
@@ -301,7 +304,7 @@ class Trace(TorchDispatchMode):
         declared = func._schema.arguments  # noqa: SLF001
         arguments = {argument.name: argument.default_value for argument in declared}
         arguments.update(zip(arguments, args, strict=False))
-        op = operators.OperatorCall(base, arguments | kwargs, result, self.is_weight)
+        op = OperatorCall(base, arguments | kwargs, result, self.is_weight)
         if not self.hidden:
             self.report(func, base, op)
         if not func.is_view:
@@ -331,21 +334,21 @@ class Trace(TorchDispatchMode):
             args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
         return func(*args, **kwargs)
 
-    def report(self, func: Any, base: str, op: operators.OperatorCall) -> None:
+    def report(self, func: Any, base: str, op: OperatorCall) -> None:
         """Count an operation, or note that it is free or unknown."""
         name, module = self.stack[-1]
         of_torch = func.namespace == "aten"
-        integers = of_torch and base not in operators.PRODUCTS
+        integers = of_torch and base not in rules.PRODUCTS
         integers = integers and all(map(_is_number, (*op.tensors(), *op.results())))
         of_nothing = any(tensor.numel() == 0 for tensor in op.tensors())  # which adds nothing
-        if func.is_view or base in operators.FREE or integers or of_nothing:
+        if func.is_view or base in rules.FREE or integers or of_nothing:
             if not type(module).__module__.startswith("torch.nn."):
                 self.reports += 1
                 self.free[base.strip("_"), name] += 1
             return
-        rule = operators.RULES.get(base) if of_torch else None
+        rule = rules.OPERATORS.get(base) if of_torch else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
-        if complex_numbers and rule is not operators.fourier:
+        if complex_numbers and rule is not fourier:
             rule = None
         layers = None if rule is None else rule(op)
         if layers is None:
@@ -362,7 +365,7 @@ class Trace(TorchDispatchMode):
         for tensor in tensors:
             self.sources[_storage(tensor)] = (tensor.untyped_storage(), source)
 
-    def follow(self, op: operators.OperatorCall) -> None:
+    def follow(self, op: OperatorCall) -> None:
         """Track whether a result is data or a weight: moves, cuts and casts do not change that.
 
         A tensor that is written into counts as a source of its new values.

@@ -1,10 +1,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.flow import Flow
@@ -79,16 +77,6 @@ def test_parts_of_another_cohort_are_refused(count: str) -> None:
     other = SplitSet(**counts)
     with pytest.raises(SettingError, match=f"{count}, the cohort's flow leaves"):
         cohort_flow(FLOW, (other, *PARTS[1:]), event="died")
-
-
-def test_saved_as_a_page_or_a_table(tmp_path: Path) -> None:
-    diagram = cohort_flow(FLOW, event="died")
-    page = diagram.save(tmp_path / "flow.html").read_text("utf-8")
-    assert diagram.html() in page
-    assert css() in page
-    assert pq.read_table(diagram.save(tmp_path / "flow.parquet")) == diagram.frame()
-    with pytest.raises(SettingError, match=r"\.html, \.csv, \.parquet"):
-        diagram.save(tmp_path / "flow.png")
 
 
 def test_an_empty_cohort_has_no_share() -> None:

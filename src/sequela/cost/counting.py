@@ -119,21 +119,18 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
     # The first layer that holds a parameter counts it: tied weights exist once.
     for name in row.parameters:
         owners.setdefault(name, row.name)
-    parameters = _parameters(row, rules)
-    padded, sums = [], []
+    work, padded, sums = [], [], []
     for layer, times in row.layers.items():
-        padded.append(
-            replace(rules(replace(layer, work=layer.padded or layer.work)).work, calls=times)
-        )
+        variants = [(work, layer.work), (padded, layer.padded or layer.work)]
         if layer.embedding_sum is not None:
-            sums.append(replace(rules(replace(layer, work=layer.embedding_sum)).work, calls=times))
-    work = tuple(replace(rules(layer).work, calls=times) for layer, times in row.layers.items())
+            variants.append((sums, layer.embedding_sum))
+        for works, variant in variants:
+            works.append(replace(rules(replace(layer, work=variant)).work, calls=times))
     return LayerCost(
         name=row.name,
         kind=row.kind,
-        parameters=parameters.value - sum(part.size for part in shared),
-        parameter_formula=parameters,
-        work=work,
+        parameter_formula=_parameters(row, rules),
+        work=tuple(work),
         useful=amount(work),
         executed=amount(padded),
         embedding_sum=tuple(sums),

@@ -72,21 +72,11 @@ def trace(
     traced = Trace(copied, padded_rows)
     inputs = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
     traced.mark(_tensors(inputs), "data")
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
+    # On meta tensors, transformer layers run layer by layer, without their fused operator.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         _run(type(model).__name__, copied, inputs, traced)
     traced.unused()
     return traced
-
-
-@contextmanager
-def _layers_as_written() -> Iterator[None]:
-    """Run transformer layers layer by layer, without the fused operator of torch's fast path."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:
@@ -157,8 +147,8 @@ class _Functions(TorchFunctionMode):
         if any(map(trace.is_weight, (query, key, value))):
             trace.miss("scaled_dot_product_attention of weights", name)
         else:
-            layer = attention(result, query, key, arguments.get("attn_mask"))
-            trace.add("attention", [layer])
+            mask = arguments.get("attn_mask")
+            trace.add("attention", [attention(result, query, key, mask)])
         return result
 
 

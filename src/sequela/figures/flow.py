@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import PARTS, SETS
-from sequela.disclosure.disclosure import Hidden, as_json
+from sequela.disclosure.disclosure import Hidden
 from sequela.errors import SettingError
 from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Row, as_table, write
+from sequela.figures.chart.figure import Row
 
 
 @dataclass(frozen=True)
@@ -107,14 +105,6 @@ class FlowDiagram:
             rows.append({"box": counts.pop("name"), "left": counts.pop("examples"), **counts})
         return rows
 
-    def frame(self) -> pa.Table:
-        """Return the rows as a table."""
-        return as_table(as_json(self.rows))
-
-    def to_pandas(self) -> Any:
-        """Return :meth:`frame` as a pandas frame."""
-        return self.frame().to_pandas()
-
     def html(self) -> str:
         """Return the diagram as a ``<figure>`` with escaped text; :func:`css` has its style."""
         html: str = _template().render(
@@ -127,18 +117,6 @@ class FlowDiagram:
             sets=SETS,
         )
         return html
-
-    def save(self, path: Path | str) -> Path:
-        """Write the diagram as a page (.html) or its rows (.csv, .parquet)."""
-        pages = {".html": lambda: self._page().encode()}
-        return write(Path(path), pages, as_json(self.rows))
-
-    def _page(self) -> str:
-        return (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>Flow of the cohort</title></head><body>{self._repr_html_()}</body></html>\n"
-        )
 
     def _repr_html_(self) -> str:
         style = ".flow { --ink: currentcolor; --soft: currentcolor; font-family: system-ui; }"

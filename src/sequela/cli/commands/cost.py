@@ -30,7 +30,7 @@ def cost(
     pad_to: int | None = None,
     codes: int | None = None,
     derive: bool = False,
-    format_: Annotated[Literal["text", "markdown", "mathml"], Parameter(name="--format")] = "text",
+    format_: Annotated[Literal["text", "mathml"], Parameter(name="--format")] = "text",
     json: bool = False,
     measure: bool = False,
     training: bool = False,
@@ -79,9 +79,9 @@ def cost(
     check_names(model, data)
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training
+    from sequela.cost.derivation import render
     from sequela.cost.record import to_json
     from sequela.cost.references import account_of_unfitted
-    from sequela.cost.text import render
     from sequela.models.inputs import parse_settings
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run

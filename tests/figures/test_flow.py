@@ -1,13 +1,10 @@
 import re
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 from sequela.cohort.flow import Flow
-from sequela.errors import DataError, SettingError
-from sequela.evaluation.predictions import Predictions
+from sequela.errors import SettingError
 from sequela.figures.flow import SplitSet, cohort_flow, css
 
 FLOW = Flow.of(
@@ -40,9 +37,6 @@ def test_each_step_and_part_stands_in_the_diagram() -> None:
     ):
         assert shown in text
     assert "\N{MINUS SIGN}0" not in text
-    assert [row["left"] for row in diagram.rows] == [1_500, 400, 400, 400, 240, 80, 80]
-    assert "1,100 removed: minor (400 left)" in diagram.alt
-    assert "test set: 80 examples, 40 subjects, 16 with the event" in diagram.alt
 
 
 def test_every_class_of_the_diagram_has_a_style_and_no_link() -> None:
@@ -51,24 +45,6 @@ def test_every_class_of_the_diagram_has_a_style_and_no_link() -> None:
     assert {f".{name}" for name in used} <= set(re.findall(r"\.[a-z][a-z-]*", css()))
     assert "url(" not in css()
     assert "http" not in html
-
-
-def test_parts_are_counted_from_predictions(make_predictions: Callable[..., Predictions]) -> None:
-    predictions = make_predictions(n_examples=10)
-    part = np.array(["train"] * 4 + ["tuning"] * 2 + ["held_out"] * 4)
-    predictions = replace(predictions, split=part, label=np.array([1, 0, 0, 1, 0, 0, 1, 0, 0, 0]))
-    expected = [
-        SplitSet("train", 4, 2, 2),
-        SplitSet("tuning", 2, 1, 0),
-        SplitSet("held_out", 4, 2, 1),
-    ]
-    assert SplitSet.of(predictions) == expected
-    nobody = replace(predictions, subject_id=np.full(10, ""))
-    assert SplitSet.of(nobody) == expected
-    with pytest.raises(DataError, match="3 classes"):
-        SplitSet.of(
-            replace(predictions, classes=("a", "b", "c"), probabilities=np.full((10, 3), 1 / 3))
-        )
 
 
 @pytest.mark.parametrize("count", ["examples", "positives"])

@@ -1,25 +1,21 @@
 """Flow diagram of a cohort in the manner of CONSORT, down to the sets of the split.
 
-The figure is HTML, not Vega-Lite: its reasons are sentences, which must be readable on a phone and
-in print, and a list of boxes reflows.
+The figure is HTML, not Vega-Lite: its reasons are sentences, which must be readable on a phone, in
+print and aloud, and a list of boxes reflows.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
-from sequela.cohort.split import PARTS, SETS
+from sequela.cohort.split import SETS
 from sequela.disclosure.disclosure import Hidden
 from sequela.errors import SettingError
-from sequela.evaluation.external import person
-from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Row
 
 
 @dataclass(frozen=True)
@@ -42,17 +38,6 @@ class SplitSet:
         sites = "" if self.sites is None else f" at {self.sites:,} sites"
         return f"{self.subjects:,} subjects{sites}"
 
-    @classmethod
-    def of(cls, predictions: Predictions) -> list[Self]:
-        """Return the sets of a run's predictions, which have two classes."""
-        predictions.score  # noqa: B018 - refuses more than two classes
-        sets = []
-        for name in PARTS:
-            part = predictions.part(name)
-            people = len(np.unique(person(part)))
-            sets.append(cls(name, part.n_examples, people, int((part.label == 1).sum())))
-        return sets
-
 
 @dataclass(frozen=True)
 class FlowDiagram:
@@ -61,49 +46,6 @@ class FlowDiagram:
     flow: Flow
     parts: tuple[SplitSet, ...]
     event: str
-
-    @property
-    def alt(self) -> str:
-        """The diagram described in words."""
-        lines = [f"{self.flow.candidates:,} {self.flow.unit}"]
-        lines += [f"{s.removed:,} removed: {s.rule} ({s.left:,} left)" for s in self.flow.steps]
-        lines.append(
-            f"{self.flow.examples:,} examples of {self.flow.subjects:,} subjects, "
-            f"{self.flow.positives:,} with the event: {self.event}"
-        )
-        lines += [
-            f"{SETS[p.name]}: {p.examples:,} examples, {p.whose}, {p.positives:,} with the event"
-            for p in self.parts
-        ]
-        return "; ".join(lines) + "."
-
-    @property
-    def rows(self) -> list[Row]:
-        """One row for the candidates, each rule, the remaining examples and each set."""
-        flow = self.flow
-        rows: list[Row] = [{"box": flow.unit, "left": flow.candidates}]
-        rows += [
-            {
-                "box": s.rule,
-                "reason": s.sentence,
-                "removed": s.removed,
-                "removed_positives": s.positives,
-                "left": s.left,
-            }
-            for s in flow.steps
-        ]
-        rows.append(
-            {
-                "box": "examples",
-                "left": flow.examples,
-                "subjects": flow.subjects,
-                "positives": flow.positives,
-            }
-        )
-        for part in self.parts:
-            counts = asdict(part)
-            rows.append({"box": counts.pop("name"), "left": counts.pop("examples"), **counts})
-        return rows
 
     def html(self) -> str:
         """Return the diagram as a ``<figure>`` with escaped text; :func:`css` has its style."""
@@ -128,7 +70,7 @@ def cohort_flow(flow: Flow, parts: Sequence[SplitSet] = (), *, event: str) -> Fl
 
     Args:
         flow: The flow of :mod:`sequela.cohort.selection`.
-        parts: See :meth:`SplitSet.of`.
+        parts: The sets of the split, in order.
         event: The event of a positive example, for example ``died in this stay``.
     """
     for name in ("examples", "positives"):

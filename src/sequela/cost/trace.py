@@ -27,7 +27,7 @@ from sequela.cost import rules
 from sequela.cost.layers.calls import ModuleCall, ModuleRule, OperatorCall
 from sequela.cost.layers.elementwise import fourier
 from sequela.cost.layers.products import attention
-from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
+from sequela.cost.meta import describe, is_packed, on_meta, refuse_opaque, shape_only
 from sequela.cost.work import Layer
 from sequela.errors import ModelError
 
@@ -287,7 +287,7 @@ class Trace(TorchDispatchMode):
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
         try:
-            result = self.execute(func, name, base, args, kwargs)
+            result = self.execute(func, base, args, kwargs)
         except Exception as error:
             self.note(error)
             raise
@@ -306,7 +306,7 @@ class Trace(TorchDispatchMode):
         if not self.place_of_values and _asks_for_values(error):
             self.place_of_values = _caller() or "its call"
 
-    def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})
@@ -314,10 +314,6 @@ class Trace(TorchDispatchMode):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
             return func(*args, **kwargs)
-        if base in KNOWN_SHAPES:
-            result = KNOWN_SHAPES[base](args)
-            if result is not None:
-                return args[0] if name.endswith("_") else result
         # A number beside a shape becomes a shape: torch refuses to mix devices.
         tensors = _tensors((args, kwargs))
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):

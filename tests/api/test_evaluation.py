@@ -1,7 +1,6 @@
 """The evaluation of any classifier, against the numbers of the package's own rooms."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
-    confusion_matrix,
     roc_auc_score,
 )
 
@@ -126,49 +124,6 @@ def test_missing_groups_are_warned_about() -> None:
         warnings.simplefilter("error")
         sequela.evaluate(MODEL, X, Y, groups=GROUPS)
         sequela.evaluate(MODEL, X, Y, recordings=True)
-
-
-def points(line: Any) -> tuple[Any, Any]:
-    return line.get_xdata(), line.get_ydata()
-
-
-def legend(axes: Any) -> list[str]:
-    return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def test_plots_take_axes_and_return_them() -> None:
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    found = sequela.evaluate(MODEL, X, Y, groups=GROUPS)
-    risk, lived = MODEL.predict_proba(X)[:, 1], Y == "lived"
-    figure, (left, middle, right) = pyplot.subplots(1, 3)
-    assert found.plot_roc(left) is left
-    rate, sensitivity = points(left.get_lines()[1])
-    assert np.trapezoid(sensitivity, rate) == pytest.approx(roc_auc_score(lived, risk))
-    assert legend(left)[0].startswith(f"lived: AUROC {found.numbers['auroc']:.2f} (")
-    assert (left.get_xlabel(), left.get_ylabel()) == ("1 - specificity", "sensitivity")
-
-    assert found.plot_calibration(middle) is middle
-    chance, share = points(middle.get_lines()[1])
-    tenths = np.argsort(risk, kind="stable").reshape(10, 12)
-    np.testing.assert_allclose(chance, risk[tenths].mean(1), rtol=1e-6)
-    np.testing.assert_allclose(share, lived[tenths].mean(1))
-
-    assert found.plot_confusion(right) is right
-    shown: Any = right.get_images()[0].get_array()
-    np.testing.assert_allclose(shown, confusion_matrix(Y, MODEL.predict(X), normalize="true"))
-
-    states = np.array(["a", "b", "c"])[GROUPS % 3]
-    several = sequela.evaluate(LogisticRegression().fit(X, states), X, states, groups=GROUPS)
-    assert [each[:9] for each in legend(several.plot_roc())] == [
-        "a: AUROC ",
-        "b: AUROC ",
-        "c: AUROC ",
-    ]
-    alone = sequela.evaluate(MODEL, X[lived], Y[lived], groups=GROUPS[lived])
-    with pytest.raises(DataError, match="all examples are of one class"):
-        alone.plot_roc()
-    pyplot.close("all")
-    assert figure
 
 
 def test_tables_for_pandas() -> None:

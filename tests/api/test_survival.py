@@ -95,15 +95,6 @@ def test_competing_events_of_hazardous(data: dict[str, Any]) -> None:
     assert "competing events" in repr(found)
 
 
-def test_pictures(data: dict[str, Any]) -> None:
-    pytest.importorskip("matplotlib").use("agg")
-    risk = np.stack([data["new"][:, 0].argsort().argsort() / 150] * 2, axis=1)
-    found = evaluated(data, risk)
-    found.plot_calibration()
-    labels = found.plot_incidence().get_legend_handles_labels()[1]
-    assert labels[0].startswith("risk 1 of 3; followed at the horizons: [")
-
-
 @pytest.mark.filterwarnings("ignore::sequela.errors.MissingGroupsWarning")
 def test_mistakes_give_one_clear_sentence(data: dict[str, Any]) -> None:
     y, risk = data["new_y"], np.full((150, 1), 0.5)

@@ -1,10 +1,9 @@
-"""What is particular to visits: the vocabulary, tables of numbers, forms of X, files."""
+"""What is particular to visits: the vocabulary, forms of X, files."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import torch
 from tests.api.conftest import quick_visits as quick
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from sequela import SignalClassifier, VisitClassifier
-from sequela.api.visit_lists import Binning
 from sequela.errors import DataError, RunError, SeenExamplesWarning, SettingError
 from sequela.models.visits import MultiHotLinear
 
@@ -88,42 +86,14 @@ def test_the_order_of_visits_is_read() -> None:
     assert fitted.score(later, [0, 1] * 30) == 1.0
 
 
-def test_a_multi_hot_table_is_one_visit_of_the_columns_names() -> None:
-    codes = ["E11", "I50", "J06", "Z00"]
-    lists = [[sorted({code for visit in visits for code in visit})] for visits in X]
-    hot = pd.DataFrame([[float(c in x[0]) for c in codes] for x in lists], columns=codes)
-    fitted = quick().fit(hot, Y)
-    assert fitted.binning_ == Binning(tuple(codes), (None,) * 4)
-    expected = quick().fit(lists, Y)
-    assert fitted.vocabulary_ == expected.vocabulary_
-    np.testing.assert_array_equal(fitted.predict_proba(hot), expected.predict_proba(lists))
-
-
-def test_numbers_are_cut_at_training_quantiles() -> None:
-    rng = np.random.default_rng(0)
-    ages = rng.uniform(0, 100, size=(200, 1))
-    ages[::20] = np.nan
-    died = ages[:, 0] > 70
-    fitted = quick(bins=4, tuning_fraction=None).fit(ages, died)
-    assert set(fitted.vocabulary_) == {"UNKNOWN", "x0//Q1", "x0//Q2", "x0//Q3", "x0//Q4"}
-    present = np.sort(ages[~np.isnan(ages)])
-    expected = [present[int(np.ceil(len(present) * k / 4)) - 1] for k in (1, 2, 3)]
-    assert fitted.binning_ == Binning(("x0",), (tuple(expected),))
-    risk = fitted.predict_proba([[-1e9], [10.0], [1e9], [99.0]])[:, 1]
-    assert risk[0] == risk[1]
-    assert risk[2] == risk[3]
-    assert risk[0] < 0.5 < risk[2]
-
-
-@pytest.mark.parametrize("kind", ["lists", "table", "module"])
+@pytest.mark.parametrize("kind", ["lists", "module"])
 def test_a_saved_classifier_answers_the_same(tmp_path: Path, kind: str) -> None:
-    examples: Any = np.random.default_rng(0).normal(size=(40, 3)) if kind == "table" else X
     model: Any = Summed if kind == "module" else "visits-baseline"
-    fitted = quick(model=model).fit(examples, Y)
+    fitted = quick(model=model).fit(X, Y)
     fitted.save(tmp_path / "v.safetensors")
     given = {"model": Summed} if kind == "module" else {}
     loaded = VisitClassifier.load(tmp_path / "v.safetensors", **given)
-    np.testing.assert_array_equal(loaded.predict_proba(examples), fitted.predict_proba(examples))
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
     assert loaded.get_params() == fitted.get_params()
     assert loaded.vocabulary_ == fitted.vocabulary_
     assert loaded.history_ == fitted.history_
@@ -142,14 +112,10 @@ def test_no_dense_vector_of_codes_is_formed() -> None:
     assert len(offsets) == 1 + int(batch_sizes.sum()) == 1 + sum(len(visits) for visits in X)
 
 
-def test_forms_are_not_mixed_and_nesting_is_checked() -> None:
-    lists, table = quick(epochs=1).fit(X, Y), quick(epochs=1).fit(np.eye(40, 2), Y)
-    assert not hasattr(lists, "n_features_in_")
-    with pytest.raises(DataError, match="fitted on lists of visits"):
+def test_nesting_is_checked() -> None:
+    lists = quick(epochs=1).fit(X, Y)
+    with pytest.raises(DataError, match="for a table of numbers use a classifier of scikit-learn"):
         lists.predict(np.zeros((1, 2)))
-    with pytest.raises(DataError, match="fitted on a table"):
-        table.predict(X)
-    assert not hasattr(table.fit(X, Y), "n_features_in_")
     wrong: list[tuple[list[Any], str]] = [
         ([["I50"], ["J06"]], r"example 0 is \['I50'\]: expected a list of one visit"),
         ([[["I50"]], []], r"example 1 is \[\]"),
@@ -164,7 +130,6 @@ def test_forms_are_not_mixed_and_nesting_is_checked() -> None:
 
 def test_settings_that_cannot_be_used_are_named() -> None:
     for changes, words in (
-        ({"bins": 1}, "bins = 1"),
         ({"min_subjects": 0}, "min_subjects = 0"),
         ({"model": "gru-baseline"}, "reads signal"),
     ):

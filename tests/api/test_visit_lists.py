@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequela.api.visit_lists import Binning, VisitLists
+from sequela.api.visit_classifier import VisitLists
 
 visit = st.lists(st.text("ab?", max_size=2) | st.integers(0, 3), max_size=5)
 examples = st.lists(st.lists(visit, min_size=1, max_size=4), min_size=1, max_size=8)
@@ -58,25 +58,3 @@ def test_vocabulary_and_its_indices(
             places = {index.get(str(code), 0) for code in codes}
             assert [vocabulary.index(name) for name in names] == sorted(places)
     assert under.label.tolist() == list(range(n))
-
-
-@given(
-    table=st.lists(
-        st.tuples(st.sampled_from([0.0, 1.0]), st.floats(-3, 3) | st.just(np.nan)), min_size=2
-    ),
-    bins=st.integers(2, 5),
-)
-@settings(deadline=None)
-def test_bins_hold_what_quantiles_say(table: list[tuple[float, float]], bins: int) -> None:
-    array = np.array(table)
-    visits = Binning.fit(array, ["hot", "real"], bins).visits(array)
-    present = sorted(v for _, v in table if not np.isnan(v))
-    binary = set(present) <= {0.0, 1.0}
-    for (hot, real), ((codes,)) in zip(table, nested(visits), strict=True):
-        expected = ["hot"] * (hot == 1)
-        if binary:
-            expected += ["real"] * (real == 1)
-        elif not np.isnan(real):
-            edges = [present[-(-len(present) * k // bins) - 1] for k in range(1, bins)]
-            expected.append(f"real//Q{1 + sum(edge < real for edge in edges)}")
-        assert codes == expected

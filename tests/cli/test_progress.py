@@ -10,7 +10,7 @@ from sequela.cli import progress
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
 from sequela.listeners import broadcast, listening
-from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
+from sequela.runs.pool import PlannedRun
 from sequela.training.history import EpochRecord
 
 ESCAPE = "\x1b"
@@ -29,56 +29,38 @@ def text(console: Console) -> str:
     return console.file.read()
 
 
-def planned(model: str, *, folds: int = 0, weighted: bool = False) -> PlannedRun:
-    training = {"epochs": 60, "class_weights": weighted}
+def planned(model: str) -> PlannedRun:
     settings = RunSettings.of(
         model=model,
         data="eicu",
         split="subject",
         cohort={"task": "in-hospital", "hindsight": True},
-        training=training,
+        training={"epochs": 60},
     )
-    return PlannedRun(Path(model), settings, folds)
+    return PlannedRun(Path(model), settings)
 
 
-RUNS = (planned("visits-improved", folds=5, weighted=True), planned("visits-baseline"))
+RUN = planned("visits-baseline")
 
 
-def look(console: Console) -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+def test_finished_runs_of_a_study(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    console = written_to(terminal=terminal)
     with StudyProgress(console) as shown:
-        training = (RunInTraining(RUNS[0], split=2, epoch=14, seconds=100.0),)
-        shown.look(Snapshot(RUNS, (RUNS[1],), {RUNS[1].path: 9.0}, training, 2))
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-@pytest.mark.parametrize("width", [80, 120])
-def test_a_study_lives_on_a_terminal(width: int, encoding: str) -> None:
-    console = written_to(terminal=True, width=width, encoding=encoding)
-    look(console)
-    (line,) = [line for line in text(console).splitlines() if "visits-improved" in line]
-    assert "visits-improved, in-hospital of eicu, weighted, with late" in line
-    assert "fold 3/5, epoch 14/60" in line
-    assert "1 of 2 runs, 0:00 elapsed, about 2:03 left" in text(console)
-
-
-def test_a_study_has_no_control_characters_elsewhere() -> None:
-    console = written_to(terminal=False)
-    look(console)
-    assert text(console) == ""
-
-
-def test_a_study_prints_what_is_left_each_minute_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
-    console = written_to(terminal=False)
-    look(console)
-    assert text(console) == "1 of 2 runs, 0:00 elapsed, about 2:03 left\n"
+        shown.look(0, 2)
+        monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+        shown.look(1, 2)
+    if terminal:
+        assert "1/2 runs 0:00:00" in text(console)
+    else:
+        assert text(console) == "1 of 2 runs, 0:00 elapsed\n"
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_epochs_of_a_run(terminal: bool) -> None:  # noqa: FBT001
     console = written_to(terminal=terminal, width=120)
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
-    with RunProgress(console, RUNS[1]) as shown:
+    with RunProgress(console, RUN) as shown:
         shown.on_epoch_end(history)
     said = text(console)
     assert "loss 0.500, validation 0.500" in said

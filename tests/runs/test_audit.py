@@ -104,14 +104,6 @@ def test_a_segment_copied_into_another_part(half: Recordings, noise: float, chec
     assert checks(audit(with_signal(half, signal))) == [check]
 
 
-def test_a_sample_that_tells_the_class(half: Recordings) -> None:
-    signal = half.arrays.signal.copy()
-    signal[:, 0, 3] = 1000 * (half.labels == 2) + np.arange(len(signal)) % 7
-    by_check = {each.check: each for each in audit(with_signal(half, signal))}
-    found = by_check["columns that reveal the outcome"]
-    assert "sample 3" in found.where
-
-
 def test_a_part_that_lacks_a_class(recordings: Recordings) -> None:
     held_out = recordings.part == PARTS.index("held_out")
     label = np.where(held_out, 0, recordings.labels)

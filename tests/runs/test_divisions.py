@@ -1,7 +1,6 @@
 """Runs that hold out whole hospitals, or the latest predictions; each subject in one part."""
 
 import re
-import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from sequela.cohort.split import PARTS, Split, at_first, periods
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import SequelaError, SettingError, SplitError
 from sequela.identity.pseudonyms import own
-from sequela.integrity.openings import LEDGER, open_held_out, read
 from sequela.report.card import build_card
 from sequela.report.pages import build as page_of
 from sequela.runs import fit
@@ -276,21 +274,6 @@ def test_records_that_no_split_by_site_fits(
     root = write_meds(tmp_path / "data", rows)
     with pytest.raises(error, match=message):
         fit.train(settings("site"), tmp_path / "run", root=root)
-
-
-def test_held_out_sites_and_periods_are_opened(
-    runs: dict[str, RunFolder], root: Path, tmp_path: Path
-) -> None:
-    """By their own numbers, and by data that hold the same people."""
-    for run in runs.values():
-        copy = RunFolder(Path(shutil.copytree(run.path, tmp_path / run.path.name)))
-        found = evaluate_run(copy.path, data="meds", root=root)
-        assert found["openings"]["models"] == 1
-        assert open_held_out(copy, "report").models == 1
-    entries, _ = read(tmp_path / LEDGER)
-    assert {(entry.unit, entry.command) for entry in entries} == {
-        (unit, command) for unit in runs for command in ("evaluate", "report")
-    }
 
 
 def test_the_page_and_the_card_say_how(

@@ -9,9 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest.mock import patch
 
 import psutil
 import pytest
@@ -19,17 +17,13 @@ from benchmarks import kills
 from tests.cli.calls import ran, refusal
 from tests.runs.folders import after, after_fold, interrupt
 
-from sequela import files, plugins
+from sequela import files
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import OutputError, RunError
 from sequela.listeners import listening
-from sequela.models.registry import MODELS
 from sequela.runs import fit
 from sequela.runs.find import named_runs
-from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.studies.registry import STUDIES
-from sequela.studies.reproduce import reproduce
 
 
 def settings_of(model: str = "mlp-baseline", epochs: int = 3) -> RunSettings:
@@ -135,26 +129,6 @@ def test_what_a_living_process_writes_stays(holder: subprocess.Popen[str], tmp_p
     assert theirs() == before
 
 
-KILLED_REMOVING = """
-import os, shutil, signal, sys
-from pathlib import Path
-from sequela.files import scratch_beside
-shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-with scratch_beside(Path(sys.argv[1])) as work:
-    (work / "events").mkdir()
-    (work / "events/patients.parquet").write_text("theirs")
-"""
-
-
-def test_what_a_process_that_was_killed_while_it_tidied_up_left_goes(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED_REMOVING, str(tmp_path / "run")]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert list(tmp_path.rglob("patients.parquet"))
-    with files.scratch_beside(tmp_path / "run") as work:
-        assert list(tmp_path.iterdir()) == [work]
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_path: Path) -> None:
     left = tmp_path / "run/.config.toml.0123456789abcdef.work"
     left.mkdir(parents=True)
@@ -245,7 +219,7 @@ class Waits(PlannedRun):
 if __name__ == "__main__":
     run = Waits(Path("a"), RunSettings.of(model="mlp-baseline", data="bonn"))
     for now in in_processes([PoolJob((run,), None)], 2):
-        print(len(now.training), flush=True)
+        print(len(now), flush=True)
 """
 
 
@@ -255,10 +229,10 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "parent.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
         assert parent.stdout
-        while parent.stdout.readline() != "1\n":
-            assert parent.poll() is None
-        workers = psutil.Process(parent.pid).children(recursive=True)
-        assert len(workers) >= 2
+        workers: list[psutil.Process] = []
+        while len(workers) < 2:
+            assert parent.stdout.readline()
+            workers = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
@@ -268,47 +242,6 @@ def check_unfinished(left: Iterable[str], *there: str) -> None:
     names = set(left)
     assert {"config.toml", *there} <= names
     assert not [name for name in names if name.startswith(".") or name == "manifest.json"]
-
-
-NO_ROOM = """
-import sys
-from sequela.cli.app import main
-
-for out in sys.argv[2:]:
-    words = ["--data", "bonn", "--root", sys.argv[1], "--epochs", "2", "--out", f"{out}/run"]
-    try:
-        main(["train", "mlp-improved", *words])
-    except SystemExit as ended:
-        print(ended.code, file=sys.stderr)
-"""
-DISKS = """
-mount -t tmpfs -o size=200k tmpfs full; mount -t tmpfs -o ro tmpfs fixed
-"$@"; ls -A full/run fixed >&2
-"""
-
-
-@pytest.mark.slow
-def test_where_nothing_can_be_written(synthetic: Path, tmp_path: Path) -> None:
-    """In real file systems of its own, which a user may mount: a full one, and a read-only one."""
-    alone = ["unshare", "-rm"]
-    if subprocess.run([*alone, "true"], check=False).returncode:
-        pytest.skip("this system lets no user mount a file system")
-    for name in ("full", "fixed"):
-        (tmp_path / name).mkdir()
-    command = [sys.executable, "-c", NO_ROOM, str(synthetic), "full", "fixed"]
-    ended = subprocess.run(
-        [*alone, "sh", "-c", DISKS, "sh", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    full, code, fixed, again, *left = ended.stderr.splitlines()
-    assert (code, again) == ("2", "2")
-    for said, why in ((full, "no space is left there"), (fixed, "file system is read-only")):
-        assert said.startswith("sequela: error: ")
-        assert why in said
-    check_unfinished(left)
 
 
 def test_where_files_may_not_be_large(
@@ -326,8 +259,7 @@ def test_where_files_may_not_be_large(
 
 
 HUNGRY = """
-import os, resource
-import psutil
+import os
 import torch
 from torch import Tensor, nn
 
@@ -340,74 +272,18 @@ class Hungry(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         Hungry.steps += self.training and signal.shape[0] > 1
-        if Hungry.steps == 10 and "LIMITED" in os.environ:
-            most = psutil.Process().memory_info().vms + 2**30
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
         if Hungry.steps > 10:
-            torch.empty(2 ** int(os.environ.get("MEAL", 31)), dtype=torch.uint8)
+            torch.empty(2**50, dtype=torch.uint8)  # 1 PiB: what no machine has
         return self.linear(signal.mean(1))
-"""
-PLUGIN = f"""{HUNGRY}
-from sequela import register
-from sequela.training import fit
-fit.CHECKPOINT_SECONDS = 0.0
-register.model("hungry", Hungry, reads=("signal",), title="Hungry")
 """
 
 
 def test_where_memory_is_short(
-    synthetic: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MEAL", "50")  # 1 PiB: what no machine has
     (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
     words = ["train", f"{tmp_path}/hungry.py:Hungry", "--data", "bonn", "--root", str(synthetic)]
     line = refusal(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run", silent=False)
     assert "out of memory" in line
     left = (path.name for path in (tmp_path / "run").rglob("*"))
     check_unfinished(left, "split.json", "state.safetensors")  # of the first epoch
-
-
-STUDY = """
-name = "meal"
-title = "A meal"
-data = "bonn"
-folds = 2
-models = ["hungry", "mlp-baseline"]
-training.mlp-baseline.epochs = 1
-training.hungry = {epochs = 3, batch_size = 100}
-"""
-
-
-@pytest.mark.slow
-def test_a_worker_that_the_system_gives_no_memory(
-    synthetic: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """What is finished stays as it is, and the same study continues where memory was short."""
-    (tmp_path / "hungry.py").write_text(PLUGIN, "utf-8")
-    (tmp_path / "meal.toml").write_text(STUDY, "utf-8")
-    out = tmp_path / "out"
-    monkeypatch.setenv("SEQUELA_PLUGINS", str(tmp_path / "hungry.py"))
-    monkeypatch.setattr(plugins, "_loaded", [])
-    with patch.dict(MODELS), patch.dict(STUDIES):
-        with monkeypatch.context() as limited:
-            limited.setenv("LIMITED", "yes")
-            words = ["study", f"{tmp_path}/meal.toml", "--root", f"{synthetic}", "--out", f"{out}"]
-            line = refusal(capsys, *words, "--processes", "1", silent=False)
-        assert "out of memory" in line
-        (finished,) = out.glob("**/mlp-baseline")
-        (begun,) = out.glob("**/hungry")
-        before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-        assert finished / "manifest.json" in before
-        check_unfinished((path.name for path in begun.rglob("*")), "state.safetensors")
-        # In this process, which has memory: to start another takes longer than what is left to do.
-        threads = lambda *_, **__: ThreadPoolExecutor(1)  # noqa: E731
-        monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", threads)
-        reproduce(out, studies=["meal"], root=synthetic, processes=1)
-    assert {path: path.read_bytes() for path in before} == before
-    assert [each.epoch for each in RunFolder(begun / "fold-00").history][-1] == 3

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from tests.runs.conftest import Ask, Load, Train
 
-from sequela.datasets.catalog import Modality
 from sequela.errors import RunError
 from sequela.integrity.verify import verify
 from sequela.models import reference, stored
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import FILE
-from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Features
+from sequela.sequences.featurisers import LEAST_EXAMPLES, Features
 from sequela.sequences.intervals import Intervals
 
 Arrays = dict[str, NDArray[Any]]
@@ -217,23 +216,3 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(skops.io.dumps(LogisticRegression()))
     with pytest.raises(RunError, match="cannot be read"):
         reference.loaded(b"no zip")
-
-
-def test_which_reference_models_read_a_kind_of_data() -> None:
-    models = reference.REFERENCE_MODELS
-    assert [name for name in models if models[name].reads_of(Modality.RECORDS)] == [
-        "prevalence",
-        "logistic-regression",
-        "boosting",
-        "summaries-logistic-regression",
-        "summaries-boosting",
-        "cox",
-        *SCORES,
-    ]
-    assert [name for name in models if models[name].reads_of(Modality.EEG)] == [
-        "majority-class",
-        "logistic-regression",
-        "spectral-logistic-regression",
-        "minirocket",
-        "spectral-boosting",
-    ]

@@ -332,12 +332,3 @@ def test_a_trial_outside_the_space_is_not_used(
     search.storage.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with pytest.raises(SettingError, match=f"a trial of 'search' with {name} = .*, number 0"):
         search.run(1)
-
-
-def test_names_with_signs_are_those_of_files(
-    tmp_path: Path, synthetic: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    out = Path("tu?x #1 {a}%41")
-    tune(asked(), out, trials=1, root=synthetic)
-    assert sorted(each.name for each in tmp_path.iterdir()) == [out.name, f"{out.name}.trials"]

@@ -1,6 +1,5 @@
 """Runs of the time to an event through all commands, on people who never were."""
 
-import csv
 import json
 import math
 import shutil
@@ -27,7 +26,6 @@ from sequela.runs.data import Examples, load
 from sequela.runs.find import named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
-from sequela.sequences.intervals import Intervals
 from sequela.serving import load as served
 from sequela.serving.export import write_export
 from sequela.studies.settings import run_settings
@@ -184,20 +182,6 @@ def test_a_model_in_use_predicts_as_the_run(
     days = intervals.quantile(chances, 0.25)
     found = [math.inf if each is None else each for each in table["days_25"].to_pylist()]
     assert np.isinf(found).sum() == pytest.approx(np.isinf(days).sum(), abs=2)
-
-
-def test_folds_predict_their_mean(runs: Path, strangers: Path, tmp_path: Path) -> None:
-    out = tmp_path / "predicted.csv"
-    ran("predict", runs / "folds", strangers, "--data", "meds", "--out", out)
-    with out.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    classes = RunFolder(runs / "cox").predictions.classes
-    chances = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
-    intervals = Intervals(DAYS)
-    risks = [[float(row[f"risk_{day:g}"]) for day in DAYS] for row in rows]
-    np.testing.assert_allclose(risks, intervals.risk(chances), atol=1e-5)
-    for row, day in zip(rows, intervals.quantile(chances, 0.5), strict=True):
-        assert float(row["days_50"] or math.inf) == pytest.approx(day, rel=1e-3)
 
 
 def test_commands_on_finished_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,21 +66,11 @@ HELD_OUT = ("parts", "held_out")
 
 EDITS: list[tuple[str, Edit, str]] = [
     ("mlp-baseline", put(*HELD_OUT, "accuracy", to=0.99), r"held_out accuracy = 0\.99, but the"),
-    ("mlp-baseline", put(*HELD_OUT, "loss", to=0.1), "held_out loss = 0.1, but the predictions"),
-    ("mlp-baseline", put(*HELD_OUT, "recording_accuracy", to=1.0), "recording_accuracy = 1, but"),
     ("mlp-baseline", put(*HELD_OUT, "confusion", 1, 1, to=46), r"held_out confusion\[1\]\[1\] ="),
-    ("mlp-baseline", put(*HELD_OUT, "per_class_recall", 0, to=1), r"per_class_recall\[0\] = 1,"),
     ("mlp-baseline", put(*HELD_OUT, "per_class_recall", to=[1.0]), r"per_class_recall = \[1.0\],"),
     ("mlp-baseline", put(*HELD_OUT, "auroc", to=0.99), "auroc = 0.99, but the .* give None"),
     ("mlp-baseline", put(*HELD_OUT, "examples", to=10_000), "held_out examples = 10000"),
-    (
-        "mlp-baseline",
-        put("parts", "tuning", "accuracy", to="high"),
-        r"parts\.tuning: .*accuracy: Input should be a valid number",
-    ),
-    ("mlp-baseline", put("parts", to=None), "parts: Input should be a valid dictionary"),
     ("single", put(*HELD_OUT, "auroc", to=0.99), r"held_out auroc = 0\.99, but the predictions"),
-    ("single", put(*HELD_OUT, "average_precision", to=1), "average_precision = 1"),
     (
         "single",
         put(*HELD_OUT, "operating_points", 1, "sensitivity", to=0.987),
@@ -97,8 +87,6 @@ EDITS: list[tuple[str, Edit, str]] = [
 OF_FOLDS: list[tuple[Edit, str]] = [
     (put("test", "auroc", to=0.99), r"folds\.json: has auroc = 0\.99, but the folds give"),
     (put("test", "confusion", 0, 0, to=0), r"confusion\[0\]\[0\] = 0"),
-    (put("test", "per_class_recall", 1, to=1), r"per_class_recall\[1\] = 1"),
-    (put("test", "examples", to=1), "examples = 1"),
     (put("test", "operating_points", 0, "f1", to=0.9), r"operating_points\[0\] f1 = 0\.9"),
 ]
 

@@ -83,8 +83,6 @@ def test_the_risk_rises_evenly_within_an_interval() -> None:
     intervals = Intervals(HORIZONS)
     chances = np.array([[0.2, 0.1, 0.4, 0.3], [1.0, 0.0, 0.0, 0.0]])
     np.testing.assert_allclose(intervals.risk(chances), np.array([[0.1, 0.5, 0.8], [0, 0, 0]]))
-    at = intervals.risk_at(chances, np.array([0.0, 5.0, 20.0, 60.0, 61.0]))
-    np.testing.assert_allclose(at, np.array([[0, 0.05, 0.3, 0.8, np.nan], [0, 0, 0, 0, np.nan]]))
     assert intervals.quantile(chances, 0.05).tolist() == [5.0, np.inf]
     assert intervals.quantile(chances, 0.3).tolist() == [20.0, np.inf]
     assert intervals.quantile(chances, 0.8)[0] == pytest.approx(60)
@@ -97,7 +95,8 @@ def test_the_risk_by_the_quantile_is_the_share(seed: int, share: float) -> None:
     chances = intervals.from_hazards(random_hazards(seed, 5, 1))
     for row, day in zip(chances, intervals.quantile(chances, share), strict=True):
         if np.isfinite(day):
-            assert intervals.risk_at(row[None], np.array([day]))[0, 0] == pytest.approx(share)
+            risks = [0.0, *intervals.risk(row[None])[0]]
+            assert np.interp(day, (0.0, *HORIZONS), risks) == pytest.approx(share)
         else:
             assert intervals.risk(row[None])[0, -1] < share
 

@@ -18,7 +18,7 @@ from scipy.signal import resample_poly
 from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
-from sequela.config import RunSettings, SignalSettings
+from sequela.config import SignalSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.datasets.recordings import Recording
 from sequela.errors import (
@@ -29,13 +29,11 @@ from sequela.errors import (
     SequelaError,
     SettingError,
 )
-from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY, Predictions
+from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import cross_validate
-from sequela.sequences.intervals import Intervals
 from sequela.serving import load
-from sequela.serving.predict import NewData, Predicted, predict
-from sequela.serving.prediction_table import listed_path, over_time, write_mean
+from sequela.serving.predict import NewData, Predicted, predict, predict_data
+from sequela.serving.prediction_table import listed_path
 from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
 
 OPTIONS = (
@@ -485,60 +483,7 @@ def test_the_command_says_what_came_of_it(
     assert lines[2].startswith("known: 9,338 of these examples are in the training")
 
 
-@pytest.mark.slow
-def test_a_cross_validation_predicts_the_mean_of_its_models(
-    own: Path, tmp_path: Path, no_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folds = tmp_path / "folds"
-    settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
-    models = [run.path for run in cross_validate(settings, folds, folds=2).runs]
-    ran("predict", folds, own, *OPTIONS, "--out", tmp_path / "mean.parquet")
-    printed = capsys.readouterr().out
-    assert "49 examples, the mean of 2 models" in printed
-    for number, model in enumerate(models):
-        ran("predict", model, own, *OPTIONS, "--out", tmp_path / f"{number}.parquet")
-    both = [table_of(tmp_path / f"{number}.parquet") for number in range(2)]
-    mean = table_of(tmp_path / "mean.parquet")
-    assert mean["id"].tolist() == both[0]["id"].tolist()
-    expected = (both[0]["p_0"] + both[1]["p_0"]) / 2
-    assert mean["p_0"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
-    known = (both[0]["split"] == "train") | (both[1]["split"] == "train")
-    assert (mean["split"] == "train").tolist() == known.tolist()
-    ran("predict", folds, own, *OPTIONS, "--out", tmp_path / "mean.csv")
-    text = pd.read_csv(tmp_path / "mean.csv")
-    names = json.loads(pq.read_schema(tmp_path / "mean.parquet").metadata[CLASSES_KEY])
-    assert list(text.filter(like="p_")) == [f"p_{name}" for name in names]
-    np.testing.assert_allclose(text.filter(like="p_"), mean.filter(like="p_"), rtol=1e-5)
-    assert text["split"].tolist() == mean["split"].tolist()
-    seen = (
-        f"known: {known.sum()} of these examples are in the training or validation set of a model"
-    )
-    assert seen in printed
-    (missing,) = listed(tmp_path / "mean.parquet", "not scored")  # which each model lists
-    assert missing == listed(tmp_path / "0.parquet", "not scored")[0]
-
-
-def test_no_mean_of_other_examples(tmp_path: Path) -> None:
-    for number in range(2):
-        columns = {"id": [f"{number}"], "split": ["held_out"], "p_0": [0.5]}
-        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
-    with pytest.raises(DataError, match="score different examples"):
-        write_mean([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "out.parquet")
-
-
-def test_the_mean_over_folds_has_the_risks_of_one_horizon(tmp_path: Path) -> None:
-    classes = ["survived beyond day 30", "died by day 30"]
-    for number in range(2):
-        risk = np.array([0.2 + 0.2 * number], np.float32)
-        split = pa.array([("held_out", None)[number]], pa.string())
-        columns = {"id": ["a"], "split": split, "p_0": 1 - risk, "p_1": risk}
-        table = pa.table(columns | over_time(Intervals((30.0,)), np.stack([1 - risk, risk], 1)))
-        metadata = {CLASSES_KEY: json.dumps(classes), HORIZONS_KEY: "[30.0]"}
-        pq.write_table(table.replace_schema_metadata(metadata), tmp_path / f"{number}.parquet")
-        listed_path(tmp_path / f"{number}.parquet").write_text("", "utf-8")
-    write_mean([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "out.parquet")
-    mean = pq.read_table(tmp_path / "out.parquet")
-    assert mean["risk_30"].to_pylist() == pytest.approx([0.3])
-    assert mean["days_25"].to_pylist() == pytest.approx([25])
-    assert mean["days_50"].to_pylist() == [None]
-    assert mean["split"].to_pylist() == [None]  # one model cannot check
+def test_several_models_are_refused(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "folds.json").touch()
+    with pytest.raises(SettingError, match="name the run of one of them, such as fold-00"):
+        predict_data(tmp_path, own, out=tmp_path / "out.parquet")

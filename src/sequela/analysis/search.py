@@ -30,11 +30,10 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis.space import Space, changed, defaults_of, described, drawn, within
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, without_passwords
-from sequela.listeners import Listener
 from sequela.models.registry import ModelEntry
 from sequela.runs.data import Examples, Inputs
 from sequela.runs.fit import learner_of
-from sequela.training.history import History, kept_epoch
+from sequela.training.history import History, TrainingListener, kept_epoch
 
 _UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
 _STARTUP = 5  # trials that finish before others are compared with them
@@ -49,7 +48,7 @@ OnTrial = Callable[[optuna.Study, FrozenTrial], None]
 
 
 @dataclass
-class _Pruning(Listener):
+class _Pruning(TrainingListener):
     """The end of a trial whose loss is above that of others after as many epochs."""
 
     trial: optuna.Trial

@@ -1,34 +1,27 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.analysis.foreign_inputs import read
-from sequela.api.facts import as_html, as_text, axes
+from sequela.api.facts import as_html, as_text
 from sequela.api.survival import group_ids
 from sequela.errors import DataError, SettingError, warn_without_groups
-from sequela.evaluation.calibration import reliability
-from sequela.evaluation.curves import roc_curve
-from sequela.evaluation.intervals import DEFAULT, Bootstrap
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
 from sequela.figures.chart.figure import FAINT, FIRST, INK, SECOND, Figure
-from sequela.figures.chart.marks import with_interval
 from sequela.figures.matrices import confusion_matrix
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 _BINARY = 2
-_DARK = 0.5  # share of a cell above which its text is white
+_NARROW = "several draws of the bootstrap: intervals are too narrow"
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
 )
@@ -41,12 +34,10 @@ class Evaluation:
     Attributes:
         predictions: Probabilities and true classes, for all of :mod:`sequela.evaluation`.
         numbers: As :func:`sequela.evaluation.summary.summarise` returns them.
-        how: Settings of the intervals of curves.
     """
 
     predictions: Predictions
     numbers: dict[str, Any]
-    how: Bootstrap = DEFAULT
 
     def frame(self) -> pa.Table:
         """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.
@@ -70,57 +61,6 @@ class Evaluation:
     def to_pandas(self) -> Any:
         """Return :meth:`frame` as a pandas frame."""
         return self.frame().to_pandas()
-
-    def plot_roc(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw ROC curves with 95 % bands: one for two classes, else one for each class.
-
-        On the matplotlib axes ``ax`` or new ones, which are returned; so are the other plots.
-        """
-        ax = axes(ax, "1 - specificity", "sensitivity")
-        for event, predictions in self._events():
-            curve = roc_curve(predictions, np.random.default_rng(0), self.how)
-            label = f"{event}: AUROC {with_interval(curve.area)}"
-            (line,) = ax.plot(curve.x, curve.y, label=label)
-            ax.fill_between(curve.band_x, curve.low, curve.high, alpha=0.15, color=line.get_color())
-        ax.legend()
-        return ax
-
-    def plot_calibration(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the observed share of each event against its predicted probability."""
-        ax = axes(ax, "predicted probability", "observed share")
-        for event, predictions in self._events():
-            curve = reliability(predictions, np.random.default_rng(0), how=self.how)
-            shares = [share.value for share in curve.happened]
-            (line,) = ax.plot(curve.chance, shares, marker="o", label=event)
-            for chance, share in zip(curve.chance, curve.happened, strict=True):
-                if bounds := share.interval:
-                    ax.vlines(chance, bounds.low, bounds.high, color=line.get_color(), alpha=0.5)
-        ax.legend()
-        return ax
-
-    def plot_confusion(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the shares of each true class by predicted class."""
-        classes = self.predictions.classes
-        ax = axes(ax, "predicted", "true", diagonal=False)
-        shares = np.reshape([row["share"] for row in self.confusion.rows], (len(classes), -1))
-        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (true, predicted), share in np.ndenumerate(shares):
-            colour = "white" if share > _DARK else "black"
-            ax.text(predicted, true, f"{share:.0%}", ha="center", va="center", color=colour)
-        ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
-        ax.set_yticks(range(len(classes)), classes)
-        return ax
-
-    def _events(self) -> Iterator[tuple[str, Predictions]]:
-        """Yield the second of two classes, or each class that examples have against the others."""
-        classes, labels = self.predictions.classes, set(self.predictions.label.tolist())
-        if len(labels) < _BINARY:
-            raise DataError("all examples are of one class: a curve needs examples of two or more")
-        for index, name in enumerate(classes):
-            if len(classes) == _BINARY and index:
-                yield name, self.predictions
-            elif len(classes) > _BINARY and index in labels:
-                yield name, self.predictions.against_rest(name)
 
     @property
     def confusion(self) -> Figure:
@@ -164,8 +104,7 @@ def evaluate(
     """Evaluate a fitted classifier, with intervals over subjects.
 
     Args:
-        model: A classifier with ``classes_`` and ``predict_proba``: ours, a pipeline, or any of
-            scikit-learn's.
+        model: A classifier of ours or of scikit-learn, or a pipeline, with ``predict_proba``.
         X: Examples that the model was not trained on.
         y: Their classes (example,).
         groups: Subject, session or recording of each (example,), which the bootstrap draws whole;
@@ -196,7 +135,7 @@ def evaluate(
     """
     _require_classifier(model, y)
     if groups is None and recordings is not True:
-        warn_without_groups("several draws of the bootstrap: intervals are too narrow")
+        warn_without_groups(_NARROW)
     if hasattr(model, "warn_if_seen"):  # ours
         model.warn_if_seen(X, stacklevel=3)
     classes = np.asarray(model.classes_)
@@ -205,14 +144,13 @@ def evaluate(
         if len(classes) != _BINARY or event not in classes:
             names = classes.tolist()
             raise SettingError(f"event = {event!r}: expected one of two classes, not of {names}")
-        if event == classes[0]:
+        if event == classes[0]:  # the event is the second class in all metrics
             classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
-    of_recordings = bool(np.ndim(recordings) or recordings)
     predictions = _predictions(classes, labels, probabilities, groups)
     if np.ndim(recordings):
         predictions = replace(predictions, recording_id=np.asarray(recordings).astype(np.str_))
-    numbers = summarise(predictions, seed=seed, recordings=of_recordings)
-    return Evaluation(predictions, numbers, Bootstrap(classes_fixed=of_recordings))
+    is_whole = bool(np.ndim(recordings) or recordings)
+    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=is_whole))
 
 
 def _require_classifier(model: object, y: ArrayLike) -> None:
@@ -227,7 +165,7 @@ def _require_classifier(model: object, y: ArrayLike) -> None:
 
 
 def _predictions(
-    classes: NDArray[Any],
+    classes: Iterable[Any],
     labels: NDArray[np.int64],
     probabilities: NDArray[Any],
     groups: ArrayLike | None,
@@ -245,17 +183,6 @@ def _predictions(
     )
 
 
-@dataclass(frozen=True)
-class _Given:
-    """A classifier whose probabilities are known, by the number of the example."""
-
-    classes_: NDArray[Any]
-    probabilities: NDArray[np.float64]
-
-    def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self.probabilities[X]
-
-
 def evaluate_predictions(
     path: Path,
     *,
@@ -264,7 +191,7 @@ def evaluate_predictions(
     group: str | None = None,
     form: Sequence[str] = (),
 ) -> tuple[Evaluation, str]:
-    """Evaluate the predictions of any model for two classes, in a file, by :func:`evaluate`.
+    """Evaluate the predictions of any model for two classes, in a file, as :func:`evaluate` does.
 
     Columns are recognised by their names, as ``sequela audit`` does. If the table has a split, the
     test set is evaluated. Returns also what the columns were taken for.
@@ -279,11 +206,13 @@ def evaluate_predictions(
         )
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]  # a model may have no answer
-    model = _Given(np.arange(_BINARY), np.column_stack([1 - data.score, data.score]))
     groups = data.group[rows] if data.units else None
-    evaluation = evaluate(model, rows, data.label[rows], groups=groups)
-    predictions = replace(evaluation.predictions, classes=data.classes)
-    return replace(evaluation, predictions=predictions), words[0].taken_for
+    if groups is None:
+        warn_without_groups(_NARROW)
+    probabilities = np.column_stack([1 - data.score[rows], data.score[rows]])
+    predictions = _predictions(data.classes, data.label[rows], probabilities, groups)
+    numbers = summarise(predictions, seed=0, recordings=False)
+    return Evaluation(predictions, numbers), words[0].taken_for
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -2,11 +2,10 @@
 
 import copy
 import json
-import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from inspect import cleandoc
@@ -16,7 +15,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -29,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.api.survival import group_ids, intervals_of, times_to_event
+from sequela.api.survival import group_ids
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import (
@@ -39,14 +37,11 @@ from sequela.errors import (
     SettingError,
     warn_without_groups,
 )
-from sequela.evaluation.survival import concordance
 from sequela.identity.fingerprint import Content, matches
-from sequela.listeners import Listener
 from sequela.models import defaults, stored
-from sequela.models.inputs import check_reads, kind_of, sizes_of
+from sequela.models.inputs import sizes_of
 from sequela.models.registry import MODELS, lookup_network
-from sequela.runs.learner import Batches, Learner
-from sequela.sequences.intervals import Intervals
+from sequela.runs.learner import Learner
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
@@ -54,7 +49,6 @@ _PREDICTION_BATCH = 1024
 _FEWEST_CLASSES = 2
 _SEEN_BY_CHANCE = 0.01  # of one-second segments: neighbouring electrodes record alike
 _FITS = threading.Lock()
-_DEVICE = "ACCELERATE_TORCH_DEVICE"
 
 
 @dataclass(eq=False, repr=False)
@@ -71,15 +65,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             epoch with the lowest training loss.
         class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
         random_state: Seed of the validation set, the first weights, dropout and the batch order.
-        device: Where to train: ``cpu``, ``cuda`` or ``cuda:1`` (``None``: a GPU if there is one).
-            Predictions are always made on the CPU.
-        horizons: For times to an event, the ends of the intervals in which they are predicted, in
-            the unit of the times (``None``: the quartiles of the times of the events).
-        verbose: Whether to print the losses of each epoch.
     """
 
     gives: ClassVar[tuple[str, ...]]
-    """The inputs that a model may read here."""
+    """The input that a model reads here."""
     auto: ClassVar[str]
     """The entry of ``DEFAULTS`` that the model ``auto`` selects."""
     settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
@@ -101,16 +90,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     tuning_fraction: float | None = 0.2
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     random_state: int | np.random.RandomState | None = None
-    device: str | None = None
-    horizons: Sequence[float] | None = None
-    verbose: bool = False
 
     classes_: NDArray[Any] = field(init=False)
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
-    state_: dict[str, NDArray[Any]] = field(init=False)
     content_: Content = field(init=False)
-    intervals_: Intervals | None = field(init=False)
 
     def __init_subclass__(cls, **more: object) -> None:
         """Describe the shared parameters and the settings, at the end of ``Args``."""
@@ -135,10 +119,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
         Args:
             X: Examples, in one of the forms that the class describes.
-            y: Class of each example (example,): numbers, text or truth values; or times to an
-                event, a structured array as scikit-survival has it: first the event (true, or 1; 2
-                and above for competing events; 0 where follow-up ended), then its time. The classes
-                are then the intervals, see :meth:`predict_cumulative_incidence`.
+            y: Class of each example (example,): numbers, text or truth values.
             groups: Subject or recording of each example (example,). Groups of the validation set
                 are set aside whole; ``None`` makes each example a group.
             sample_weight: Weight of each example in the loss (example,), at least 0; an example of
@@ -156,7 +137,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             warn_without_groups(f"{places}: scores are too high")
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
-        labels, shares = self._outcomes(y, len(examples))
+        self.classes_, labels = self._labels(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -165,25 +146,29 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
         used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
         train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
-        self.state_ = {}
+        # The validation set judges what was learnt, so nothing is learnt from it.
         self._learn(examples, train, group)
 
         rows = {"train": train, "tuning": tuning, "train+tuning": np.union1d(train, tuning)}
+
+        def batches(
+            part: str, batch_size: int, generator: torch.Generator | None, _: object
+        ) -> DataLoader[Any]:
+            return self._loader(examples, labels, rows[part], weight, batch_size, generator)
+
         learner = Learner(
             build=self._built,
-            batches=self._batches_of(examples, labels if shares is None else shares, rows, weight),
+            batches=batches,
             seed=seed,
             at_once=_PREDICTION_BATCH,
-            timed=shares is not None,
             class_weight=self._class_weight(labels[train]),
         )
-        listeners = [_PrintedLosses()] if self.verbose else []
-        with _seeded(seed), _on(self.device):
+        with _seeded(seed):
             model = learner.built()
-            self.history_ = learner.learn(model, settings, listeners=listeners)
+            self.history_ = learner.learn(model, settings)
         if settings.refit and self.tuning_fraction is not None:
-            with _seeded(seed), _on(self.device):
-                model, _ = learner.refit(settings, self.history_, listeners=listeners)
+            with _seeded(seed):
+                model, _ = learner.refit(settings, self.history_)
         self.module_ = model.cpu()
         self.content_ = self._content(examples)
         return self
@@ -205,28 +190,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                 probabilities[rows] = logits.softmax(1)
         return probabilities.numpy()
 
-    def predict_cumulative_incidence(
-        self, X: Any, times: Sequence[float] | None = None
-    ) -> NDArray[np.float64]:
-        """Compute the probability of each end by each time: float64 (example, 1 + cause, time).
-
-        The first is that of no event. ``times`` are the horizons by default; within an interval the
-        probability rises evenly. Beyond the last horizon it is not known: NaN.
-
-        Raises:
-            SettingError: If the classifier was fitted on classes.
-        """
-        probabilities = self.predict_proba(X)
-        if self.intervals_ is None:
-            raise SettingError(
-                f"this {type(self).__name__} was fitted on classes: fit it on times to an event, a "
-                "structured array"
-            )
-        at = np.asarray(self.intervals_.horizons if times is None else times, np.float64)
-        causes = range(1, self.intervals_.causes + 1)
-        risks = np.stack([self.intervals_.risk_at(probabilities, at, cause) for cause in causes], 1)
-        return np.concatenate([1 - risks.sum(axis=1, keepdims=True), risks], axis=1)
-
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class of each example (example,), the first of equals."""
         probable = self.predict_proba(X).argmax(axis=1)  # checks that there are classes
@@ -247,22 +210,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
 
-        Of times to an event it is Harrell's concordance, of examples without weights.
-
         Warns:
             SeenExamplesWarning: If so. It is not an error: searches compute training scores too.
-
-        Raises:
-            SettingError: For weights of examples with times to an event.
         """
         self.warn_if_seen(X, stacklevel=3)
-        if self.intervals_ is not None:
-            if sample_weight is not None:
-                raise SettingError(
-                    "the score of times to an event takes no weights: leave them out"
-                )
-            risk = self.predict_cumulative_incidence(X)[:, 1, -1]
-            return float(concordance(times_to_event(y), risk).estimate)
         accuracy: float = super().score(X, y, sample_weight)
         return accuracy
 
@@ -299,10 +250,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "feature_names": np.asarray(getattr(self, "feature_names_in_", ())).tolist(),
             "history": [asdict(record) for record in self.history_],
             "learnt": self._learnt(),
-            "intervals": self.intervals_ and asdict(self.intervals_),
             "content": self.content_.to_json(),
         }
-        stored.write(Path(path), {**self.module_.state_dict(), **self.state_}, header)
+        stored.write(Path(path), self.module_.state_dict(), header)
 
     @classmethod
     def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
@@ -330,6 +280,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             raise SettingError(f"{path}: was saved with {name}: give {hint}")
         if parameters["class_weight"] not in (None, "balanced"):
             parameters["class_weight"] = dict(parameters["class_weight"])
+        # An earlier version may have had other parameters.
+        names = [name for name in cls._get_param_names() if name in parameters]
+        parameters = {name: parameters[name] for name in names}
         loaded = cls(**{**parameters, "model": model or parameters["model"]})
         loaded.classes_ = np.array(header["classes"], np.dtype(header["dtype"]))
         if header["features"] is not None:
@@ -337,18 +290,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if header["feature_names"]:
             loaded.feature_names_in_ = np.array(header["feature_names"], object)
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
-        # Qualified names have no colon.
-        loaded.state_ = {name: np.asarray(t) for name, t in tensors.items() if ":" in name}
-        intervals = header.get("intervals")  # earlier versions have none
-        loaded.intervals_ = None
-        if intervals is not None:
-            loaded.intervals_ = Intervals(tuple(intervals["horizons"]), intervals["causes"])
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
-        weights = {n: torch.as_tensor(t) for n, t in tensors.items() if n not in loaded.state_}
-        loaded.module_.load_state_dict(weights)
+        loaded.module_.load_state_dict({n: torch.as_tensor(t) for n, t in tensors.items()})
         loaded.module_.eval()
         return loaded
 
@@ -377,9 +323,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @abstractmethod
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
+        self,
+        examples: Any,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
     ) -> DataLoader[Any]:
-        """Make batches of ``rows``; labels are int64 (example,), or shares (example, class)."""
+        """Make batches of ``rows``; labels are int64 (example,)."""
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
@@ -406,55 +358,22 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         usual = entry.training if entry else TrainingSettings()
         changes = {k: v for k, v in self._settings(TrainingSettings).items() if v is not None}
         changes |= {"crops": False, "second_target": 0.0, "distil": 0.0}  # not of arrays
-        changes["mixed_precision"] = self.device is None or "cuda" in self.device
         return TrainingSettings.of(**{**usual.model_dump(), **changes})
 
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
         parameters = self.get_params(deep=False)
         return {name: _plain(parameters[name]) for name in kind.model_fields if name in parameters}
 
-    def _batches_of(
-        self,
-        examples: Any,
-        targets: NDArray[Any],
-        rows: Mapping[str, NDArray[np.int64]],
-        weight: NDArray[np.float32] | None,
-    ) -> Batches:
-        """Return a function that makes the batches of a set, whose ``rows`` are known by name."""
-
-        def batches(
-            part: str, batch_size: int, generator: torch.Generator | None, _: object
-        ) -> DataLoader[Any]:
-            how: dict[str, Any] = {"batch_size": batch_size, "generator": generator}
-            return self._loader(examples, targets, rows[part], weight=weight, **how)
-
-        return batches
-
-    def _outcomes(
-        self, y: Any, n_examples: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-        """Learn the classes, or the intervals of times to an event.
-
-        Returns the class of each example, and for times its share of each class (example, class).
-        """
-        self.intervals_ = None
-        if not getattr(getattr(y, "dtype", None), "names", None):
-            if self.horizons is not None:
-                raise SettingError("horizons need y as a structured array: leave them out")
-            self.classes_, labels = self._labels(y, n_examples)
-            return labels, None
-        check_consistent_length(y, range(n_examples))
-        if self.class_weight is not None:
-            raise SettingError("class_weight would bias times to an event: leave it out")
-        self.intervals_, time, event = intervals_of(y, self.horizons)
-        self.classes_ = np.arange(self.intervals_.n_classes)
-        return self.intervals_.label(time, event), self.intervals_.possible(time, event)
-
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""
         name = type(self).__name__
         if y is None:
             raise DataError(f"{name} requires y to be passed, but the target y is None")
+        if getattr(getattr(y, "dtype", None), "names", None):
+            raise DataError(
+                f"{name} predicts classes, but y has times to an event: train on them with "
+                "`sequela train --horizons`, or with scikit-survival"
+            )
         y = one_column(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
@@ -500,7 +419,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
-        """Return the inputs of the model, by default the first of ``gives``, after a check."""
+        """Return the inputs of the model, by default ``gives``, after a check."""
         model = self._named()
         if isinstance(model, nn.Module):
             raise SettingError(
@@ -511,51 +430,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             name, reads = model, lookup_network(model).reads
         else:
             name = getattr(model, "__name__", "model")
-            reads = tuple(getattr(model, "reads", self.gives[:1]))
-        check_reads(name, reads)
-        for read in reads:
-            head, colon, _ = read.partition(":")
-            is_given = (f"{head}:NAME" if colon else read) in self.gives
-            if not is_given or kind_of(read) != kind_of(self.gives[0]):
-                raise SettingError(
-                    f"{name} reads {read}, but {type(self).__name__} gives it "
-                    f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"
-                )
+            reads = tuple(getattr(model, "reads", self.gives))
+        if reads != self.gives:
+            raise SettingError(
+                f"{name} reads {' and '.join(reads)}, but {type(self).__name__} gives it "
+                f"{self.gives[0]}: choose a model that reads {self.gives[0]} alone"
+            )
         return reads
-
-
-class _PrintedLosses(Listener):
-    """The losses of each epoch, printed."""
-
-    def on_epoch_end(self, history: History) -> None:
-        epoch = history[-1].epoch
-        losses = {record.part: record.loss for record in history[-2:] if record.epoch == epoch}
-        validation = f", validation {losses['tuning']:.4f}" if "tuning" in losses else ""
-        print(f"epoch {epoch}: loss {losses['train']:.4f}{validation}")  # noqa: T201 - ``verbose``
-
-
-@contextmanager
-def _on(device: str | None) -> Iterator[None]:
-    """Train on a device. Accelerate's state is that of the process, so it is made anew."""
-    if device is None:
-        yield
-        return
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            f"device = {device!r} cannot be used here: expected cpu, or cuda or cuda:NUMBER where "
-            "torch finds a GPU"
-        ) from error
-    before = os.environ.get(_DEVICE)
-    AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - it has no other way
-    os.environ[_DEVICE] = device
-    try:
-        yield
-    finally:
-        os.environ.pop(_DEVICE)
-        os.environ |= {} if before is None else {_DEVICE: before}
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
 
 
 @contextmanager

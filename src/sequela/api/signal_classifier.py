@@ -17,17 +17,8 @@ from sequela.errors import DataError
 from sequela.formats.arrays import of_epochs
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.models.defaults import AUTO
-from sequela.sequences.featurisers import Features
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import SignalBatch, VariedDataset, signal_loader
-
-
-@dataclass(frozen=True)
-class Unrated:
-    """Segments of a signal whose sampling rate is not known: one sample is the unit of time."""
-
-    signal: NDArray[np.float32]
-    sfreq: float = 1.0
 
 
 @dataclass(eq=False, repr=False)
@@ -47,10 +38,9 @@ class SignalClassifier(NetworkClassifier):
 
     Args:
         model: ``auto`` for the default model of signals, the name of a registered model that reads
-            ``signal`` or ``features:NAME``, or a class or function that is called with ``n_chans``,
-            ``n_times`` and ``n_outputs`` (braindecode's names) and returns an ``nn.Module`` from
-            scaled segments (batch, n_chans, n_times) to logits. A class with an attribute ``reads``
-            receives the inputs it names.
+            ``signal``, or a class or function that is called with ``n_chans``, ``n_times`` and
+            ``n_outputs`` (braindecode's names) and returns an ``nn.Module`` from scaled segments
+            (batch, n_chans, n_times) to logits.
 
     Attributes:
         classes_: The classes, sorted.
@@ -74,7 +64,7 @@ class SignalClassifier(NetworkClassifier):
         array(['calm', 'seizure'], dtype='<U7')
     """
 
-    gives: ClassVar[tuple[str, ...]] = ("signal", "features:NAME")
+    gives: ClassVar[tuple[str, ...]] = ("signal",)
     auto: ClassVar[str] = "signal"
 
     model: str | Callable[..., nn.Module] = AUTO
@@ -90,6 +80,7 @@ class SignalClassifier(NetworkClassifier):
         if _has_channels(X):
             array = check_array(X, dtype=np.float32, allow_nd=True)
             shape: tuple[int, ...] = array.shape[1:]
+            # scikit-learn remembers the shape of tables only.
             array = validate_data(self, array.reshape(len(array), -1), reset=reset)
         else:
             array = validate_data(self, X, dtype=np.float32, reset=reset)
@@ -108,8 +99,6 @@ class SignalClassifier(NetworkClassifier):
     ) -> None:
         del group
         self.scaling_ = Scaling.fit(examples[train])
-        if (features := self._features(examples, train)) is not None:
-            self.state_ = features.state
 
     def _content(self, examples: NDArray[np.float32]) -> Content:
         return of_signals([str(row) for row in range(len(examples))], list(examples))
@@ -123,35 +112,27 @@ class SignalClassifier(NetworkClassifier):
         self.scaling_ = Scaling.from_json(record["scaling"])
 
     def _shape(self) -> dict[str, int]:
-        shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
-        described = self._features(np.zeros((1, self.n_chans_, self.n_times_), np.float32))
-        return shape if described is None else {**shape, "n_features": described.table.shape[1]}
+        return {"n_chans": self.n_chans_, "n_times": self.n_times_}
 
-    def _features(
-        self, examples: NDArray[np.float32], train: NDArray[np.int64] | None = None
-    ) -> Features | None:
-        """Compute the features of examples, if the model reads any; learnt from rows ``train``."""
-        source = Unrated(examples)
-        rows = np.arange(len(examples)) if train is None else train
-        learnt = self.state_ if train is None else None
-        return Features.of(self._reads(), source, rows, learnt, standardise=True)
-
-    def _batch(self, examples: NDArray[np.float32], labels: NDArray[Any]) -> SignalBatch:
-        described, features = self._features(examples), None
-        if described and described.standardised:
-            features = torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
+    def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
         scaled = torch.from_numpy(self.scaling_.apply(examples))
-        return SignalBatch(scaled, torch.from_numpy(labels), features, self._reads())
+        return SignalBatch(scaled, torch.from_numpy(labels))
 
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
-    ) -> DataLoader[Any]:
+        self,
+        examples: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
+    ) -> DataLoader[SignalBatch]:
         batch = self._batch(examples[rows], labels[rows])
         if weight is not None:
             batch = replace(batch, weight=torch.from_numpy(weight[rows]))
-        gain, generator = self._training_settings().gain, how.get("generator")
+        gain = self._training_settings().gain
         dataset = VariedDataset(batch, generator, gain=gain) if generator and gain else batch
-        return signal_loader(dataset, **how)
+        return signal_loader(dataset, batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: NDArray[np.float32], size: int

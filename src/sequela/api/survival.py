@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from warnings import warn
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.api.facts import as_html, as_text, axes
+from sequela.api.facts import as_html, as_text
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation import statistic, survival
 from sequela.evaluation.comparison import Difference, difference_of
@@ -19,10 +19,6 @@ from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
 from sequela.evaluation.number import number, within
 from sequela.evaluation.statistic import Statistic
 from sequela.evaluation.survival import TimesToEvent
-from sequela.sequences.intervals import Intervals
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _KINDS = [*product("biu", "fiu")]  # the types of numpy of an event and of a time
 _BINARY = 2  # ends of follow-up without a competing event: none, and the event
@@ -117,43 +113,6 @@ class SurvivalEvaluation:
             raise SettingError(f"no number '{name}' of both models: expected one of {names}")
         difference = statistic.difference(numbers[name], references[name])
         return difference_of(name, difference, np.random.default_rng(self.seed))
-
-    def by_risk(self, parts: int = 3) -> NDArray[np.int64]:
-        """Divide the examples into equal parts by their risk by the last horizon: (example,)."""
-        order = np.argsort(np.argsort(self.risk[:, -1], kind="stable"), kind="stable")  # ranks
-        return order * parts // len(order)
-
-    def plot_incidence(self, ax: "Axes | None" = None, parts: int = 3) -> "Axes":
-        """Draw the share of examples with the event over time, by predicted risk.
-
-        The legend has the numbers of examples still followed at each horizon.
-        """
-        ax = axes(ax, "time", "share with the event", diagonal=False)
-        outcomes, at = self.outcomes, self.by_risk(parts)
-        times = np.unique(np.append(outcomes.time[outcomes.event == 1], [0, *self.horizons]))
-        times = times[times <= self.horizons[-1]]
-        for part in range(parts):
-            among = at == part
-            shares = survival.incidence(outcomes, times, among=among).estimate
-            followed = [int(np.sum(outcomes.time[among] > horizon)) for horizon in self.horizons]
-            label = f"risk {part + 1} of {parts}; followed at the horizons: {followed}"
-            ax.step(times, np.atleast_1d(shares), where="post", label=label)
-        ax.legend()
-        return ax
-
-    def plot_calibration(self, ax: "Axes | None" = None, parts: int = 5) -> "Axes":
-        """Draw the share with the event by the last horizon against its predicted probability."""
-        ax = axes(ax, "predicted probability", "observed share")
-        at, last = self.by_risk(parts), self.horizons[-1:]
-        for part in range(parts):
-            among = at == part
-            observed = survival.incidence(self.outcomes, last, among=among)
-            (estimate,) = estimates(observed, np.random.default_rng(self.seed))
-            chance = float(self.risk[among, -1].mean())
-            (dot,) = ax.plot(chance, estimate.value, marker="o", color="C0")
-            if bounds := estimate.interval:
-                ax.vlines(chance, bounds.low, bounds.high, color=dot.get_color(), alpha=0.5)
-        return ax
 
     def _facts(self) -> dict[str, str]:
         numbers = self.numbers()
@@ -291,15 +250,6 @@ def _training_set(train: TimesToEvent, outcomes: TimesToEvent, horizons: Floats)
         )
     train.check_horizons(horizons, " of train")
     return train
-
-
-def intervals_of(
-    y: ArrayLike, horizons: Sequence[float] | None
-) -> tuple[Intervals, Floats, NDArray[np.int64]]:
-    """Return the intervals to predict times to an event in, and the times and events."""
-    outcomes = times_to_event(y)
-    at, causes = _horizons(outcomes, horizons), max(int(outcomes.event.max()), 1)
-    return Intervals(tuple(at.tolist()), causes), outcomes.time, outcomes.event
 
 
 def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEvent:

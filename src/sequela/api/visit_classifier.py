@@ -1,24 +1,109 @@
-"""A classifier of sequences of visits."""
+"""A classifier of sequences of visits, and its examples as flat arrays."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.utils.validation import validate_data
+import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.api.network import NetworkClassifier
-from sequela.api.visit_lists import Binning, VisitLists, as_lists
 from sequela.config import SequenceSettings, TrainingSettings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, RunError
 from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
-from sequela.sequences.visit_batches import VisitDataset, visit_loader
+from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
+from sequela.sequences.vocabulary import UNKNOWN, known
 
-Examples = VisitLists | NDArray[np.float64]
+
+@dataclass(frozen=True, eq=False)
+class VisitLists:
+    """Examples of visits of codes, as flat arrays that nest like stored sequences.
+
+    Attributes:
+        names: The codes by index.
+        codes: int64 (code,), indices into ``names``, those of one visit distinct and rising.
+        code_offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
+        step_offsets: int64 (example + 1,), the start of each example in the visits, and the end.
+        label: int64 (example,), index of the class; 0 where it is not known.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int64]
+    code_offsets: NDArray[np.int64]
+    step_offsets: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.step_offsets) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of visits of each example: int64 (example,)."""
+        return np.diff(self.step_offsets)
+
+    @classmethod
+    def of(cls, examples: Sequence[Any]) -> Self:
+        """Convert examples that are sequences of visits, which are sequences of codes."""
+        for i, example in enumerate(examples):
+            if not _is_many(example) or not len(example) or not all(map(_is_many, example)):
+                raise DataError(
+                    f"example {i} is {_shown(example)}: expected a list of one visit or more, each "
+                    "a list of codes, for example [['I50', 'E11'], ['I21']]"
+                )
+        visits = [*chain.from_iterable(examples)]
+        number: dict[str, int] = {}
+        flat = [number.setdefault(_code(c), len(number)) for c in chain.from_iterable(visits)]
+        lists = cls(
+            names=tuple(number),
+            codes=np.array(flat, np.int64),
+            code_offsets=_offsets([len(visit) for visit in visits]),
+            step_offsets=_offsets([len(example) for example in examples]),
+            label=np.zeros(len(examples), np.int64),
+        )
+        return lists.under(lists.names, lists.label)
+
+    def vocabulary(
+        self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
+    ) -> tuple[str, ...]:
+        """Learn the vocabulary of some rows: index 0 for unknown codes, then the sorted names.
+
+        ``group`` (example,) is the subject of each example; codes in examples of fewer than
+        ``min_subjects`` are dropped.
+        """
+        counts = np.diff(self.code_offsets)  # codes of each visit
+        example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)  # of each code
+        learnt = np.isin(example, rows)  # codes of training examples
+        subject = np.unique(group, return_inverse=True)[1][example[learnt]]
+        # A subject and a code become one number, so that each pair counts once.
+        pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])
+        subjects = np.bincount(pairs % max(1, len(self.names)), minlength=len(self.names))
+        places = known(self.names, subjects, min_subjects)
+        if not places:
+            raise DataError(
+                f"no code occurs in training examples of {min_subjects} subject(s) or more: give "
+                "examples with codes, or lower min_subjects"
+            )
+        return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))
+
+    def under(self, vocabulary: Sequence[str], label: NDArray[np.int64]) -> Self:
+        """Return the examples with indices into a vocabulary, and their labels."""
+        place = {name: i for i, name in enumerate(vocabulary)}
+        index = np.array([place.get(name, 0) for name in self.names], np.int64)
+        n_visits = len(self.code_offsets) - 1
+        visit = np.repeat(np.arange(n_visits), np.diff(self.code_offsets))
+        # So are a visit and a code: codes of one visit become distinct and sorted.
+        pairs = np.unique(visit * max(1, len(vocabulary)) + index[self.codes])
+        visit, codes = np.divmod(pairs, max(1, len(vocabulary)))
+        offsets = _offsets(np.bincount(visit, minlength=n_visits))
+        return replace(
+            self, names=tuple(vocabulary), codes=codes, code_offsets=offsets, label=label
+        )
 
 
 @dataclass(eq=False, repr=False)
@@ -31,11 +116,6 @@ class VisitClassifier(NetworkClassifier):
     codes that they lack share index 0. The order of the codes within a visit, and their repetition,
     have no effect.
 
-    A table of numbers (example, column) is accepted too, each example as one visit: a column of 0
-    and 1 is a code that is present or not; any other is cut at its training quantiles into ``bins``
-    codes, and a missing value has no code. That loses the order of the numbers, so other
-    classifiers are better for plain tables.
-
     Within a cross-validation by group, pass ``groups`` to this classifier too, by scikit-learn's
     metadata routing (``set_fit_request(groups=True)``): its validation set is then drawn by group
     as well. Parameters of training that are ``None`` have the values of the model's own training
@@ -45,14 +125,10 @@ class VisitClassifier(NetworkClassifier):
         model: ``auto`` for the default model of lists of visits, the name of a registered model
             that reads ``codes`` alone, or a class or function that is called with ``n_codes`` and
             ``n_outputs`` and returns a similar ``nn.Module``.
-        bins: Quantiles into which a column of numbers is cut; at least 2.
 
     Attributes:
         classes_: The classes, sorted.
         vocabulary_: The known codes by index; index 0 is for all others.
-        binning_: The conversion of numbers to codes; ``None`` where examples are visits.
-        n_features_in_: Columns, where examples are a table.
-        feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
         content_: Marks of the training and validation examples, see ``seen``.
@@ -75,88 +151,99 @@ class VisitClassifier(NetworkClassifier):
     model: str | Callable[..., nn.Module] = AUTO
     _: KW_ONLY
     min_subjects: int = SequenceSettings().min_subjects
-    bins: int = 10
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.two_d_array = False
         return tags
 
-    def _examples(self, X: Any, *, reset: bool) -> Examples:
+    def _examples(self, X: Any, *, reset: bool) -> VisitLists:
+        del reset
         lists = as_lists(X)
         if lists is None:
-            if not reset and self.binning_ is None:
-                raise DataError(
-                    "X is a table of numbers, but the classifier was fitted on lists of visits: "
-                    "give examples of the same form"
-                )
-            table: NDArray[np.float64] = validate_data(
-                self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
-            )
-            return table
-        if reset:
-            for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
-                delattr(self, name)  # left from an earlier fit on a table
-        elif self.binning_ is not None:
             raise DataError(
-                "X holds lists of visits, but the classifier was fitted on a table of numbers: "
-                "give examples of the same form"
+                "X holds no lists of visits: expected a list of visits an example, each a list of "
+                "codes, such as [['I50', 'E11'], ['I21']]; for a table of numbers use a classifier "
+                "of scikit-learn"
             )
         return VisitLists.of(lists)
 
-    def _learn(self, examples: Examples, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+    def _learn(self, examples: VisitLists, train: NDArray[np.int64], group: NDArray[Any]) -> None:
         settings = SequenceSettings.of(**self._settings(SequenceSettings))
-        if not settings.bins:
-            raise SettingError("bins = 0: expected at least 2")
-        self.binning_ = None
-        if not isinstance(examples, VisitLists):
-            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(examples.shape[1])])
-            self.binning_ = Binning.fit(examples[train], names, settings.bins)
-        self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
+        self.vocabulary_ = examples.vocabulary(train, group, settings.min_subjects)
 
-    def _content(self, examples: Examples) -> Content:
-        visits = self._visits(examples)
+    def _content(self, visits: VisitLists) -> Content:
         steps = np.repeat(np.arange(len(visits)), visits.lengths)
         example = np.repeat(steps, np.diff(visits.code_offsets))
         rows = [str(row) for row in range(len(visits))]
         return of_records(rows, example, tokens(visits.names, visits.codes))
 
     def _learnt(self) -> dict[str, Any]:
-        edges = None if self.binning_ is None else self.binning_.edges
-        names = None if self.binning_ is None else self.binning_.names
-        return {"vocabulary": self.vocabulary_, "names": names, "edges": edges}
+        return {"vocabulary": self.vocabulary_}
 
     def _relearn(self, record: dict[str, Any]) -> None:
+        if record.get("names") is not None:
+            raise RunError(
+                "this VisitClassifier was fitted on a table of numbers by an earlier version: fit "
+                "a classifier of scikit-learn on such a table"
+            )
         self.vocabulary_ = tuple(record["vocabulary"])
-        self.binning_ = None
-        if record["names"] is not None:
-            edges = tuple(None if ends is None else tuple(ends) for ends in record["edges"])
-            self.binning_ = Binning(tuple(record["names"]), edges)
 
     def _shape(self) -> dict[str, int]:
         return {"n_codes": len(self.vocabulary_)}
 
     def _loader(
-        self, examples: Any, labels: NDArray[Any], rows: NDArray[np.int64], weight: Any, **how: Any
-    ) -> DataLoader[Any]:
-        is_timed = labels.ndim > 1  # of times to an event
-        classes = np.zeros(len(examples), np.int64) if is_timed else labels
-        visits = self._visits(examples).under(self.vocabulary_, classes)
-        weight, targets = None if weight is None else weight[rows], labels if is_timed else None
-        return visit_loader(VisitDataset(visits, rows, weight=weight, targets=targets), **how)
+        self,
+        examples: VisitLists,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weight: NDArray[np.float32] | None,
+        batch_size: int,
+        generator: torch.Generator | None,
+    ) -> DataLoader[VisitBatch]:
+        visits = examples.under(self.vocabulary_, labels)
+        weight = None if weight is None else weight[rows]
+        dataset = VisitDataset(visits, rows, weight=weight)
+        return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def _batches(
-        self, examples: Examples, size: int
+        self, examples: VisitLists, size: int
     ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         unlabelled = np.zeros(len(examples), np.int64)
-        dataset = VisitDataset(self._visits(examples).under(self.vocabulary_, unlabelled))
+        dataset = VisitDataset(examples.under(self.vocabulary_, unlabelled))
         for first in range(0, len(dataset), size):
             batch = dataset[range(first, min(first + size, len(dataset)))]
             yield batch.inputs, batch.order
 
-    def _visits(self, examples: Examples) -> VisitLists:
-        if isinstance(examples, VisitLists):
-            return examples
-        if self.binning_ is None:
-            raise AssertionError("a table is only taken where its binning was learnt")
-        return self.binning_.visits(examples)
+
+def as_lists(X: Any) -> list[Any] | None:
+    """Return the examples where they are nested lists of codes; ``None`` where they are a table."""
+    examples = X
+    if hasattr(X, "to_list"):  # a series of pandas or polars
+        examples = X.to_list()
+    elif isinstance(X, np.ndarray) and X.dtype.kind in "OU":
+        examples = X.tolist()
+    if not isinstance(examples, list | tuple):
+        return None
+    first = next((example for example in examples if _is_many(example) and len(example)), None)
+    nested = first is not None and (isinstance(first[0], str) or _is_many(first[0]))
+    return list(examples) if nested else None
+
+
+def _is_many(value: object) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def _code(value: object) -> str:
+    if isinstance(value, str | int | np.integer):
+        return str(value)
+    raise DataError(f"a code is {_shown(value)}: expected text or a whole number")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+
+
+def _offsets(counts: ArrayLike) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))

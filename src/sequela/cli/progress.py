@@ -5,24 +5,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from sequela.cli.numbers import say_run
 from sequela.listeners import Listener, listening
+from sequela.training.history import History, TrainingListener
 from sequela.training.tracking import is_public
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
-    from sequela.runs.pool import PlannedRun, RunInTraining, Snapshot
-    from sequela.training.history import History
+    from sequela.runs.pool import PlannedRun
 
 _BAR = 20  # columns
 _LINE_SECONDS = 60.0
-"""Time between two lines on what is left, where there is no terminal."""
+"""Time between two lines on finished runs, where there is no terminal."""
 _OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
 
 
@@ -45,7 +49,7 @@ class ReadingProgress(Listener):
             self.printed = now
 
 
-class RunProgress(Listener):
+class RunProgress(TrainingListener):
     """The progress over the epochs of one run, or of all folds."""
 
     def __init__(self, console: Console, run: "PlannedRun") -> None:
@@ -76,7 +80,7 @@ class RunProgress(Listener):
     def __exit__(self, *_: object) -> None:
         self.within.close()
 
-    def on_epoch_end(self, history: "History") -> None:
+    def on_epoch_end(self, history: History) -> None:
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, validation {tuning.loss:.3f}"
@@ -99,63 +103,41 @@ class RunProgress(Listener):
 
 
 class StudyProgress:
-    """The progress of a study: finished runs, and below them the runs in training."""
+    """The progress of a study: the number of its finished runs."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.started = self.shown = time.monotonic()
-        self.snapshot: Snapshot | None = None
         self.leaks: set[str] = set()
-        self.live = Live(
-            console=console, transient=True, get_renderable=self._now, vertical_overflow="crop"
+        self.bar = Progress(
+            BarColumn(_BAR),
+            MofNCompleteColumn(),
+            TextColumn("runs"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
         )
+        self.task = self.bar.add_task("", total=None)
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.live.start()
+        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.stop()
+        self.bar.stop()
 
     def run(self, run: "Run", done: int, count: int) -> None:
         """Print the numbers of a run."""
         say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
 
-    def look(self, snapshot: "Snapshot") -> None:
-        """Show the runs in training; elsewhere than on a terminal, print a line each minute."""
-        self.snapshot = snapshot
-        if not self.console.is_terminal and time.monotonic() - self.shown >= _LINE_SECONDS:
-            self.shown = time.monotonic()
-            self.console.print(self._total(snapshot))
-
-    def _total(self, now: "Snapshot") -> str:
-        seconds = now.seconds_left()
-        remaining = "" if seconds is None else f", about {_clock(seconds)} left"
-        elapsed = _clock(time.monotonic() - self.started)
-        return f"{len(now.finished)} of {len(now.planned)} runs, {elapsed} elapsed{remaining}"
-
-    def _now(self) -> Group:
-        now = self.snapshot
-        if now is None:
-            return Group(f"reading data, {_clock(time.monotonic() - self.started)} elapsed")
-        runs = Table.grid(padding=(0, 2), expand=True)
-        runs.add_column(no_wrap=True, overflow="crop", ratio=1)
-        runs.add_column(no_wrap=True, justify="right")
-        for training in now.training:
-            runs.add_row(training.run.settings.title, _stage(training))
-        finished = len(now.finished) + sum(training.share for training in now.training)
-        total = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=1.0, completed=finished / len(now.planned), width=_BAR)
-        total.add_row(bar, self._total(now))
-        return Group(runs, total)
-
-
-def _stage(training: "RunInTraining") -> str:
-    run = training.run
-    fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
-    epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""
-    return ", ".join(each for each in (fold, epoch) if each) or "started"
+    def look(self, finished: int, count: int) -> None:
+        """Show how many runs are finished; without a terminal, print a line each minute."""
+        self.bar.update(self.task, completed=finished, total=count)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
+            self.shown = now
+            self.console.print(f"{finished} of {count} runs, {_clock(now - self.started)} elapsed")
 
 
 def _clock(seconds: float) -> str:

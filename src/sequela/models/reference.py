@@ -126,6 +126,8 @@ def fitted(entry: ReferenceModel, examples: Examples, seed: int) -> Arrays:
     check_fit(entry, timed=times is not None)
     if times is None or entry.of_times:
         return entry.fit(examples, seed)
+    # A row for each interval that an example began without an event: with them, any classifier
+    # has the likelihood of the times.
     example, interval, ends, weight = times.intervals.at_risk(times.time, times.event)
     size, causes = len(times.intervals.horizons), times.intervals.causes
     train = np.flatnonzero(np.isin(example, examples.train))
@@ -161,6 +163,7 @@ def cross_fitted(
     counts = np.bincount(end, minlength=n_ends)
     if counts[times is not None :].min() < 2:  # noqa: PLR2004 # nobody need stay without an event
         return None
+    # Groups in random order within their class are dealt in turn: each part gets some of each.
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
     part = np.empty(len(names), np.int64)
     part[order] = np.arange(len(names)) % parts
@@ -387,6 +390,7 @@ def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
         together = hazards.sum(axis=1)
         before = np.exp(together - np.cumsum(together, axis=1))
         share = np.divide(hazards, together[:, None], np.zeros_like(hazards), where=hazards > 0)
+        # Events come to those who had none before, and are divided by the hazards of the causes.
         by_then = np.cumsum(share * (before * -np.expm1(-together))[:, None], axis=2)
         by_then = np.concatenate([np.zeros_like(by_then[:, :, :1]), by_then], axis=2)[:, :, place]
         of_intervals = np.diff(by_then, axis=2, prepend=0)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import joblib
 from pydantic import TypeAdapter
@@ -15,9 +15,7 @@ from sequela.audit.input import AuditInput
 from sequela.datasets.codes import CELL
 from sequela.identity.pseudonyms import own
 from sequela.runs.data import Examples
-
-if TYPE_CHECKING:
-    from sequela.runs.find import Run
+from sequela.runs.folder import StoredRun
 
 KINDS = ("leaks", "suspicions")
 """The keys of findings in ``metrics.json``."""
@@ -85,7 +83,7 @@ def _earlier(finding: Mapping[str, str], smallest: int) -> dict[str, str]:
     return {**finding, "what": without_numbers(finding["what"]), "where": where}
 
 
-def findings_of(run: "Run", smallest: int = 1) -> list[dict[str, str]]:
+def findings_of(run: StoredRun, smallest: int = 1) -> list[dict[str, str]]:
     """Return the leaks and suspicions of all folds in words, leaks first, each listed once."""
     stored: list[Any] = []
     for kind in KINDS:
@@ -93,7 +91,7 @@ def findings_of(run: "Run", smallest: int = 1) -> list[dict[str, str]]:
     return once_each(sentences(stored, smallest))
 
 
-def revealing_columns(run: "Run") -> list[str]:
+def revealing_columns(run: StoredRun) -> list[str]:
     """Return the columns of a table with one row per patient that alone tell the outcome."""
     columns: dict[str, None] = {}
     for finding in chain.from_iterable(folder.metrics["suspicions"] for folder in run.runs):
@@ -131,7 +129,7 @@ class Leaks:
     unexpected: tuple[dict[str, str], ...]
 
     @classmethod
-    def of(cls, run: "Run") -> Self:
+    def of(cls, run: StoredRun) -> Self:
         """Collect the findings of a run, or of all folds."""
         findings = findings_of(run)
         designs = set[str]()

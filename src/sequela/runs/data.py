@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS, Split
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import RunError, SettingError
@@ -27,14 +27,14 @@ from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import Default
 from sequela.models.reference import Arrays, Times
 from sequela.runs.folder import RunFolder
-from sequela.sequences.featurisers import Features
+from sequela.sequences.featurisers import Features, Table
 
 if TYPE_CHECKING:
-    from sequela.runs.records import VisitInputs
-    from sequela.runs.signals import SignalInputs
+    from torch import Generator, Tensor, nn
+    from torch.utils.data import DataLoader
 
-Inputs: TypeAlias = "SignalInputs | VisitInputs"
-"""The inputs of a model, prepared from the examples of a run."""
+    from sequela.evaluation.attribution import Attribution
+    from sequela.evaluation.importance import Importance
 
 _MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
 """The module of this package that reads the data of each kind."""
@@ -106,7 +106,7 @@ class Examples(ABC):
     @abstractmethod
     def inputs(
         self, reads: tuple[str, ...], learnt: Arrays | None = None, *, standardise: bool = True
-    ) -> Inputs:
+    ) -> "Inputs":
         """Prepare the inputs of a model, ``reads``, with its fitted preprocessing for other data.
 
         Features are standardised for networks only.
@@ -150,7 +150,7 @@ class Examples(ABC):
     def digest(self) -> str:
         """SHA-256 of all inputs and labels."""
         digest = str(self.arrays.sha256())
-        if self.times is not None:
+        if self.times is not None:  # the arrays have no times, and these decide what is learnt
             outcomes = self.times.time.tobytes() + self.times.event.tobytes()
             digest = hashlib.sha256(digest.encode() + outcomes).hexdigest()
         return digest
@@ -212,6 +212,74 @@ class Examples(ABC):
             "classes_fixed": self.classes_fixed,
             **self.facts(),
         }
+
+
+@dataclass(frozen=True)
+class Inputs(ABC):
+    """The inputs of a model, prepared from the examples of a run."""
+
+    data: Any
+    reads: tuple[str, ...]
+    described: Features | None
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The fitted preprocessing, to be stored with the model."""
+        return self.described.state if self.described else {}
+
+    @property
+    def features(self) -> Table:
+        """The table of a baseline model: float32 (example, feature), or no columns."""
+        empty = np.empty((len(self.data.arrays), 0), np.float32)
+        return self.described.table if self.described else empty
+
+    @property
+    @abstractmethod
+    def shape(self) -> dict[str, int]:
+        """The sizes for building a model."""
+
+    @property
+    @abstractmethod
+    def alone(self) -> Any:
+        """The segment or sequence of a typical example."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """The number of steps of the typical example."""
+
+    @property
+    @abstractmethod
+    def example(self) -> "tuple[Tensor, ...]":
+        """The inputs of the typical example, made anew each time."""
+
+    @abstractmethod
+    def loader(
+        self,
+        part: str,
+        batch_size: int,
+        generator: "Generator | None" = None,
+        training: TrainingSettings | None = None,
+    ) -> "DataLoader[Any]":
+        """Load batches of a set, in random order if ``generator`` is given."""
+
+    @abstractmethod
+    def probabilities(self, model: "nn.Module") -> NDArray[np.float32]:
+        """Predict probabilities of all examples with a network: float32 (example, class)."""
+
+    @abstractmethod
+    def attribution(
+        self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
+    ) -> "Attribution":
+        """Attribute a number of a model to the inputs of an example."""
+
+    @abstractmethod
+    def describe_example(self, row: int) -> dict[str, Any]:
+        """Describe the inputs of an example in the order of :meth:`attribution`."""
+
+    @abstractmethod
+    def importance(self, model: "nn.Module", smallest: int) -> "Importance | None":
+        """Rank the inputs by importance over the test set; ``None`` if they have no names."""
 
 
 def prediction_batch(shape: Mapping[str, int]) -> int:

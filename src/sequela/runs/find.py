@@ -41,6 +41,7 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     for path in paths:
         inside = [path]
         if not is_run(path):
+            # The runs of folds are found with the folds, and not one by one.
             many = {file.parent for file in path.glob(f"**/{FOLDS}")}
             single = {file.parent for file in path.glob(f"**/{CONFIG}")}
             inside = sorted(many | {run for run in single if run.parent not in many})

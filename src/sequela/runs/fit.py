@@ -21,7 +21,7 @@ from sequela.disclosure.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
-from sequela.listeners import Listener, broadcast, current_listeners
+from sequela.listeners import broadcast, current_listeners
 from sequela.models import reference, stored
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
@@ -32,7 +32,7 @@ from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features
-from sequela.training.history import History, kept_epoch, to_lines
+from sequela.training.history import History, TrainingListener, kept_epoch, to_lines
 
 if TYPE_CHECKING:
     from torch import nn
@@ -196,7 +196,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 
 
 @dataclass
-class _HistoryFile(Listener):
+class _HistoryFile(TrainingListener):
     """The history of a run as a file, written after each epoch."""
 
     folder: RunFolder

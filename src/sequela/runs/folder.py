@@ -135,6 +135,8 @@ class StoredRun(ABC):
         """The settings of the run (``config.toml``), checked against its other files."""
         path = self.first.path
         settings = RunSettings.read(path / CONFIG)
+        # An edited config would give the numbers of the run another meaning, so what other files
+        # hold too is compared with them.
         split: dict[str, object] = {
             "unit": settings.split,
             "seed": settings.seed_of_split,
@@ -238,6 +240,7 @@ class RunFolder(StoredRun):
     def predictions(self) -> Predictions:
         """The predictions (``predictions.parquet``), checked against the split."""
         predictions = Predictions.read(self.path / "predictions.parquet")
+        # Predictions of another split would be evaluated on examples that the model learnt from.
         for name in PARTS:
             part = predictions.part(name)
             if part.n_examples != self.split.n_examples[name]:

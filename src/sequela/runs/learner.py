@@ -56,6 +56,7 @@ class Learner:
 
         Else it is evaluated on the validation set after each epoch.
         """
+        # The order of batches does not depend on how many numbers a network draws.
         order = torch.Generator().manual_seed(self.seed)
         started = time.perf_counter()  # of a teacher
         train = self.batches("train+tuning" if again else "train", how.batch_size, order, how)

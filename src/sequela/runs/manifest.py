@@ -41,6 +41,7 @@ class Manifest:
     @property
     def seal(self) -> str:
         """The SHA-256 of the list without added files: it never changes."""
+        # Pages may be added to a sealed folder of folds, whose own manifest names this seal.
         listed = {"files": dict(self.files), "folders": dict(self.folders)}
         return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
 
@@ -145,6 +146,7 @@ def changes(folder: Path) -> list[Change]:
         differences += changes(path)
         if Manifest.read(path).seal != listed:
             differences.append(Change(path / MANIFEST, "changed"))
+    # What is left is in no list.
     for path in present.values():
         differences.append(Change(path, "added", not _is_plain(path) or path.suffix in _DATA))
     return differences

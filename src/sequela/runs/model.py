@@ -60,6 +60,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"has {kind.words}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{examples[kind]}"
         )
+    # Features are computed before an epoch, and would not follow segments that are cut anew.
     robust = settings.signals and settings.signals.standardise
     if (settings.training.varies or robust) and reads != ("signal",):
         raise SettingError(
@@ -220,11 +221,16 @@ class NetworkModel(SingleModel):
         """Predict for all examples from prepared inputs: float32 (example, class)."""
         return inputs.probabilities(self.module())
 
-    @cached_property
-    def _padded(self) -> "nn.Module":
+    def padded(self, names: Sequence[str]) -> "nn.Module":
+        """Return a module from padded inputs, by these names, to probabilities."""
         from sequela.runs.padded import Padded
 
-        return Padded(self, tuple(self.shapes))
+        lengths = self.takes_lengths
+        return Padded(self.module(), self.header, self.state, names, takes_lengths=lengths)
+
+    @cached_property
+    def _padded(self) -> "nn.Module":
+        return self.padded(tuple(self.shapes))
 
     def prepare(self) -> None:
         """Build the network."""
@@ -323,8 +329,19 @@ class MeanModel:
                 raise ModelError(
                     f"the models read {name} in two shapes, {before} and {shape}: use each alone"
                 )
+            # A member that takes any length takes the fixed length of another one.
             shapes[name] = tuple(a if isinstance(a, int) else b for a, b in sizes)
         return shapes
+
+    def padded(self, names: Sequence[str]) -> "nn.Module":
+        """Return a module from padded inputs, by these names, to probabilities."""
+        from sequela.runs.padded import PaddedMean
+
+        networks = []
+        for member in self.members:
+            assert not isinstance(member, BaselineModel)  # noqa: S101 - export refuses these
+            networks.append(member.padded(names))
+        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None)
 
     def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""

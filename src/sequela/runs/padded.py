@@ -3,7 +3,8 @@
 The preprocessing of a run is part of the module, so an exporter can trace the whole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,50 +12,65 @@ from torch import Tensor, nn
 
 from sequela.errors import ModelError
 from sequela.models.reference import Arrays
-from sequela.runs.model import LEAST, MeanModel, NetworkModel, TrainedModel
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling, knots
 
 
-class Padded(nn.Module):
-    """A network, or a mean of networks, with inputs in the order of ``names``."""
+class PaddedMean(nn.Module):
+    """A mean of padded networks: geometric with a ``least`` probability, else arithmetic."""
 
-    def __init__(self, model: TrainedModel, names: Sequence[str]) -> None:
+    def __init__(self, members: Iterable[nn.Module], least: float | None) -> None:
         super().__init__()
-        self.model, self.names = model, names
-        if isinstance(model, MeanModel):
-            self.members = nn.ModuleList(Padded(member, names) for member in model.members)
-            return
-        assert isinstance(model, NetworkModel)  # noqa: S101 - others are not exported
-        self.network = model.module()
-        if not type(self.network).forward.__module__.startswith("sequela.models."):
-            raise ModelError(
-                f"{model.name} cannot be exported: its class has no translation to ONNX; networks "
-                "of the package can be exported, also in ensembles"
-            )
+        self.members, self.least = nn.ModuleList(members), least
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Compute probabilities (example, class)."""
-        model = self.model
-        if isinstance(model, MeanModel):
-            probabilities = torch.stack([member(*tensors) for member in self.members])
-            if model.pooling == "arithmetic":
-                return probabilities.mean(0)
-            return probabilities.clamp(min=LEAST).log().mean(0).softmax(1)
-        assert isinstance(model, NetworkModel)  # noqa: S101
+        probabilities = torch.stack([member(*tensors) for member in self.members])
+        if self.least is None:
+            return probabilities.mean(0)
+        return probabilities.clamp(min=self.least).log().mean(0).softmax(1)
+
+
+class Padded(nn.Module):
+    """A network with the preprocessing of its run, and inputs in the order of ``names``."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        header: Mapping[str, Any],
+        state: Arrays,
+        names: Sequence[str],
+        *,
+        takes_lengths: bool,
+    ) -> None:
+        super().__init__()
+        if not type(network).forward.__module__.startswith("sequela.models."):
+            raise ModelError(
+                f"{header['model']} cannot be exported: its class has no translation to ONNX; "
+                "networks of the package can be exported, also in ensembles"
+            )
+        self.network, self.header, self.state, self.names = network, header, state, names
+        self.takes_lengths = takes_lengths
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Compute probabilities (example, class)."""
         inputs = dict(zip(self.names, tensors, strict=True))
-        arguments = [_scaled(model, read, inputs) for read in model.reads]
-        if model.takes_lengths:
+        arguments = [
+            _scaled(self.header, self.state, read, inputs) for read in self.header["reads"]
+        ]
+        if self.takes_lengths:
             arguments.append(inputs["lengths"])
         logits: Tensor = getattr(self.network, "padded", self.network)(*arguments)
         return logits.softmax(1)
 
 
-def _scaled(model: NetworkModel, read: str, inputs: Mapping[str, Tensor]) -> Tensor:
+def _scaled(
+    header: Mapping[str, Any], state: Arrays, read: str, inputs: Mapping[str, Tensor]
+) -> Tensor:
     """Return an input as a network reads it, scaled; visits are (visit, batch, ...)."""
-    raw, state = inputs[read], model.state
+    raw = inputs[read]
     if read == "signal":
-        scaling = Scaling.from_json(model.header["scaling"])
+        scaling = Scaling.from_json(header["scaling"])
         std = [deviation or 1.0 for deviation in scaling.std]
         return (raw - torch.tensor(scaling.mean)[:, None]) / torch.tensor(std)[:, None]
     if read == "codes":

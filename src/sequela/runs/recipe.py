@@ -97,6 +97,7 @@ def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeN
     results = judged(runs)
     fixed = bool(runs[0].data.classes_fixed)
     numbers: dict[str, RecipeNumber] = {}
+    # Metrics of the same runs are resampled together, which takes the time of one.
     together: dict[tuple[Judged, ...], list[Metric]] = {}
     for metric in reported():
         evaluable = tuple(
@@ -182,7 +183,7 @@ def _written(
         if np.isnan(number.value):
             continue
         record[name] = number.value
-        if number.interval:
+        if number.interval:  # it is symmetric, and may pass the bounds of its metric
             least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
             record[f"{name}_ci"] = [
                 max(number.interval.low, least),

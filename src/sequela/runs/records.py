@@ -30,11 +30,11 @@ from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models import reference
 from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Arrays, Times
-from sequela.runs.data import Examples, prediction_batch
+from sequela.runs.data import Examples, Inputs, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
 from sequela.sequences.feature_tables import static_names
-from sequela.sequences.featurisers import FEATURES, Features, Table, learn_scales, lookup
+from sequela.sequences.featurisers import FEATURES, learn_scales, lookup
 from sequela.sequences.flat import CodeAt, Sequences, content_of, examples_of
 from sequela.sequences.intervals import Intervals
 from sequela.sequences.vocabulary import Vocabulary
@@ -197,25 +197,16 @@ def _frequent(sequences: Sequences, n: int = 20) -> list[dict[str, object]]:
 
 
 @dataclass(frozen=True)
-class VisitInputs:
+class VisitInputs(Inputs):
     """The inputs of a model of visits, with the scales of values and static columns it reads."""
 
     data: Records
-    reads: tuple[str, ...]
-    described: Features | None
     scales: Arrays
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """The fitted preprocessing, to be stored with the model."""
-        features = self.described.state if self.described else {}
-        return {**self.scales, **features}
-
-    @property
-    def features(self) -> Table:
-        """The table of a baseline model: float32 (example, feature), or no columns."""
-        empty = np.empty((len(self.data.arrays), 0), np.float32)
-        return self.described.table if self.described else empty
+        return {**self.scales, **super().state}
 
     @property
     def shape(self) -> dict[str, int]:

@@ -21,10 +21,9 @@ from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
 from sequela.models.reference import Arrays
 from sequela.models.registry import Entry, ModelEntry, lookup
-from sequela.runs.data import Examples
+from sequela.runs.data import Examples, Inputs
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import members_of
-from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.scaling import Scaling
 from sequela.signals.segments import Segments, content_of, cut, stretches
 
@@ -150,24 +149,10 @@ class Recordings(Examples):
 
 
 @dataclass(frozen=True)
-class SignalInputs:
+class SignalInputs(Inputs):
     """The inputs of a model of signals."""
 
     data: Recordings
-    reads: tuple[str, ...]
-    described: Features | None
-    steps = 1
-
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The fitted preprocessing, to be stored with the model."""
-        return self.described.state if self.described else {}
-
-    @property
-    def features(self) -> Table:
-        """The table of a baseline model: float32 (segment, feature), or no columns."""
-        empty = np.empty((len(self.data.arrays), 0), np.float32)
-        return self.described.table if self.described else empty
 
     @property
     def shape(self) -> dict[str, int]:
@@ -179,6 +164,11 @@ class SignalInputs:
             "n_features": self.features.shape[1],
             "n_outputs": len(self.data.classes),
         }
+
+    @property
+    def steps(self) -> int:
+        """The number of steps: a segment is one."""
+        return 1
 
     @cached_property
     def alone(self) -> Segments:

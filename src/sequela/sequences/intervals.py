@@ -56,16 +56,6 @@ class Intervals:
         of_cause = probabilities[:, first : first + size].astype(np.float64)
         return np.cumsum(of_cause, axis=1).clip(0, 1)
 
-    def risk_at(self, probabilities: NDArray[np.floating], times: Floats, cause: int = 1) -> Floats:
-        """Return the probability of an event of a kind by any times: (example, time).
-
-        Within an interval it rises evenly; beyond the last horizon it is not known: NaN.
-        """
-        at_start = np.zeros((len(probabilities), 1))
-        risks = np.concatenate([at_start, self.risk(probabilities, cause)], 1)
-        days = (0.0, *self.horizons)
-        return np.array([np.interp(times, days, row, right=np.nan) for row in risks])
-
     def quantile(self, probabilities: NDArray[np.floating], share: float, cause: int = 1) -> Floats:
         """Return the day by which the risk reaches a share, else infinity: (example,)."""
         days, quantiles = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)

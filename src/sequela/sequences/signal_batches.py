@@ -25,8 +25,7 @@ class SignalBatch:
 
     Attributes:
         signal: float32 (segment, n_chans, n_times), scaled.
-        labels: int64 (segment,), index of the class; of times to an event float32 (segment, class),
-            the share of each class that the segment may be in.
+        labels: int64 (segment,), index of the class.
         features: float32 (segment, feature), for a model that reads some: standardised by the
             training set, clipped at 5 standard deviations; 0 where a number is missing.
         reads: The inputs of a model, in this order: ``signal``, ``features:NAME``.
@@ -40,8 +39,7 @@ class SignalBatch:
     weight: Tensor | None = None
 
     def __post_init__(self) -> None:
-        rows = self.labels.shape[: 1 if self.labels.is_floating_point() else None]
-        if self.signal.ndim != 3 or rows != self.signal.shape[:1]:  # noqa: PLR2004
+        if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
             raise ValueError(
                 f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
                 "expected (segment, n_chans, n_times) and (segment,)"

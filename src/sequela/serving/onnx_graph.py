@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sequela.files import temporary
-from sequela.runs.model import TrainedModel
-from sequela.runs.padded import Padded
+from sequela.runs.model import BaselineModel, TrainedModel
 
 OPSET = 20
 """Version of the operators, for ONNX Runtime 1.17 or later."""
@@ -23,6 +22,7 @@ _TRACED = 3  # examples, steps and codes of the inputs that are traced
 
 def graph_of(model: TrainedModel) -> onnx.ModelProto:
     """Translate a model; the output ``probabilities`` is float32 (batch, class)."""
+    assert not isinstance(model, BaselineModel)  # noqa: S101 - export refuses these
     shapes = model.shapes
     inputs = [
         torch.full(
@@ -41,7 +41,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
         torch.onnx.export(
-            Padded(model, tuple(shapes)),
+            model.padded(tuple(shapes)),
             tuple(inputs),
             folder / "model.onnx",
             input_names=[*shapes],

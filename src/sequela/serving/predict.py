@@ -1,6 +1,6 @@
 """Prediction on new data: from a path to a table of probabilities and a list of exceptions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,6 @@ from sequela.serving.prediction_table import (
     listed_path,
     overlap_in_words,
     require_outputs,
-    write_mean,
 )
 from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
@@ -134,45 +133,11 @@ def predict_data(
         signals=SignalSettings.of(**settings),
         times=None if times is None else Path(times),
     )
-    models = [load(folder, trust_code=trust_code) for folder in folds_of(Path(model))]
-    return predict_mean(models, new, Path(out), done)
-
-
-def folds_of(path: Path) -> list[Path]:
-    """Return the run folders of a cross-validation, or the path itself for anything else."""
-    if not (path / "folds.json").is_file():
-        return [path]
-    from sequela.runs.folds import FoldsFolder
-
-    return [run.path for run in FoldsFolder(path).runs]
-
-
-def predict_mean(
-    models: Sequence[ServedModel],
-    data: NewData,
-    out: Path,
-    progress: OnProgress = lambda _, __: None,
-) -> Predicted:
-    """Predict with all models of a cross-validation, and write the mean of their probabilities.
-
-    An example counts as known if it is in the training or validation set of any model. Memory grows
-    with the table of probabilities. Each model in turn calls ``progress``.
-    """
-    if len(models) == 1:
-        return predict(models[0], data, out, progress)
-    require_outputs(out, [data.path, data.times])
-    with temporary() as work:
-        tables = [work / f"{number}.parquet" for number in range(len(models))]
-        pairs = zip(models, tables, strict=True)
-        predictions = [predict(model, data, table, progress) for model, table in pairs]
-        count = write_mean(tables, out)
-    report, sentences = predictions[0].report, [*predictions[0].sentences]
-    sentences[0] = f"{out}: {report['scored']:,} examples, the mean of {len(models)} models"
-    reason = overlap_in_words(models[0], whose=" of a model")
-    for number, sentence in enumerate(sentences):
-        if sentence.startswith("known:"):
-            sentences[number] = f"known: {count:,} of these examples are {reason}"
-    return Predicted(out, {**report, "models": len(models)}, count, tuple(sentences))
+    if (Path(model) / "folds.json").is_file():
+        raise SettingError(
+            f"{model}: has several models: name the run of one of them, such as fold-00 or seed-00"
+        )
+    return predict(load(Path(model), trust_code=trust_code), new, Path(out), done)
 
 
 def _format_of(model: ServedModel, data: NewData) -> DataSet:

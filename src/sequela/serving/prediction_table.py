@@ -41,10 +41,10 @@ KNOWN = "known"
 _ROWS = 1 << 14  # number of rows that are written at once
 
 
-def overlap_in_words(model: ServedModel, *, names: bool = True, whose: str = "") -> str:
+def overlap_in_words(model: ServedModel, *, names: bool = True) -> str:
     """Return the reason why an example is listed as known, as part of a sentence."""
     same_time, how = model.facts.takes.same_time, "content or name" if names else "content"
-    return f"in the training or validation set{whose}, by {how}{same_time}"
+    return f"in the training or validation set, by {how}{same_time}"
 
 
 def listed_path(out: Path) -> Path:
@@ -223,7 +223,8 @@ class PredictionTable:
                         is_certain = pc.or_(is_trained, is_compared)
                         split = pc.if_else(is_certain, split, pa.scalar(None, pa.string()))
                         self.unchecked += split.null_count
-                    final.write_table(_with_columns(table, {"split": split}))
+                    place = table.column_names.index("split")
+                    final.write_table(table.set_column(place, schema.field(place), split))
             self._file.flush()
             shutil.copyfile(self._list_path, listed)
         return count
@@ -246,44 +247,3 @@ class PredictionTable:
         for row in table.select(["id", "group", "subject"]).to_pylist():
             self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", reason)
         return int(table.num_rows)
-
-
-def _with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """Return a table with other values in some columns."""
-    for name, column in columns.items():
-        place = table.column_names.index(name)
-        table = table.set_column(place, table.schema.field(place), column)
-    return table
-
-
-def write_mean(paths: Sequence[Path], out: Path) -> int:
-    """Write the mean of tables of the same examples, and one list; count the known examples."""
-    tables = [pq.read_table(path) for path in paths]
-    first = tables[0]
-    if any(not table["id"].equals(first["id"]) for table in tables):
-        raise DataError(
-            "the models of the folds score different examples, so their probabilities have no "
-            "mean: predict with one of them"
-        )
-    metadata = first.schema.metadata
-    names = [f"p_{number}" for number in range(len(json.loads(metadata[CLASSES_KEY])))]
-    horizons = tuple(json.loads(metadata.get(HORIZONS_KEY, b"[]")))
-    intervals = Intervals(horizons, (len(names) - 1) // len(horizons)) if horizons else None
-    means = {}
-    for name in names:
-        mean = np.mean([table[name].to_numpy() for table in tables], axis=0, dtype=np.float64)
-        means[name] = mean.astype(np.float32)
-    trained = np.any([table["split"].to_numpy() == "train" for table in tables], axis=0)
-    is_certain = trained | np.all([table["split"].is_valid() for table in tables], axis=0)
-    split = pa.array(np.where(trained, "train", "held_out"), pa.string(), mask=~is_certain)
-    columns = {name: pa.array(mean) for name, mean in means.items()}
-    columns |= over_time(intervals, np.stack([*means.values()], 1)) | {"split": split}
-    lines: dict[str, None] = {}
-    for path in paths:
-        text = listed_path(path).read_text("utf-8")
-        lines |= dict.fromkeys(text.splitlines(keepends=True))
-    with writing(out), whole(out) as partial, whole(listed_path(out)) as listed:
-        with table_file(partial, first.schema, out) as final:
-            final.write_table(_with_columns(first, columns))
-        listed.write_text("".join(lines), encoding="utf-8")
-    return int(trained.sum())

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from sequela.runs.data import default_of
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal, unseal
-from sequela.runs.pool import PlannedRun, PoolJob, Snapshot, in_processes
+from sequela.runs.pool import PlannedRun, PoolJob, in_processes
 from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
@@ -32,7 +32,7 @@ from sequela.studies.study import Question, Study
 WORK = "work"
 OnRun = Callable[[Run, int, int], None]
 """A callback with each finished run, the number of finished runs, and the total."""
-OnLook = Callable[[Snapshot], None]
+OnLook = Callable[[int, int], None]
 
 
 def reproduce(
@@ -47,7 +47,7 @@ def reproduce(
     processes: int | None = None,
     hide_below: int | None = None,
     on_run: OnRun = lambda *_: None,
-    on_look: OnLook = lambda _: None,
+    on_look: OnLook = lambda *_: None,
 ) -> list[Run]:
     """Train all models of the studies, evaluate on the test sets and write ``results.json``.
 
@@ -81,7 +81,13 @@ def reproduce(
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
-        _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
+        reported = 0
+        with closing(in_processes(jobs, processes or joblib.cpu_count())) as snapshots:
+            for finished in snapshots:
+                for planned in finished[reported:]:
+                    reported += 1
+                    on_run(open_run(planned.path), reported, len(runs))
+                on_look(reported, len(runs))
         folders = in_order([open_run(planned.path) for planned in runs])
         for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
@@ -91,16 +97,6 @@ def reproduce(
         shutil.rmtree(work)
         seal(out)
     return folders
-
-
-def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
-    reported = 0
-    with closing(snapshots):
-        for now in snapshots:
-            for finished in now.finished[reported:]:
-                reported += 1
-                on_run(open_run(finished.path), reported, len(now.planned))
-            on_look(now)
 
 
 def _late(planned: PlannedRun) -> tuple[bool, bool]:

@@ -57,6 +57,7 @@ class Checkpoint:
         slots: dict[int, dict[str, Tensor]] = {}
         header, tensors = stored.read(path, "the state of a fit", _REMEDY)
         try:
+            # Names are GROUP/NAME, and of the optimiser GROUP/PARAMETER/SLOT.
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")
                 if group == "optimiser":

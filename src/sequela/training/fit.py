@@ -3,7 +3,7 @@
 import ctypes
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sequela.config import TrainingSettings
 from sequela.listeners import Listener, notify
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
-from sequela.training.history import EpochRecord, History, kept_epoch
+from sequela.training.history import EpochRecord, History, TrainingListener, kept_epoch
 from sequela.training.totals import Metric, Totals
 
 CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints of a fit
@@ -63,14 +63,11 @@ def fit(
     ``checkpoint`` is the folder for the state of the fit, which is written at the end, and after an
     epoch if the last one is ``CHECKPOINT_SECONDS`` old. ``resume`` continues from it: the result
     has the same bytes as if never interrupted. Each of several processes takes other batches. The
-    first epoch includes the seconds in which the batches were ``prepared``. ``listeners`` hear the
-    events of the fit.
+    first epoch includes the seconds in which the batches were ``prepared``.
     """
-    learn_scales: Any = getattr(model, "fit_scales", None)
-    if learn_scales and not resume:
-        with torch.no_grad():
-            learn_scales(batch.inputs for batch in train)
-    if resume and checkpoint is None:
+    if not resume:
+        _learn_scales(model, train)
+    elif checkpoint is None:
         raise ValueError("resume needs the folder of a checkpoint")
     run = _Fit(model, train, tuning, settings, metrics, class_weight)
     # The average is updated and the best weights are copied before a checkpoint is written.
@@ -80,15 +77,13 @@ def fit(
     listeners = [*of_fit, *listeners]
     if resume and checkpoint is not None:
         run.restore(Checkpoint.load(checkpoint))
-    history = run.history
-    notify(listeners, "on_fit_begin", history)
+    notify(listeners, "on_fit_begin", history := run.history)
     for number in range(max((r.epoch for r in history), default=0) + 1, settings.epochs + 1):
         if run.stopped:
             break
         record = run.epoch(number, "train", listeners)
-        if number == 1:
-            record = replace(record, seconds=record.seconds + prepared)
-        history.append(record)
+        seconds = record.seconds + (prepared if number == 1 else 0)
+        history.append(replace(record, seconds=seconds))
         if run.tuning is not None:
             history.append(run.epoch(number, "tuning"))
         notify(listeners, "on_epoch_end", history)
@@ -96,6 +91,14 @@ def fit(
     model.load_state_dict(run.best)
     model.eval()
     return history
+
+
+@torch.no_grad()
+def _learn_scales(model: nn.Module, train: DataLoader[Any]) -> None:
+    learn: Callable[[Iterable[tuple[Tensor, ...]]], None] | None
+    learn = getattr(model, "fit_scales", None)
+    if learn is not None:
+        learn(batch.inputs for batch in train)
 
 
 class _Fit:
@@ -219,7 +222,7 @@ class _Fit:
         self.schedule.step()
 
 
-class _MovingAverage(Listener):
+class _MovingAverage(TrainingListener):
     """The running average of a model's weights over the steps: ``network`` has it."""
 
     def __init__(self, model: nn.Module, decay: float, device: torch.device) -> None:
@@ -240,7 +243,7 @@ class _MovingAverage(Listener):
 
 
 @dataclass
-class _Selection(Listener):
+class _Selection(TrainingListener):
     """The weights of the epoch to keep, and the end of a fit whose loss has stopped falling."""
 
     run: _Fit
@@ -261,7 +264,7 @@ class _Selection(Listener):
 
 
 @dataclass
-class _Checkpoints(Listener):
+class _Checkpoints(TrainingListener):
     """The checkpoint of a fit: written at the end, and after an epoch if the last one is old."""
 
     run: _Fit

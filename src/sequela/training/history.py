@@ -1,4 +1,9 @@
-"""The history of a fit: a plain record of each epoch, one line of JSON each."""
+"""The history of a fit, a plain record of each epoch, and those who listen to it.
+
+The training loop only trains: progress, history, checkpoints, the average of the weights, early
+stopping and trackers listen. A fit has the listeners that it is called with, and a run also those
+of :func:`sequela.listeners.listening`.
+"""
 
 import json
 from collections.abc import Sequence
@@ -16,8 +21,10 @@ from pydantic import (
     with_config,
 )
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.formats.opened import json_value
+from sequela.listeners import Listener
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -39,6 +46,31 @@ class EpochRecord:
 
 History = list[EpochRecord]
 _RECORD = TypeAdapter(EpochRecord)
+
+
+class TrainingListener(Listener):
+    """A listener that ignores all events of training; a subclass overrides those it needs."""
+
+    def on_run_begin(self, folder: Path, settings: RunSettings) -> None:
+        """Hear that a run is trained, or continued."""
+
+    def on_fit_begin(self, history: History) -> None:
+        """Hear that a fit begins, or continues after the epochs of the history."""
+
+    def on_step_end(self) -> None:
+        """Hear that the optimiser has changed the weights."""
+
+    def on_epoch_end(self, history: History) -> None:
+        """Hear that an epoch has ended; its records are the last of the history."""
+
+    def on_fit_end(self, history: History) -> None:
+        """Hear that the last epoch has ended."""
+
+    def on_run_end(self, folder: Path, *, finished: bool) -> None:
+        """Hear that the training of a run has ended: it is finished, or there was an error."""
+
+    def on_fold_end(self, folder: Path, count: int, total: int) -> None:
+        """Hear that the run of a fold or seed is finished, and how many are of how many."""
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> int:

@@ -13,8 +13,7 @@ from typing import Any
 from sequela.config import RunSettings
 from sequela.datasets.catalog import DATA_SETS
 from sequela.errors import extra, unknown_name
-from sequela.listeners import Listener
-from sequela.training.history import History
+from sequela.training.history import History, TrainingListener
 
 
 def is_public(data: str) -> bool:
@@ -23,7 +22,7 @@ def is_public(data: str) -> bool:
     return entry is not None and bool(entry.reads and entry.citation)
 
 
-class Tracker(Listener):
+class Tracker(TrainingListener):
     """A listener that writes runs to a tracker."""
 
     show_metrics = False

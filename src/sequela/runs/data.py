@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
     from torch.utils.data import DataLoader
 
-    from sequela.evaluation.attribution import Attribution
-    from sequela.evaluation.importance import Importance
+    from sequela.evaluation.attribution import Attribution, Importance
 
 _MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
 """The module of this package that reads the data of each kind."""

@@ -62,8 +62,6 @@ OPERATORS: dict[str, OperatorRule] = {
     "div": values.division,
     "pow": values.power,
     "clamp": values.clamp,
-    "gelu": values.gelu,
-    "softplus": values.softplus,
     "sum": values.reduced("sum"),
     "mean": values.reduced("mean"),
     "prod": values.reduced("prod"),
@@ -76,7 +74,6 @@ OPERATORS: dict[str, OperatorRule] = {
     "cumsum": values.accumulated("cumsum"),
     **dict.fromkeys(("_softmax", "_safe_softmax"), values.accumulated("softmax")),
     "_log_softmax": values.accumulated("log_softmax"),
-    "elu": values.elu,
     **PRODUCTS,
     **{
         f"{kind}{dimensions}": windows.pooling

@@ -105,27 +105,19 @@ def function(op: OperatorCall) -> list[Layer] | None:
     if op.name in ("add", "sub", "rsub") and op["alpha"] != 1:
         return None
     weighted = op.weighted(*FACTORS.get(op.name, ()))
-    return [elementwise(op.name, op.output.numel(), weighted=weighted)]
+    return [elementwise(_form_of(op), op.output.numel(), weighted=weighted)]
 
 
-def as_function(name: str) -> OperatorRule:
-    """Return a rule for a function with another name in ``FUNCTIONS``."""
-    return lambda op: [elementwise(name, op.output.numel())]
-
-
-def gelu(op: OperatorCall) -> list[Layer] | None:
-    """Count GELU, exact or by its approximation."""
-    return as_function("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op)
-
-
-def softplus(op: OperatorCall) -> list[Layer] | None:
-    """Count softplus, with a scale where there is one."""
-    return as_function("softplus" if op["beta"] == 1 else "softplus (beta)")(op)
-
-
-def elu(op: OperatorCall) -> list[Layer] | None:
-    """Count ELU, or SELU, which torch computes as a scaled one."""
-    return as_function("elu" if op["scale"] == 1 else "selu")(op)
+def _form_of(op: OperatorCall) -> str:
+    """Return the name in ``FUNCTIONS`` of a function that has several forms."""
+    match op.name:
+        case "gelu" if op["approximate"] != "none":
+            return "gelu (tanh)"
+        case "softplus" if op["beta"] != 1:
+            return "softplus (beta)"
+        case "elu" if op["scale"] != 1:
+            return "selu"
+    return op.name
 
 
 def division(op: OperatorCall) -> list[Layer] | None:
@@ -138,7 +130,7 @@ def division(op: OperatorCall) -> list[Layer] | None:
 def power(op: OperatorCall) -> list[Layer] | None:
     """Count x^y: products for a whole y, roots, or the logarithm."""
     if op.has_tensor("exponent") or not op.has_tensor("self"):
-        return as_function("power")(op)
+        return [elementwise("power", op.output.numel())]
     how = powers(float(op["exponent"]))
     return [] if how is None else [elementwise(how, op.output.numel())]
 
@@ -203,7 +195,7 @@ def _length(op: OperatorCall) -> int:
 def extremum(op: OperatorCall) -> list[Layer] | None:
     """Count the largest or smallest of a row, or of two tensors at each place."""
     if op.has_tensor("other"):
-        return as_function("maximum")(op)
+        return [elementwise("maximum", op.output.numel())]
     return reduced("max")(op)
 
 

@@ -38,6 +38,7 @@ class DerivedLine:
             >>> DerivedLine("parameters", (n + 1) * 16).steps
             ('(n + 1)·16', '(178 + 1)·16', '2,864')
         """
+        # A formula of numbers is its own substitution, and a number alone its own formula.
         steps = dict.fromkeys((self.formula.text(), self.formula.substitution()))
         steps.pop(str(self.formula.value), None)
         return (*steps, f"{self.formula.value:,}")
@@ -79,6 +80,7 @@ def legend(layer: LayerCost) -> dict[str, Symbol]:
     """Return the symbols of a layer that have one value in all of its lines."""
     lines = derive(layer)
     symbols = merged(line.formula for line in lines)
+    # Calls with other shapes give a symbol another value, which one explanation cannot show.
     return {
         name: symbol
         for name, symbol in symbols.items()
@@ -138,6 +140,7 @@ def _table(account: Account) -> list[Sequence[str]]:
 def _columns(rows: Sequence[Sequence[str]]) -> str:
     """Align rows in columns: words to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # The last row, of totals, has a number in each column of numbers.
     words = [not column[-1][-1:].isdigit() for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

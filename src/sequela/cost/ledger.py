@@ -205,6 +205,7 @@ class Account:
         """The work on real steps, multi-hot inputs as sums of rows; none without such inputs."""
         if not any(layer.embedding_sum for layer in self.layers):
             return None
+        # Layers with one way of computing count in both totals, which can then be compared.
         return together(
             amount(layer.embedding_sum) if layer.embedding_sum else layer.useful
             for layer in self.layers

@@ -184,6 +184,7 @@ def macs(layer: Layer) -> Layer:
     - The scale of a normalisation is a weight. A bias, a statistic and another activation are not,
       so the products of queries, keys and values in attention are not counted.
     """
+    # Parts without a multiplication by a weight would be lines of 0.
     parts = tuple(
         Part(part.label, Cost(part.cost.macs, part.cost.macs))
         for part in layer.work.parts

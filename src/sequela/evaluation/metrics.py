@@ -199,6 +199,7 @@ def _ranked(area: Callable[..., Statistic]) -> Callable[[Predictions], Statistic
 
 
 def _balanced_accuracy(predictions: Predictions) -> Statistic:
+    # A class without examples has no recall; the scarcest class limits what is known of the mean.
     present = np.unique(predictions.label)
     recalls = recall_statistic(predictions)
     return Statistic(

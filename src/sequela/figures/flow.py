@@ -76,6 +76,7 @@ def cohort_flow(flow: Flow, parts: Sequence[SplitSet] = (), *, event: str) -> Fl
     for name in ("examples", "positives"):
         total = sum(getattr(part, name) for part in parts)
         remaining = getattr(flow, name)
+        # A sum with a hidden count is hidden, and cannot be compared.
         hidden = isinstance(total, Hidden) or isinstance(remaining, Hidden)
         if parts and not hidden and total != remaining:
             raise SettingError(

@@ -36,6 +36,7 @@ def subgroup_forest(
     for subgroup in subgroups:
         if not subgroup.value:
             continue
+        # The values of an attribute are next to each other: another one begins a heading.
         if subgroup.attribute != attribute:
             attribute = subgroup.attribute
             lines.append(ForestLine(attribute, heading=True))
@@ -44,6 +45,7 @@ def subgroup_forest(
         lines.append(ForestLine(words, estimate))
         sentences.append(f"{attribute} {words}")
         rows.append(_row(subgroup, metric, estimate))
+    # A small subgroup has no name here, as a rare value may identify somebody.
     hidden = Counter(subgroup.attribute for subgroup in subgroups if not subgroup.value)
     for attribute, count in hidden.items():
         words = f"{count} hidden: too few subjects or {event}"

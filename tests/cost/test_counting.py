@@ -142,7 +142,9 @@ def test_a_mask_of_padding_keeps_the_layers_as_they_are_written() -> None:
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     model = nn.TransformerEncoder(layer, 2)
     mask = torch.tensor([[False, False, True]])
+    enabled = torch.backends.mha.get_fastpath_enabled()
     masked = account(model, {"src": zeros(1, 3, 4), "src_key_padding_mask": mask})
+    assert torch.backends.mha.get_fastpath_enabled() == enabled
     # The mask of booleans becomes one of numbers, which is added to the scores of each head.
     added = 2 * 2 * 3 * 3
     assert masked.operations == 2 * account(layer, zeros(1, 3, 4)).operations + added

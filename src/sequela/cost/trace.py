@@ -72,11 +72,22 @@ def trace(
     traced = Trace(copied, padded_rows)
     inputs = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
     traced.mark(_tensors(inputs), "data")
-    # On meta tensors, transformer layers run layer by layer, without their fused operator.
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
         _run(type(model).__name__, copied, inputs, traced)
     traced.unused()
     return traced
+
+
+@contextmanager
+def _layers_as_written() -> Iterator[None]:
+    """Run transformer layers layer by layer, without the fused operator of torch's fast path."""
+    # On meta tensors torch would not take it either, but reads a mask's values before it decides.
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:

@@ -121,12 +121,6 @@ def test_marks_of_one_sign_apart_are_all_found(marks: list[int], data: st.DataOb
     assert set(zip(*(each.tolist() for each in pairs), strict=True)) == plain
 
 
-def test_marks_of_each_one_sign_apart_are_found() -> None:
-    others = np.uint64(1) << np.arange(64, dtype=np.uint64)
-    one, other = fingerprint._within_one_sign(np.zeros(1, np.uint64), others)
-    assert (one.tolist(), sorted(other.tolist())) == ([0] * 64, [*range(64)])
-
-
 def records(count: int, seed: int) -> list[list[tuple[int, int]]]:
     """Of each patient some of 300 codes, each with the days since the step before."""
     rng = np.random.default_rng(seed)

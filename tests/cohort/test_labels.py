@@ -72,10 +72,6 @@ def test_milliseconds_and_seconds_are_read(tmp_path: Path) -> None:
             {"prediction_time": pa.array(TIMES, pa.timestamp("us", "America/New_York"))},
             "'prediction_time' has the time zone America/New_York, .* without a zone",
         ),
-        (
-            {"prediction_time": pa.array(TIMES, pa.timestamp("ns", "UTC"))},
-            "'prediction_time' has the time zone UTC",
-        ),
         ({"subject_id": [1, 1], "prediction_time": [TIMES[0]] * 2}, "1 labels occur twice"),
     ],
 )

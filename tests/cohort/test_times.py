@@ -1,19 +1,14 @@
 """When examples end, and by what, from the tables and from label files."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.cohort_settings import task_of_settings
 from sequela.cohort.events import Events
-from sequela.cohort.labels import read_labels
-from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
+from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.task_files import declared_task, read_task
 from sequela.cohort.tasks import Task, icu_transfer, in_hospital, landmark, readmission, timed
 from sequela.config import CohortSettings
@@ -207,60 +202,10 @@ def test_a_wrong_declaration(tmp_path: Path, change: str, message: str) -> None:
         ({"horizons_days": (0.0, 10.0)}, "expected days above 0 that rise"),
         ({"hindsight": True}, "--hindsight and --horizons do not go together"),
         ({"task": "post-discharge", "horizon_days": 30.0}, "--days and --horizons do not go"),
+        ({"labels": "labels.parquet"}, "the labels of a file have no times"),
     ],
 )
 def test_tasks_without_times(settings: dict[str, Any], message: str) -> None:
     asked = CohortSettings(**{"task": "in-hospital", "horizons_days": DAYS} | settings)
     with pytest.raises(SettingError, match=message):
         task_of_settings(asked)
-
-
-def written(path: Path, **columns: Any) -> Path:
-    days = [datetime(2020, 1, 1) + timedelta(days=n) for n in range(3)]
-    base = {"subject_id": [1, 2, 3], "prediction_time": pa.array(days, pa.timestamp("us"))}
-    pq.write_table(pa.table(base | columns), path)
-    return path
-
-
-@pytest.mark.parametrize("event", [[1, 0, 2], [1.0, 0.0, 2.0]])
-def test_a_label_file_has_times(tmp_path: Path, make_events: Make, event: list[float]) -> None:
-    path = written(tmp_path / "labels.parquet", time=[5, 200, 7], event=event)
-    cohort = cohort_of_labels(make_events(people("", "", "")), path, None, "relapsed", DAYS)
-    assert ends(cohort) == {1: (5, 1), 2: (200, 0), 3: (7, 2)}
-    assert cohort.task.classes[-2:] == (
-        "a competing event by day 10",
-        "a competing event from day 10 to 100",
-    )
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"event": [1, 0, 1]}, "has no column 'time'"),
-        ({"time": [1, 2, 3]}, "has no column 'event'"),
-        ({"time": [1, 0, 3], "event": [1, 0, 1]}, r"1 rows \(the first is row 2\)"),
-        ({"time": [1, -3, 3], "event": [1, 0, 1]}, r"1 rows \(the first is row 2\)"),
-        ({"time": [1, None, 3], "event": [1, 0, 1]}, r"1 rows \(the first is row 2\)"),
-        ({"time": [1, np.nan, 3], "event": [1, 0, 1]}, r"1 rows \(the first is row 2\)"),
-        ({"time": [1, np.inf, 3], "event": [1, 0, 1]}, r"row 2\) have a time that is .*infinite"),
-        ({"time": [1, 2, 3], "event": [3, 0, 1]}, r"1 rows \(the first is row 1\)"),
-        ({"time": [1, 2, 3], "event": [0.5, 0, 1]}, r"1 rows \(the first is row 1\)"),
-        ({"time": ["soon", "2", "3"], "event": [1, 0, 1]}, "'time' is string"),
-        ({"time": [1, 2, 3], "event": ["died", "lost", "died"]}, "and 'event' string"),
-        ({"time": [timedelta(1)] * 3, "event": [1, 0, 1]}, r"'time' is duration\[us\]"),
-    ],
-)
-def test_a_label_file_without_times_that_can_be(
-    tmp_path: Path, columns: dict[str, Any], message: str
-) -> None:
-    path = written(tmp_path / "labels.parquet", **columns)
-    with pytest.raises(DataError, match=message):
-        read_labels(path, DAYS)
-
-
-def test_a_column_of_times_twice(tmp_path: Path) -> None:
-    path = written(tmp_path / "labels.parquet", time=[1, 2, 3], event=[1, 0, 1])
-    table = pq.read_table(path)
-    pq.write_table(table.append_column("time", table["time"]), path)
-    with pytest.raises(DataError, match="has the column 'time' twice"):
-        read_labels(path, DAYS)

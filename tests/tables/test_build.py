@@ -14,13 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.rows_hash import rows_hash
 
 from sequela.tables import shards
 from sequela.tables.account import Account, TableAccount
 from sequela.tables.build import build
 from sequela.tables.declarations import Fact, Kind, Source, Table
-from sequela.tables.meds_events import SPLITS
 
 
 def sort_key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -188,17 +186,3 @@ def test_rows_against_a_plain_reference(rows: list[dict[str, Any]]) -> None:
     assert table.set_aside == Counter(reason for reason, _ in expected if reason)
     assert (table.rows, table.events) == (len(rows), len(made))
     assert table.duplicates == len(made) - len(set(made))
-
-
-@pytest.mark.slow
-def test_the_hash_tells_rows_apart(mimic3: Any, write: Any, made: Any, unchanged: Any) -> None:
-    hashes = {rows_hash(unchanged("mimic3").out)}
-    mimic3["DIAGNOSES_ICD"][0]["icd9_code"] = "0043"
-    hashes.add(rows_hash(made("mimic3", write(mimic3, at="b"), out="b").out))
-    mimic3["ADMISSIONS"][0]["dischtime"] = "2130-01-05 12:00:01"
-    hashes.add(rows_hash(made("mimic3", write(mimic3, at="c"), out="c").out))
-    mimic3["ADMISSIONS"][0]["hadm_id"] = 13
-    hashes.add(rows_hash(made("mimic3", write(mimic3, at="d"), out="d").out))
-    hashes.add(rows_hash(made("mimic3", write(mimic3, at="d"), out="e", seed=9).out))
-    assert len(hashes) == 5
-    assert set(SPLITS) == {"train", "tuning", "held_out"}

@@ -25,7 +25,6 @@ from sequela.intake.describe import describe
 from sequela.intake.describe_tables import propose
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind, Table
-from sequela.tables.declared.check import faults
 from sequela.tables.declared.expressions import expression
 from sequela.tables.declared.source import declared_in
 from sequela.tables.engine import open_engine
@@ -170,7 +169,6 @@ def test_decimal_commas_are_declared_and_never_lost(
     with_results(own, lambda _, text: f" {text.replace('.', ',')}", "number_in(result)")
     with pytest.raises(DataError, match=r"text that is not a number in result in .*decimal mark"):
         build(declared_in(own), own, tmp_path / "lost")
-    assert any("not a number in result" in fault.problem for fault in faults(declared_in(own), own))
     changed(own, "tables.toml", "number_in(result)", "number_in(result, ',')")
     build(declared_in(own), own, tmp_path / "commas")
     assert numbers(tmp_path / "commas") == numbers(decided.out)
@@ -230,10 +228,7 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ("left < admitted", "left < 3", "does not fit the kinds of its columns"),
         ("left < admitted", "1 == 1", "expected a condition over columns"),
         ("left < admitted", "left < 1 / 0", "cannot be computed (division by zero)"),
-        ('value = "result"', 'value = "result / 0.0"', "cannot be computed (division by zero)"),
         ("outcome == 'died'", "outcome == 'a' * 1000000000", "a text is not computed with"),
-        ("outcome == 'died'", "outcome in [1] * 1000000000", "a text is not computed with"),
-        ('value = "result"', 'value = "result * 1e999"', "holds a number that is too large"),
         ('value = "result"', f'value = "result * {10**30}"', "holds a number that is too large"),
         ('value = "result"', 'value = "result * (1e300 * 1e300)"', "that is too large"),
         ("{test}//{unit|UNKNOWN}", "{test}//{result}",
@@ -309,40 +304,13 @@ def test_rows_that_do_not_fit_stop_the_build(
 
 
 @pytest.mark.parametrize("more", [",", ",,", ',""'])
-def test_a_row_with_a_blank_column_too_many_stops_build_and_check(
+def test_a_row_with_a_blank_column_too_many_stops_the_build(
     more: str, own: Path, tmp_path: Path
 ) -> None:
     head, first, *rest = (own / "labs.csv").read_text("utf-8").splitlines()
     (own / "labs.csv").write_text("\n".join([head, first + more, *rest, ""]), "utf-8")
-    said = r"labs\.csv, line 2: 8 columns; expected 7"
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=r"labs\.csv, line 2: 8 columns; expected 7"):
         build(declared_in(own), own, tmp_path / "out")
-    with pytest.raises(DataError, match=said):
-        faults(declared_in(own), own)
-
-
-def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
-    assert faults(declared_in(own), own) == []
-    lines = (own / "labs.csv").read_text("utf-8").splitlines()
-    lines[3] = ":00:00Z,".join(lines[3].rsplit(":00:00,", 1))
-    for row, old, new in ((5, ",S", ",S999"), (7, "P", "Q")):
-        lines[row] = lines[row].replace(old, new, 1)
-    (own / "labs.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    stays = (own / "stays.csv").read_text("utf-8").splitlines()
-    cells = stays[2].split(",")
-    cells[3], cells[4] = cells[4], cells[3]
-    (own / "stays.csv").write_text("\n".join([*stays[:2], ",".join(cells), *stays[3:]]) + "\n")
-    said = [fault.line() for fault in faults(declared_in(own), own)]
-    assert len(said) >= 4
-    assert any(
-        line.startswith("labs.csv, row 3: column 'reported' holds something") for line in said
-    )
-    assert "stays.csv, row 2: left before admitted: correct the rows, or the declaration" in said
-    assert "labs.csv, row 7: set aside: its subject is not among the patients" in said
-    assert "labs.csv, row 5: set aside: its hospital stay is not among the admissions" in said
-    assert not any(
-        value in line for line in said for value in ("Z", "S999", "Q0", "2020", "lactate")
-    )
 
 
 def without_marks(own: Path, proposal: str) -> None:
@@ -520,12 +488,8 @@ def test_two_files_of_one_table_are_refused(own: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labs is there more than once: .*labs.csv and .*labs;"):
         build(declared_in(own), own, tmp_path / "again")
     shutil.move(own / "labs" / "labs.parquet", own / "labs.parquet")
-    for check in (
-        lambda: build(declared_in(own), own, tmp_path / "again"),
-        lambda: faults(declared_in(own), own),
-    ):
-        with pytest.raises(DataError, match=r"labs is there more than once: .*labs.parquet; keep"):
-            check()
+    with pytest.raises(DataError, match=r"labs is there more than once: .*labs.parquet; keep"):
+        build(declared_in(own), own, tmp_path / "again")
 
 
 def test_a_join_on_a_repeated_key_is_refused(own: Path, tmp_path: Path) -> None:

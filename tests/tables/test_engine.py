@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import venv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,21 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.cli.calls import refusal
 from tests.rows_hash import rows_hash, shards_of
 
-from sequela.errors import DataError, OutputError, SettingError
+import sequela
+from sequela.errors import DataError, OutputError, RunError, SettingError
 from sequela.tables import engine as engine_module
 from sequela.tables import shards
-from sequela.tables.engine import AT_ONCE, DuckDBEngine, check_java, open_engine, side_by_side
+from sequela.tables.engine import (
+    AT_ONCE,
+    DuckDBEngine,
+    SparkEngine,
+    check_java,
+    open_engine,
+    side_by_side,
+)
 
 
 @pytest.mark.usefixtures("quick_java")
@@ -69,6 +80,112 @@ def test_a_cluster_of_two_workers_writes_the_same_bytes(
     cluster = made("mimic3", root, out="spark", engine="spark", master="local-cluster[2,1,1024]")
     assert shards_of(cluster.out) == shards_of(duck.out)
     assert cluster.account.tables == duck.account.tables
+
+
+@pytest.fixture(scope="module")
+def session(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A session with its own settings and catalogue."""
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        made = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.session.timeZone", "America/New_York")
+            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+            .getOrCreate()
+        )
+        yield made
+        made.stop()
+
+
+def test_the_driver_collects_counts_only(
+    many_events: Any, write: Any, session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a session that runs already, whose settings and cached tables are left as they were."""
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    monkeypatch.setattr(shards, "BUCKET_EVENTS", 700)
+    collected = []
+
+    def counting(name: str) -> None:
+        real = getattr(DataFrame, name)
+
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            rows = real(self, *args, **options)
+            collected.append(len(rows))
+            return rows
+
+        monkeypatch.setattr(DataFrame, name, call)
+
+    for name in ("collect", "toArrow", "take"):
+        counting(name)
+    root = write(many_events)
+    account = sequela.build("mimic3", tmp_path / "spark", root=root, engine="spark")
+    assert account.tables[-1].rows == 2000
+    assert max(collected) < 50
+    assert sum(collected) < 200
+    duck = sequela.build("mimic3", tmp_path / "duck", root=root)
+    assert shards_of(tmp_path / "spark") == shards_of(tmp_path / "duck")
+    assert len(shards_of(tmp_path / "duck")) > 1
+    assert account.tables == duck.tables
+    assert session.range(3).count() == 3
+    assert session.conf.get("spark.sql.session.timeZone") == "America/New_York"
+    assert session.sparkContext._jsc.getPersistentRDDs().isEmpty()
+
+
+def engine_and_rows(work: Path) -> tuple[Any, Any]:
+    engine = open_engine("spark", work)
+    rows = pa.table({"bucket": pa.array([0, 1, 1], "int64"), "value": [1, 2, 3]})
+    return engine, engine.read_batches("rows", rows.to_reader())
+
+
+def test_what_may_happen_to_a_task(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "shared" / "work"
+    work.mkdir(parents=True)
+    engine, rows = engine_and_rows(work)
+
+    def count(number: int, part: pa.Table) -> int:  # from a module, workers would import it
+        return len(part)
+
+    assert engine.map_parts([rows], nw.col("bucket"), 2, count) == [1, 2]
+    with (
+        pytest.raises(RunError, match="a process of Spark was killed"),
+        engine.translated("the tables"),
+    ):
+        engine.map_parts([rows], nw.col("bucket"), 2, lambda *_: os._exit(1))
+    venv.create(tmp_path / "bare", symlinks=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(session.sparkContext, "pythonExec", str(tmp_path / "bare/bin/python"))
+        with (
+            pytest.raises(RunError, match="the Python of Spark's workers has no sequela"),
+            engine.translated("the tables"),
+        ):
+            engine.map_parts([rows], nw.col("bucket"), 2, count)
+    engine._work = tmp_path / "elsewhere" / "work"  # as on a machine that sees another disk
+    with pytest.raises(SettingError, match="a worker of Spark does not see "):
+        engine.map_parts([rows], nw.col("bucket"), 2, count)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.usefixtures("session")
+def test_a_running_session_is_used(tmp_path: Path) -> None:
+    assert SparkEngine(tmp_path)._owned is False
+    with pytest.raises(SettingError, match="a Spark session runs here already: leave --master out"):
+        SparkEngine(tmp_path, "local[1]")
+
+
+def test_an_address_that_is_no_database(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("build", "mimic3", "--root", "s3a://me:hush@bucket/x", "--engine", "spark")
+    message = refusal(capfd, *arguments, "--out", tmp_path / "out")
+    assert "--root s3a://***@bucket/x is not read: name a folder" in message
+    assert "--out s3a:/bucket/out is an address" in refusal(
+        capfd, "build", "mimic3", "--out", "s3a://bucket/out"
+    )
 
 
 @pytest.mark.parametrize(

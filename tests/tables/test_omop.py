@@ -1,5 +1,6 @@
 """OMOP: when a row was known by its type, codes from concepts, stays and how they ended."""
 
+import json
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -14,24 +15,29 @@ from tests.tables.cdm import LAST, OFFICE, OPEN, STAY, A, B
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.tasks import in_hospital, length_of_stay, readmission
-from sequela.errors import DataError, DataNotFoundError, SettingError, UnknownNameError
+from sequela.errors import DataError, SettingError, UnknownNameError
+from sequela.formats.opened import SUMS
+from sequela.tables.account import ACCOUNT, LEAKS
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_read_so
 from sequela.tables.sources.omop import (
+    AGAIN,
     ALONE,
+    APART,
     BY_ID,
     BY_LATER,
     BY_OWN_TIME,
     BY_SOURCE,
     BY_VALUE,
     BY_VISIT_END,
-    COARSER,
     LIMITS,
+    LONG_DEAD,
     NO_END,
     ONLY_DATES,
+    REVERSED,
     TIMED,
+    UNBORN,
 )
-from sequela.tables.sources.omop_tables import AGAIN, APART, LONG_DEAD, REVERSED, UNBORN
 
 END = datetime(2150, 2, 9, 11)
 
@@ -141,48 +147,33 @@ def codes_in(out: Path) -> set[str]:
         return {code for (code,) in connection.execute("SELECT code FROM codes").fetchall()}
 
 
-def test_codes_of_the_hospital_and_of_ancestors(omop: Any, write: Any, tmp_path: Path) -> None:
+def test_codes_of_the_hospital(omop: Any, write: Any, tmp_path: Path) -> None:
     _, out = read_so(omop, write, tmp_path, codes="source")
     assert {"ICD9CM//4280", "CONDITION//428.0"} <= codes_in(out)
     assert not {code for code in codes_in(out) if code.startswith("SNOMED")}
-    with pytest.raises(DataNotFoundError, match="no table concept_ancestor"):
-        read_so(omop, write, tmp_path, ancestors=1)
-    omop["concept_ancestor"] = [
-        {"ancestor_concept_id": a, "descendant_concept_id": d, "min_levels_of_separation": n}
-        for a, d, n in ((101, 100, 1), (500, 100, 1), (100, 100, 0), (500, 300, 2))
-    ]
-    account, out = read_so(omop, write, tmp_path, ancestors=1)
-    assert "SNOMED//56265001" in codes_in(out)
-    assert "SNOMED//84114007" not in codes_in(out)
-    table = next(t for t in account.tables if t.table == "condition_occurrence")
-    assert table.notes[COARSER] == 6
 
 
 def test_ways_that_do_not_fit() -> None:
     with pytest.raises(UnknownNameError, match="standard"):
         source_read_so("omop", {"codes": "sources"})
-    with pytest.raises(SettingError, match="leave --codes source out"):
-        source_read_so("omop", {"codes": "source", "ancestors": 1})
-    with pytest.raises(SettingError, match="at least 1 level"):
-        source_read_so("omop", {"ancestors": -1})
-    with pytest.raises(SettingError, match="--dated-as-recorded is for omop: leave it out"):
-        source_read_so("mimic3", {"dated_as_recorded": True})
+    with pytest.raises(SettingError, match="--codes is for omop: leave it out"):
+        source_read_so("mimic3", {"codes": "source"})
 
 
-def test_naive_dating_is_found(omop: Any, write: Any, tmp_path: Path) -> None:
-    start = {"condition_start_date": "2160-02-01", "condition_start_datetime": "2160-02-01 08:00"}
-    more = {"condition_occurrence_id": 9, "person_id": B, "visit_occurrence_id": LAST, **start}
-    omop["condition_occurrence"].append({**omop["condition_occurrence"][0], **more})
-    _, out = read_so(omop, write, tmp_path, dated_as_recorded=True)
-    cohort = select_cohort(open_events(out), in_hospital(0))
-    kinds = {finding.check: finding for finding in cohort.leaks}
-    assert kinds["dated before it was known"].severity == "leak"
-    assert "3 rows of these carry the very moment" in kinds["dated before it was known"].what
-    assert "see 3 codes of a stay that had not ended" in kinds["codes from the future"].what
-    again = build(source_read_so("meds", {}), out, tmp_path / "again")
-    assert "3 rows of these" in again.leaks, "a copy says it too"
+def test_early_dates_of_an_earlier_version_are_a_leak(
+    omop: Any, write: Any, tmp_path: Path
+) -> None:
     _, out = read_so(omop, write, tmp_path)
     assert select_cohort(open_events(out), in_hospital(0)).leaks == ()
+    account = json.loads((out / ACCOUNT).read_text())
+    account["leaks"] = "each row is dated at its start"
+    account["tables"][0]["notes"] = {f"{LEAKS}are early": 3}
+    (out / ACCOUNT).write_text(json.dumps(account))
+    (out / SUMS).unlink()
+    (leak,) = select_cohort(open_events(out), in_hospital(0)).leaks
+    assert (leak.check, leak.severity) == ("dated before it was known", "leak")
+    again = build(source_read_so("meds", {}), out, tmp_path / "again")
+    assert "3 rows are early" in again.leaks, "a copy says it too"
 
 
 def test_tasks_can_be_asked(omop: Any, write: Any, tmp_path: Path) -> None:

@@ -62,20 +62,6 @@ def test_distinct_rows_against_a_plain_reference(rows: list[dict[str, Any]]) -> 
     assert sorted([*distinct.tolist(), *copies.tolist()]) == list(range(len(rows)))
 
 
-def test_wide_keys_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ranks sort as the packed numbers do, however little fits."""
-    rows = [
-        {**EMPTY, "subject_id": s, "time": ORIGIN + timedelta(minutes=m), "code": c, "visit_id": v}
-        for s in (9, 3) for m in (5, -1) for c in reversed(CODES) for v in (1, None)
-    ]  # fmt: skip
-    events = encoded(rows)
-    expected, _ = shards.distinct_rows(events)
-    monkeypatch.setattr(shards, "MOST", 1)
-    ranked, copies = shards.distinct_rows(events)
-    assert ranked.tolist() == expected.tolist()
-    assert not len(copies)
-
-
 def test_an_event_of_nobody(tmp_path: Path) -> None:
     table = encoded([{**EMPTY, "subject_id": None}, EMPTY])
     with pytest.raises(DataError, match="1 events have no subject_id"):

@@ -28,8 +28,7 @@ def cohort_of_settings(
     events = open_events(located.path, located.origin)
     if settings.labels is None:
         return _selected(events, events.digest, task, located.notes)
-    days = settings.horizons_days or None
-    return cohort_of_labels(events, Path(settings.labels), task, settings.outcome or "", days)
+    return cohort_of_labels(events, Path(settings.labels), task, settings.outcome or "")
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +54,11 @@ def task_of_settings(settings: CohortSettings) -> Task:
         )
     if settings.horizons_days and settings.horizon_days:
         raise SettingError("--days and --horizons do not go together: leave one out")
+    if settings.horizons_days and settings.labels is not None:
+        raise SettingError(
+            "--horizons is for tasks, and the labels of a file have no times: leave it out, or "
+            "declare a task whose outcome is a code of the events"
+        )
     if settings.hindsight and settings.labels is not None:
         raise SettingError(
             "--hindsight changes the times of a task, not those of a label file: "
@@ -67,6 +71,6 @@ def task_of_settings(settings: CohortSettings) -> Task:
         )
     # Settings that were not made leave the task as declared.
     task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
-    if settings.horizons_days and settings.labels is None:
+    if settings.horizons_days:
         task = timed(task, settings.horizons_days)
     return with_hindsight(task) if settings.hindsight else task

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 from sequela.datasets.codes import body_of, family_of
 from sequela.files import temporary
 from sequela.formats.columns import text_column_of
+from sequela.formats.opened import Sums, sha256
 from sequela.listeners import broadcast
+from sequela.tables.account import ACCOUNT, earlier_of, leaks_of, read_account
 from sequela.tables.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.tables.meds_events import EVENT_COLUMNS, StoredEvents, stored_events
+from sequela.tables.meds_events import EVENT_COLUMNS, data_files, schema_of
 
 if TYPE_CHECKING:
     import duckdb
 
-COLUMNS = EVENT_COLUMNS
 VIEW = (
     "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}], union_by_name = {mixed})"
 )
@@ -30,13 +31,37 @@ DISTINCT_CODES = "SELECT DISTINCT code FROM events WHERE code IS NOT NULL ORDER 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Events(StoredEvents):
+class Events:
     """A MEDS 0.4 data set on disk, to be read by SQL.
 
     Attributes:
+        root: The data set; its events are in ``data/**/*.parquet``.
+        files: The shards, sorted by name.
+        columns: The ``EVENT_COLUMNS`` that all of them have. Without ``visit_id`` a stay reaches
+            from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
+        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
+        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
+        mixed: Whether shards have different types.
+        dated_by_row: Whether each row carries the time it became available, so that its family of
+            codes need not (OMOP).
+        leaks: How the data leak the outcome: see :class:`sequela.tables.account.Account`.
+        earlier: The rows that were dated by the earlier of two times.
+        title: Name of the data, where it differs from the catalogue's.
+        open: Whether their licence is open.
         origin: Where the data were found, in words.
     """
 
+    root: Path
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    stays_in_order: bool
+    numbers: str = "FLOAT"
+    mixed: bool = False
+    dated_by_row: bool = False
+    leaks: str = ""
+    earlier: str = ""
+    title: str = ""
+    open: bool = False
     origin: str = ""
     _codes: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -64,13 +89,13 @@ class Events(StoredEvents):
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
         """Open a DuckDB connection with a view ``events`` and a table ``codes``.
 
-        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its ``family`` and
-        the ``body`` after it: see :mod:`sequela.datasets.codes`.
+        ``events`` has all of ``EVENT_COLUMNS``; ``codes`` has each distinct ``code``, its
+        ``family`` and the ``body`` after it: see :mod:`sequela.datasets.codes`.
         """
         types = {**TYPES, "numeric_value": self.numbers}
         columns = [
             f"{name if name in self.columns else 'NULL'}::{types[name]} AS {name}"
-            for name in COLUMNS
+            for name in EVENT_COLUMNS
         ]
         files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
         view = VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)
@@ -82,9 +107,43 @@ class Events(StoredEvents):
             yield connection
 
 
+@lru_cache(maxsize=1 << 12)
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    """Compute the SHA-256 once while a file keeps its size and modification time."""
+    return sha256(file, "MEDS data")
+
+
 def open_events(root: Path, origin: str = "") -> Events:
-    """Find the events of a MEDS data set and check their columns, or raise a SequelaError."""
-    return Events(**vars(stored_events(root)), origin=origin)
+    """Find the events of a data set and check their columns.
+
+    ``sequela build`` records whether the stays of its source are in order; other data sets are
+    assumed to be.
+    """
+    account = read_account(root) if (root / ACCOUNT).is_file() else {}
+    files = tuple(data_files(root))
+    if sums := Sums.beside(root):
+        for file in files:
+            state = file.stat()
+            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
+    schemas = {file: schema_of(file) for file in files}
+    columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
+    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
+    place = columns.index("numeric_value") if "numeric_value" in columns else None
+    narrow = place is None or {shard[place] for shard in types} <= {"float", "halffloat"}
+    return Events(
+        root=root,
+        files=files,
+        columns=columns,
+        stays_in_order=bool(account.get("stays_in_order", True)),
+        numbers="FLOAT" if narrow else "DOUBLE",
+        mixed=len(types) > 1,
+        dated_by_row=bool(account.get("dated_by_row")),
+        leaks=leaks_of(account),
+        earlier=earlier_of(account),
+        title=str(account.get("title", "")),
+        open=bool(account.get("open")),
+        origin=origin,
+    )
 
 
 def one_row(

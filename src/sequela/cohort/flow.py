@@ -51,11 +51,11 @@ class Flow:
         """
         examples, subjects, positives = counts
         # Counts are of the examples at the end: candidates are these and all that rules removed.
-        candidates = left = examples + sum(n for _, n, _ in removed.values())
+        candidates = remaining = examples + sum(n for _, n, _ in removed.values())
         steps = []
         for rule, (sentence, n, positives_of_n) in removed.items():
-            left -= n
-            steps.append(FlowStep(rule, sentence, n, left, positives_of_n))
+            remaining -= n
+            steps.append(FlowStep(rule, sentence, n, remaining, positives_of_n))
         return cls(unit, candidates, tuple(steps), examples, subjects, positives, notes)
 
     def then(

@@ -1,8 +1,7 @@
 """Labels in the MEDS label schema: the subjects, prediction times and outcomes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,48 +28,16 @@ TIMED_SCHEMA = SCHEMA.append(pa.field("time", pa.float64(), nullable=False)).app
 1 the event, 2 a competing event. ``boolean_value`` is whether the event came by the last horizon.
 """
 _REMEDY = f"write it again, without the metadata {sealed.KEY} if it was changed on purpose"
-_TIMES = (
-    "time, the days from the prediction to what ended first, and event: 0 for the end of "
-    "follow-up, 1 for the event, 2 for a competing event"
-)
 KEY = ("subject_id", "prediction_time")
 
 
-def read_labels(path: Path, horizons_days: Sequence[float] | None = None) -> pa.Table:
+def read_labels(path: Path) -> pa.Table:
     """Read labels from a Parquet file, such as ACES writes: ``SCHEMA``, by subject, then time.
 
     The file has ``subject_id``, ``prediction_time`` and ``boolean_value``, or ``integer_value`` of
-    0 and 1; the other value columns of the schema are ignored. With ``horizons_days`` it has
-    ``time`` and ``event`` instead: see ``TIMED_SCHEMA``.
+    0 and 1; the other value columns of the schema are ignored.
     """
-    if horizons_days is None:
-        return _typed(path, _truth)
-    last = horizons_days[-1]
-    return _typed(path, lambda table, _: _event_by(table, path, last), ("time", "event"))
-
-
-def _event_by(table: pa.Table, path: Path, day: float) -> pa.ChunkedArray:
-    """Return whether the event came by a day, from times that can be."""
-    if lacks := [name for name in ("time", "event") if name not in table.column_names]:
-        raise DataError(
-            f"{path} has no column '{lacks[0]}' (found: {', '.join(table.column_names)}): expected "
-            f"{_TIMES}; or leave --horizons out"
-        )
-    try:
-        time, event = (table[name].cast(pa.float64(), safe=False) for name in ("time", "event"))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        kinds = f"'time' is {table['time'].type} and 'event' {table['event'].type}"
-        raise DataError(f"{path}: {kinds}; expected numbers: {_TIMES}") from None
-    # A missing time or event is neither possible nor impossible, and so is null here.
-    possible = pc.and_kleene(pc.greater(time, 0), pc.is_finite(time))
-    valid = pc.and_kleene(possible, pc.is_in(event, pa.array([0.0, 1.0, 2.0])))
-    if wrong := len(table) - (pc.sum(valid).as_py() or 0):
-        first = pc.index(pc.fill_null(valid, fill_value=False), value=False).as_py() + 1
-        raise DataError(
-            f"{path}: {wrong} rows (the first is row {first}) have a time that is missing, "
-            f"infinite, or 0 days or less, or another event than 0, 1 and 2: expected {_TIMES}"
-        )
-    return pc.and_(pc.equal(event, 1.0), pc.less_equal(time, day))
+    return _typed(path, _truth)
 
 
 def read_times(path: Path) -> pa.Table:
@@ -81,14 +48,12 @@ def read_times(path: Path) -> pa.Table:
     return _typed(path, lambda table, _: pa.array(np.zeros(len(table), np.bool_)))
 
 
-def _typed(
-    path: Path, label: Callable[[pa.Table, Path], Any], further: Sequence[str] = ()
-) -> pa.Table:
+def _typed(path: Path, label: Callable[[pa.Table, Path], pa.ChunkedArray]) -> pa.Table:
     """Read a table with subjects and times, and return it with its labels as ``SCHEMA``, sorted."""
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
-    for name in (*KEY, "boolean_value", "integer_value", *further):
+    for name in (*KEY, "boolean_value", "integer_value"):
         if table.column_names.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice; expected it once: remove one")
     for name in KEY:
@@ -100,14 +65,13 @@ def _typed(
     _check_zone(table["prediction_time"].type, path)
     # Only these columns: ACES and MEDS write others, which differ in type.
     columns = {name: table[name] for name in KEY} | {"boolean_value": label(table, path)}
-    columns |= {name: table[name] for name in further}
     for name, column in columns.items():
         if column.null_count:
             raise DataError(
                 f"{path}: '{name}' is blank in {column.null_count} of {len(column)} rows"
             )
     try:
-        typed = pa.table(columns).cast(TIMED_SCHEMA if further else SCHEMA)
+        typed = pa.table(columns).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(
             f"{path}: not the MEDS label schema ({without_values(error)}); {_REMEDY}"

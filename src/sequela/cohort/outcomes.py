@@ -249,18 +249,17 @@ def stay_of_more_than(days: float) -> Outcome:
     )
 
 
-def of_labels(name: str = "", rival: str = "") -> Outcome:
+def of_labels(name: str = "") -> Outcome:
     """Return the outcome of a label file.
 
-    ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral. ``rival`` is
-    the competing event, where the file has one.
+    ``name`` is an adjective, such as ``readmitted``. Without it the words are neutral.
     """
     words = ("the label of a file", "event", "events", ("no event", "event"))
     if name:
         words = (name, name, name, (f"not {name}", name))
     # A positive label after a death cannot be about the future.
     death = {field: getattr(ANY_DEATH, field) for field in ("known", "known_words", "leave_out")}
-    return Outcome(*words, **death, rival=rival)
+    return Outcome(*words, **death)
 
 
 _DEATHS = (DEATH_IN_STAY, DEATH_WITHIN_HORIZON, DEATH_IN_ANY_STAY, ANY_DEATH)

@@ -247,36 +247,20 @@ def select_cohort(events: Events, task: Task) -> Cohort:
 
 
 def cohort_of_labels(
-    events: Events,
-    path: Path,
-    task: Task | None = None,
-    outcome: str = "",
-    horizons_days: tuple[float, ...] | None = None,
+    events: Events, path: Path, task: Task | None = None, outcome: str = ""
 ) -> Cohort:
     """Build the cohort of a label file, for example one that ACES made.
 
     ``task`` gives only the inputs and the history of a model, since the file lists the examples.
-    ``outcome`` is the name of the outcome, such as ``readmitted``. With ``horizons_days`` the file
-    has times to it.
+    ``outcome`` is the name of the outcome, such as ``readmitted``.
     """
-    labels = read_labels(path, horizons_days)
-    timed = horizons_days is not None
-    rivals = timed and (pc.max(labels["event"]).as_py() or 0) > 1
-    of_file = of_labels(outcome, "a competing event" if rivals else "")
+    labels, of_file = read_labels(path), of_labels(outcome)
     task = task or Task(LABEL_FILE, "last event", of_file)
-    task = replace(
-        task,
-        name=LABEL_FILE,
-        exclude=(),
-        outcome=of_file,
-        horizon_days=None,
-        horizons_days=horizons_days,
-    )
+    task = replace(task, name=LABEL_FILE, exclude=(), outcome=of_file, horizon_days=None)
     task, notes = in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     counts = (len(labels), len(labels["subject_id"].unique()), positives)
     flow = Flow.of("labels", {}, counts=counts, notes=tuple(notes))
-    flow = _with_ends(flow, task, labels)
 
     def given(connection: Connection) -> tuple[pa.Table, Flow]:
         _check_subjects(connection, labels, path)

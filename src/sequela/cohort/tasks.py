@@ -137,7 +137,7 @@ class Task:
                 f"horizons_days are {', '.join(f'{day:g}' for day in days) or 'empty'}: expected "
                 "days above 0 that rise, such as 365, 1826"
             )
-        if not self.outcome.time_expression and self.name != LABEL_FILE:
+        if not self.outcome.time_expression:
             raise SettingError(
                 f"the outcome of {self.name} is '{self.label}', whose time is not known: leave "
                 "the horizons out, or choose an outcome with a time, such as 'death within the "

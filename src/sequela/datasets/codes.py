@@ -42,8 +42,6 @@ ETHNICITY = "ETHNICITY"
 SITE = "HOSPITAL"
 CELL = "CELL"
 
-BILLED_CODE = "BILLED"
-
 
 @dataclass(frozen=True)
 class Family:

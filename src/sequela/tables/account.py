@@ -57,7 +57,7 @@ class Account:
         events: Events on disk.
         not_read: Tables that are present and were not read, with the reason.
         dated_by_row: Whether each row carries the time it became available, in any family of codes.
-        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        leaks: How the data leak the outcome: version 0.2.0 could read tables so on purpose.
         title: Name of the data, where it differs from the catalogue's.
         open: Whether the tables are those of a release under an open licence.
     """
@@ -111,7 +111,7 @@ class Account:
 
 
 def leaks_of(account: dict[str, Any]) -> str:
-    """Return the leaks that the log of a data set declares, if it was read so on purpose."""
+    """Return the leaks that the log of a data set declares, as version 0.2.0 could write one."""
     if not account.get("leaks"):
         return ""
     sentences = [str(account["leaks"])]

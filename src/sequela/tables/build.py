@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +44,14 @@ def build(
     tables: Collection[str] | None = None,
     changed: Collection[str] = (),
     allow_set_aside: Collection[str] = (),
-    spark: Any = None,
 ) -> Account:
     """Write the events of ``source`` as a MEDS data set: see the help of ``sequela build``.
 
-    ``root`` is a folder or, as text, the address of a database, or a schema or address that Spark
-    reads. A session of ``spark`` is used instead of ``engine`` and ``master``. The log that is
-    returned is also in ``out/account.json``.
+    ``root`` is a folder or, as text, the address of a database. The log that is returned is also in
+    ``out/account.json``.
     """
     with _new_folder(out) as (new, work):
-        opened = open_engine(engine, work, master, spark)
+        opened = open_engine(engine, work, master)
         try:
             check_names(source, allow_set_aside)
             with opened.translated(shown(root)):
@@ -117,7 +114,7 @@ def _write(
         seed=seed,
         stays_in_order=source.stays_in_order and bool(built.get("stays_in_order", True)),
         dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
-        leaks=source.leaks or leaks_of(built),
+        leaks=leaks_of(built),
         title=title,
         open=is_open(source.name, rows_read) or bool(built.get("open")),
         subjects=len(shards.ids),

@@ -274,7 +274,6 @@ class Source:
         not_read: Published tables that are left out on purpose, with the reason.
         dated_by_row: Whether each row carries the time it became available, so that its family of
             codes need not.
-        leaks: How the data leak the outcome, where the tables are read so on purpose.
         ways: Function that returns the source read in another way, where there are several.
         shared: Name to the function for what ``prepare`` of several tables reads under this name,
             computed once, in order; ``None`` where its tables are absent.
@@ -290,7 +289,6 @@ class Source:
     later: frozenset[str] = frozenset()
     not_read: Mapping[str, str] = field(default_factory=dict)
     dated_by_row: bool = False
-    leaks: str = ""
     ways: "Callable[..., Source] | None" = None
     shared: Mapping[str, Callable[[Frames], Frame | None]] = field(default_factory=dict)
     title: str = ""

@@ -129,14 +129,10 @@ T = TypeVar("T")
 Work: TypeAlias = Callable[[int, pa.Table], T]
 
 
-def open_engine(name: str, work: Path, master: str | None = None, session: Any = None) -> "Engine":
-    """Open the engine with this name, or Spark in the caller's session."""
+def open_engine(name: str, work: Path, master: str | None = None) -> "Engine":
+    """Open the engine with this name."""
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
-    if session is not None:
-        if master is not None:
-            raise SettingError("spark has a master already: leave master out")
-        return SparkEngine(work, session=session)
     if name == "duckdb":
         if master is not None:
             raise SettingError("--master is Spark's: add --engine spark, or leave --master out")
@@ -377,15 +373,12 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, work: Path, master: str | None = None, session: Any = None) -> None:
+    def __init__(self, work: Path, master: str | None = None) -> None:
         self._work = work
         self._kept: dict[str, Any] = {}
-        self._wrong: dict[str, tuple[Any, Mapping[str, Kind], Path | str, Format]] = {}
-        self._owned = session is None
-        if session is not None and not hasattr(session, "_jsparkSession"):
-            raise SettingError("spark is not a SparkSession, or is one of Spark Connect")
-        self.session = self._started(master) if session is None else session.newSession()
-        self._zone = self.session.conf.get("spark.sql.session.timeZone")
+        self._wrong: dict[str, tuple[Any, Mapping[str, Kind], Path, Format]] = {}
+        self._owned = True
+        self.session = self._started(master)
         # Spark's default is 200 tasks for each join and for a kept table, however small it is.
         tasks = TASKS_A_CORE * self.session.sparkContext.defaultParallelism
         for name, value in (SPARK_SQL | {"spark.sql.shuffle.partitions": str(tasks)}).items():
@@ -422,18 +415,14 @@ class SparkEngine:
         return settings | ({"spark.local.dir": str(self._work)} if local else {})
 
     def read_csv(
-        self,
-        path: Path | str,
-        header: Sequence[str],
-        kinds: Mapping[str, Kind],
-        form: Format = PLAIN,
+        self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind], form: Format = PLAIN
     ) -> Frame:
-        """See ``DuckDBEngine``; the path may be an address such as ``s3a://bucket/file.csv``."""
+        """See ``DuckDBEngine``."""
         schema = ", ".join(f"`{name}` STRING" for name in header)
         reader = self.session.read.schema(schema).option("mode", "FAILFAST")
         for option in ("escape", "quote"):
             reader = reader.option(option, form.quote)
-        copy = utf8_copy(path, form, self._work) if isinstance(path, Path) else path
+        copy = utf8_copy(path, form, self._work)
         in_one_task = str(copy).lower().endswith(".gz") or self._has_long_rows(copy, form.quote)
         texts = reader.csv(str(copy), sep=form.separator, header=True, multiLine=in_one_task)
         texts = texts.select(*kinds)
@@ -441,7 +430,7 @@ class SparkEngine:
             texts = texts.repartition(*kinds)
         return self._typed(texts, path, kinds, form)
 
-    def _has_long_rows(self, path: Path | str, quote: str) -> bool:
+    def _has_long_rows(self, path: Path, quote: str) -> bool:
         """Return whether a row of a CSV file may be on two lines: a line has an open quote."""
         from pyspark.sql import functions as f
 
@@ -449,9 +438,7 @@ class SparkEngine:
         quotes = f.length(line) - f.length(f.replace(line, f.lit(quote)))
         return not self.session.read.text(str(path)).filter(quotes % 2 == 1).isEmpty()
 
-    def _typed(
-        self, texts: Any, place: Path | str, kinds: Mapping[str, Kind], form: Format = PLAIN
-    ) -> Frame:
+    def _typed(self, texts: Any, place: Path, kinds: Mapping[str, Kind], form: Format) -> Frame:
         """Convert columns of text; a value of another kind stops the pass that meets it."""
         from pyspark.sql import functions as f
 
@@ -470,19 +457,6 @@ class SparkEngine:
         self._wrong[str(place)] = texts.select(*wrong) if wrong else None, kinds, place, form
         frame: Frame = nw.from_native(texts.select(*columns))
         return frame
-
-    def read_table(self, rows: Any, place: str, kinds: Mapping[str, Kind]) -> Frame:
-        """Read a table of the session like a CSV file: times as the caller's session shows them."""
-        from pyspark.sql import functions as f
-
-        utc, zone = f.lit("UTC"), f.lit(self._zone)
-        texts = []
-        for name, of_type in rows.dtypes:
-            column = f.col(f"`{name}`")
-            if of_type == "timestamp":
-                column = f.convert_timezone(utc, zone, column.cast("timestamp_ntz"))
-            texts.append(column.cast("string").alias(name.lower()))
-        return self._typed(rows.select(*texts), place, kinds)
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> Frame:
         """See ``DuckDBEngine``."""

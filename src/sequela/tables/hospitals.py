@@ -1,19 +1,20 @@
 """The hospital data sets that can be built, by name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
 from sequela.errors import SettingError, without_passwords
+from sequela.files import temporary
 from sequela.tables.account import Account
 from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
-WAYS = {"codes": "omop", "ancestors": "omop", "dated_as_recorded": "omop", "sets": "physionet2012"}
+WAYS = {"codes": "omop", "sets": "physionet2012"}
 """Options of ``sequela build``, and the data set that each is for."""
 
 
@@ -68,15 +69,16 @@ def source_read_so(
     return source.ways(**options)
 
 
-def place_of(
-    name: str, root: str | None, schema: str | None = None, *, spark: bool = False
-) -> tuple[Path | str, str]:
-    """Return the place of a hospital data set, for Spark or not, and a description of it."""
+def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
+    """Return the place of a hospital data set, and a description of it."""
     if root is not None and (is_address(root) or is_odbc(root)):
         kind = "a database with an ODBC driver" if is_odbc(root) else "a PostgreSQL database"
         return in_schema(root, schema), kind
-    if "://" in str(root) or (spark and root and "/" not in root and not Path(root).exists()):
-        return str(root), f"the tables that Spark finds at {without_passwords(str(root))}"
+    if root is not None and "://" in root:
+        raise SettingError(
+            f"--root {without_passwords(root)} is not read: name a folder (mount or copy an object "
+            "store), postgresql://... or odbc:..."
+        )
     if schema is not None:
         raise SettingError(
             f"--schema {schema} is of a database: name it with --root postgresql://... or "
@@ -99,16 +101,15 @@ def build(
 ) -> Account:
     """Convert hospital tables to MEDS events, as ``sequela build`` does: see its help.
 
-    ``options`` are those of the command, by name, and ``spark``, a session of Spark to use instead
-    of ``engine``. ``on_place`` is called with a description of the place of the tables.
+    ``options`` are those of the command, by name. ``on_place`` is called with a description of the
+    place of the tables.
 
     Raises:
         SequelaError: If a setting is unknown or not allowed, or the tables are missing or damaged.
     """
     from sequela.tables.build import build as build_source
 
-    spark = options.get("engine") == "spark" or options.get("spark") is not None
-    place, origin = place_of(name, None if root is None else str(root), schema, spark=spark)
+    place, origin = place_of(name, None if root is None else str(root), schema)
     if re.match(r"\w\w+:/", str(out)):
         raise SettingError(f"--out {out} is an address; expected a folder")
     ways = {way: options.pop(way) for way in WAYS if way in options}
@@ -118,3 +119,23 @@ def build(
     on_place(origin)
     settings = {option: value for option, value in options.items() if value is not None}
     return build_source(source, place, Path(out), **settings)
+
+
+def check(
+    name: str,
+    root: Path | str,
+    changed: Collection[str] = (),
+    allow_set_aside: Collection[str] = (),
+) -> Account:
+    """Read a hospital data set as a build does, and keep nothing but the log.
+
+    The events are written to a folder of the system for temporary files (``TMPDIR``), because
+    duplicates are found only after sorting, and memory may be too small.
+    """
+    from sequela.tables.build import build as build_source
+    from sequela.tables.built_events import is_built
+
+    source = source_of("meds" if isinstance(root, Path) and is_built(name, root) else name, root)
+    with temporary() as folder:
+        out = folder / "events"
+        return build_source(source, root, out, changed=changed, allow_set_aside=allow_set_aside)

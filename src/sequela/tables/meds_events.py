@@ -7,8 +7,6 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds. Besides its c
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,8 +21,7 @@ from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, DataNotFoundError, SequelaError
 from sequela.files import make_folder
 from sequela.formats.columns import column_of, text_column_of
-from sequela.formats.opened import SUMS, Sums, opened, sha256
-from sequela.tables.account import ACCOUNT, earlier_of, leaks_of, read_account
+from sequela.formats.opened import SUMS, opened, sha256
 from sequela.version import __version__
 
 VERSION = "0.4"
@@ -100,39 +97,6 @@ def data_files(root: Path) -> list[Path]:
     return files
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredEvents:
-    """A MEDS 0.4 data set on disk, and the facts needed to read it.
-
-    Attributes:
-        root: The data set; its events are in ``data/**/*.parquet``.
-        files: The shards, sorted by name.
-        columns: The ``EVENT_COLUMNS`` that all of them have. Without ``visit_id`` a stay reaches
-            from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
-        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
-        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
-        mixed: Whether shards have different types.
-        dated_by_row: Whether each row carries the time it became available, so that its family of
-            codes need not (OMOP).
-        leaks: How the data leak the outcome, where the tables were read so on purpose.
-        earlier: The rows that were dated by the earlier of two times.
-        title: Name of the data, where it differs from the catalogue's.
-        open: Whether their licence is open.
-    """
-
-    root: Path
-    files: tuple[Path, ...]
-    columns: tuple[str, ...]
-    stays_in_order: bool
-    numbers: str = "FLOAT"
-    mixed: bool = False
-    dated_by_row: bool = False
-    leaks: str = ""
-    earlier: str = ""
-    title: str = ""
-    open: bool = False
-
-
 @contextmanager
 def parquet_of(path: Path) -> Iterator[None]:
     """Translate pyarrow's errors about a damaged Parquet file."""
@@ -151,12 +115,6 @@ def parquet_of(path: Path) -> Iterator[None]:
         ) from error
 
 
-@lru_cache(maxsize=1 << 12)
-def _sha256(file: Path, _size: int, _changed: int) -> str:
-    """Compute the SHA-256 once while a file keeps its size and modification time."""
-    return sha256(file, "MEDS data")
-
-
 def write_sums(root: Path) -> None:
     """Write the list of checksums of all files of a data set, as publishers do."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
@@ -164,39 +122,7 @@ def write_sums(root: Path) -> None:
     (root / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def stored_events(root: Path) -> StoredEvents:
-    """Find the events of a data set and check their columns.
-
-    ``sequela build`` records whether the stays of its source are in order; other data sets are
-    assumed to be.
-    """
-    account = read_account(root) if (root / ACCOUNT).is_file() else {}
-    files = tuple(data_files(root))
-    if sums := Sums.beside(root):
-        for file in files:
-            state = file.stat()
-            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
-    schemas = {file: _schema(file) for file in files}
-    columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
-    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
-    place = columns.index("numeric_value") if "numeric_value" in columns else None
-    narrow = place is None or {shard[place] for shard in types} <= {"float", "halffloat"}
-    return StoredEvents(
-        root=root,
-        files=files,
-        columns=columns,
-        stays_in_order=bool(account.get("stays_in_order", True)),
-        numbers="FLOAT" if narrow else "DOUBLE",
-        mixed=len(types) > 1,
-        dated_by_row=bool(account.get("dated_by_row")),
-        leaks=leaks_of(account),
-        earlier=earlier_of(account),
-        title=str(account.get("title", "")),
-        open=bool(account.get("open")),
-    )
-
-
-def _schema(file: Path) -> pa.Schema:
+def schema_of(file: Path) -> pa.Schema:
     """Read the schema of a shard, and check that its columns fit the standard."""
     with parquet_of(file):
         schema = pq.read_schema(file)

@@ -4,9 +4,8 @@ Many events are first spread over buckets of subjects on disk, in one pass; then
 time are sorted in memory, counted and written, so that the size of memory does not bound the data.
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -29,7 +28,6 @@ from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
 
 BUCKET_EVENTS = 2_500_000
 ROW_GROUP = 122_880  # rows that a reader takes at once; DuckDB reads several side by side
-MOST = 2**63 - 1
 
 Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
 
@@ -128,30 +126,19 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
 def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the order of events by all columns, without duplicates.
 
-    Subject, time and code separate nearly all events. They become one integer, whose sort is
-    several times faster than sorting columns; the others decide between the remaining ties.
-
     Args:
         events: ``EVENT_COLUMNS``, the codes as indices of sorted ones, and ``table``.
 
     Returns:
         The distinct rows in their order, and the rows that are copies of one of them.
     """
-    packed = _packed(_key(events[name]) for name in EVENT_COLUMNS[:3])
-    order = np.argsort(packed)
-    ranked = packed[order]
-    same = ranked[1:] == ranked[:-1]
-    # A tie is a row with the same integer as the one before or after it. Ties keep their places as
-    # a group, and are sorted within it by all columns.
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    rows = order[tied]
-    rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))
-    keys = [packed[rows], *(_key(column) for column in rest.columns)]
-    within = np.lexsort(keys[::-1])
-    order[tied] = rows[within]
-    equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
-    again = tied[1:][equal]
-    return np.delete(order, again), order[again]
+    # Whole numbers sort several times faster than text, and compare bit by bit.
+    keys = {name: _key(events[name]) for name in (*EVENT_COLUMNS, "table")}
+    by_all = [(name, "ascending") for name in keys]
+    order = values_of(pc.sort_indices(pa.table(keys), by_all)).astype(np.int64)
+    equal = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys.values()])
+    copies = np.flatnonzero(equal) + 1
+    return np.delete(order, copies), order[copies]
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -163,44 +150,9 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
         bits = key.view(np.int32)
         key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers
     key = key.astype(np.int64)
-    values = key[~nulls] if nulls.any() else key
-    if not len(values):
-        return np.zeros(len(key), np.int64)
-    low = int(values.min())
-    if pa.types.is_timestamp(column.type):  # whole seconds or minutes need fewer bits
-        key, low = (key - low) // max(int(np.gcd.reduce(values - low)), 1), 0
-    return np.where(nulls, low - 1, key) if nulls.any() else key
-
-
-def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Pack keys into one integer a row that sorts as they do, the first of them first.
-
-    Each key is a digit of a number with mixed bases.
-    """
-    digits = list(keys)
-    bases = [int(key.max()) - int(key.min()) + 1 for key in digits]
-    # Where 63 bits are too few, ranks replace keys, the first ones first: ids of subjects have a
-    # large span and few values.
-    for place, key in enumerate(digits):
-        if math.prod(bases) <= MOST:
-            break
-        digits[place], bases[place] = _ranked(key)
-    packed: NDArray[np.int64] = digits[0] - digits[0].min()
-    width = bases[0]
-    for digit, base in zip(digits[1:], bases[1:], strict=True):
-        if width * base > MOST:  # there are at most as many ranks as rows, so these fit
-            packed, width = _ranked(packed)
-        packed, width = packed * base + (digit - digit.min()), width * base
-    return packed
-
-
-def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Rank values, 0 for the smallest, and count the distinct values."""
-    encoded = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
-    values = values_of(encoded.dictionary)
-    ranks = np.empty(len(values), np.int64)
-    ranks[np.argsort(values)] = np.arange(len(values))
-    return ranks[values_of(encoded.indices)], len(values)
+    if not nulls.any():
+        return key
+    return np.where(nulls, key[~nulls].min(initial=0) - 1, key)
 
 
 def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, extra, unknown_name, without_values
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    SequelaError,
+    extra,
+    unknown_name,
+    without_values,
+)
 from sequela.files import temporary
 from sequela.formats.csv_files import PLAIN, Format, column_names, header, utf8_copy
 from sequela.formats.opened import content, members, opened
@@ -134,6 +141,7 @@ class DuckDBFile:
         self.place = str(path)
         self._forms: Mapping[str, Format] = {}
         self._failure: type[Exception] = duckdb.Error
+        self._error: SequelaError | None = None
         if database is None:
             with opened(path, "a DuckDB database"):
                 pass
@@ -161,6 +169,8 @@ class DuckDBFile:
                 texts = _as_text(self._selected(rows, place, kinds))
                 return engine.read_batches(name, texts.project(typed).to_arrow_reader(ROWS))
             except Exception as error:
+                if self._error is not None:  # the engine hides it in another error
+                    raise self._error from None
                 if match := re.search(r"(\w+) of the table holds: ([^\n]*)", str(error)):
                     column, value = match.groups()
                     words = wrong_kind(full, column, value, kinds[column], form)

@@ -18,7 +18,6 @@ from sequela.tables.engine import Engine
 from sequela.tables.odbc import OdbcDatabase, harmless, is_odbc
 from sequela.tables.postgres import Database, database_of, is_address
 from sequela.tables.published import Publication
-from sequela.tables.spark_tables import SparkTables
 from sequela.tables.stored_tables import (
     EXCEL,
     CsvFiles,
@@ -77,7 +76,7 @@ def read_tables(
         batches = source.reads(root)
         if batches is not None:
             return _hand_over(batches, declared, root, engine)
-    files, publication, stores = _stores(source, root, engine, changed)
+    files, publication, stores = _stores(source, root, changed)
     frames: dict[str, Frame] = {}
     tables: dict[str, Stored] = {}
     with ExitStack() as opened:
@@ -111,7 +110,7 @@ def read_tables(
 
 
 def _stores(
-    source: Source, root: Path | str, engine: Engine, changed: Collection[str]
+    source: Source, root: Path | str, changed: Collection[str]
 ) -> tuple[list[Path], Publication | None, list[Store]]:
     """Open the stores of a root; for a folder also list its files, and their publication."""
     if isinstance(root, str):
@@ -121,7 +120,7 @@ def _stores(
             )
         if is_odbc(root):
             return [], None, [OdbcDatabase(root)]
-        return [], None, [Database(root) if is_address(root) else SparkTables(root, engine)]
+        return [], None, [Database(root)]
     if not source.reads and is_duckdb(root):
         return [], None, [DuckDBFile(root)]
     publication = Publication.at(root, source.name, changed)
@@ -139,11 +138,8 @@ def shown(root: Path | str) -> str:
     return database_of(str(root)) if is_address(root) else str(root)
 
 
-def typed_blanks(frame: Frame, table: Table, more: Collection[str] = ()) -> Frame:
-    """Return the declared columns of a table, null where text is empty or the column absent.
-
-    ``more`` are further columns to keep.
-    """
+def typed_blanks(frame: Frame, table: Table) -> Frame:
+    """Return the declared columns of a table, null where text is empty or the column absent."""
     present = set(frame.collect_schema().names())
     columns = {}
     for name, kind in table.columns.items():
@@ -151,7 +147,7 @@ def typed_blanks(frame: Frame, table: Table, more: Collection[str] = ()) -> Fram
         if kind is Kind.TEXT and name in present:
             column = nw.when(column != "").then(column)
         columns[name] = column
-    return frame.select(*more, **columns)
+    return frame.select(**columns)
 
 
 def check_names(source: Source, names: Collection[str]) -> None:

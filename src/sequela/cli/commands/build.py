@@ -18,8 +18,6 @@ def build(
     changed: list[str] | None = None,
     allow_set_aside: list[str] | None = None,
     codes: str | None = None,
-    ancestors: int | None = None,
-    dated_as_recorded: bool = False,
     sets: list[str] | None = None,
     schema: str | None = None,
     declaration: Path | None = None,
@@ -38,8 +36,8 @@ def build(
         out: Folder to write to; it must be new or empty.
         root: Folder of the published files, or address of a database that holds them
             (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass; or
-            `odbc:DSN=hospital;UID=user`, password in SEQUELA_ODBC_PASSWORD); with Spark also a
-            schema (`catalog.schema`) or an address (`s3a://...`); default: the usual search path.
+            `odbc:DSN=hospital;UID=user`, password in SEQUELA_ODBC_PASSWORD); default: the usual
+            search path.
         engine: Engine for the table work: duckdb (in this process) or spark.
         master: Address of the master of a Spark cluster, such as `spark://host:7077`.
         seed: Seed of the split into train, tuning and held_out.
@@ -50,10 +48,6 @@ def build(
             repeated.
         codes: For omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC;
             the default) or by the concept of the hospital (source: ICD10CM, NDC).
-        ancestors: For omop: code each row by the ancestor of its standard concept that is this
-            many levels above it (table concept_ancestor).
-        dated_as_recorded: For omop: date each row at its start, although bills are written after
-            the discharge, which leaks by design, to show how much it inflates the score.
         sets: For physionet2012: read this set, of a, b and c; may be repeated (default: all that
             are there).
         schema: Schema of the database that holds the tables (default: the search path).

@@ -126,7 +126,6 @@ def check(
 
     For recordings: counts, shapes, classes, ranges and duplicates. For hospital tables: the number
     of rows of each table that become events, and the reasons for the others, as in `sequela build`.
-    For tables that a file declares, invalid rows are listed by number, without their values.
     Temporary files are deleted at the end.
 
     Example: `sequela data check bonn --root path/to/bonn`
@@ -142,16 +141,11 @@ def check(
     check_names(data=name)
     from sequela.datasets.catalog import Modality, lookup
     from sequela.signals.segments import cut
-    from sequela.tables.hospitals import place_of
+    from sequela.tables.hospitals import check, place_of
 
     data_set = lookup(name)
     if data_set.modality is Modality.RECORDS:
-        from sequela.tables.declared.check import check, check_rows
-
         place, origin = place_of(name, root)
-        if data_set.declares and isinstance(place, Path) and place.is_dir():
-            for line in check_rows(name, place):
-                print(line)
         account = check(name, place, changed or (), allow_set_aside or ())
         print(f"{name}: {origin}")
         print("\n".join(account.lines()))

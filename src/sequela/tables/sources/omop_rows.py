@@ -86,22 +86,6 @@ def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
     return rows.join(right, on=column, how="left")
 
 
-def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Frame:
-    """Add the ``ancestor`` of a concept, or the concept where none is so many levels above.
-
-    Among several at that level the one with the lowest number is used. ``coarser`` is true where
-    there is one.
-    """
-    above = frames["concept_ancestor"].filter(
-        nw.col("min_levels_of_separation") == levels, nw.col("ancestor_concept_id") != 0
-    )
-    right = above.group_by("descendant_concept_id").agg(above=nw.col("ancestor_concept_id").min())
-    right = right.select("above", **{column: nw.col("descendant_concept_id")})
-    return rows.join(right, on=column, how="left").with_columns(
-        ancestor=nw.coalesce("above", column), coarser=~nw.col("above").is_null()
-    )
-
-
 def with_values(rows: Frame, frames: Frames) -> Frame:
     """Add the ``unit``, and ``code_and_value`` of rows whose value is not a number."""
     rows = with_concept(rows, frames, "unit_concept_id", "unit")

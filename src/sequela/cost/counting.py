@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -19,11 +18,8 @@ from sequela.cost.ledger import (
 )
 from sequela.cost.meta import describe
 from sequela.cost.trace import CallsOfLayer, Trace, trace
-from sequela.cost.work import Convention, convention_of
+from sequela.cost.work import Convention, Layer, Omission, Work, convention_of
 from sequela.errors import ModelError
-
-if TYPE_CHECKING:
-    from sequela.cost.work import Omission
 
 UNKNOWN_SHOWN = 5  # operations without a rule that an error names
 COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
@@ -119,18 +115,19 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
     # The first layer that holds a parameter counts it: tied weights exist once.
     for name in row.parameters:
         owners.setdefault(name, row.name)
-    work, padded, sums = [], [], []
-    for layer, times in row.layers.items():
-        variants = [(work, layer.work), (padded, layer.padded or layer.work)]
-        if layer.embedding_sum is not None:
-            variants.append((sums, layer.embedding_sum))
-        for works, variant in variants:
-            works.append(replace(rules(replace(layer, work=variant)).work, calls=times))
+
+    def counted(layer: Layer, work: Work) -> Work:
+        return replace(rules(replace(layer, work=work)).work, calls=row.layers[layer])
+
+    layers = list(row.layers)
+    work = tuple(counted(layer, layer.work) for layer in layers)
+    padded = [counted(layer, layer.padded or layer.work) for layer in layers]
+    sums = [counted(layer, layer.embedding_sum) for layer in layers if layer.embedding_sum]
     return LayerCost(
         name=row.name,
         kind=row.kind,
         parameter_formula=_parameters(row, rules),
-        work=tuple(work),
+        work=work,
         useful=amount(work),
         executed=amount(padded),
         embedding_sum=tuple(sums),

@@ -82,7 +82,7 @@ class TimesToEvent:
 
 
 def incidence(
-    outcomes: TimesToEvent, horizons: Floats, among: NDArray[np.bool_] | None = None
+    outcomes: TimesToEvent, horizons: Floats, cause: int = 1, among: NDArray[np.bool_] | None = None
 ) -> Statistic:
     """Return the share of examples with the event by each horizon, a number a horizon.
 
@@ -100,7 +100,7 @@ def incidence(
 
     any_end = counts(outcomes.event >= 0)
     any_event = counts(outcomes.event > 0)
-    of_cause = counts(outcomes.event == 1)
+    of_cause = counts(outcomes.event == cause)
 
     def value(weights: Floats) -> Floats:
         columns = np.ascontiguousarray(weights.T)

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from tests.cost.tally import Number, Plain, Vector, dense, sigmoid, total
 
 from sequela.cost import record
-from sequela.cost.combination import averaging
 from sequela.cost.derivation import derive
 from sequela.cost.ledger import Account
-from sequela.cost.references import ExampleInputs, account_of_reference
+from sequela.cost.references import ExampleInputs, account_of_reference, averaging
 from sequela.models.reference import NUMBERS_OF_A_TREE, REFERENCE_MODELS, Examples, loaded
 from sequela.runs.model import Pooling, averaged
 from sequela.sequences import minirocket

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
-from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account, Amount, together
+from sequela.cost.references import with_features
 from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.models.inputs import SIZES, VISITS, at_most, kind_of, positive, sizes_of

@@ -17,8 +17,8 @@ import pytest
 import vl_convert
 
 from sequela.errors import SettingError
-from sequela.figures.chart.figure import FIRST, PAPER, THIRD, Figure
-from sequela.figures.chart.marks import haloed
+from sequela.figures.figure import FIRST, PAPER, THIRD, Figure
+from sequela.figures.marks import haloed
 
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": 2.123456}, {"x": 3, "y": 4.5, "name": "<b>"}]
 

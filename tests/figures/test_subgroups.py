@@ -8,7 +8,7 @@ from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.subgroups import Subgroup, subgroups
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.subgroups import subgroup_forest
 
 QUICK = Bootstrap(resamples=100)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import FIRST, INK, PAPER, Figure, Row, chart_of
-from sequela.figures.chart.marks import haloed
+from sequela.figures.figure import FIRST, INK, PAPER, Figure, Row, chart_of
+from sequela.figures.marks import haloed
 
 _WIDTH = 340  # least width of a picture in pixels, as are the other lengths
 _HEADING = 28  # height of a heading

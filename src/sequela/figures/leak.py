@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from sequela.evaluation.metrics import named
-from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, Row, chart_of
+from sequela.figures.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
 _WIDTH = 300  # width of the picture without its axis, in pixels
 _ROW = 24  # height of a model with one leak, in pixels

@@ -7,9 +7,9 @@ from sequela.errors import SettingError
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import Subgroup
-from sequela.figures.chart.figure import Figure, Row
-from sequela.figures.chart.marks import as_row, with_interval
+from sequela.figures.figure import Figure, Row
 from sequela.figures.forest import ForestLine, ForestScale, forest
+from sequela.figures.marks import as_row, with_interval
 
 
 def subgroup_forest(

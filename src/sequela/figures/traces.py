@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure, Row, chart_of
+from sequela.figures.figure import FAINT, FIRST, INK, Figure, Row, chart_of
 
 _WIDTH = 240  # width of the picture in pixels
 _LANE = 40  # height of the lane of one class, in pixels

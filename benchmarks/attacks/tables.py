@@ -122,12 +122,8 @@ def _omop(bench: Bench, *, name: str, within: int) -> Outcome:
 
 
 def write_omop(root: Path, within: int) -> Path:
-    """Write a small database in OMOP, with a cohort 1 of all stays and a cohort 2 of the deaths."""
+    """Write a small database in OMOP."""
     stays, rng = _stays(0), np.random.default_rng(1)
-    rows: list[tuple[object, ...]] = [(1, n + 1, came, left) for n, came, left, *_ in stays]
-    rows += [(2, n + 1, left, left) for n, _, left, died, _ in stays if died]
-    head = ["cohort_definition_id", "subject_id", "cohort_start_date", "cohort_end_date"]
-    _write(root / "cohort.csv", head, rows)
     _write(
         root / "person.csv",
         ["person_id", "gender_concept_id", "year_of_birth", "race_concept_id",
@@ -144,7 +140,7 @@ def write_omop(root: Path, within: int) -> Path:
             for n, came, left, died, _ in stays
         ],
     )  # fmt: skip
-    rows = []
+    rows = list[tuple[object, ...]]()
     for n, came, _, _, problems in stays:
         for code in problems:
             at = came + timedelta(minutes=int(rng.integers(5, within)) if within else 0)

@@ -17,7 +17,7 @@ EXAMPLES, GROUPS, RESAMPLES = 10_000, 1_000, 2_000
 
 def make_visits(folder: Path, scale: float) -> None:
     """Write patients of MIMIC-III's number, visits and codes; codes follow a Zipf law."""
-    from sequela.sequences.flat import SequencesWriter
+    from sequela.sequences.flat import writing_sequences
 
     rng = np.random.default_rng(0)
     n_patients, n_several, total, n_codes = (
@@ -34,7 +34,7 @@ def make_visits(folder: Path, scale: float) -> None:
     code = 1 + rng.choice(N_CODES - 1, n_codes, p=zipf / zipf.sum())
     key = np.unique(visit * N_CODES + code)  # sorted, distinct in a visit
     header = {"digest": "", "parts": ["train"], "vocabulary": [""] * N_CODES, "channels": []}
-    with SequencesWriter(folder, header) as writer:
+    with writing_sequences(folder, header) as writer:
         writer.append(
             examples={
                 "subject_id": np.arange(n_patients),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from sequela.audit.finding import Found
+    from sequela.audit.finding import Found, Severity
     from sequela.audit.input import AuditInput
     from sequela.cohort.tasks import Task
     from sequela.datasets.catalog import DataSet
@@ -138,6 +138,7 @@ def check(
     *,
     what: str,
     remedy: str,
+    severity: "Severity" = "suspicion",
     needs: tuple[str, ...] = (),
 ) -> None:
     """Add a check of the leak audit, for runs and for the data of others.
@@ -148,16 +149,19 @@ def check(
         find: The function that looks for the leak in an input, and yields findings.
         what: The sentence on the problem; ``{found} of {all} rows`` has the counts of a finding.
         remedy: The sentence on what to do.
+        severity: ``leak`` if a finding is certain, else ``suspicion``.
         needs: What the function reads, such as ``signals`` or ``columns``: keys of
             ``sequela.audit.input.NEEDS``. Other inputs are not searched.
     """
-    from sequela.audit.finding import CHECKS, LeakCheck, LeakSearch
+    from sequela.audit.finding import CHECKS, LeakCheck
     from sequela.audit.input import NEEDS
+    from sequela.audit.searches import SEARCHES, LeakSearch
 
     for need in needs:
         if need not in NEEDS:
             raise unknown_name("need of a check", need, NEEDS)
-    CHECKS.add(LeakCheck(code, name, what, remedy, (LeakSearch(name, find, needs),)), code)
+    CHECKS.add(LeakCheck(code, name, what, remedy, severity), code)
+    SEARCHES.add(LeakSearch(name, find, needs, (code,)), code)
 
 
 def figure(entry: "RunFigure") -> None:

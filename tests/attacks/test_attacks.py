@@ -1,7 +1,6 @@
-"""Attacks that were stopped once are stopped for ever: this list may only grow."""
+"""Attacks that were stopped once are stopped for ever."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -10,85 +9,19 @@ from benchmarks.attacks import by_class, harness, unseen
 from benchmarks.attacks.__main__ import main
 from benchmarks.attacks.attack import Attack, Outcome
 from benchmarks.attacks.bench import Bench
-from benchmarks.attacks.foreign import CASES, OTHERS, PLANTED
+from benchmarks.attacks.foreign import OTHERS, PLANTED
 from benchmarks.attacks.harness import ATTACKS, attack_all
 
-from sequela.integrity.openings import VARIABLE
-
-STOPPED = {
-    "recording copied",
-    "recording copied, gain 1.03",
-    "recording copied, gain 1.1",
-    "recording copied, gain 2",
-    "recording copied, offset of 20 µV",
-    "recording copied, inverted",
-    "recording copied, noise of 10 %",
-    "recording copied, shifted by 1 sample",
-    "recording copied, shifted by 8 samples",
-    "recording copied, shifted by 89 samples",
-    "recording begins in the middle of another",
-    "trained recordings under other names, before evaluate",
-    "own patients as a MEDS data set, before evaluate",
-    "a classifier judged on its training data",
-    "patients twice, one code changed",
-    "patients twice, 10 % of the codes dropped",
-    "discharge codes at admission: ICD-9-CM",
-    "discharge codes at admission: ICD-10-CM",
-    "discharge codes at admission: ICD-9 procedures",
-    "discharge codes at admission: ICD-10-PCS",
-    "discharge codes at admission: HCPCS",
-    "discharge codes at admission: DIAGNOSIS//ICD//10",
-    "discharge codes at admission: SNOMED",
-    "discharge codes at admission, in no stay",
-    "discharge codes at admission, in a stay that does not exist",
-    "a code in 50 % of the deaths",
-    "a code in 70 % of the deaths",
-    "the deaths spread over 10 codes",
-    "a noisy copy of the label, as a code",
-    "a noisy copy of the label, as a number",
-    "the hospital reveals the outcome",
-    "the number of codes reveals the outcome",
-    "patients twice",
-    "deaths predicted at another hour than survivors",
-    "label times in another zone",
-    "metrics.json edited by hand",
-    "the best of several seeds",
-    "the variance of a second channel tells the class",
-    "mains hum tells the class",
-    "the offset tells the class",
-    "the resolution tells the class",
-    "a measurement with an AUROC of 0.88",
-    "a measurement that is extreme at both ends in deaths",
-    "a noisy copy of the label in four numbers",
-    "the deaths spread over 60 codes",
-    "half of the deaths spread over 20 codes",
-    "the share of deaths in groups of 20 as a number",
-    "discharge destination as the admission location",
-    "discharge destination as the admission location, where it is neither home nor death",
-    "comfort care at the admission",
-    "an organ donor at the admission",
-    "of the survivors, only those who leave within a day",
-    "of the survivors, only those who stay for five more days",
-    "all are asked a day before the end of the stay",
-    "own tables: problems that are coded at discharge, dated at admission",
-    "own tables: results dated when taken, although a later time is there",
-    "OMOP: all conditions typed as EHR, dated at the visit's start",
-    "own tables: cultures dated when taken, although they were released later",
-    "the range of the amplifier tells the class",
-    "the last digit of a measurement is even in deaths",
-    "of the deaths, only those within two days",
-    "OMOP: all conditions typed as EHR, dated in the first hour of the visit",
-    *(name for name, (_, planted) in CASES.items() if planted),
-}
+PLANTED_LEAKS = 195
+"""Attacks that plant a leak; the number may only grow."""
+HONEST_INPUTS = 107
+"""Inputs without a leak; the number may only grow."""
 MISSED = {
     "two halves of one recording under two ids",
     "one code is charted more often in deaths",
     "own tables: the ward at the end of the stay, dated at admission",
 }
 """Attacks that nothing reports; the page lists them."""
-STOPPED -= MISSED
-
-
 OFTEN = {
     "nothing planted in the recordings",
     "recording copied, gain 1.03",
@@ -109,9 +42,6 @@ OFTEN = {
     "own tables: problems that are coded at discharge, dated at admission",
 }
 """One of each kind, which are carried out at level usual."""
-
-HONEST_BY_CLASS = 68
-"""Honest windows, tables and predictions in by_class.py and unseen.py of benchmarks/attacks."""
 
 AUDITED = {
     *(name for name in OTHERS if name.startswith(("scikit-learn: ", "made: "))),
@@ -158,17 +88,14 @@ def test_what_is_planted_is_stopped_and_of_nothing_nothing_is_said(
 
 
 def test_no_attack_has_lost_its_name_or_is_gone() -> None:
-    assert {each.name for each in ATTACKS if each.planted} >= STOPPED
-    assert sum(not each.planted for each in ATTACKS) == 39 + HONEST_BY_CLASS
+    assert sum(each.planted for each in ATTACKS) == PLANTED_LEAKS
+    assert sum(not each.planted for each in ATTACKS) == HONEST_INPUTS
     assert {each.name for each in ATTACKS if each.planted} > MISSED
     assert {each.name for each in ATTACKS} > OFTEN | AUDITED
+    assert len({each.name for each in ATTACKS}) == len(ATTACKS)
     assert len(SHOWN) == 9
     names = [f"{each.name}: " for each in ATTACKS]
     assert all(any(line[12:].startswith(name) for name in names) for line in SHOWN)
-
-
-def test_names_are_unique() -> None:
-    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
 
 
 ONE_OF_EACH = (
@@ -196,20 +123,3 @@ def test_the_command_prints_what_became_of_each(
     main()
     printed = json.loads(capsys.readouterr().out)
     assert printed[2] == {"attack": "unseen", "verdict": "missed", "by": "nothing is said"}
-
-
-def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is what is opened here an opening of the user's."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "openings.jsonl"))
-    (tmp_path / "tmp").mkdir()
-
-    def opening(bench: Bench) -> Outcome:
-        ledger = Path(os.environ[VARIABLE])
-        assert ledger.parent == bench.work
-        ledger.write_text("opened", "utf-8")
-        return Outcome("found", "a check")
-
-    assert [each.verdict for each in attack_all([Attack("opened", opening)])] == ["found"]
-    assert list(tmp_path.rglob("*")) == [tmp_path / "tmp"]
-    assert os.environ[VARIABLE] == str(tmp_path / "openings.jsonl")

@@ -330,17 +330,6 @@ def test_a_column_missing_for_one_class_is_found() -> None:
     assert found.where == "b (1.000)"
 
 
-def test_many_revealing_columns_are_named_in_order() -> None:
-    label = np.arange(200) % 2
-    noise = np.random.default_rng(0).normal(size=(200, 8))
-    columns = label[:, None] + noise * np.arange(1, 9) / 30
-    names = [f"c{index}" for index in range(8)]
-    labels = Labels(label, ["no", "yes"], ids(200, 1, "p"))
-    (found,) = revealing_columns(columns, names, labels)
-    assert found.where.startswith("c0 (1.000), c1")
-    assert found.where.endswith(" and 3 more")
-
-
 def test_a_revealing_code_is_found() -> None:
     rng = np.random.default_rng(0)
     label = (rng.random(500) < 0.3).astype(np.int64)

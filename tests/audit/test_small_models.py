@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
-from sklearn.metrics import roc_auc_score
 
 from sequela.audit import column_checks, small_models
 from sequela.audit.input import CHANCE, Labels
@@ -259,14 +258,3 @@ def test_statistics_of_one_channel(name: str, *, told: bool) -> None:
     assert bool(found) == told
     where = {"amplitude": "amplitude of C4", "offset": "offset"}
     assert not told or where[name] in {each.where for each in found}
-
-
-def test_areas_under_weights_are_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    label, score = rng.integers(2, size=80), rng.random(80).round(1)
-    weight = rng.integers(3, size=(80, 4))
-    weight[label == 1, 3] = 0
-    found = small_models._areas(score, label, weight)
-    expected = [roc_auc_score(label, score, sample_weight=weight[:, i]) for i in range(3)]
-    assert found[:3] == pytest.approx(expected, abs=1e-12)
-    assert np.isnan(found[3])  # no weight of a class

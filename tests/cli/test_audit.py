@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from benchmarks.attacks.tables import write_omop
 from sklearn.metrics import roc_auc_score
@@ -86,17 +87,19 @@ def test_a_table_of_others(table: Path, output_of: Output) -> None:
     assert {found["reference"] != "" for found in printed["findings"]} == {True}
 
 
-def test_a_cohort_table_of_omop(tmp_path: Path, output_of: Output, refused: Refused) -> None:
-    root, page = write_omop(tmp_path / "cdm", 4000), tmp_path / "audit.html"
-    assert "nothing found" in output_of("audit", root, "--label", "2", "--page", page)
-    assert "No findings; checked for: " in page.read_text("utf-8")
-    cohorts = root / "cohort.csv"
-    assert "cohorts 1, 2; expected two" in refused("audit", root, "--label", "3")
-    shutil.move(cohorts, tmp_path / "of study.csv")
-    named = ("--labels", tmp_path / "of study.csv", "--label", "2")
-    assert "SUSPICION SQ" in output_of("audit", write_omop(tmp_path / "early", 60), *named, ended=4)
-    line = refused("audit", root, "--labels", root / "death.csv", "--label", "2")
-    assert "not a cohort table of OMOP" in line
+def test_events_with_a_label_file(tmp_path: Path, output_of: Output) -> None:
+    for within, ended, words in ((4000, 0, "nothing found"), (60, 4, "SUSPICION SQ")):
+        root, labels = write_omop(tmp_path / str(within), within), tmp_path / "labels.parquet"
+        visits = pd.read_csv(root / "visit_occurrence.csv", parse_dates=["visit_start_datetime"])
+        rows = {
+            "subject_id": visits.person_id,
+            "prediction_time": visits.visit_start_datetime.astype("datetime64[us]"),
+            "boolean_value": visits.discharged_to_source_value == "Died",
+        }
+        pd.DataFrame(rows).to_parquet(labels, index=False)
+        page = tmp_path / "audit.html"
+        assert words in output_of("audit", root, "--labels", labels, "--page", page, ended=ended)
+        assert "checked for: " in page.read_text("utf-8")
 
 
 def test_predictions_of_any_model(tmp_path: Path, output_of: Output, refused: Refused) -> None:

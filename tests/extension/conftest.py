@@ -12,6 +12,7 @@ from tests.test_docs import fences
 import sequela.cli.commands  # noqa: F401 - registers them
 from sequela import plugins
 from sequela.audit.finding import CHECKS
+from sequela.audit.searches import SEARCHES
 from sequela.cohort.tasks import TASKS
 from sequela.datasets import codes
 from sequela.datasets.catalog import DATA_SETS
@@ -25,6 +26,7 @@ from sequela.studies.registry import STUDIES
 REGISTRIES: tuple[dict[str, Any], ...] = (
     plugins.COMMANDS,
     CHECKS,
+    SEARCHES,
     plugins.COMMANDS,
     DATA_SETS,
     FEATURISERS,

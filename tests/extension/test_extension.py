@@ -14,8 +14,9 @@ import yaml
 from tests.cli.calls import ran
 
 import sequela
-from sequela.audit.finding import Finding, LeakSearch
+from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
+from sequela.audit.searches import LeakSearch
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.runs.find import open_run
@@ -160,7 +161,7 @@ def test_in_the_audit(runs: Path, tmp_path: Path) -> None:
 
 
 def test_a_finding_under_a_name_that_no_check_has() -> None:
-    search = LeakSearch("flat windows", lambda _: [Finding("flat window", "leak")])
+    search = LeakSearch("flat windows", lambda _: [Finding.of("flat window")])
     with pytest.raises(SettingError, match="reports 'flat window', which is the name of no check"):
         next(search.run(AuditInput()))
 

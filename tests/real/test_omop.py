@@ -15,8 +15,7 @@ from tests.postgres import load_omop, table_of
 from tests.real.conftest import Built
 from tests.rows_hash import rows_hash
 
-from sequela.analysis.evaluate import evaluate_run
-from sequela.analysis.external import judge_elsewhere
+from sequela.analysis.evaluate import evaluate_run, judge_elsewhere
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.stays import create_stays

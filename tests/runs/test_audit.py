@@ -10,7 +10,8 @@ import torch
 from tests.runs.conftest import Ask, Load
 from tests.runs.folders import edit
 
-from sequela.audit.finding import AuditOutcome, Finding
+from sequela.audit.finding import Finding
+from sequela.audit.searches import AuditOutcome
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS

@@ -6,8 +6,7 @@ import pytest
 from tests.cli.calls import ran
 from tests.runs.conftest import Ask, Place, Train
 
-from sequela.analysis.evaluate import evaluate_run
-from sequela.analysis.external import judge_elsewhere
+from sequela.analysis.evaluate import evaluate_run, judge_elsewhere
 from sequela.errors import SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate

@@ -24,7 +24,6 @@ from sequela.models.registry import MODELS, lookup
 from sequela.runs import fit
 from sequela.runs.data import load_again
 from sequela.runs.folder import RunFolder
-from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.model import FILE, BaselineModel, open_model
 from sequela.sequences.featurisers import SCORES
 from sequela.studies.settings import run_settings
@@ -218,21 +217,6 @@ def test_a_measurement_is_split_where_the_training_part_split_it(
                 assert (code if code in sequences.vocabulary else "UNKNOWN") in codes
                 seen += code in sequences.vocabulary
     assert seen > 300
-
-
-def test_a_model_of_a_version_that_stored_no_edges_says_so(
-    of_sets: Callable[[str], RunFolder], sets: dict[str, Path]
-) -> None:
-    folder = of_sets("prevalence")
-    header, tensors = stored.read(folder.path / FILE)
-    old = {name: value for name, value in header.items() if name != "edges"}
-    whole = {name: (folder.path / name).read_bytes() for name in (FILE, MANIFEST)}
-    stored.write(folder.path / FILE, tensors, old)
-    seal(folder.path)
-    with pytest.raises(RunError, match=r"earlier version.*quantiles: train it again"):
-        evaluate_run(folder.path, root=sets["b"])
-    for name, content in whole.items():
-        (folder.path / name).write_bytes(content)
 
 
 def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(

@@ -1,6 +1,5 @@
 """Settings searched: on the training and tuning parts alone, by one worker or several."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,19 +12,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-    json_to_distribution,
-)
+from optuna.distributions import FloatDistribution, IntDistribution
 from tests.runs.folders import interrupt
 
-from sequela.analysis import search as searches
-from sequela.analysis.search import Search, file_of
+from sequela.analysis import tune as searches
 from sequela.analysis.space import changed, defaults_of, space_of, within
-from sequela.analysis.tune import FILE, tune
+from sequela.analysis.tune import FILE, Search, file_of, tune
 from sequela.config import Options, RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
@@ -42,16 +34,15 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import optuna
-from sequela.analysis import search
+from sequela.analysis import tune as search
 
 file = Path(sys.argv[1])
-lock = search._lock(file, "killed")
-lock.acquire()
-trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
-trial.set_user_attr("worker", "killed")
-os._exit(0)
+with search.scratch_beside(file) as worker:
+    trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
+    trial.set_user_attr("worker", worker.name)
+    os._exit(0)
 """
-"""Takes a trial and a worker's lock, and ends without releasing it."""
+"""Takes a trial and a worker's folder, and ends without removing it."""
 
 
 def asked(model: str = MODEL, **training: Any) -> RunSettings:
@@ -210,7 +201,7 @@ def test_a_trial_that_fails_is_told(
             raise SettingError("too wide\nfor this")
         return learner_of(settings, *more)
 
-    monkeypatch.setattr("sequela.analysis.search.learner_of", refuse)
+    monkeypatch.setattr("sequela.runs.fit.learner_of", refuse)
     found = searched().run(3)
     assert [each["state"] for each in found["trials"]] == ["finished", "failed", "failed"]
     assert found["trials"][1]["why"] == "too wide for this"
@@ -218,12 +209,9 @@ def test_a_trial_that_fails_is_told(
 
 
 def test_the_trial_of_a_killed_worker_is_given_up(searched: Callable[..., Search]) -> None:
-    """It was killed within a line of the file, and holds its lock no more."""
     search, waited = searched(), list[int]()
     search.run(1)
     subprocess.run([sys.executable, "-c", KILLED, search.storage], check=True)
-    with search.storage.open("a") as file:
-        file.write('{"op_code": 6, "wor')
     found = search.run(2, on_wait=waited.append)
     assert waited == []
     assert [each["number"] for each in found["trials"]] == [0, 2]
@@ -306,29 +294,3 @@ def test_two_workers_share_the_trials(
     assert numbers == list(range(len(numbers)))
     assert len(numbers) in (4, 5)  # both may begin the last one
     run.require_complete()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("learning_rate", 50.0), ("batch_size", 10**6), ("schedule", "none"), ("hidden", 10**6)],
-)
-def test_a_trial_outside_the_space_is_not_used(
-    searched: Callable[..., Search], name: str, value: Any
-) -> None:
-    """A stranger changed the trial in the file."""
-    search = searched()
-    search.run(1)
-    wide = {
-        float: FloatDistribution(0.0, 100.0),
-        int: IntDistribution(1, 10**7),
-        str: CategoricalDistribution((value, "x")),
-    }
-    made = wide[type(value)]
-    lines = [json.loads(line) for line in search.storage.read_text().splitlines()]
-    (drawn,) = [line for line in lines if line.get("param_name") == name]
-    assert json_to_distribution(drawn["distribution"]) != made
-    drawn["param_value_internal"] = made.to_internal_repr(value)
-    drawn["distribution"] = distribution_to_json(made)
-    search.storage.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    with pytest.raises(SettingError, match=f"a trial of 'search' with {name} = .*, number 0"):
-        search.run(1)

@@ -292,7 +292,8 @@ def test_cox_is_that_of_scikit_survival(runs: Path, people: Path, tmp_path: Path
     assert data.times is not None
     given = data.inputs(("features:summaries",))
     train = data.rows("train")
-    features = given.features[np.arange(len(data.labels))]
+    features = given.features
+    assert isinstance(features, np.ndarray)
     learnt = Standardised.learn(features, train)
     scaled = np.nan_to_num((features - learnt["mean"]) / learnt["deviation"]).astype(float)
     y = np.empty(len(train), [("event", bool), ("time", float)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
+from sequela.sequences.flat import Sequences, open_sequences, writing_sequences
 
 Nested = list[list[list[int]]]
 Measured = list[list[list[tuple[int, float]]]]
@@ -36,7 +36,7 @@ def written(
     header = {"digest": digest, "parts": ["train"], "vocabulary": list(vocabulary)}
     header["channels"] = list("abc") if measured else []
     measured = measured or [[[] for _ in example] for example in nested]
-    with SequencesWriter(folder, header) as writer:
+    with writing_sequences(folder, header) as writer:
         for piece in np.array_split(np.arange(len(nested)), pieces):
             chosen = [nested[i] for i in piece]
             steps = [step for example in chosen for step in example]

@@ -429,9 +429,3 @@ def test_splits_that_cannot_be(
     with pytest.raises(SplitError, match=message):
         build_sequences(cohort, np.array(part), tmp_path / "s")
     assert not (tmp_path / "s").exists()
-
-
-def test_a_later_subject_in_two_parts_is_seen(tmp_path: Path, write_meds: WriteMeds) -> None:
-    cohort = cohort_of(tmp_path, write_meds, HISTORY, [(0, 20), (1, 30), (1, 120)])
-    with pytest.raises(SplitError, match=r"in two parts .found 1 such."):
-        build_sequences(cohort, np.array([0, 1, 2]), tmp_path / "s")

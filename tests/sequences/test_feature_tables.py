@@ -83,7 +83,7 @@ def test_summaries_are_those_of_plain_lists(measured: Measured, data: st.DataObj
     ]
     with TemporaryDirectory() as name:
         sequences = write_measured(Path(name) / "s", measured)
-        found = summaries(sequences, np.array(rows, np.int64))
+        found = summaries(sequences, np.array(rows, np.int64)).toarray()
         assert len(summary_names(sequences)) == 3 * len(SUMMARIES) == found.shape[1]
     table = np.array(expected).reshape(len(rows), 24)
     np.testing.assert_allclose(found, table, rtol=1e-4, atol=1e-4)
@@ -108,7 +108,7 @@ def test_normal_scores_keep_the_order_of_the_training_part(measured: Measured) -
     everyone = np.arange(len(measured))
     with TemporaryDirectory() as name:
         sequences = write_measured(Path(name) / "s", measured)
-        plain = summaries(sequences, everyone)
+        plain = summaries(sequences, everyone).toarray()
         featuriser = lookup("summaries")
         state = featuriser.fit(sequences, everyone)
         table = featuriser.apply(sequences, state)

@@ -1,5 +1,4 @@
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +13,10 @@ from sequela.errors import DataError, DataNotFoundError
 from sequela.sequences.flat import (
     LAYOUT,
     Sequences,
-    SequencesWriter,
     _days_since,
     open_sequences,
     spans,
+    writing_sequences,
 )
 
 Write = Callable[..., Sequences]
@@ -52,18 +51,9 @@ def test_arrays_are_mapped_not_loaded_and_plain_numpy_reads_them(
     assert np.load(tmp_path / "s" / "codes.npy").tolist() == [1, 2, 3]
 
 
-def test_another_process_gets_the_folder_not_the_arrays(
-    write_nested: Write, tmp_path: Path
-) -> None:
-    sequences = write_nested(tmp_path / "s", [[[1, 2], [3]]] * 1000)
-    sent = pickle.dumps(sequences)
-    assert len(sent) < 1000
-    assert read_back(pickle.loads(sent)) == [[[1, 2], [3]]] * 1000  # noqa: S301 (made above)
-
-
 def test_an_error_leaves_what_was_there(write_nested: Write, tmp_path: Path) -> None:
     write_nested(tmp_path / "s", [[[1]]])
-    with pytest.raises(RuntimeError), SequencesWriter(tmp_path / "s", {}):
+    with pytest.raises(RuntimeError), writing_sequences(tmp_path / "s", {}):
         raise RuntimeError
     assert read_back(open_sequences(tmp_path / "s")) == [[[1]]]
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
@@ -94,7 +84,7 @@ def test_no_sequences_there(tmp_path: Path) -> None:
 def test_a_missing_array_is_named(write_nested: Write, tmp_path: Path, name: str) -> None:
     write_nested(tmp_path / "s", [[[1]]])
     (tmp_path / "s" / f"{name}.npy").unlink()
-    with pytest.raises(DataError, match=f"{name}.npy is missing"):
+    with pytest.raises(DataError, match=rf"{name}.npy is damaged .*No such file"):
         open_sequences(tmp_path / "s")
 
 

@@ -1,42 +1,32 @@
 """What an example looks like, whatever its codes are, and codes of other parts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.sequences.conftest import Measured, written
 
 from sequela.audit import column_checks
 from sequela.audit.input import AuditInput
 from sequela.audit.window_checks import between_parts
 from sequela.cohort.split import PARTS
-from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
+from sequela.sequences.flat import Sequences
 from sequela.sequences.input_checks import find_in_sequences, form_of
 
 
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
-    header = {"digest": "d", "parts": ["train"], "vocabulary": list("?abc"), "channels": ["x"]}
+    measured: Measured = [[[], [(0, 0.0)]], [[(0, 0.0), (0, 0.0)]]]
+    stored = written(tmp_path, [[[1], [2, 3]], [[]]], measured=measured)
     monday = np.datetime64("2024-01-01", "us")
-    with SequencesWriter(tmp_path, header) as writer:
-        writer.append(
-            examples={
-                "subject_id": np.array([1, 2]),
-                "prediction_time": monday + np.array([30, 59]) * np.timedelta64(1, "h"),
-                "label": np.array([False, True]),
-                "part": np.zeros(2),
-                "age": np.full(2, 50.0),
-                "followed": np.zeros(2),
-            },
-            steps_per_example=np.array([2, 1]),
-            step_time=monday + np.array([90, 1740, 3000]) * np.timedelta64(1, "m"),
-            codes_per_step=np.array([1, 2, 0]),
-            codes=np.array([1, 2, 3], np.int32),
-            values_per_step=np.array([0, 1, 2]),
-            channels=np.zeros(3, np.int32),
-            values=np.zeros(3, np.float32),
-        )
+    sequences = replace(
+        stored,
+        prediction_time=monday + np.array([30, 59]) * np.timedelta64(1, "h"),
+        step_time=monday + np.array([3, 58, 100]) * np.timedelta64(30, "m"),
+    )
     expected: list[list[float]] = [[3, 2, 1, 28.5, 1, 6, 5], [0, 1, 2, 9, 9, 11, 6]]
-    assert form_of(open_sequences(tmp_path)).tolist() == expected
+    assert form_of(sequences).tolist() == expected
 
 
 def given(sequences: Sequences, part: NDArray[np.int64]) -> AuditInput:

@@ -9,7 +9,6 @@ import torch
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import (
     SignalBatch,
-    SignalSource,
     VariedDataset,
     signal_loader,
 )
@@ -75,12 +74,6 @@ def test_the_given_order_without_a_generator() -> None:
     assert all(len(batch.inputs) == 1 and batch.inputs[0] is batch.signal for batch in batches)
 
 
-@pytest.mark.parametrize("shapes", [((4, 3), (4,)), ((4, 1, 3), (5,)), ((4, 1, 3), (4, 1))])
-def test_a_batch_of_the_wrong_shape(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        SignalBatch(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
-
-
 def test_training_segments_are_cut_anywhere_in_their_stretch() -> None:
     signal = torch.arange(60, dtype=torch.float32).reshape(1, 6, 10).transpose(0, 1)
     labels = torch.arange(6)
@@ -97,26 +90,6 @@ def test_training_segments_are_cut_anywhere_in_their_stretch() -> None:
     assert starts[0] == set(range(21))
     assert starts[3] == {30}
     assert starts[5] == set(range(40, 51))
-
-
-def test_a_crop_reads_two_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    signal = np.arange(60, dtype=np.float32).reshape(6, 1, 10)
-    others = SignalBatch(torch.empty(6, 0, 0), torch.arange(6))
-    source = SignalSource(signal, Scaling.fit(signal, np.arange(6)), np.arange(6), others)
-    stretch, generator = torch.zeros(6, dtype=torch.int64), torch.Generator().manual_seed(0)
-    dataset = VariedDataset(source, generator, stretch)
-    read: list[int] = []
-    of = SignalSource.of
-
-    def counted(self: SignalSource, rows: list[int]) -> SignalBatch:
-        read.extend(rows)
-        return of(self, rows)
-
-    monkeypatch.setattr(SignalSource, "of", counted)
-    batch = dataset.__getitems__([5, 0, 3])
-    assert batch.labels.tolist() == [5, 0, 3]
-    assert batch.signal.shape == (3, 1, 10)
-    assert len(read) == 6  # where it begins and where it ends
 
 
 def test_training_segments_vary_in_gain() -> None:

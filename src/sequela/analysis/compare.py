@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from sequela.runs.record import DataRecord
 from sequela.runs.released import smallest_shown
 
 _BINARY = 2
+Test = TypeVar("Test")
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,9 @@ def _mcnemar_of_groups(ours: Predictions, theirs: Predictions) -> McNemar:
     return mcnemar(ours.by_recording(), theirs.by_recording())
 
 
-def _if_defined(test: Callable[..., Any], first: Predictions, second: Predictions) -> Any:
+def _if_defined(
+    test: Callable[[Predictions, Predictions], Test], first: Predictions, second: Predictions
+) -> Test | None:
     """Return the result of a test, or None if these data are too few for it."""
     try:
         return test(first, second)

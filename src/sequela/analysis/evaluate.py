@@ -1,25 +1,41 @@
-"""Evaluation of a finished run: from its predictions, or of its model on other data."""
+"""Evaluation of a finished run: from its predictions, or of its model on other people."""
 
-from dataclasses import replace
-from functools import reduce
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import calibration_in_words
 from sequela.evaluation.decision import Threshold
+from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
+from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.metrics import METRICS, statistic_of
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, fit_temperature
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import RunFolder
 from sequela.runs.model import averaged, open_model
 from sequela.runs.recipe import summarise_runs
+from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
+AS_IT_IS = "unchanged"
+INTERCEPT = "intercept recalibrated"
+LINE = "intercept and slope recalibrated"
+TEMPERATURE = "recalibrated (temperature)"
+CHOSE = "on which settings were chosen"
+_OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
+JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
+CALIBRATED = ("observed_minus_expected",)
 _BINARY = 2
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
@@ -136,3 +152,177 @@ def judge_other(folder: Run, data: Examples, predictions: Predictions) -> dict[s
         stored = Threshold(point.threshold, point.chosen_for)
         numbers["operating_points"] = points(predictions, [MORE_PROBABLE, stored], seed=seed)
     return numbers
+
+
+@dataclass(frozen=True)
+class Side:
+    """The people of one side: the development data, or the new data.
+
+    Those whose predictions are evaluated are ``judged``, in words; ``everybody`` are predictions
+    for all, to describe them, and ``attributes`` what is known of all: str (example,) by name.
+    ``unknown_codes`` is the share of codes outside the vocabulary; ``None`` without codes.
+    """
+
+    title: str
+    judged: str
+    everybody: Predictions
+    attributes: Mapping[str, NDArray[np.str_]]
+    predictions: Predictions
+    unknown_codes: float | None
+    seed: int
+
+    @cached_property
+    def numbers(self) -> Mapping[str, Estimate]:
+        """The estimate of each metric that is defined."""
+        numbers = {}
+        for name in (*JUDGED, *CALIBRATED):
+            if METRICS[name].can_be_had(self.predictions, whole_groups=False):
+                rng = np.random.default_rng(self.seed)
+                (numbers[name],) = estimates(statistic_of(name, self.predictions), rng)
+        return numbers
+
+
+@dataclass(frozen=True)
+class Updated:
+    """The effect of recalibration on half of the new people (so many ``people``) on the others.
+
+    ``judged`` are the predictions of each way for the others, first those of the unchanged model;
+    ``lines`` the change of the logit with two classes, ``curve`` the performance over the people.
+    """
+
+    people: int
+    judged: Mapping[str, Predictions]
+    lines: Mapping[str, LogitLine]
+    curve: Mapping[str, list[Learnt]]
+
+
+@dataclass(frozen=True)
+class External:
+    """The external validation of a model on the data of its development and on new data.
+
+    The recalibration is ``None`` where the new people are too few for two halves; ``numbers`` are
+    the result of :func:`evaluate_run`, ``data`` the descriptions of both
+    data. The origin of the run's own data is empty.
+    """
+
+    run: RunFolder
+    home: Side
+    away: Side
+    updated: Updated | None
+    numbers: Mapping[str, Any]
+    data: tuple[DataRecord, ...]
+    origin: str = ""
+    opened: tuple[str, ...] = ()
+
+
+def judge_elsewhere(
+    path: Path,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    labels: Path | None = None,
+    trust_code: bool = False,
+) -> External:
+    """Evaluate a run's model on other data, or on the sites of its test set.
+
+    See :func:`evaluate_run`. Without ``data`` and ``root``, a run that was split by site is
+    evaluated on its test sites.
+    """
+    (run,) = named_runs([path])
+    if not isinstance(run, RunFolder):
+        words = f"{len(run.runs)} models, one per fold or seed: name one of them for the page"
+        raise SettingError(f"{run.path} has {words}, such as {run.first.path.name}")
+    opened = open_held_out(run, "evaluate").sentences
+    if data is None and root is None and labels is None:
+        return _held_out_sites(run, opened)
+    name = data or run.settings.data
+    with temporary() as work:
+        new_data, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, new_data, predictions)
+        described = DataRecord.model_validate(new_data.describe())
+        away = Side(
+            new_data.data_set.title,
+            "all new people",
+            predictions,
+            new_data.attributes(),
+            predictions,
+            _unknown(described, "held_out"),
+            run.settings.seed,
+        )
+        updated = _updated(predictions, run.settings.seed)
+    own_predictions, title = run.predictions, run.data.title
+    if np.isin(predictions.example_id, own_predictions.part("held_out").example_id).any():
+        rest = own_predictions.split != "held_out"
+        home = _own_side(run, title, f"its validation set, {CHOSE}", rest, "tuning")
+    else:
+        everybody = np.ones(own_predictions.n_examples, np.bool_)
+        home = _own_side(run, title, "its own test set", everybody, "held_out")
+    origin = public(numbers["origin"])
+    evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
+    return External(run, home, away, updated, evaluation, (run.data, described), origin, opened)
+
+
+def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
+    """Evaluate a run that was split by site on the sites of its test set."""
+    if run.settings.split != "site":
+        raise SettingError(
+            f"{run.path} was split by {run.settings.split}, so its test set has no other sites: "
+            "name other data with --data or --root, or train with --split site"
+        )
+    test, title = run.predictions.split == "held_out", run.data.title
+    away = _own_side(run, f"the test sites of {title}", "all new people", test, "held_out")
+    names = f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
+    home = _own_side(run, *names, ~test, "tuning")
+    updated = _updated(away.predictions, run.settings.seed)
+    return External(run, home, away, updated, run.test, (run.data,), opened=opened)
+
+
+def _own_side(run: RunFolder, title: str, judged: str, rows: NDArray[np.bool_], part: str) -> Side:
+    """Return some people of a run, of which a part of the split is evaluated."""
+    who = {name: values[rows] for name, values in run.attributes.items()}
+    everybody, predictions = run.predictions.where(rows), run.predictions.part(part)
+    unknown = _unknown(run.data, part)
+    return Side(title, judged, everybody, who, predictions, unknown, run.settings.seed)
+
+
+def _unknown(data: DataRecord, part: str) -> float | None:
+    """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
+    share = data.sequences.unknown.get(part, {}).get("share") if data.sequences else None
+    return None if share is None else float(share)
+
+
+def _updated(predictions: Predictions, seed: int) -> Updated | None:
+    """Recalibrate on a random half of the people, and evaluate on the other half."""
+    rng = np.random.default_rng(seed)
+    whose = person(predictions)  # (example,)
+    first = half_of_people(whose, rng)  # bool (example,)
+    if predictions.horizons or not first.any():  # the fits are of classes that are all known
+        return None
+    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
+    fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
+        INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
+        LINE: fit_line,
+    }
+    if len(predictions.classes) != _BINARY:
+        fits = {TEMPERATURE: fit_temperature}
+    rest = predictions.where(judge)
+
+    def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
+        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
+
+    # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
+    ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
+    ways |= {name: updates(fit) for name, fit in fits.items()}
+    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
+    judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
+    return Updated(
+        len(np.unique(whose[learn])),
+        judged,
+        {name: line for name, line in lines.items() if isinstance(line, LogitLine)},
+        learning_curve(whose, learn, ways, rng),
+    )
+
+
+def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    learned = predictions.where(rows)
+    return replace(learned, split=np.full(learned.n_examples, "tuning"))

@@ -113,7 +113,7 @@ def explain(
         data = load_again(folder, root, work, header)
         inputs = data.inputs(network.reads, network.state)
 
-        def attribute(row: int, weights: Tensor) -> Any:
+        def attribute(row: int, weights: Tensor) -> Attribution:
             return inputs.attribution(model, row, weights, steps)
 
         explained = []
@@ -134,7 +134,7 @@ def informative(predictions: Predictions) -> dict[int, str]:
         risk, ours = predictions.risk[:, -1], predictions.outcomes
         had_event = inside & (label > 0) & (ours.event == 1)
         without = inside & (ours.time > predictions.horizons[-1])
-        criteria: list[tuple[Any, Any, str]] = [
+        criteria: list[tuple[NDArray[np.bool_], NDArray[np.floating], str]] = [
             (had_event, risk, "highest predicted risk among those with the event"),
             (
                 without,
@@ -168,7 +168,7 @@ def _explained(
 ) -> dict[str, Any]:
     names = predictions.classes
     label = names[predictions.label[row]]
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, Attribution] = {}
     if predictions.horizons:
         day, event = predictions.outcomes.time[row], predictions.outcomes.event[row]
         end = ("followed without an event", "the event came", "a competing event came")[event]

@@ -114,7 +114,7 @@ def several_ids(data: AuditInput) -> Iterator[Found]:
     }
     unit = next(iter(data.units))
     for finding in overlaps.identical_rows(halves):
-        yield Finding.suspected("copies under several ids", counts=finding.counts, unit=unit)
+        yield Finding.of("copies under several ids", counts=finding.counts, unit=unit)
 
 
 @in_each_split
@@ -157,7 +157,7 @@ def by_time(data: AuditInput, rows: Rows) -> Iterator[Found]:
         place = np.repeat([0, 1], [len(before), len(after)])
         if late and area(place, np.concatenate([before, after])) >= _IN_ORDER:
             counts = {"found": late, "all": len(before)}
-            yield Finding("training rows of a later time", "suspicion", (train, name), counts)
+            yield Finding.of("training rows of a later time", train, name, counts=counts)
 
 
 def find_columns(data: AuditInput) -> Iterator[Found]:
@@ -166,10 +166,10 @@ def find_columns(data: AuditInput) -> Iterator[Found]:
     rows = spaced_by_class(labels.label, len(data.classes))
     copies = _label_copies(data)
     if copies:
-        codes = tuple(Code(data.names[column], auroc=1.0) for column in copies)
-        yield Finding("copies of the label", "leak", codes=codes)
+        codes = [Code(data.names[column], auroc=1.0) for column in copies]
+        yield Finding.of("copies of the label", codes=codes)
     if data.later:
-        yield Finding("names of the outcome", "suspicion", codes=tuple(map(Code, data.later)))
+        yield Finding.of("names of the outcome", codes=[*map(Code, data.later)])
     if data.two_classes:
         yield from _together(data, rows, copies)
     rest = [column for column in range(len(data.names)) if column not in copies]
@@ -203,7 +203,7 @@ def _irreplaceable(data: AuditInput, rows: Ints, copies: list[int]) -> Iterator[
             facts = {"how": WAYS[0], "name": name, "least": least}
             facts |= {"columns": len(data.names)}
             codes = tuple(Code(data.names[c], auroc=auroc) for c, auroc in alike.items())
-            yield Finding.suspected("columns that reveal the outcome", codes=codes, **facts), effect
+            yield Finding.of("columns that reveal the outcome", codes=codes, **facts), effect
 
 
 def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[Found]:
@@ -220,7 +220,7 @@ def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[F
         if small_models.top_is_pure(score, rarer):
             how = "many columns of few, each almost only in one class, together predict"
             check, auroc = "inputs that tell the outcome", area(rarer.label, score)
-            yield Finding.suspected(check, "inputs", how=how, auroc=auroc, name=rarer.classes[1])
+            yield Finding.of(check, "inputs", how=how, auroc=auroc, name=rarer.classes[1])
     tested = np.isin(rows, _test(data)[1])
     yield from averaged_labels(table[tested], names.tolist(), labels[tested])
 
@@ -242,14 +242,16 @@ def _strong(data: AuditInput, rows: Ints, copies: Sequence[int]) -> list[_Strong
     tests = 2 * len(data.names) * len(labels.positives)
     for column in [column for column in range(len(data.names)) if column not in copies]:
         values = data.table[rows, column].astype(np.float64)
-        score, filled = _shares(_bins(values), label, fold), ~np.isnan(values)
+        place, filled = _bins(values), ~np.isnan(values)
+        bins = csr_array((np.ones(len(place)), (np.arange(len(place)), place)))
         for positive in labels.positives:
             is_class = (label == positive)[filled]
-            auroc = area(is_class.astype(np.int64), score[filled, positive])
+            score = small_models.strongest_share(bins, (label == positive).astype(np.int64), fold)
+            auroc = area(is_class.astype(np.int64), score[filled])
             if auroc >= REVEALING_AUROC and auroc >= least_area(
                 is_class, labels.group[filled], tests, REVEALING_AUROC, STRONG
             ):
-                strong.append(_Strong(auroc, column, positive, score[:, positive]))
+                strong.append(_Strong(auroc, column, positive, score))
     return sorted(strong, key=lambda s: -s.auroc)
 
 
@@ -262,16 +264,6 @@ def _bins(values: Floats) -> Ints:
     edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), len(edges) + 1, bins)
-
-
-def _shares(place: Ints, label: Ints, fold: Ints) -> Floats:
-    """Return the share of each class among the rows of a bin in other folds: (row, class)."""
-    prior = np.bincount(label) / len(label)
-    counts = np.zeros((small_models.FOLDS, int(place.max()) + 1, len(prior)))
-    np.add.at(counts, (fold, place, label), 1)
-    rest = counts.sum(0) - counts
-    # One row of average classes more keeps a bin of few rows from being pure.
-    return np.asarray(((rest + prior) / (rest.sum(2, keepdims=True) + 1))[fold, place])
 
 
 def _label_copies(data: AuditInput) -> list[int]:
@@ -367,7 +359,7 @@ def identifiers(data: AuditInput) -> Iterator[Found]:
             auroc = small_models.model_auroc(values[:, None], binary, least=_NAMING)
             if auroc is not None:
                 check, of_class = "identifiers that tell the outcome", binary.classes[1]
-                yield Finding.suspected(check, name, name=of_class, auroc=auroc)
+                yield Finding.of(check, name, name=of_class, auroc=auroc)
                 break
 
 
@@ -382,11 +374,16 @@ def later_times(data: AuditInput) -> Iterator[Found]:
         wrong = int(is_wrong.sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
-            facts = {"labels": "outcomes", "when": "dated before the prediction"}
-            facts["leave_out"] = "these rows"
-            yield Finding("known outcome", "leak", (name,), counts, facts)
+            yield Finding.of(
+                "known outcome",
+                name,
+                counts=counts,
+                labels="outcomes",
+                when="dated before the prediction",
+                leave_out="these rows",
+            )
         elif wrong:
-            yield Finding("times after the prediction", "suspicion", (name,), counts)
+            yield Finding.of("times after the prediction", name, counts=counts)
 
 
 def _test(data: AuditInput) -> tuple[str, Ints]:
@@ -409,7 +406,7 @@ def repeated(data: AuditInput) -> Iterator[Found]:
         _, count = np.unique(ids, return_counts=True)
         if (count > 1).any():
             counts = {"found": int((count > 1).sum()), "all": len(count)}
-            yield Finding("duplicated ids", "suspicion", (name,), counts)
+            yield Finding.of("duplicated ids", name, counts=counts)
 
 
 def predictions(data: AuditInput) -> Iterator[Found]:
@@ -419,21 +416,21 @@ def predictions(data: AuditInput) -> Iterator[Found]:
     if labels.few:
         return
     if area(labels.label, score[rows]) == 1:
-        yield Finding.suspected("predictions without an error", part, counts={"found": len(rows)})
+        yield Finding.of("predictions without an error", part, counts={"found": len(rows)})
     if preprocessing.is_encoded(score[rows].astype(np.float32), labels.label):
         place = "probabilities", part
-        yield Finding.suspected("numbers computed from the labels", *place, name=data.classes[1])
+        yield Finding.of("numbers computed from the labels", *place, name=data.classes[1])
     tested = _areas(labels, score[rows, None])
     if 0.5 - tested.area[0] > stats.norm.isf(CHANCE) * np.sqrt(tested.covariance[0, 0]):
         auroc, check = float(tested.area[0]), "predictions the wrong way round"
-        yield Finding.suspected(check, part, name=data.classes[1], auroc=auroc)
+        yield Finding.of(check, part, name=data.classes[1], auroc=auroc)
     name, train = next(iter(_scored(data).items()))
     if name != part and not data.labels[train].few:
         trained = _areas(data.labels[train], score[train, None])
         error = np.sqrt(tested.covariance[0, 0] + trained.covariance[0, 0])
         if tested.area[0] - trained.area[0] > stats.norm.isf(CHANCE) * error:
             aurocs = {"test": tested.area[0], "train": trained.area[0]}
-            yield Finding.suspected("better on the test set", name, part, **aurocs)
+            yield Finding.of("better on the test set", name, part, **aurocs)
     if len(data.names) > 1:
         yield from _better_than_baseline(data, part, rows)
 
@@ -447,7 +444,7 @@ def _better_than_baseline(data: AuditInput, part: str, rows: Ints) -> Iterator[F
     baseline = _baseline(table, labels.label, fold)[in_test]
     effect = _effect(labels[in_test], (score[spaced[in_test]], baseline))
     if effect and effect.low > _BETTER:
-        yield Finding("better than the data allow", "suspicion", (part,)), effect
+        yield Finding.of("better than the data allow", part), effect
 
 
 def stated_results(data: AuditInput) -> Iterator[Found]:
@@ -462,10 +459,10 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
     aliases = {"auc": "auroc", "roc_auc": "auroc", "recall": "sensitivity", "ppv": "precision"}
     for name, value in data.stated.items():
         numbers = computed.get(aliases.get(name, name))
-        if numbers is not None and abs(float(np.squeeze(numbers)) - value) > _unit(value):
-            facts = {"name": name, "stated": value, "given": float(np.squeeze(numbers))}
+        number = value if numbers is None else float(np.squeeze(numbers))
+        if abs(number - value) > _unit(value):
             check = "numbers that the predictions do not give"
-            yield Finding(check, "leak", (part,), facts=facts)
+            yield Finding.of(check, part, name=name, stated=value, given=number)
     distinct = np.unique(score)
     if threshold is None or len(distinct) < _ENOUGH or _unit(threshold) > CHANCE:
         return
@@ -477,7 +474,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
         chance = np.mean((score > low) & (score <= distinct[best[-1]]))
         if low < cut <= distinct[best[-1]] and chance <= _PLATEAU:
             check = "threshold of the test set"
-            yield Finding.suspected(check, part, name=name, threshold=threshold)
+            yield Finding.of(check, part, name=name, threshold=threshold)
             return
 
 

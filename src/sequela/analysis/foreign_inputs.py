@@ -18,18 +18,15 @@ from numpy.typing import NDArray
 
 from sequela.audit.input import AuditInput, Ints, Rows
 from sequela.cohort.event_checks import OUTCOME_WORDS
-from sequela.cohort.labels import SCHEMA, sorted_labels, write_labels
-from sequela.errors import DataError, SettingError, extra, unknown_name, without_values
+from sequela.errors import DataError, SettingError, unknown_name
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
-from sequela.formats.columns import nulls_of, values_of
 from sequela.intake.one_row import event_last, typed
 from sequela.tables.stored_tables import connection_for, quoted
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet", ".xlsx")
-NUMPY = (".npy", ".npz")
-ARRAYS = (*NUMPY, ".fif", ".fif.gz")
+ARRAYS = (".npy", ".npz")
 RESULTS = ".json"
 _NAMES = tomllib.loads(Path(__file__).with_name("foreign_names.toml").read_text("utf-8"))
 PARTS: dict[str, str] = _NAMES.pop("parts")
@@ -42,15 +39,6 @@ _CLASSES = 20  # most values of a label or part, and of a text whose forms are l
 _MOST_OTHERS = 3  # most other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
 _OF_FILE = "part of the file"
-_COHORTS = """
-SELECT t.subject_id, t.cohort_start_date::TIMESTAMP AS prediction_time,
-    bool_or(o.subject_id IS NOT NULL) AS boolean_value
-FROM cohorts AS t LEFT JOIN cohorts AS o
-    ON o.subject_id = t.subject_id AND o.cohort_definition_id::VARCHAR = $outcome
-    AND o.cohort_start_date >= t.cohort_start_date
-    AND o.cohort_start_date <= coalesce(t.cohort_end_date, 'infinity')
-WHERE t.cohort_definition_id::VARCHAR <> $outcome GROUP BY ALL
-"""
 _UNITS = ("patient", "group", "recording", "stay")
 
 
@@ -183,10 +171,9 @@ def _name(source: object) -> str:
 
 
 def _checked(source: Any) -> Any:
-    """Return a path of a form that is read, or a table, Epochs or an array."""
+    """Return a path of a form that is read, or a table or an array."""
     if not isinstance(source, str | Path):
-        has_columns = hasattr(source, "columns") or hasattr(source, "event_id")
-        source = source if has_columns else np.asarray(of_epochs(source))
+        source = source if hasattr(source, "columns") else np.asarray(of_epochs(source))
         if not getattr(source, "ndim", 1):
             raise SettingError(f"{source} is one value; expected a table or an array")
         return source
@@ -241,14 +228,11 @@ def _joined(
 
 def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
     """Return a DataFrame, an array (row, column), or windows (window, channel, time) as a table."""
-    separate: Mapping[str, Any] = {}
     try:
         if hasattr(source, "columns"):
             frame = nw.from_native(source, eager_only=True)
             return frame.rename({c: str(c) for c in frame.columns}).to_arrow()
-        array = source
-        if isinstance(source, Path) or hasattr(source, "event_id"):
-            array, separate = _archive(source) if _ends(source, *NUMPY) else _epochs(source)
+        array, separate = _archive(source) if isinstance(source, Path) else (source, {})
         if array.ndim == 1:
             return pa.table({role: array})
         if array.ndim == 3:  # noqa: PLR2004
@@ -303,18 +287,6 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
     return arrays.pop(main), arrays
 
 
-def _epochs(source: Any) -> tuple[NDArray[Any], Mapping[str, Any]]:
-    """Return the windows of Epochs of MNE, and the class and metadata of each."""
-    epochs = source
-    if isinstance(source, Path):
-        with extra("mne", "reading .fif"):
-            import mne
-        epochs = mne.read_epochs(source, verbose="error")
-    names, table = {code: name for name, code in epochs.event_id.items()}, epochs.metadata
-    more = {} if table is None else {name: table[name].to_numpy() for name in table}
-    return epochs.get_data(copy=False), {"label": [names[e] for e in epochs.events[:, 2]], **more}
-
-
 def _columns(reader: pa.RecordBatchReader) -> Columns:
     """Collect batches, each column in the smallest form that keeps its values apart."""
     pieces: dict[str, list[Any]] = {name: [] for name in reader.schema.names}
@@ -354,17 +326,14 @@ def _piece(column: pa.Array) -> Any:
     """Return the values of a column of a batch as an array, or as a dictionary of texts."""
     kind = column.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        times = column.cast(pa.timestamp("us"), safe=False)
-        return np.where(nulls_of(times), np.datetime64("NaT"), values_of(times))
-    if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-    is_integer = pa.types.is_integer(kind)
-    if not (is_integer or pa.types.is_floating(column.type) or pa.types.is_boolean(kind)):
-        return column.cast(pa.string()).dictionary_encode()
-    values, nulls = values_of(column), nulls_of(column)
-    if is_integer and not nulls.any():
-        return values.astype(np.int32 if np.abs(values).max(initial=0) <= _EXACT else np.int64)
-    return np.where(nulls, np.nan, values).astype(np.float64 if is_integer else np.float32)
+        return column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(kind):  # with blanks, as float64
+        values = column.to_numpy(zero_copy_only=False)
+        small = values.dtype.kind in "iu" and np.abs(values).max(initial=0) <= _EXACT
+        return values.astype(np.int32) if small else values
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+    return column.cast(pa.string()).dictionary_encode()
 
 
 class _Roles:
@@ -594,33 +563,6 @@ def _numbers_in(path: Path) -> dict[str, float]:
         )
     numbers = {k: v for k, v in record.items() if type(v) in (int, float)}
     return {re.sub(r"[^a-z0-9]+", "_", k.lower()): float(v) for k, v in numbers.items()}
-
-
-def labels_of_cohorts(path: Path, outcome: str, out: Path) -> Path:
-    """Write the labels of a cohort table of OMOP: the prediction is made as a person enters.
-
-    A label is true if the person enters the cohort ``outcome`` by the end of the other cohort.
-    """
-    source = str(_checked(path)).replace("'", "''")
-    reader = "read_parquet" if _ends(path, ".parquet") else "read_csv"
-    with connection_for(path) as connection:
-        try:
-            connection.sql(f"FROM {reader}('{source}')").create_view("cohorts")
-            ids = connection.sql("SELECT DISTINCT cohort_definition_id::VARCHAR FROM cohorts")
-            cohorts = sorted(cohort for (cohort,) in ids.fetchall())
-            labels = connection.sql(_COHORTS, params={"outcome": outcome}).to_arrow_table()
-        except duckdb.Error as error:
-            raise DataError(
-                f"{path}: not a cohort table of OMOP ({without_values(error)}); expected "
-                "cohort_definition_id, subject_id, cohort_start_date and cohort_end_date"
-            ) from None
-    if len(cohorts) != 2 or outcome not in cohorts:  # noqa: PLR2004
-        raise DataError(
-            f"{path}: cohorts {', '.join(cohorts)}; expected two, of which --label names the "
-            "outcome"
-        )
-    write_labels(sorted_labels(labels.cast(SCHEMA)), out)
-    return out
 
 
 def _index_arrays(splits: Any, data: AuditInput) -> tuple[Rows, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from optuna import Trial
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -73,7 +72,7 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
     return space
 
 
-def _parsed(text: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
+def _parsed(text: str, defaults: Mapping[str, object]) -> tuple[str, BaseDistribution]:
     name, equals, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:
@@ -148,22 +147,7 @@ def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, object]:
     return values
 
 
-def drawn(trial: Trial, space: Space) -> dict[str, object]:
-    """Draw a value of each setting."""
-    values: dict[str, object] = {}
-    for name, distribution in space.items():
-        if isinstance(distribution, IntDistribution):
-            low, high = distribution.low, distribution.high
-            values[name] = trial.suggest_int(name, low, high, log=distribution.log)
-        elif isinstance(distribution, FloatDistribution):
-            least, most = distribution.low, distribution.high
-            values[name] = trial.suggest_float(name, least, most, log=distribution.log)
-        elif isinstance(distribution, CategoricalDistribution):
-            values[name] = trial.suggest_categorical(name, distribution.choices)
-    return values
-
-
-def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+def changed(settings: RunSettings, values: Mapping[str, object]) -> RunSettings:
     """Return the settings of a run with other values."""
     of_training = {n: v for n, v in values.items() if n in TrainingSettings.model_fields}
     of_network = {n: v for n, v in values.items() if n not in of_training}

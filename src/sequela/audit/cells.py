@@ -176,10 +176,10 @@ def _filled_in(table: Floats, names: Sequence[str], labels: Labels) -> Iterator[
         if strong > least and strong > weak + _GAIN:
             models.append(Code(name, auroc=float(strong)))
     if means:
-        codes, facts = tuple(map(Code, means)), {"name": name_of_class}
-        yield Finding("means of the class", "leak", facts=facts, codes=codes)
+        codes = [Code(name) for name in means]
+        yield Finding.of("means of the class", codes=codes, name=name_of_class)
     if models:
-        yield Finding.suspected("cells with more decimals", codes=models, name=name_of_class)
+        yield Finding.of("cells with more decimals", codes=models, name=name_of_class)
 
 
 def _constant(values: Floats) -> float | None:
@@ -230,7 +230,7 @@ def _shares(
                 codes[names[column]] = Code(names[column], len(table))
     if codes:
         check = "numbers computed from the labels"
-        yield Finding.suspected(check, codes=[*codes.values()], name=labels.classes[1])
+        yield Finding.of(check, codes=[*codes.values()], name=labels.classes[1])
 
 
 def _by_group(values: NDArray[np.number], place: Ints, rows: Flags | None = None) -> Floats:

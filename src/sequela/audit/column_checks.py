@@ -150,7 +150,7 @@ def _revealing(
         if strength[i] > facts["least"]
     )
     check = "columns that reveal the outcome"
-    return [Finding.suspected(check, codes=codes, **facts)] if codes else []
+    return [Finding.of(check, codes=codes, **facts)] if codes else []
 
 
 def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list[Finding]:
@@ -183,7 +183,7 @@ def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list
             codes.append(Code(names[i], n + m, shares=((n, totals[0]), (m, totals[1]))))
         if codes:
             check = "codes that tell the outcome"
-            findings.append(Finding.suspected(check, codes=codes, name=name))
+            findings.append(Finding.of(check, codes=codes, name=name))
     return findings
 
 
@@ -225,7 +225,7 @@ def averaged_labels(
         if too_exact(distinct[often], share, count[often]) * len(names) < STRICT_CHANCE:
             codes.append(Code(name, int(filled.sum())))
     check = "numbers computed from the labels"
-    return [Finding.suspected(check, codes=codes, name=labels.classes[1])] if codes else []
+    return [Finding.of(check, codes=codes, name=labels.classes[1])] if codes else []
 
 
 def too_exact(value: Floats, share: Floats, count: Ints) -> float:

@@ -1,27 +1,21 @@
 """The checks of the audit by code, and their findings as data and in words.
 
-A search is a function that reads an :class:`~sequela.audit.input.AuditInput` and yields findings of
-one or more checks; several searches may report one check, for inputs of different forms. The
-package declares its own in ``checks.toml`` and adds them as a plugin does.
+The package declares its own in ``checks.toml`` and adds them as a plugin does.
 """
 
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from sequela.errors import SettingError
 from sequela.registry import Registry
 
-if TYPE_CHECKING:
-    from sequela.audit.input import AuditInput
-
-IGNORED = "left out with --ignore"  # reason why a check with an ignored code was not made
+DECLARED = tomllib.loads(Path(__file__).with_name("checks.toml").read_text("utf-8"))
 _SEPARATION = 0.216  # mean distance of the classes of a hospital column, in deviations
 _SMALLEST_PERCENT = 0.01  # rarer columns are written as "below 0.01 %"
 _MOST_NAMED = 5  # codes or columns whose names a finding lists
@@ -44,34 +38,6 @@ Measured: TypeAlias = "tuple[Finding, Effect | None]"
 Found: TypeAlias = "Finding | Measured"
 
 
-class LeakSearch(NamedTuple):
-    """A function that looks for leaks in inputs of one form.
-
-    The ``title`` is in words; ``{unit}`` in it is the kind of unit of the input. ``find``
-    yields findings of an input; it may be a place, ``module:function``, which is imported for an
-    input that has what the function ``needs``: keys of :data:`sequela.audit.input.NEEDS`.
-    """
-
-    title: str
-    find: "str | Callable[[AuditInput], Iterable[Found]]"
-    needs: tuple[str, ...] = ()
-
-    def run(self, data: "AuditInput") -> Iterator[Measured]:
-        """Yield the findings in an input, each with its measured effect, if it has one."""
-        find = self.find
-        if isinstance(find, str):
-            module, _, function = find.partition(":")
-            find = getattr(import_module(module), function)
-        for item in find(data):
-            finding, effect = item if isinstance(item, tuple) else (item, None)
-            if check_named(finding.check) is _UNKNOWN:
-                raise SettingError(
-                    f"the search for '{self.title}' reports '{finding.check}', which is the name "
-                    f"of no check: expected one such as '{self.title}'"
-                )
-            yield finding, effect
-
-
 @dataclass(frozen=True)
 class LeakCheck:
     """One kind of leak, and its sentences, into which a finding puts counts, facts and places."""
@@ -80,7 +46,7 @@ class LeakCheck:
     name: str  # of its findings
     what: str  # the problem
     remedy: str
-    searches: tuple[LeakSearch, ...] = ()  # which report it
+    severity: Severity = "suspicion"
     missing: str = ""  # the problem of a part that lacks some classes
     reference: str = ""  # the literature
     by_design: str = ""  # it follows from a "task" that is declared to leak, or a split by "rows"
@@ -206,11 +172,11 @@ class Finding:
     codes: tuple[Code, ...] = ()  # or columns, the strongest first
 
     @classmethod
-    def suspected(
+    def of(
         cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
     ) -> Self:
-        """Return a suspicion with these facts."""
-        return cls(check, "suspicion", place, counts or {}, facts, tuple(codes))
+        """Return a finding of a check, with its severity and these facts."""
+        return cls(check, check_named(check).severity, place, counts or {}, facts, tuple(codes))
 
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
@@ -247,70 +213,13 @@ class Finding:
         return self.in_words()["where"]
 
 
-class Unchecked(NamedTuple):
-    """A check that was not made, and the reason."""
-
-    code: str
-    check: str
-    reason: str
-
-
-class AuditOutcome(NamedTuple):
-    """The findings of an audit, what it looked for in words, and what it did not check."""
-
-    findings: tuple[Measured, ...]
-    titles: tuple[str, ...]
-    unchecked: tuple[Unchecked, ...]
-
-
-def run_checks(data: "AuditInput", ignored: Sequence[str] = ()) -> AuditOutcome:
-    """Run all searches that an input has the data for, except for checks with ignored codes.
-
-    Raises:
-        UnknownNameError: If no check has an ignored code.
-    """
-    left_out = {CHECKS.lookup(code).name: code for code in ignored}
-    checks = [check for check in CHECKS.values() if check.name not in left_out]
-    unchecked = [Unchecked(code, name, IGNORED) for name, code in left_out.items()]
-    fitting = list[LeakSearch]()
-    for check in checks:
-        fitting += [s for s in check.searches if data.lacking.keys().isdisjoint(s.needs)]
-        if not {*fitting} & {*check.searches}:
-            # The search of which most needs are met is the one for inputs of this form.
-            nearest = max(check.searches, key=lambda s: len({*s.needs} - data.lacking.keys()))
-            lacking = next(need for need in nearest.needs if need in data.lacking)
-            unchecked.append(Unchecked(check.code, check.name, data.lacking[lacking]))
-    searches = [s for s in SEARCHES.values() if s in fitting]
-    searches += [s for s in dict.fromkeys(fitting) if s not in searches]
-    findings: list[Measured] = [(finding, None) for finding in data.selected or ()]
-    for search in searches:
-        # Events are searched when the examples of a run are selected, and everything else later.
-        if ("events" in search.needs) == (data.events is not None):
-            findings += search.run(data)
-    unit = next(iter(data.units), "row")
-    titles = dict[str, None]()
-    for search in searches:
-        title = search.title.replace("{unit}", unit)
-        without = [code for code in ignored if search in CHECKS.lookup(code).searches]
-        titles[f"{title} (without {' and '.join(without)})" if without else title] = None
-    reported = tuple(pair for pair in findings if pair[0].check not in left_out)
-    return AuditOutcome(reported, tuple(titles), tuple(sorted(unchecked)))
-
-
-def _declared() -> dict[str, LeakSearch]:
-    """Add the checks of the package, and return its searches in the order in which they run."""
-    declared = tomllib.loads(Path(__file__).with_name("checks.toml").read_text("utf-8"))
-    codes = {key: entry.pop("reports") for key, entry in declared["searches"].items()}
-    searches = {
-        key: LeakSearch(entry["title"], entry["find"], tuple(entry["needs"]))
-        for key, entry in declared["searches"].items()
-    }
-    for heading, sentences in declared["checks"].items():
+def _declare() -> None:
+    """Add the checks of the package."""
+    for heading, sentences in DECLARED["checks"].items():
         code, _, name = heading.partition(" ")
-        reporting = tuple(searches[key] for key in searches if code in codes[key])
-        design = next((d for d, leaks in declared["by_design"].items() if code in leaks), "")
-        CHECKS.add(LeakCheck(code, name, searches=reporting, by_design=design, **sentences), code)
-    return searches
+        severity: Severity = "leak" if code in DECLARED["certain"]["leak"] else "suspicion"
+        design = next((d for d, leaks in DECLARED["by_design"].items() if code in leaks), "")
+        CHECKS.add(LeakCheck(code, name, severity=severity, by_design=design, **sentences), code)
 
 
-SEARCHES = _declared()
+_declare()

@@ -68,9 +68,11 @@ def overlapping_groups(groups: Mapping[str, Groups], unit: str) -> list[Finding]
     for (first, ids), (second, second_ids) in combinations(groups.items(), 2):
         shared = np.intersect1d(ids, second_ids)
         if shared.size:
-            examples, place = int(np.isin(second_ids, shared).sum()), (first, second)
+            examples = int(np.isin(second_ids, shared).sum())
             counts = {"shared": shared.size, "found": examples, "all": second_ids.size}
-            findings.append(Finding("overlapping groups", "leak", place, counts, {"unit": unit}))
+            findings.append(
+                Finding.of("overlapping groups", first, second, counts=counts, unit=unit)
+            )
     return findings
 
 
@@ -98,13 +100,10 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         across = in_first[units] & in_second[alike]
         copies = np.unique(alike[across & is_copy])
         similar = np.setdiff1d(alike[across], copies)
-        place, total, facts = (first, second), len(np.unique(second_ids)), {"unit": unit}
-        if len(copies):
-            counts = {"found": len(copies), "all": total}
-            findings.append(Finding("same content", "leak", place, counts, facts))
-        if len(similar):
-            counts = {"found": len(similar), "all": total}
-            findings.append(Finding("resembling content", "suspicion", place, counts, facts))
+        for check, alike_units in (("same content", copies), ("resembling content", similar)):
+            if len(alike_units):
+                counts = {"found": len(alike_units), "all": len(np.unique(second_ids))}
+                findings.append(Finding.of(check, first, second, counts=counts, unit=unit))
     return findings
 
 
@@ -123,7 +122,7 @@ def simultaneous_recordings(pairs: Ints, part: Sequence[str]) -> list[Finding]:
         count = len(np.unique(members[parts[members] == second]))
         if count:
             counts = {"found": count, "all": int((parts == second).sum())}
-            findings.append(Finding("simultaneous recordings", "leak", (first, second), counts))
+            findings.append(Finding.of("simultaneous recordings", first, second, counts=counts))
     return findings
 
 
@@ -152,7 +151,7 @@ def one_class(labels: Mapping[str, Ints], classes: Sequence[str]) -> list[Findin
         elif missing := every - members:
             facts = {"missing": ", ".join(f"'{classes[label]}'" for label in sorted(missing))}
         if facts:
-            findings.append(Finding("labels of one class", "suspicion", (part,), counts, facts))
+            findings.append(Finding.of("labels of one class", part, counts=counts, **facts))
     return findings
 
 
@@ -183,7 +182,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     return _copies("identical rows", parts, copies)
 
 
-def _blocks(table: Table, order: Any = slice(None)) -> Iterator[Floats]:
+def _blocks(table: Table, order: slice | Ints = slice(None)) -> Iterator[Floats]:
     selection = table if isinstance(table, Selection) else Selection(table, np.arange(len(table)))
     for block in in_blocks(selection.table, selection.rows[order], size=_CELLS // 8):
         yield np.asarray(block, np.float64)
@@ -247,7 +246,7 @@ def _copies(check: str, parts: Iterable[str], copies: Callable[[str, str], Flags
     """Report rows of a part that copy rows of another; ``copies`` marks those of the second."""
     marked = {pair: copies(*pair) for pair in combinations(parts, 2)}
     return [
-        Finding(check, "leak", pair, {"found": int(rows.sum()), "all": rows.size})
+        Finding.of(check, *pair, counts={"found": int(rows.sum()), "all": rows.size})
         for pair, rows in marked.items()
         if rows.any()
     ]

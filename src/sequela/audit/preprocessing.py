@@ -106,7 +106,7 @@ def fitted_on_all(
         "replaced by principal components": _components(table, names, sides, centred),
     }
     return [
-        Finding("fitted on all rows", "leak", facts={"how": how}, codes=tuple(map(Code, columns)))
+        Finding.of("fitted on all rows", codes=[*map(Code, columns)], how=how)
         for how, columns in by_way.items()
         if columns
     ]
@@ -211,7 +211,7 @@ def mixtures(table: Table, parts: Rows) -> list[Finding]:
         mixed = _on_lines(scaled, rows, near, np.isin(candidates, parts[first]))
         counts = {"found": int(mixed.sum()), "all": len(rows)}
         if counts["found"] >= _LEAST:
-            findings.append(Finding("rows made from others", "leak", (first, second), counts))
+            findings.append(Finding.of("rows made from others", first, second, counts=counts))
     return findings
 
 

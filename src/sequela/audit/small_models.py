@@ -155,7 +155,7 @@ def revealing_inputs(
         auroc = area(label, highest)
     if how:
         check, name = "inputs that tell the outcome", labels.classes[1]
-        findings.append(Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name))
+        findings.append(Finding.of(check, "inputs", how=how, auroc=auroc, name=name))
     levels = ((names, outweighs), (families, together))
     return findings + _outweighing(table, levels, LOSS, labels)
 
@@ -180,11 +180,16 @@ def _outweighing(
         low, high = _difference(score, without, labels)
         if low > least_loss:
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
-            codes = (Code(str(largest), len(np.unique(labels.group[having]))),)
-            check, name = "an input that outweighs the others", labels.classes[1]
-            facts: dict[str, Any] = {"auroc": auroc, "low": low, "high": high}
-            facts["without"] = area(label, without)
-            return [Finding.suspected(check, codes=codes, name=name, **facts)]
+            finding = Finding.of(
+                "an input that outweighs the others",
+                codes=[Code(str(largest), len(np.unique(labels.group[having])))],
+                name=labels.classes[1],
+                auroc=auroc,
+                low=low,
+                high=high,
+                without=area(label, without),
+            )
+            return [finding]
     return []
 
 
@@ -232,25 +237,18 @@ def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -
 
 def _difference(score: Floats, without: Floats, labels: Labels) -> tuple[float, float]:
     """Return a 95 % interval of the difference of two AUROCs; groups are resampled."""
+    from sklearn.metrics import roc_auc_score
+
     label, (_, place) = labels.label, np.unique(labels.group, return_inverse=True)
     rng, n = np.random.default_rng(0), int(place.max()) + 1
-    samples = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(_RESAMPLES))
-    weight = np.stack([counts[place] for counts in samples], axis=1)  # (example, resample)
-    differences = _areas(score, label, weight) - _areas(without, label, weight)
-    low, high = np.nanquantile(differences, (0.025, 0.975)).tolist()
+    differences = []
+    for _ in range(_RESAMPLES):
+        weight = np.bincount(rng.integers(n, size=n), minlength=n)[place]
+        if len(np.unique(label[weight > 0])) == 2:  # noqa: PLR2004
+            pair = (roc_auc_score(label, s, sample_weight=weight) for s in (score, without))
+            differences.append(next(pair) - next(pair))
+    low, high = np.quantile(differences, (0.025, 0.975)).tolist()
     return low, high
-
-
-def _areas(score: Floats, label: Ints, weight: Ints) -> Floats:
-    """Compute the AUROC under weights (example, resample): (resample,), NaN without a class."""
-    order = np.argsort(score)
-    ends = np.flatnonzero(np.diff(score[order], append=np.inf))  # of equal scores
-    of_class = (weight[order] * (label[order] == value)[:, None] for value in (1, 0))
-    positives, below = (np.cumsum(weights, axis=0)[ends] for weights in of_class)
-    gained, level = (np.diff(sums, axis=0, prepend=0) for sums in (positives, below))
-    pairs = gained * (below - level / 2)  # a tie counts half
-    with np.errstate(invalid="ignore"):
-        return np.asarray(pairs.sum(axis=0) / (positives[-1] * below[-1]), np.float64)
 
 
 def revealing_statistics(
@@ -290,7 +288,7 @@ def revealing_statistics(
         for kind, auroc in areas.items():
             if kind in ARTEFACTS and auroc > most:
                 check, how = "inputs that tell the outcome", f"the {kind} alone predicts"
-                finding = Finding.suspected(check, "signal", how=how, auroc=auroc, name=name)
+                finding = Finding.of(check, "signal", how=how, auroc=auroc, name=name)
                 findings.append(finding)
         if max(areas.values(), default=0.0) >= _WEAK:
             levels = [(artefacts, least), (amplitudes, most)]

@@ -102,17 +102,14 @@ def copies_in_another_form(signal: Signals, parts: Rows) -> list[Finding]:
         if len(part_rows):
             rows = part_rows[:: spacing(len(part_rows), _COMPARED)]
             spectra[name] = rows, spectrum(rows, 1), spectrum(rows, -1)
-    for first_part, second_part in combinations(spectra, 2):
-        (_, reference, _), (rows, *directions) = spectra[first_part], spectra[second_part]
+    for pair in combinations(spectra, 2):
+        (_, reference, _), (rows, *directions) = (spectra[name] for name in pair)
         if min(len(reference), len(rows)) <= _TENTH:
             continue
         is_copy = _copies(reference, directions, len(channels))
         if is_copy.sum() >= max(_LEAST, _SHARE * len(rows)):
-            place, counts = (
-                (first_part, second_part),
-                {"found": int(is_copy.sum()), "all": len(rows)},
-            )
-            findings.append(Finding("copies in another form", "suspicion", place, counts))
+            counts = {"found": int(is_copy.sum()), "all": len(rows)}
+            findings.append(Finding.of("copies in another form", *pair, counts=counts))
     return findings
 
 
@@ -186,7 +183,7 @@ def overlapping_windows(signals: Signals, parts: Rows) -> list[Finding]:
     for (i, first), (_, second) in combinations(enumerate(parts), 2):
         counts = {"found": int(shared[i, parts[second]].sum()), "all": len(parts[second])}
         if counts["found"]:
-            findings.append(Finding("overlapping windows", "leak", (first, second), counts))
+            findings.append(Finding.of("overlapping windows", first, second, counts=counts))
     return findings
 
 
@@ -237,7 +234,7 @@ def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Findi
         chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))
         if fitting >= _LEAST and chance < STRICT_CHANCE:
             counts = {"found": int(np.any(fits[:2], axis=0).sum()), "all": len(b)}
-            findings.append(Finding("recordings that go on", "suspicion", (name, second), counts))
+            findings.append(Finding.of("recordings that go on", name, second, counts=counts))
     return findings
 
 
@@ -270,5 +267,5 @@ def adjacent_windows(signals: Signals, parts: Rows) -> list[Finding]:
         by_chance = float(stats.binom.sf(fitting - 1, len(before), _FITTING))
         if fitting >= max(_LEAST, len(before) / 2) and by_chance < STRICT_CHANCE:
             counts = {"found": fitting, "all": len(before)}
-            findings.append(Finding("adjacent windows", "suspicion", (name, second), counts))
+            findings.append(Finding.of("adjacent windows", name, second, counts=counts))
     return findings

@@ -180,13 +180,12 @@ def find_in_events(data: AuditInput) -> Iterator[Finding]:
 
 def _declared(task: Task, events: Events) -> Iterator[Finding]:
     """Report a task that leaks by design, and rows dated on purpose before they were known."""
-    place = (task.name,)
     if task.leaks:
-        yield Finding("declared leak", "leak", place, facts={"reason": task.leaks})
+        yield Finding.of("declared leak", task.name, reason=task.leaks)
     if events.leaks:
-        yield Finding("dated before it was known", "leak", place, facts={"log": events.leaks})
+        yield Finding.of("dated before it was known", task.name, log=events.leaks)
     if events.earlier:
-        yield Finding.suspected("dated by an earlier time", task.name, log=events.earlier)
+        yield Finding.of("dated by an earlier time", task.name, log=events.earlier)
 
 
 def _known_outcomes(
@@ -198,10 +197,14 @@ def _known_outcomes(
     query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
     total, on_record = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if on_record:
-        facts = {"labels": "labels" if of_any else "positive labels"}
-        facts |= {"when": outcome.known_words, "leave_out": outcome.leave_out}
-        counts = {"known": on_record, "all": total}
-        yield Finding("known outcome", "leak", (task.name,), counts, facts)
+        yield Finding.of(
+            "known outcome",
+            task.name,
+            counts={"known": on_record, "all": total},
+            labels="labels" if of_any else "positive labels",
+            when=outcome.known_words,
+            leave_out=outcome.leave_out,
+        )
 
 
 def _early_codes(
@@ -215,8 +218,8 @@ def _early_codes(
     later = [code for code in inputs if family_of(code).coded_later]
     early, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
     if early:
-        counts, facts = {"examples": examples, "all": n}, {"early": early}
-        yield Finding("codes from the future", "leak", (task.name,), counts, facts)
+        counts = {"examples": examples, "all": n}
+        yield Finding.of("codes from the future", task.name, counts=counts, early=early)
     undeclared = [code for code in inputs if not (by_row or family_of(code).declared)]
     early, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
     if early:
@@ -225,7 +228,7 @@ def _early_codes(
         if len(names) > _MOST_NAMED:
             families += ", ..."
         counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
-        yield Finding.suspected("undeclared codes", task.name, counts=counts, **facts)
+        yield Finding.of("undeclared codes", task.name, counts=counts, **facts)
 
 
 def _input_codes(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
@@ -258,7 +261,7 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         for name, column in times.items()
     )
     facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
-    yield Finding.suspected("times that tell the outcome", task.name, auroc=auroc, **facts)
+    yield Finding.of("times that tell the outcome", task.name, auroc=auroc, **facts)
 
 
 def _remaining_times(
@@ -274,7 +277,7 @@ def _remaining_times(
     remaining, since, label = remaining[inside], since[inside], label[inside]
     hours = steady_before_the_end(remaining, since, label)
     if hours is not None:
-        yield Finding.suspected("times before the end", task.name, hours=hours)
+        yield Finding.of("times before the end", task.name, hours=hours)
         return
     if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
         return
@@ -283,7 +286,7 @@ def _remaining_times(
     could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
     medians = chosen_by_the_future(remaining, could[could > 0], label)
     if medians is not None:
-        yield Finding.suspected("examples chosen by the future", task.name, medians=medians)
+        yield Finding.of("examples chosen by the future", task.name, medians=medians)
 
 
 def chosen_by_the_future(remaining: Floats, unpredicted: Floats, label: Ints) -> str | None:
@@ -349,7 +352,7 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
     for family, agree, n in connection.execute(DESTINATIONS, {"codes": inputs}).fetchall():
         if n >= _LEAST and agree >= _AGREEING * n:
             check, counts = "destinations before the discharge", {"agree": agree, "all": n}
-            yield Finding.suspected(check, task.name, counts=counts, family=family)
+            yield Finding.of(check, task.name, counts=counts, family=family)
     worded = [code for code in inputs if OUTCOME_WORDS.search(code)]
     if not worded:
         return
@@ -366,7 +369,7 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
     )
     if codes:
         positive = task.outcome.classes[1]
-        yield Finding.suspected("words of the outcome", codes=codes, positive=positive)
+        yield Finding.of("words of the outcome", codes=codes, positive=positive)
 
 
 def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterator[Finding]:
@@ -384,7 +387,7 @@ def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> It
         counts = {"at": sum(at for _, at, _ in suspected), "all": sum(n for *_, n in suspected)}
         families = ", ".join(family for family, *_ in suspected[:_MOST_NAMED])
         check = "codes dated at the beginning of the stay"
-        yield Finding.suspected(check, task.name, counts=counts, families=families)
+        yield Finding.of(check, task.name, counts=counts, families=families)
 
 
 def highest_auroc(columns: Floats, label: Ints) -> float:

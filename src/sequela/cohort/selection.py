@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sequela.audit.finding import Finding, run_checks
+from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
+from sequela.audit.searches import run_checks
 from sequela.cohort.attributes import attributes_of
 from sequela.cohort.censoring import mark_lost
 from sequela.cohort.event_checks import OpenEvents

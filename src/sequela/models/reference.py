@@ -350,7 +350,8 @@ def _cox(examples: Examples, _: int) -> Arrays:
 
     times = examples.times
     assert times is not None  # noqa: S101 - checked before a fit
-    features = examples.features[np.arange(examples.features.shape[0])]
+    features = examples.features
+    assert isinstance(features, np.ndarray)  # noqa: S101 - no sparse featuriser comes here
     learnt = Standardised.learn(features, examples.train)
     scaled = np.nan_to_num((features - learnt["mean"]) / learnt["deviation"]).astype(np.float64)
     rows, tuning = examples.train, examples.tuning

@@ -10,8 +10,9 @@ import joblib
 from pydantic import TypeAdapter
 
 from sequela.audit import overlaps
-from sequela.audit.finding import AuditOutcome, Finding, check_named, run_checks, without_numbers
+from sequela.audit.finding import Finding, check_named, without_numbers
 from sequela.audit.input import AuditInput
+from sequela.audit.searches import AuditOutcome, run_checks
 from sequela.datasets.codes import CELL
 from sequela.identity.pseudonyms import own
 from sequela.runs.data import Examples

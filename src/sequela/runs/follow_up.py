@@ -48,8 +48,7 @@ def immortal(times: Times) -> Finding | None:
     expected = float(rate * _person_time(times.time, 0, first))
     if expected < _EXPECTED:
         return None
-    facts = {"first": round(first, 1), "expected": round(expected)}
-    return Finding("immortal time", "suspicion", ("labels",), facts=facts)
+    return Finding.of("immortal time", "labels", first=round(first, 1), expected=round(expected))
 
 
 def _person_time(time: NDArray[np.float64], start: float, end: float) -> float:
@@ -82,6 +81,9 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     index = float(concordance(ends, risk).estimate)
     if abs(index - 0.5) < _FAR:
         return None
-    facts = {"sooner": "sooner" if index > 0.5 else "later", "index": index}  # noqa: PLR2004
-    counts = {"ended": int(ended.sum()), "all": len(rows)}
-    return Finding("censoring that depends on the risk", "suspicion", ("labels",), counts, facts)
+    sooner = "sooner" if index > 0.5 else "later"  # noqa: PLR2004
+    counts, check = (
+        {"ended": int(ended.sum()), "all": len(rows)},
+        "censoring that depends on the risk",
+    )
+    return Finding.of(check, "labels", counts=counts, sooner=sooner, index=index)

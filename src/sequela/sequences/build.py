@@ -24,7 +24,7 @@ from sequela.errors import DataError, DataNotFoundError, SplitError
 from sequela.formats.columns import column_of
 from sequela.listeners import broadcast
 from sequela.sequences.cut import cut
-from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
+from sequela.sequences.flat import Sequences, open_sequences, writing_sequences
 from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, bin_name, known
 from sequela.tables import meds_events
 from sequela.tables.engine import MEMORY_LIMIT
@@ -129,7 +129,7 @@ def build_sequences(
             "parts": list(PARTS),
             **_vocabulary(connection, terms, settings, of_model),
         }
-        with SequencesWriter(folder, header) as writer:
+        with writing_sequences(folder, header) as writer:
             for piece in _pieces(connection):
                 writer.append(**piece)
     return open_sequences(folder, digest=digest)

@@ -18,7 +18,6 @@ from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.config import SequenceSettings
 from sequela.datasets.codes import AGE, BIRTH, DEATH, DISCHARGE
-from sequela.errors import RunError
 from sequela.formats.columns import column_of, text_column_of
 from sequela.sequences.vocabulary import Terms, Vocabulary, bin_edges, terms_of
 
@@ -224,11 +223,6 @@ def _edges_of(
     of_model: Vocabulary, terms: Terms, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return terms that are channels of a model, (term,), and bin ends, (term, bins - 1)."""
-    if any(len(ends) != bins - 1 for ends in of_model.edges):
-        raise RunError(
-            "the model was trained by an earlier version, which did not store where it splits "
-            "measurements into quantiles: train it again to apply it to other data"
-        )
     number = {name: i for i, name in enumerate(terms.names)}
     edges_of = zip(of_model.channels, of_model.edges, strict=True)
     by_term = {number[channel]: ends for channel, ends in edges_of if channel in number}

@@ -96,18 +96,14 @@ def bag_of_codes(
     return bag
 
 
-def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.float32]:
+def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTable:
     """Summarise the measurements of each channel: ``SUMMARIES``.
 
     The deviation is of the values themselves; the slope, by least squares over the times of the
     steps, is a change per day, and 0 where all values have one time. float32 (row, channel * 8),
-    ordered as :func:`summary_names`. Without a measurement the count is 0 and the others are NaN.
+    ordered as :func:`summary_names`. Without a measurement the count is 0 and the others are NaN;
+    the cells of such channels are left out.
     """
-    return summary_table(sequences, examples).toarray()
-
-
-def summary_table(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTable:
-    """Compute :func:`summaries`, without the cells of channels that were not measured."""
     from scipy.sparse import csr_array, vstack
 
     n_channels, width = len(sequences.channel_names), len(SUMMARIES)

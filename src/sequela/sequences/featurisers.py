@@ -27,7 +27,6 @@ from sequela.sequences.feature_tables import (
     static_table,
     summaries,
     summary_names,
-    summary_table,
 )
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling, normal_scores, quantiles
@@ -123,39 +122,31 @@ class Standardised:
     The deviation is 1 where a column (example, column) does not vary.
     """
 
-    table: Table
+    table: NDArray[np.float32] | SparseTable
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
 
     @staticmethod
-    def learn(table: Table, train_rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    def learn(
+        table: NDArray[np.float32] | SparseTable, train_rows: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
         """Compute mean and deviation of the columns over the training rows, without NaN."""
-        if (
-            isinstance(table, np.ndarray | SparseTable)
-            and len(columns := _blocks(table.shape[1], len(table))) > 1
-        ):
+        if len(columns := _blocks(table.shape[1], len(table))) > 1:
             parts = [Standardised.learn(table[:, block], train_rows) for block in columns]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows = table[train_rows]
-        filled = ~np.isnan(rows) if isinstance(rows, np.ndarray) else np.ones(rows.shape, np.bool_)
+        filled = ~np.isnan(rows)
         n = np.maximum(filled.sum(axis=0), 1)
-        clean = np.where(filled, rows, 0) if isinstance(rows, np.ndarray) else rows
-        mean = np.asarray(clean.sum(axis=0, dtype=np.float64)).reshape(-1) / n
-        if not isinstance(clean, np.ndarray):
-            squares = np.asarray(clean.multiply(clean).sum(axis=0, dtype=np.float64)) / n
-            variance = np.maximum(squares.reshape(-1) - mean**2, 0)
-        else:
-            variance = (np.where(filled, clean - mean, 0) ** 2).sum(axis=0) / n
-        deviation = np.sqrt(variance)
+        clean = np.where(filled, rows, 0)
+        mean = clean.sum(axis=0, dtype=np.float64) / n
+        deviation = np.sqrt((np.where(filled, clean - mean, 0) ** 2).sum(axis=0) / n)
         least = np.finfo(np.float32)  # below which a float32 deviation is rounding, or 0
         deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
         return scales_of(mean, deviation)
 
     def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 (row, column), clipped at 5 deviations; 0, the mean, where missing."""
-        cells = self.table[examples]
-        dense = cells if isinstance(cells, np.ndarray) else cells.toarray()
-        scaled = np.clip((dense - self.mean) / self.deviation, -CLIP, CLIP)
+        scaled = np.clip((self.table[examples] - self.mean) / self.deviation, -CLIP, CLIP)
         return np.asarray(np.nan_to_num(scaled, nan=0.0), np.float32)
 
 
@@ -195,16 +186,18 @@ class Features:
         else:
             prefix = f"{read}:"
             state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-        table = featuriser.apply(source, state)
-        if not standardise and isinstance(table, SparseTable):
-            table = table.toarray()
-        if standardise and stored is None:
-            state |= {f"column {k}": v for k, v in Standardised.learn(table, train_rows).items()}
+        table, scaled = featuriser.apply(source, state), None
+        if standardise:
+            if not isinstance(table, np.ndarray | SparseTable):
+                table = SparseTable(table, np.zeros(table.shape[1], np.float32))
+            if stored is None:
+                learnt = Standardised.learn(table, train_rows)
+                state |= {f"column {key}": array for key, array in learnt.items()}
             if isinstance(table, SparseTable):
                 table = SparseTable(table.cells, table.empty)  # without its cells by column
-        scaled = None
-        if standardise:
             scaled = Standardised(table, state["column mean"], state["column deviation"])
+        elif isinstance(table, SparseTable):
+            table = table.toarray()
         return cls(table, {f"{read}:{key}": array for key, array in state.items()}, scaled)
 
 
@@ -385,7 +378,7 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     if settings["demographics"]:
         columns.append(source.age[:, None])
     if settings["bins"]:
-        columns.append(summaries(source, everyone))
+        columns.append(summaries(source, everyone).toarray())
     return np.hstack(columns).astype(np.float32)
 
 
@@ -416,7 +409,7 @@ def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> 
     from scipy.sparse import csr_array, hstack
 
     counted = _grouped(source, examples)[:, state["codes"]]
-    measured = summary_table(source, examples)
+    measured = summaries(source, examples)
     parts = [csr_array(source.age[examples][:, None]), counted, measured.cells]  # NaN is not 0
     none = np.zeros(1 + len(state["codes"]), np.float32)
     return SparseTable(hstack(parts, format="csr"), np.append(none, measured.empty))
@@ -500,8 +493,8 @@ class Score:
             )
         from scipy.special import logit
 
-        names = summary_names(source)
-        last = summaries(source, np.arange(len(source)))[:, names.index(f"{self.code} last")]
+        place = summary_names(source).index(f"{self.code} last")
+        last = summaries(source, np.arange(len(source)))[:, place : place + 1].ravel()
         if not self.chance:
             return last
         return np.asarray(logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)), np.float32)

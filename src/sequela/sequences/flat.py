@@ -7,20 +7,19 @@ codes is two equal offsets; nothing is inferred from zeros.
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Self
-from uuid import uuid4
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.files import make_folder
+from sequela.files import scratch_beside
 from sequela.identity.fingerprint import Content, joined, of_records, tokens
 from sequela.identity.pseudonyms import Pseudonyms
 
@@ -96,10 +95,6 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self.subject_id)
-
-    def __reduce__(self) -> "tuple[Callable[[Path], Sequences], tuple[Path]]":
-        """Pickle as the folder's name, not as the arrays."""
-        return open_sequences, (self.folder,)
 
     @property
     def digest(self) -> str:
@@ -198,9 +193,7 @@ def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
     try:
         # An empty file cannot be mapped; numpy reads it instead.
         mapped = np.load(path, mmap_mode="r" if length else None, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; build the sequences again") from error
-    except (ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} is damaged ({error}); build the sequences again") from error
     if mapped.dtype != dtype or mapped.shape != (length,):
         raise DataError(
@@ -238,27 +231,11 @@ class ArrayFile:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SequencesWriter:
-    """A writer of a folder of sequences in pieces of whole examples, for a ``with`` block.
+    """The open arrays of new sequences, which grow by whole examples."""
 
-    Everything is written to a temporary folder and moved to its name when the block ends well;
-    after an error, the old folder remains. The arrays' lengths are added to the header.
-    """
-
-    folder: Path
-    header: dict[str, Any]
-    _files: dict[str, ArrayFile] = field(default_factory=dict, init=False)
-    _work: Path = field(init=False)
-
-    def __enter__(self) -> Self:
-        self._work = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:8]}.part")
-        make_folder(self._work)
-        for name, (dtype, _) in LAYOUT.items():
-            self._files[name] = ArrayFile(self._work / f"{name}.npy", dtype)
-        for name in ("step_offsets", "code_offsets", "value_offsets"):
-            self._files[name].append(np.zeros(1, np.int64))
-        return self
+    files: Mapping[str, ArrayFile]
 
     def append(
         self,
@@ -284,23 +261,32 @@ class SequencesWriter:
             "value_offsets": ("values", values_per_step),
         }
         for name, (child, count) in counts.items():
-            pieces[name] = self._files[child].length + np.cumsum(count)
+            pieces[name] = self.files[child].length + np.cumsum(count)
         for name, piece in pieces.items():
-            self._files[name].append(piece)
+            self.files[name].append(piece)
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
-        if kind is not None:
-            shutil.rmtree(self._work)
-            return
-        header = {**self.header, "shapes": {n: f.length for n, f in self._files.items()}}
-        (self._work / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-        old = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:8]}.old")
-        if self.folder.exists():
-            self.folder.rename(old)
-        self._work.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+
+@contextmanager
+def writing_sequences(folder: Path, header: Mapping[str, Any]) -> Iterator[SequencesWriter]:
+    """Write a folder of sequences in pieces; after an error, the old folder remains.
+
+    The arrays' lengths are added to the header.
+    """
+    with scratch_beside(folder) as work:
+        new = work / "new"
+        new.mkdir()
+        with ExitStack() as opened:
+            files = {n: ArrayFile(new / f"{n}.npy", dtype) for n, (dtype, _) in LAYOUT.items()}
+            for name, file in files.items():
+                opened.callback(file.close)
+                if name.endswith("_offsets"):
+                    file.append(np.zeros(1, np.int64))
+            yield SequencesWriter(files)
+        whole = {**header, "shapes": {name: file.length for name, file in files.items()}}
+        (new / HEADER).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(work / "old")
+        new.rename(folder)
 
 
 def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

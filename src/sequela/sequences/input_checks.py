@@ -15,8 +15,8 @@ from sequela.sequences.feature_tables import (
     SUMMARIES,
     SparseTable,
     bag_of_codes,
+    summaries,
     summary_names,
-    summary_table,
 )
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
@@ -77,7 +77,7 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
     present = csr_array(bag_of_codes(sequences, everybody, "presence"))
     in_vocabulary = present[:, 1:]  # the first is the unknown code
     names = sequences.vocabulary
-    values, bound = summary_table(sequences, everybody), column_checks.REVEALING_VALUE
+    values, bound = summaries(sequences, everybody), column_checks.REVEALING_VALUE
     judged, last = np.flatnonzero(~in_test), values[:, :: len(SUMMARIES)]
     spaced = column_checks.spaced_by_class(label, len(data.classes))
     return [
@@ -122,7 +122,7 @@ def _revealing_models(
         auroc = small_models.model_auroc(table, labels[rows], least=least, model=model)
         if auroc is not None:
             check, name = "inputs that tell the outcome", labels.classes[1]
-            yield Finding.suspected(check, "inputs", how=how, auroc=auroc, name=name)
+            yield Finding.of(check, "inputs", how=how, auroc=auroc, name=name)
 
 
 def _revealing_together(
@@ -163,7 +163,7 @@ def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     numbers, expected = (np.array([scaling.mean, scaling.std]) for scaling in (used, fitted))
     if np.allclose(numbers, expected, rtol=_TOLERANCE):
         return []
-    return [Finding("scaling of other parts", "leak", ("scaling",))]
+    return [Finding.of("scaling of other parts", "scaling")]
 
 
 def _foreign_codes(sequences: Sequences, train: Ints) -> list[Finding]:
@@ -175,8 +175,7 @@ def _foreign_codes(sequences: Sequences, train: Ints) -> list[Finding]:
     foreign = int((~occurs[1:]).sum())  # the first is the unknown code
     if not foreign:
         return []
-    facts = {"foreign": foreign}
-    return [Finding("vocabulary of other parts", "leak", ("vocabulary",), facts=facts)]
+    return [Finding.of("vocabulary of other parts", "vocabulary", foreign=foreign)]
 
 
 def _later_steps(sequences: Sequences) -> list[Finding]:
@@ -184,4 +183,4 @@ def _later_steps(sequences: Sequences) -> list[Finding]:
     later = int((sequences.step_time > prediction_time).sum())
     if not later:
         return []
-    return [Finding("events after the prediction", "leak", ("sequences",), {"steps": later})]
+    return [Finding.of("events after the prediction", "sequences", counts={"steps": later})]

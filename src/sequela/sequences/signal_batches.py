@@ -38,18 +38,6 @@ class SignalBatch:
     reads: tuple[str, ...] = ("signal",)
     weight: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
-            raise ValueError(
-                f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
-                "expected (segment, n_chans, n_times) and (segment,)"
-            )
-        if self.features is not None and self.features.shape[:1] != self.labels.shape[:1]:
-            raise ValueError(
-                f"features are {tuple(self.features.shape)} and labels are "
-                f"{tuple(self.labels.shape)}: expected (segment, feature) and (segment,)"
-            )
-
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The arguments of a model's ``forward``, in the order of ``reads``."""
@@ -140,10 +128,6 @@ class VariedDataset(SignalDataset):
             begins = torch.cumsum(sizes, 0) - sizes
             self._begin = begins[inverse] * self._n_times
             self._places = (sizes[inverse] - 1) * self._n_times + 1
-            self._cuts = None  # of segments in memory: any n_times samples, (n_chans, start, time)
-            if isinstance(segments, SignalBatch):
-                samples = segments.signal.transpose(0, 1).flatten(1)
-                self._cuts = samples.unfold(1, self._n_times, 1)
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
         segments, n = self.segments, len(indices)
@@ -155,14 +139,12 @@ class VariedDataset(SignalDataset):
             batch = unread.of(indices)
             share = torch.rand(n, generator=self._generator, dtype=torch.float64)
             start = self._begin[indices] + (share * self._places[indices]).long()
-            if self._cuts is not None:
-                signal = self._cuts[:, start].transpose(0, 1)
-            else:
-                rows, offset = start // self._n_times, start % self._n_times
-                following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
-                several = segments.of([*rows.tolist(), *following.tolist()]).signal
-                joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
-                signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
+            # A cut is in two segments that follow each other, or in one.
+            rows, offset = start // self._n_times, start % self._n_times
+            following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
+            several = segments.of([*rows.tolist(), *following.tolist()]).signal
+            joined = torch.cat([several[:n], several[n:]], -1)  # (row, n_chans, 2 n_times)
+            signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
         if self._gain:
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
             signal = signal * factor.exp()

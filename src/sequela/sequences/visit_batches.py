@@ -26,6 +26,7 @@ TENSORS = {
     "features": ("features",),
 }
 """The tensors of each input."""
+_POOL = 64  # batches that are sorted together: larger pools save work, smaller ones mix better
 _MOST_VALUES = 1 << 25  # values that are scaled once and kept: 160 MiB with their mask
 STEPPED = {"codes", "values", "gaps"}  # inputs that have steps
 
@@ -78,37 +79,6 @@ class VisitBatch:
     second: Tensor | None = None
     weight: Tensor | None = None
     teacher: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
-        several = self.labels.ndim > 1 and self.labels.is_floating_point()
-        for name in ("codes", "offsets", "batch_sizes", *([] if several else ["labels"]), "order"):
-            tensor: Tensor = getattr(self, name)
-            if tensor.dtype != torch.int64 or tensor.ndim != 1:
-                raise TypeError(f"{name} must be int64 of one dimension, not {tensor.dtype}")
-        if self.batch_sizes.device.type != "cpu":
-            raise ValueError("batch_sizes must stay on the CPU: packed sequences read it there")
-        sizes = self.batch_sizes.tolist()
-        patients, visits = len(self.labels), len(self.offsets) - 1
-        if not sizes or sizes[0] != patients or sum(sizes) != visits or sizes[-1] < 1:
-            raise ValueError(
-                f"batch_sizes must begin with the {patients} patients and sum to the {visits} "
-                f"visits: they begin with {sizes[:1]} and sum to {sum(sizes)}"
-            )
-        if sizes != sorted(sizes, reverse=True):
-            raise ValueError("batch_sizes must never rise: sort the patients by falling length")
-        if len(self.order) != patients:
-            raise ValueError(f"order has {len(self.order)} entries for {patients} patients")
-        if self.offsets.device.type == "cpu" and int(self.offsets[-1]) != len(self.codes):
-            raise ValueError(
-                f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
-            )
-        of_visits = dict.fromkeys(("values", "mask", "gaps"), visits)
-        of_patients = dict.fromkeys(("static", "features", "second", "weight", "teacher"), patients)
-        for name, expected in {**of_visits, **of_patients}.items():
-            tensor = getattr(self, name)
-            if tensor is not None and len(tensor) != expected:
-                raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -302,10 +272,10 @@ class VisitDataset(Dataset[VisitBatch]):
 class BucketSampler(Sampler[list[int]]):
     """A sampler of rows of similar length, so that few long patients do not delay a batch.
 
-    With a generator the rows are shuffled, sorted by length within pools of ``pool`` batches, and
-    the batches shuffled: each epoch has another order, and the same seed gives the same orders.
-    Larger pools save work, and smaller ones mix better. Each row comes exactly once an epoch.
-    Without a generator, as for evaluation, all rows are sorted by length.
+    With a generator the rows are shuffled, sorted by length within pools of batches, and the
+    batches shuffled: each epoch has another order, and the same seed gives the same orders. Each
+    row comes exactly once an epoch. Without a generator, as for evaluation, all rows are sorted by
+    length.
     """
 
     def __init__(
@@ -313,14 +283,10 @@ class BucketSampler(Sampler[list[int]]):
         lengths: NDArray[np.int64],
         batch_size: int,
         generator: torch.Generator | None = None,
-        pool: int = 64,
     ) -> None:
-        if batch_size < 1 or pool < 1:
-            raise ValueError(f"batch_size and pool must be at least 1: {batch_size}, {pool}")
         self.lengths = lengths
         self.batch_size = batch_size
         self.generator = generator
-        self.pool = pool
 
     def __len__(self) -> int:
         return math.ceil(len(self.lengths) / self.batch_size)
@@ -331,7 +297,7 @@ class BucketSampler(Sampler[list[int]]):
             yield from self._cut(np.argsort(self.lengths, kind="stable"))
             return
         shuffled = torch.randperm(n, generator=self.generator).numpy()
-        size = self.pool * self.batch_size
+        size = _POOL * self.batch_size
         batches: list[list[int]] = []
         for i in range(0, n, size):
             rows = shuffled[i : i + size]
@@ -352,17 +318,14 @@ def visit_loader(
     *,
     batch_size: int,
     generator: torch.Generator | None = None,
-    workers: int = 0,
 ) -> DataLoader[VisitBatch]:
     """Return a loader of batches of similar length.
 
-    The generator draws the order of each epoch; ``None`` sorts by length, for evaluation. With
-    ``workers``, other processes prepare the batches.
+    The generator draws the order of each epoch; ``None`` sorts by length, for evaluation.
     """
     return DataLoader(
         dataset,
         batch_sampler=BucketSampler(dataset.lengths, batch_size, generator),
         collate_fn=as_it_is,
         generator=generator,
-        num_workers=workers,
     )

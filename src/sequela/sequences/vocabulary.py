@@ -87,11 +87,8 @@ class Vocabulary:
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> Self:
         """Read the vocabulary in the header of sequences, or of a model."""
-        channels = tuple(header["channels"])
-        edges = header.get("edges")
-        if edges is None:  # earlier versions did not store them
-            edges = [() for _ in channels]
-        return cls(tuple(header["vocabulary"]), channels, tuple(tuple(ends) for ends in edges))
+        edges = tuple(tuple(ends) for ends in header["edges"])
+        return cls(tuple(header["vocabulary"]), tuple(header["channels"]), edges)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary for a header, where :meth:`of` finds it."""

@@ -32,13 +32,13 @@ def audit(
     Example: `sequela audit features.csv --group patient_id --label died --page audit.html`
 
     Args:
-        inputs: Run folder, or files: csv, Parquet, npy, npz, fif, json.
-        labels: File with the class of each row; of a MEDS or OMOP folder, its labels or cohorts.
+        inputs: Run folder, or files: csv, Parquet, npy, npz, json.
+        labels: File with the class of each row; of a MEDS or OMOP folder, its labels.
         split: Column with the part of each row, or a file with it.
         predictions: File with the probability of the second class of each row.
         group: Column of the patient or another unit that must stay in one part; repeatable.
         time: Column with the time of the prediction.
-        label: Column of the class; of a cohort table of OMOP, the cohort of the outcome.
+        label: Column of the class.
         form: Form of csv files as KEY=VALUE, such as decimal=, (default: found); repeatable.
         ignore: Code of a check to leave out, such as SQ022; repeatable.
         page: Also write a page to this file.

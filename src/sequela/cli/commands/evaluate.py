@@ -93,7 +93,7 @@ def evaluate(
     if page is None:
         numbers = evaluate_run(run, data=data, root=root, labels=labels, trust_code=trust_code)
     else:
-        from sequela.analysis.external import judge_elsewhere
+        from sequela.analysis.evaluate import judge_elsewhere
         from sequela.report.pages.external_page import build_external
 
         require_file(page, ".html")

@@ -8,15 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sequela.analysis.foreign_inputs import NamedInput, labels_of_cohorts, read
-from sequela.audit.finding import (
-    IGNORED,
-    AuditOutcome,
-    Measured,
-    Unchecked,
-    check_named,
-    run_checks,
-)
+from sequela.analysis.foreign_inputs import NamedInput, read
+from sequela.audit.finding import Measured, check_named
+from sequela.audit.searches import IGNORED, AuditOutcome, Unchecked, run_checks
 from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
@@ -163,7 +157,7 @@ def audit(
         y: The class of each row: an array, or a table joined by an id that both have.
         groups: The patient or recording of each row, in the same forms.
         splits: The part of each row: a column, names, a table, index arrays, or a splitter.
-        label: Column of the class; of a cohort table of OMOP, the number of the outcome's cohort.
+        label: Column of the class.
         group: Columns of patients, recordings or other units, the largest first.
         time: Column with the time of the prediction.
         predictions: Probabilities of the second class: an array, or a table with them.
@@ -184,13 +178,13 @@ def audit(
     if page is not None:
         require_file(Path(page), ".html")
     if len(inputs) == 1 and isinstance(inputs[0], str | Path) and Path(inputs[0]).is_dir():
-        if any(option is not None for option in (groups, splits, time)):
+        if any(option is not None for option in (groups, splits, time, label)):
             raise SettingError(
                 f"{inputs[0]}: a run, or a folder of events or recordings, has its own split; "
-                "leave out everything but labels, label, page and root"
+                "leave out everything but labels, page and root"
             )
         place = Path(root) if root else None
-        result = _audit_folder(Path(inputs[0]), y, label, place, ignore)
+        result = _audit_folder(Path(inputs[0]), y, place, ignore)
     else:
         sources = {"label": y, "group": groups, "probability": predictions}
         names = {"label": label, "prediction time": time, "group": group}
@@ -231,13 +225,8 @@ def _audit_files(
     return Audit(tuple(words), *outcome, open_points=points)
 
 
-def _audit_folder(
-    path: Path, labels: Any, cohort: str | None, root: Path | None, ignored: Sequence[str]
-) -> Audit:
-    """Audit a run, or each fold; or a folder of events with labels, or of recordings, and a split.
-
-    With ``cohort``, labels are a cohort table of OMOP, by default that of the folder.
-    """
+def _audit_folder(path: Path, labels: Any, root: Path | None, ignored: Sequence[str]) -> Audit:
+    """Audit a run, each fold of one, or a folder of events with labels or of recordings."""
     outcomes, by_design = list[AuditOutcome](), False
     if is_run(path):
         (run,) = named_runs([path])
@@ -248,7 +237,7 @@ def _audit_folder(
                 outcomes.append(check_examples(data, ignored))
     else:
         with temporary() as work:
-            data = _examples_of(path, labels, cohort, work)
+            data = _examples_of(path, labels, work)
             outcomes.append(check_examples(data, ignored))
     measured = tuple(chain.from_iterable(outcome.findings for outcome in outcomes))
     origin = "; ".join([data.origin, *getattr(data.arrays, "notes", ())])
@@ -257,13 +246,11 @@ def _audit_folder(
     return Audit(sources, *outcome, looked_for=", ".join(outcome.titles), by_design=by_design)
 
 
-def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Examples:
+def _examples_of(path: Path, labels: Any, work: Path) -> Examples:
     """Read a folder of events with labels, or of recordings, and split it."""
     from sequela.signals.reading import is_declared
 
-    files = {file.name.lower(): file for file in path.iterdir()}
-    if labels is None and cohort is not None:
-        labels = next((files[n] for n in files if Path(n).stem.split(".")[0] == "cohort"), None)
+    files = [file.name.lower() for file in path.iterdir()]
     if is_declared(path):
         name, model = "signals", "majority-class"
     else:
@@ -277,8 +264,6 @@ def _examples_of(path: Path, labels: Any, cohort: str | None, work: Path) -> Exa
             )
         if labels is None:
             raise SettingError(f"{path}: events need the file of their labels: add --labels FILE")
-    if labels is not None and cohort is not None:
-        labels = labels_of_cohorts(Path(labels), cohort, work / "labels.parquet")
     options = Options() if labels is None else Options.of(labels=str(Path(labels).resolve()))
     signals = own_signals(name, SignalSettings(), path)
     return load(run_settings(model, name, options, signals), path, work)

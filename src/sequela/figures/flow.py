@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import SETS
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.errors import SettingError
 
 

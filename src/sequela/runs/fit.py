@@ -17,7 +17,7 @@ from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
 from sequela.cost.references import ExampleInputs, account_of_reference, with_features
 from sequela.datasets.catalog import Modality
-from sequela.disclosure.disclosure import INTERNAL
+from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held

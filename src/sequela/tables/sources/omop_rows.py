@@ -111,7 +111,10 @@ def known_persons(frames: Frames) -> Frame:
         return persons.with_columns(long_dead=nw.lit(None, nw.Datetime("us")))
     death = nw.col("death_known")
     deaths = valid_deaths(frames["timed_deaths"]).select(
-        "person_id", death=death, death_clock="clock", long_dead=death.dt.offset_by(PLAUSIBLE_AFTER_DEATH)
+        "person_id",
+        death=death,
+        death_clock="clock",
+        long_dead=death.dt.offset_by(PLAUSIBLE_AFTER_DEATH),
     )
     return persons.join(deaths, on="person_id", how="left")
 

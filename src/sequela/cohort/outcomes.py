@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 from sequela.datasets.codes import DEATH, EXPIRED, families_named
 from sequela.errors import SettingError, unknown_name
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 Span = Literal["stay", "horizon"]
 Candidates = Literal["stays", "subjects", "either"]

@@ -31,7 +31,6 @@ _WORDS: Mapping[str, re.Pattern[str]] = {
         "code": "code|icd|ndc|atc|ops|drg|item|test|name|drug|label|kind|type",
         "value": "value|result|amount|dose|number|wert|ergebnis",
         "unit": "unit|uom|einheit",
-        "read": READ_TIMES.pattern,
     }.items()
 }
 _ICD = "icd"
@@ -42,16 +41,12 @@ def shown(name: str) -> str:
     """Return the declaration of a published data set."""
     place = place_of(name)
     if not place.exists():
+        names = ", ".join(sorted(path.stem for path in place.parent.glob("*.toml")))
         raise SettingError(
-            f"{name} is not declared in a file; expected one of {', '.join(declared_names())}, or "
-            "the path of your own data: its facts and their times are listed in docs/sources.md"
+            f"{name} is not declared in a file; expected one of {names}, or the path of your own "
+            "data: its facts and their times are listed in docs/sources.md"
         )
     return place.read_text(encoding="utf-8")
-
-
-def declared_names() -> list[str]:
-    """Return the published data sets that are declared in files."""
-    return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
 def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:
@@ -101,6 +96,8 @@ class _Proposal:
         """Return the column of an id, and the table that has one row for each id."""
         columns = chain.from_iterable(zip(repeat(t), t.columns, strict=False) for t in self.tables)
         ids = [(table, column) for table, column in columns if pattern.fullmatch(column.name)]
+        # Several tables may have one row for each id, such as patients and their consent: the one
+        # is meant whose columns tell the most about it.
         unique = [(table, column) for table, column in ids if column.unique]
         if not unique:
             return (ids[0][1].name if ids else ""), None
@@ -245,7 +242,7 @@ class _Proposal:
         if unit is not None and unit is not code:
             template += f"//{{{unit.name}|UNKNOWN}}"
         if times and not billed:
-            time, when, why = self._available(table, times, measured=value is not None)
+            time, when, why = self._available(times, measured=value is not None)
             self.fact(table, template, time, when, why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
@@ -254,27 +251,22 @@ class _Proposal:
         self.fact(table, template, end, "at discharge", why, value=value)
 
     def _available(
-        self, table: InspectedTable, times: Sequence[InspectedColumn], *, measured: bool
+        self, times: Sequence[InspectedColumn], *, measured: bool
     ) -> tuple[str, str, str]:
         """Propose the time at which a row was known, in words too, with the reason; mark it."""
-        names = " or ".join(c.name for c in times)
-        read = _column(table, "read", Kind.TIME)
-        last = next((c for c in (read, *times) if c and c.name in table.last), None)
         if len(times) == 1:
             (at,) = times
             ask = f"could this be read at {at.name}, or later? State when and why"
-            if measured and at is not read:
+            if measured and not READ_TIMES.search(at.name):
                 ask = (
                     f"is {at.name} the time of the report, or of the sample? A result is known "
                     f"when it is reported: add the usual delay, as {at.name} + hours(2)"
                 )
             self.decide(ask)
             return _at(at), f"at {at.name}", "the only time of its table"
-        if last and last.filled == last.rows:
-            why = f"in no row before {' or '.join(c.name for c in times if c is not last)}"
-            self.decide(f"could this be read at {names}, or later? {last.name} is {why}")
-            return _at(last), f"at {last.name}", why
-        self.decide(f"could this be read at {names}? None is the last of all rows: which, and why")
+        # Nothing of a row is known before all of it was written: the last of its times is safe.
+        names = " or ".join(c.name for c in times)
+        self.decide(f"could this be read at {names}, or later? State which, and why")
         later = "({0}) if {1} is None or ({0}) > {1} else {1}"
         time = reduce(later.format, map(_at, times))
         return time, f"at the last of {names}", "the last time of a row"

@@ -40,6 +40,7 @@ def recording_ids() -> dict[str, str]:
         >>> ids["V1.6"], ids["V1.791"], ids["V1.614"]
         ('Z007', 'O080', 'F007')
     """
+    # The publisher joined the five sets as columns V1 to V100, which R then made unique.
     a_set = ["V1", *(f"V1.{number}" for number in range(1, 100))]
     ids = {
         name: f"{bonn.PUBLISHED_ORDER[0]}{number:03d}" for number, name in enumerate(a_set, start=1)

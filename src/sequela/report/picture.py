@@ -11,7 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from sequela.disclosure import as_json
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 
 WIDE = 1090  # pixels of a picture as wide as a page
 HALF = 510  # pixels of a picture half as wide

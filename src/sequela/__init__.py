@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sequela.report.pages.audit_page import audit as audit
     from sequela.report.pages.build import report as report
     from sequela.report.pages.comparison_page import compare as compare
-    from sequela.serving.predict import predict_data as predict
+    from sequela.serving.predict import predict as predict
     from sequela.studies.train import train as train
     from sequela.tables.hospitals import build as build
 
@@ -31,7 +31,7 @@ _PLACES = {
     "evaluate_survival": "sequela.api.survival:evaluate_survival",
     "load": "sequela.api.examples:load",
     "load_visits": "sequela.api.examples:load_visits",
-    "predict": "sequela.serving.predict:predict_data",
+    "predict": "sequela.serving.predict:predict",
     "report": "sequela.report:",
     "train": "sequela.studies.train:train",
 }
@@ -60,9 +60,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sequela' has no attribute '{name}'")
     # These take names of models and data sets, so plugins must be loaded before.
     import_module("sequela.plugins").load_plugins()
-    module, _, function = _PLACES[name].partition(":")
-    found = import_module(module)
-    return getattr(found, function) if function else found
+    place, _, function = _PLACES[name].partition(":")
+    module = import_module(place)
+    return getattr(module, function) if function else module
 
 
 def __dir__() -> list[str]:

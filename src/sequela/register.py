@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from sequela.evaluation.metrics import Metric
     from sequela.figures.registry import RunFigure
     from sequela.models.reference import ReferenceModel
+    from sequela.runs.model import TrainedModel
     from sequela.sequences.featurisers import Featuriser
+    from sequela.serving.model_facts import ModelFacts
+    from sequela.serving.served_model import ServedModel
     from sequela.studies.study import Study
 
 
@@ -162,6 +165,24 @@ def check(
             raise unknown_name("need of a check", need, NEEDS)
     CHECKS.add(LeakCheck(code, name, what, remedy, severity), code)
     SEARCHES.add(LeakSearch(name, find, needs, (code,)), code)
+
+
+def exporter(
+    name: str,
+    write: "Callable[[TrainedModel, ModelFacts], bytes]",
+    read: "Callable[[bytes, str, int], ServedModel]",
+) -> None:
+    """Add a form of exported networks, for ``sequela export RUN --out FILE.NAME``.
+
+    Args:
+        name: The ending of its files.
+        write: Returns the bytes of a file, from the model of a run and its metadata.
+        read: Returns the model in a file, from its bytes, its name and the number of threads, to
+            compare it with the run, and for ``sequela predict``, ``scan`` and ``serve``.
+    """
+    from sequela.serving.served_model import EXPORTERS, Exporter
+
+    EXPORTERS.add(Exporter(name, write, read))
 
 
 def figure(entry: "RunFigure") -> None:

@@ -9,7 +9,7 @@ from tests.serving.web.conftest import client
 from tests.tables.one_row import changed, rows, without, write
 
 from sequela.runs.find import open_run
-from sequela.serving.served_model import load
+from sequela.serving import load
 
 COLUMNS = ("--label", "died", "--id", "patient", "--time", "admitted", "--site", "site")
 
@@ -114,6 +114,8 @@ def test_new_rows(trained: Path, tmp_path: Path, output_of: Output) -> None:
         problem = asked.post("/v1/predict", content=less, headers=header)
         assert problem.status_code in {400, 422}
         assert "the body: no column" in problem.json()["detail"]
+        header_alone = path.read_bytes().partition(b"\n")[0]
+        assert asked.post("/v1/predict", content=header_alone, headers=header).status_code == 422
 
 
 def test_known_patients_are_marked(trained: Path, tmp_path: Path) -> None:

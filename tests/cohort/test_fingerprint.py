@@ -140,11 +140,12 @@ def of_patients(patients: list[list[tuple[int, int]]], letter: str = "a") -> Con
 
 def test_records_are_recognisable_if_a_copy_of_them_is_found() -> None:
     known = of_patients(records(300, seed=0), "k")
-    asked = of_patients([each[: 1 + row % 12] for row, each in enumerate(records(60, seed=5))])
+    patients = [each[: 1 + row % 12] for row, each in enumerate(records(60, seed=5))]
+    asked = of_patients(patients)
     expected = recognisable(known, asked, matches(known, asked))
     found = []
-    for row, name in enumerate(asked.units):
-        both = joined([known, asked.of([name])])
+    for row, patient in enumerate(patients):
+        both = joined([known, of_patients([patient], "x")])
         pairs = matches(both, asked)
         found.append(bool(np.any((pairs.reference == 300) & (pairs.query == row))))
     assert 10 < sum(found) < 50
@@ -284,21 +285,6 @@ def test_what_was_trained_on_is_seen_and_what_was_held_out_is_not(originals: lis
     assert Split("recording", 0, (0.6, 0.2, 0.2), {}, {"recording": ids}).seen(new).sum() == 0
 
 
-def test_some_units_keep_their_own_marks() -> None:
-    content = Content(
-        "records",
-        ("a", "b", "c"),
-        np.array([0, 0, 1, 2, 2]),
-        np.zeros(5, np.int64),
-        np.array([1, 2, 3, 4, 5], np.uint64),
-    )
-    some = content.of(["c", "b"])
-    assert some.units == ("b", "c")
-    assert some.unit.tolist() == [0, 1, 1]
-    assert some.mark.tolist() == [3, 4, 5]
-    assert some.offsets.tolist() == [0, 1, 3]
-
-
 def test_marks_of_signals_that_are_computed_together_are_those_of_each_alone() -> None:
     rng = np.random.default_rng(3)
     several = [rng.normal(size=(1, n)).cumsum(axis=1) for n in (178, 178, 90, 178, 40, 3000)]
@@ -306,9 +292,10 @@ def test_marks_of_signals_that_are_computed_together_are_those_of_each_alone() -
     called = ["a", "b", "a", "c", "d", "e", "f"]
     together, alone = of_signals(called, several), [*map(of_signals, zip(called), zip(several))]
     assert together.units == ("a", "b", "c", "d", "e", "f")
-    assert np.array_equal(together.of(["b"]).mark, alone[1].mark)
-    assert np.array_equal(together.of(["e"]).place, alone[5].place)
-    of_both = together.of(["a"])  # the second signal begins behind the first
-    assert np.array_equal(of_both.mark, np.concatenate([alone[0].mark, alone[2].mark]))
+    first, second, *_, fifth = (together.unit == unit for unit in range(5))
+    assert np.array_equal(together.mark[second], alone[1].mark)
+    assert np.array_equal(together.place[fifth], alone[5].place)
+    # Of the first unit, the second signal begins behind the first.
+    assert np.array_equal(together.mark[first], np.concatenate([alone[0].mark, alone[2].mark]))
     places = np.concatenate([alone[0].place, alone[2].place + 2 * 178])
-    assert np.array_equal(of_both.place, places)
+    assert np.array_equal(together.place[first], places)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.disclosure.disclosure import HIDDEN, as_json, hidden_cells, merged_bins
+from sequela.disclosure import HIDDEN, as_json, hidden_cells, merged_bins
 from sequela.evaluation.number import number
 
 

@@ -10,13 +10,13 @@ import sequela
 from sequela import plugins, register
 from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS, in_hospital
-from sequela.datasets.catalog import DATA_SETS, DataSet
-from sequela.datasets.recordings import Signals
+from sequela.datasets.catalog import DATA_SETS, DataSet, Signals
 from sequela.errors import PluginError, SequelaError
 from sequela.evaluation.metrics import METRICS
 from sequela.figures.registry import RUN_FIGURES
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.sequences.featurisers import FEATURISERS
+from sequela.serving.served_model import from_bytes
 from sequela.studies.registry import STUDIES
 
 SIGNALS = Signals(("a", "b"), n_chans=1, sfreq=1.0, n_times=2)
@@ -60,6 +60,7 @@ def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ())
         (lambda: check("LAB001", "same content"), "is registered already"),
         (lambda: check("mine"), "cannot have the code 'mine': expected capital letters"),
         (lambda: check(needs=("signal",)), "need of a check 'signal': did you mean 'signals'"),
+        (lambda: register.exporter("onnx", lambda *_: b"", from_bytes), "is registered already"),
         (lambda: register.figure(RUN_FIGURES["matrix"]), "is registered already"),
         (lambda: register.command("train", "a:b", "Train."), "is registered already"),
         (lambda: register.study(STUDIES["seizure"]), "is registered already"),

@@ -49,7 +49,6 @@ def read(folder: Path) -> Any:
     signal = model.about["signal"]
     model.check_signal(unit="µV", sfreq=signal["sfreq"], n_chans=signal["n_chans"])
     probabilities = model.probabilities({"signal": segments()})
-    model.recalibrated(probabilities)
     model.sets(probabilities)
     looked_for(model, model.classes[0])
     return {"classes": list(model.classes), "probabilities": Close(probabilities)}

@@ -17,7 +17,7 @@ from tests.records import part_of
 from sequela.analysis.compare import Compared
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.datasets import catalog
-from sequela.disclosure.disclosure import HIDDEN
+from sequela.disclosure import HIDDEN
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Interval
 from sequela.evaluation.metrics import accuracy

@@ -7,7 +7,7 @@ import pytest
 from tests.runs.conftest import Train
 from tests.runs.folders import short
 
-from sequela.disclosure.disclosure import as_json
+from sequela.disclosure import as_json
 from sequela.errors import RunError
 from sequela.runs.folder import METRICS, RunFolder
 from sequela.runs.record import RunRecord

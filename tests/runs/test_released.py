@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.records import part_of
 
-from sequela.disclosure.disclosure import HIDDEN
+from sequela.disclosure import HIDDEN
 from sequela.evaluation.metrics import METRICS, Metric
 from sequela.runs.record import DataRecord, Numbers
 from sequela.runs.released import released_data, released_flow, released_numbers

@@ -76,17 +76,11 @@ EDITS: list[tuple[str, Edit, str]] = [
         put(*HELD_OUT, "operating_points", 1, "sensitivity", to=0.987),
         r"operating_points\[1\] sensitivity = 0\.987",
     ),
-    (
-        "single",
-        put(*HELD_OUT, "operating_points", 1, "threshold", to=0.123),
-        r"operating_points\[1\] threshold = 0\.123",
-    ),
     ("folds/fold-01", put(*HELD_OUT, "accuracy", to=0.99), r"fold-01/metrics\.json: has held_out"),
 ]
 
 OF_FOLDS: list[tuple[Edit, str]] = [
     (put("test", "auroc", to=0.99), r"folds\.json: has auroc = 0\.99, but the folds give"),
-    (put("test", "confusion", 0, 0, to=0), r"confusion\[0\]\[0\] = 0"),
     (put("test", "operating_points", 0, "f1", to=0.9), r"operating_points\[0\] f1 = 0\.9"),
 ]
 

@@ -18,9 +18,7 @@ from scipy.signal import resample_poly
 from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
-from sequela.config import SignalSettings
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.errors import (
     DataError,
     DataNotFoundError,
@@ -29,19 +27,18 @@ from sequela.errors import (
     SequelaError,
     SettingError,
 )
-from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
-from sequela.serving.predict import NewData, Predicted, predict, predict_data
+from sequela.serving.predict import Predicted, predict
 from sequela.serving.prediction_table import listed_path
-from sequela.signals.uci_seizure import CHUNK_TIMES, recording_ids
+from sequela.signals.uci_seizure import CHUNK_TIMES
 
 OPTIONS = (
     *("--data", "signals", "--id", "name", "--samples", "X*"),
     *("--rate", "173.61", "--unit", "uV"),
 )
-OWN = SignalSettings(id="name", samples="X*", rate=173.61, unit="µV")
-TABLES = {"data": "signals", "signals": OWN}
+OWN: dict[str, Any] = {"id": "name", "samples": "X*", "rate": 173.61, "unit": "µV"}
+TABLES = {"data": "signals", **OWN}
 
 WITHOUT_TORCH = """
 import sys
@@ -60,7 +57,7 @@ def without_torch(*words: str | Path) -> dict[str, Any]:
 
 
 def asked(model: Path, path: Path | None, out: Path, **how: Any) -> Predicted:
-    return predict(load(model), NewData(path, **how), out)
+    return predict(model, path, out=out, **how)
 
 
 def table_of(out: Path) -> pd.DataFrame:
@@ -123,80 +120,6 @@ def test_bonn_is_said_as_the_run_says_it(
     assert json.loads(metadata[b"sequela.classes"]) == list(known.classes)
     assert b"internal" in metadata[b"sequela.internal"]
     assert json.loads(metadata[b"sequela.report"])["scored"] == known.n_examples
-
-
-def test_labels_that_come_later_make_it_predictions(
-    run: Path, file: Path, tmp_path: Path, no_data: Path
-) -> None:
-    out = tmp_path / "said.parquet"
-    asked(file, None, out, data="bonn")
-    table = pq.read_table(out)
-    labels = {id_: n for n, id_ in enumerate(table["id"].to_pylist())}
-    known = RunFolder(run).predictions
-    column = np.zeros(len(table), np.int64)
-    column[[labels[id_] for id_ in known.example_id.tolist()]] = known.label
-    place = table.column_names.index("label")
-    pq.write_table(table.set_column(place, "label", pa.array(column)), tmp_path / "later.parquet")
-    later = Predictions.read(tmp_path / "later.parquet")
-    assert (later.part("held_out").predicted == later.part("held_out").label).mean() > 0.6
-
-
-def test_bonn_of_other_names_and_some_sets(
-    file: Path, excerpt: dict[str, Recording], as_text: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "new").mkdir()
-    for name, id_ in (("P2", "S001"), ("P1", "Z001")):
-        (tmp_path / "new" / f"{name}.txt").write_bytes(as_text(excerpt[id_]))
-    out = tmp_path / "said.parquet"
-    asked(file, tmp_path / "new", out)  # as the model was trained
-    first = table_of(out)
-    assert first["recording"].unique().tolist() == ["P1", "P2"]
-    assert first["group"].unique().tolist() == ["Z001", "S001"]  # the sessions of what they hold
-    asked(file, tmp_path / "new" / "P2.txt", out)
-    alone = table_of(out)
-    assert alone["id"].tolist() == [f"P2/{n:02d}" for n in range(1, 24)]
-    assert alone["p_0"].tolist() == pytest.approx(first["p_0"][23:].tolist(), abs=1e-6)
-    (tmp_path / "sets" / "S").mkdir(parents=True)
-    (tmp_path / "sets" / "S" / "S001.txt").write_bytes(as_text(excerpt["S001"]))
-    asked(file, tmp_path / "sets", out)
-    assert table_of(out)["group"].unique().tolist() == ["S001"]
-
-
-def uci(path: Path, excerpt: dict[str, Recording], *, labelled: bool) -> list[str]:
-    """A file in the layout of UCI of six recordings, rows in no order; ids as a run has them."""
-    names = {id_: name for name, id_ in recording_ids().items()}
-    rows, ids = [], []
-    for each in [*excerpt.values()][::70]:
-        for k in range(23):
-            cut = each.signal[0, k * CHUNK_TIMES : (k + 1) * CHUNK_TIMES].astype(int)
-            rows.append([f"X{k + 1}.{names[each.recording_id]}", *cut])
-            ids.append(f"{each.recording_id}/{k + 1:02d}")
-    order = np.random.default_rng(0).permutation(len(rows))
-    columns = ["", *(f"X{n}" for n in range(1, 179))]
-    table = pd.DataFrame([rows[i] for i in order], columns=columns)
-    if labelled:
-        table["y"] = ["SFNOZ".index(ids[i][0]) + 1 for i in order]
-    table.to_csv(path, index=False)
-    return [ids[i] for i in order]
-
-
-def test_the_layout_of_uci_without_y(
-    run: Path, file: Path, excerpt: dict[str, Recording], tmp_path: Path
-) -> None:
-    out = tmp_path / "said.parquet"
-    ids = uci(tmp_path / "uci.csv", excerpt, labelled=False)
-    asked(file, tmp_path / "uci.csv", out, data="uci-seizure")
-    said = table_of(out)
-    assert said["id"].tolist() == ids  # in the order of the file
-    known = RunFolder(run).predictions
-    row = {id_: n for n, id_ in enumerate(known.example_id.tolist())}
-    rows = [row[id_] for id_ in ids]
-    assert np.abs(said["p_0"].to_numpy() - known.probabilities[rows, 0]).max() <= 1e-5
-    seen = known.split[rows] != "held_out"
-    assert (said["split"].to_numpy() == np.where(seen, "train", "held_out")).all()
-    uci(tmp_path / "uci.csv", excerpt, labelled=True)
-    asked(file, tmp_path / "uci.csv", tmp_path / "again.parquet", data="uci-seizure")
-    pd.testing.assert_frame_equal(table_of(tmp_path / "again.parquet"), said)
 
 
 def test_a_table_keeps_its_order_and_lists_the_rest(file: Path, own: Path, tmp_path: Path) -> None:
@@ -273,9 +196,9 @@ def test_short_rows_subjects_and_recordings(
         "eeg": signals,
     }
     pq.write_table(pa.table(table), tmp_path / "own.parquet")
-    how = SignalSettings(subject="person", recording="record", rate=173.61, unit="uV")
+    how: dict[str, Any] = {"subject": "person", "recording": "record", "rate": 173.61, "unit": "uV"}
     out = tmp_path / "said.parquet"
-    found = asked(file, tmp_path / "own.parquet", out, data="signals", signals=how)
+    found = asked(file, tmp_path / "own.parquet", out, data="signals", **how)
     said = table_of(out)
     assert said["id"].tolist() == [
         *("r1/01", "r1/02", "r2/01", "r2/02", "r4/01", "r4/02"),
@@ -303,7 +226,7 @@ def test_pieces_give_what_the_whole_gives(
         return ask(self, inputs, names)
 
     monkeypatch.setattr(type(model), "probabilities", counted)
-    predict(model, NewData(path, "bonn"), tmp_path / "pieces.parquet")
+    predict(model, path, out=tmp_path / "pieces.parquet", data="bonn")
     assert max(sizes) <= 20_000  # however many there are
     whole, pieces = (table_of(tmp_path / f"{each}.parquet") for each in ("whole", "pieces"))
     pd.testing.assert_frame_equal(pieces, whole, atol=1e-6)
@@ -326,13 +249,12 @@ def night(excerpt: dict[str, Recording], tmp_path: Path) -> Path:
 
 def test_a_folder_of_edf_files(file: Path, night: Path, tmp_path: Path) -> None:
     out = tmp_path / "said.parquet"
-    how = SignalSettings(channels=("Fz",), resample=173.61)
-    found = asked(file, night, out, signals=how)  # the files say that they are signals
+    how: dict[str, Any] = {"channels": ("Fz",), "resample": 173.61}
+    found = asked(file, night, out, **how)  # the files say that they are signals
     said = table_of(out)
     assert said["id"].tolist() == [f"night{file}/{n:02d}" for file in (1, 2) for n in range(1, 20)]
     assert any("resampled from 256 Hz" in line for line in found.sentences)
-    half = SignalSettings(channels=("Fz",), resample=173.61, stride=178 / 173.61 / 2)
-    asked(file, night / "night1.edf", out, signals=half)
+    asked(file, night / "night1.edf", out, **how, stride=178 / 173.61 / 2)
     overlapping = table_of(out)
     np.testing.assert_allclose(overlapping["p_0"][::2], said["p_0"][:19], atol=1e-4)
 
@@ -368,9 +290,9 @@ def test_drift_is_said(file: Path, tmp_path: Path, no_data: Path, own: Path) -> 
 def test_another_signal_is_refused(
     changes: dict[str, Any], words: str, file: Path, own: Path, tmp_path: Path
 ) -> None:
-    said = {k: v for k, v in {**OWN.model_dump(exclude_defaults=True), **changes}.items() if v}
+    said = {k: v for k, v in {**OWN, **changes}.items() if v}
     with pytest.raises((SettingError, DataError), match=words):
-        asked(file, own, tmp_path / "o.parquet", data="signals", signals=SignalSettings(**said))
+        asked(file, own, tmp_path / "o.parquet", data="signals", **said)
     assert {each.name for each in tmp_path.iterdir()} == {"own.csv"}
 
 
@@ -382,24 +304,21 @@ def test_another_edf_is_refused(file: Path, night: Path, tmp_path: Path) -> None
         ({"channels": ("Pz",), "resample": 173.61}, "no channel 'Pz'"),
     ):
         with pytest.raises((SettingError, DataError), match=words):
-            asked(file, night, out, signals=SignalSettings(**how))
+            asked(file, night, out, **how)
     whole = (night / "night2.edf").read_bytes()
     (night / "night2.edf").write_bytes(whole[: len(whole) // 2])
-    fitting = SignalSettings(channels=("Fz",), resample=173.61)
     with pytest.raises(DataError, match=r"night2\.edf"):
-        asked(file, night, out, signals=fitting)
+        asked(file, night, out, channels=("Fz",), resample=173.61)
     assert not out.exists()
     assert not listed_path(out).exists()
 
 
-@pytest.mark.parametrize("what", ["header alone", "all short", "cut", "nothing", "missing"])
+@pytest.mark.parametrize("what", ["header alone", "all short", "missing"])
 def test_a_table_of_nothing_is_refused(what: str, file: Path, own: Path, tmp_path: Path) -> None:
     lines = own.read_text("utf-8").splitlines(keepends=True)
     text = {
         "header alone": lines[0],
         "all short": lines[0] + lines[8],
-        "cut": "".join(lines[:5]) + lines[5][: len(lines[5]) // 2],
-        "nothing": "",
     }.get(what)
     path = tmp_path / "no.csv"
     if text is not None:
@@ -415,7 +334,7 @@ def test_a_table_of_nothing_is_refused(what: str, file: Path, own: Path, tmp_pat
     [
         ({"data": "signls"}, "did you mean 'signals'"),
         ({"data": "mimic3"}, "has hospital records"),
-        ({"data": "bonn", "signals": OWN}, "is for custom recordings"),
+        ({"data": "bonn", **OWN}, "is for custom recordings"),
         ({"data": "signals", "times": Path("t.parquet")}, "--times is for hospital records"),
     ],
 )
@@ -481,9 +400,3 @@ def test_the_command_says_what_came_of_it(
     assert lines[0].endswith("said.parquet: 11,500 examples")
     assert lines[1] == "not scored: none"
     assert lines[2].startswith("known: 9,338 of these examples are in the training")
-
-
-def test_several_models_are_refused(own: Path, tmp_path: Path) -> None:
-    (tmp_path / "folds.json").touch()
-    with pytest.raises(SettingError, match="name the run of one of them, such as fold-00"):
-        predict_data(tmp_path, own, out=tmp_path / "out.parquet")

@@ -178,7 +178,7 @@ def test_the_file_declares_the_preparation_and_the_server_takes_whole_recordings
             "filters whole recordings"
         )
         about = asked.get("/v1/model").json()
-        assert (about["example"], about["signal"]["preparation"]["notch"]) == (None, 50)
+        assert about["signal"]["preparation"]["notch"] == 50
         assert about["serves"]["media_types"] == ["application/edf"]
         answer = asked.post(
             "/v1/predict", content=body, headers={"content-type": "application/edf"}

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.cli.calls import ran, refusal
-from tests.serving.web.conftest import SAID, client
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
@@ -42,19 +41,6 @@ def test_export_names_what_reads_the_run_folder(
         assert f"{folder} has the baseline model spectral-logistic-regression, but only" in said
         assert f"name the run folder instead of a file, as in sequela predict {folder}" in said
     assert not list(tmp_path.iterdir())
-
-
-def test_a_server_says_what_the_run_says(baseline: Path) -> None:
-    segments, known = held_out(baseline, 3)
-    with client(load(baseline)) as asked:
-        replies = [
-            asked.post("/v1/predict", json={"signal": segment.tolist(), **SAID})
-            for segment in segments
-        ]
-        assert asked.get("/v1/model").json()["model"] == "spectral-logistic-regression"
-    predictions = [reply.json()["predictions"][0]["probabilities"] for reply in replies]
-    said = [[*probabilities.values()] for probabilities in predictions]
-    np.testing.assert_allclose(said, known, atol=1e-5)
 
 
 def test_an_ensemble_with_a_network_also_when_it_is_sent_to_a_process(both: Path) -> None:

@@ -1,7 +1,5 @@
 """A file in use: without torch, and refused where it is not what was written."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,39 +8,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from sequela import register
 from sequela.datasets.catalog import EXCERPTS, load_recordings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.serving import load
-from sequela.serving.export import exported
-
-SAYS = """
-import sys
-sys.modules["torch"] = None  # as where it is not installed
-from pathlib import Path
-import numpy as np
-from sequela.serving import load
-model = load(Path(sys.argv[1]))
-print(model.probabilities({"signal": np.load(sys.argv[2])}).round(6).tolist())
-"""
+from sequela.serving.export import exported, write_export
+from sequela.serving.onnx_graph import file_of
+from sequela.serving.served_model import EXPORTERS, from_bytes
 
 
 def segments(n: int = 3) -> np.ndarray:
     recordings, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
     return np.stack([each.signal[:, :178] for each in recordings[:n]]).astype(np.float32)
-
-
-def test_a_file_answers_without_torch(file: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", segments())
-    done = subprocess.run(
-        [sys.executable, "-c", SAYS, str(file), str(tmp_path / "x.npy")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    known = load(file).probabilities({"signal": segments()})
-    assert done.stdout.strip() == str(known.round(6).tolist())
 
 
 def test_it_says_what_must_be_known(run: Path, file: Path) -> None:
@@ -73,17 +52,28 @@ def test_the_same_run_gives_the_same_bytes(run: Path, file: Path) -> None:
     assert exported(run) == file.read_bytes()
 
 
-def test_sets_and_recalibrated_probabilities(run: Path, file: Path) -> None:
-    model, folder = load(file), RunFolder(run)
-    tuning = folder.predictions.part("tuning")
-    sets = model.sets(tuning.probabilities)
-    assert sets[np.arange(len(sets)), tuning.label].mean() >= 0.85  # 90 % of each recording's
-    recalibrated = model.recalibrated(tuning.probabilities)
-    rows = np.arange(len(sets))
-    before, after = (
-        -np.log(p[rows, tuning.label]).mean() for p in (tuning.probabilities, recalibrated)
+def test_a_registered_form_is_written_compared_and_read(
+    run: Path, file: Path, tmp_path: Path, no_data: Path
+) -> None:
+    register.exporter(
+        "lab",
+        lambda model, facts: b"lab" + file_of(model, facts),
+        lambda content, name, threads: from_bytes(content.removeprefix(b"lab"), name, threads),
     )
-    assert after <= before
+    try:
+        first, *_ = write_export(run, tmp_path / "network.lab")
+        model = load(tmp_path / "network.lab")
+    finally:
+        del EXPORTERS["lab"]
+    assert first.startswith("check on 1,000 examples of the run")
+    expected = load(file).probabilities({"signal": segments()})
+    assert np.array_equal(model.probabilities({"signal": segments()}), expected)
+
+
+def test_conformal_sets(run: Path, file: Path) -> None:
+    tuning = RunFolder(run).predictions.part("tuning")
+    sets = load(file).sets(tuning.probabilities)
+    assert sets[np.arange(len(sets)), tuning.label].mean() >= 0.85  # 90 % of each recording's
 
 
 def without_metadata() -> bytes:
@@ -134,16 +124,3 @@ def test_another_file_is_refused(
 def test_a_wrong_input_is_refused(array: np.ndarray, words: str, file: Path) -> None:
     with pytest.raises(DataError, match=words):
         load(file).probabilities({"signal": array})
-
-
-def test_another_signal_is_refused(file: Path) -> None:
-    model = load(file)
-    model.check_signal(unit="uV", sfreq=173.6, n_chans=1)
-    for change, words in (
-        ({"unit": "mV"}, "in mV"),
-        ({"sfreq": 256.0}, "256 Hz"),
-        ({"n_chans": 19}, "19 channel"),
-    ):
-        given = {"unit": "µV", "sfreq": 173.61, "n_chans": 1, **change}
-        with pytest.raises(SettingError, match=words):
-            model.check_signal(**given)  # type: ignore[arg-type]

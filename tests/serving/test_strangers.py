@@ -12,11 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 from tests.serving.forging import ABOUT, GRAPH, parts_of, sealed, segments
 
-from sequela.config import SignalSettings
 from sequela.errors import DataError
 from sequela.formats.sealed import EMPTY, seal
 from sequela.serving import load, model_facts
-from sequela.serving.predict import NewData, predict
+from sequela.serving.predict import predict
 from sequela.serving.scan import Scanning, scan
 from sequela.serving.served_model import from_bytes
 
@@ -156,11 +155,9 @@ def test_our_own_model_and_a_finite_number_that_is_too_large(file: Path) -> None
 def test_predict_and_scan_name_the_row_and_write_nothing(file: Path, tmp_path: Path) -> None:
     model = from_bytes(forged(file, last("Neg")), "forged.onnx")
     np.savez(tmp_path / "x.npz", signal=segments()[:, 0])
-    given = NewData(
-        tmp_path / "x.npz", signals=SignalSettings(rate=173.61, samples="signal", unit="uV")
-    )
+    how: dict[str, Any] = {"rate": 173.61, "samples": "signal", "unit": "uV"}
     with pytest.raises(DataError, match=r"for row 0000001 \S+ it gives"):
-        predict(model, given, tmp_path / "out.parquet")
+        predict(model, tmp_path / "x.npz", out=tmp_path / "out.parquet", **how)
     channel = edfio.EdfSignal(segments().ravel()[:512], 256, label="C3", physical_dimension="uV")
     edfio.Edf([channel]).write(tmp_path / "x.edf")
     with pytest.raises(DataError, match="for the window at 0 s it gives"):

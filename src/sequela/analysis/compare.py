@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sequela.disclosure.disclosure import HIDDEN, has_small, shown
+from sequela.disclosure import HIDDEN, has_small, shown
 from sequela.errors import DataError, RunError, SettingError, SplitError
 from sequela.evaluation.comparison import (
     Difference,

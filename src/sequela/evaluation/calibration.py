@@ -8,7 +8,7 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from sequela.disclosure.disclosure import merged_bins
+from sequela.disclosure import merged_bins
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates

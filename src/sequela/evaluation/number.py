@@ -2,7 +2,7 @@
 
 import math
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 
 _MINUTE = 60  # seconds of a minute
 _HOUR = 3600  # seconds of an hour

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
-from sequela.disclosure.disclosure import INTERNAL
+from sequela.disclosure import INTERNAL
 from sequela.errors import DataError, RunError, unknown_name
 from sequela.files import whole
 from sequela.formats import sealed

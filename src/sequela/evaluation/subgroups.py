@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SMALLEST_CELL
-from sequela.disclosure.disclosure import has_small, hidden_cells
+from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import DataError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import PARTS, SETS
-from sequela.disclosure.disclosure import Hidden, as_json
+from sequela.disclosure import Hidden, as_json
 from sequela.errors import SettingError
 from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
 
 def _confusion_matrix(run: Any) -> "Figure | None":
     """Draw three or more classes; two classes have their own section with thresholds."""
-    from sequela.disclosure.disclosure import Hidden
+    from sequela.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix
 
     classes, counts = run.data.classes, run.test.confusion

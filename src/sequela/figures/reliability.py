@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import is_small, merged_bins
+from sequela.disclosure import is_small, merged_bins
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
 from sequela.figures.chart.figure import Channels, Figure, Row, chart_of

@@ -18,10 +18,8 @@ KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
 REMEDY = "correct the file, or its declaration"
 _ARRAYS = ("X", "signal", "signals", "data", "x")
 """The usual names of arrays of signals, where none is named."""
-_DIMENSIONS = (2, 3)
-"""The numbers of dimensions that an array of signals may have."""
-DOZEN = 12
-"""The number of names that a message lists."""
+_DIMENSIONS = (2, 3)  # the numbers of dimensions that an array of signals may have
+DOZEN = 12  # the number of names that a message lists
 Array: TypeAlias = NDArray[Any]
 
 
@@ -87,8 +85,10 @@ def _loaded(path: Path) -> Iterator[Any]:
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array of an npz file."""
+    """Return the shape of each array of an npz file, or of the one of an npy file."""
     with _loaded(path) as archive:
+        if path.suffix.lower() == ".npy":
+            return {path.stem: archive.shape}
         return {name: _array(path, name, archive).shape for name in archive.files}
 
 

@@ -35,25 +35,16 @@ def _encoding(name: str) -> str:
 
 @dataclass(frozen=True)
 class Format:
-    """The form of CSV files.
-
-    Attributes:
-        separator: Sign between two cells.
-        decimal: Decimal mark of numbers.
-        thousands: Sign between thousands; none by default.
-        quote: Quotation mark around cells.
-        encoding: Encoding of the text, such as ``latin-1``.
-        date: Order of day, month and year; ISO 8601 is always read.
-    """
+    """The form of CSV files."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    separator: Literal[",", ";", "\t", "|"] = ","
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ".", ",", "'"] = ""
-    quote: Literal['"', "'"] = '"'
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
-    date: Date = "%Y-%m-%d"
+    separator: Literal[",", ";", "\t", "|"] = ","  # between two cells
+    decimal: Literal[".", ","] = "."  # decimal mark of numbers
+    thousands: Literal["", ".", ",", "'"] = ""  # sign between thousands
+    quote: Literal['"', "'"] = '"'  # around cells
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"  # of the text, such as latin-1
+    date: Date = "%Y-%m-%d"  # order of day, month and year; ISO 8601 is always read
 
     def __post_init__(self) -> None:
         if self.thousands == self.decimal:

@@ -35,22 +35,16 @@ from sequela.errors import DataError, DataNotFoundError, system_words, unknown_n
 
 Model = TypeVar("Model")
 
-MOST = 2_000_000_000
-"""The limit in bytes for a file, or a member of an archive, in memory."""
-TIMES = 50
-"""The limit for the ratio of decompressed to compressed size."""
-SMALL = 1_000_000
-"""The size in bytes up to which any ratio is allowed."""
-DECIDE = "DECIDE"
-"""The mark of an open decision in a declaration."""
-OPTIONAL = "leave it out"
-"""The words of a decision that may stay open."""
+MOST = 2_000_000_000  # the limit in bytes for a file, or a member of an archive, in memory
+TIMES = 50  # the limit for the ratio of decompressed to compressed size
+SMALL = 1_000_000  # the size in bytes up to which any ratio is allowed
+DECIDE = "DECIDE"  # the mark of an open decision in a declaration
+OPTIONAL = "leave it out"  # the words of a decision that may stay open
 REMEDY = "fetch it again"
 _MISSPELT = {"extra_forbidden", "unexpected_keyword_argument"}
 _SHOWN = 100  # characters of a value in a message
 
-SUMS = "SHA256SUMS.txt"
-"""The list of checksums that PhysioNet publishes in each data set's folder."""
+SUMS = "SHA256SUMS.txt"  # the list of checksums that PhysioNet publishes in each data set's folder
 
 _CHUNK = 1 << 20
 _MOST_BYTES = f"more than {MOST:,} bytes"
@@ -252,15 +246,10 @@ def sha256(path: Path, expected: str, remedy: str = REMEDY) -> str:
 
 @dataclass(frozen=True)
 class Sums:
-    """The published checksums of a folder's files.
+    """The published checksums of a folder's files."""
 
-    Attributes:
-        place: The list itself.
-        sha256_of: Path of each file relative to the list's folder, to its SHA-256.
-    """
-
-    place: Path
-    sha256_of: Mapping[str, str]
+    place: Path  # the list itself
+    sha256_of: Mapping[str, str]  # by the path of each file, relative to the list's folder
 
     @classmethod
     def beside(cls, folder: Path) -> "Sums | None":

@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 from sequela.errors import DataError
 from sequela.formats.opened import content
 
-EMPTY = "0" * 64
-"""The value of the metadata until the SHA-256 of the file is known."""
-KEY = "sequela.file-sha256"
-"""The key in the metadata of Parquet files."""
+EMPTY = "0" * 64  # the value of the metadata until the SHA-256 of the file is known
+KEY = "sequela.file-sha256"  # the key in the metadata of Parquet files
 _BETWEEN = 2  # bytes from a key to its value: the type and the length of the value
 
 

@@ -65,13 +65,6 @@ class Content:
         """The start of each unit's marks, and the end: int64 (unit + 1,)."""
         return np.searchsorted(self.unit, np.arange(len(self.units) + 1))
 
-    def of(self, units: Sequence[str]) -> Self:
-        """Return the content of some units, in the given order."""
-        selected = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
-        marks, names = selected[self.unit], tuple(np.array(self.units, np.str_)[selected].tolist())
-        unit = (np.cumsum(selected) - 1)[self.unit[marks]]
-        return type(self)(self.kind, names, unit, self.place[marks], self.mark[marks])
-
     def to_json(self) -> dict[str, object]:
         """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
         place_bytes, mark_type = _LAYOUT[self.kind]

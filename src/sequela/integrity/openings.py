@@ -24,8 +24,7 @@ from sequela.runs.find import Run
 from sequela.runs.folds import FOLDS
 
 LEDGER = "openings.jsonl"
-VARIABLE = "SEQUELA_OPENINGS"
-"""Environment variable with the path of the user's log."""
+VARIABLE = "SEQUELA_OPENINGS"  # environment variable with the path of the user's log
 Command = Literal["train", "evaluate", "compare", "report", "card"]
 
 

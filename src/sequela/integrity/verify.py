@@ -130,6 +130,7 @@ def _facts(run: RunFolder) -> dict[str, dict[str, object]]:
 def _refuse_differences(
     path: Path, stated: object, computed: object, source: str, *, words: bool
 ) -> None:
+    # The first difference is enough: a changed file often has many.
     if different := next(differences(stated, computed, words=words), None):
         raise RunError(f"{path}: {in_words(different, source)}")
 

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sequela.disclosure.disclosure import as_json
+from sequela.disclosure import as_json
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.evaluation.number import number, within

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report.picture import picture

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sequela.disclosure.disclosure import as_json
+from sequela.disclosure import as_json
 from sequela.figures.chart.figure import Figure
 
 WIDE, HALF, NARROW = 1090, 510, 290

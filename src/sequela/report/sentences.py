@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sequela.cohort.split import SETS
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.number import number
 from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures

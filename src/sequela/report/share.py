@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sequela.config import SMALLEST_CELL
-from sequela.disclosure.disclosure import Hidden, as_json
+from sequela.disclosure import Hidden, as_json
 from sequela.errors import OutputError, RunError, SettingError
 from sequela.files import scratch, writing
 from sequela.report.card import build_card

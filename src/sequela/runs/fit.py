@@ -17,7 +17,7 @@ from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
 from sequela.datasets.catalog import Modality
-from sequela.disclosure.disclosure import INTERNAL
+from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held

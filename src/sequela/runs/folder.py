@@ -19,7 +19,7 @@ from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
-from sequela.disclosure.disclosure import INTERNAL
+from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Place

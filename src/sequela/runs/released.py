@@ -15,7 +15,7 @@ import numpy as np
 from sequela.audit.finding import counted, without_numbers
 from sequela.config import RunSettings
 from sequela.datasets import catalog
-from sequela.disclosure.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
+from sequela.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences

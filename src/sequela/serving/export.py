@@ -1,4 +1,4 @@
-"""Export of a finished run to one ONNX file: its graph and its model_facts."""
+"""Export of the network of a finished run to one file: its graph and its metadata."""
 
 import hashlib
 import json
@@ -12,12 +12,11 @@ import numpy as np
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
 from sequela.datasets.catalog import Modality
-from sequela.errors import ModelError, RunError, extra
+from sequela.errors import DataError, ModelError, RunError
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.files import temporary, whole
-from sequela.formats import sealed
 from sequela.models.inputs import kind_of
 from sequela.runs.data import Examples, load_again
 from sequela.runs.find import named_runs
@@ -30,7 +29,7 @@ from sequela.sequences.flat import Sequences
 from sequela.serving import model_facts
 from sequela.serving.drift import probability_shares, training_statistics
 from sequela.serving.sequence_inputs import inputs_of
-from sequela.serving.served_model import ServedModel, from_bytes
+from sequela.serving.served_model import EXPORTERS, Exporter, ServedModel, exporter_of
 from sequela.version import __version__
 
 INTENDED = (
@@ -38,29 +37,33 @@ INTENDED = (
     "benefit. It predicts one outcome ({question}) for people and devices like those of its "
     "training data ({title}). Evaluate it before any use on other people or devices."
 )
-TOLERANCE = 1e-5
-"""Largest difference of two probabilities."""
-EXAMPLES = 1000
-"""Examples of a run on which a file is compared with it."""
+TOLERANCE = 1e-5  # largest difference of two probabilities
+EXAMPLES = 1000  # examples of a run on which a file is compared with it
 _AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(
-    path: Path, out: Path, *, root: Path | None = None, check: bool = True
+    path: Path, out: Path, *, root: Path | None = None, check: bool = True, trust_code: bool = False
 ) -> list[str]:
-    """Write the ONNX file of a run, and return sentences on the result.
+    """Write the network of a run in the form of the file's ending, and return sentences on it.
 
     Args:
         path: The run.
         out: The file, written completely or not at all.
         root: Folder or file of the data (default: the usual search path).
         check: Whether to compare the file with the run on the run's data.
+        trust_code: Whether the run's model may be a class of a file or module.
     """
-    folder, content, sentences = run_to_export(path), exported(path), []
+    folder, exporter, sentences = run_to_export(path), exporter_of(out), []
+    content = exported(path, exporter, trust_code=trust_code)
     if check:
         with temporary() as work:
             data = load_again(folder, root, work)
-            examples, difference = _compare(from_bytes(content, str(out)), folder, data)
+            try:
+                examples, difference = _compare(exporter.read(content, str(out), 1), folder, data)
+            except DataError as error:
+                words = "ONNX Runtime refuses its graph: does it loop over steps in Python?"
+                raise RunError(f"{folder.path} cannot be exported: {words}") from error
         if not difference <= TOLERANCE:
             raise RunError(
                 f"{folder.path}: the exported model differs from the run by {difference:.1e} in "
@@ -72,10 +75,7 @@ def write_export(
         )
     with whole(out) as partial:
         partial.write_bytes(content)
-    sentences.append(f"{out}: {len(content):,} bytes")
-    if warning := names_of_few(folder):
-        sentences.append(warning)
-    return sentences
+    return [*sentences, f"{out}: {len(content):,} bytes", *filter(None, [names_of_few(folder)])]
 
 
 def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int, float]:
@@ -108,8 +108,10 @@ def run_to_export(path: Path) -> RunFolder:
     return folder
 
 
-def exported(path: Path, *, trust_code: bool = False) -> bytes:
-    """Return the ONNX file of a run of networks as bytes, which are the same each time."""
+def exported(
+    path: Path, exporter: Exporter = EXPORTERS["onnx"], *, trust_code: bool = False
+) -> bytes:
+    """Return the file of a run of networks as bytes, which are the same each time."""
     folder = run_to_export(path)
     model = open_model(folder, trust_code=trust_code)
     if names := sorted({leaf.name for leaf in model.leaves if isinstance(leaf, BaselineModel)}):
@@ -118,13 +120,7 @@ def exported(path: Path, *, trust_code: bool = False) -> bytes:
             f"name the run folder instead of a file, as in sequela predict {path} (also in scan "
             "and serve)"
         )
-    with extra("export", "an export"):
-        from onnx import helper
-    from sequela.serving.onnx_graph import graph_of
-
-    graph, text = graph_of(model), model_facts.as_text(describe(folder, model))
-    helper.set_model_props(graph, {model_facts.KEY: text, model_facts.SEAL: sealed.EMPTY})
-    return sealed.seal(graph.SerializeToString(deterministic=True), model_facts.SEAL)
+    return exporter.write(model, describe(folder, model))
 
 
 def describe(folder: RunFolder, model: TrainedModel) -> model_facts.ModelFacts:
@@ -246,6 +242,7 @@ def _fingerprint(split: Split) -> model_facts.Fingerprint:
     parts = [*split.ids.values()]
     trained = set[str]().union(*(ids["train"] + ids["tuning"] for ids in parts))
     units = split.content.units
+    # Hashed ids would let a holder of the key look people up, and the file may be published.
     marks = replace(split.content, units=tuple(map(str, range(len(units))))).to_json()
     return model_facts.Fingerprint(
         sha256=hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest(),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
@@ -15,6 +14,7 @@ from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings, SignalSettings
 from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, without_values
+from sequela.formats.arrays import Array
 from sequela.formats.opened import json_value
 from sequela.formats.sealed import is_intact
 from sequela.models.reference import Arrays
@@ -291,10 +291,10 @@ def packed(state: Arrays) -> str:
     return b64encode(safetensors.save(arrays)).decode()
 
 
-def unpacked(text: str) -> dict[str, NDArray[Any]]:
+def unpacked(text: str) -> dict[str, Array]:
     """Read the arrays of a text."""
     try:
-        arrays: dict[str, NDArray[Any]] = safetensors.load(b64decode(text, validate=True))
+        arrays: dict[str, Array] = safetensors.load(b64decode(text, validate=True))
     except (ValueError, SafetensorError) as error:
         raise DataError(f"the fitted featurisers are damaged ({error})") from error
     return arrays

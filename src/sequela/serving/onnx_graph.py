@@ -1,4 +1,4 @@
-"""Translation of a trained model to a graph, from its inputs to probabilities.
+"""Translation of a trained model to an ONNX file: a graph from inputs to probabilities.
 
 The model is one torch module, which torch's exporter traces (decision 25).
 """
@@ -12,12 +12,21 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from sequela.errors import ModelError
 from sequela.files import temporary
+from sequela.formats import sealed
 from sequela.runs.model import BaselineModel, TrainedModel
+from sequela.serving.model_facts import KEY, SEAL, ModelFacts, as_text
 
-OPSET = 20
-"""Version of the operators, for ONNX Runtime 1.17 or later."""
+OPSET = 20  # version of the operators, for ONNX Runtime 1.17 or later
 _TRACED = 3  # examples, steps and codes of the inputs that are traced
+
+
+def file_of(model: TrainedModel, facts: ModelFacts) -> bytes:
+    """Return the file of a model, with its metadata and its SHA-256."""
+    graph = graph_of(model)
+    onnx.helper.set_model_props(graph, {KEY: as_text(facts), SEAL: sealed.EMPTY})
+    return sealed.seal(graph.SerializeToString(deterministic=True), SEAL)
 
 
 def graph_of(model: TrainedModel) -> onnx.ModelProto:
@@ -40,16 +49,20 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
         torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
-        torch.onnx.export(
-            model.padded(tuple(shapes)),
-            tuple(inputs),
-            folder / "model.onnx",
-            input_names=[*shapes],
-            output_names=["probabilities"],
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                model.padded(tuple(shapes)),
+                tuple(inputs),
+                folder / "model.onnx",
+                input_names=[*shapes],
+                output_names=["probabilities"],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except (KeyError, RuntimeError, TypeError) as error:
+            words = str(error).partition("\n")[0]
+            raise ModelError(f"{model.leaves[0].name} cannot be exported: {words}") from error
         graph = onnx.load(folder / "model.onnx")
     graph.producer_name, graph.producer_version = "sequela", ""
     return graph
@@ -88,10 +101,10 @@ def _unfold(g: Any, x: Any, _: Any, *window: Any) -> Any:
     return g.op("Gather", x, g.op("Constant", value_t=places.contiguous()), axis_i=-1)
 
 
+# Operations that the exporter lacks. Segments are short, so matrices are fast.
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "aten::unfold": _unfold,
     "aten::fft_rfft": _rfft,
     "aten::fft_irfft": _irfft,
     "aten::view_as_real": lambda _, x: x,
 }
-"""Operations that the exporter lacks. Segments are short, so matrices are fast."""

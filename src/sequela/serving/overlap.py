@@ -6,12 +6,13 @@ They are recognised by the fingerprints in its file and, for a run folder, by th
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
+from sequela.formats.arrays import Array
 from sequela.identity.fingerprint import Content, copies, matches, of_signals, recognisable
 from sequela.identity.pseudonyms import PLAIN, Pseudonyms, named
 from sequela.sequences.flat import Sequences, content_of
@@ -68,11 +69,12 @@ class Overlap:
         """List the ids of a kind that are in the training or validation set."""
         if self.hash_of_ids is None:
             return []
+        # A set: Split.named compares arrays, which is slow for one id at a time.
         hashed = {id_: (kind, self.hash_of_ids.of(id_)) for id_ in ids}
         return [id_ for id_, pair in hashed.items() if pair in self.listed]
 
     def signals(
-        self, units: Sequence[str], signals: Sequence[NDArray[Any]]
+        self, units: Sequence[str], signals: Sequence[Array]
     ) -> tuple[list[str], list[str]]:
         """List the units of signals (n_chans, time) in the training or validation set.
 

@@ -1,7 +1,7 @@
 """Prediction on new data: from a path to a table of probabilities and a list of exceptions."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +10,7 @@ from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet, Modality, lookup
 from sequela.errors import SettingError
 from sequela.files import temporary
-from sequela.serving import record_input, signal_input
+from sequela.serving import ServedModel, load, record_input, signal_input
 from sequela.serving.overlap import Overlap
 from sequela.serving.prediction_table import (
     PredictionTable,
@@ -18,7 +18,6 @@ from sequela.serving.prediction_table import (
     overlap_in_words,
     require_outputs,
 )
-from sequela.serving.served_model import ServedModel, load
 from sequela.signals.folders import is_recording
 
 OnProgress = Callable[[int, float | None], None]
@@ -27,89 +26,19 @@ _SCORING: dict[str, ModuleType] = {Modality.EEG: signal_input, Modality.RECORDS:
 
 
 @dataclass(frozen=True)
-class NewData:
-    """The data to predict for.
-
-    Attributes:
-        path: File or folder (default: the usual search path).
-        data: Name of the data set or format (default: from the file, else as in training).
-        signals: Options for custom recordings.
-        times: Label file with subjects and times, for a model trained with a label file.
-    """
-
-    path: Path | None = None
-    data: str | None = None
-    signals: SignalSettings = field(default_factory=SignalSettings)
-    times: Path | None = None
-
-
-@dataclass(frozen=True)
 class Predicted:
-    """The result of a prediction.
+    """The result of a prediction."""
 
-    Attributes:
-        out: The table.
-        report: Counts, unknown codes and drift, as in the table's metadata, and the number of
-            examples whose overlap with the training data could not be checked (``not_checked``).
-        known: Number of examples in the training or validation set.
-        sentences: The report in words.
-    """
-
-    out: Path
+    out: Path  # the table
+    # Counts, unknown codes and drift, as in the table's metadata, and the number of examples whose
+    # overlap with the training data could not be checked ("not_checked").
     report: dict[str, Any]
-    known: int
-    sentences: tuple[str, ...]
+    known: int  # number of examples in the training or validation set
+    sentences: tuple[str, ...]  # the report in words
 
 
 def predict(
-    model: ServedModel, data: NewData, out: Path, progress: OnProgress = lambda _, __: None
-) -> Predicted:
-    """Predict on new data while they are read: memory does not grow with them.
-
-    Args:
-        model: The model.
-        data: The data.
-        out: The table, a Parquet file. The list of examples that were not scored, or are in the
-            training or validation set, is written next to it as ``NAME.listed.csv``.
-        progress: Called with the number of scored examples, and the finished share of the data or
-            ``None`` if it is unknown.
-
-    Raises:
-        SettingError: If the model reads another kind of data.
-        SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
-            written then.
-    """
-    require_outputs(out, [data.path, data.times, Path(model.name)])
-    scoring = _SCORING[model.facts.kind]
-    scoring.check(data.signals, data.times)
-    data_set = _format_of(model, data)
-    overlap = _overlap(model, data_set.name)
-    with temporary() as work, PredictionTable.open(model, overlap, out) as scored:
-        source = (data.path, data.signals, data.times, work)
-        notes, unknown = scoring.score(
-            scored, data_set, *source, lambda share: progress(scored.examples, share)
-        )
-        report: dict[str, Any] = {
-            "scored": scored.examples,
-            "not_scored": dict(scored.unscored.most_common()),
-            "known_groups": len(scored.trained),
-        }
-        if unknown is not None:
-            report["unknown_codes"] = unknown
-        report["drift"] = scored.drift.to_dict()
-        count = scored.write(report)
-        report["not_checked"] = scored.unchecked
-    sentences = (
-        *_counted(scored, count),
-        *notes,
-        *_unknown(model, unknown),
-        *scored.drift.sentences(),
-    )
-    return Predicted(out, report, count, sentences)
-
-
-def predict_data(
-    model: Path | str,
+    model: ServedModel | Path | str,
     path: Path | str | None = None,
     *,
     out: Path | str,
@@ -121,29 +50,68 @@ def predict_data(
 ) -> Predicted:
     """Predict on new data and write the probabilities, as ``sequela predict`` does: see its help.
 
-    Options for custom recordings are ``signals``, by name. ``done`` is that of :func:`predict`.
+    Memory does not grow with the data.
 
-    Returns:
-        The path of the table, the counts, and the report in sentences.
+    Args:
+        model: A model, its run folder or its file.
+        path: File or folder of the data (default: the usual search path).
+        out: The table, a Parquet file. The list of examples that were not scored, or are in the
+            training or validation set, is written next to it as ``NAME.listed.csv``.
+        data: Name of the data set or format (default: from the file, else as in training).
+        times: Label file with subjects and times, for a model trained with a label file.
+        trust_code: Whether the run's model may be a class of a file or module.
+        done: Called with the number of scored examples, and the finished share of the data or
+            ``None`` if it is unknown.
+        signals: Options for custom recordings, by name.
+
+    Raises:
+        SettingError: If the model reads another kind of data.
+        SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
+            written then.
     """
-    settings = {name: value for name, value in signals.items() if value is not None}
-    new = NewData(
-        path=None if path is None else Path(path),
-        data=data,
-        signals=SignalSettings.of(**settings),
-        times=None if times is None else Path(times),
+    out, options = Path(out), {name: v for name, v in signals.items() if v is not None}
+    settings = SignalSettings.of(**options)
+    path, times = (None if place is None else Path(place) for place in (path, times))
+    if not isinstance(model, ServedModel):
+        model = load(model, trust_code=trust_code)
+    require_outputs(out, [path, times, Path(model.name)])
+    scoring = _SCORING[model.facts.kind]
+    scoring.check(settings, times)
+    data_set = _format_of(model, path, data)
+    overlap = _overlap(model, data_set.name)
+    with temporary() as work, PredictionTable.open(model, overlap, out) as scored:
+        source = (data_set, path, settings, times, work)
+        notes, unknown = scoring.score(scored, *source, lambda share: done(scored.examples, share))
+        return _write(scored, notes, unknown)
+
+
+def _write(
+    scored: PredictionTable, notes: Sequence[str], unknown: dict[str, float] | None
+) -> Predicted:
+    """Write the table and the list, and report on them."""
+    report: dict[str, Any] = {
+        "scored": scored.examples,
+        "not_scored": dict(scored.unscored.most_common()),
+        "known_groups": len(scored.trained),
+    }
+    if unknown is not None:
+        report["unknown_codes"] = unknown
+    report["drift"] = scored.drift.to_dict()
+    count = scored.write(report)
+    report["not_checked"] = scored.unchecked
+    sentences = (
+        *_counted(scored, count),
+        *notes,
+        *_unknown(scored.model, unknown),
+        *scored.drift.sentences(),
     )
-    if (Path(model) / "folds.json").is_file():
-        raise SettingError(
-            f"{model}: has several models: name the run of one of them, such as fold-00 or seed-00"
-        )
-    return predict(load(Path(model), trust_code=trust_code), new, Path(out), done)
+    return Predicted(scored.out, report, count, sentences)
 
 
-def _format_of(model: ServedModel, data: NewData) -> DataSet:
+def _format_of(model: ServedModel, path: Path | None, data: str | None) -> DataSet:
     """Return the format of the data: the given one, else from the path, else as in training."""
-    path, name = data.path, data.data or model.facts.training.name
-    if data.data is None and path is not None:
+    name = data or model.facts.training.name
+    if data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
     data_set, reads = lookup(name), model.facts.kind
     examples = {Modality.EEG: "signals", Modality.RECORDS: "meds"}

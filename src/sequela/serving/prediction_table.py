@@ -13,43 +13,40 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import INTERNAL
+from sequela.disclosure import INTERNAL
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import CLASSES_KEY, HORIZONS_KEY
 from sequela.files import require_file, scratch_beside, whole, writing
+from sequela.formats.arrays import Array
 from sequela.models.reference import Arrays
 from sequela.sequences.intervals import Intervals
 from sequela.serving.drift import Drift
 from sequela.serving.overlap import Overlap
 from sequela.serving.served_model import ServedModel
 
-LISTED = ".listed.csv"
 _FORMULA = r"^([=@\t\r]|[+-](?:[\d.]*[^\d.]|$))"
 """A text that a spreadsheet would run as a formula; -5 is a number."""
-HEADER = ("what", "id", "group", "subject", "place", "reason")
-NOT_SCORED = "not scored"
-KNOWN = "known"
+_HEADER = ("what", "id", "group", "subject", "place", "reason")
 _ROWS = 1 << 14  # number of rows that are written at once
 
 
-def overlap_in_words(model: ServedModel, *, names: bool = True) -> str:
+def overlap_in_words(model: ServedModel, *, names: bool) -> str:
     """Return the reason why an example is listed as known, as part of a sentence."""
-    same_time, how = model.facts.takes.same_time, "content or name" if names else "content"
-    return f"in the training or validation set, by {how}{same_time}"
+    how = "content or name" if names else "content"
+    return f"in the training or validation set, by {how}{model.facts.takes.same_time}"
 
 
 def listed_path(out: Path) -> Path:
     """Return the path of the list: ``predictions.listed.csv`` for ``predictions.parquet``."""
-    return out.with_name(out.stem + LISTED)
+    return out.with_name(f"{out.stem}.listed.csv")
 
 
 def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
@@ -79,7 +76,7 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         super().write_table(table.rename_columns(self.columns))
 
 
-def over_time(intervals: Intervals | None, probabilities: NDArray[Any]) -> dict[str, pa.Array]:
+def over_time(intervals: Intervals | None, probabilities: Array) -> dict[str, pa.Array]:
     """Return columns (example,) of times to an event: risks, and the quartiles of the time.
 
     ``risk_365`` is the probability of the event by day 365 (``rival_risk_365`` that of a competing
@@ -99,7 +96,7 @@ def over_time(intervals: Intervals | None, probabilities: NDArray[Any]) -> dict[
     return columns
 
 
-def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
+def table_file(partial: Path, schema: pa.Schema, out: Path) -> pacsv.CSVWriter | pq.ParquetWriter:
     """Open a table that will be named ``out``: csv if the name ends so, else Parquet."""
     if out.suffix.lower() == ".csv":
         return _Csv(partial, schema)
@@ -140,7 +137,7 @@ class PredictionTable:
             self._list_path.open("w", encoding="utf-8", newline="")
         )
         self._list = csv.writer(self._file, lineterminator="\n")
-        self._list.writerow(HEADER)
+        self._list.writerow(_HEADER)
 
     @classmethod
     @contextmanager
@@ -175,7 +172,7 @@ class PredictionTable:
             self._flush()
         self.drift.say(probabilities)
 
-    def _flush(self) -> None:
+    def _flush(self) -> None:  # a row group a batch would make a large file
         if self._rows:
             self._table.write_table(pa.Table.from_batches(self._rows).combine_chunks())
             self._rows = []
@@ -185,7 +182,7 @@ class PredictionTable:
     ) -> None:
         """List an example that cannot be scored."""
         self.unscored[reason] += 1
-        self._list_row(NOT_SCORED, id_, group, subject, place, reason)
+        self._list_row("not scored", id_, group, subject, place, reason)
 
     def _list_row(self, *cells: str) -> None:
         self._list.writerow([re.sub(_FORMULA, r"'\1", cell) for cell in cells])
@@ -245,5 +242,5 @@ class PredictionTable:
         """List the examples of a table, all of the model's data, and return their number."""
         reason = overlap_in_words(self.model, names=self.overlap.hash_of_ids is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
-            self._list_row(KNOWN, row["id"], row["group"], row["subject"] or "", "", reason)
+            self._list_row("known", row["id"], row["group"], row["subject"] or "", "", reason)
         return int(table.num_rows)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +113,7 @@ def _score_in_order(
         progress(int(batch[-1] + 1) / len(sequences))
 
 
-def _described(rows: Mapping[str, Any], options: SignalSettings) -> SignalSettings | None:
+def _described(rows: Mapping[str, object], options: SignalSettings) -> SignalSettings | None:
     """Return the description of a model's table of one row per patient, with other columns."""
     changes = options.model_dump(exclude_defaults=True)
     if changes and not rows:

@@ -1,10 +1,9 @@
 """The inputs of an exported model from sequences of events, without the engine of tables."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.formats.arrays import Array
 from sequela.sequences.feature_tables import last_values, static_table
 from sequela.sequences.featurisers import FEATURES, lookup
 from sequela.sequences.flat import Sequences, examples_of, spans
@@ -16,11 +15,11 @@ _DAY = np.timedelta64(1, "D")
 
 def inputs_of(
     model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Return the inputs of ``ServedModel.probabilities`` for some examples."""
     source = examples_of(sequences, rows)
     lengths = source.lengths
-    inputs: dict[str, NDArray[Any]] = {}
+    inputs: dict[str, Array] = {}
     for name in model.inputs:
         if name == "lengths":
             inputs[name] = lengths
@@ -44,7 +43,7 @@ def inputs_of(
     return inputs
 
 
-def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDArray[Any]:
+def _padded(flat: Array, counts: NDArray[np.int64], empty: float) -> Array:
     """Pad concatenated rows to (row, place, ...)."""
     shape = (len(counts), int(counts.max(initial=1)), *flat.shape[1:])
     padded = np.full(shape, empty, flat.dtype)

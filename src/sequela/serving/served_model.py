@@ -1,8 +1,7 @@
-"""A model in use: loaded from an ONNX file or a run folder, to predict probabilities."""
+"""A model in use, which predicts probabilities, and the forms of its file."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, MissingExtraError, SettingError
-from sequela.formats.opened import content
+from sequela.errors import DataError, MissingExtraError, SettingError, extra
+from sequela.formats.arrays import Array
+from sequela.plugins import Registry
 from sequela.serving.model_facts import (
     KEY,
     ModelFacts,
     RecordsFacts,
     SignalFacts,
-    as_text,
     check_seal,
     read,
 )
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from sequela.models.reference import Arrays
-    from sequela.runs.model import Predictor, Shape
+    from sequela.runs.model import Predictor, Shape, TrainedModel
 
 _SAME_RATE = 1e-3  # largest relative difference of the rate of a signal from the rate of the model
 _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
@@ -38,23 +37,6 @@ _EXPECTED = "an ONNX file that sequela export wrote"
 _REMEDY = "export the run again"
 _ROUNDING = 1e-3  # largest difference of a sum of probabilities from 1
 _SHOWN = 5  # number of values in a message
-_LEAST = float(np.finfo(np.float32).eps)  # least probability that has a logarithm here
-
-
-@dataclass(frozen=True)
-class ModelInput:
-    """An input of a model.
-
-    Attributes:
-        name: ``signal``, ``lengths``, ``codes``, ``values``, ``gaps``, ``static`` or
-            ``features:NAME``.
-        dtype: The type of its numbers.
-        shape: Fixed sizes, and names of variable sizes: ``batch``, ``time``...
-    """
-
-    name: str
-    dtype: type[np.generic]
-    shape: tuple[int | str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +153,9 @@ class ServedModel:
         return tuple(self.facts.classes)
 
     @cached_property
-    def inputs(self) -> dict[str, ModelInput]:
-        """The inputs of :meth:`probabilities`, by name."""
-        return {
-            name: ModelInput(name, np.int64 if name in _WHOLE else np.float32, shape)
-            for name, shape in self.predictor.shapes.items()
-        }
+    def inputs(self) -> "dict[str, Shape]":
+        """The inputs of :meth:`probabilities`: fixed sizes, and names of variable sizes."""
+        return dict(self.predictor.shapes)
 
     def probabilities(self, inputs: "Arrays", names: Sequence[str] = ()) -> NDArray[np.float32]:
         """Predict probabilities: float32 (example, class); each row sums to 1.
@@ -194,7 +173,7 @@ class ServedModel:
             DataError: If an input is missing, or has a wrong shape or invalid values, or the
                 results are not probabilities.
         """
-        arrays = {name: self._checked(expected, inputs) for name, expected in self.inputs.items()}
+        arrays = {name: self._checked(name, inputs) for name in self.inputs}
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
             words = ", ".join(f"{count} of {name}" for name, count in counts.items())
@@ -227,36 +206,28 @@ class ServedModel:
                 "to 1: leave out this example if its numbers are extreme, or export the run again"
             )
 
-    def _checked(self, expected: ModelInput, inputs: "Arrays") -> NDArray[Any]:
-        if expected.name == "lengths" and "lengths" not in inputs:
+    def _checked(self, name: str, inputs: "Arrays") -> Array:
+        if name == "lengths" and "lengths" not in inputs:
             steps = next(inputs[name] for name in _STEPPED if inputs.get(name) is not None)
             size = steps.shape[-1] if "signal" in inputs else steps.shape[1]
             return np.full(len(steps), size, np.int64)
-        if expected.name not in inputs:
-            raise DataError(
-                f"{expected.name} is missing: {self.name} takes {' and '.join(self.inputs)}"
-            )
-        array = np.asarray(inputs[expected.name])
-        if array.dtype.kind not in "fiu" or (
-            expected.dtype is np.int64 and array.dtype.kind == "f"
-        ):
-            raise DataError(f"{expected.name} has the type {array.dtype}: expected numbers")
-        fits = array.ndim == len(expected.shape) and all(
+        if name not in inputs:
+            raise DataError(f"{name} is missing: {self.name} takes {' and '.join(self.inputs)}")
+        array, sizes = np.asarray(inputs[name]), self.inputs[name]
+        if array.dtype.kind not in ("iu" if name in _WHOLE else "fiu"):
+            raise DataError(f"{name} has the type {array.dtype}: expected numbers")
+        fits = array.ndim == len(sizes) and all(
             isinstance(size, str) or size == actual
-            for size, actual in zip(expected.shape, array.shape, strict=True)
+            for size, actual in zip(sizes, array.shape, strict=True)
         )
         if not fits:
-            shape, expected_shape = (
-                " x ".join(map(str, sizes)) for sizes in (array.shape, expected.shape)
-            )
-            raise DataError(f"{expected.name} is {shape}: expected {expected_shape}")
-        if expected.name in ("signal", "gaps") and not np.isfinite(array).all():
-            raise DataError(
-                f"{expected.name} has a number that is not finite: expected finite ones"
-            )
+            shape, expected = (" x ".join(map(str, s)) for s in (array.shape, sizes))
+            raise DataError(f"{name} is {shape}: expected {expected}")
+        if name in ("signal", "gaps") and not np.isfinite(array).all():
+            raise DataError(f"{name} has a number that is not finite: expected finite ones")
         if np.isinf(array).any():
-            raise DataError(f"{expected.name} has an infinite number: expected finite ones, or NaN")
-        return np.ascontiguousarray(array, expected.dtype)
+            raise DataError(f"{name} has an infinite number: expected finite ones, or NaN")
+        return np.ascontiguousarray(array, np.int64 if name in _WHOLE else np.float32)
 
     def _check_lengths(self, arrays: "Arrays") -> None:
         if "lengths" in arrays and len(arrays["lengths"]):
@@ -271,14 +242,6 @@ class ServedModel:
                 raise DataError(
                     f"codes are {codes.min()} to {codes.max()}: expected -1 to {size - 1}"
                 )
-
-    def recalibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
-        # Logarithms of softmax probabilities are logits up to a constant, which softmax removes.
-        logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64))
-        logits /= self.facts.calibration.temperature  # above 1: less sure
-        chance = np.exp(logits - logits.max(1, keepdims=True))
-        return np.asarray((chance / chance.sum(1, keepdims=True)).astype(np.float32))
 
     def sets(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Compute the conformal set of each example: bool (example, class); without one empty."""
@@ -316,43 +279,7 @@ class ServedModel:
             )
 
 
-def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
-    """Load a model from a file of ``sequela export``, or from a finished run.
-
-    ONNX Runtime gets a file only if ``sequela export`` wrote it and nobody edited it since. This is
-    no proof of its origin: load only files from people whom you trust.
-
-    Args:
-        path: ``FILE.onnx``, or a run folder. Baseline models predict as they were trained, by
-            scikit-learn. Networks are exported in memory, which needs torch.
-        threads: Threads of a prediction by ONNX Runtime.
-        trust_code: Whether the run's model may be a class of a file or module.
-
-    Raises:
-        MissingExtraError: If ONNX Runtime is not installed, or torch where a network needs it.
-        DataNotFoundError: If there is no such file.
-        DataError: If ``sequela export`` did not write the file, or it was edited or damaged.
-        SequelaError: If the run is not finished, or its network cannot be exported.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return _load_run(path, threads=threads, trust_code=trust_code)
-    return from_bytes(content(path, _EXPECTED, _REMEDY), str(path), threads=threads)
-
-
-def _load_run(path: Path, *, threads: int, trust_code: bool) -> ServedModel:
-    """Load the model of a run; networks are exported in memory."""
-    from sequela.runs.model import BaselineModel, open_model
-    from sequela.serving.export import describe, exported, run_to_export
-
-    folder = run_to_export(path)
-    model = open_model(folder, trust_code=trust_code)
-    if not any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
-        return from_bytes(exported(path, trust_code=trust_code), str(path), threads=threads)
-    return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
-
-
-def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
+def from_bytes(model: bytes, name: str, threads: int = 1) -> ServedModel:
     """Load a model from the bytes of an exported file; see :func:`load`."""
     if not find_spec("onnxruntime"):
         raise MissingExtraError.of("serve", "an exported model")
@@ -369,6 +296,37 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
     served = ServedModel(name, about, graph)
     graph.check(served.facts)
     return served
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A form of exported networks.
+
+    Attributes:
+        name: The ending of its files.
+        write: Returns the bytes of a file, from the model of a run and its metadata.
+        read: Returns the model in a file, from its bytes, its name and the number of threads.
+    """
+
+    name: str
+    write: "Callable[[TrainedModel, ModelFacts], bytes]"
+    read: Callable[[bytes, str, int], ServedModel]
+
+
+def _onnx_of(model: "TrainedModel", facts: ModelFacts) -> bytes:
+    with extra("export", "an export"):
+        from sequela.serving.onnx_graph import file_of
+    return file_of(model, facts)
+
+
+EXPORTERS = Registry("exporter", Exporter)
+"""The forms by the ending of their files; :func:`sequela.register.exporter` adds others."""
+EXPORTERS.add(Exporter("onnx", _onnx_of, from_bytes))
+
+
+def exporter_of(path: Path) -> Exporter:
+    """Return the form of a file by its name; ONNX for a name of no form."""
+    return EXPORTERS.get(path.suffix.lower().removeprefix("."), EXPORTERS["onnx"])
 
 
 def _unusable(name: str, error: Exception) -> DataError:

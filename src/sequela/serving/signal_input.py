@@ -3,35 +3,44 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, repeat
+from itertools import compress, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet
-from sequela.datasets.recordings import Recording
-from sequela.errors import DataError, SettingError
+from sequela.errors import SettingError
 from sequela.serving.prediction_table import PredictionTable
-from sequela.signals.bonn import SFREQ, recording, with_sessions
-from sequela.signals.bonn import read_unlabelled as read_bonn
 from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.folders import has_recordings, is_recording
 from sequela.signals.reading import cut_unlabelled, declared, prepared_as
 from sequela.signals.segment_tables import is_table
 from sequela.signals.stretches import RecordingIds, Stretch
-from sequela.signals.uci_seizure import CHUNK_TIMES, N_CHUNKS, read_chunks
 
 _NUMBERS = 1 << 19  # samples over all channels that are collected before they are scored
 _AT_ONCE = 1024  # most windows of a batch
 _REMEMBERED = 50_000  # recordings whose numbering of windows is remembered
 OnProgress = Callable[[float | None], None]
 MISSING = "a sample is missing or not finite"
-LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
 REJECTED = "the range of a channel is above the limit of training (reject)"
 TOO_SHORT = "it has fewer samples than the model reads"
+
+
+class Window(NamedTuple):
+    """The id of a window, the ids of its recording, and its place in the data."""
+
+    id: str
+    whose: RecordingIds
+    place: str
+
+    @property
+    def group(self) -> str:
+        """The independent unit: the subject if known, else the session or recording."""
+        return self.whose.subject or self.whose.session or self.whose.recording
 
 
 @dataclass
@@ -39,13 +48,10 @@ class ScoringShelf:
     """A shelf from which windows are scored while recordings are cut."""
 
     scored: PredictionTable
-    marked: bool = True  # whether fingerprints of windows are compared here
     n_dropped: int = 0  # number of samples that fill no window
     flat: int = 0  # number of scored windows with a flat channel
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
-    _ids: list[str] = field(default_factory=list)
-    _whose: list[RecordingIds] = field(default_factory=list)
-    _places: list[str] = field(default_factory=list)
+    _windows: list[Window] = field(default_factory=list)
     _numbers: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _size: int = 0
     _checked: tuple[int, float] = (0, 0.0)
@@ -53,31 +59,17 @@ class ScoringShelf:
     def put(self, windows: Cut) -> None:
         """Add windows of one recording, in the order of time."""
         cut, _, _, whose, sfreq, place = windows
-        recording = whose.recording
-        first = self._numbers.pop(recording, 0) + 1
-        self._numbers[recording] = first - 1 + len(cut)
+        first = self._numbers.pop(whose.recording, 0) + 1
+        self._numbers[whose.recording] = first - 1 + len(cut)
         if len(self._numbers) > _REMEMBERED:
             self._numbers.popitem(last=False)
-        ids = [f"{recording}/{number:02d}" for number in range(first, first + len(cut))]
-        self.put_named(cut, ids, whose, sfreq, place)
-
-    def put_named(
-        self,
-        cut: NDArray[np.float32],
-        ids: Sequence[str],
-        whose: RecordingIds,
-        sfreq: float,
-        place: str,
-    ) -> None:
-        """Add windows of one recording with given ids."""
         self._check(cut.shape[1], sfreq, place)
-        is_next = self._whose and self._whose[-1] != whose
+        is_next = self._windows and self._windows[-1].whose != whose
         if self._size >= _NUMBERS and (is_next or self._size >= 4 * _NUMBERS):
             self.flush()
         self._cut.append(cut)
-        self._ids += ids
-        self._whose.extend(repeat(whose, len(cut)))
-        self._places.extend(repeat(place, len(cut)))
+        for number in range(first, first + len(cut)):
+            self._windows.append(Window(f"{whose.recording}/{number:02d}", whose, place))
         self._size += cut.size
 
     def _check(self, n_chans: int, sfreq: float, place: str) -> None:
@@ -97,50 +89,39 @@ class ScoringShelf:
         finite = np.asarray(np.isfinite(signal).all((1, 2)))
         fits = finite & ~exceed(signal, self.scored.model.signal.preparation.reject)
         for row in np.flatnonzero(~fits).tolist():
-            whose = self._whose[row]
-            self.scored.refuse(
-                REJECTED if finite[row] else MISSING,
-                id_=self._ids[row],
-                group=_group(whose),
-                subject=whose.subject or "",
-                place=self._places[row],
-            )
-        rows = np.flatnonzero(fits).tolist()
-        self._score(signal[fits], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
-        self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
+            id_, whose, place = window = self._windows[row]
+            reason = REJECTED if finite[row] else MISSING
+            subject = whose.subject or ""
+            self.scored.refuse(reason, id_=id_, group=window.group, subject=subject, place=place)
+        self._score(signal[fits], [*compress(self._windows, fits)])
+        self._cut, self._windows, self._size = [], [], 0
 
-    def _score(
-        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[RecordingIds]
-    ) -> None:
-        groups = [_group(origin) for origin in whose]
+    def _score(self, signal: NDArray[np.float32], windows: Sequence[Window]) -> None:
         at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
         for first in range(0, len(signal), at_once):
-            some = slice(first, first + at_once)
-            subjects = [origin.subject for origin in whose[some]]
-            recordings = [origin.recording for origin in whose[some]]
-            inputs = {"signal": signal[some]}
-            self.scored.score(inputs, ids[some], groups[some], subjects, recordings)
-        if not len(signal):
+            some = windows[first : first + at_once]
+            self.scored.score(
+                {"signal": signal[first : first + at_once]},
+                [window.id for window in some],
+                [window.group for window in some],
+                [window.whose.subject for window in some],
+                [window.whose.recording for window in some],
+            )
+        if not windows:
             return
         self.scored.drift.see_signal(signal)
         self.flat += int((signal.max(2) == signal.min(2)).any(1).sum())
-        for origin, group in dict(zip(whose, groups, strict=True)).items():
+        for whose, group in {window.whose: window.group for window in windows}.items():
             for kind in ("recording", "subject", "session"):
-                id_ = getattr(origin, kind)
+                id_ = getattr(whose, kind)
                 if id_ and self.scored.overlap.names([id_], kind):
                     self.scored.recognise([group])
-        if self.marked:
-            # Windows that follow each other are joined: marks need more than one second.
-            runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
-            pieces = [signal[run[0] : run[-1] + 1] for run in runs]  # of one recording each
-            joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
-            units = [groups[run[0]] for run in runs]
-            self.scored.recognise(*self.scored.overlap.signals(units, joined))
-
-
-def _group(whose: RecordingIds) -> str:
-    """Return the independent unit: the subject if known, else the session or recording."""
-    return whose.subject or whose.session or whose.recording
+        # Windows that follow each other are joined: marks need more than one second.
+        runs = [[*run] for _, run in groupby(range(len(windows)), lambda row: windows[row].whose)]
+        pieces = [signal[run[0] : run[-1] + 1] for run in runs]  # of one recording each
+        joined = [piece.swapaxes(0, 1).reshape(piece.shape[1], -1) for piece in pieces]
+        units = [windows[run[0]].group for run in runs]
+        self.scored.recognise(*self.scored.overlap.signals(units, joined))
 
 
 def check(_: SignalSettings, times: Path | None) -> None:
@@ -228,12 +209,7 @@ def _published(
 ) -> list[str]:
     """Score recordings in a published or registered format."""
     n_times = windows.scored.model.signal.n_times
-    if data_set.name == "uci-seizure":
-        recordings = _uci(windows, path, n_times)
-    elif data_set.name == "bonn":
-        recordings = with_sessions(read_bonn(path))
-    else:
-        recordings = data_set.open(path)[0]
+    recordings = data_set.open(path)[0]
     cutter = Cutter(SignalSettings(), n_times)
     for number, signals in enumerate(recordings, 1):
         place = f"recording {signals.recording_id}"
@@ -247,36 +223,4 @@ def _published(
                 windows.put(cut)
         progress(number / len(recordings))
     windows.n_dropped = cutter.n_dropped
-    return []
-
-
-def _uci(windows: ScoringShelf, path: Path, n_times: int) -> list[Recording]:
-    """Score the rows of the UCI file as segments, in its order, or return complete recordings.
-
-    Its rows are in random order, so recordings are recognised here and not by their windows.
-    """
-    chunks = read_chunks(path)
-    signals = chunks.joined()
-    size = N_CHUNKS * CHUNK_TIMES
-    lengths = {name: len(samples) for name, samples in signals.items()}
-    names = [name for name, length in lengths.items() if length == size]
-    complete = with_sessions([recording(name, signals[name]) for name in names])
-    sessions = {entry.recording_id: entry.session_id for entry in complete}
-    whose = {name: RecordingIds(name, session=sessions.get(name)) for name in signals}
-    windows.marked = False
-    rows = [samples[np.newaxis].astype(np.float32) for samples in signals.values()]
-    groups = [_group(origin) for origin in whose.values()]
-    windows.scored.recognise(*windows.scored.overlap.signals(groups, rows))
-    if n_times != CHUNK_TIMES:
-        for name in signals:
-            if name not in sessions:
-                windows.scored.refuse(LACKS_ROWS, group=name, place=f"recording {name}")
-        if not complete:
-            raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
-        return complete
-    values = chunks.values.astype(np.float32)[:, np.newaxis]  # (row, channel, time)
-    names = chunks.recording_id.tolist()
-    for row, (name, number) in enumerate(zip(names, chunks.chunk, strict=True)):
-        id_, place = f"{name}/{number:02d}", f"row {row + 1}"
-        windows.put_named(values[row : row + 1], [id_], whose[name], SFREQ, place)
     return []

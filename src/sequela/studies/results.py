@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.disclosure.disclosure import Hidden, as_json
+from sequela.disclosure import Hidden, as_json
 from sequela.evaluation.metrics import headline
 from sequela.runs.find import Run
 from sequela.runs.released import Released

@@ -1,26 +1,25 @@
-"""Answers to requests: bodies are read and the model is run, in a separate process."""
+"""Answers to requests: bodies are read and the model is run, in a separate process.
 
-import io
+One call of the model predicts for all requests that arrive together.
+"""
+
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import to_json
 
 from sequela.errors import SequelaError
+from sequela.formats.arrays import Array
 from sequela.serving.served_model import ServedModel
-from sequela.web import occlusion
-from sequela.web.batching import predicted
-from sequela.web.bodies import Bodies, Examples, only
+from sequela.web.bodies import Bodies, BodyExamples, only
 from sequela.web.guards import Limits
 from sequela.web.schemas import (
     FAILED,
     JSON,
-    PARQUET,
     PROBLEM,
     Mean,
     Patient,
@@ -31,16 +30,13 @@ from sequela.web.schemas import (
 )
 
 T = TypeVar("T")
-_METHOD = "occlusion: each part is removed alone, and the prediction is repeated"
-_AVERAGED = f"{_METHOD}; mean of the segment and of segments shifted by up to a third of it"
-SMALL = 262_144
-"""Most numbers of a request that is answered together with others."""
-_DRAWN = 2_000
-"""Points of a channel that the page draws, unless there are many segments."""
-_NEAR = 60
-"""Least points of a channel in each segment."""
-_MOST = 40_000
-"""Most points of all channels."""
+Inputs = Mapping[str, Array]
+Result = NDArray[np.float32] | Exception
+_EMPTY = {"codes": -1, "values": np.nan}  # the padding of inputs; 0 for all others
+SMALL = 262_144  # most numbers of a request that is answered together with others
+_DRAWN = 2_000  # points of a channel that the page draws, unless there are many segments
+_NEAR = 60  # least points of a channel in each segment
+_MOST = 40_000  # most points of all channels
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,6 @@ class Job:
     path: str
     kind: str
     query: Sequence[tuple[str, str]]
-    parquet: bool
     body: bytes
 
 
@@ -61,7 +56,6 @@ class Reply:
     status: int
     body: bytes
     kind: str = JSON
-    examples: int = 0
     log: str = ""
 
     @classmethod
@@ -72,52 +66,39 @@ class Reply:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of one model.
-
-    Attributes:
-        most: Most examples of a batch; 1 for no batches.
-        small: Whether requests with more than :data:`SMALL` numbers are left unanswered.
-    """
+    """The answers of one model."""
 
     model: ServedModel
     limits: Limits
-    most: int
-    small: bool = False
+    most: int  # examples of a batch; 1 for no batches
+    small: bool = False  # whether requests with more than SMALL numbers are left unanswered
 
-    def replies(self, jobs: Sequence[Job]) -> tuple[list[Reply | None], list[int]]:
-        """Answer requests together; also return the number of examples of each batch."""
+    def replies(self, jobs: Sequence[Job]) -> list[Reply | None]:
+        """Answer requests together; ``None`` for a request that is to be answered alone."""
         requests = [_attempt(partial(self._read, job)) for job in jobs]
-        inputs = [request.inputs for request in requests if isinstance(request, Examples)]
-        probabilities, sizes = predicted(self.model, inputs, self.most)
-        predictions = iter(probabilities)
+        inputs = [request.inputs for request in requests if isinstance(request, BodyExamples)]
+        predictions = iter(predicted(self.model, inputs, self.most))
         return [
             _attempt(partial(self._reply, job, request, next(predictions)))
-            if isinstance(request, Examples)
+            if isinstance(request, BodyExamples)
             else request
             for job, request in zip(jobs, requests, strict=True)
-        ], sizes
+        ]
 
     @cached_property
     def _bodies(self) -> Bodies:
         return Bodies(self.model, self.limits)
 
-    def _read(self, job: Job) -> Examples | None:
+    def _read(self, job: Job) -> BodyExamples | None:
         """Read the examples of a body; ``None`` if they are to be answered alone."""
-        parameters = [*self.model.facts.takes.query]
-        parameters += ["example", "class"] if job.path == "/v1/explain" else []
-        only([name for name, _ in job.query], parameters, "parameter")
+        only([name for name, _ in job.query], self.model.facts.takes.query, "parameter")
         examples = self._bodies.read(job.kind, job.body, dict(job.query))
         size = sum(array.size for array in examples.inputs.values())
         return None if self.small and size > SMALL else examples
 
-    def _reply(self, job: Job, examples: Examples, probabilities: Any) -> Reply:
+    def _reply(self, job: Job, examples: BodyExamples, probabilities: Result) -> Reply:
         if isinstance(probabilities, Exception):
             raise probabilities
-        if job.path == "/v1/explain":
-            explanation = self._explained(examples, probabilities, dict(job.query))
-            return Reply(200, to_json(explanation), examples=len(examples))
-        if job.parquet and job.path == "/v1/predict":
-            return Reply(200, self._parquet(examples, probabilities), PARQUET, len(examples))
         answer = self._predictions(examples, probabilities)
         if job.path == "/v1/view":
             self._draw(answer, examples)
@@ -126,9 +107,11 @@ class Answers:
             if (conformal := self.model.facts.calibration.conformal) is not None:
                 answer.promised = conformal.promised
         body = answer.model_dump_json(exclude_unset=True).encode()
-        return Reply(200, body, examples=len(examples))
+        return Reply(200, body)
 
-    def _predictions(self, examples: Examples, probabilities: NDArray[np.float32]) -> Predictions:
+    def _predictions(
+        self, examples: BodyExamples, probabilities: NDArray[np.float32]
+    ) -> Predictions:
         """Return the notes, each prediction, and for a recording the mean over its segments."""
         classes, intervals = self.model.classes, self.model.facts.intervals
         predictions = []
@@ -160,72 +143,14 @@ class Answers:
             answer.recording = Mean(prediction=most, probabilities=of_classes)
         return answer
 
-    def _parquet(self, examples: Examples, probabilities: NDArray[np.float32]) -> bytes:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns: dict[str, object] = {"id": list(examples.ids)}
-        columns |= {f"p_{name}": probabilities[:, k] for k, name in enumerate(self.model.classes)}
-        file = io.BytesIO()
-        pq.write_table(pa.table(columns), file)
-        return file.getvalue()
-
-    def _explained(
-        self, examples: Examples, probabilities: NDArray[np.float32], query: Mapping[str, str]
-    ) -> dict[str, object]:
-        example = query.get("example", "0")
-        if example not in map(str, range(len(examples))):
-            raise Refusal(422, f"example must be 0 to {len(examples) - 1}")
-        row, name = int(example), query.get("class")
-        if name is not None and name not in self.model.classes:
-            raise Refusal(422, f"unknown class: expected {', '.join(self.model.classes)}")
-        before = probabilities[row]
-        place = int(np.argmax(before)) if name is None else self.model.classes.index(name)
-        facts: dict[str, object] = {
-            "id": examples.ids[row],
-            "class": self.model.classes[place],
-            "probability": float(before[place]),
-            "method": _METHOD,
-            "agreement": None,
-            "stable": None,
-        }
-        if examples.patients:
-            variants, parts = occlusion.without_codes(examples.patients[row])
-            inputs = self._bodies.read_patients(variants) if variants else {}
-            raised = before[place] - self._probabilities(inputs)[:, place]
-            return {**facts, "parts": occlusion.with_raised(parts, raised)}
-        signal = examples.inputs["signal"]
-        if examples.recording:
-            recording = signal.swapaxes(0, 1).reshape(signal.shape[1], -1)
-        else:
-            length = examples.inputs.get("lengths", [signal.shape[2]] * len(signal))[row]
-            recording, row = signal[row, :, :length], 0
-        parts, agreement = occlusion.over_neighbours(
-            lambda copies: self._probabilities({"signal": copies})[:, place],
-            recording,
-            row,
-            signal.shape[2] if examples.recording else recording.shape[1],
-        )
-        if agreement is not None:
-            stable = agreement >= occlusion.STABLE
-            facts |= {"method": _AVERAGED, "agreement": round(agreement, 3), "stable": stable}
-        return {**facts, "parts": parts}
-
-    def _probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Predict in batches: float32 (example, class)."""
-        if not inputs:
-            return np.empty((0, len(self.model.classes)), np.float32)
-        ((probabilities,), _) = predicted(self.model, [inputs], self.most)
-        if isinstance(probabilities, Exception):
-            raise probabilities
-        return probabilities
-
-    def _draw(self, view: Predictions, examples: Examples) -> None:
+    def _draw(self, view: Predictions, examples: BodyExamples) -> None:
         """Add patients, or the lowest and highest value of each span of a channel."""
         if examples.patients:
             full = (patient.model_dump() for patient in examples.patients)  # with defaults
             view.patients = [Patient.model_validate(patient) for patient in full]
             return
+        # A recording has more samples than a screen has columns. The lowest and the highest of each
+        # span keep every peak visible.
         signal = examples.inputs["signal"]  # (example, channel, sample)
         points = max(_DRAWN, min(_NEAR * len(signal), _MOST // signal.shape[1]))
         view.sfreq, view.n_times, view.channels = self.model.signal.sfreq, signal.shape[2], []
@@ -250,3 +175,59 @@ def _attempt(answer: Callable[[], T]) -> T | Reply:
         if isinstance(error, MemoryError) or "alloc" in str(error):
             return Reply.problem(413, "the body needs too much memory: send less at once")
         return Reply.problem(500, FAILED, traceback.format_exc())
+
+
+def predicted(model: ServedModel, requests: Sequence[Inputs], most: int) -> list[Result]:
+    """Predict for several requests together, ``most`` examples at a time.
+
+    The result is for each request probabilities, float32 (example, class), or its error, which
+    affects no other one.
+    """
+    batches: list[list[tuple[int, Inputs]]] = []
+    sizes: list[int] = []
+    for number, inputs in enumerate(requests):
+        total = len(next(iter(inputs.values())))
+        for first in range(0, total, most):
+            count = min(most, total - first)
+            if not sizes or sizes[-1] + count > most:
+                batches.append([])
+                sizes.append(0)
+            piece = {name: array[first : first + count] for name, array in inputs.items()}
+            batches[-1].append((number, piece))
+            sizes[-1] += count
+    results: list[list[NDArray[np.float32]]] = [[] for _ in requests]
+    errors: dict[int, Exception] = {}
+    while batches:
+        batch = batches.pop(0)
+        pieces = [inputs for _, inputs in batch]
+        try:
+            probabilities = model.probabilities(joined(pieces))
+        except Exception as error:  # noqa: BLE001 - it is raised in the request
+            if len(batch) > 1:  # each alone, so that a bad request affects only itself
+                batches = [[request] for request in batch] + batches
+            else:
+                errors.setdefault(batch[0][0], error)
+            continue
+        ends = np.cumsum([len(next(iter(inputs.values()))) for inputs in pieces])
+        for (number, _), rows in zip(batch, np.split(probabilities, ends[:-1]), strict=True):
+            results[number].append(rows)
+    return [
+        errors[number] if number in errors else np.concatenate(rows)
+        for number, rows in enumerate(results)
+    ]
+
+
+def joined(requests: Sequence[Inputs]) -> dict[str, Array]:
+    """Join the inputs of several requests, with padding."""
+    if len(requests) == 1:
+        return dict(requests[0])
+    padded = {}
+    for name in requests[0]:
+        arrays = [inputs[name] for inputs in requests]
+        shapes = np.array([array.shape for array in arrays])  # (request, dimension)
+        size = (shapes[:, 0].sum(), *shapes.max(0)[1:])
+        padded[name] = np.full(size, _EMPTY.get(name, 0), arrays[0].dtype)
+        parts = np.split(padded[name], np.cumsum(shapes[:-1, 0]))
+        for part, array in zip(parts, arrays, strict=True):
+            part[tuple(map(slice, array.shape))] = array
+    return padded

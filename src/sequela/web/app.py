@@ -1,10 +1,10 @@
-"""The HTTP application of one model: predictions, explanations, the model's card, and a page."""
+"""The HTTP application of one model: predictions, the model's card, and a page."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -18,32 +18,26 @@ from sequela.version import __version__
 from sequela.web import schemas
 from sequela.web.answers import Answers, Job, Reply
 from sequela.web.bodies import described_rows, kinds_of
-from sequela.web.example import example_of
-from sequela.web.guards import BUSY, SMALL, Guard, Limits, Metrics
+from sequela.web.guards import BUSY, SMALL, Guard, Limits
 from sequela.web.lanes import Lane, Process
 from sequela.web.schemas import (
-    BINARY,
-    CSV,
+    EDF,
     FAILED,
     JSON,
     OBJECT,
-    PARQUET,
     PREDICTIONS,
-    TEXT,
     Refusal,
     described,
     response_of,
 )
 
-BATCH = 128
-"""Most examples of a batch."""
+BATCH = 128  # most examples of a batch
 _MEMORY = (8, 20)
 """Bytes of memory, for each allowed byte of a body, of the processes for small and large ones."""
 _DESCRIPTION = (
     "Predictions of one model. Data that are sent are not stored. Errors are problem documents "
     "(RFC 9457). The model is for research and is not a medical device."
 )
-_METRICS = "text/plain"
 _PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 
 
@@ -52,13 +46,13 @@ class Service:
 
     def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
         model = replace(model, name="the model")  # hides its path
-        self.model, self.limits, self.metrics = model, limits, Metrics()
-        self.kinds, self.example = kinds_of(model), example_of(model)
-        observe, (less, more) = self.metrics.batch.observe, _MEMORY
+        self.model, self.limits = model, limits
+        self.kinds = kinds_of(model)
+        less, more = _MEMORY
         small = Process(Answers(model, limits, batch, small=True), limits.bytes * less)
         large = Process(Answers(model, limits, batch), limits.bytes * more)
-        self.small = Lane(small, observe, most=batch, seconds=limits.seconds / 2)
-        self.large = Lane(large, observe, most=1, seconds=None)
+        self.small = Lane(small, most=batch, seconds=limits.seconds / 2)
+        self.large = Lane(large, most=1, seconds=None)
 
     @cached_property
     def card(self) -> dict[str, object]:
@@ -76,7 +70,6 @@ class Service:
         return {
             **card,
             "fingerprint": card["fingerprint"]["sha256"],
-            "example": self.example and {"name": self.example.name, "about": self.example.about},
             "serves": {"version": __version__, "media_types": list(self.kinds)},
         }
 
@@ -88,16 +81,6 @@ class Service:
         """Return the state of the server."""
         return JSONResponse({"status": "ok", "model": self.model.facts.run.sha256})
 
-    async def send_metrics(self) -> Response:
-        """Return the metrics for Prometheus."""
-        return Response(self.metrics.text(), media_type=f"{_METRICS}; version=0.0.4")
-
-    async def send_example(self) -> Response:
-        """Return the example."""
-        if self.example is None:
-            raise Refusal(404, "this model has no example")
-        return Response(self.example.body, media_type=self.example.kind)
-
     async def answer(self, request: Request) -> Response:
         """Handle a request with a body.
 
@@ -106,21 +89,20 @@ class Service:
         headers, path = request.headers, request.url.path
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in self.kinds:
-            reason = ", as the model filters whole recordings" if len(self.kinds) == 1 else ""
+            reason = ", as the model filters whole recordings" if self.kinds == (EDF,) else ""
             expected = f"one of {', '.join(self.kinds)}{reason}"
             raise Refusal(415, f"the media type is {kind or 'missing'}: expected {expected}")
         body = await request.body()
         if len(self.small) + len(self.large) >= self.limits.waiting:
             raise BUSY
         query = request.query_params.multi_items()
-        job = Job(path, kind, query, PARQUET in headers.get("accept", ""), body)
+        job = Job(path, kind, query, body)
         reply = None
-        if len(body) <= SMALL and kind in (JSON, BINARY, CSV) and path != "/v1/explain":
+        if len(body) <= SMALL and kind != EDF:
             reply = await self.small.answer(job)
         reply = reply or await self.large.answer(job) or _ENDED
         if reply.log:
             logging.getLogger("uvicorn.error").error(reply.log)
-        self.metrics.examples.inc(reply.examples)
         return Response(reply.body, reply.status, media_type=reply.kind)
 
 
@@ -149,19 +131,14 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
         responses=schemas.PROBLEMS,
         exception_handlers=dict.fromkeys((HTTPException, ClientDisconnect, Exception), _refused),
     )
-    body = partial(schemas.posted, service.model, service.kinds)
-    results = {JSON: PREDICTIONS, PARQUET: schemas.BYTES}
-    explained = described("Contributions to a prediction", {JSON: schemas.EXPLANATION})
+    body = schemas.posted(service.model, service.kinds)
+    predicted = described("Probabilities of examples", {JSON: PREDICTIONS})
     viewed = described("Examples as the page draws them", {JSON: PREDICTIONS})
-    example = described("An example to try, for /v1/predict", {JSON: OBJECT, CSV: TEXT})
     routes: dict[str, tuple[Callable[..., Awaitable[Response]], schemas.Described]] = {
-        "/v1/predict": (service.answer, described("Probabilities of examples", results) | body()),
-        "/v1/explain": (service.answer, explained | body("example", "class")),
-        "/v1/view": (service.answer, viewed | body()),
+        "/v1/predict": (service.answer, predicted | body),
+        "/v1/view": (service.answer, viewed | body),
         "/v1/model": (service.send_card, described("The model's card", {JSON: OBJECT})),
-        "/v1/example": (service.send_example, example),
         "/health": (service.send_health, described("State of the server", {JSON: OBJECT})),
-        "/metrics": (service.send_metrics, described("Counts for Prometheus", {_METRICS: TEXT})),
     }
     secured = [Depends(HTTPBearer(auto_error=False))] if token else []  # the guard checks it
     for path, (endpoint, settings) in routes.items():
@@ -170,8 +147,7 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
     for path in _PAGE:
         app.add_api_route(path, _send_file, include_in_schema=False)
     schemas.add_schemas(app, service.model)
-    paths = frozenset({*routes, *_PAGE})
-    return Guard(app, service.limits, service.metrics, token, hosts, paths)
+    return Guard(app, service.limits, token, hosts)
 
 
 async def _send_file(request: Request) -> FileResponse:
@@ -181,5 +157,5 @@ async def _send_file(request: Request) -> FileResponse:
 async def _refused(_: Request, error: Exception) -> Response:
     """Return a problem document; of an internal error without its reason, which is logged."""
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=499)  # for the metrics
+        return Response(status_code=499)  # nobody reads it
     return response_of(error if isinstance(error, HTTPException) else HTTPException(500, FAILED))

@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,88 +22,36 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-SMALL = 65_536
-"""Most bytes of a small body, which is not counted."""
-_HELD = 3
-"""Most bytes of large bodies and responses in memory, for each allowed byte of one."""
+SMALL = 65_536  # most bytes of a small body, which is not counted
+_HELD = 3  # most bytes of large bodies and responses in memory, for each allowed byte of one
 _TOO_LARGE = "the body has more than {:,} bytes: send less at once"
 _LATER = {"retry-after": "1"}
 BUSY = Refusal(503, "the server is busy or stops: send it again later", _LATER)
-_CLIENTS = 10_000
-"""Most clients whose rate is remembered, against attackers with many addresses."""
+_CLIENTS = 10_000  # most clients whose rate is remembered, against attackers with many addresses
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
 """Paths that need no token: none of them uses the model."""
 
 
-_BUCKETS_OF_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
-_BUCKETS_OF_EXAMPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-
-class Metrics:
-    """The metrics of one server for Prometheus, without data of patients."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "sequela_requests", "Requests", ["path", "status"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "sequela_request_seconds",
-            "Time of a request",
-            ["path"],
-            buckets=_BUCKETS_OF_SECONDS,
-            registry=self.registry,
-        )
-        self.examples = Counter("sequela_examples", "Examples scored", registry=self.registry)
-        self.batch = Histogram(
-            "sequela_batch_size",
-            "Examples of a batch",
-            buckets=_BUCKETS_OF_EXAMPLES,
-            registry=self.registry,
-        )
-
-    def text(self) -> bytes:
-        """Return the metrics in the format of Prometheus."""
-        return generate_latest(self.registry)
-
-
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a request.
+    """The limits of a request."""
 
-    Attributes:
-        bytes: Bytes of its body.
-        examples: Examples of its body.
-        length: Samples of a channel, or visits of a patient.
-        seconds: Seconds until it times out.
-        rate: Requests per second of one client; 0 for no limit.
-        waiting: Requests that wait for the model at a time.
-    """
-
-    bytes: int = 32_000_000
-    examples: int = 10_000
-    length: int = 1_000_000
-    seconds: float = 30.0
-    rate: float = 0.0
-    waiting: int = 1000
+    bytes: int = 32_000_000  # of its body
+    examples: int = 10_000  # of its body
+    length: int = 1_000_000  # samples of a channel, or visits of a patient
+    seconds: float = 30.0  # until it times out
+    rate: float = 0.0  # requests per second of one client; 0 for no limit
+    waiting: int = 1000  # requests that wait for the model at a time
 
 
 @dataclass
 class Guard:
-    """An application behind its limits.
-
-    Attributes:
-        token: Required as ``Authorization: Bearer TOKEN``; empty for none.
-        hosts: Allowed host names, against DNS rebinding; empty for any.
-        paths: Paths that are counted by name.
-    """
+    """An application behind its limits."""
 
     app: ASGIApp
     limits: Limits
-    metrics: Metrics
-    token: str = ""
-    hosts: frozenset[str] = frozenset()
-    paths: frozenset[str] = frozenset()
+    token: str = ""  # required as "Authorization: Bearer TOKEN"; empty for none
+    hosts: frozenset[str] = frozenset()  # allowed names, against DNS rebinding; empty for any
     _allowance: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -115,7 +62,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, clock = time.perf_counter(), asyncio.timeout(self.limits.seconds)
+        clock = asyncio.timeout(self.limits.seconds)
         exchange = _Exchange(receive, send, self.limits.bytes, self._held, clock)
         refusal = None
         try:
@@ -125,17 +72,14 @@ class Guard:
         except Refusal as error:
             refusal = error
         except TimeoutError:
-            said = f"timed out after {self.limits.seconds:g} s, or the server is busy"
-            refusal = Refusal(503, f"{said}: send less at once, or try later", _LATER)
+            reason = f"timed out after {self.limits.seconds:g} s, or the server is busy"
+            refusal = Refusal(503, f"{reason}: send less at once, or try later", _LATER)
         except asyncio.CancelledError:  # the server stops
             refusal = BUSY
         finally:
             self._held.free(clock)
-            if refusal and not exchange.status:  # the response has not started
+            if refusal and not exchange.has_started:
                 await response_of(refusal)(scope, receive, exchange.send)
-            path = scope["path"] if scope["path"] in self.paths else "other"
-            self.metrics.requests.labels(path, str(exchange.status)).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
 
     def _check(self, request: Request) -> None:
         headers, path = request.headers, request.url.path
@@ -161,13 +105,13 @@ class Guard:
     def _count(self, client: str) -> None:
         """Count a request of a client in a bucket that fills at the rate, for up to two seconds."""
         now, most = time.monotonic(), max(2 * self.limits.rate, 1.0)
-        left, then = self._allowance.pop(client, (most, now))
-        left = min(left + (now - then) * self.limits.rate, most)
-        self._allowance[client] = (left - 1 if left >= 1 else left, now)
+        remaining, then = self._allowance.pop(client, (most, now))
+        remaining = min(remaining + (now - then) * self.limits.rate, most)
+        self._allowance[client] = (remaining - 1 if remaining >= 1 else remaining, now)
         if len(self._allowance) > _CLIENTS:
             self._allowance.popitem(last=False)
-        if left < 1:
-            wait = max(1, round((1 - left) / self.limits.rate))
+        if remaining < 1:
+            wait = max(1, round((1 - remaining) / self.limits.rate))
             reason = f"too many requests (limit: {self.limits.rate:g} per second)"
             remedy = "send fewer, or several examples in one"
             raise Refusal(429, f"{reason}: {remedy}", {"retry-after": str(wait)})
@@ -212,10 +156,10 @@ class _Exchange:
     receive_: Receive
     send_: Send
     most: int
-    held: _Held
+    buffer: _Held
     clock: asyncio.Timeout
     size: int = 0
-    status: int = 0
+    has_started: bool = False  # whether the response is sent
 
     async def receive(self) -> Message:
         """Receive a part of the body."""
@@ -224,17 +168,17 @@ class _Exchange:
         if self.size > self.most:
             raise Refusal(413, _TOO_LARGE.format(self.most))
         if self.size > SMALL:
-            self.held.hold(self.clock, self.size, waits=message.get("more_body", False))
+            self.buffer.hold(self.clock, self.size, waits=message.get("more_body", False))
         return message
 
     async def send(self, message: Message) -> None:
         """Send a part of the response."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.has_started = True
             message = {**message, "headers": [*message["headers"], *_HEADERS]}
         body = message.get("body", b"")
         if len(body) > SMALL:
-            self.held.hold(self.clock, len(body), waits=True)
+            self.buffer.hold(self.clock, len(body), waits=True)
         while len(body) > SMALL:  # in pieces: each waits until the client reads
             await self.send_({**message, "body": body[:SMALL], "more_body": True})
             body = body[SMALL:]

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,12 +13,11 @@ from typing import Any
 
 from sequela.web.answers import Answers, Job, Reply
 
-Replies = tuple[list[Reply | None], list[int]]
-_TOGETHER = 1_000_000
-"""Most bytes of requests that are answered together."""
+Replies = list[Reply | None]
+_TOGETHER = 1_000_000  # most bytes of requests that are answered together
 _TOO_LARGE = 413
 _context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-_context.set_forkserver_preload([__name__, "onnxruntime", "pyarrow.parquet"])
+_context.set_forkserver_preload([__name__, "onnxruntime"])
 
 
 class Process:
@@ -43,7 +42,7 @@ class Process:
             replies: Replies = self._pipe.recv()
         except (EOFError, OSError):
             self.end()
-            return [None] * len(jobs), []
+            return [None for _ in jobs]
         return replies
 
     def end(self) -> None:
@@ -54,11 +53,8 @@ class Process:
 
 
 def _work(pipe: Connection, answers: Answers, memory: int) -> None:
-    for signal_number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # which all processes may get: the server ends it
-        signal.signal(signal_number, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # all processes may get them: the server ends it
+        signal.signal(number, signal.SIG_IGN)
     if not answers.small and hasattr(os, "nice"):
         os.nice(5)
     with suppress(ImportError, OSError):  # where the system has no such limit
@@ -79,15 +75,12 @@ class Lane:
     delay. No waiting time has to be set. If nobody waits for the replies, the process is ended.
 
     Args:
-        observe: Called with the size of each batch of examples.
         most: Most requests at a time.
         seconds: Most seconds of the process.
     """
 
-    def __init__(
-        self, process: Process, observe: Callable[[int], None], most: int, seconds: float | None
-    ) -> None:
-        self._process, self._observe, self._most, self._seconds = process, observe, most, seconds
+    def __init__(self, process: Process, most: int, seconds: float | None) -> None:
+        self._process, self._most, self._seconds = process, most, seconds
         self._waiting: asyncio.Queue[tuple[Job, asyncio.Future[Reply | None]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._work: asyncio.Future[Replies]  # in a thread, which cannot be cancelled
@@ -135,10 +128,7 @@ class Lane:
             await asyncio.wait(first, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 self._process.end()
-            replies, sizes = await work
-            for waiting in sizes:
-                self._observe(waiting)
-            for answer, reply in zip(answers, replies, strict=True):
+            for answer, reply in zip(answers, await work, strict=True):
                 if not answer.done():
                     answer.set_result(reply)
                 if reply is not None and reply.status == _TOO_LARGE:  # its memory is in pieces

@@ -1,39 +1,36 @@
 """Conversion of coded visits of patients to the sequences of a model of records."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from sequela.cohort.tasks import Task
 from sequela.datasets.codes import AGE, family_of
 from sequela.errors import DataError, SettingError
+from sequela.formats.arrays import Array
+from sequela.intake.one_row import Rows, coded
 from sequela.sequences.flat import LAYOUT, Sequences
 from sequela.sequences.vocabulary import bin_name, terms_of
 from sequela.serving.sequence_inputs import inputs_of
 from sequela.serving.served_model import ServedModel
-from sequela.web.schemas import TIME, Patient, validated
+from sequela.web.schemas import TIME, Patient, Patients, Visit, validated
 
-COLUMNS = ("subject_id", "time", "code", "numeric_value")
-"""The columns of a table of coded events."""
-NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 _SHOWN = 64
-_OLDEST = 12
-"""The last decade of age with its own code."""
-_PATIENTS: TypeAdapter[list[Patient]] = TypeAdapter(list[Patient])
+_OLDEST = 12  # the last decade of age with its own code
 
 
-def patients_of(value: Any) -> list[Patient]:
-    """Read patients from a JSON value."""
-    return validated(_PATIENTS.validate_python, value, "patient")
+def patients_of(value: object) -> list[Patient]:
+    """Read patients from a JSON value: an object with a list of them, or one patient."""
+    several = value if isinstance(value, dict) and "patients" in value else {"patients": [value]}
+    return validated(Patients.model_validate, several, "key").patients
 
 
 @dataclass(frozen=True)
@@ -59,24 +56,19 @@ class Reader:
         self._families = {family_of(code).name for code in (*vocabulary, *channels)}
 
     def inputs(
-        self, patients: Sequence[Patient], *, variants: bool = False
-    ) -> tuple[dict[str, NDArray[Any]], list[list[str]], list[str]]:
+        self, patients: Sequence[Patient]
+    ) -> tuple[dict[str, Array], list[list[str]], list[str]]:
         """Return the inputs of the model, the unknown codes of each patient, and notes."""
-        if self.settings.step_hours is None:
-            codes = max(
-                (len(visit.codes) for patient in patients for visit in patient.visits), default=0
-            )
-            visits = max((len(patient.visits) for patient in patients), default=0)
-            self._check_size(patients, visits, codes)
         unread: Counter[str] = Counter()
         times, steps, unknown = zip(
             *(
-                self._read(patient, patient.id or f"number {number}", unread, variants=variants)
+                self._read(patient, patient.id or f"number {number}", unread)
                 for number, patient in enumerate(patients, 1)
             ),
             strict=True,
         )
-        all_steps = [step for of_patient in steps for step in of_patient]
+        all_steps = [*chain.from_iterable(steps)]
+        measured = [*chain.from_iterable(step.values for step in all_steps)]
         columns: dict[str, object] = {
             **dict.fromkeys(LAYOUT, np.zeros(len(patients))),
             "subject_id": np.arange(len(patients)),
@@ -85,39 +77,37 @@ class Reader:
             "step_offsets": _offsets(map(len, steps)),
             "step_time": [step.time for step in all_steps],
             "code_offsets": _offsets(len(step.codes) for step in all_steps),
-            "codes": [code for step in all_steps for code in sorted(step.codes)],
+            "codes": [*chain.from_iterable(sorted(step.codes) for step in all_steps)],
             "value_offsets": _offsets(len(step.values) for step in all_steps),
-            "channels": [channel for step in all_steps for channel, _ in step.values],
-            "values": [value for step in all_steps for _, value in step.values],
+            "channels": [channel for channel, _ in measured],
+            "values": [value for _, value in measured],
         }
         header = {"settings": self.settings.model_dump(exclude_none=True), **self.words.to_dict()}
         arrays = {name: np.array(columns[name], dtype) for name, (dtype, _) in LAYOUT.items()}
         sequences = Sequences(Path(), header, **arrays)
-        codes = int(np.diff(sequences.code_offsets).max())
-        self._check_size(patients, int(sequences.lengths.max()), codes)
-        notes = [
-            f"Left out: {count:,} code{'s' * (count > 1)} that the model does not read ({name})."
-            for name, count in sorted(unread.items())
-        ]
-        return inputs_of(self.model, sequences, np.arange(len(patients))), [*unknown], notes
-
-    def _check_size(self, patients: Sequence[Patient], visits: int, codes: int) -> None:
-        size = len(patients) * visits * max(codes, len(self.words.channels))
+        codes = max(int(np.diff(sequences.code_offsets).max()), len(self.words.channels))
+        size = len(patients) * int(sequences.lengths.max()) * codes
         if size > self.numbers:
             raise SettingError(
                 f"{len(patients):,} patients need {size:,} numbers after padding: expected "
                 f"{self.numbers:,} at most; send patients with many visits alone"
             )
+        notes = [
+            f"Left out: {count:,} {'codes' if count > 1 else 'code'} that the model does not read "
+            f"({name})."
+            for name, count in sorted(unread.items())
+        ]
+        return inputs_of(self.model, sequences, np.arange(len(patients))), [*unknown], notes
 
     def _read(
-        self, patient: Patient, name: str, unread: Counter[str], *, variants: bool
+        self, patient: Patient, name: str, unread: Counter[str]
     ) -> tuple[np.datetime64, list[_Step], list[str]]:
         """Return prediction time, steps and unknown codes; count codes that are not read."""
         prediction_time, steps = self._steps(patient, name)
-        facts = [fact for step in steps for fact in step.facts]
+        facts = chain.from_iterable(step.facts for step in steps)
         all_codes = dict.fromkeys([*(code for code, _ in facts), *patient.static])
         terms = terms_of(sorted(all_codes), self.task, self.settings)
-        unknown = self._unknown(all_codes, name, share=1 if variants else 0.5)
+        unknown = self._unknown(all_codes, name)
         read = {*terms.of_code, *unknown} - set(
             () if self.settings.demographics else patient.static
         )
@@ -144,13 +134,13 @@ class Reader:
             unknown |= dict.fromkeys(c for c in patient.static if c not in self._place)
         return prediction_time, steps, list(unknown)
 
-    def _unknown(self, codes: Iterable[str], name: str, share: float) -> dict[str, None]:
-        """Return the codes of unknown families, which are at most a share of all."""
+    def _unknown(self, codes: Iterable[str], name: str) -> dict[str, None]:
+        """Return the codes of unknown families; raise a DataError if most are such."""
         families = {code: family_of(code) for code in codes}
         strange = [
             c for c, f in families.items() if not f.declared and f.name not in self._families
         ]
-        if len(strange) > share * len(families):
+        if len(strange) > len(families) / 2:
             raise DataError(
                 f"patient {name}: {len(strange)} of {len(families)} codes are of no known family, "
                 f"such as {strange[0][:_SHOWN]}: expected codes of "
@@ -178,7 +168,8 @@ class Reader:
                 f"patient {name}: a visit is after the time of the prediction ({prediction_time}): "
                 "leave out later information"
             )
-        if any(not np.isfinite(value) for _, visit in visits for value in visit.values.values()):
+        numbers = chain.from_iterable(visit.values.values() for _, visit in visits)
+        if not all(map(math.isfinite, numbers)):
             raise DataError(f"patient {name}: a measurement is not finite: leave it out")
         windows: dict[int, _Step] = {}  # or visits, whose entries have the same time
         width = np.timedelta64(round((self.settings.step_hours or 0) * 3_600_000_000) or 1, "us")
@@ -205,38 +196,20 @@ def _time(text: str, name: str) -> np.datetime64:
     )
 
 
-def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
-    """Read patients from rows in the format of MEDS; each time is a visit.
-
-    Args:
-        rows: Rows with ``time`` and ``code``, and optionally ``subject_id`` and
-            ``numeric_value``. A row without a time is valid at all times.
-    """
-    patients: dict[str, dict[str, Any]] = {}
-    for place, row in enumerate(rows, 1):
-        cells = {name: "" if row.get(name) is None else str(row[name]).strip() for name in COLUMNS}
-        id_, time, code, value = cells.values()
-        if not code:
-            raise DataError(f"row {place} has no code: expected the columns time and code")
-        if not id_ and "subject_id" in row:
-            raise DataError(f"row {place} has no subject_id: name its patient")
-        patient = patients.setdefault(id_, {"id": id_, "static": [], "visits": {}})
-        if not time:
-            patient["static"].append(code)
+def patients_of_table(path: Path, rows_of_training: Rows) -> list[Patient]:
+    """Read patients from a csv file with one row per patient, as a model was trained on."""
+    ages: dict[str, object] = {}
+    visits: dict[str, dict[str, Visit]] = {}
+    for row in coded(path, rows_of_training):
+        id_, code, time = (str(row[name]) for name in ("subject_id", "code", "time"))
+        value = row["numeric_value"]
+        if code == AGE:
+            ages[id_] = value
             continue
-        visits = patient["visits"].setdefault(time, [{"time": time, "codes": [], "values": {}}])
-        if value.lower() in ("", "nan"):
-            visits[0]["codes"].append(code)
-            continue
-        if not NUMBER.fullmatch(value):
-            raise DataError(f"row {place}: numeric_value is not a number")
-        visit = next((measured for measured in visits if code not in measured["values"]), None)
-        if visit is None:  # it was measured again
-            visits.append(visit := {"time": time, "codes": [], "values": {}})
-        visit["values"][code] = float(value)
-    return patients_of(
-        [
-            {**measured, "visits": [*chain(*measured["visits"].values())]}
-            for measured in patients.values()
-        ]
-    )
+        visit = visits.setdefault(id_, {}).setdefault(time, Visit(time=time))
+        if value is None:
+            visit.codes.append(code)
+        else:
+            visit.values[code] = cast("float", value)
+    patients = [Patient(id=id_, visits=[*of_id.values()]) for id_, of_id in visits.items()]
+    return [patient.model_copy(update={"age": ages.get(patient.id)}) for patient in patients]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+)
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema, models_json_schema
 from starlette.exceptions import HTTPException
@@ -24,7 +32,6 @@ T = TypeVar("T")
 Described = dict[str, Any]
 JSON = "application/json"
 BINARY = "application/octet-stream"
-PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
 EDF = "application/edf"
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?"
@@ -34,11 +41,11 @@ _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 _ARRAY = {"oneOf": [_NUMBERS, {"type": "array", "items": _NUMBERS, "minItems": 1}]}
 PROBLEM = "application/problem+json"
 FAILED = "internal server error: see the log of the server"
+# Sentences in place of starlette's.
 _SENTENCES = {
     "Not Found": "unknown path: see /openapi.json",
     "Method Not Allowed": "this path has another method: see /openapi.json",
 }
-"""Sentences in place of starlette's."""
 
 
 class Refusal(HTTPException):
@@ -59,7 +66,7 @@ def response_of(error: HTTPException) -> Response:
     return Response(body, error.status_code, error.headers, media_type=PROBLEM)
 
 
-def array_of(value: Any) -> NDArray[np.float32]:
+def array_of(value: object) -> NDArray[np.float32]:
     """Convert nested lists to float32 (channel, sample)."""
     rows = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
     # Checked before numpy, which gives each text of a list as much room as the longest.
@@ -81,14 +88,14 @@ class Named(_Body):
     """A signal, and its name: a text or a whole number."""
 
     signal: Annotated[NDArray[np.float32], BeforeValidator(array_of), WithJsonSchema(_ARRAY)]
-    id: Annotated[Any, WithJsonSchema({"type": ["string", "integer"]})] = ""
+    id: str | StrictInt = ""
 
 
 class _Measured(_Body):
     """Samples per second, and the unit such as uV; both may be in the address instead."""
 
-    sfreq: Annotated[Any, WithJsonSchema({"type": "number"})] = None
-    unit: Annotated[Any, WithJsonSchema({"type": "string"})] = None
+    sfreq: StrictFloat | StrictInt | None = None
+    unit: str | None = None
 
 
 class Segment(_Measured, Named):
@@ -165,7 +172,7 @@ class Predictions(BaseModel):
     patients: list[Patient] = []
 
 
-def validated(check: Callable[[Any], T], value: Any, name: str) -> T:
+def validated(check: Callable[[object], T], value: object, name: str) -> T:
     """Check a JSON value by pydantic; the error shows no value of the body."""
     try:
         return check(value)
@@ -187,19 +194,16 @@ _PROBLEMS = {
     503: "The server is busy, or the request timed out",
 }
 _PROBLEM = {"type": "object", "required": ["type", "title", "status", "detail"]}
+# The responses that every path may give.
 PROBLEMS: dict[int | str, Described] = {
     code: {"description": text, "content": {PROBLEM: {"schema": _PROBLEM}}}
     for code, text in _PROBLEMS.items()
 }
-"""The responses that every path may give."""
-_EXPLANATION = ["agreement", "class", "id", "method", "parts", "probability", "stable"]
-EXPLANATION = {"type": "object", "required": _EXPLANATION}
-OBJECT, TEXT = {"type": "object"}, {"type": "string"}
+OBJECT = {"type": "object"}
 BYTES = {"type": "string", "format": "binary"}
 _BODIES = {
     BINARY: "float32, little-endian: example after example, channel after channel",
-    PARQUET: "signal: a list of numbers per row, or rows of subject_id, time, code",
-    CSV: "a column per channel, or rows of time and code",
+    CSV: "a column per channel, or a row per patient",
     EDF: "EDF, EDF+C or BDF",
 }
 _IN_JSON: dict[str, tuple[type[BaseModel], ...]] = {
@@ -215,28 +219,28 @@ def _place(kind: type[BaseModel]) -> dict[str, str]:
 PREDICTIONS = _place(Predictions)
 
 
-def described(summary: str, answers: Mapping[str, Any]) -> Described:
+def described(summary: str, answers: Mapping[str, object]) -> Described:
     """Return the arguments of a route: its summary, and the schema of each kind of response."""
     content = {kind: {"schema": schema} for kind, schema in answers.items()}
     response = {"description": "The result", "content": content}
     return {"summary": summary, "response_model": None, "responses": {200: response}}
 
 
-def posted(model: ServedModel, kinds: Iterable[str], *parameters: str) -> Described:
+def posted(model: ServedModel, kinds: Iterable[str]) -> Described:
     """Return the arguments of a route with a body and parameters."""
     schemas = {
         "sfreq": {"type": "number", "description": "Samples per second, if the body lacks it"},
         "unit": {"type": "string", "description": "Unit, if the body lacks it"},
-        "example": {"type": "integer", "minimum": 0, "description": "Number of the example"},
-        "class": {"type": "string", "enum": model.classes, "description": "Class to explain"},
     }
-    names = (*model.facts.takes.query, *parameters)
     bodies: Described = {kind: {**BYTES, "description": text} for kind, text in _BODIES.items()}
     bodies[JSON] = {"oneOf": [_place(kind) for kind in _IN_JSON[model.facts.kind]]}
     content = {kind: {"schema": bodies[kind]} for kind in kinds}
     extra = {
         "requestBody": {"required": True, "content": content},
-        "parameters": [{"name": name, "in": "query", "schema": schemas[name]} for name in names],
+        "parameters": [
+            {"name": name, "in": "query", "schema": schemas[name]}
+            for name in model.facts.takes.query
+        ],
     }
     return {"methods": ["POST"], "openapi_extra": extra}
 

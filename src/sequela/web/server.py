@@ -1,28 +1,107 @@
-"""The server of one model: its address, access token and shutdown."""
+"""The server of one model: its address, access token and shutdown, and limits of connections.
+
+uvicorn has no limit of the time for headers or for reading a response, and its limit of connections
+would refuse honest clients while others hold connections open (decision 43).
+"""
 
 import errno
 import ipaddress
+import logging
 import secrets
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sequela.errors import SettingError
 from sequela.serving.served_model import ServedModel
 from sequela.web.app import BATCH, Service, application
-from sequela.web.connections import Client, Few, end_idle
 from sequela.web.guards import Limits
 
 LOCAL = "127.0.0.1"
-_STOP = 10
-"""Seconds to finish requests when the server stops."""
+_STOP = 10  # seconds to finish requests when the server stops
+_IDLE = 10  # seconds until a client must have sent its headers, or have read the response
+_MOST_CONNECTIONS = 1000
+_SPARE = 256  # file descriptors that are kept for all but connections
+_RECORDS = 30  # records of the log in a minute
+_MINUTE = 60
 _NAMES = frozenset({"localhost", LOCAL, "[::1]"})
-_LEAST = 16
-_BACKLOG = 64
-"""Connections that are accepted at once, before their number is checked."""
+_LEAST = 16  # characters of an access token
+_BACKLOG = 64  # connections that are accepted at once, before their number is checked
+
+
+def most_connections() -> int:
+    """Return the most connections that the file descriptors of the process allow."""
+    with suppress(ImportError):
+        import resource
+
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if descriptors != resource.RLIM_INFINITY:
+            return max(1, min(_MOST_CONNECTIONS, descriptors - _SPARE))
+    return _MOST_CONNECTIONS
+
+
+class Client(H11Protocol):
+    """A connection that is ended if the server waits too long for its client.
+
+    Over the limit of connections, a tenth of those that wait are ended: the oldest without a
+    request first.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Accept a connection."""
+        super().connection_made(transport)
+        self.opened = self.waits_since = self.loop.time()
+        if len(self.connections) > _CONNECTIONS:
+            clients: Iterable[Any] = self.connections
+            waiting = [c for c in clients if not c.working or c.cycle.more_body]
+            waiting.sort(key=lambda c: (bool(c.cycle) and c.cycle.response_complete, c.opened))
+            for client in waiting[: 1 + len(waiting) // 10]:
+                client.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self.waits_since = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def working(self) -> bool:
+        """``True`` while a request is read or answered."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not self.transport.is_closing()
+
+
+_CONNECTIONS = most_connections()
+
+
+async def end_idle(connections: Iterable[Any]) -> None:
+    """End connections whose client has sent no headers, or has not read the response."""
+    for client in [*connections]:
+        if not client.working and client.loop.time() - client.waits_since > _IDLE:
+            client.transport.abort()
+
+
+class Few(logging.Filter):
+    """A filter that passes some records of a minute, and counts the others."""
+
+    _since, _count = 0.0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        now = time.monotonic()
+        if now - self._since > _MINUTE:
+            if self._count > _RECORDS:
+                record.msg = f"({self._count - _RECORDS} records were left out) {record.msg}"
+            self._since, self._count = now, 0
+        self._count += 1
+        return self._count <= _RECORDS
+
+
 _LOG = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -33,7 +112,7 @@ _LOG = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """The address of a server."""
 
     host: str = LOCAL
@@ -54,9 +133,9 @@ class Place:
             family, _, _, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+            dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
             opened = socket.create_server(
-                address, family=family, backlog=_BACKLOG, dualstack_ipv6=both
+                address, family=family, backlog=_BACKLOG, dualstack_ipv6=dual
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -72,22 +151,22 @@ class Place:
         return opened
 
 
-def token_of(given: str | None, *, wanted: bool) -> str:
-    """Return the given or a new access token; empty if none is wanted."""
-    if given:
-        if len(given) < _LEAST or not given.isascii() or not given.isprintable():
+def token_of(token: str | None, *, required: bool) -> str:
+    """Return a token after a check, or a new one; empty if none is required."""
+    if token:
+        if len(token) < _LEAST or not token.isascii() or not token.isprintable():
             raise SettingError(
-                f"the token of SEQUELA_TOKEN has {len(given)} characters: expected {_LEAST} or "
+                f"the token of SEQUELA_TOKEN has {len(token)} characters: expected {_LEAST} or "
                 "more, all of ASCII, such as "
                 "`python -c 'import secrets; print(secrets.token_urlsafe())'` prints"
             )
-        return given
-    return secrets.token_urlsafe() if wanted else ""
+        return token
+    return secrets.token_urlsafe() if required else ""
 
 
 def serve(
     model: ServedModel,
-    place: Place,
+    address: Address,
     *,
     limits: Limits,
     token: str = "",
@@ -95,13 +174,13 @@ def serve(
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve requests until the process is stopped, and finish open requests."""
-    opened = place.listen()
+    opened = address.listen()
     port = opened.getsockname()[1]
-    host = f"[{place.host}]" if ":" in place.host else place.host
+    host = f"[{address.host}]" if ":" in address.host else address.host
     app = application(
         Service(model, limits, batch),
         token=token,
-        hosts=_NAMES | {host.lower()} if place.local else frozenset(),
+        hosts=_NAMES | {host.lower()} if address.local else frozenset(),
     )
     server = uvicorn.Server(
         uvicorn.Config(

@@ -14,15 +14,14 @@ from starlette.testclient import TestClient
 from tests.conftest import Once
 
 from sequela.config import Options, RunSettings, TrainingSettings
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
-from sequela.serving.served_model import ServedModel, load
+from sequela.serving import ServedModel, load
 from sequela.studies.settings import run_settings
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits
-from sequela.web.server import Place
+from sequela.web.server import Address
 
 SAID = {"sfreq": 173.61, "unit": "uV"}
 
@@ -101,7 +100,7 @@ def running() -> Callable[..., Any]:
 
     @contextmanager
     def serve(model: ServedModel, **settings: Any) -> Iterator[str]:
-        listening = Place(port=0).listen()
+        listening = Address(port=0).listen()
         app = application(Service(model, Limits()), **settings)
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)

@@ -12,7 +12,7 @@ from tests.test_docs import fences
 
 from sequela.serving.served_model import ServedModel
 from sequela.web.patients import patients_of
-from sequela.web.schemas import BINARY, CSV, EDF, JSON, PARQUET
+from sequela.web.schemas import BINARY, CSV, EDF, JSON
 
 PATH = Path(__file__).parents[3] / "docs" / "http.md"
 PAGE = PATH.read_text("utf-8")
@@ -31,7 +31,7 @@ def test_its_python_runs(
 
 
 def test_its_patient_is_one() -> None:
-    (patient,) = patients_of([json.loads(fences(PATH, "json")[0])])
+    (patient,) = patients_of(json.loads(fences(PATH, "json")[0]))
     assert [len(visit.codes) for visit in patient.visits] == [1, 1]
 
 
@@ -39,7 +39,7 @@ def test_it_names_each_path_and_media_type(asked: TestClient) -> None:
     paths = asked.get("/openapi.json").json()["paths"]
     named = set(re.findall(r"^\| `(?:GET|POST) (\S+)`", PAGE, re.MULTILINE))
     assert named == set(paths)
-    assert all(f"| `{kind}` |" in PAGE for kind in (JSON, BINARY, PARQUET, CSV, EDF))
+    assert all(f"| `{kind}` |" in PAGE for kind in (JSON, BINARY, CSV, EDF))
 
 
 def test_it_names_each_status(asked: TestClient) -> None:

@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from sequela.datasets.recordings import Recording
-from sequela.serving.served_model import ServedModel, load
+from sequela.datasets.catalog import Recording
+from sequela.serving import ServedModel, load
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
 expect.set_options(timeout=20_000)  # a first prediction imports scikit-learn
@@ -20,7 +20,7 @@ expect.set_options(timeout=20_000)  # a first prediction imports scikit-learn
 
 @pytest.fixture(scope="module")
 def address(baseline: Path, running: Callable[..., Any]) -> Iterator[str]:
-    """A linear model of the spectrum, whose explanations are stable."""
+    """A linear model of the spectrum."""
     with running(load(baseline)) as page:
         yield page
 
@@ -97,17 +97,6 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         page.select_option("#class", "eyes open")
         course = page.locator("#course svg")
         expect(course).to_have_attribute("aria-label", _holds("Probability of eyes open in each"))
-        page.select_option("#place", "1")
-        page.click("#explain")
-        expect(page.locator("#moved tbody tr")).to_have_count(10)
-        bars = page.locator("#picture .up, #picture .down")
-        expect(bars).not_to_have_count(0)
-        before = page.locator("#moved").text_content() or ""
-        with page.expect_response("**/v1/explain**example=2"):  # it follows to the next
-            page.click("#after")
-        expect(page.locator("#moved")).not_to_have_text(before)
-        expect(page.locator("#moved tbody tr")).to_have_count(10)
-        expect(bars).not_to_have_count(0)
         with page.expect_response("**/v1/view**"):
             _drop(page, files["closed"])
         expect(page.locator("#said")).not_to_contain_text("seizure")
@@ -181,15 +170,13 @@ def test_a_person_without_a_mouse_pastes_and_reads(
 
 
 def test_a_patient_is_pasted(browser: Browser, of_visits: str, patient: dict[str, Any]) -> None:
-    with opened(browser, of_visits) as page:
+    with opened(browser, of_visits, 360) as page:
         page.click("summary")
         page.fill("#text", json.dumps(patient))
         page.click("button[type=submit]")
         expect(page.locator("#picture li")).to_have_count(2)
         expect(page.locator(".unknown")).to_contain_text("ICD9CM//9999 (unknown to the model)")
-        page.click("#explain")
-        expect(page.locator("#moved tbody tr")).to_have_count(7)
-        assert violations(page, 1200) == []
+        assert violations(page, 360) == []
 
 
 def test_a_token_is_asked_for(
@@ -212,7 +199,6 @@ def test_a_model_of_whole_recordings_offers_no_text(
     with running(model) as address, opened(browser, address) as page:
         expect(page.locator("#formats")).to_contain_text("A whole recording as EDF or BDF")
         expect(page.locator("#paste")).to_be_hidden()
-        expect(page.locator("#try")).to_be_hidden()
         page.click("button[type=submit]")
         expect(page.locator("#error")).to_have_text("Choose a file.")
         page.set_input_files("#file", files["seizure"])
@@ -227,24 +213,22 @@ def test_no_view_has_a_violation(
         assert violations(page, width) == []
         page.set_input_files("#file", files["seizure"])
         page.click("button[type=submit]")
-        page.click("#explain")
-        expect(page.locator("#moved tbody tr")).to_have_count(10)
+        expect(page.locator("#said")).to_contain_text("seizure")
         assert violations(page, width) == []
 
 
-def test_an_example_is_tried_and_its_predictions_are_saved(
-    browser: Browser, address: str, tmp_path: Path
+def test_predictions_are_saved(
+    browser: Browser, address: str, files: dict[str, Path], tmp_path: Path
 ) -> None:
     with opened(browser, address) as page:
-        expect(page.locator("#example")).to_contain_text("Andrzejak")
-        page.fill("#sfreq", "256", force=True)  # of another file
-        page.click("#try")
+        page.set_input_files("#file", files["seizure"])
+        page.click("button[type=submit]")
         expect(page.locator("#whole-said")).to_contain_text("seizure: ")
         saved = {}
         for kind in ("csv", "json"):
             with page.expect_download() as waiting:
                 page.click(f"#save-{kind}")
-            assert waiting.value.suggested_filename == f"S001-predictions.{kind}"
+            assert waiting.value.suggested_filename == f"seizure-predictions.{kind}"
             waiting.value.save_as(tmp_path / kind)
             saved[kind] = (tmp_path / kind).read_text("utf-8")
         told = json.loads(saved["json"])
@@ -254,33 +238,3 @@ def test_an_example_is_tried_and_its_predictions_are_saved(
         for row, one in zip(rows, [*told["predictions"], told["recording"]], strict=True):
             assert row["prediction"] == one["prediction"]
             assert float(row["p_seizure"]) == one["probabilities"]["seizure"]
-
-
-def test_a_made_up_patient_is_tried(browser: Browser, of_visits: str) -> None:
-    with opened(browser, of_visits, 360) as page:
-        page.click("#try")
-        expect(page.locator("#picture li")).to_have_count(2)
-        expect(page.locator("#whole")).to_be_hidden()
-        expect(page.locator(".unknown")).to_have_count(0)
-        assert violations(page, 360) == []
-
-
-@pytest.mark.slow
-def test_an_explanation_that_is_noise_is_not_shown(
-    browser: Browser, eeg: ServedModel, running: Callable[..., Any], files: dict[str, Path]
-) -> None:
-    with running(eeg) as address, opened(browser, address) as page:
-        page.set_input_files("#file", files["seizure"])
-        page.click("button[type=submit]")
-        page.click("#explain")
-        expect(page.locator("#moved")).to_contain_text("No explanation is shown: if the segment")
-        expect(page.locator("#picture .up, #picture .down")).to_have_count(0)
-        page.set_input_files("#file", [])
-        page.click("summary")
-        lines = files["seizure"].read_text("utf-8").splitlines()
-        one = {"signal": [*map(float, lines[:178])], "sfreq": 173.61, "unit": "uV"}
-        page.fill("#text", json.dumps(one))
-        page.click("button[type=submit]")
-        expect(page.locator("#whole")).to_be_hidden()
-        page.click("#explain")
-        expect(page.locator("#moved")).to_contain_text("explained only with those around it")

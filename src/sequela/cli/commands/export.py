@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.cli.names import TrustCode
+
 
 def export(
     run: Path,
@@ -13,6 +15,7 @@ def export(
     out: Path,
     root: Path | None = None,
     check: Annotated[bool, Parameter(negative="--no-check")] = True,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write a run's network as one ONNX file, with everything that a prediction needs.
 
@@ -34,8 +37,10 @@ def export(
         check: Compare the file with the run, which needs the data.
     """
     from sequela.files import require_file
+    from sequela.serving.served_model import EXPORTERS
+
+    require_file(out, *(f".{name}" for name in EXPORTERS))
     from sequela.serving.export import write_export
 
-    require_file(out, ".onnx")
-    for line in write_export(run, out, root=root, check=check):
+    for line in write_export(run, out, root=root, check=check, trust_code=trust_code):
         print(line)

@@ -44,8 +44,7 @@ def predict(
     Example: `sequela predict gru.onnx path/to/bonn --data bonn --out predicted.parquet`
 
     Args:
-        model: FILE.onnx of `sequela export`, or a run folder; for a cross-validation, the mean of
-            all its models is written.
+        model: FILE.onnx of `sequela export`, or a run folder.
         input: File or folder of the data (default: the usual search path of --data).
         out: The probabilities, a Parquet file.
         data: Format or data set.
@@ -71,7 +70,7 @@ def predict(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from sequela.errors import SettingError
-    from sequela.serving.predict import predict_data
+    from sequela.serving.predict import predict as predict_data
 
     del options["input"], options["root"], options["json"]
     if input is not None and root is not None:

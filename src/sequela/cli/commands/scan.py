@@ -46,16 +46,16 @@ def scan(
         shortest: Shortest event, in seconds.
         gap: Longest gap between two events that are joined, in seconds.
         truth: Known events, to print the scores of SzCORE: an events.tsv (with a column `file` for
-            several recordings), or their source: `summary` (CHB-MIT), `siena`, `seizeit`, `bids`
+            several recordings), or their source: `summary` (CHB-MIT), `bids`
             or `annotations`.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from sequela.files import require_file, whole
+    from sequela.serving import load
     from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
-    from sequela.serving.served_model import load
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 

@@ -31,10 +31,10 @@ def serve(
     """Serve a model over HTTP, with an interface for programs and a page for people.
 
     The page at / takes a file and shows the signal or the visits, the probabilities with their
-    conformal set, an explanation of the prediction, and the model's card. Programs use /v1/predict;
-    see /openapi.json. Data that are sent are neither stored nor passed on. The server is reachable
-    only from this machine unless --host is set, so that records of patients are not offered to a
-    network by accident. Needs the extra `serve`. Press Ctrl-C to stop; open requests are finished.
+    conformal set, and the model's card. Programs use /v1/predict; see /openapi.json. Data that are
+    sent are neither stored nor passed on. The server is reachable only from this machine unless
+    --host is set, so that records of patients are not offered to a network by accident. Needs the
+    extra `serve`. Press Ctrl-C to stop; open requests are finished.
 
     Example: `sequela serve gru.onnx`, or `sequela serve runs/gru-improved --port 8080`
 
@@ -55,31 +55,31 @@ def serve(
     from contextlib import suppress
     from os import environ
 
-    with extra("serve", "a server", "fastapi", "starlette", "uvicorn", "prometheus_client"):
-        from sequela.serving.served_model import load
+    with extra("serve", "a server", "fastapi", "starlette", "uvicorn"):
+        from sequela.serving import load
         from sequela.web.guards import Limits
-        from sequela.web.server import Place, token_of
+        from sequela.web.server import Address, token_of
         from sequela.web.server import serve as serve_model
 
-    place = Place(host, port)
+    address = Address(host, port)
     limits = Limits(
         bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
     )
-    wanted = not place.local if token is None else token
-    asked = token_of(environ.get("SEQUELA_TOKEN") if wanted else None, wanted=wanted)
+    wanted = not address.local if token is None else token
+    asked = token_of(environ.get("SEQUELA_TOKEN") if wanted else None, required=wanted)
     served = load(model, threads=threads, trust_code=trust_code)
 
-    def ready(address: str) -> None:
+    def ready(url: str) -> None:
         print(f"{served.about['title']}, {served.about['question']}", flush=True)
-        print(f"page: {address}", flush=True)
+        print(f"page: {url}", flush=True)
         if asked and not environ.get("SEQUELA_TOKEN"):
             print(f"access token: {asked}", flush=True)
-        if place.local:
+        if address.local:
             print("reachable from this machine only (see --host)", flush=True)
         else:
             who = "with the token" if asked else "without a token"
             print(f"reachable from other machines {who}; put a TLS proxy in front", flush=True)
 
     with suppress(KeyboardInterrupt):  # Ctrl-C stops the server
-        serve_model(served, place, limits=limits, token=asked, batch=batch, on_ready=ready)
+        serve_model(served, address, limits=limits, token=asked, batch=batch, on_ready=ready)
     print("stopped", flush=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.analysis.evaluate import AS_IT_IS, CALIBRATED, JUDGED, External, Side, Updated
-from sequela.disclosure.disclosure import has_small, is_small, shown
+from sequela.disclosure import has_small, is_small, shown
 from sequela.evaluation.calibration import calibration_line, reliability
 from sequela.evaluation.external import difference, person
 from sequela.evaluation.intervals import Estimate

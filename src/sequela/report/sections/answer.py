@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.number import number
 from sequela.report.picture import HALF, WIDE, Picture
 from sequela.report.sections.comparison import Row, Standing

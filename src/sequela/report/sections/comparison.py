@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sequela.analysis.compare import Compared, compare_opened
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
-from sequela.disclosure.disclosure import is_small
+from sequela.disclosure import is_small
 from sequela.integrity.openings import Openings, openings
 from sequela.report import sentences
 from sequela.report.entry import Entry

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.figures.chart.figure import Figure
 from sequela.figures.leak import leak
 from sequela.report.entry import Entry

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import Hidden, apply, has_small
+from sequela.disclosure import Hidden, apply, has_small
 from sequela.errors import DataError
 from sequela.evaluation.calibration import (
     brier_score,

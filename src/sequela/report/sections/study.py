@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
 from sequela.cost.ledger import Account
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.figures.flow import SplitSet, cohort_flow
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.traces import traces

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.disclosure.disclosure import is_small, shown
+from sequela.disclosure import is_small, shown
 from sequela.evaluation import survival
 from sequela.evaluation.calibration import Reliability
 from sequela.evaluation.decision import NetBenefit

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.split import SETS
-from sequela.disclosure.disclosure import has_small, hidden_cells
+from sequela.disclosure import has_small, hidden_cells
 from sequela.evaluation.subgroups import UNKNOWN
 from sequela.report.entry import Entry
 

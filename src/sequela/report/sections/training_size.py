@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sequela.disclosure.disclosure import Hidden
+from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number, within
 from sequela.report.entry import Entry

@@ -2,9 +2,9 @@
 // The page of a served model. It calls this server only and stores nothing.
 const $ = (id) => document.getElementById(id);
 const KINDS = { csv: "text/csv", txt: "text/csv", json: "application/json", edf: "application/edf",
-  bdf: "application/edf", parquet: "application/vnd.apache.parquet" };
+  bdf: "application/edf" };
 const HIGH = 120, LEFT = 72, TOP = 8, BELOW = 22; // pixels of a plot, and of the axes around it
-let model, sent, answer, place, explanation, explains, wide;
+let model, sent, answer, place, wide;
 
 function made(name, attributes = {}, ...children) {
   const svg = ["svg", "path", "rect", "text"].includes(name);
@@ -46,19 +46,17 @@ async function attempt(action) {
 async function readModel() {
   model = await (await send("v1/model")).json();
   const { signal, records, calibration: { conformal }, cost, training } = model;
-  const whole = model.serves.media_types.length === 1;
+  const whole = model.serves.media_types.join() === KINDS.edf;
   document.title = `Sequela: ${model.title}`;
   $("title").textContent = model.title;
   $("question").textContent = `It predicts ${model.question}.`;
   $("formats").textContent = whole ? "A whole recording as EDF or BDF, which the model filters first."
-    : signal ? `EEG as csv or text (a column of µV for each of ${signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${signal.sfreq} Hz.`
+    : signal ? `EEG as csv or text (a column of µV for each of ${signal.n_chans} channel(s)), EDF, BDF or JSON; ${signal.sfreq} Hz.`
     : records.columns ? `A csv file with one row per patient and the columns ${records.columns.join(", ")}; or a patient's coded visits as JSON.`
-    : "A patient's coded visits as JSON, or as csv with the columns time and code.";
+    : "A patient's coded visits as JSON.";
   $("paste").hidden = whole;
-  $("text-label").textContent = signal ? "Numbers in µV, one per line, or JSON" : "Coded visits as JSON or csv";
-  $("try").hidden = !model.example;
-  $("example").textContent = model.example ? `The example: ${model.example.about}` : "";
-  setUnits();
+  $("text-label").textContent = signal ? "Numbers in µV, one per line, or JSON" : records.columns ? "Rows of a csv file, or coded visits as JSON" : "Coded visits as JSON";
+  for (const name of ["sfreq", "unit"]) $(name).value = signal?.[name] ?? "";
   const count = (value) => Math.round(value).toLocaleString("en");
   const prepared = Object.entries(signal?.preparation ?? {}).map(([name, value]) => `; ${name} ${[value].flat().join(" ")}`);
   $("card").replaceChildren(...Object.entries({
@@ -76,16 +74,12 @@ async function readModel() {
   }).flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]));
 }
 
-function setUnits() {
-  for (const name of ["sfreq", "unit"]) $(name).value = model.signal?.[name] ?? "";
-}
-
 // The chosen file or the pasted text; `bare` if it has no rate and unit.
 function source() {
   const file = $("file").files[0], text = $("text").value;
   if (!file && !text.trim()) throw new Error($("paste").hidden ? "Choose a file." : "Choose a file, or paste its text.");
-  const end = file ? file.name.toLowerCase().split(".").pop() : /^\s*[[{]/.test(text) ? "json" : "csv";
   const ends = Object.keys(KINDS).filter((each) => model.serves.media_types.includes(KINDS[each]));
+  const end = file ? file.name.toLowerCase().split(".").pop() : /^\s*[[{]/.test(text) || !ends.includes("csv") ? "json" : "csv";
   if (!ends.includes(end)) throw new Error(`${file.name}: expected a file that ends in .${ends.join(", .")}.`);
   const bare = model.kind === "signal" && !["json", "edf", "bdf"].includes(end);
   const query = new URLSearchParams(bare ? { sfreq: $("sfreq").value, unit: $("unit").value } : {});
@@ -105,7 +99,6 @@ async function predict() {
     if (!model) await readModel();
     sent = source();
     answer = await (await send(`v1/view?${sent.query}`, sent.body, sent.kind)).json();
-    explains = false;
     showAll();
   });
   const count = $("result").hidden ? 0 : answer.predictions.length;
@@ -147,10 +140,7 @@ function show(next) {
     ? `Risk of the event: ${Object.entries(one.risk).map(([day, chance]) => `${percent(chance)} by day ${day}`).join(", ")}.`
     : one.set.length ? `Prediction set: {${one.set.join(", ")}}. For new examples like those of the validation set, ${promised} of such sets contain the true class.`
     : `Prediction set: empty. The example is unlike those of the validation set, for which ${promised} of the sets contain the true class.`;
-  explanation = null;
   draw();
-  if (explains) explain();
-  else $("moved").replaceChildren();
 }
 
 function draw() {
@@ -200,17 +190,8 @@ function trace(channel, number) {
   const name = model.signal.channels[number] || `Channel ${number + 1}`;
   const whole = line(`${name}: all ${(all * length).toFixed(1)} s; segment ${place + 1} is marked`, channel, 0, points, [0, all * length], marked());
   const near = line(`${name}: segment ${place + 1} of ${all}, ${length.toFixed(2)} s`, channel,
-    Math.floor((points * place) / all), Math.ceil((points * (place + 1)) / all), [first, first + length], ...bars(number));
+    Math.floor((points * place) / all), Math.ceil((points * (place + 1)) / all), [first, first + length]);
   return all === 1 ? [near] : [whole, near];
-}
-
-// Bars in the picture of the segment: up for parts that raised the probability, down for others.
-function bars(number) {
-  const parts = explanation?.parts ?? [], most = Math.max(...parts.map((part) => Math.abs(part.raised))) || 1;
-  return parts.filter((part) => part.channel === number).map((part) => {
-    const scale = wide / answer.n_times, height = ((HIGH / 2) * Math.abs(part.raised)) / most, up = part.raised > 0;
-    return made("rect", { class: up ? "up" : "down", x: scale * part.first, width: scale * (part.end - part.first), y: HIGH / 2 - (up ? height : 0), height });
-  });
 }
 
 // The probability of a class over the time of a recording; a click shows the segment.
@@ -234,37 +215,6 @@ function timeline(patient) {
       .flatMap((text, i) => [i ? ", " : " ", text]))));
 }
 
-// After the first request, each shown example is explained.
-async function explain() {
-  explains = true;
-  const of = answer, row = place, query = new URLSearchParams([...sent.query, ["example", row]]);
-  if (!$("moved").childElementCount) $("moved").textContent = "Computing…";
-  await attempt(async () => {
-    const reply = await (await send(`v1/explain?${query}`, sent.body, sent.kind)).json();
-    if (answer === of && place === row) showMoved(reply);
-  });
-}
-
-function showMoved(reply) {
-  const { agreement, stable, parts, probability } = reply;
-  if (!answer.patients && !stable) {
-    $("moved").replaceChildren(made("p", {}, agreement === null
-      ? "A segment is explained only with those around it: choose a whole recording."
-      : `No explanation is shown: if the segment begins a little earlier or later, other parts matter (correlation ${agreement.toFixed(2)}).`));
-    return;
-  }
-  explanation = reply;
-  draw();
-  const second = (sample) => ((answer.recording ? place * seconds() : 0) + sample / answer.sfreq).toFixed(2);
-  const named = (part) => (answer.patients ? `${part.code}, ${part.time}`
-    : `${second(part.first)} to ${second(part.end)} s${answer.channels.length > 1 ? `, channel ${part.channel + 1}` : ""}`);
-  const ranked = parts.sort((a, b) => Math.abs(b.raised) - Math.abs(a.raised)).slice(0, 10);
-  $("moved").replaceChildren(table(`Contributions to the probability of ${reply.class}, ${percent(probability)}`,
-    [answer.patients ? "Code" : "Part", "Change of the probability without it"],
-    ranked.map((part) => [named(part), `${part.raised > 0 ? "−" : "+"}${(100 * Math.abs(part.raised)).toFixed(2)} points`])),
-  made("p", { class: "note" }, `${answer.patients ? "" : `In the picture of the segment, bars up mark parts that raised the probability, and bars down parts that lowered it. Changes are means over this segment and segments that begin up to a third earlier or later (correlation ${agreement.toFixed(2)}). `}Each part was removed alone. If two parts carry the same information, removing one changes little.`));
-}
-
 function save(end, kind, text) {
   const href = URL.createObjectURL(new Blob([text], { type: kind }));
   made("a", { href, download: `${sent.name}-predictions.${end}` }).click();
@@ -286,14 +236,6 @@ function saveJson() {
   save("json", "application/json", JSON.stringify({ model: model.run.sha256, file: sent.name, notes, recording, predictions }, null, 1));
 }
 
-async function tryExample() {
-  const held = new DataTransfer();
-  held.items.add(new File([await (await send("v1/example")).text()], model.example.name));
-  setUnits();
-  chosen(held.files);
-  await predict();
-}
-
 function handed(files) {
   if (!files.length) return;
   chosen(files);
@@ -303,7 +245,7 @@ function handed(files) {
 for (const [id, type, action] of [
   ["form", "submit", (event) => { event.preventDefault(); predict(); }],
   ["file", "change", () => chosen()], ["text", "input", () => chosen()], ["token", "change", () => attempt(readModel)],
-  ["explain", "click", explain], ["try", "click", () => attempt(tryExample)], ["class", "change", draw],
+  ["class", "change", draw],
   ["save-csv", "click", saveCsv], ["save-json", "click", saveJson], ["place", "change", () => show(Number($("place").value))],
   ["before", "click", () => show(place - 1)], ["after", "click", () => show(place + 1)],
 ]) $(id).addEventListener(type, action);

@@ -83,8 +83,8 @@ def hidden_cells(counts: Sequence[int] | NDArray[np.int64], smallest: int) -> ND
     return hidden
 
 
-def _any_small(counts: NDArray[np.int64], smallest: int) -> Any:
-    return ((counts > 0) & (counts < smallest)).any(axis=-1)
+def _any_small(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
+    return np.asarray(((counts > 0) & (counts < smallest)).any(axis=-1))
 
 
 def apply(counts: Sequence[float], hide: NDArray[np.bool_]) -> list[Any]:

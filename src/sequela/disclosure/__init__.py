@@ -1,1 +1,0 @@
-"""Rules for what may be shown: no cell of few people."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from sequela.disclosure import as_json
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 
 WIDE, HALF, NARROW = 1090, 510, 290
 """Pixels of a picture as wide as a page, half as wide, and on a phone, without its axis."""

@@ -7,8 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sequela.analysis.explain import Explained, Explanation
-from sequela.evaluation.attribution import Attribution
-from sequela.evaluation.importance import Importance
+from sequela.evaluation.attribution import Attribution, Importance
 from sequela.figures.attribution import code_importance, signal_attribution
 from sequela.report.entry import Entry
 from sequela.report.page import write_page

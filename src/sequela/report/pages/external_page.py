@@ -16,8 +16,8 @@ from sequela.evaluation.metrics import METRICS, Metric, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
-from sequela.figures.chart.marks import with_interval
 from sequela.figures.external import curves_of_people
+from sequela.figures.marks import with_interval
 from sequela.figures.reliability import reliability_curves
 from sequela.report.entry import Entry
 from sequela.report.page import write_page

@@ -9,7 +9,7 @@ from sequela.disclosure import Hidden
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report.entry import Entry
 from sequela.report.picture import WIDE, Picture, as_link, in_two_widths

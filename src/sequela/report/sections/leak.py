@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sequela.disclosure import Hidden
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
 from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
